@@ -1,0 +1,210 @@
+"""Which agent takes work off which, and which agent suits a task. Source: the work-stealing coordinator.
+
+One pass: the agents overloaded at its start, in registration order, each move tasks to one target. Loads are
+updated after each move and who is underloaded is judged anew, so one target is not flooded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+OVERLOADED_ABOVE_TASKS: Final = 8
+OVERLOADED_ABOVE_CPU: Final = 80.0
+UNDERLOADED_BELOW_TASKS: Final = 2
+UNDERLOADED_BELOW_CPU: Final = 30.0
+TARGET_SCORE_ABOVE: Final = 0.5
+DURATION_WINDOW: Final = 50
+"""How many finished tasks the average duration looks back on."""
+
+_UNKNOWN_MATCH: Final = 0.5
+
+
+class LoadStatus(StrEnum):
+    """Where an agent's load stands."""
+
+    OVERLOADED = "overloaded"
+    NORMAL = "normal"
+    UNDERLOADED = "underloaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a pass knows of one agent: tasks held, cpu in percent, how many tasks it may hold (None: no limit)."""
+
+    agent_id: str
+    tasks: int
+    cpu: float = 0.0
+    capabilities: frozenset[str] = frozenset()
+    priority: float = 1.0
+    capacity: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StealConfig:
+    """The stealer's settings; a value out of range raises ``ValueError`` that names the field."""
+
+    steal_threshold: int = 3
+    """A move needs at least this difference in tasks between source and target."""
+    max_steal_batch: int = 2
+    """A move takes at most this many tasks."""
+    min_tasks_to_steal: int = 1
+    """A source with fewer tasks is left alone."""
+    interval_s: float = 10.0
+    """Seconds from one pass to the next."""
+    cooldown_s: float = 60.0
+    """Seconds for which a stolen task is not stolen again."""
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, low, high in _STEAL_LIMITS:
+            if not low <= getattr(self, name) <= high:
+                message = f"{name} must be from {low} to {high}"
+                raise ValueError(message)
+
+
+_STEAL_LIMITS: Final = (
+    ("steal_threshold", 0, 1_000_000),
+    ("max_steal_batch", 1, 500),
+    ("min_tasks_to_steal", 0, 1_000_000),
+    ("interval_s", 0.1, 86_400.0),
+    ("cooldown_s", 0.0, 86_400.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """So many tasks, at least one, from one agent to another."""
+
+    source: str
+    target: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An agent that might be given a task; `available` means idle or active and open to new grants."""
+
+    agent_id: str
+    tasks: int
+    capabilities: frozenset[str]
+    available: bool = True
+
+
+def is_overloaded(tasks: int, cpu: float) -> bool:
+    """Tell whether an agent has more than 8 tasks or more than 80 % cpu."""
+    return tasks > OVERLOADED_ABOVE_TASKS or cpu > OVERLOADED_ABOVE_CPU
+
+
+def is_underloaded(tasks: int, cpu: float) -> bool:
+    """Tell whether an agent has fewer than 2 tasks and less than 30 % cpu."""
+    return tasks < UNDERLOADED_BELOW_TASKS and cpu < UNDERLOADED_BELOW_CPU
+
+
+def load_status(tasks: int, cpu: float) -> LoadStatus:
+    """Return where a load stands; overloaded and underloaded exclude each other."""
+    if is_overloaded(tasks, cpu):
+        return LoadStatus.OVERLOADED
+    if is_underloaded(tasks, cpu):
+        return LoadStatus.UNDERLOADED
+    return LoadStatus.NORMAL
+
+
+def capability_match(source: Iterable[str], target: Iterable[str]) -> float:
+    """Return how alike two agents are, 0 to 1: shared capabilities over the larger set, 0.5 if either has none.
+
+    Order and duplicates do not matter.
+    """
+    ours, theirs = frozenset(source), frozenset(target)
+    if not ours or not theirs:
+        return _UNKNOWN_MATCH
+    return len(ours & theirs) / max(len(ours), len(theirs))
+
+
+def target_score(source: Load, target: Load) -> float:
+    """Return how well `target` would serve as the target of a steal from `source`; only above 0.5 will do."""
+    match = capability_match(source.capabilities, target.capabilities)
+    return 0.4 * match + 0.4 * (source.tasks - target.tasks) + 0.1 * target.priority
+
+
+def overloaded_sources(config: StealConfig, agents: Sequence[Load]) -> list[Load]:
+    """Return the agents a pass takes work off, in the order given (registration): none if stealing is disabled."""
+    if not config.enabled:
+        return []
+    return [a for a in agents if is_overloaded(a.tasks, a.cpu) and a.tasks >= config.min_tasks_to_steal]
+
+
+def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Move | None:
+    """Return the one move of a pass for `source`, or None if no agent will do.
+
+    `agents` are the loads as they stand now, earlier moves of the pass included, in registration order. The
+    target is underloaded, differs by the threshold or more, has room, and scores highest, above 0.5; the first
+    wins ties. The count is the least of half the difference (rounded down), the batch and the target's room.
+    """
+    best: Move | None = None
+    best_score = TARGET_SCORE_ABOVE
+    for target in agents:
+        count = _movable(config, source, target)
+        if count < 1:
+            continue
+        score = target_score(source, target)
+        if score > best_score:
+            best, best_score = Move(source.agent_id, target.agent_id, count), score
+    return best
+
+
+def _movable(config: StealConfig, source: Load, target: Load) -> int:
+    """Return how many tasks may move; 0 if `target` is no target for `source`."""
+    difference = source.tasks - target.tasks
+    if (
+        target.agent_id == source.agent_id
+        or difference < config.steal_threshold
+        or not is_underloaded(target.tasks, target.cpu)
+    ):
+        return 0
+    count = min(difference // 2, config.max_steal_batch)
+    return count if target.capacity is None else min(count, target.capacity - target.tasks)
+
+
+def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
+    """Return the moves of one whole pass over `agents`, which are in registration order.
+
+    Each agent overloaded at the start makes at most one move; each move is decided on the loads the earlier
+    ones leave.
+    """
+    loads = {agent.agent_id: agent for agent in agents}
+    moves: list[Move] = []
+    for source in overloaded_sources(config, agents):
+        move = next_target(config, source, list(loads.values()))
+        if move is None:
+            continue
+        moves.append(move)
+        for agent_id, change in ((move.source, -move.count), (move.target, move.count)):
+            loads[agent_id] = replace(loads[agent_id], tasks=loads[agent_id].tasks + change)
+    return moves
+
+
+def assignment_score(required: frozenset[str], candidate: Candidate) -> float:
+    """Return how well a candidate suits a task: fewer tasks and more of the required capabilities are better."""
+    share = len(required & candidate.capabilities) / len(required) if required else 1.0
+    return 0.6 / (candidate.tasks + 1) + 0.4 * share
+
+
+def best_agent(required: frozenset[str], candidates: Sequence[Candidate]) -> str | None:
+    """Return the available agent that has every required capability and scores highest; the first wins ties.
+
+    None if there is no such agent.
+    """
+    able = [c for c in candidates if c.available and required <= c.capabilities]
+    return max(able, key=lambda c: assignment_score(required, c)).agent_id if able else None
+
+
+def average_duration_s(durations_s: Sequence[float]) -> float | None:
+    """Return the mean of the last 50 durations in seconds, or None if there are none."""
+    window = durations_s[-DURATION_WINDOW:]
+    return sum(window) / len(window) if window else None
