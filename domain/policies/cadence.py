@@ -6,12 +6,10 @@ reports on this lease, says how much silence is ordinary.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Final
 
 MAX_REPORT_TIMES: Final = 32
 """How many report times a lease remembers, the latest: a bound on memory, and old rhythms fade."""

@@ -10,16 +10,14 @@ Three modes:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, Self
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from domain.values import Priority
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _HOUR_S: Final = 3600.0
 _DAY_S: Final = 86_400.0
@@ -74,7 +72,7 @@ class LeasePolicy(BaseModel):
     """Estimated mode: the estimate of a task that has none, in hours."""
     min_hours: _Hours = 1.0
     """Estimated mode: no term is shorter, in hours."""
-    max_hours: _Hours = 24.0
+    max_hours: Annotated[_Hours, Field(validate_default=True)] = 24.0
     """Estimated mode: no term is longer, in hours; at least `min_hours`."""
     renewal_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
     """Estimated mode: each renewal is this much of what it would be without those before it."""
@@ -85,12 +83,13 @@ class LeasePolicy(BaseModel):
     silence_multiplier: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 5.0
     """How many times its median interval between reports an agent may be silent before recovery."""
 
-    @model_validator(mode="after")
-    def _bounds_are_ordered(self) -> Self:
-        if self.min_hours > self.max_hours:
-            message = f"min_hours ({self.min_hours:g}) must not be more than max_hours ({self.max_hours:g})"
-            raise ValueError(message)
-        return self
+    @field_validator("max_hours")
+    @classmethod
+    def _not_below_min_hours(cls, max_hours: float, info: ValidationInfo) -> float:
+        min_hours: float | None = info.data.get("min_hours")
+        if min_hours is not None and max_hours < min_hours:
+            raise ValueError(f"must be at least min_hours, {min_hours:g}")
+        return max_hours
 
 
 def first_terms(

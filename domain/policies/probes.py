@@ -25,10 +25,11 @@ def conflicted_paths(porcelain: bytes | str) -> tuple[str, ...]:
     """Return the paths with unresolved conflicts, in the order git lists them.
 
     `porcelain` is the output of ``git status --porcelain=v1 -z``: entries ``XY path`` that end in NUL; a rename
-    or a copy is followed by a second entry, its former path, which is not a state of its own. Bytes that are
-    not UTF-8 are kept by surrogate escapes. What is too short to be an entry is passed over.
+    or a copy is followed by a second entry, its former path, which is not a state of its own. The paths are
+    for people and records to read: bytes that are not UTF-8 come as backslash escapes. What is too short to be
+    an entry is passed over.
     """
-    text = porcelain.decode("utf-8", "surrogateescape") if isinstance(porcelain, bytes) else porcelain
+    text = porcelain.decode("utf-8", "backslashreplace") if isinstance(porcelain, bytes) else porcelain
     paths: list[str] = []
     entries = iter(text.split("\0"))
     for entry in entries:

@@ -6,12 +6,12 @@ updated after each move and who is underloaded is judged anew, so one target is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+from domain.limits import MAX_STEAL_TASKS
 
 OVERLOADED_ABOVE_TASKS: Final = 8
 OVERLOADED_ABOVE_CPU: Final = 80.0
@@ -64,13 +64,12 @@ class StealConfig:
         """Check the ranges."""
         for name, low, high in _STEAL_LIMITS:
             if not low <= getattr(self, name) <= high:
-                message = f"{name} must be from {low} to {high}"
-                raise ValueError(message)
+                raise ValueError(f"{name} must be from {low} to {high}")
 
 
 _STEAL_LIMITS: Final = (
     ("steal_threshold", 0, 1_000_000),
-    ("max_steal_batch", 1, 500),
+    ("max_steal_batch", 1, MAX_STEAL_TASKS),
     ("min_tasks_to_steal", 0, 1_000_000),
     ("interval_s", 0.1, 86_400.0),
     ("cooldown_s", 0.0, 86_400.0),
@@ -140,35 +139,30 @@ def overloaded_sources(config: StealConfig, agents: Sequence[Load]) -> list[Load
 
 
 def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Move | None:
-    """Return the one move of a pass for `source`, or None if no agent will do.
+    """Return the one move of a pass for `source`, or None if there is none.
 
     `agents` are the loads as they stand now, earlier moves of the pass included, in registration order. The
-    target is underloaded, differs by the threshold or more, has room, and scores highest, above 0.5; the first
-    wins ties. The count is the least of half the difference (rounded down), the batch and the target's room.
+    target is the underloaded agent with room that scores highest, above 0.5; the first wins ties. If the
+    difference to it is below the threshold nothing moves: no other agent is tried. The count is the least of
+    half the difference (rounded down), the batch and the target's room.
     """
-    best: Move | None = None
-    best_score = TARGET_SCORE_ABOVE
-    for target in agents:
-        count = _movable(config, source, target)
-        if count < 1:
-            continue
-        score = target_score(source, target)
-        if score > best_score:
-            best, best_score = Move(source.agent_id, target.agent_id, count), score
-    return best
-
-
-def _movable(config: StealConfig, source: Load, target: Load) -> int:
-    """Return how many tasks may move; 0 if `target` is no target for `source`."""
+    if not config.enabled:
+        return None
+    able = [a for a in agents if a.agent_id != source.agent_id and is_underloaded(a.tasks, a.cpu) and _has_room(a)]
+    target = max(able, key=lambda a: target_score(source, a), default=None)
+    if target is None or target_score(source, target) <= TARGET_SCORE_ABOVE:
+        return None
     difference = source.tasks - target.tasks
-    if (
-        target.agent_id == source.agent_id
-        or difference < config.steal_threshold
-        or not is_underloaded(target.tasks, target.cpu)
-    ):
-        return 0
+    if difference < config.steal_threshold:
+        return None
     count = min(difference // 2, config.max_steal_batch)
-    return count if target.capacity is None else min(count, target.capacity - target.tasks)
+    if target.capacity is not None:
+        count = min(count, target.capacity - target.tasks)
+    return Move(source.agent_id, target.agent_id, count) if count > 0 else None
+
+
+def _has_room(agent: Load) -> bool:
+    return agent.capacity is None or agent.tasks < agent.capacity
 
 
 def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
