@@ -1,0 +1,199 @@
+"""The files of one embedded broker, and how other programs find it.
+
+- `<data>/lock`: held by the one `custody up` that runs on this directory
+- `<data>/broker.json`: address and pid of the broker, while it runs
+- `<data>/credentials.json`: user names and passwords; made once, readable by the owner only
+- `<data>/broker/`: the server's configuration, log, pid file and JetStream store
+"""
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+PASSWORD_BYTES = 24
+
+
+class DataDirError(Exception):
+    """The data directory is in use, not usable or damaged; the message is one line and names the path."""
+
+
+class BrokerRecord(BaseModel):
+    """What `broker.json` holds; `pid` is the nats-server's, `users` whether it asks for a user and password."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    pid: int
+    users: bool
+
+
+_PASSWORDS = TypeAdapter(dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class DataDir:
+    """Paths below one data directory, and reading and writing what they hold."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The directory under its absolute path, which is what a broker's command line is recognised by."""
+        return cls(path.expanduser().resolve())
+
+    @property
+    def broker(self) -> Path:
+        """The directory that belongs to the server."""
+        return self.root / "broker"
+
+    @property
+    def config(self) -> Path:
+        """The generated server configuration."""
+        return self.broker / "nats-server.conf"
+
+    @property
+    def log(self) -> Path:
+        """The server's log; limited in size by the server."""
+        return self.broker / "nats-server.log"
+
+    @property
+    def console(self) -> Path:
+        """What the server said before it opened its log, such as a mistake in its configuration; of the last start."""
+        return self.broker / "nats-server.out"
+
+    @property
+    def pid_file(self) -> Path:
+        """Written by the server itself."""
+        return self.broker / "nats-server.pid"
+
+    @property
+    def credentials(self) -> Path:
+        """User names and passwords."""
+        return self.root / "credentials.json"
+
+    @property
+    def record(self) -> Path:
+        """Where a running broker answers."""
+        return self.root / "broker.json"
+
+    @property
+    def lock(self) -> Path:
+        """The file whose lock says that the directory is in use."""
+        return self.root / "lock"
+
+    def create(self) -> None:
+        """Make the directories, for the owner only.
+
+        Raises:
+            DataDirError: they cannot be made.
+        """
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.broker.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            msg = f"cannot use {self.root} as data directory: {error.strerror}"
+            raise DataDirError(msg) from error
+
+    def read_record(self) -> BrokerRecord | None:
+        """The broker that runs here, as it recorded itself; None if none does, or the record is not readable.
+
+        A broker that was killed leaves its record behind: the reader finds out by connecting.
+        """
+        try:
+            return BrokerRecord.model_validate_json(self.record.read_bytes())
+        except (OSError, ValidationError):
+            return None
+
+    def write_record(self, record: BrokerRecord) -> None:
+        """Publish the broker's address, atomically."""
+        write_private(self.record, record.model_dump_json())
+
+    def read_passwords(self) -> dict[str, str]:
+        """Passwords by user name; empty if none were made yet.
+
+        Raises:
+            DataDirError: the file is there but not readable as such.
+        """
+        try:
+            return _PASSWORDS.validate_json(self.credentials.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValidationError) as error:
+            msg = f"{self.credentials} is damaged or unreadable; restore it, or remove it to have new passwords made"
+            raise DataDirError(msg) from error
+
+    def ensure_passwords(self, users: Iterable[str]) -> dict[str, str]:
+        """Passwords by user name, with one made for each user that has none yet.
+
+        Raises:
+            DataDirError: the file is there but not readable.
+        """
+        passwords = self.read_passwords()
+        missing = [user for user in users if user not in passwords]
+        if missing:
+            passwords |= {user: secrets.token_urlsafe(PASSWORD_BYTES) for user in missing}
+            write_private(self.credentials, json.dumps(passwords, indent=2) + "\n")
+        return passwords
+
+
+class DirectoryLock:
+    """The exclusive use of a data directory; the operating system releases it when this process ends, however."""
+
+    def __init__(self, directory: DataDir) -> None:
+        self._directory = directory
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock or say who has it.
+
+        Raises:
+            DataDirError: another process uses the directory.
+        """
+        descriptor = os.open(self._directory.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            os.close(descriptor)
+            msg = f"{self._directory.root} is already in use by another custody process"
+            raise DataDirError(msg) from error
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; without effect if it is not held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file atomically by one that only its owner can read; a crash leaves the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,144 @@
+"""What the broker lets each user do, tried on a real one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.api import StreamConfig
+from nats.js.client import JetStreamContext
+
+from infra.broker_users import agent_user
+from infra.embedded import BrokerOptions, EmbeddedBroker
+from tests.support.broker import Connect
+
+pytestmark = [pytest.mark.system]
+
+REFUSED_S = 0.3
+"""How long a request may stay unanswered before we call it refused: the broker drops it without an answer."""
+
+
+@pytest.fixture
+async def stream(connect: Connect, pool: str) -> JetStreamContext:
+    context = (await connect("writer")).jetstream()
+    await context.add_stream(
+        StreamConfig(name=f"CUSTODY_{pool}", subjects=[f"custody.{pool}.evt.>"], allow_direct=True, allow_atomic=True)
+    )
+    return context
+
+
+class Violations:
+    """Collects what the broker refuses this connection."""
+
+    def __init__(self) -> None:
+        self.seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def record(self, error: Exception) -> None:
+        await self.seen.put(str(error).lower())
+
+    async def next(self) -> str:
+        return await asyncio.wait_for(self.seen.get(), 5)
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [
+        ("writer", "_INBOX.x"),
+        ("writer", "custody.{pool}.ops.submit"),
+        ("writer", "custody.{pool}.feed.x"),
+        ("writer", "$JS.API.STREAM.DELETE.CUSTODY_{pool}"),
+        ("writer", "$JS.API.STREAM.PURGE.CUSTODY_{pool}"),
+        ("writer", "$JS.API.STREAM.UPDATE.CUSTODY_{pool}"),
+        ("writer", "$JS.API.STREAM.MSG.DELETE.CUSTODY_{pool}"),
+        ("responder", "custody.{pool}.evt.task.T1.leased"),
+        ("responder", "$JS.API.STREAM.INFO.CUSTODY_{pool}"),
+        ("operator", "custody.{pool}.evt.task.T1.leased"),
+        ("operator", "$JS.API.STREAM.CREATE.CUSTODY_{pool}"),
+        ("operator", "$JS.API.STREAM.UPDATE.CUSTODY_{pool}"),
+        ("operator", "$JS.API.STREAM.DELETE.CUSTODY_{pool}"),
+        ("operator", "$JS.API.STREAM.PURGE.CUSTODY_{pool}"),
+        ("operator", "$JS.API.STREAM.MSG.DELETE.CUSTODY_{pool}"),
+        ("operator", "_INBOX.x"),
+    ],
+)
+async def test_may_not_publish(connect: Connect, pool: str, user: str, subject: str) -> None:
+    violations = Violations()
+    client = await connect(user, error_cb=violations.record)
+    target = subject.format(pool=pool)
+    await client.publish(target, b"{}")
+    await client.flush()
+    refusal = await violations.next()
+    assert "permissions violation for publish" in refusal
+    assert target.lower() in refusal
+
+
+@pytest.mark.parametrize(
+    ("user", "subject"),
+    [
+        ("writer", "custody.{pool}.ops.>"),
+        ("responder", "custody.{pool}.evt.>"),
+        ("operator", "custody.{pool}.evt.>"),
+        ("operator", "custody.{pool}.ops.>"),
+    ],
+)
+async def test_may_not_subscribe(connect: Connect, pool: str, user: str, subject: str) -> None:
+    violations = Violations()
+    client = await connect(user, error_cb=violations.record)
+    await client.subscribe(subject.format(pool=pool))
+    await client.flush()
+    assert "permissions violation for subscription" in await violations.next()
+
+
+async def test_an_operator_reads_the_log(connect: Connect, stream: JetStreamContext, pool: str) -> None:
+    subject = f"custody.{pool}.evt.pool.{pool}.opened"
+    await stream.publish(subject, b"{}")
+    reader = (await connect("operator")).jetstream()
+    assert (await reader.get_msg(f"CUSTODY_{pool}", seq=1)).subject == subject
+    assert (await reader.get_msg(f"CUSTODY_{pool}", seq=1, direct=True)).subject == subject
+    subscription = await reader.subscribe(f"custody.{pool}.evt.>", ordered_consumer=True)
+    assert (await subscription.next_msg()).subject == subject
+
+
+async def test_an_operator_commands_and_the_responder_answers(connect: Connect, pool: str) -> None:
+    responder, operator = await connect("responder"), await connect("operator")
+    await responder.subscribe(f"custody.{pool}.query.>", queue="q", cb=answer(responder))
+    await responder.flush()
+    assert (await operator.request(f"custody.{pool}.query.health", b"{}")).data == b"pong"
+
+
+async def test_a_reply_subject_in_the_log_appends_nothing(
+    connect: Connect, stream: JetStreamContext, pool: str
+) -> None:
+    violations = Violations()
+    responder, operator = await connect("responder", error_cb=violations.record), await connect("operator")
+    await responder.subscribe(f"custody.{pool}.ops.>", cb=answer(responder))
+    await responder.flush()
+    await operator.publish(f"custody.{pool}.ops.submit", b"{}", reply=f"custody.{pool}.evt.task.T1.leased")
+    assert "permissions violation for publish" in await violations.next()
+    assert (await stream.stream_info(f"CUSTODY_{pool}")).state.messages == 0
+
+
+async def test_an_agent_speaks_only_as_itself(tmp_path: Path, pool: str) -> None:
+    users = (agent_user(pool, "a1", name="a1"),)
+    async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=users)) as broker:
+        responder = await nats.connect(broker.url, **broker.credentials("responder"))
+        await responder.subscribe(f"custody.{pool}.agent.>", cb=answer(responder))
+        await responder.flush()
+        agent = await nats.connect(
+            broker.url, **broker.credentials("a1"), inbox_prefix=b"_INBOX.a1", error_cb=Violations().record
+        )
+        assert (await agent.request(f"custody.{pool}.agent.a1.claim", b"{}")).data == b"pong"
+        with pytest.raises(nats.errors.TimeoutError):
+            await agent.request(f"custody.{pool}.agent.a2.claim", b"{}", timeout=REFUSED_S)
+        await agent.close()
+        await responder.close()
+
+
+def answer(client: Client) -> Callable[[Msg], Awaitable[None]]:
+    async def reply(message: Msg) -> None:
+        await client.publish(message.reply, b"pong")
+
+    return reply

@@ -1,0 +1,57 @@
+"""A real broker for tests: one server a session, a pool of its own for every test."""
+
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import nats
+import pytest
+import pytest_asyncio
+from nats.aio.client import Client
+
+from infra.broker_users import ADMIN
+from infra.embedded import BrokerOptions, EmbeddedBroker
+
+FAST = BrokerOptions(sync_interval="2m", extra_users=(ADMIN,))
+"""Users enforced, an `admin` beside the service's own, and no flush to disk for each append."""
+
+
+class Connect(Protocol):
+    """Connects to the session's broker as the given user; the fixture closes what it opened."""
+
+    async def __call__(self, user: str = "operator", **options: Any) -> Client:
+        """Return a connected client; a permission the user lacks shows in `options["error_cb"]`."""
+        ...
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedBroker]:
+    """The session's broker. Don't stop or kill it: a test that must starts its own."""
+    async with EmbeddedBroker(tmp_path_factory.mktemp("broker"), FAST) as running:
+        yield running
+
+
+@pytest.fixture
+def pool() -> str:
+    """The name of a pool that no other test uses."""
+    return fresh_pool()
+
+
+def fresh_pool() -> str:
+    """A pool name that was never used on this broker."""
+    return f"t-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
+    """Clients of the session's broker."""
+    clients: list[Client] = []
+
+    async def open_client(user: str = "operator", **options: Any) -> Client:
+        client = await nats.connect(broker.url, **broker.credentials(user), **options)
+        clients.append(client)
+        return client
+
+    yield open_client
+    for client in clients:
+        await client.close()
