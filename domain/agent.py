@@ -1,0 +1,84 @@
+"""An agent: state, and the fold of events into it. What it holds is not here; that is a view over the tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.errors import FoldError
+from domain.events import agent as ev
+from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+
+class Agent(NamedTuple):
+    """An agent as the log has it."""
+
+    agent_id: str
+    version: int
+    position: int
+    """Of the agent's last event."""
+    registered_position: int
+    """Of its first registration: the order in which agents are looked at."""
+    status: AgentStatus
+    intake: IntakeStatus = IntakeStatus.OPEN
+    capabilities: frozenset[str] = frozenset()
+    priority: float = 1.0
+    capacity: int = 1
+    labels: tuple[str, ...] = ()
+    cpu: float = 0.0
+    memory: float = 0.0
+    last_recorded_at: datetime | None = None
+    """When its last registration or heartbeat was written; commands in between are not on record."""
+
+    @property
+    def takes_grants(self) -> bool:
+        """Whether it is live and neither paused nor draining."""
+        return self.status is AgentStatus.LIVE and self.intake is IntakeStatus.OPEN
+
+
+_INTAKE_EVENTS = (ev.AgentDraining, ev.AgentPaused, ev.AgentResumed)
+
+
+def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
+    """Return the agent after one more event.
+
+    Raises:
+        FoldError: the event is not the next one of this agent.
+        IllegalTransitionError: the lifecycle forbids it.
+    """
+    event = recorded.event
+    version = 0 if agent is None else agent.version
+    if recorded.version != version + 1:
+        msg = f"{recorded.originator_id} is at version {version}, and {event.name} claims {recorded.version}"
+        raise FoldError(msg)
+    if agent is None:
+        if not isinstance(event, ev.Registered):
+            msg = f"{recorded.originator_id} begins with {event.name}"
+            raise FoldError(msg)
+        agent = Agent(recorded.entity_id, 0, 0, recorded.position, AgentStatus.NEW)
+    agent = agent._replace(
+        version=recorded.version,
+        position=recorded.position,
+        status=AGENT.next(agent.status, event.name),
+    )
+    if isinstance(event, ev.Registered):
+        return agent._replace(
+            capabilities=frozenset(event.capabilities),
+            priority=event.priority,
+            capacity=event.capacity,
+            labels=event.labels,
+            last_recorded_at=recorded.time,
+        )
+    if isinstance(event, ev.Heartbeat):
+        if event.load is None:
+            return agent._replace(last_recorded_at=recorded.time)
+        return agent._replace(cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
+    if isinstance(event, _INTAKE_EVENTS):
+        return agent._replace(intake=INTAKE.next(agent.intake, event.name))
+    if isinstance(event, ev.Deregistered):
+        return agent._replace(intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
+    return agent

@@ -1,0 +1,325 @@
+"""What callers may ask for: the bodies of the wire contract's commands, checked field by field.
+
+Unknown fields are refused, so that a misspelt one never silently does nothing; types are strict. The field
+names and limits are the contract's. Who asks, and in which pool, is in the subject and not in the body.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from domain import limits
+from domain.events.task import OnSilence
+from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, UtcDatetime, check_text
+from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.values import Priority
+
+Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
+
+
+class Command(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    verb: ClassVar[str]
+    command_id: Annotated[str, Field(min_length=1, max_length=limits.MAX_COMMAND_ID_CHARS)] | None = None
+
+    @field_validator("command_id")
+    @classmethod
+    def _command_id_is_text(cls, value: str | None) -> str | None:
+        return None if value is None else check_text(value)
+
+
+class OpsCommand(Command):
+    """Asked by an operator or a service."""
+
+
+class AgentCommand(Command):
+    """Asked by an agent, which the subject names."""
+
+
+class OnTask(AgentCommand):
+    """A holder's command on one task."""
+
+    task_id: Name
+    token: Token
+
+
+class BudgetsRequest(BaseModel):
+    """How often the task may go wrong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    expiries: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
+    attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
+
+
+_MODE_FIELDS = {
+    "lease_s": {LeaseMode.FIXED},
+    "grace_s": {LeaseMode.FIXED, LeaseMode.ESTIMATED},
+    "default_hours": {LeaseMode.ESTIMATED},
+    "min_hours": {LeaseMode.ESTIMATED},
+    "max_hours": {LeaseMode.ESTIMATED},
+    "renewal_decay": {LeaseMode.ESTIMATED},
+}
+
+
+class Submit(OpsCommand):
+    """Put a task into the pool."""
+
+    verb: ClassVar[str] = "submit"
+
+    task_id: Name | None = None
+    title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS)] = ""
+    payload: JsonDocument = None
+    priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
+    labels: Labels = []
+    required_capabilities: Capabilities = []
+    estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
+    deadline: UtcDatetime | None = None
+    deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    lease: LeasePolicy | None = None
+    on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
+    budgets: BudgetsRequest = BudgetsRequest()
+
+    @field_validator("title")
+    @classmethod
+    def _title_is_text(cls, value: str) -> str:
+        return check_text(value)
+
+    @field_validator("lease")
+    @classmethod
+    def _fields_fit_the_mode(cls, value: LeasePolicy | None) -> LeasePolicy | None:
+        if value is not None and "mode" in value.model_fields_set:
+            for name in sorted(value.model_fields_set & _MODE_FIELDS.keys()):
+                if value.mode not in _MODE_FIELDS[name]:
+                    modes = " or ".join(sorted(_MODE_FIELDS[name]))
+                    msg = f"{name} goes with mode {modes}, not {value.mode}"
+                    raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _one_deadline(self) -> Self:
+        if self.deadline is not None and self.deadline_s is not None:
+            msg = "deadline and deadline_s exclude each other"
+            raise ValueError(msg)
+        return self
+
+
+class OpsOnTask(OpsCommand):
+    """An operator's command on one task."""
+
+    task_id: Name
+    reason: Reason | None = None
+
+
+class Assign(OpsCommand):
+    """Grant a queued task to an agent: the named one, else the best by score."""
+
+    verb: ClassVar[str] = "assign"
+
+    task_id: Name
+    agent_id: Name | None = None
+
+
+class Cancel(OpsOnTask):
+    """Call a task off, whatever its status."""
+
+    verb: ClassVar[str] = "cancel"
+
+
+class Requeue(OpsOnTask):
+    """Bring a quarantined or stuck task back to the queue."""
+
+    verb: ClassVar[str] = "requeue"
+
+
+class Unblock(OpsOnTask):
+    """Return a blocked task to the queue."""
+
+    verb: ClassVar[str] = "unblock"
+
+
+class Revoke(OpsOnTask):
+    """Take a task from its holder."""
+
+    verb: ClassVar[str] = "revoke"
+
+
+class StealTasks(OpsCommand):
+    """Move assigned tasks from one agent to another: the named ones, or a number of them."""
+
+    verb: ClassVar[str] = "steal"
+
+    model_config = ConfigDict(validate_by_name=False, validate_by_alias=True, serialize_by_alias=True)
+
+    from_agent: Annotated[Name, Field(alias="from")]
+    to_agent: Annotated[Name, Field(alias="to")]
+    task_ids: Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
+    count: Annotated[int, Field(ge=1, le=limits.MAX_STEAL_TASKS)] | None = None
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.task_ids is not None and self.count is not None:
+            msg = "task_ids and count exclude each other"
+            raise ValueError(msg)
+        if self.from_agent == self.to_agent:
+            msg = "from and to must differ"
+            raise ValueError(msg)
+        return self
+
+
+class IntakeCommand(OpsCommand):
+    """An operator's command on the gate of an agent, or of the pool when none is named."""
+
+    agent_id: Name | None = None
+    reason: Reason | None = None
+
+
+class Drain(IntakeCommand):
+    """No new grants; an agent is asked to hand over what it holds."""
+
+    verb: ClassVar[str] = "drain"
+
+
+class Pause(IntakeCommand):
+    """No new grants."""
+
+    verb: ClassVar[str] = "pause"
+
+
+class Resume(IntakeCommand):
+    """Grants again."""
+
+    verb: ClassVar[str] = "resume"
+
+
+class Register(AgentCommand):
+    """Join the pool, or update what the pool knows of the agent."""
+
+    verb: ClassVar[str] = "register"
+
+    capabilities: Capabilities = []
+    priority: Annotated[float, Field(ge=0, le=100)] = 1.0
+    capacity: Annotated[int, Field(ge=1, le=limits.MAX_CAPACITY)] = 1
+    labels: Labels = []
+
+
+class LoadReport(BaseModel):
+    """Percent of the agent's machine in use."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    cpu: Annotated[float, Field(ge=0, le=100)] = 0.0
+    memory: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+
+class Heartbeat(AgentCommand):
+    """A sign of life for everything the agent holds."""
+
+    verb: ClassVar[str] = "heartbeat"
+
+    load: LoadReport | None = None
+
+
+class Claim(AgentCommand):
+    """Ask for work."""
+
+    verb: ClassVar[str] = "claim"
+
+    max: Annotated[int, Field(ge=1, le=limits.MAX_CLAIM)] = 1
+    wait_s: Annotated[float, Field(ge=0, le=limits.MAX_CLAIM_WAIT_S)] = 0.0
+
+
+class ReadLease(OnTask):
+    """Read a held lease again: after a steal, an assignment or a lost reply."""
+
+    verb: ClassVar[str] = "lease"
+
+
+class Start(OnTask):
+    """Begin to work."""
+
+    verb: ClassVar[str] = "start"
+
+
+class Progress(OnTask):
+    """Report progress, and so renew the lease."""
+
+    verb: ClassVar[str] = "progress"
+
+    percent: Annotated[int, Field(ge=0, le=100)]
+    message: Note | None = None
+    checkpoint: JsonDocument = None
+
+
+class Silence(OnTask):
+    """Announce a quiet spell."""
+
+    verb: ClassVar[str] = "silence"
+
+    for_s: Annotated[float, Field(gt=0, le=limits.MAX_SILENCE_S)]
+    reason: Reason
+
+
+class Release(OnTask):
+    """Give a task back."""
+
+    verb: ClassVar[str] = "release"
+
+    checkpoint: JsonDocument = None
+    reason: Reason | None = None
+
+
+class Block(OnTask):
+    """Give a task up until somebody unblocks it."""
+
+    verb: ClassVar[str] = "block"
+
+    reason: Reason
+
+
+class Complete(OnTask):
+    """Finish a task."""
+
+    verb: ClassVar[str] = "complete"
+
+    result: JsonDocument = None
+
+
+class Fail(OnTask):
+    """Report that the attempt failed."""
+
+    verb: ClassVar[str] = "fail"
+
+    error: Note
+    retryable: bool = True
+
+
+class Deregister(AgentCommand):
+    """Leave the pool and release everything held."""
+
+    verb: ClassVar[str] = "deregister"
+
+
+AGENT_COMMANDS: dict[str, type[AgentCommand]] = {
+    cls.verb: cls
+    for cls in (
+        Register, Heartbeat, Claim, ReadLease, Start, Progress, Silence, Release, Block, Complete, Fail, Deregister,
+    )
+}  # fmt: skip
+OPS_COMMANDS: dict[str, type[OpsCommand]] = {
+    cls.verb: cls
+    for cls in (Submit, Assign, Cancel, Requeue, Unblock, Revoke, StealTasks, Drain, Pause, Resume)
+}  # fmt: skip
+
+
+def request_digest_source(command: Submit) -> dict[str, Any]:
+    """Return what makes two submits the same request: the fields as sent, less the idempotency key."""
+    return command.model_dump(mode="json", exclude_unset=True, exclude={"command_id"})

@@ -1,0 +1,122 @@
+"""What follows when an attempt ends unfinished: the next one with a hand-off, quarantine, or failure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.events import task as ev
+from domain.timestamps import after, seconds_between
+
+if TYPE_CHECKING:
+    from domain.draft import Draft
+    from domain.task import Lease, Task
+
+_DECIMALS = 2
+
+
+def handoff(draft: Draft, task: Task, lease: Lease, reason: str) -> ev.Handoff:
+    """Return what the next holder is told; a holder that never reported hides nothing of those before it."""
+    before = task.handoff
+    reported = lease.reports > 0 or before is None
+    progress = lease.percent if reported or before is None else before.progress
+    note = lease.note if lease.note is not None or before is None else before.last_note
+    checkpoint = lease.checkpoint if lease.checkpoint is not None or before is None else before.last_checkpoint
+    minutes = round(seconds_between(lease.granted_at, draft.now) / 60, _DECIMALS)
+    branch = _branch(draft, task, lease)
+    return ev.Handoff(
+        recovered_at=draft.now,
+        from_agent=lease.agent_id,
+        progress=progress,
+        minutes_spent=minutes,
+        reason=reason,
+        branch=branch,
+        last_note=note,
+        last_checkpoint=checkpoint,
+        instructions=_instructions(lease.agent_id, minutes, progress, reason, note, checkpoint is not None, branch),
+        valid_until=after(draft.now, draft.rules.handoff_valid_s),
+    )
+
+
+def _branch(draft: Draft, task: Task, lease: Lease) -> str | None:
+    template = draft.rules.branch_template
+    if template is None:
+        return None
+    return (
+        template.replace("{task_id}", task.task_id)
+        .replace("{agent_id}", lease.agent_id)
+        .replace("{attempt}", str(lease.attempt))
+    )
+
+
+def _instructions(  # noqa: PLR0913 - one sentence for each fact
+    agent_id: str,
+    minutes: float,
+    progress: int,
+    reason: str,
+    note: str | None,
+    has_checkpoint: bool,  # noqa: FBT001 - private, and named at its only call
+    branch: str | None,
+) -> str:
+    sentences = [f"{agent_id} held this task for {minutes:g} minutes and came to {progress} %; it ended: {reason}."]
+    if note:
+        sentences.append(f"Its last note: {note}")
+    if branch:
+        sentences.append(f"Look at branch {branch} for its work.")
+    if has_checkpoint:
+        sentences.append("Go on from the last checkpoint.")
+    sentences.append("Find out what is already done before you repeat it; the former holder may still be at work.")
+    return " ".join(sentences)
+
+
+def again(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False) -> Task:
+    """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
+
+    `exempt`: a person asked for the next attempt, so no budget stands in the way.
+    """
+    lease = task.last_lease
+    note = handoff(draft, task, lease, reason) if lease is not None else task.handoff
+    spent = None if exempt else budget_spent(task, cause)
+    if spent is not None:
+        return draft.record_task(
+            task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note)
+        )
+    return draft.record_task(
+        task.task_id, ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note)
+    )
+
+
+def budget_spent(task: Task, cause: ev.Cause) -> str | None:
+    """Return in words which budget is used up, or None."""
+    budgets = task.definition.budgets
+    if cause is ev.Cause.EXPIRY and task.expiries >= budgets.expiries:
+        return f"{task.expiries} expiries in a row without a report; the budget is {budgets.expiries}"
+    if task.attempt >= budgets.attempts:
+        return f"attempt {task.attempt} was the last; the budget is {budgets.attempts}"
+    return None
+
+
+def after_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryable: bool) -> Task:
+    """Record a holder's failure: the next attempt while the budgets last, else quarantine or the end."""
+    failures = task.failures + 1
+    budgets = task.definition.budgets
+    if not retryable or failures >= budgets.failures:
+        return draft.record_task(
+            task.task_id, ev.Failed(token=lease.token, error=error, retryable=retryable, failures=failures)
+        )
+    note = handoff(draft, task, lease, f"failed: {error}")
+    spent = budget_spent(task, ev.Cause.FAILURE)
+    if spent is not None:
+        return draft.record_task(
+            task.task_id,
+            ev.Quarantined(token=lease.token, cause=ev.Cause.FAILURE, reason=spent, error=error, handoff=note),
+        )
+    return draft.record_task(
+        task.task_id,
+        ev.Requeued(
+            token=lease.token,
+            cause=ev.Cause.FAILURE,
+            attempt=task.attempt + 1,
+            error=error,
+            handoff=note,
+        ),
+    )

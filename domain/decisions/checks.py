@@ -1,0 +1,225 @@
+"""The questions that every decision asks first, in the order of the contract's errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.draft import Refused
+from domain.errors import RefusalCode
+from domain.events import task as ev
+from domain.lifecycles import AGENT, TASK, AgentStatus, LeaseStatus
+from domain.limits import MAX_LATE_REPORTS
+from domain.timestamps import format_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.agent import Agent
+    from domain.commands import Complete, OnTask, Progress
+    from domain.draft import Draft
+    from domain.task import FormerLease, Lease, Task
+
+
+def known_agent(draft: Draft, agent_id: str) -> Agent:
+    """Return a registered agent; refuses with `unknown_agent`."""
+    agent = draft.view.agent(agent_id)
+    if agent is None or agent.status is AgentStatus.DEREGISTERED:
+        raise Refused(
+            RefusalCode.UNKNOWN_AGENT,
+            f"agent {agent_id} is not registered in this pool; register it first",
+            agent_id=agent_id,
+        )
+    return agent
+
+
+def asking_agent(draft: Draft) -> Agent:
+    """Return the registered agent that asks; refuses with `unknown_agent`."""
+    return known_agent(draft, draft.request.agent_id or "")
+
+
+def known_task(draft: Draft, task_id: str) -> Task:
+    """Return a task; refuses with `unknown_task`."""
+    task = draft.task(task_id)
+    if task is None:
+        raise Refused(RefusalCode.UNKNOWN_TASK, f"no task {task_id} was submitted to this pool", task_id=task_id)
+    return task
+
+
+def live_task(draft: Draft, task_id: str) -> Task:
+    """Return a task that has not ended; refuses with `unknown_task` or `task_finished`."""
+    task = known_task(draft, task_id)
+    if task.terminal:
+        raise finished(task)
+    return task
+
+
+def finished(task: Task, *, recorded: bool = False) -> Refused:
+    """Return the refusal for a command on a task that has ended."""
+    outcome = task.outcome
+    details: dict[str, Any] = {"task_id": task.task_id, "status": task.status.value}
+    if outcome is not None:
+        details |= {
+            "ended_at": format_timestamp(outcome.at),
+            "by": outcome.actor,
+            "token": outcome.token,
+            "agent_id": outcome.agent_id,
+            "detail": outcome.detail,
+        }
+    return Refused(
+        RefusalCode.TASK_FINISHED, f"task {task.task_id} is {task.status} for good", recorded=recorded, **details
+    )
+
+
+def lease_for(draft: Draft, command: OnTask) -> tuple[Task, Lease]:
+    """Return the task and the lease that the command names with its current token.
+
+    Refuses with `unknown_task`, `task_finished`, `stale_token` or `not_holder`.
+    """
+    task = known_task(draft, command.task_id)
+    lease = task.lease
+    if lease is not None and lease.token == command.token:
+        if lease.agent_id != draft.request.agent_id:
+            raise Refused(
+                RefusalCode.NOT_HOLDER,
+                f"task {task.task_id} is held by {lease.agent_id}",
+                **_situation(task),
+            )
+        return task, lease
+    if task.terminal:
+        raise finished(task)
+    raise stale(task, command.token)
+
+
+def stale(task: Task, token: int, *, recorded: bool = False) -> Refused:
+    """Return the refusal for a token that is not, or no longer, the task's current one."""
+    return Refused(
+        RefusalCode.STALE_TOKEN,
+        f"token {token} is not the current one of task {task.task_id}, which is {task.status}; stop working on it",
+        recorded=recorded,
+        **_situation(task),
+    )
+
+
+def keep_late_report(draft: Draft, command: Progress | Complete) -> None:
+    """Record what a former holder says after it lost the lease, then refuse the command all the same.
+
+    Does nothing unless the asking agent once held the task under this token and lost it. At most
+    `MAX_LATE_REPORTS` a token are kept; the refusal is the same without.
+    """
+    task = known_task(draft, command.task_id)
+    former = _lost_lease(task, command.token, draft.request.agent_id)
+    if former is None:
+        return
+    recorded = former.late_reports < MAX_LATE_REPORTS
+    if recorded:
+        percent = getattr(command, "percent", None)
+        draft.record_task(
+            task.task_id,
+            ev.LateProgress(
+                token=command.token,
+                agent_id=former.agent_id,
+                kind="completion" if percent is None else "progress",
+                percent=percent,
+                message=getattr(command, "message", None),
+                checkpoint=getattr(command, "checkpoint", None),
+                result=getattr(command, "result", None),
+            ),
+        )
+    if task.terminal:
+        raise finished(task, recorded=recorded)
+    raise stale(task, command.token, recorded=recorded)
+
+
+def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
+    if task.lease is not None and task.lease.token == token:
+        return None
+    return next((each for each in task.former if (each.token, each.agent_id, each.lost) == (token, agent_id, True)), None)
+
+
+def expired_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
+    """Return the expired lease that may still complete the task, if the token and the agent are its own."""
+    if task.late_token != token:
+        return None
+    former = _lost_lease(task, token, agent_id)
+    return former if former is not None and former.ended is LeaseStatus.EXPIRED else None
+
+
+def allowed(task: Task, event: str) -> None:
+    """Refuse with `illegal_transition` unless the lifecycle allows the event now."""
+    if not TASK.allows(task.status, event):
+        raise illegal(task, event)
+
+
+def illegal(task: Task, event: str, why: str = "") -> Refused:
+    """Return the refusal for an event that the lifecycle, or a rule on top of it, does not allow from here."""
+    message = f"task {task.task_id} is {task.status}: {why or event + ' is not possible from there'}"
+    return Refused(
+        RefusalCode.ILLEGAL_TRANSITION,
+        message,
+        task_id=task.task_id,
+        state=task.status.value,
+        event=event,
+        allowed=[each for each in TASK.allowed(task.status) if each != event],
+    )
+
+
+def agent_allowed(agent: Agent, event: str) -> None:
+    """Refuse with `illegal_transition` unless the agent's lifecycle allows the event now."""
+    if not AGENT.allows(agent.status, event):
+        raise Refused(
+            RefusalCode.ILLEGAL_TRANSITION,
+            f"agent {agent.agent_id} is {agent.status}: {event} is not possible from there",
+            agent_id=agent.agent_id,
+            state=agent.status.value,
+            event=event,
+            allowed=list(AGENT.allowed(agent.status)),
+        )
+
+
+def takes_grants(draft: Draft, agent: Agent) -> None:
+    """Refuse with `paused` when the pool or the agent takes no new grants."""
+    pool = draft.view.pool
+    if not pool.takes_grants:
+        raise Refused(RefusalCode.PAUSED, f"the pool is {pool.intake}: nothing is granted", pool=pool.intake.value)
+    if not agent.intake.value == "open":
+        raise Refused(
+            RefusalCode.PAUSED,
+            f"agent {agent.agent_id} is {agent.intake}: it gets no new grants",
+            agent_id=agent.agent_id,
+            agent=agent.intake.value,
+        )
+
+
+def room(draft: Draft, agent: Agent) -> int:
+    """Return how many more leases the agent may hold; refuses with `at_capacity` when it is none."""
+    held = draft.view.tasks_held(agent.agent_id)
+    if held >= agent.capacity:
+        raise Refused(
+            RefusalCode.AT_CAPACITY,
+            f"agent {agent.agent_id} holds {held} leases and may hold {agent.capacity}",
+            agent_id=agent.agent_id,
+            held=held,
+            capacity=agent.capacity,
+        )
+    return agent.capacity - held
+
+
+def invalid(field: str, message: str) -> Refused:
+    """Return the refusal for a field that is well-formed but cannot be meant."""
+    return Refused(
+        RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}]
+    )
+
+
+def missing_capabilities(task: Task, capabilities: frozenset[str]) -> Sequence[str]:
+    """Return what the task requires and the agent lacks, sorted."""
+    return sorted(set(task.definition.required_capabilities) - capabilities)
+
+
+def _situation(task: Task) -> dict[str, Any]:
+    return {
+        "task_id": task.task_id,
+        "status": task.status.value,
+        "attempt": task.attempt,
+        "holder": task.lease.agent_id if task.lease else None,
+    }

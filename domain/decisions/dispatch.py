@@ -1,0 +1,95 @@
+"""One entry for every command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain import commands, internal
+from domain.decisions import agents, holding, judging, leading, operating, stealing
+from domain.draft import Decision, Draft, Refused, Request
+from domain.events import agent as agent_ev
+from domain.events import pool as pool_ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.rules import Rules
+    from domain.view import PoolView
+
+
+def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+    """Return what the command comes to on this state: events to append, and a result or a refusal.
+
+    Plain and pure: the same arguments give the same decision. A refused command holds no events, except a late report
+    that is kept as evidence. `now` must not lie before the log's last event.
+    """
+    draft = Draft(view, request, now, rules)
+    try:
+        decision = _HANDLERS[type(request.command)](draft, request.command)
+        agents.revive(draft)
+    except Refused as refused:
+        if refused.recorded:
+            return draft.decided(refusal=refused.refusal)
+        return Decision([], {}, refusal=refused.refusal)
+    return decision
+
+
+def _drain(draft: Draft, command: commands.Drain) -> Decision:
+    if command.agent_id is not None:
+        return agents.set_intake(draft, command.agent_id, agent_ev.AgentDraining(reason=command.reason))
+    return operating.set_pool_intake(draft, pool_ev.PoolDraining(reason=command.reason))
+
+
+def _pause(draft: Draft, command: commands.Pause) -> Decision:
+    if command.agent_id is not None:
+        return agents.set_intake(draft, command.agent_id, agent_ev.AgentPaused(reason=command.reason))
+    return operating.set_pool_intake(draft, pool_ev.PoolPaused(reason=command.reason))
+
+
+def _resume(draft: Draft, command: commands.Resume) -> Decision:
+    if command.agent_id is not None:
+        return agents.set_intake(draft, command.agent_id, agent_ev.AgentResumed(reason=command.reason))
+    return operating.set_pool_intake(draft, pool_ev.PoolResumed(reason=command.reason))
+
+
+def _judge(draft: Draft, command: internal.Judge) -> Decision:
+    return judging.judge_tasks(draft, command.task_ids)
+
+
+def _mark_lost(draft: Draft, command: internal.MarkLost) -> Decision:
+    return agents.mark_lost(draft, command.agent_id, command.silence_s)
+
+
+_HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
+    commands.Register: agents.register,
+    commands.Heartbeat: agents.heartbeat,
+    commands.Deregister: agents.deregister,
+    commands.Claim: holding.claim,
+    commands.ReadLease: holding.read_lease,
+    commands.Start: holding.start,
+    commands.Progress: holding.progress,
+    commands.Silence: holding.silence,
+    commands.Release: holding.release,
+    commands.Block: holding.block,
+    commands.Complete: holding.complete,
+    commands.Fail: holding.fail,
+    commands.Submit: operating.submit,
+    commands.Assign: operating.assign,
+    commands.Cancel: operating.cancel,
+    commands.Requeue: operating.requeue,
+    commands.Unblock: operating.unblock,
+    commands.Revoke: operating.revoke,
+    commands.StealTasks: stealing.steal,
+    commands.Drain: _drain,
+    commands.Pause: _pause,
+    commands.Resume: _resume,
+    internal.Open: leading.open_log,
+    internal.Lead: leading.lead,
+    internal.Rearm: leading.rearm,
+    internal.Judge: _judge,
+    internal.Extend: judging.extend,
+    internal.MarkLost: _mark_lost,
+    internal.PlanSteal: stealing.plan,
+    internal.ExecuteSteal: stealing.execute,
+}

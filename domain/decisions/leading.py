@@ -1,0 +1,47 @@
+"""What a service records about itself: opening a log, leading it, and its own outages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.events import pool as ev
+from domain.timestamps import after
+
+if TYPE_CHECKING:
+    from domain.draft import Decision, Draft
+    from domain.internal import Lead, Open, Rearm
+
+
+def open_log(draft: Draft, command: Open) -> Decision:
+    """Record the first event of an empty log; nothing on any other."""
+    if draft.view.position == 0:
+        draft.record_pool(ev.Opened(software=command.software))
+    return draft.decided({})
+
+
+def lead(draft: Draft, command: Lead) -> Decision:
+    """Record who leads from here on."""
+    draft.record_pool(ev.Led(leader=command.leader))
+    return draft.decided({})
+
+
+def rearm(draft: Draft, command: Rearm) -> Decision:
+    """Set the floor under every judgement: an outage of ours is not the agents' silence.
+
+    A floor that already lies later is kept; it is never lowered.
+    """
+    rules = draft.rules
+    floor_s = min(command.blind_s, rules.rearm_max_s)
+    not_before = after(draft.now, floor_s)
+    current = draft.view.pool.not_before
+    if floor_s <= 0 or (current is not None and current >= not_before):
+        return draft.decided({})
+    draft.record_pool(
+        ev.Rearmed(
+            reason=command.reason,
+            blind_s=command.blind_s,
+            not_before=not_before,
+            jitter_s=min(floor_s, rules.rearm_jitter_s),
+        )
+    )
+    return draft.decided({})

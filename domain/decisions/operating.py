@@ -1,0 +1,152 @@
+"""What operators and services ask for: submit, assign, cancel, requeue, unblock, revoke, and the gates."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pydantic_core
+
+from domain.commands import request_digest_source
+from domain.decisions import aftermath, checks
+from domain.decisions.terms import grant, lease_document
+from domain.draft import Refused
+from domain.errors import RefusalCode
+from domain.events import pool as pool_ev
+from domain.events import task as ev
+from domain.lifecycles import TaskStatus
+from domain.policies.lease import LeasePolicy
+from domain.timestamps import after
+
+if TYPE_CHECKING:
+    from domain import commands
+    from domain.draft import Decision, Draft
+
+
+def submit(draft: Draft, command: commands.Submit) -> Decision:
+    """Put a task into the queue; the same request again changes nothing, another one for the same id is refused."""
+    task_id = command.task_id or draft.request.new_id
+    digest = request_digest(command)
+    known = draft.task(task_id)
+    if known is not None:
+        if known.definition.request_digest == digest:
+            return draft.decided({"task_id": task_id})
+        raise Refused(
+            RefusalCode.TASK_EXISTS,
+            f"task {task_id} exists with another definition; choose another id",
+            task_id=task_id,
+            status=known.status.value,
+        )
+    deadline = command.deadline
+    if command.deadline_s is not None:
+        deadline = after(draft.now, command.deadline_s)
+    draft.record_task(
+        task_id,
+        ev.Submitted(
+            request_digest=digest,
+            title=command.title,
+            payload=command.payload,
+            priority=command.priority,
+            labels=tuple(command.labels),
+            required_capabilities=tuple(sorted(set(command.required_capabilities))),
+            estimated_hours=command.estimated_hours,
+            deadline=deadline,
+            lease=_lease_policy(draft.rules.lease, command.lease),
+            on_silence=command.on_silence,
+            budgets=ev.Budgets(**command.budgets.model_dump()),
+        ),
+    )
+    return draft.decided({"task_id": task_id})
+
+
+def request_digest(command: commands.Submit) -> str:
+    """Return the SHA-256 of a submit's fields as sent, whatever their order."""
+    source = request_digest_source(command)
+    return hashlib.sha256(pydantic_core.to_json({key: source[key] for key in sorted(source)})).hexdigest()
+
+
+def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePolicy:
+    """Return the pool's policy with the task's own fields laid over it; raises Refused when they do not agree."""
+    if wanted is None:
+        return default
+    fields = default.model_dump() | wanted.model_dump(exclude_unset=True)
+    try:
+        return LeasePolicy.model_validate(fields)
+    except ValueError as error:
+        raise checks.invalid("lease", str(error).splitlines()[-2].strip()) from None
+
+
+def assign(draft: Draft, command: commands.Assign) -> Decision:
+    """Grant a queued task to the named agent, else to the best one."""
+    agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
+    task = checks.live_task(draft, command.task_id)
+    checks.allowed(task, ev.Leased.name)
+    if agent is None:
+        if not draft.view.pool.takes_grants:
+            raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
+        required = frozenset(task.definition.required_capabilities)
+        best = draft.view.best_agent(required)
+        if best is None:
+            raise Refused(
+                RefusalCode.AT_CAPACITY,
+                f"no live agent with room has every capability that task {task.task_id} requires",
+                task_id=task.task_id,
+                required_capabilities=sorted(required),
+            )
+        agent = checks.known_agent(draft, best)
+    else:
+        missing = checks.missing_capabilities(task, agent.capabilities)
+        if missing:
+            raise checks.invalid("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
+        checks.takes_grants(draft, agent)
+        checks.room(draft, agent)
+    return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
+
+
+def cancel(draft: Draft, command: commands.Cancel) -> Decision:
+    """End the task whatever it is doing; its holder is told to stop."""
+    task = checks.live_task(draft, command.task_id)
+    token = task.lease.token if task.lease else None
+    task = draft.record_task(task.task_id, ev.Cancelled(token=token, reason=command.reason))
+    return draft.decided({"task_id": task.task_id, "status": task.status.value})
+
+
+def requeue(draft: Draft, command: commands.Requeue) -> Decision:
+    """Bring a quarantined task back, or free a stuck one from its silent holder."""
+    task = checks.live_task(draft, command.task_id)
+    reason = command.reason or "requeued by an operator"
+    if task.status is TaskStatus.STUCK and task.lease is not None:
+        task = draft.record_task(task.task_id, ev.Revoked(token=task.lease.token, reason=reason))
+    elif task.status is not TaskStatus.QUARANTINED:
+        raise checks.illegal(task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue")
+    task = aftermath.again(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+
+
+def unblock(draft: Draft, command: commands.Unblock) -> Decision:
+    """Return a blocked task to the queue."""
+    task = checks.live_task(draft, command.task_id)
+    checks.allowed(task, ev.Unblocked.name)
+    task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason))
+    task = aftermath.again(draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True)
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+
+
+def revoke(draft: Draft, command: commands.Revoke) -> Decision:
+    """Take the task from its holder, who is told to stop."""
+    task = checks.live_task(draft, command.task_id)
+    checks.allowed(task, ev.Revoked.name)
+    token = task.lease.token if task.lease else 0
+    task = draft.record_task(task.task_id, ev.Revoked(token=token, reason=command.reason))
+    task = aftermath.again(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+
+
+def set_pool_intake(
+    draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed
+) -> Decision:
+    """Open or close the pool's gate; a repeat changes nothing and records nothing."""
+    now_so = {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name]
+    if draft.view.pool.intake.value != now_so:
+        draft.record_pool(event)
+    return draft.decided({})

@@ -1,0 +1,206 @@
+"""Moving named tasks from one agent to another: planned in one append, checked again and done in the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.decisions import checks
+from domain.decisions.terms import first_expiry
+from domain.draft import Refused
+from domain.errors import RefusalCode
+from domain.events import steal as ev
+from domain.events import task as task_ev
+from domain.internal import ExecuteSteal
+from domain.lifecycles import StealStatus, TaskStatus
+from domain.limits import MAX_STEAL_TASKS
+from domain.policies.stealing import is_overloaded, is_underloaded
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.agent import Agent
+    from domain.commands import StealTasks
+    from domain.draft import Decision, Draft
+    from domain.internal import PlanSteal
+    from domain.task import Task
+
+
+def obstacle(draft: Draft, task: Task | None, source: str, target: Agent) -> str | None:
+    """Return why the task cannot move from the source to the target now, in words; None if it can."""
+    if task is None or task.terminal:
+        return "it has ended"
+    if task.lease is None or task.lease.agent_id != source:
+        return f"{source} does not hold it"
+    if task.status is not TaskStatus.ASSIGNED:
+        return f"it is {task.status}, and only what was not started moves"
+    missing = checks.missing_capabilities(task, target.capabilities)
+    if missing:
+        return f"{target.agent_id} lacks the capabilities {', '.join(missing)}"
+    budgets = task.definition.budgets
+    if task.steals >= budgets.steals:
+        return f"it was stolen {task.steals} times; the budget is {budgets.steals}"
+    if task.attempt >= budgets.attempts:
+        return f"attempt {task.attempt} is its last"
+    cooldown_s = draft.rules.steal.cooldown_s
+    if task.last_stolen_at is not None and seconds_between(task.last_stolen_at, draft.now) < cooldown_s:
+        return f"it was stolen less than {cooldown_s:g} s ago"
+    return None
+
+
+def movable(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
+    """Return at most `count` tasks of the source that the target can take: the latest assigned first."""
+    found: list[str] = []
+    for task_id in reversed(draft.view.held_by(source)):
+        if len(found) >= count:
+            break
+        if obstacle(draft, draft.task(task_id), source, target) is None:
+            found.append(task_id)
+    return found
+
+
+def plan(draft: Draft, command: PlanSteal) -> Decision:
+    """Plan one move of a pass; nothing where the loads have changed since the pass looked at them."""
+    source, target = draft.view.agent(command.source), draft.view.agent(command.target)
+    config = draft.rules.steal
+    if source is None or target is None or not draft.view.pool.takes_grants or not target.takes_grants:
+        return draft.decided({})
+    source_tasks = draft.view.tasks_held(source.agent_id)
+    target_tasks = draft.view.tasks_held(target.agent_id)
+    difference = source_tasks - target_tasks
+    if (
+        not is_overloaded(source_tasks, source.cpu)
+        or not is_underloaded(target_tasks, target.cpu)
+        or difference < config.steal_threshold
+    ):
+        return draft.decided({})
+    count = min(difference // 2, config.max_steal_batch, command.count, target.capacity - target_tasks)
+    task_ids = movable(draft, source.agent_id, target, count)
+    if not task_ids:
+        return draft.decided({})
+    return _planned(draft, command.operation_id, source, target, task_ids, "load", command.score)
+
+
+def steal(draft: Draft, command: StealTasks) -> Decision:
+    """Plan a move that an operator asked for; it follows the same checks as the stealer's."""
+    source = checks.known_agent(draft, command.from_agent)
+    target = checks.known_agent(draft, command.to_agent)
+    tasks = [checks.live_task(draft, task_id) for task_id in dict.fromkeys(command.task_ids or ())]
+    for task in tasks:
+        reason = obstacle(draft, task, source.agent_id, target)
+        if reason is not None:
+            raise checks.illegal(task, task_ev.Stolen.name, f"it cannot be stolen: {reason}")
+    checks.takes_grants(draft, target)
+    if not target.takes_grants:
+        raise Refused(
+            RefusalCode.PAUSED, f"agent {target.agent_id} is lost: it gets no new grants", agent_id=target.agent_id
+        )
+    room = checks.room(draft, target)
+    if len(tasks) > room:
+        raise Refused(
+            RefusalCode.AT_CAPACITY,
+            f"agent {target.agent_id} has room for {room} leases, not for {len(tasks)}",
+            agent_id=target.agent_id,
+            capacity=target.capacity,
+        )
+    task_ids = [task.task_id for task in tasks]
+    if not task_ids:
+        difference = draft.view.tasks_held(source.agent_id) - draft.view.tasks_held(target.agent_id)
+        by_rule = min(max(difference // 2, 1), draft.rules.steal.max_steal_batch)
+        task_ids = movable(draft, source.agent_id, target, min(command.count or by_rule, room, MAX_STEAL_TASKS))
+    if not task_ids:
+        raise Refused(
+            RefusalCode.ILLEGAL_TRANSITION,
+            f"{source.agent_id} holds no task that can move to {target.agent_id}",
+            state=TaskStatus.ASSIGNED.value,
+            event=task_ev.Stolen.name,
+            allowed=[],
+        )
+    return _planned(
+        draft, draft.request.new_id, source, target, task_ids, command.reason or "asked for by an operator", None
+    )
+
+
+def _planned(  # noqa: PLR0913 - the fields of one event
+    draft: Draft,
+    operation_id: str,
+    source: Agent,
+    target: Agent,
+    task_ids: Sequence[str],
+    reason: str,
+    score: float | None,
+) -> Decision:
+    draft.record_steal(
+        operation_id,
+        ev.Planned(
+            from_agent=source.agent_id,
+            to_agent=target.agent_id,
+            task_ids=tuple(task_ids),
+            reason=reason,
+            source_tasks=draft.view.tasks_held(source.agent_id),
+            target_tasks=draft.view.tasks_held(target.agent_id),
+            source_cpu=source.cpu,
+            target_cpu=target.cpu,
+            score=score,
+        ),
+    )
+    return draft.decided(follow_up=draft.request._replace(command=ExecuteSteal(operation_id)))
+
+
+def execute(draft: Draft, command: ExecuteSteal) -> Decision:
+    """Move what can still move, in one append; give the operation up if nothing can."""
+    operation = draft.view.steal(command.operation_id)
+    if operation is None or operation.status is not StealStatus.PLANNED:
+        return draft.decided({"operation_id": command.operation_id, "task_ids": []})
+    steal_plan = operation.plan
+    source, target = draft.view.agent(steal_plan.from_agent), draft.view.agent(steal_plan.to_agent)
+    held_before = draft.view.tasks_held(steal_plan.from_agent), draft.view.tasks_held(steal_plan.to_agent)
+    moving: list[str] = []
+    if source is not None and target is not None and target.takes_grants and draft.view.pool.takes_grants:
+        room = max(target.capacity - held_before[1], 0)
+        able = [
+            task_id
+            for task_id in steal_plan.task_ids
+            if obstacle(draft, draft.task(task_id), source.agent_id, target) is None
+        ]
+        moving = able[:room]
+    skipped = tuple(task_id for task_id in steal_plan.task_ids if task_id not in set(moving))
+    if not moving:
+        draft.record_steal(
+            command.operation_id, ev.StealFailed(reason="none of the tasks can move any more", skipped=skipped)
+        )
+        return draft.decided({"operation_id": command.operation_id, "task_ids": []})
+    draft.record_steal(command.operation_id, ev.Executing(task_ids=tuple(moving)))
+    for task_id in moving:
+        _move(draft, task_id, steal_plan, command.operation_id)
+    draft.record_steal(
+        command.operation_id,
+        ev.StealCompleted(
+            moved=len(moving),
+            skipped=skipped,
+            source_tasks_before=held_before[0],
+            source_tasks_after=held_before[0] - len(moving),
+            target_tasks_before=held_before[1],
+            target_tasks_after=held_before[1] + len(moving),
+        ),
+    )
+    return draft.decided({"operation_id": command.operation_id, "task_ids": moving})
+
+
+def _move(draft: Draft, task_id: str, steal_plan: ev.Planned, operation_id: str) -> None:
+    task = checks.live_task(draft, task_id)
+    expiry = first_expiry(task, draft.now)
+    draft.record_task(
+        task_id,
+        task_ev.Stolen(
+            token=draft.next_position,
+            previous_token=task.lease.token if task.lease else 0,
+            operation_id=operation_id,
+            from_agent=steal_plan.from_agent,
+            agent_id=steal_plan.to_agent,
+            attempt=task.attempt + 1,
+            lease_s=expiry.lease_s,
+            grace_s=expiry.grace_s,
+            expires_at=expiry.expires_at,
+        ),
+    )

@@ -1,0 +1,120 @@
+"""Granting and renewing: how policies, caps and the rule that a renewal never shortens make a lease's expiry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.events import task as ev
+from domain.policies.lease import Terms, first_terms, renewal_terms
+from domain.timestamps import after, format_timestamp, seconds_between
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.draft import Draft
+    from domain.task import Lease, Task
+
+
+class Expiry(NamedTuple):
+    """When a lease runs out, on which terms."""
+
+    lease_s: float
+    grace_s: float
+    expires_at: datetime
+
+
+def first_expiry(task: Task, now: datetime) -> Expiry:
+    """Return the expiry of a lease granted now."""
+    definition = task.definition
+    terms = first_terms(
+        definition.lease,
+        estimated_hours=definition.estimated_hours,
+        priority=definition.priority,
+        labels=definition.labels,
+    )
+    lease_s = min(terms.lease_s, definition.lease.max_lease_s)
+    return Expiry(lease_s, terms.grace_s, after(now, lease_s))
+
+
+def hard_cap(task: Task, lease: Lease) -> datetime:
+    """Return the moment beyond which nothing renews the lease (`max_lease_s`)."""
+    return after(lease.granted_at, task.definition.lease.max_lease_s)
+
+
+def renewed_expiry(task: Task, lease: Lease, now: datetime, *, reports: int, percent: int) -> Expiry:
+    """Return the expiry that a sign of life earns now; never earlier than the lease has, never past its hard cap."""
+    definition = task.definition
+    terms = renewal_terms(
+        definition.lease, reports=reports, percent=percent, estimated_hours=definition.estimated_hours
+    )
+    return moved_expiry(task, lease, terms, after(now, terms.lease_s))
+
+
+def moved_expiry(task: Task, lease: Lease, terms: Terms, wanted: datetime) -> Expiry:
+    """Return the lease's expiry moved to `wanted` as far as the rules allow."""
+    expires_at = max(lease.expires_at, min(wanted, hard_cap(task, lease)))
+    grace_s = terms.grace_s if expires_at > lease.expires_at else max(terms.grace_s, lease.grace_s)
+    return Expiry(terms.lease_s, grace_s, expires_at)
+
+
+def grant(draft: Draft, task: Task, agent_id: str) -> Task:
+    """Record the grant of a queued task; its token is the event's predicted position."""
+    expiry = first_expiry(task, draft.now)
+    return draft.record_task(
+        task.task_id,
+        ev.Leased(
+            token=draft.next_position,
+            agent_id=agent_id,
+            attempt=task.attempt,
+            lease_s=expiry.lease_s,
+            grace_s=expiry.grace_s,
+            expires_at=expiry.expires_at,
+        ),
+    )
+
+
+def sign_of_life(draft: Draft, agent_id: str) -> None:
+    """Renew what the agent holds, where that moves the expiry by enough to be worth an event."""
+    worth = draft.rules.renewal_worth
+    for task_id in draft.view.held_by(agent_id):
+        task = draft.task(task_id)
+        if task is None or task.lease is None or not task.ticking or task.lease.agent_id != agent_id:
+            continue
+        lease = task.lease
+        expiry = renewed_expiry(task, lease, draft.now, reports=lease.reports, percent=lease.percent)
+        gain_s = seconds_between(lease.expires_at, expiry.expires_at)
+        if gain_s > 0 and gain_s >= worth * expiry.lease_s:
+            draft.record_task(
+                task_id,
+                ev.Renewed(
+                    token=lease.token,
+                    lease_s=expiry.lease_s,
+                    grace_s=expiry.grace_s,
+                    expires_at=expiry.expires_at,
+                ),
+            )
+
+
+def lease_document(task: Task, now: datetime) -> dict[str, Any]:
+    """Return a held task's lease as the contract shows it to its holder."""
+    lease = task.lease
+    if lease is None:
+        msg = f"task {task.task_id} is not held"
+        raise ValueError(msg)
+    definition = task.definition
+    handoff = task.handoff
+    return {
+        "task_id": task.task_id,
+        "token": lease.token,
+        "attempt": lease.attempt,
+        "expires_at": format_timestamp(lease.expires_at),
+        "grace_s": lease.grace_s,
+        "deadline": format_timestamp(definition.deadline) if definition.deadline else None,
+        "title": definition.title,
+        "payload": definition.payload,
+        "labels": list(definition.labels),
+        "handoff": handoff.model_dump(mode="json") if handoff and handoff.valid_until >= now else None,
+        "lease_s": lease.lease_s,
+        "priority": definition.priority.value,
+        "status": task.status.value,
+    }

@@ -1,0 +1,164 @@
+"""A decision in the making: events with their predicted positions, and the entities as they will be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.agent import Agent, evolve_agent
+from domain.errors import RefusalCode
+from domain.events import Entity
+from domain.pool import Pool, evolve_pool
+from domain.recorded import Recorded
+from domain.steal import Steal, evolve_steal
+from domain.task import Task, evolve_task
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.commands import Command
+    from domain.events.agent import AgentEvent
+    from domain.events.pool import PoolEvent
+    from domain.events.steal import StealEvent
+    from domain.events.task import TaskEvent
+    from domain.internal import Internal
+    from domain.rules import Rules
+    from domain.view import PoolView
+
+EntityState = Task | Agent | Steal | Pool
+EntityKey = tuple[Entity, str]
+
+
+class Request(NamedTuple):
+    """A command with who asks and why."""
+
+    command: Command | Internal
+    actor: str
+    """`agent/<id>`, `ops/<name>`, `ops`, `sweeper`, `stealer` or `writer`."""
+    causation_id: str
+    """The caller's `command_id`, or one made for it."""
+    agent_id: str | None = None
+    """The agent that the subject names, if one does."""
+    new_id: str = ""
+    """A fresh id, for a command that makes a thing and was not told its name."""
+
+
+class Refusal(NamedTuple):
+    """A command that was turned down, and why."""
+
+    code: RefusalCode
+    message: str
+    details: dict[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - a named outcome that travels as an exception inside the core, no error
+    """Carries a refusal out of a decision. `recorded` True: what the draft holds is evidence and is kept."""
+
+    def __init__(self, code: RefusalCode, message: str, *, recorded: bool = False, **details: Any) -> None:
+        super().__init__(message)
+        self.refusal = Refusal(code, message, details)
+        self.recorded = recorded
+
+
+class Decision(NamedTuple):
+    """What a command comes to.
+
+    The events are to be appended in one piece right after the position that the decision was made on; `after` holds
+    the entities as the fold of these events leaves them.
+    """
+
+    records: list[Recorded]
+    after: dict[EntityKey, EntityState]
+    result: dict[str, Any] | None = None
+    refusal: Refusal | None = None
+    waits: bool = False
+    """An empty claim that asked to wait for work."""
+    follow_up: Request | None = None
+    """What is to be decided next, once these events are acknowledged, before the caller is answered."""
+
+
+class Draft:
+    """Collects the events of one command. Positions are predicted: the view's position and the place in line."""
+
+    def __init__(self, view: PoolView, request: Request, now: datetime, rules: Rules) -> None:
+        self.view = view
+        self.request = request
+        self.now = now
+        self.rules = rules
+        self.records: list[Recorded] = []
+        self.after: dict[EntityKey, EntityState] = {}
+
+    @property
+    def next_position(self) -> int:
+        """The position that the next event will have; the token of a lease that it grants."""
+        return self.view.position + len(self.records) + 1
+
+    def task(self, task_id: str) -> Task | None:
+        """Return the task as the draft leaves it."""
+        state = self.after.get((Entity.TASK, task_id))
+        return state if isinstance(state, Task) else self.view.task(task_id)
+
+    def record_task(self, task_id: str, event: TaskEvent) -> Task:
+        """Add an event about a task; return the task after it."""
+        before = self.task(task_id)
+        recorded = self._recorded(Entity.TASK, task_id, before.version if before else 0, event)
+        after = evolve_task(before, recorded)
+        self._add(recorded, after)
+        return after
+
+    def record_agent(self, agent_id: str, event: AgentEvent) -> Agent:
+        """Add an event about an agent; return the agent after it."""
+        state = self.after.get((Entity.AGENT, agent_id))
+        before = state if isinstance(state, Agent) else self.view.agent(agent_id)
+        recorded = self._recorded(Entity.AGENT, agent_id, before.version if before else 0, event)
+        after = evolve_agent(before, recorded)
+        self._add(recorded, after)
+        return after
+
+    def record_steal(self, operation_id: str, event: StealEvent) -> Steal:
+        """Add an event about a steal operation; return the operation after it."""
+        state = self.after.get((Entity.STEAL, operation_id))
+        before = state if isinstance(state, Steal) else self.view.steal(operation_id)
+        recorded = self._recorded(Entity.STEAL, operation_id, before.version if before else 0, event)
+        after = evolve_steal(before, recorded)
+        self._add(recorded, after)
+        return after
+
+    def record_pool(self, event: PoolEvent) -> Pool:
+        """Add an event about the pool; return the pool after it."""
+        pool_id = self.view.pool.pool_id
+        state = self.after.get((Entity.POOL, pool_id))
+        before = state if isinstance(state, Pool) else self.view.pool
+        recorded = self._recorded(Entity.POOL, pool_id, before.version, event)
+        after = evolve_pool(before, recorded)
+        self._add(recorded, after)
+        return after
+
+    def decided(
+        self,
+        result: dict[str, Any] | None = None,
+        *,
+        refusal: Refusal | None = None,
+        waits: bool = False,
+        follow_up: Request | None = None,
+    ) -> Decision:
+        """Return the finished decision."""
+        return Decision(self.records, self.after, result, refusal, waits, follow_up)
+
+    def _recorded(
+        self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
+    ) -> Recorded:
+        request = self.request
+        return Recorded(
+            self.next_position,
+            entity,
+            entity_id,
+            version + 1,
+            self.now,
+            request.actor,
+            request.causation_id,
+            event,
+        )
+
+    def _add(self, recorded: Recorded, after: EntityState) -> None:
+        self.records.append(recorded)
+        self.after[recorded.entity, recorded.entity_id] = after

@@ -1,0 +1,49 @@
+"""What can go wrong inside the core, and how a refusal is told."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class FoldError(Exception):
+    """An event does not link or apply to the state it meets; every fold skips it alike."""
+
+
+class RefusalCode(StrEnum):
+    """The wire contract's errors, in the order in which they are looked for."""
+
+    INVALID_COMMAND = "invalid_command"
+    UNKNOWN_AGENT = "unknown_agent"
+    UNKNOWN_TASK = "unknown_task"
+    TASK_EXISTS = "task_exists"
+    TASK_FINISHED = "task_finished"
+    STALE_TOKEN = "stale_token"  # noqa: S105 - the contract's name of an error, no secret
+    NOT_HOLDER = "not_holder"
+    ILLEGAL_TRANSITION = "illegal_transition"
+    PAUSED = "paused"
+    AT_CAPACITY = "at_capacity"
+    OVERLOADED = "overloaded"
+    NOT_WRITER = "not_writer"
+    UNAVAILABLE = "unavailable"
+
+    @property
+    def number(self) -> int:
+        """The error's number on the wire, after HTTP."""
+        return _NUMBERS[self]
+
+
+_NUMBERS = {
+    RefusalCode.INVALID_COMMAND: 400,
+    RefusalCode.UNKNOWN_AGENT: 404,
+    RefusalCode.UNKNOWN_TASK: 404,
+    RefusalCode.TASK_EXISTS: 409,
+    RefusalCode.TASK_FINISHED: 409,
+    RefusalCode.STALE_TOKEN: 409,
+    RefusalCode.NOT_HOLDER: 403,
+    RefusalCode.ILLEGAL_TRANSITION: 409,
+    RefusalCode.PAUSED: 503,
+    RefusalCode.AT_CAPACITY: 409,
+    RefusalCode.OVERLOADED: 503,
+    RefusalCode.NOT_WRITER: 503,
+    RefusalCode.UNAVAILABLE: 503,
+}

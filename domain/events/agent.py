@@ -1,0 +1,85 @@
+"""The events of an agent."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.events.base import Entity, Event
+
+
+class SystemLoad(BaseModel):
+    """How busy the agent's machine is, in percent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    cpu: float = 0.0
+    memory: float = 0.0
+
+
+class AgentEvent(Event):
+    """An event about an agent."""
+
+    entity: ClassVar[Entity] = Entity.AGENT
+
+
+class Registered(AgentEvent):
+    """An agent joined the pool, or described itself anew."""
+
+    name: ClassVar[str] = "registered"
+
+    capabilities: tuple[str, ...] = ()
+    priority: float = 1.0
+    capacity: int = 1
+    labels: tuple[str, ...] = ()
+
+
+class Heartbeat(AgentEvent):
+    """The agent was heard: its load status changed, a minute has passed since the last record, or it was lost."""
+
+    name: ClassVar[str] = "heartbeat"
+
+    load: SystemLoad | None = None
+
+
+class AgentDraining(AgentEvent):
+    """The agent gets no new grants and is asked to hand over what it holds."""
+
+    name: ClassVar[str] = "draining"
+
+    reason: str | None = None
+
+
+class AgentPaused(AgentEvent):
+    """The agent gets no new grants."""
+
+    name: ClassVar[str] = "paused"
+
+    reason: str | None = None
+
+
+class AgentResumed(AgentEvent):
+    """The agent gets grants again."""
+
+    name: ClassVar[str] = "resumed"
+
+    reason: str | None = None
+
+
+class Lost(AgentEvent):
+    """Nothing was heard of the agent for too long; any command revives it."""
+
+    name: ClassVar[str] = "lost"
+
+    silence_s: float
+    threshold_s: float
+
+
+class Deregistered(AgentEvent):
+    """The agent left; what it held was released."""
+
+    name: ClassVar[str] = "deregistered"
+
+    released: int = 0
+    """Tasks given back in the same append."""

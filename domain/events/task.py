@@ -1,0 +1,367 @@
+"""The events of a task; the table in the wire contract is their specification.
+
+Every event about a held task carries the lease's `token`. `lease_s` and `grace_s` are seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from domain.events.base import Entity, Event
+from domain.policies.lease import LeasePolicy
+from domain.timestamps import Timestamp
+from domain.values import Priority
+
+
+class OnSilence(StrEnum):
+    """What becomes of a task whose holder fell silent: back to the queue, or kept for a person to look at."""
+
+    REQUEUE = "requeue"
+    STUCK = "stuck"
+
+
+class Budgets(BaseModel):
+    """How often a task may go wrong, by cause, before it is given up."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    failures: int = 3
+    """The n-th retryable failure fails the task."""
+    expiries: int = 3
+    """The n-th expiry in a row without a report between quarantines it."""
+    steals: int = 3
+    """After n steals it is not stolen again."""
+    attempts: int = 10
+    """The n-th attempt in all is the last; when it ends unfinished, the task is quarantined."""
+
+
+class Handoff(BaseModel):
+    """What the next holder is told of the attempts before."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    recovered_at: Timestamp
+    from_agent: str | None
+    progress: int
+    """Percent."""
+    minutes_spent: float
+    reason: str
+    branch: str | None = None
+    last_note: str | None = None
+    last_checkpoint: Any = None
+    instructions: str
+    valid_until: Timestamp
+
+
+class Cause(StrEnum):
+    """Why a task went back to the queue or was put aside."""
+
+    EXPIRY = "expiry"
+    RELEASE = "release"
+    FAILURE = "failure"
+    REVOKE = "revoke"
+    UNBLOCK = "unblock"
+    OPERATOR = "operator"
+
+
+class TaskEvent(Event):
+    """An event about a task."""
+
+    entity: ClassVar[Entity] = Entity.TASK
+
+
+class Submitted(TaskEvent):
+    """A task entered the pool. Holds its definition for good, with all defaults resolved."""
+
+    name: ClassVar[str] = "submitted"
+
+    request_digest: str
+    """SHA-256 of the request as sent: tells a repeated submit from one that redefines the task."""
+    title: str = ""
+    payload: Any = None
+    priority: Priority = Priority.MEDIUM
+    labels: tuple[str, ...] = ()
+    required_capabilities: tuple[str, ...] = ()
+    estimated_hours: float | None = None
+    deadline: Timestamp | None = None
+    lease: LeasePolicy
+    on_silence: OnSilence = OnSilence.REQUEUE
+    budgets: Budgets = Budgets()
+
+
+class HeldEvent(TaskEvent):
+    """An event about a task while an agent holds it."""
+
+    token: int
+
+
+class Leased(HeldEvent):
+    """An agent was granted the task; `token` is this event's own position."""
+
+    name: ClassVar[str] = "leased"
+
+    agent_id: str
+    attempt: int
+    lease_s: float
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Started(HeldEvent):
+    """The holder began to work."""
+
+    name: ClassVar[str] = "started"
+
+
+class Progressed(HeldEvent):
+    """The holder reported; the lease was renewed on the terms that its report earned."""
+
+    name: ClassVar[str] = "progressed"
+
+    percent: int
+    message: str | None = None
+    checkpoint: Any = None
+    reports: int
+    """Reports on this lease, this one included."""
+    lease_s: float
+    grace_s: float
+    expires_at: Timestamp
+    directive: Literal["continue", "stop", "hand_over"] = "continue"
+
+
+class Renewed(HeldEvent):
+    """The holder was heard on other business, and that moved the expiry by at least a tenth of the term."""
+
+    name: ClassVar[str] = "renewed"
+
+    lease_s: float
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Silenced(HeldEvent):
+    """The holder announced a quiet spell, which counts as beating until it is over."""
+
+    name: ClassVar[str] = "silenced"
+
+    for_s: float
+    until: Timestamp
+    reason: str
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Extended(HeldEvent):
+    """A probe pleaded for a silent lease, and was heard."""
+
+    name: ClassVar[str] = "extended"
+
+    probe: str
+    for_s: float
+    extensions: int
+    """Extensions of this lease, this one included."""
+    evidence: tuple[str, ...] = ()
+    previous_expires_at: Timestamp
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Escalated(HeldEvent):
+    """The lease reached its `max_renewals`; written once for a lease."""
+
+    name: ClassVar[str] = "escalated"
+
+    renewals: int
+    max_renewals: int
+
+
+class Stolen(HeldEvent):
+    """The task moved to another agent before it was started; `token` is this event's own position."""
+
+    name: ClassVar[str] = "stolen"
+
+    previous_token: int
+    operation_id: str
+    from_agent: str
+    agent_id: str
+    attempt: int
+    lease_s: float
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Released(HeldEvent):
+    """The holder gave the task back."""
+
+    name: ClassVar[str] = "released"
+
+    reason: str | None = None
+    checkpoint: Any = None
+
+
+class Revoked(HeldEvent):
+    """An operator took the task from its holder."""
+
+    name: ClassVar[str] = "revoked"
+
+    reason: str | None = None
+
+
+class SilenceNumbers(BaseModel):
+    """The numbers by which a silent holder was judged."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    expires_at: Timestamp
+    grace_s: float
+    due_at: Timestamp
+    """When the lease was due for recovery: expiry and grace, or the pool's floor after an outage."""
+    last_beat_at: Timestamp | None
+    silence_s: float
+    """Since the last report or recorded renewal, else since the grant."""
+    reports: int
+    median_interval_s: float | None
+    silence_multiplier: float
+    tolerated_silence_s: float
+    not_before: Timestamp | None = None
+    hard_cap: bool = False
+    """The lease had reached its `max_lease_s`, so the cadence was not asked."""
+
+
+class Expired(HeldEvent):
+    """The lease was judged and ended; the same append says what follows."""
+
+    name: ClassVar[str] = "expired"
+
+    agent_id: str
+    numbers: SilenceNumbers
+
+
+class StuckNumbers(SilenceNumbers):
+    """The numbers by which a task was called stuck."""
+
+    stuck_threshold_s: float | None = None
+    """Set when the beat was older than this; absent when the lease ran out on a task that asks for `stuck`."""
+
+
+class Stuck(HeldEvent):
+    """The holder is silent and keeps the task; its clock is stopped until it is heard or a person decides."""
+
+    name: ClassVar[str] = "stuck"
+
+    agent_id: str
+    cause: Literal["staleness", "expiry"]
+    numbers: StuckNumbers
+
+
+class Recovered(HeldEvent):
+    """The holder of a stuck task was heard again; its lease runs anew."""
+
+    name: ClassVar[str] = "recovered"
+
+    lease_s: float
+    grace_s: float
+    expires_at: Timestamp
+
+
+class Blocked(HeldEvent):
+    """The holder cannot go on and gave the task up until somebody unblocks it."""
+
+    name: ClassVar[str] = "blocked"
+
+    reason: str
+
+
+class Unblocked(TaskEvent):
+    """An operator removed the obstacle; `requeued` follows in the same append."""
+
+    name: ClassVar[str] = "unblocked"
+
+    reason: str | None = None
+
+
+class Quarantined(TaskEvent):
+    """The task used a budget up and waits for a person."""
+
+    name: ClassVar[str] = "quarantined"
+
+    token: int | None = None
+    cause: Cause
+    reason: str
+    error: str | None = None
+    handoff: Handoff | None = None
+
+
+class Requeued(TaskEvent):
+    """The task is free for the next attempt, with a hand-off for the next holder."""
+
+    name: ClassVar[str] = "requeued"
+
+    token: int | None = None
+    cause: Cause
+    attempt: int
+    reason: str | None = None
+    error: str | None = None
+    handoff: Handoff | None = None
+
+
+class Completed(TaskEvent):
+    """The task is done. A late completion names the expired lease's token."""
+
+    name: ClassVar[str] = "completed"
+
+    token: int
+    agent_id: str
+    result: Any = None
+    late: bool = False
+    duration_s: float
+    """Since the grant of the lease that completed it."""
+
+
+class FailedNumbers(BaseModel):
+    """The numbers by which the sweeper failed a task."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    deadline: Timestamp
+    overdue_s: float
+    last_beat_at: Timestamp | None = None
+
+
+class Failed(TaskEvent):
+    """The task ended without success."""
+
+    name: ClassVar[str] = "failed"
+
+    token: int | None = None
+    error: str
+    retryable: bool = False
+    failures: int = 0
+    """Failures reported by holders so far, this one included."""
+    numbers: FailedNumbers | None = None
+
+
+class Cancelled(TaskEvent):
+    """An operator called the task off."""
+
+    name: ClassVar[str] = "cancelled"
+
+    token: int | None = None
+    reason: str | None = None
+
+
+class LateProgress(TaskEvent):
+    """What a former holder reported, or claimed to have completed, after it lost the lease: evidence, no change."""
+
+    name: ClassVar[str] = "late_progress"
+
+    token: int
+    agent_id: str
+    kind: Literal["progress", "completion"]
+    percent: int | None = None
+    message: str | None = None
+    checkpoint: Any = None
+    result: Any = None

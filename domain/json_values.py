@@ -1,0 +1,100 @@
+"""Checks on what callers send as text and as free JSON, so that everything recorded can be read by anyone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import pydantic_core
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from domain.limits import (
+    MAX_CAPABILITIES,
+    MAX_CAPABILITY_CHARS,
+    MAX_JSON_BYTES,
+    MAX_JSON_DEPTH,
+    MAX_LABEL_CHARS,
+    MAX_LABELS,
+    MAX_REASON_CHARS,
+    MAX_TEXT_BYTES,
+    NAME_PATTERN,
+)
+
+_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
+_INFINITIES = (float("inf"), float("-inf"))
+
+
+def check_text(text: str) -> str:
+    """Return the text; raises ValueError when it holds a NUL character, which many stores cannot keep."""
+    if "\0" in text:
+        msg = "must not contain the NUL character"
+        raise ValueError(msg)
+    return text
+
+
+def _check_text_bytes(text: str) -> str:
+    if len(text) * 4 > MAX_TEXT_BYTES and len(text.encode()) > MAX_TEXT_BYTES:
+        msg = f"must be at most {MAX_TEXT_BYTES} bytes of UTF-8"
+        raise ValueError(msg)
+    return check_text(text)
+
+
+def check_json(value: Any) -> Any:
+    """Return a parsed JSON value, whole.
+
+    Raises:
+        ValueError: it is nested deeper than `MAX_JSON_DEPTH`, larger than `MAX_JSON_BYTES` as compact JSON, or holds
+            a NUL character, a number that is not finite, or an integer beyond 64 bits.
+    """
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        if depth > MAX_JSON_DEPTH:
+            msg = f"must not be nested deeper than {MAX_JSON_DEPTH}"
+            raise ValueError(msg)
+        depth += 1
+        inner: list[Any] = []
+        for item in level:
+            _check_item(item, inner)
+        level = inner
+    if len(pydantic_core.to_json(value)) > MAX_JSON_BYTES:
+        msg = f"must be at most {MAX_JSON_BYTES} bytes as compact JSON"
+        raise ValueError(msg)
+    return value
+
+
+def _check_item(item: Any, inner: list[Any]) -> None:
+    if isinstance(item, str):
+        check_text(item)
+    elif isinstance(item, dict):
+        for key in item:
+            check_text(key)
+        inner.extend(item.values())
+    elif isinstance(item, list):
+        inner.extend(item)
+    elif isinstance(item, float):
+        if item != item or item in _INFINITIES:  # noqa: PLR0124 - the shortest test for NaN
+            msg = "must not contain a number that is not finite"
+            raise ValueError(msg)
+    elif isinstance(item, int) and not _INT_MIN <= item <= _INT_MAX:
+        msg = "must not contain an integer beyond 64 bits"
+        raise ValueError(msg)
+
+
+def _to_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:
+        msg = "is beyond the range of dates"
+        raise ValueError(msg) from None
+
+
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+JsonDocument = Annotated[Any, AfterValidator(check_json)]
+Reason = Annotated[str, Field(max_length=MAX_REASON_CHARS), AfterValidator(check_text)]
+Note = Annotated[str, AfterValidator(_check_text_bytes)]
+Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(check_text)]
+Labels = Annotated[list[Label], Field(max_length=MAX_LABELS)]
+Capability = Annotated[str, Field(min_length=1, max_length=MAX_CAPABILITY_CHARS), AfterValidator(check_text)]
+Capabilities = Annotated[list[Capability], Field(max_length=MAX_CAPABILITIES)]
+UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]

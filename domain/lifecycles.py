@@ -1,0 +1,248 @@
+"""The state machines, declared once: task, lease, agent, intake and steal operation.
+
+The classes are the only place where a transition is allowed or forbidden. `evolve` and `decide` look transitions
+up in a table that is derived from them at import (a look-up is a thousand times quicker than a running machine);
+a test proves table and machine equal for every (state, event). Source: the lifecycle table of the wire contract.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from statemachine import StateMachine
+from statemachine.states import States
+
+S = TypeVar("S", bound=StrEnum)
+
+
+class TaskStatus(StrEnum):
+    """Where a task is in its life."""
+
+    NEW = "new"
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    IN_PROGRESS = "in_progress"
+    STUCK = "stuck"
+    UNHELD = "unheld"
+    """A lease has ended and the same append says what follows; no task rests here."""
+    BLOCKED = "blocked"
+    QUARANTINED = "quarantined"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+HELD = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.STUCK})
+"""Statuses in which exactly one agent holds a lease."""
+TICKING = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS})
+"""Held, with the lease's clock running."""
+
+RANK = {
+    TaskStatus.NEW: 0,
+    TaskStatus.QUEUED: 0,
+    TaskStatus.ASSIGNED: 1,
+    TaskStatus.IN_PROGRESS: 2,
+    TaskStatus.STUCK: 2,
+    TaskStatus.UNHELD: 3,
+    TaskStatus.BLOCKED: 3,
+    TaskStatus.QUARANTINED: 3,
+    TaskStatus.COMPLETED: 4,
+    TaskStatus.FAILED: 4,
+    TaskStatus.CANCELLED: 4,
+}
+"""(attempt, rank) of a task never falls along the log."""
+
+
+class TaskLifecycle(StateMachine):
+    """A task, from its submission to its end. `late_progress` is evidence beside the life, so it is not here."""
+
+    st = States.from_enum(TaskStatus, initial=TaskStatus.NEW, final=TERMINAL)
+
+    submitted = st.NEW.to(st.QUEUED)
+    leased = st.QUEUED.to(st.ASSIGNED)
+    started = st.ASSIGNED.to(st.IN_PROGRESS)
+    progressed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    renewed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    silenced = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    extended = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    escalated = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    stolen = st.ASSIGNED.to.itself()
+    released = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
+    revoked = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
+    expired = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS)
+    stuck = st.STUCK.from_(st.ASSIGNED, st.IN_PROGRESS)
+    recovered = st.STUCK.to(st.IN_PROGRESS)
+    blocked = st.BLOCKED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
+    unblocked = st.BLOCKED.to(st.UNHELD)
+    requeued = st.QUEUED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUARANTINED)
+    quarantined = st.QUARANTINED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
+    completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED)
+    failed = st.FAILED.from_(
+        st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
+    )
+    cancelled = st.CANCELLED.from_(
+        st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
+    )
+
+
+class LeaseStatus(StrEnum):
+    """Where one attempt at one task by one agent is."""
+
+    NEW = "new"
+    ACTIVE = "active"
+    STOPPED = "stopped"
+    """The task is stuck: the holder keeps the lease, and its clock stands still."""
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    STOLEN = "stolen"
+    REVOKED = "revoked"
+    CANCELLED = "cancelled"
+    BLOCKED = "blocked"
+
+
+LEASE_ENDS = frozenset(LeaseStatus) - {LeaseStatus.NEW, LeaseStatus.ACTIVE, LeaseStatus.STOPPED}
+
+
+class LeaseLifecycle(StateMachine):
+    """A lease: granted, renewed any number of times, then exactly one end."""
+
+    st = States.from_enum(LeaseStatus, initial=LeaseStatus.NEW, final=LEASE_ENDS)
+
+    granted = st.NEW.to(st.ACTIVE)
+    started = st.ACTIVE.to.itself()
+    progressed = st.ACTIVE.to.itself()
+    renewed = st.ACTIVE.to.itself()
+    silenced = st.ACTIVE.to.itself()
+    extended = st.ACTIVE.to.itself()
+    escalated = st.ACTIVE.to.itself()
+    stuck = st.ACTIVE.to(st.STOPPED)
+    recovered = st.STOPPED.to(st.ACTIVE)
+    expired = st.ACTIVE.to(st.EXPIRED)
+    stolen = st.ACTIVE.to(st.STOLEN)
+    released = st.RELEASED.from_(st.ACTIVE, st.STOPPED)
+    revoked = st.REVOKED.from_(st.ACTIVE, st.STOPPED)
+    blocked = st.BLOCKED.from_(st.ACTIVE, st.STOPPED)
+    completed = st.COMPLETED.from_(st.ACTIVE, st.STOPPED)
+    cancelled = st.CANCELLED.from_(st.ACTIVE, st.STOPPED)
+    failed = st.FAILED.from_(st.ACTIVE, st.STOPPED)
+    requeued = st.FAILED.from_(st.ACTIVE, st.STOPPED)
+    quarantined = st.FAILED.from_(st.ACTIVE, st.STOPPED)
+
+
+class AgentStatus(StrEnum):
+    """Whether the pool counts on an agent."""
+
+    NEW = "new"
+    LIVE = "live"
+    LOST = "lost"
+    DEREGISTERED = "deregistered"
+
+
+class AgentLifecycle(StateMachine):
+    """An agent. It may register again after it left; pausing and draining are its intake's, see `IntakeLifecycle`."""
+
+    st = States.from_enum(AgentStatus, initial=AgentStatus.NEW)
+
+    registered = st.LIVE.from_(st.NEW, st.LIVE, st.LOST, st.DEREGISTERED)
+    heartbeat = st.LIVE.from_(st.LIVE, st.LOST)
+    draining = st.LIVE.to.itself() | st.LOST.to.itself()
+    paused = st.LIVE.to.itself() | st.LOST.to.itself()
+    resumed = st.LIVE.to.itself() | st.LOST.to.itself()
+    lost = st.LIVE.to(st.LOST)
+    deregistered = st.DEREGISTERED.from_(st.LIVE, st.LOST)
+
+
+class IntakeStatus(StrEnum):
+    """Whether a pool or an agent takes new grants."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    DRAINING = "draining"
+
+
+class IntakeLifecycle(StateMachine):
+    """The gate for new grants of a pool or of one agent; everything but grants goes on behind a closed gate."""
+
+    st = States.from_enum(IntakeStatus, initial=IntakeStatus.OPEN)
+
+    paused = st.PAUSED.from_(st.OPEN, st.DRAINING)
+    draining = st.DRAINING.from_(st.OPEN, st.PAUSED)
+    resumed = st.OPEN.from_(st.PAUSED, st.DRAINING)
+
+
+class StealStatus(StrEnum):
+    """Where a steal operation is."""
+
+    NEW = "new"
+    PLANNED = "planned"
+    EXECUTING = "executing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class StealLifecycle(StateMachine):
+    """A steal: planned in an append of its own, then executed or given up."""
+
+    st = States.from_enum(
+        StealStatus, initial=StealStatus.NEW, final={StealStatus.COMPLETED, StealStatus.FAILED}
+    )
+
+    planned = st.NEW.to(st.PLANNED)
+    executing = st.PLANNED.to(st.EXECUTING)
+    completed = st.EXECUTING.to(st.COMPLETED)
+    failed = st.PLANNED.to(st.FAILED)
+
+
+class IllegalTransitionError(Exception):
+    """A lifecycle does not allow an event from a state; nothing happened."""
+
+    def __init__(self, state: str, event: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{event!r} is not allowed from {state!r}; allowed: {', '.join(allowed) or 'nothing'}")
+        self.state = state
+        self.event = event
+        self.allowed = allowed
+
+
+class TransitionTable(Generic[S]):
+    """(state, event) -> state, derived from a machine's class."""
+
+    def __init__(self, machine: type[StateMachine], statuses: type[S]) -> None:
+        self.machine = machine
+        self.statuses = statuses
+        self._next: dict[tuple[S, str], S] = {
+            (statuses(state.value), event.id): statuses(transition.target.value)
+            for state in machine.states_map.values()
+            for transition in state.transitions
+            for event in transition.events
+            if transition.target is not None
+        }
+
+    def allows(self, state: S, event: str) -> bool:
+        """Return whether the event may happen in the state."""
+        return (state, event) in self._next
+
+    def next(self, state: S, event: str) -> S:
+        """Return the state that follows; raises IllegalTransitionError when the machine has no such transition."""
+        try:
+            return self._next[state, event]
+        except KeyError:
+            raise IllegalTransitionError(state.value, event, self.allowed(state)) from None
+
+    def allowed(self, state: S) -> tuple[str, ...]:
+        """Return the names of the events that may happen in the state, sorted."""
+        return tuple(sorted(event for (source, event) in self._next if source == state))
+
+    def items(self) -> list[tuple[S, str, S]]:
+        """Return every (state, event, next state)."""
+        return [(state, event, target) for (state, event), target in self._next.items()]
+
+
+TASK = TransitionTable(TaskLifecycle, TaskStatus)
+LEASE = TransitionTable(LeaseLifecycle, LeaseStatus)
+AGENT = TransitionTable(AgentLifecycle, AgentStatus)
+INTAKE = TransitionTable(IntakeLifecycle, IntakeStatus)
+STEAL = TransitionTable(StealLifecycle, StealStatus)

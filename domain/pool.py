@@ -1,0 +1,74 @@
+"""The pool as a whole: its gate for new grants, and the floor under every judgement after an outage."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.errors import FoldError
+from domain.events import pool as ev
+from domain.lifecycles import INTAKE, IntakeStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+_HASH_MULTIPLIER = 2_654_435_761
+_HASH_MODULUS = 2**32
+
+
+class Pool(NamedTuple):
+    """The pool-level state. `version` 0: nothing was ever recorded."""
+
+    pool_id: str
+    version: int = 0
+    position: int = 0
+    intake: IntakeStatus = IntakeStatus.OPEN
+    leader: str | None = None
+    not_before: datetime | None = None
+    """Nothing is judged silent before this moment and a lease's share of `jitter_s`."""
+    jitter_s: float = 0.0
+    expiry_held: bool = False
+
+    @property
+    def takes_grants(self) -> bool:
+        """Whether new leases are granted."""
+        return self.intake is IntakeStatus.OPEN
+
+    def floor(self, token: int) -> datetime | None:
+        """Return the moment before which the lease with this token is not judged, or None if there is no floor."""
+        if self.not_before is None:
+            return None
+        return self.not_before + timedelta(seconds=jitter_fraction(token) * self.jitter_s)
+
+
+def jitter_fraction(token: int) -> float:
+    """Return a number in [0, 1) that depends on the token alone, evenly spread over neighbouring tokens."""
+    return (token * _HASH_MULTIPLIER % _HASH_MODULUS) / _HASH_MODULUS
+
+
+_INTAKE_EVENTS = (ev.PoolDraining, ev.PoolPaused, ev.PoolResumed)
+
+
+def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
+    """Return the pool after one more event.
+
+    Raises:
+        FoldError: the event is not the pool's next one.
+        IllegalTransitionError: the gate does not allow it.
+    """
+    event = recorded.event
+    if recorded.version != pool.version + 1 or recorded.entity_id != pool.pool_id:
+        msg = f"{recorded.originator_id} v{recorded.version} meets pool {pool.pool_id} at version {pool.version}"
+        raise FoldError(msg)
+    pool = pool._replace(version=recorded.version, position=recorded.position)
+    if isinstance(event, ev.Led):
+        return pool._replace(leader=event.leader)
+    if isinstance(event, ev.Rearmed):
+        return pool._replace(not_before=event.not_before, jitter_s=event.jitter_s)
+    if isinstance(event, _INTAKE_EVENTS):
+        return pool._replace(intake=INTAKE.next(pool.intake, event.name))
+    if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
+        return pool._replace(expiry_held=isinstance(event, ev.ExpiryHeld))
+    return pool

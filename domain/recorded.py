@@ -1,0 +1,44 @@
+"""An event with its envelope: where, when, by whom and because of what it was recorded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.events import Entity, Event
+
+
+class Recorded(NamedTuple):
+    """One event of a pool's log.
+
+    A named tuple, not a model: the writer and every replay make one for each event, and this is the cheapest
+    immutable record there is. It meets the `eventsourcing` library's protocol for domain events.
+    """
+
+    position: int
+    """The stream sequence; also the CloudEvents id, and the token of a lease that this event grants."""
+    entity: Entity
+    entity_id: str
+    version: int
+    """`aggregateversion`: counts this entity's events from 1."""
+    time: datetime
+    actor: str
+    causation_id: str
+    event: Event
+
+    @property
+    def originator_id(self) -> str:
+        """The aggregate's id: the CloudEvents subject, such as `task/T1`."""
+        return f"{self.entity.value}/{self.entity_id}"
+
+    @property
+    def originator_version(self) -> int:
+        """The aggregate's version that this event leads to, from 1."""
+        return self.version
+
+    @property
+    def name(self) -> str:
+        """The event's name, such as `leased`."""
+        return self.event.name

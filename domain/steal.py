@@ -1,0 +1,54 @@
+"""A steal operation: state, and the fold of events into it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.errors import FoldError
+from domain.events import steal as ev
+from domain.lifecycles import STEAL, StealStatus
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+
+class Steal(NamedTuple):
+    """A steal operation as the log has it."""
+
+    operation_id: str
+    version: int
+    position: int
+    status: StealStatus
+    plan: ev.Planned
+    planned_at: datetime
+    planned_by: str
+    outcome: ev.StealCompleted | ev.StealFailed | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether it was carried out or given up."""
+        return self.outcome is not None
+
+
+def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
+    """Return the steal operation after one more event.
+
+    Raises:
+        FoldError: the event is not the next one of this operation.
+        IllegalTransitionError: the lifecycle forbids it.
+    """
+    event = recorded.event
+    version = 0 if steal is None else steal.version
+    if recorded.version != version + 1:
+        msg = f"{recorded.originator_id} is at version {version}, and {event.name} claims {recorded.version}"
+        raise FoldError(msg)
+    status = STEAL.next(StealStatus.NEW if steal is None else steal.status, event.name)
+    if steal is None:
+        if not isinstance(event, ev.Planned):
+            msg = f"{recorded.originator_id} begins with {event.name}"
+            raise FoldError(msg)
+        return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
+    outcome = event if isinstance(event, ev.StealCompleted | ev.StealFailed) else None
+    return steal._replace(version=recorded.version, position=recorded.position, status=status, outcome=outcome)

@@ -1,0 +1,491 @@
+"""A task and its lease: state, and the fold of events into it.
+
+State is what `evolve_task` makes of the log and nothing else. Records are named tuples because they are replaced
+for every event: copying one costs a microsecond.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.events import task as ev
+from domain.errors import FoldError
+from domain.lifecycles import HELD, LEASE, TASK, TERMINAL, TICKING, LeaseStatus, TaskStatus
+from domain.limits import MAX_FORMER_LEASES
+from domain.policies.cadence import MAX_REPORT_TIMES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+
+class Lease(NamedTuple):
+    """One attempt at a task by one agent. `token` is the position of the event that granted it."""
+
+    token: int
+    agent_id: str
+    attempt: int
+    granted_at: datetime
+    lease_s: float
+    grace_s: float
+    expires_at: datetime
+    status: LeaseStatus = LeaseStatus.ACTIVE
+    started_at: datetime | None = None
+    reports: int = 0
+    percent: int = 0
+    note: str | None = None
+    checkpoint: Any = None
+    report_times_s: tuple[float, ...] = ()
+    """Epoch seconds of the last reports, for the cadence."""
+    last_beat_at: datetime | None = None
+    """The last report or recorded renewal; the end of an announced silence, which may lie ahead."""
+    renewals: int = 0
+    """Recorded renewals without a report."""
+    extensions: int = 0
+    escalated: bool = False
+
+
+class FormerLease(NamedTuple):
+    """A lease that ended before the task did."""
+
+    token: int
+    agent_id: str
+    ended: LeaseStatus
+    granted_at: datetime
+    late_reports: int = 0
+    lost: bool = True
+    """Whether it was taken from the holder; False when the holder itself gave it up or finished."""
+
+
+class Outcome(NamedTuple):
+    """How a task ended, was put aside or was given up last."""
+
+    event: str
+    at: datetime
+    actor: str
+    token: int | None
+    agent_id: str | None
+    detail: str | None
+    result: Any = None
+
+
+class Task(NamedTuple):
+    """A task as the log has it."""
+
+    task_id: str
+    version: int
+    position: int
+    """Of the task's last event."""
+    definition: ev.Submitted
+    submitted_at: datetime
+    status: TaskStatus
+    attempt: int
+    queued_position: int
+    """Of the event that queued it last: the order of the backlog within a priority."""
+    status_since: datetime
+    lease: Lease | None = None
+    last_lease: Lease | None = None
+    """The lease that ended last, as it was then: what a hand-off is made of."""
+    former: tuple[FormerLease, ...] = ()
+    handoff: ev.Handoff | None = None
+    failures: int = 0
+    expiries: int = 0
+    """Expiries in a row, without a report between."""
+    steals: int = 0
+    last_stolen_at: datetime | None = None
+    late_token: int | None = None
+    """The expired lease that may still complete the task, while nobody was granted it since."""
+    outcome: Outcome | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the task has ended for ever."""
+        return self.status in TERMINAL
+
+    @property
+    def held(self) -> bool:
+        """Whether an agent holds it."""
+        return self.status in HELD
+
+    @property
+    def ticking(self) -> bool:
+        """Whether an agent holds it on a running clock."""
+        return self.status in TICKING
+
+
+def evolve_task(task: Task | None, recorded: Recorded) -> Task:
+    """Return the task after one more event.
+
+    Raises:
+        FoldError: the event is not the next one of this task, or its token is not the current one.
+        IllegalTransitionError: the lifecycle forbids it.
+    """
+    event = recorded.event
+    if task is None:
+        if not isinstance(event, ev.Submitted) or recorded.version != 1:
+            msg = f"{recorded.originator_id} begins with {event.name} at version {recorded.version}"
+            raise FoldError(msg)
+        return Task(
+            task_id=recorded.entity_id,
+            version=1,
+            position=recorded.position,
+            definition=event,
+            submitted_at=recorded.time,
+            status=TASK.next(TaskStatus.NEW, event.name),
+            attempt=1,
+            queued_position=recorded.position,
+            status_since=recorded.time,
+        )
+    if recorded.version != task.version + 1:
+        msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"
+        raise FoldError(msg)
+    return _FOLDS[type(event)](task, event, recorded)
+
+
+def _next(task: Task, recorded: Recorded, **changes: Any) -> Task:
+    """Return the task moved along its lifecycle by this event, with the changes applied."""
+    status = TASK.next(task.status, recorded.event.name)
+    if status is not task.status:
+        changes["status"] = status
+        changes["status_since"] = recorded.time
+    return task._replace(version=recorded.version, position=recorded.position, **changes)
+
+
+def _lease(task: Task, event: ev.HeldEvent) -> Lease:
+    lease = task.lease
+    if lease is None or lease.token != event.token:
+        msg = f"{event.name} names token {event.token}; the current one is {lease.token if lease else None}"
+        raise FoldError(msg)
+    LEASE.next(lease.status, event.name)
+    return lease
+
+
+def _granted(task: Task, event: ev.Leased | ev.Stolen, recorded: Recorded) -> Lease:
+    if event.token != recorded.position:
+        msg = f"{event.name} at {recorded.position} grants token {event.token}"
+        raise FoldError(msg)
+    if event.attempt != task.attempt + (isinstance(event, ev.Stolen)):
+        msg = f"{event.name} names attempt {event.attempt} of a task at attempt {task.attempt}"
+        raise FoldError(msg)
+    return Lease(
+        token=event.token,
+        agent_id=event.agent_id,
+        attempt=event.attempt,
+        granted_at=recorded.time,
+        lease_s=event.lease_s,
+        grace_s=event.grace_s,
+        expires_at=event.expires_at,
+        status=LEASE.next(LeaseStatus.NEW, "granted"),
+    )
+
+
+def _ended(task: Task, lease: Lease, event_name: str, *, lost: bool) -> tuple[FormerLease, ...]:
+    ended = LEASE.next(lease.status, event_name)
+    former = FormerLease(lease.token, lease.agent_id, ended, lease.granted_at, lost=lost)
+    return (*task.former[-(MAX_FORMER_LEASES - 1) :], former)
+
+
+def _outcome(recorded: Recorded, lease: Lease | None, detail: str | None, result: Any = None) -> Outcome:
+    return Outcome(
+        event=recorded.event.name,
+        at=recorded.time,
+        actor=recorded.actor,
+        token=lease.token if lease else None,
+        agent_id=lease.agent_id if lease else None,
+        detail=detail,
+        result=result,
+    )
+
+
+def _leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
+    return _next(task, recorded, lease=_granted(task, event, recorded), late_token=None)
+
+
+def _started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
+    return _next(task, recorded, lease=_lease(task, event)._replace(started_at=recorded.time))
+
+
+def _progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=lease._replace(
+            lease_s=event.lease_s,
+            grace_s=event.grace_s,
+            expires_at=event.expires_at,
+            reports=event.reports,
+            percent=event.percent,
+            note=lease.note if event.message is None else event.message,
+            checkpoint=lease.checkpoint if event.checkpoint is None else event.checkpoint,
+            report_times_s=(*lease.report_times_s[-(MAX_REPORT_TIMES - 1) :], recorded.time.timestamp()),
+            last_beat_at=recorded.time,
+        ),
+        expiries=0,
+    )
+
+
+def _renewed(task: Task, event: ev.Renewed, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=lease._replace(
+            lease_s=event.lease_s,
+            grace_s=event.grace_s,
+            expires_at=event.expires_at,
+            last_beat_at=_later(lease.last_beat_at, recorded.time),
+            renewals=lease.renewals + 1,
+        ),
+    )
+
+
+def _silenced(task: Task, event: ev.Silenced, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=lease._replace(
+            grace_s=event.grace_s,
+            expires_at=event.expires_at,
+            last_beat_at=_later(lease.last_beat_at, event.until),
+        ),
+    )
+
+
+def _extended(task: Task, event: ev.Extended, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=lease._replace(grace_s=event.grace_s, expires_at=event.expires_at, extensions=event.extensions),
+    )
+
+
+def _escalated(task: Task, event: ev.Escalated, recorded: Recorded) -> Task:
+    return _next(task, recorded, lease=_lease(task, event)._replace(escalated=True))
+
+
+def _stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
+    lease = task.lease
+    if lease is None or lease.token != event.previous_token or lease.agent_id != event.from_agent:
+        msg = f"stolen names token {event.previous_token} of {event.from_agent}, which is not the current lease"
+        raise FoldError(msg)
+    return _next(
+        task,
+        recorded,
+        attempt=event.attempt,
+        lease=_granted(task, event, recorded),
+        last_lease=lease,
+        former=_ended(task, lease, event.name, lost=True),
+        steals=task.steals + 1,
+        last_stolen_at=recorded.time,
+        status_since=recorded.time,
+    )
+
+
+def _released(task: Task, event: ev.Released, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        last_lease=lease if event.checkpoint is None else lease._replace(checkpoint=event.checkpoint),
+        former=_ended(task, lease, event.name, lost=False),
+        outcome=_outcome(recorded, lease, event.reason),
+    )
+
+
+def _revoked(task: Task, event: ev.Revoked, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        last_lease=lease,
+        former=_ended(task, lease, event.name, lost=True),
+        outcome=_outcome(recorded, lease, event.reason),
+    )
+
+
+def _expired(task: Task, event: ev.Expired, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        last_lease=lease,
+        former=_ended(task, lease, event.name, lost=True),
+        expiries=task.expiries + 1,
+        late_token=event.token,
+        outcome=_outcome(recorded, lease, "lease expired"),
+    )
+
+
+def _stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(task, recorded, lease=lease._replace(status=LEASE.next(lease.status, event.name)))
+
+
+def _recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=lease._replace(
+            status=LEASE.next(lease.status, event.name),
+            started_at=lease.started_at or recorded.time,
+            lease_s=event.lease_s,
+            grace_s=event.grace_s,
+            expires_at=event.expires_at,
+            last_beat_at=_later(lease.last_beat_at, recorded.time),
+        ),
+    )
+
+
+def _blocked(task: Task, event: ev.Blocked, recorded: Recorded) -> Task:
+    lease = _lease(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        last_lease=lease,
+        former=_ended(task, lease, event.name, lost=False),
+        outcome=_outcome(recorded, lease, event.reason),
+    )
+
+
+def _unblocked(task: Task, event: ev.Unblocked, recorded: Recorded) -> Task:
+    return _next(task, recorded, outcome=_outcome(recorded, None, event.reason))
+
+
+def _quarantined(task: Task, event: ev.Quarantined, recorded: Recorded) -> Task:
+    former, failures = _ended_by_failure(task, event)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        last_lease=task.lease or task.last_lease,
+        former=former,
+        failures=failures,
+        handoff=event.handoff or task.handoff,
+        outcome=_outcome(recorded, task.lease, event.error or event.reason),
+    )
+
+
+def _requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
+    if event.attempt != task.attempt + 1:
+        msg = f"requeued names attempt {event.attempt} of a task at attempt {task.attempt}"
+        raise FoldError(msg)
+    former, failures = _ended_by_failure(task, event)
+    return _next(
+        task,
+        recorded,
+        attempt=event.attempt,
+        queued_position=recorded.position,
+        lease=None,
+        last_lease=task.lease or task.last_lease,
+        former=former,
+        failures=failures,
+        expiries=0 if event.cause is ev.Cause.OPERATOR else task.expiries,
+        handoff=event.handoff or task.handoff,
+        outcome=_outcome(recorded, task.lease, event.error or event.reason),
+    )
+
+
+def _ended_by_failure(task: Task, event: ev.Requeued | ev.Quarantined) -> tuple[tuple[FormerLease, ...], int]:
+    """Return the former leases and the failure count after a `requeued` or `quarantined`."""
+    failed = event.cause is ev.Cause.FAILURE
+    if task.lease is None:
+        return task.former, task.failures
+    if not failed or event.token != task.lease.token:
+        msg = f"{event.name} for {event.cause} meets a task that is held under token {task.lease.token}"
+        raise FoldError(msg)
+    return _ended(task, task.lease, event.name, lost=False), task.failures + 1
+
+
+def _completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
+    if event.late:
+        if task.late_token != event.token:
+            msg = f"late completion names token {event.token}; the one that may is {task.late_token}"
+            raise FoldError(msg)
+        former = task.former
+    else:
+        if task.lease is None or task.lease.token != event.token:
+            msg = f"completed names token {event.token}, which is not the current lease"
+            raise FoldError(msg)
+        former = _ended(task, task.lease, event.name, lost=False)
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        former=former,
+        outcome=Outcome(event.name, recorded.time, recorded.actor, event.token, event.agent_id, None, event.result),
+    )
+
+
+def _failed(task: Task, event: ev.Failed, recorded: Recorded) -> Task:
+    lost = event.numbers is not None
+    former = _ended(task, task.lease, event.name, lost=lost) if task.lease else task.former
+    return _next(
+        task,
+        recorded,
+        lease=None,
+        former=former,
+        failures=event.failures or task.failures,
+        outcome=_outcome(recorded, task.lease, event.error),
+    )
+
+
+def _cancelled(task: Task, event: ev.Cancelled, recorded: Recorded) -> Task:
+    former = _ended(task, task.lease, event.name, lost=True) if task.lease else task.former
+    return _next(task, recorded, lease=None, former=former, outcome=_outcome(recorded, task.lease, event.reason))
+
+
+def _late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Task:
+    former = tuple(
+        each._replace(late_reports=each.late_reports + 1) if each.token == event.token else each
+        for each in task.former
+    )
+    handoff = task.handoff
+    if handoff is not None:
+        handoff = handoff.model_copy(
+            update={
+                "progress": max(handoff.progress, event.percent or 0),
+                "last_note": event.message or handoff.last_note,
+                "last_checkpoint": handoff.last_checkpoint if event.checkpoint is None else event.checkpoint,
+            }
+        )
+    return task._replace(version=recorded.version, position=recorded.position, former=former, handoff=handoff)
+
+
+def _later(one: datetime | None, other: datetime) -> datetime:
+    return other if one is None or other > one else one
+
+
+_FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
+    ev.Submitted: lambda task, _event, recorded: _next(task, recorded),
+    ev.Leased: _leased,
+    ev.Started: _started,
+    ev.Progressed: _progressed,
+    ev.Renewed: _renewed,
+    ev.Silenced: _silenced,
+    ev.Extended: _extended,
+    ev.Escalated: _escalated,
+    ev.Stolen: _stolen,
+    ev.Released: _released,
+    ev.Revoked: _revoked,
+    ev.Expired: _expired,
+    ev.Stuck: _stuck,
+    ev.Recovered: _recovered,
+    ev.Blocked: _blocked,
+    ev.Unblocked: _unblocked,
+    ev.Quarantined: _quarantined,
+    ev.Requeued: _requeued,
+    ev.Completed: _completed,
+    ev.Failed: _failed,
+    ev.Cancelled: _cancelled,
+    ev.LateProgress: _late_progress,
+}

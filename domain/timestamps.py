@@ -1,0 +1,41 @@
+"""Points in time on the wire: RFC 3339 in UTC with exactly six decimals and `Z`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import AwareDatetime, PlainSerializer
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+"""The smallest difference that the log can express; a strict bound is due one tick after it."""
+MICROSECONDS_END = 26
+
+
+def format_timestamp(at: datetime) -> str:
+    """Return an aware UTC datetime as the wire has it, such as `2026-11-21T08:00:00.123456Z`."""
+    return at.isoformat(timespec="microseconds")[:MICROSECONDS_END] + "Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Return the aware UTC datetime of an RFC 3339 text; raises ValueError when it is none or names no offset."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        msg = f"{text!r} has no offset from UTC"
+        raise ValueError(msg)
+    return at.astimezone(UTC)
+
+
+def seconds_between(earlier: datetime, later: datetime) -> float:
+    """Return `later - earlier` in seconds, negative when they are the other way round."""
+    return (later - earlier).total_seconds()
+
+
+def after(at: datetime, seconds: float) -> datetime:
+    """Return the moment `seconds` after `at`, rounded to a microsecond."""
+    return at + timedelta(seconds=seconds)
+
+
+Timestamp = Annotated[AwareDatetime, PlainSerializer(format_timestamp, return_type=str, when_used="json")]
+"""An aware datetime that is written with six decimals and `Z`."""

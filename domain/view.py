@@ -1,0 +1,67 @@
+"""What a decision may look at: the pool's state and the indexes that find things in it without scanning."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from domain.agent import Agent
+    from domain.pool import Pool
+    from domain.steal import Steal
+    from domain.task import Task
+
+
+class PoolView(Protocol):
+    """One pool at one position."""
+
+    @property
+    def position(self) -> int:
+        """The position of the last event in this state; 0 for an empty log."""
+        ...
+
+    @property
+    def pool(self) -> Pool:
+        """The pool-level state."""
+        ...
+
+    def task(self, task_id: str) -> Task | None:
+        """Return a task that is in memory: every live one, and finished ones that were loaded."""
+        ...
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return an agent that is in memory, deregistered ones included."""
+        ...
+
+    def steal(self, operation_id: str) -> Steal | None:
+        """Return a steal operation that is not over, or was over only lately."""
+        ...
+
+    def held_by(self, agent_id: str) -> Sequence[str]:
+        """Return the ids of the tasks that the agent holds, oldest grant first."""
+        ...
+
+    def tasks_held(self, agent_id: str) -> int:
+        """Return how many tasks the agent holds."""
+        ...
+
+    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:
+        """Return the first queued tasks that an agent with these capabilities can do.
+
+        Most urgent first, then in the order in which they were queued.
+        """
+        ...
+
+    def best_agent(self, required: frozenset[str]) -> str | None:
+        """Return the agent to assign a task to, or None if no live agent with room has every capability."""
+        ...
+
+
+class Judging(Protocol):
+    """How a view is asked for what is due."""
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Return the ids of at most `limit` tasks on which a judgement is due."""
+        ...

@@ -1,0 +1,1 @@
+"""Process managers and services: async, talking to the outside through ports only."""

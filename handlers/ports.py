@@ -1,0 +1,117 @@
+"""What the handlers need from the outside world, as protocols.
+
+`infra` implements them against NATS; the tests implement them in memory. Both implementations pass one
+contract suite (`tests/contract/`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from datetime import datetime
+
+MAX_BATCH_MESSAGES = 1_000
+"""The broker's limit on one atomic batch."""
+
+
+class LogError(Exception):
+    """Base of everything an event log can answer instead of a result."""
+
+
+class AppendConflictError(LogError):
+    """The broker counts another last position than the expected one; nothing of this append was applied *now*.
+
+    It is no proof that an earlier send of the same content was not stored: see `OutcomeUnknownError`.
+    """
+
+
+class OutcomeUnknownError(LogError):
+    """No answer came in time: the append may be stored, may be stored later, or never. Find out, never guess."""
+
+
+class AppendRejectedError(LogError):
+    """The broker refuses this content for good (too large, not allowed): nothing was stored; a resend won't help."""
+
+
+class LogUnavailableError(LogError):
+    """A read got no answer in time, or the append is known not to have been stored (no responders). Try again."""
+
+
+class LogTruncatedError(LogError):
+    """The log ends before a position that was asked for or already read: it lost its tail, or was replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to append: the full subject, the body's bytes and its `Custody-*` headers."""
+
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as the log holds it; `position` is the stream sequence, counted from 1."""
+
+    position: int
+    subject: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class EventLog(Protocol):
+    """One pool's append-only log with optimistic concurrency on its last position."""
+
+    async def append(self, messages: Sequence[NewMessage], *, expected_position: int) -> int:
+        """Append all or nothing right after `expected_position`; return the position of the last message.
+
+        One message goes as a plain publish, 2 to `MAX_BATCH_MESSAGES` as an atomic batch.
+
+        Raises:
+            ValueError: no message, or more than `MAX_BATCH_MESSAGES`.
+            AppendConflictError: the last position is another one.
+            OutcomeUnknownError: no answer in time.
+            AppendRejectedError: the broker will never take this content.
+            LogUnavailableError: certainly not stored, for want of a broker.
+        """
+        ...
+
+    async def last_position(self) -> int:
+        """The last position as the stream's leader knows it; 0 when empty. Raises LogUnavailableError."""
+        ...
+
+    async def get(self, position: int) -> StoredMessage | None:
+        """The message at a position, from the stream's leader; None if there is none. Raises LogUnavailableError."""
+        ...
+
+    async def last_by_subject(self, subject: str) -> StoredMessage | None:
+        """The newest message on one exact subject, or None. Raises LogUnavailableError."""
+        ...
+
+    async def history(self, subject_filter: str) -> list[StoredMessage]:
+        """All messages whose subject matches the filter (`>` allowed), in order. Raises LogUnavailableError."""
+        ...
+
+    def read(self, *, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:
+        """Every message with `after` < position <= `until`, in order and without gaps, in chunks.
+
+        Raises LogUnavailableError when the broker stops answering for good, LogTruncatedError when the log ends
+        before `until`.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """The only source of time for handlers."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC, with microseconds."""
+        ...
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Return once `now() >= when`."""
+        ...
