@@ -1,0 +1,32 @@
+"""The broker: connecting to it, the stream it keeps for a pool, the event log on that stream."""
+
+from infra.nats.connection import Auth, NatsConnection, PermissionViolation, connect, without_password
+from infra.nats.errors import (
+    BrokerError,
+    BrokerTooOldError,
+    BrokerUnavailableError,
+    NoJetStreamError,
+    StreamMismatchError,
+)
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream, evt_prefix, feed_prefix, stream_name
+
+__all__ = [
+    "Auth",
+    "BrokerError",
+    "BrokerTooOldError",
+    "BrokerUnavailableError",
+    "NatsConnection",
+    "NatsEventLog",
+    "NoJetStreamError",
+    "PermissionViolation",
+    "StreamFacts",
+    "StreamMismatchError",
+    "StreamSettings",
+    "connect",
+    "ensure_stream",
+    "evt_prefix",
+    "feed_prefix",
+    "stream_name",
+    "without_password",
+]

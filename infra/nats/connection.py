@@ -1,0 +1,252 @@
+"""A connection to the broker that says what happens to it.
+
+Losing the broker is an ordinary event: the connection comes back by itself, for ever, and tells its listeners.
+What must not happen while it is away is a publish that waits in a buffer and reaches the log much later, so
+nothing is buffered: a publish without a connection fails at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec
+from urllib.parse import urlsplit, urlunsplit
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from infra.nats.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_log = logging.getLogger(__name__)
+_P = ParamSpec("_P")
+
+CONNECT_DEADLINE_S = 5.0
+_RECONNECT_WAIT_S = 0.25
+_DIAL_TIMEOUT_S = 2
+_PING_INTERVAL_S = 1
+_MAX_OUTSTANDING_PINGS = 2
+"""A frozen broker is left after 2 to 3 s; the client's default is four minutes."""
+
+_VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
+_REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "authentication revoked")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Auth:
+    """How to prove who one is: user and password, a token, or a `.creds` file; nothing for an open broker."""
+
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    creds: Path | None = None
+    tls: ssl.SSLContext | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionViolation:
+    """The broker refused a publish or a subscription; the refused request itself gets no answer."""
+
+    operation: str
+    """`publish` or `subscription`."""
+    subject: str
+    """In lower case, as the client library hands it on."""
+
+
+class Listeners(Generic[_P]):
+    """Those who want to know of one kind of event: called in order, synchronously; they must return at once."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[_P, None]] = []
+
+    def add(self, listener: Callable[_P, None]) -> Callable[[], None]:
+        """Call `listener` from now on; the result, called, ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def notify(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
+        """Tell every listener."""
+        for listener in tuple(self._listeners):
+            listener(*args, **kwargs)
+
+
+class NatsConnection:
+    """One connection; made by `connect`.
+
+    `client` is the library's client, for subscriptions, requests and plain publishes.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = without_password(url)
+        self.client = Client()
+        self.disconnected: Listeners[[]] = Listeners()
+        self.reconnected: Listeners[[]] = Listeners()
+        self.closed: Listeners[[]] = Listeners()
+        """For good: by `close`, or because the broker threw this client out."""
+        self.violated: Listeners[[PermissionViolation]] = Listeners()
+        self.last_error: Exception | None = None
+        self._refused = asyncio.Event()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a publish would go out now."""
+        return self.client.is_connected and not self.client.is_draining
+
+    async def wait_connected(self, timeout_s: float | None = None) -> bool:
+        """Wait until there is a connection, at most `timeout_s`; tell whether there is one."""
+        back = asyncio.Event()
+        forget = self.reconnected.add(back.set), self.closed.add(back.set)
+        try:
+            if not self.is_connected and not self.client.is_closed:
+                async with asyncio.timeout(timeout_s):
+                    await back.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for end in forget:
+                end()
+        return self.is_connected
+
+    async def send(self, frames: bytes) -> None:
+        """Write whole protocol frames in one piece.
+
+        The client's public publish encodes and flushes message by message, nine times as dear; see `wire`.
+
+        Raises:
+            BrokerUnavailableError: there is no connection; nothing was written or kept for later.
+        """
+        if not self.is_connected:
+            raise BrokerUnavailableError(f"no connection to {self.url}")
+        await self.client._send_command(frames)  # noqa: SLF001 # there is no public way to write more than one publish
+        await self.client._flush_pending()  # noqa: SLF001 # same
+
+    async def close(self) -> None:
+        """End the connection; closing twice is harmless."""
+        if not self.client.is_closed:
+            await self.client.close()
+
+    async def open(self, urls: list[str], options: dict[str, Any], deadline_s: float) -> None:
+        """Connect within the deadline or raise BrokerUnavailableError; `connect` calls this."""
+        dial = asyncio.ensure_future(self._dial(urls, options))
+        refused = asyncio.ensure_future(self._refused.wait())
+        try:
+            await asyncio.wait({dial, refused}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
+            if dial.done() and not dial.cancelled() and dial.exception() is None:
+                return
+        finally:
+            refused.cancel()
+            if not dial.done():
+                dial.cancel()
+            await asyncio.wait({dial, refused})
+            if dial.cancelled() or dial.exception() is not None:
+                await self._abandon()
+        error = (None if dial.cancelled() else dial.exception()) or self.last_error
+        raise BrokerUnavailableError(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
+
+    async def _dial(self, urls: list[str], options: dict[str, Any]) -> None:
+        await self.client.connect(
+            urls,
+            error_cb=self._on_error,
+            disconnected_cb=self._on_disconnected,
+            reconnected_cb=self._on_reconnected,
+            closed_cb=self._on_closed,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # slept for, whole seconds or not
+            connect_timeout=_DIAL_TIMEOUT_S,
+            ping_interval=_PING_INTERVAL_S,
+            max_outstanding_pings=_MAX_OUTSTANDING_PINGS,
+            pending_size=0,
+            **options,
+        )
+
+    async def _abandon(self) -> None:
+        with contextlib.suppress(NatsError, OSError, AssertionError):
+            await self.client._close(Client.CLOSED, do_cbs=False)  # noqa: SLF001 # public close would report a disconnect
+
+    async def _on_error(self, error: Exception) -> None:
+        self.last_error = error
+        text = str(error)
+        violation = _VIOLATION.search(text)
+        if violation:
+            _log.warning("the broker at %s: %s", self.url, text)
+            self.violated.notify(PermissionViolation(violation[1].lower(), violation[2]))
+        else:
+            _log.debug("the connection to %s: %r", self.url, error)
+            if any(refusal in text.lower() for refusal in _REFUSED_CREDENTIALS):
+                self._refused.set()
+
+    async def _on_disconnected(self) -> None:
+        _log.warning("lost the broker at %s", self.url)
+        self.disconnected.notify()
+
+    async def _on_reconnected(self) -> None:
+        _log.info("the broker at %s is back", self.url)
+        self.reconnected.notify()
+
+    async def _on_closed(self) -> None:
+        self.closed.notify()
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    auth: Auth | None = None,
+    inbox_prefix: str = "_INBOX",
+    deadline_s: float = CONNECT_DEADLINE_S,
+) -> NatsConnection:
+    """Connect to the broker at `url` (several, of one cluster, are separated by commas).
+
+    Raises:
+        BrokerUnavailableError: nothing usable answered within `deadline_s`, or the credentials were refused.
+    """
+    auth = auth or Auth()
+    if auth.creds is not None and not auth.creds.is_file():
+        raise BrokerUnavailableError(f"no credentials file at {auth.creds}")
+    options: dict[str, Any] = {
+        "name": name,
+        "inbox_prefix": inbox_prefix,
+        "user": auth.user,
+        "password": auth.password,
+        "token": auth.token,
+        "user_credentials": str(auth.creds) if auth.creds is not None else None,
+        "tls": auth.tls,
+    }
+    connection = NatsConnection(url)
+    await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
+    return connection
+
+
+def without_password(url: str) -> str:
+    """The address without what proves an identity, fit for logs and messages."""
+    return ",".join(_without_userinfo(part.strip()) for part in url.split(","))
+
+
+def _without_userinfo(url: str) -> str:
+    if "://" not in url:
+        return url.rpartition("@")[2]
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _reason(error: BaseException | None, deadline_s: float) -> str:
+    if error is None or isinstance(error, TimeoutError):
+        return f"no answer within {deadline_s:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, ModuleNotFoundError) and error.name == "nkeys":
+        return "a credentials file needs the nkeys package"
+    text = str(error)
+    if any(refusal in text.lower() for refusal in _REFUSED_CREDENTIALS):
+        return "it refuses the credentials"
+    if isinstance(error, OSError):
+        text = error.strerror or text
+    return (text.removeprefix("nats: ").strip("'\"") or type(error).__name__).splitlines()[0]

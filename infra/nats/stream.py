@@ -1,0 +1,261 @@
+"""The stream that holds a pool's log: its configuration, and the check that it has no other."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handlers.ports import LogUnavailableError
+from infra.nats.api import (
+    JETSTREAM_NOT_ENABLED,
+    JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+    STREAM_NAME_IN_USE,
+    STREAM_NOT_FOUND,
+    ApiError,
+    JetStreamApi,
+    NobodyAnswersError,
+)
+from infra.nats.errors import (
+    BrokerError,
+    BrokerTooOldError,
+    BrokerUnavailableError,
+    NoJetStreamError,
+    StreamMismatchError,
+)
+
+if TYPE_CHECKING:
+    from infra.nats.connection import NatsConnection
+
+OLDEST_BROKER = (2, 12, 1)
+"""The first version whose atomic batches refuse duplicates."""
+
+READY_DEADLINE_S = 15.0
+_POLL_TIMEOUT_S = 1.0
+_POLL_PAUSE_S = 0.1
+_NOT_NOW = 503
+
+
+def stream_name(pool: str) -> str:
+    """The name of the pool's stream."""
+    return f"CUSTODY_{pool}"
+
+
+def evt_prefix(pool: str) -> str:
+    """What every event subject of the pool begins with."""
+    return f"custody.{pool}.evt."
+
+
+def feed_prefix(pool: str) -> str:
+    """What the subjects begin with on which the stream republishes every accepted event."""
+    return f"custody.{pool}.feed."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSettings:
+    """What an operator may choose about the stream; the rest is fixed, for the log to be a log."""
+
+    replicas: int = 1
+    compression: bool = False
+    """s2; point reads become slow, and with replicas and `sync_interval: always` a kill can ruin a replica."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFacts:
+    """What holds the log, and so what an acknowledged event survives."""
+
+    stream: str
+    created: bool
+    """Whether this call made it."""
+    first_position: int
+    last_position: int
+    replicas: int
+    storage: str
+    compression: str
+    server_version: str
+    max_payload_bytes: int
+    sync_interval: str | None = None
+    """The broker's setting if whoever started it told us; a client cannot ask for it."""
+
+    def durability(self) -> str:
+        """One line on what an acknowledgement is worth."""
+        copies = "1 copy" if self.replicas == 1 else f"{self.replicas} copies"
+        held = f"{self.stream}: {copies} in {self.storage} storage, compression {self.compression}"
+        if self.sync_interval == "always":
+            worth = "every acknowledged event is on disk"
+        elif self.sync_interval is not None:
+            worth = f"synced to disk every {self.sync_interval}: a power cut can lose what was acknowledged since"
+        else:
+            worth = (
+                "how often it syncs to disk cannot be asked; unless it is set to `sync_interval: always`, "
+                "a power cut can lose up to two minutes of acknowledged events"
+            )
+        return f"{held}, nats-server {self.server_version}; {worth}"
+
+
+def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
+    """The configuration the pool's stream is created with."""
+    return {
+        "name": stream_name(pool),
+        "description": f"The event log of the Custody pool {pool}",
+        "subjects": [f"{evt_prefix(pool)}>"],
+        "republish": {"src": f"{evt_prefix(pool)}>", "dest": f"{feed_prefix(pool)}>"},
+        "storage": "file",
+        "num_replicas": settings.replicas,
+        "compression": "s2" if settings.compression else "none",
+        "retention": "limits",
+        "discard": "new",
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "max_consumers": -1,
+        "allow_atomic": True,
+        "allow_direct": True,
+        "deny_delete": True,
+        "deny_purge": True,
+    }
+
+
+# What the broker leaves out of an answer while it has this value, and what must not be switched on either.
+_WHEN_ABSENT: dict[str, Any] = {
+    "allow_atomic": False,
+    "allow_direct": False,
+    "deny_delete": False,
+    "deny_purge": False,
+    "compression": "none",
+    "max_age": 0,
+    "republish": None,
+    "no_ack": False,
+    "sealed": False,
+    "mirror": None,
+    "sources": None,
+    "subject_transform": None,
+    "allow_rollup_hdrs": False,
+    "allow_msg_ttl": False,
+    "allow_msg_counter": False,
+    "allow_msg_schedules": False,
+    "discard_new_per_subject": False,
+    "persist_mode": None,
+}
+_FREE = frozenset({"name", "description"})
+
+
+def config_differences(found: dict[str, Any], pool: str, settings: StreamSettings) -> list[str]:
+    """Every field that keeps an existing stream from being this pool's log, as `field: found X, needed Y`."""
+    needed = {**_WHEN_ABSENT, **stream_config(pool, settings)}
+    return [
+        f"{name}: found {_shown(actual)}, needed {_shown(value)}"
+        for name, value in needed.items()
+        if name not in _FREE and (actual := found.get(name, _WHEN_ABSENT.get(name))) != value
+    ]
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 # any JSON value
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item}" for key, item in value.items())
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+async def ensure_stream(
+    connection: NatsConnection,
+    pool: str,
+    settings: StreamSettings | None = None,
+    *,
+    sync_interval: str | None = None,
+    deadline_s: float = READY_DEADLINE_S,
+) -> StreamFacts:
+    """Create the pool's stream, or check that the one there is such a stream; never change one.
+
+    A cluster that has no leader yet answers nothing: that is waited for, up to `deadline_s`.
+
+    Raises:
+        BrokerTooOldError: the broker is older than `OLDEST_BROKER`.
+        NoJetStreamError: it has no JetStream for this account.
+        StreamMismatchError: the stream has other settings; the text names each field.
+        BrokerUnavailableError: no answer, or a refusal to create the stream.
+    """
+    settings = settings or StreamSettings()
+    version = _check_version(connection)
+    api = JetStreamApi(connection, timeout_s=_POLL_TIMEOUT_S)
+    answer, created = await _info_or_create(api, pool, settings, deadline_s)
+    config = answer["config"]
+    differences = config_differences(config, pool, settings)
+    if differences:
+        raise StreamMismatchError(f"stream {stream_name(pool)} is not fit to be the log: {'; '.join(differences)}")
+    state = answer["state"]
+    return StreamFacts(
+        stream=stream_name(pool),
+        created=created,
+        first_position=int(state["first_seq"]),
+        last_position=int(state["last_seq"]),
+        replicas=int(config["num_replicas"]),
+        storage=str(config["storage"]),
+        compression=str(config.get("compression", "none")),
+        server_version=version,
+        max_payload_bytes=connection.client.max_payload,
+        sync_interval=sync_interval,
+    )
+
+
+def _check_version(connection: NatsConnection) -> str:
+    version = connection.client.connected_server_version
+    found = f"{version.major}.{version.minor}.{version.patch}"
+    if (version.major, version.minor, version.patch) < OLDEST_BROKER:
+        oldest = ".".join(str(number) for number in OLDEST_BROKER)
+        raise BrokerTooOldError(f"the broker at {connection.url} is nats-server {found}; {oldest} or newer is needed")
+    return found
+
+
+async def _info_or_create(
+    api: JetStreamApi, pool: str, settings: StreamSettings, deadline_s: float
+) -> tuple[dict[str, Any], bool]:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + deadline_s
+    while True:
+        try:
+            return await _info_or_create_once(api, pool, settings)
+        except LogUnavailableError as error:
+            if loop.time() >= deadline:
+                raise BrokerUnavailableError(f"{error} (waited {deadline_s:g} s)") from error
+            if isinstance(error, NobodyAnswersError) and await _lacks_jetstream(api):
+                raise NoJetStreamError(f"the broker at {api.connection.url} runs without JetStream") from error
+        await asyncio.sleep(_POLL_PAUSE_S)
+
+
+async def _info_or_create_once(api: JetStreamApi, pool: str, settings: StreamSettings) -> tuple[dict[str, Any], bool]:
+    name = stream_name(pool)
+    try:
+        return await api.call(f"STREAM.INFO.{name}"), False
+    except ApiError as error:
+        if error.err_code != STREAM_NOT_FOUND:
+            raise _broker_error(api, error) from error
+    try:
+        answer = await api.call(f"STREAM.CREATE.{name}", stream_config(pool, settings))
+        return answer, bool(answer.get("did_create"))
+    except ApiError as error:
+        if error.err_code == STREAM_NAME_IN_USE:
+            return await api.log_call(f"STREAM.INFO.{name}"), False
+        raise _broker_error(api, error) from error
+
+
+def _broker_error(api: JetStreamApi, error: ApiError) -> BrokerError | LogUnavailableError:
+    if error.code == _NOT_NOW and error.err_code != JETSTREAM_NOT_ENABLED_FOR_ACCOUNT:
+        return LogUnavailableError(str(error))
+    if error.err_code in {JETSTREAM_NOT_ENABLED, JETSTREAM_NOT_ENABLED_FOR_ACCOUNT}:
+        return NoJetStreamError(f"the broker at {api.connection.url} has no JetStream for this account")
+    return BrokerUnavailableError(f"the broker at {api.connection.url} refuses: {error}")
+
+
+async def _lacks_jetstream(api: JetStreamApi) -> bool:
+    """Whether nobody answers even the general question; a cluster electing its leaders has someone."""
+    try:
+        await api.call("INFO")
+    except NobodyAnswersError:
+        return True
+    except (ApiError, LogUnavailableError):
+        return False
+    return False

@@ -1,0 +1,41 @@
+"""Both implementations of the event log, each on a fresh pool."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from infra.embedded import EmbeddedBroker
+from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
+from tests.support.memory_log import MemoryEventLog
+
+Log = MemoryEventLog | NatsEventLog
+OpenLog = Callable[[], Awaitable[Log]]
+
+
+@pytest.fixture(params=["memory", "broker"])
+async def open_log(request: pytest.FixtureRequest, pool: str, broker: EmbeddedBroker) -> AsyncIterator[OpenLog]:
+    """Opens the pool's log, as often as there are replicas: each has a connection of its own."""
+    memory = MemoryEventLog(pool)
+    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    opened: list[tuple[NatsEventLog, NatsConnection]] = []
+
+    async def open_in_memory() -> Log:
+        return memory
+
+    async def open_on_broker() -> Log:
+        connection = await connect(broker.url, name="contract", auth=auth)
+        await ensure_stream(connection, pool)
+        log = await NatsEventLog.open(connection, pool)
+        opened.append((log, connection))
+        return log
+
+    yield open_in_memory if request.param == "memory" else open_on_broker
+    for log, connection in opened:
+        await log.close()
+        await connection.close()
+
+
+@pytest.fixture
+async def log(open_log: OpenLog) -> Log:
+    """An empty log."""
+    return await open_log()

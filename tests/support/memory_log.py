@@ -1,0 +1,271 @@
+"""An event log in memory, with the broker's semantics and its mishaps on order.
+
+Nothing sleeps and nothing is random: a call yields to the loop once, then takes effect at once; what goes wrong
+is what the test has scripted with `fail_next` and its kin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from handlers.ports import (
+    MAX_BATCH_MESSAGES,
+    AppendConflictError,
+    AppendRejectedError,
+    LogTruncatedError,
+    LogUnavailableError,
+    NewMessage,
+    OutcomeUnknownError,
+    StoredMessage,
+)
+from infra.nats.wire import publish_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_MESSAGE_BYTES = 1_048_576
+READ_CHUNK_MESSAGES = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Someone else appends `foreign` just before."""
+
+    foreign: Sequence[NewMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class LoseAck:
+    """It is stored, but the answer is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoseRequest:
+    """It never arrives, and nobody says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLater:
+    """No answer, and it arrives after `after_calls` further calls; by then its expectation may no longer hold.
+
+    `counted`: meanwhile a leader without a quorum counts it. It refuses other appends for its sake but does not
+    answer for its position.
+    """
+
+    after_calls: int
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedLater:
+    """As `StoredLater` with `counted`, but in the end it is dropped."""
+
+    after_calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """There is no broker; certainly not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The broker will never take it."""
+
+    reason: str = "rejected by the test"
+
+
+Fault: TypeAlias = Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject
+
+
+@dataclass(slots=True)
+class _Late:
+    """An append that is still on its way, or in a leader's hands."""
+
+    messages: Sequence[NewMessage]
+    expected_position: int
+    calls_left: int
+    counted: bool
+    dropped: bool
+
+
+class MemoryEventLog:
+    """The `EventLog` port on a list."""
+
+    def __init__(self, pool: str, messages: Sequence[NewMessage] = ()) -> None:
+        self._prefix = f"custody.{pool}.evt."
+        self._stored: list[StoredMessage] = []
+        self._faults: deque[Fault] = deque()
+        self._late: list[_Late] = []
+        self._failing_reads = 0
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._change = asyncio.Event()
+        self.append_sizes: list[int] = []
+        """How many messages each successful append had, in order."""
+        self.arrived = 0
+        """How many appends have been asked for."""
+        self._store(messages)
+
+    @property
+    def messages(self) -> tuple[StoredMessage, ...]:
+        """All that is stored."""
+        return tuple(self._stored)
+
+    def fail_next(self, *faults: Fault) -> None:
+        """Let the next appends meet these faults, one each; later ones succeed."""
+        self._faults.extend(faults)
+
+    def fail_reads(self, count: int) -> None:
+        """Let the next `count` reads raise LogUnavailableError."""
+        self._failing_reads = count
+
+    def append_foreign(self, *messages: NewMessage) -> None:
+        """Another replica's append, without conditions."""
+        self._store(messages)
+
+    def truncate_to(self, position: int) -> None:
+        """The broker came back without what was behind `position`."""
+        del self._stored[position:]
+        self._notify()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold every append on its way to the broker until the block ends."""
+        self._gate.clear()
+        try:
+            yield
+        finally:
+            self._gate.set()
+
+    async def until_arrived(self, count: int) -> None:
+        """Return once `count` appends have been asked for in all."""
+        while self.arrived < count:
+            await self._change.wait()
+
+    async def append(self, messages: Sequence[NewMessage], *, expected_position: int) -> int:
+        if not 1 <= len(messages) <= MAX_BATCH_MESSAGES:
+            raise ValueError(f"an append takes 1 to {MAX_BATCH_MESSAGES} messages, not {len(messages)}")
+        for message in messages:
+            self._check(message)
+        self.arrived += 1
+        self._notify()
+        await self._call()
+        await self._gate.wait()
+        if self._faults:
+            self._suffer(self._faults.popleft(), messages, expected_position)
+        self._append(messages, expected_position)
+        return len(self._stored)
+
+    async def last_position(self) -> int:
+        await self._read_call()
+        return len(self._stored)
+
+    async def get(self, position: int) -> StoredMessage | None:
+        await self._read_call()
+        if position > len(self._stored) and any(late.counted for late in self._late):
+            raise LogUnavailableError("no leader")
+        return self._stored[position - 1] if 0 < position <= len(self._stored) else None
+
+    async def last_by_subject(self, subject: str) -> StoredMessage | None:
+        await self._read_call()
+        return next((stored for stored in reversed(self._stored) if stored.subject == subject), None)
+
+    async def history(self, subject_filter: str) -> list[StoredMessage]:
+        await self._read_call()
+        return [stored for stored in self._stored if matches(subject_filter, stored.subject)]
+
+    async def read(self, *, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:
+        while after < until:
+            await self._read_call()
+            if len(self._stored) < until:
+                raise LogTruncatedError(f"the log ends at position {len(self._stored)}, before {until}")
+            chunk = self._stored[after : min(until, after + READ_CHUNK_MESSAGES)]
+            after = chunk[-1].position
+            yield chunk
+
+    async def follow(self, *, after: int) -> AsyncIterator[StoredMessage]:
+        while True:
+            await asyncio.sleep(0)
+            if len(self._stored) < after:
+                raise LogTruncatedError(f"the log ends at position {len(self._stored)}, before {after}")
+            if len(self._stored) == after:
+                await self._change.wait()
+                continue
+            after += 1
+            yield self._stored[after - 1]
+
+    def _suffer(self, fault: Fault, messages: Sequence[NewMessage], expected_position: int) -> None:
+        match fault:
+            case Conflict(foreign):
+                self._store(foreign)
+            case LoseAck():
+                self._append(messages, expected_position)
+                raise OutcomeUnknownError("the acknowledgement was lost")
+            case LoseRequest():
+                raise OutcomeUnknownError("the request was lost")
+            case StoredLater(after_calls, counted):
+                self._late.append(_Late(messages, expected_position, after_calls, counted, dropped=False))
+                raise OutcomeUnknownError("no answer in time")
+            case DroppedLater(after_calls):
+                self._late.append(_Late(messages, expected_position, after_calls, counted=True, dropped=True))
+                raise OutcomeUnknownError("no answer in time")
+            case Unavailable():
+                raise LogUnavailableError("no broker")
+            case Reject(reason):
+                raise AppendRejectedError(reason)
+
+    def _check(self, message: NewMessage) -> None:
+        if not message.subject.startswith(self._prefix):
+            raise AppendRejectedError(f"not a subject of this log: {message.subject!r}")
+        publish_frame(message, {}, reply="", limit_bytes=MAX_MESSAGE_BYTES)
+
+    def _append(self, messages: Sequence[NewMessage], expected_position: int) -> None:
+        if expected_position != len(self._stored) or any(late.counted for late in self._late):
+            raise AppendConflictError(f"wrong last sequence: {len(self._stored)}")
+        self._store(messages)
+        self.append_sizes.append(len(messages))
+
+    def _store(self, messages: Sequence[NewMessage]) -> None:
+        for message in messages:
+            self._stored.append(
+                StoredMessage(len(self._stored) + 1, message.subject, message.body, dict(message.headers))
+            )
+        self._notify()
+
+    def _notify(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def _call(self) -> None:
+        """What every call does first: let others run, and let what is late arrive."""
+        await asyncio.sleep(0)
+        for late in tuple(self._late):
+            if late.calls_left > 0:
+                late.calls_left -= 1
+                continue
+            self._late.remove(late)
+            if not late.dropped and late.expected_position == len(self._stored):
+                self._store(late.messages)
+
+    async def _read_call(self) -> None:
+        await self._call()
+        if self._failing_reads > 0:
+            self._failing_reads -= 1
+            raise LogUnavailableError("no broker")
+
+
+def matches(subject_filter: str, subject: str) -> bool:
+    """Whether a subject matches a filter with the broker's wildcards."""
+    wanted, tokens = subject_filter.split("."), subject.split(".")
+    for index, token in enumerate(wanted):
+        if token == ">":
+            return len(tokens) > index
+        if index >= len(tokens) or token not in ("*", tokens[index]):
+            return False
+    return len(wanted) == len(tokens)
