@@ -40,6 +40,9 @@ class Request(NamedTuple):
     """The agent that the subject names, if one does."""
     new_id: str = ""
     """A fresh id, for a command that makes a thing and was not told its name."""
+    verb: str = ""
+    keyed: bool = False
+    """Whether the caller chose `causation_id`."""
 
 
 class Refusal(NamedTuple):
@@ -157,6 +160,8 @@ class Draft:
             request.actor,
             request.causation_id,
             event,
+            request.verb,
+            request.keyed,
         )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:

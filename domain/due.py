@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.decisions.terms import hard_cap
 from domain.events.task import SilenceNumbers
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
+from domain.terms import hard_cap
 from domain.timestamps import TICK, after, seconds_between
 
 if TYPE_CHECKING:
@@ -34,6 +34,18 @@ def due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
         if stale is not None:
             moments.append(stale)
     return min(moments) if moments else None
+
+
+def not_due_before(task: Task, rules: Rules) -> datetime | None:
+    """Return a lower bound of `due_at` that is cheap to tell and that renewals only move later; None for never."""
+    lease = task.lease
+    bound = task.definition.deadline if rules.sweeper_enabled and not task.terminal else None
+    if lease is None or not task.ticking:
+        return bound
+    moment = lease.expires_at
+    if rules.sweeper_enabled and lease.last_beat_at is not None:
+        moment = min(moment, after(lease.last_beat_at, rules.stuck_threshold_s))
+    return moment if bound is None or moment < bound else bound
 
 
 def lease_due_at(lease: Lease, pool: Pool) -> datetime:

@@ -27,6 +27,10 @@ class Recorded(NamedTuple):
     actor: str
     causation_id: str
     event: Event
+    verb: str = ""
+    """What was asked for: the command's verb, or the service's own business such as `judge`."""
+    keyed: bool = False
+    """Whether the caller chose `causation_id`, so that a repeat is answered with this outcome."""
 
     @property
     def originator_id(self) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
+    from domain.recorded import Recorded
+
 MAX_BATCH_MESSAGES = 1_000
 """The broker's limit on one atomic batch."""
 
@@ -42,6 +44,15 @@ class LogUnavailableError(LogError):
 
 class LogTruncatedError(LogError):
     """The log ends before a position that was asked for or already read: it lost its tail, or was replaced."""
+
+
+class UnreadableEventError(Exception):
+    """A message of the log is no event that this version can read; every fold skips it alike."""
+
+    def __init__(self, position: int, reason: str) -> None:
+        super().__init__(f"the message at position {position} cannot be read: {reason}")
+        self.position = position
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,22 @@ class EventLog(Protocol):
         Raises LogUnavailableError when the broker stops answering for good, LogTruncatedError when the log ends
         before `until`.
         """
+        ...
+
+
+class Codec(Protocol):
+    """Events to messages and back."""
+
+    def encode(self, records: Sequence[Recorded], previous_hash: str) -> tuple[list[NewMessage], str]:
+        """Return the messages of consecutive events, chained to `previous_hash`, and the last one's hash."""
+        ...
+
+    def decode(self, message: StoredMessage) -> Recorded:
+        """Return the event of a stored message; raises UnreadableEventError."""
+        ...
+
+    def hash_of(self, message: StoredMessage) -> str:
+        """Return the hash that the next event is chained to."""
         ...
 
 

@@ -101,7 +101,10 @@ def after_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryab
     budgets = task.definition.budgets
     if not retryable or failures >= budgets.failures:
         return draft.record_task(
-            task.task_id, ev.Failed(token=lease.token, error=error, retryable=retryable, failures=failures)
+            task.task_id,
+            ev.Failed(
+                token=lease.token, agent_id=lease.agent_id, error=error, retryable=retryable, failures=failures
+            ),
         )
     note = handoff(draft, task, lease, f"failed: {error}")
     spent = budget_spent(task, ev.Cause.FAILURE)

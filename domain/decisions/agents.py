@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.decisions import aftermath, checks
-from domain.decisions.terms import sign_of_life
+from domain.decisions.granting import sign_of_life
 from domain.events import agent as ev
 from domain.events import task as task_ev
 from domain.lifecycles import AgentStatus
@@ -63,7 +63,11 @@ def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
 def deregister(draft: Draft, _command: Deregister) -> Decision:
     """Release everything the agent holds, then let it go; a very large holding goes in more than one append."""
     agent = checks.asking_agent(draft)
+    asked = draft.request
     held = draft.view.held_by(agent.agent_id)
+    if len(held) > RELEASES_AT_ONCE:
+        # Only the last append may count as the command's outcome: a repeat after a crash between goes on from there.
+        draft.request = draft.request._replace(keyed=False)
     for task_id in held[:RELEASES_AT_ONCE]:
         task = draft.task(task_id)
         if task is None or task.lease is None:
@@ -72,7 +76,7 @@ def deregister(draft: Draft, _command: Deregister) -> Decision:
         task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
         aftermath.again(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(follow_up=draft.request)
+        return draft.decided(follow_up=asked)
     draft.record_agent(agent.agent_id, ev.Deregistered(released=len(held)))
     return draft.decided({"released": len(held)})
 

@@ -7,19 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic_core
 
 from domain.decisions import aftermath, checks
-from domain.decisions.terms import (
-    Expiry,
-    grant,
-    hard_cap,
-    lease_document,
-    moved_expiry,
-    renewed_expiry,
-    sign_of_life,
-)
+from domain.decisions.granting import grant, sign_of_life
 from domain.events import task as ev
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES
 from domain.policies.lease import renewal_terms
+from domain.terms import Expiry, hard_cap, lease_document, moved_expiry, renewed_expiry
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from domain.decisions import aftermath
-from domain.decisions.terms import hard_cap
 from domain.due import lease_due_at, recovery_due_at, silence_numbers, staleness_due_at
 from domain.events import task as ev
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
+from domain.terms import hard_cap
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def _deadline_exceeded(draft: Draft, task: Task, overdue_s: float) -> Finding:
         task.task_id,
         ev.Failed(
             token=lease.token if lease else None,
+            agent_id=lease.agent_id if lease else None,
             error="deadline exceeded by sweeper",
             numbers=ev.FailedNumbers(
                 deadline=deadline, overdue_s=overdue_s, last_beat_at=lease.last_beat_at if lease else None

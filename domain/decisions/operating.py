@@ -9,18 +9,20 @@ import pydantic_core
 
 from domain.commands import request_digest_source
 from domain.decisions import aftermath, checks
-from domain.decisions.terms import grant, lease_document
+from domain.decisions.granting import grant
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeasePolicy
+from domain.terms import lease_document
 from domain.timestamps import after
 
 if TYPE_CHECKING:
     from domain import commands
     from domain.draft import Decision, Draft
+    from domain.task import Task
 
 
 def submit(draft: Draft, command: commands.Submit) -> Decision:
@@ -106,8 +108,15 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
 def cancel(draft: Draft, command: commands.Cancel) -> Decision:
     """End the task whatever it is doing; its holder is told to stop."""
     task = checks.live_task(draft, command.task_id)
-    token = task.lease.token if task.lease else None
-    task = draft.record_task(task.task_id, ev.Cancelled(token=token, reason=command.reason))
+    lease = task.lease
+    task = draft.record_task(
+        task.task_id,
+        ev.Cancelled(
+            token=lease.token if lease else None,
+            agent_id=lease.agent_id if lease else None,
+            reason=command.reason,
+        ),
+    )
     return draft.decided({"task_id": task.task_id, "status": task.status.value})
 
 
@@ -116,7 +125,7 @@ def requeue(draft: Draft, command: commands.Requeue) -> Decision:
     task = checks.live_task(draft, command.task_id)
     reason = command.reason or "requeued by an operator"
     if task.status is TaskStatus.STUCK and task.lease is not None:
-        task = draft.record_task(task.task_id, ev.Revoked(token=task.lease.token, reason=reason))
+        task = _revoked(draft, task, reason)
     elif task.status is not TaskStatus.QUARANTINED:
         raise checks.illegal(task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue")
     task = aftermath.again(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
@@ -136,10 +145,18 @@ def revoke(draft: Draft, command: commands.Revoke) -> Decision:
     """Take the task from its holder, who is told to stop."""
     task = checks.live_task(draft, command.task_id)
     checks.allowed(task, ev.Revoked.name)
-    token = task.lease.token if task.lease else 0
-    task = draft.record_task(task.task_id, ev.Revoked(token=token, reason=command.reason))
+    task = _revoked(draft, task, command.reason)
     task = aftermath.again(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+
+
+def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
+    lease = task.lease
+    if lease is None:
+        raise checks.illegal(task, ev.Revoked.name)
+    return draft.record_task(
+        task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason)
+    )
 
 
 def set_pool_intake(

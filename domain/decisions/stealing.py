@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.decisions import checks
-from domain.decisions.terms import first_expiry
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import steal as ev
@@ -14,6 +13,7 @@ from domain.internal import ExecuteSteal
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
 from domain.policies.stealing import is_overloaded, is_underloaded
+from domain.terms import first_expiry
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:

@@ -207,6 +207,8 @@ class Revoked(HeldEvent):
 
     name: ClassVar[str] = "revoked"
 
+    agent_id: str | None = None
+    """The holder it was taken from."""
     reason: str | None = None
 
 
@@ -337,6 +339,8 @@ class Failed(TaskEvent):
     name: ClassVar[str] = "failed"
 
     token: int | None = None
+    agent_id: str | None = None
+    """The holder, if it was held."""
     error: str
     retryable: bool = False
     failures: int = 0
@@ -350,6 +354,8 @@ class Cancelled(TaskEvent):
     name: ClassVar[str] = "cancelled"
 
     token: int | None = None
+    agent_id: str | None = None
+    """The holder, if it was held."""
     reason: str | None = None
 
 

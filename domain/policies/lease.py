@@ -119,7 +119,7 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
     """Return the terms that a renewal sets.
 
     `reports` counts the progress reports on this lease, the one at hand included; 0 (none yet) leaves the
-    adaptive mode in the phase of the first term. `percent` is the progress last reported, 0 to 100.
+    adaptive mode in the phase of the first term; the estimated mode counts the renewals before it. `percent` is the progress last reported, 0 to 100.
     """
     match policy.mode:
         case LeaseMode.ADAPTIVE:
@@ -127,7 +127,7 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
         case LeaseMode.FIXED:
             return _fixed_terms(policy)
         case LeaseMode.ESTIMATED:
-            return _estimated_terms(policy, _renewal_hours(policy, reports, percent, estimated_hours))
+            return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
 
 
 def _adaptive_terms(*, reports: int, percent: int) -> Terms:

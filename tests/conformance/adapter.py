@@ -74,7 +74,7 @@ def _initial_terms(given: Given) -> Answer:
 def _renewal_terms(given: Given) -> Answer:
     terms = renewal_terms(
         _lease_policy(given),
-        reports=given.get("renewals") or 0,
+        reports=(given.get("renewals") or 0) + 1,
         percent=given.get("progress") or 0,
         estimated_hours=given.get("estimated_hours"),
     )

@@ -89,7 +89,7 @@ def test_estimated_first_term(
 
 
 @pytest.mark.parametrize(
-    ("reports", "percent", "estimated_hours", "expect_hours"),
+    ("renewals", "percent", "estimated_hours", "expect_hours"),
     [
         pytest.param(0, 40, None, 4, id="base: 4 h"),
         pytest.param(0, 50, None, 4, id="50 % is not above 50 %"),
@@ -107,8 +107,8 @@ def test_estimated_first_term(
         pytest.param(100, 40, None, 1, id="no shorter than min_hours"),
     ],
 )
-def test_estimated_renewal(reports: int, percent: int, estimated_hours: float | None, expect_hours: float) -> None:
-    terms = renewal_terms(ESTIMATED, reports=reports, percent=percent, estimated_hours=estimated_hours)
+def test_estimated_renewal(renewals: int, percent: int, estimated_hours: float | None, expect_hours: float) -> None:
+    terms = renewal_terms(ESTIMATED, reports=renewals + 1, percent=percent, estimated_hours=estimated_hours)
     assert terms.lease_s == pytest.approx(expect_hours * 3600)
     assert terms.grace_s == 1800
 

@@ -1,0 +1,51 @@
+"""Granting a task, and renewing what an agent holds because it was heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.events import task as ev
+from domain.terms import first_expiry, renewed_expiry
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from domain.draft import Draft
+    from domain.task import Task
+
+
+def grant(draft: Draft, task: Task, agent_id: str) -> Task:
+    """Record the grant of a queued task; its token is the event's predicted position."""
+    expiry = first_expiry(task, draft.now)
+    return draft.record_task(
+        task.task_id,
+        ev.Leased(
+            token=draft.next_position,
+            agent_id=agent_id,
+            attempt=task.attempt,
+            lease_s=expiry.lease_s,
+            grace_s=expiry.grace_s,
+            expires_at=expiry.expires_at,
+        ),
+    )
+
+
+def sign_of_life(draft: Draft, agent_id: str) -> None:
+    """Renew what the agent holds, where that moves the expiry by enough to be worth an event."""
+    worth = draft.rules.renewal_worth
+    for task_id in draft.view.held_by(agent_id):
+        task = draft.task(task_id)
+        if task is None or task.lease is None or not task.ticking or task.lease.agent_id != agent_id:
+            continue
+        lease = task.lease
+        expiry = renewed_expiry(task, lease, draft.now, reports=lease.reports, percent=lease.percent)
+        gain_s = seconds_between(lease.expires_at, expiry.expires_at)
+        if gain_s > 0 and gain_s >= worth * expiry.lease_s:
+            draft.record_task(
+                task_id,
+                ev.Renewed(
+                    token=lease.token,
+                    lease_s=expiry.lease_s,
+                    grace_s=expiry.grace_s,
+                    expires_at=expiry.expires_at,
+                ),
+            )

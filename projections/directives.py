@@ -1,0 +1,69 @@
+"""What agents are asked to do with tasks that they no longer hold, or should hand over.
+
+Built from acknowledged events. A directive repeats until its agent's next command on that task; forgetting one too
+late only repeats it, so this is not part of the log.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.events import task as ev
+from domain.events.agent import Deregistered
+from domain.limits import MAX_DIRECTIVES
+
+if TYPE_CHECKING:
+    from domain.recorded import Recorded
+
+
+class Directives:
+    """Agent -> task -> reason to stop, the oldest dropped beyond `MAX_DIRECTIVES`."""
+
+    def __init__(self) -> None:
+        self._stops: dict[str, dict[str, str]] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Follow one acknowledged event."""
+        event = recorded.event
+        if isinstance(event, ev.Leased | ev.Stolen):
+            self.obeyed(event.agent_id, recorded.entity_id)
+        elif isinstance(event, Deregistered):
+            self._stops.pop(recorded.entity_id, None)
+        agent_id, reason = _stop(event)
+        if agent_id is None:
+            return
+        stops = self._stops.setdefault(agent_id, {})
+        stops.pop(recorded.entity_id, None)
+        stops[recorded.entity_id] = reason
+        if len(stops) > MAX_DIRECTIVES:
+            del stops[next(iter(stops))]
+
+    def obeyed(self, agent_id: str, task_id: str) -> None:
+        """Drop the directive on a task: its agent was heard on it."""
+        stops = self._stops.get(agent_id)
+        if stops is not None:
+            stops.pop(task_id, None)
+            if not stops:
+                del self._stops[agent_id]
+
+    def stops(self, agent_id: str) -> list[dict[str, Any]]:
+        """Return the agent's stop directives as the contract shows them."""
+        stops = self._stops.get(agent_id, {})
+        return [{"task_id": task_id, "do": "stop", "reason": reason} for task_id, reason in stops.items()]
+
+
+def _stop(event: object) -> tuple[str | None, str]:
+    """Return who is to stop because of the event, and why; nobody where the holder itself let go."""
+    match event:
+        case ev.Cancelled(agent_id=agent_id, reason=reason):
+            return agent_id, reason or "cancelled"
+        case ev.Revoked(agent_id=agent_id, reason=reason):
+            return agent_id, reason or "revoked"
+        case ev.Stolen(from_agent=agent_id, agent_id=target):
+            return agent_id, f"moved to {target}"
+        case ev.Expired(agent_id=agent_id):
+            return agent_id, "your lease expired"
+        case ev.Failed(agent_id=agent_id, error=error, numbers=numbers) if numbers is not None:
+            return agent_id, error
+        case _:
+            return None, ""

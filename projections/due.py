@@ -1,0 +1,73 @@
+"""Tasks by the moment at which a judgement on them falls due. The cost of a sweep follows what is due."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.due import due_at, not_due_before
+from projections.heap import IndexedHeap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.pool import Pool
+    from domain.rules import Rules
+    from domain.task import Task
+
+
+class DueTimes:
+    """A lower bound of each task's due time, made exact when it comes to the front.
+
+    Renewals only move a due time later, so they leave the entry where it is; what comes to the front too early is put
+    back at its exact time. A floor set by an outage needs no pass over the leases for the same reason.
+    """
+
+    def __init__(self, rules: Rules, task: Callable[[str], Task | None]) -> None:
+        self._rules = rules
+        self._task = task
+        self._times: IndexedHeap[str, datetime] = IndexedHeap()
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    def replace(self, task_id: str, new: Task | None) -> None:
+        """Follow one task to its new state."""
+        due = None if new is None else not_due_before(new, self._rules)
+        if due is None:
+            self._times.remove(task_id)
+            return
+        known = self._times.priority(task_id)
+        if known is None or due < known:
+            self._times.set(task_id, due)
+
+    def due(self, now: datetime, limit: int, pool: Pool) -> list[str]:
+        """Return the ids of at most `limit` tasks that are due now, the longest due first; they stay due."""
+        found: list[tuple[datetime, str]] = []
+        while len(found) < limit and (first := self._times.peek()) is not None and first[0] <= now:
+            self._times.pop()
+            exact = self._exact(first[1], pool)
+            if exact is None:
+                continue
+            if exact <= now:
+                found.append((exact, first[1]))
+            else:
+                self._times.set(first[1], exact)
+        for exact, task_id in found:
+            self._times.set(task_id, exact)
+        return [task_id for _, task_id in found]
+
+    def next_at(self, pool: Pool) -> datetime | None:
+        """Return the moment at which the next task falls due, or None if none will."""
+        while (first := self._times.peek()) is not None:
+            exact = self._exact(first[1], pool)
+            if exact is not None and exact <= first[0]:
+                return first[0]
+            self._times.pop()
+            if exact is not None:
+                self._times.set(first[1], exact)
+        return None
+
+    def _exact(self, task_id: str, pool: Pool) -> datetime | None:
+        task = self._task(task_id)
+        return None if task is None else due_at(task, pool, self._rules)

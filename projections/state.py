@@ -1,0 +1,243 @@
+"""The pool in memory: entities, the indexes over them, and an undo for what the log has not yet acknowledged."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from domain.agent import Agent, evolve_agent
+from domain.events import Entity
+from domain.lifecycles import AgentStatus
+from domain.pool import Pool, evolve_pool
+from domain.steal import Steal, evolve_steal
+from domain.task import Task, evolve_task
+from domain.timestamps import EPOCH
+from projections.backlog import Backlog
+from projections.due import DueTimes
+from projections.workloads import Workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from domain.draft import Decision, EntityKey, EntityState
+    from domain.recorded import Recorded
+    from domain.rules import Rules
+
+RECENT_ENTITIES = 1_000
+"""Ended entities that stay in memory; older ones are read from the log when somebody names them."""
+
+
+class PoolState:
+    """Live entities at one position; implements the domain's `PoolView`.
+
+    Changes come in two ways: `fold` takes what the log holds, `apply` what the writer hopes to append. The latter
+    can be undone as a whole until `commit`.
+    """
+
+    def __init__(self, pool_id: str, rules: Rules) -> None:
+        self.rules = rules
+        self.position = 0
+        self.last_time: datetime = EPOCH
+        self.pool = Pool(pool_id)
+        self.tasks: dict[str, Task] = {}
+        self.agents: dict[str, Agent] = {}
+        self.steals: dict[str, Steal] = {}
+        self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
+        self.evicted_through = 0
+        """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
+        self.backlog = Backlog()
+        self.workloads = Workloads()
+        self.due_times = DueTimes(rules, self.tasks.get)
+        self._undo: list[tuple[EntityKey, EntityState | None]] = []
+        self._committed = (0, self.last_time)
+
+    def task(self, task_id: str) -> Task | None:
+        """Return a task that is in memory: every live one, and lately ended ones."""
+        task = self.tasks.get(task_id)
+        if task is not None:
+            return task
+        recent = self.recent.get((Entity.TASK, task_id))
+        return recent if isinstance(recent, Task) else None
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return an agent that is in memory: every registered one, and lately deregistered ones."""
+        agent = self.agents.get(agent_id)
+        if agent is not None:
+            return agent
+        recent = self.recent.get((Entity.AGENT, agent_id))
+        return recent if isinstance(recent, Agent) else None
+
+    def steal(self, operation_id: str) -> Steal | None:
+        """Return a steal operation that is in memory: every open one, and lately ended ones."""
+        steal = self.steals.get(operation_id)
+        if steal is not None:
+            return steal
+        recent = self.recent.get((Entity.STEAL, operation_id))
+        return recent if isinstance(recent, Steal) else None
+
+    def held_by(self, agent_id: str) -> Sequence[str]:
+        """Return the ids of the tasks that the agent holds, oldest grant first."""
+        return self.workloads.held_by(agent_id)
+
+    def tasks_held(self, agent_id: str) -> int:
+        """Return how many tasks the agent holds."""
+        return self.workloads.count(agent_id)
+
+    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:
+        """Return the first queued tasks that an agent with these capabilities can do, at most `limit`."""
+        return [self.tasks[task_id] for task_id in self.backlog.first(capabilities, limit)]
+
+    def best_agent(self, required: frozenset[str]) -> str | None:
+        """Return the agent to assign a task to, or None if no live agent with room has every capability."""
+        return self.workloads.best_agent(required)
+
+    def due(self, now: datetime, limit: int) -> Sequence[str]:
+        """Return the ids of at most `limit` tasks on which a judgement is due."""
+        return self.due_times.due(now, limit, self.pool)
+
+    def next_due_at(self) -> datetime | None:
+        """Return the moment at which the next judgement falls due."""
+        return self.due_times.next_at(self.pool)
+
+    def fold(self, recorded: Recorded) -> None:
+        """Apply an event that the log holds.
+
+        Raises:
+            FoldError, IllegalTransitionError: it does not link or apply; nothing has changed. The caller skips it,
+                as every fold does, with `skip`.
+        """
+        key = (recorded.entity, recorded.entity_id)
+        self._put(key, self._evolved(key, recorded))
+        self.position = recorded.position
+        self.last_time = max(self.last_time, recorded.time)
+        self._retire(key)
+        self._committed = (self.position, self.last_time)
+
+    def skip(self, position: int) -> None:
+        """Move past a message of the log that could not be read or applied."""
+        self.position = position
+        self._committed = (self.position, self.last_time)
+
+    def apply(self, decision: Decision) -> None:
+        """Apply what was decided on this state, tentatively."""
+        if not decision.records:
+            return
+        for key, after in decision.after.items():
+            self._undo.append((key, self._get(key)))
+            self._put(key, after)
+        last = decision.records[-1]
+        self.position = last.position
+        self.last_time = max(self.last_time, last.time)
+
+    def commit(self) -> None:
+        """Make what was applied final: the log has acknowledged it. Ended entities leave the live ones."""
+        for key, _ in self._undo:
+            self._retire(key)
+        self._undo.clear()
+        self._committed = (self.position, self.last_time)
+
+    def undo(self) -> None:
+        """Take back everything applied since the last commit."""
+        while self._undo:
+            key, before = self._undo.pop()
+            self._put(key, before)
+            self._retire(key)
+        self.position, self.last_time = self._committed
+
+    def load(self, key: EntityKey, entity: EntityState) -> None:
+        """Bring an ended entity back into memory that was read from the log, unless it is there."""
+        if self._get(key) is None:
+            self._remember(key, entity)
+
+    def entities(self) -> Mapping[EntityKey, EntityState]:
+        """Return every entity in memory by key, for comparing states."""
+        return {
+            **{(Entity.TASK, key): task for key, task in self.tasks.items()},
+            **{(Entity.AGENT, key): agent for key, agent in self.agents.items()},
+            **{(Entity.STEAL, key): steal for key, steal in self.steals.items()},
+            **self.recent,
+            (Entity.POOL, self.pool.pool_id): self.pool,
+        }
+
+    def _evolved(self, key: EntityKey, recorded: Recorded) -> EntityState:
+        entity, entity_id = key
+        if entity is Entity.TASK:
+            return evolve_task(self.task(entity_id), recorded)
+        if entity is Entity.AGENT:
+            return evolve_agent(self.agent(entity_id), recorded)
+        if entity is Entity.STEAL:
+            return evolve_steal(self.steal(entity_id), recorded)
+        return evolve_pool(self.pool, recorded)
+
+    def _get(self, key: EntityKey) -> EntityState | None:
+        entity, entity_id = key
+        if entity is Entity.TASK:
+            return self.task(entity_id)
+        if entity is Entity.AGENT:
+            return self.agent(entity_id)
+        if entity is Entity.STEAL:
+            return self.steal(entity_id)
+        return self.pool
+
+    def _put(self, key: EntityKey, new: EntityState | None) -> None:
+        entity, entity_id = key
+        if entity is Entity.TASK:
+            self._put_task(entity_id, new if isinstance(new, Task) else None)
+        elif entity is Entity.AGENT:
+            self._put_agent(entity_id, new if isinstance(new, Agent) else None)
+        elif entity is Entity.STEAL:
+            if isinstance(new, Steal):
+                self.steals[entity_id] = new
+            else:
+                self.steals.pop(entity_id, None)
+        elif isinstance(new, Pool):
+            self.pool = new
+
+    def _put_task(self, task_id: str, new: Task | None) -> None:
+        old = self.task(task_id)
+        if new is None:
+            self.tasks.pop(task_id, None)
+        else:
+            self.tasks[task_id] = new
+        self.backlog.replace(task_id, old, new)
+        self.workloads.replace_task(task_id, old, new)
+        self.due_times.replace(task_id, new)
+
+    def _put_agent(self, agent_id: str, new: Agent | None) -> None:
+        old = self.agents.get(agent_id)
+        if new is None:
+            self.agents.pop(agent_id, None)
+        else:
+            self.agents[agent_id] = new
+        self.workloads.replace_agent(agent_id, old, new)
+
+    def _retire(self, key: EntityKey) -> None:
+        """Move an ended entity from the live ones to the recent ones; drop the oldest of those."""
+        entity, entity_id = key
+        if entity is Entity.TASK:
+            task = self.tasks.get(entity_id)
+            if task is not None and task.terminal:
+                del self.tasks[entity_id]
+                self._remember(key, task)
+            elif task is not None:
+                self.recent.pop(key, None)
+        elif entity is Entity.AGENT:
+            agent = self.agents.get(entity_id)
+            if agent is not None and agent.status is AgentStatus.DEREGISTERED:
+                self._put_agent(entity_id, None)
+                self._remember(key, agent)
+            elif agent is not None:
+                self.recent.pop(key, None)
+        elif entity is Entity.STEAL:
+            steal = self.steals.get(entity_id)
+            if steal is not None and steal.over:
+                del self.steals[entity_id]
+                self._remember(key, steal)
+
+    def _remember(self, key: EntityKey, entity: EntityState) -> None:
+        self.recent[key] = entity
+        self.recent.move_to_end(key)
+        while len(self.recent) > RECENT_ENTITIES:
+            _, evicted = self.recent.popitem(last=False)
+            self.evicted_through = max(self.evicted_through, evicted.position)
