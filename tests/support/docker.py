@@ -1,9 +1,11 @@
 """A broker in a container, where a Docker engine answers."""
 
+import gc
 import io
 import os
 import sys
 import tarfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import APIError, DockerException, ImageNotFound
+from requests.exceptions import RequestException
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
@@ -21,7 +24,7 @@ OFFICIAL_IMAGE = os.environ.get("CUSTODY_NATS_IMAGE", "nats:2.15-alpine")
 LOCAL_IMAGE = "custody-test/nats:local"
 CLIENT_PORT = 4222
 CONFIG = "/etc/nats/custody.conf"
-ANSWER_S = 10
+ANSWER_S = 60
 READY_S = 60
 
 LOCAL_DOCKERFILE = b"""\
@@ -33,15 +36,27 @@ ENTRYPOINT ["/nats-server"]
 
 def require_engine() -> docker.DockerClient:
     """A client of the engine. Without one the test is skipped, or fails where CUSTODY_REQUIRE_DOCKER=1 demands one."""
-    try:
-        client = docker.from_env(timeout=ANSWER_S)
-        client.ping()
-    except DockerException as error:
-        reason = f"no Docker engine answers: {error}"
+    client, reason = _connect()
+    if client is None:
         if os.environ.get("CUSTODY_REQUIRE_DOCKER") == "1":
             pytest.fail(reason)
         pytest.skip(reason)
     return client
+
+
+def _connect() -> tuple[docker.DockerClient | None, str]:
+    """A client, or None and why; docker-py leaves the socket of a failed attempt open, so it is collected here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            client = docker.from_env(timeout=ANSWER_S)
+            client.ping()
+        except DockerException as error:
+            reason = f"no Docker engine answers: {error}"
+        else:
+            return client, ""
+        gc.collect()
+    return None, reason
 
 
 def broker_image(client: docker.DockerClient) -> str:
@@ -51,7 +66,7 @@ def broker_image(client: docker.DockerClient) -> str:
     except ImageNotFound:
         try:
             client.images.pull(OFFICIAL_IMAGE)
-        except (APIError, ImageNotFound) as error:
+        except (APIError, ImageNotFound, RequestException) as error:
             return _build_image(client, str(error))
     return OFFICIAL_IMAGE
 
