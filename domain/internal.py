@@ -47,12 +47,12 @@ class MarkLost(NamedTuple):
 
 
 class PlanSteal(NamedTuple):
-    """Plan one move of a pass: at most `count` tasks of the overloaded source, for the best target."""
+    """Plan one move of a pass: at most `most` tasks of the overloaded source, for the best target."""
 
     operation_id: str
     source: str
     target: str
-    count: int
+    most: int
     score: float
 
 

@@ -119,8 +119,10 @@ class EventLog(Protocol):
 class Codec(Protocol):
     """Events to messages and back."""
 
-    def encode(self, records: Sequence[Recorded], previous_hash: str) -> tuple[list[NewMessage], str]:
-        """Return the messages of consecutive events, chained to `previous_hash`, and the last one's hash."""
+    def encode(self, records: Sequence[Recorded], previous_hash: str | None) -> tuple[list[NewMessage], str]:
+        """Return the messages of consecutive events, chained to `previous_hash` (None: they begin a log), and the
+        last one's hash.
+        """
         ...
 
     def decode(self, message: StoredMessage) -> Recorded:

@@ -145,6 +145,10 @@ class PoolState:
             self._retire(key)
         self.position, self.last_time = self._committed
 
+    def knows(self, key: EntityKey) -> bool:
+        """Return whether an entity is in memory."""
+        return self._get(key) is not None
+
     def load(self, key: EntityKey, entity: EntityState) -> None:
         """Bring an ended entity back into memory that was read from the log, unless it is there."""
         if self._get(key) is None:

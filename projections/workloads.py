@@ -84,6 +84,10 @@ class Workloads:
         """Return the ids of all agents that hold something."""
         return self._held.keys()
 
+    def anything_held(self) -> bool:
+        """Return whether any lease is held in the pool."""
+        return bool(self._held)
+
     def _displace(self, agent: Agent) -> None:
         group = self._available.get(agent.capabilities)
         if group is not None:

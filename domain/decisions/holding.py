@@ -36,6 +36,9 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
         size += len(pydantic_core.to_json(lease))
         if size >= MAX_CLAIM_REPLY_BYTES:
             break
+    if not leases:
+        # An empty claim is no outcome to remember: what it renews on the side is not its own.
+        draft.request = draft.request._replace(keyed=False)
     sign_of_life(draft, agent.agent_id)
     return draft.decided({"leases": leases}, waits=not leases and command.wait_s > 0)
 

@@ -74,7 +74,7 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
         or difference < config.steal_threshold
     ):
         return draft.decided({})
-    count = min(difference // 2, config.max_steal_batch, command.count, target.capacity - target_tasks)
+    count = min(difference // 2, config.max_steal_batch, command.most, target.capacity - target_tasks)
     task_ids = movable(draft, source.agent_id, target, count)
     if not task_ids:
         return draft.decided({})

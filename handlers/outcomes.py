@@ -1,0 +1,44 @@
+"""The memory that makes commands idempotent: (actor, verb, command id) -> the positions that its events have.
+
+It is filled from acknowledged events only, so a rebuild from the log gives the same memory. Positions are enough:
+what the caller was told is rendered from the events again.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from domain.recorded import Recorded
+
+OutcomeKey = tuple[str, str, str]
+"""Actor, verb, command id."""
+
+
+class Outcomes:
+    """The outcomes of the last `capacity` commands that had an id and appended events."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._positions: OrderedDict[OutcomeKey, tuple[int, ...]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._positions)
+
+    def observe(self, recorded: Recorded) -> None:
+        """Follow one acknowledged event."""
+        if not recorded.keyed:
+            return
+        key = (recorded.actor, recorded.verb, recorded.causation_id)
+        known = self._positions.get(key)
+        if known is None:
+            self._positions[key] = (recorded.position,)
+            if len(self._positions) > self._capacity:
+                self._positions.popitem(last=False)
+        else:
+            self._positions[key] = (*known, recorded.position)
+
+    def get(self, key: OutcomeKey) -> tuple[int, ...] | None:
+        """Return the positions of the events that a command appended, or None if it is not remembered."""
+        return self._positions.get(key)

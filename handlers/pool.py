@@ -1,0 +1,137 @@
+"""One pool, served: rebuilt from its log, led, and kept going until it is stopped or superseded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.internal import Lead, Open, Rearm
+from domain.timestamps import seconds_between
+from handlers.lookup import Lookup
+from handlers.memory import Memory, catch_up
+from handlers.queries import Health, QueryService
+from handlers.service import CommandService
+from handlers.stealer import Stealer
+from handlers.sweeper import Probe, Sweeper, ask
+from handlers.writer import Writer, WriterLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from domain.rules import Rules
+    from handlers.ports import Clock, Codec, EventLog
+
+_LOG = logging.getLogger(__name__)
+STOP_LIMIT_S = 10.0
+"""How long a stop waits for an append that the broker does not confirm."""
+
+
+class PoolOptions(NamedTuple):
+    """How a pool is served; durations in seconds."""
+
+    leader: str
+    """`<host>:<pid>:<start>`."""
+    software: str
+    sweeper_interval_s: float = 300.0
+    outcomes: int = 200_000
+    """Commands whose outcome is remembered for repeats of their id."""
+    limits: WriterLimits = WriterLimits()
+    guarantees: Mapping[str, Any] = {}
+    """What the broker promises of acknowledged events, for `query.health`."""
+
+
+class PoolService:
+    """Writer, sweeper, stealer and command service of one pool."""
+
+    def __init__(  # noqa: PLR0913 - what the outside lends it
+        self,
+        pool_id: str,
+        log: EventLog,
+        codec: Codec,
+        clock: Clock,
+        rules: Rules,
+        options: PoolOptions,
+        respond: Callable[[str, bytes, Mapping[str, str]], None],
+        probe: Probe | None = None,
+    ) -> None:
+        self.memory = Memory(pool_id, rules, codec, outcomes=options.outcomes)
+        self.writer = Writer(self.memory, log, codec, clock, rules, options.limits)
+        self.sweeper = Sweeper(self.writer, clock, interval_s=options.sweeper_interval_s, probe=probe)
+        self.stealer = Stealer(self.writer, clock)
+        lookup = Lookup(pool_id, log, codec)
+        self.queries = QueryService(self.writer, lookup, clock, self._health)
+        self.commands = CommandService(pool_id, self.writer, lookup, self.queries, clock, respond)
+        self.writer.committed = self.sweeper.look_again
+        self.writer.outage = self.heard_again
+        self._log = log
+        self._clock = clock
+        self._options = options
+        self._running: asyncio.Task[None] | None = None
+        self._helpers: list[asyncio.Task[None]] = []
+
+    async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
+
+        Returns when the pool can be served. Raises LogUnavailableError.
+        """
+        await catch_up(self.memory, self._log, progress=progress)
+        state = self.memory.state
+        blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
+        now = self._clock.now()
+        for agent_id in state.agents:
+            self.writer.presence.heard(agent_id, now)
+        self._running = asyncio.create_task(self.writer.run(), name="writer")
+        await self._own(Open(self._options.software), "open")
+        self.writer.leader = self._options.leader
+        await self._own(Lead(self._options.leader), "lead")
+        if blind_s > 0 and state.workloads.anything_held():
+            await self._own(Rearm("start", blind_s), "rearm")
+        self._helpers = [
+            asyncio.create_task(self.sweeper.run(), name="sweeper"),
+            asyncio.create_task(self.stealer.run(), name="stealer"),
+        ]
+
+    async def served(self) -> None:
+        """Return when the pool was stopped.
+
+        Raises:
+            SupersededError: another service leads the pool.
+        """
+        if self._running is None:
+            msg = "the pool is not open"
+            raise RuntimeError(msg)
+        done, _ = await asyncio.wait([self._running, *self._helpers], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if not task.cancelled():
+                task.result()
+
+    def heard_again(self, blind_s: float) -> None:
+        """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard."""
+        self.writer.presence.excuse(self._clock.now())
+        if self._running is not None and self.memory.state.workloads.anything_held():
+            _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
+            task = asyncio.get_running_loop().create_task(self._own(Rearm("outage", blind_s), "rearm"))
+            self._helpers.append(task)
+            task.add_done_callback(self._helpers.remove)
+
+    async def stop(self) -> None:
+        """Answer what was taken, end the waits, and stop; nothing is left half-done."""
+        for task in self._helpers:
+            task.cancel()
+        self.writer.stop()
+        if self._running is not None:
+            await asyncio.wait([self._running], timeout=STOP_LIMIT_S)
+        await asyncio.wait_for(self.commands.close(), STOP_LIMIT_S)
+        if self._running is not None and not self._running.done():
+            _LOG.error("the broker did not confirm the last append; its outcome is in the log")
+            self._running.cancel()
+        await asyncio.gather(*self._helpers, *filter(None, [self._running]), return_exceptions=True)
+
+    async def _own(self, command: Open | Lead | Rearm, verb: str) -> None:
+        await ask(self.writer, self._clock, command, "writer", verb)
+
+    def _health(self) -> Health:
+        options = self._options
+        return Health(options.leader, dict(options.guarantees), options.software)

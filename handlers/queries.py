@@ -1,0 +1,136 @@
+"""Queries: answered from acknowledged state, and computed beside the writer on a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.draft import Refusal
+from domain.errors import RefusalCode
+from domain.events import Entity
+from domain.task import Task
+from domain.timestamps import format_timestamp
+from handlers.jobs import Answer
+from projections.documents import task_document
+from projections.queries import HealthQuery, Query, TaskQuery, answer, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handlers.lookup import Lookup
+    from handlers.memory import Memory
+    from handlers.ports import Clock
+    from handlers.writer import Writer
+    from projections.queries import Snapshot
+
+SLOW_SNAPSHOT = 5_000
+"""Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
+
+
+class Health(NamedTuple):
+    """What a service says of itself in `query.health`."""
+
+    leader: str
+    guarantees: dict[str, Any]
+    software: str
+
+
+class QueryService:
+    """Answers one pool's queries."""
+
+    def __init__(self, writer: Writer, lookup: Lookup, clock: Clock, health: Callable[[], Health]) -> None:
+        self._writer = writer
+        self._lookup = lookup
+        self._clock = clock
+        self._health = health
+
+    async def answer(self, query: Query) -> Answer:
+        """Return the answer to a query, true at its position. Raises LogUnavailableError."""
+        if isinstance(query, TaskQuery):
+            return await self._task(query)
+        if isinstance(query, HealthQuery):
+            return await self._writer.at_boundary(self._health_answer)
+        shot = await self._writer.at_boundary(self._snapshot)
+        if len(shot.tasks) > SLOW_SNAPSHOT:
+            result = await asyncio.to_thread(answer, query, shot)
+        else:
+            result = answer(query, shot)
+        return Answer(shot.position, (), result, None)
+
+    def holds(self, agent_id: str) -> dict[str, Any]:
+        """Return what an agent holds and is asked to do now."""
+        state = self._writer.memory.state
+        held = (state.task(task_id) for task_id in state.held_by(agent_id))
+        return {
+            "leases": [
+                {
+                    "task_id": task.task_id,
+                    "token": task.lease.token,
+                    "expires_at": format_timestamp(task.lease.expires_at),
+                    "status": task.status.value,
+                }
+                for task in held
+                if task is not None and task.lease is not None
+            ],
+            "directives": self.directives(agent_id),
+        }
+
+    def directives(self, agent_id: str) -> list[dict[str, Any]]:
+        """Return what an agent is asked to do: stop what it lost, hand over what it holds when it drains."""
+        memory = self._writer.memory
+        directives = memory.directives.stops(agent_id)
+        agent = memory.state.agent(agent_id)
+        if agent is not None and agent.intake.value == "draining":
+            directives += [
+                {"task_id": task_id, "do": "hand_over", "reason": "the agent is draining"}
+                for task_id in memory.state.held_by(agent_id)
+            ]
+        return directives
+
+    async def _task(self, query: TaskQuery) -> Answer:
+        def look(memory: Memory) -> tuple[int, Task | None]:
+            return memory.state.position, memory.state.task(query.task_id)
+
+        position, task = await self._writer.at_boundary(look)
+        if task is None:
+            found = await self._lookup.entity((Entity.TASK, query.task_id))
+            task = found if isinstance(found, Task) else None
+        if task is None:
+            return Answer(
+                position,
+                (),
+                None,
+                Refusal(
+                    RefusalCode.UNKNOWN_TASK,
+                    f"no task {query.task_id} was submitted to this pool",
+                    {"task_id": query.task_id},
+                ),
+            )
+        return Answer(position, (), task_document(task), None)
+
+    def _snapshot(self, memory: Memory) -> Snapshot:
+        return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._writer.presence.heard_at)
+
+    def _health_answer(self, memory: Memory) -> Answer:
+        health = self._health()
+        state = memory.state
+        pool = state.pool
+        result = {
+            "leader": health.leader,
+            "leading": pool.leader == health.leader,
+            "position": state.position,
+            "lag": 0,
+            "live_tasks": len(state.tasks),
+            "agents": len(state.agents),
+            "queued": len(state.backlog),
+            "waiting_claims": len(self._writer.waiting),
+            "queued_commands": self._writer.queued,
+            "intake": pool.intake.value,
+            "not_before": format_timestamp(pool.not_before) if pool.not_before else None,
+            "unreadable_events": memory.unreadable_count,
+            "unreadable": [unreadable._asdict() for unreadable in memory.unreadable],
+            "last_event_at": format_timestamp(state.last_time),
+            "guarantees": health.guarantees,
+            "software": health.software,
+        }
+        return Answer(state.position, (), result, None)

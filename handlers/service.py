@@ -1,0 +1,303 @@
+"""The command service of one pool: requests in, replies out. It speaks the wire contract and knows no transport.
+
+A request is checked completely before it reaches the writer's queue, so bad input costs nothing but its error reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import uuid
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import ValidationError
+
+from domain import commands, limits
+from domain.draft import Refusal, Request
+from domain.events import Entity
+from handlers import wire
+from handlers.jobs import OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
+from handlers.ports import LogUnavailableError
+from handlers.repeats import first_answer
+from projections.queries import QUERIES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from domain.draft import EntityKey
+    from handlers.lookup import Lookup
+    from handlers.outcomes import OutcomeKey
+    from handlers.ports import Clock
+    from handlers.queries import QueryService
+    from handlers.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+_NAME = re.compile(limits.NAME_PATTERN)
+MAX_LOOKUPS = 2_000
+"""Requests that may wait for a look-up in the log at once."""
+
+
+class Incoming(NamedTuple):
+    """A request as the transport delivered it."""
+
+    subject: str
+    body: bytes
+    reply: str
+    """Where the answer goes; empty if nobody waits for one."""
+    headers: Mapping[str, str]
+
+
+class CommandService:
+    """Answers one pool's requests."""
+
+    def __init__(  # noqa: PLR0913 - its collaborators, each a part of the pool
+        self,
+        pool_id: str,
+        writer: Writer,
+        lookup: Lookup,
+        queries: QueryService,
+        clock: Clock,
+        respond: Callable[[str, bytes, Mapping[str, str]], None],
+    ) -> None:
+        self._prefix = f"custody.{pool_id}."
+        self._writer = writer
+        self._lookup = lookup
+        self._queries = queries
+        self._clock = clock
+        self._respond = respond
+        self._in_flight: dict[OutcomeKey, list[str]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = True
+        self.refused_replies = 0
+        """Requests dropped because their reply subject lay outside the inboxes."""
+
+    def handle(self, incoming: Incoming) -> None:
+        """Take one request; its reply follows when the writer has come to it. Never raises."""
+        if incoming.reply and not incoming.reply.startswith(wire.REPLY_PREFIX):
+            # The service's own rights would carry the reply there: into the log, say.
+            self.refused_replies += 1
+            _LOG.warning("dropped a request on %s with the reply subject %s", incoming.subject, incoming.reply)
+            return
+        try:
+            refusal = self._take(incoming)
+        except Exception:
+            _LOG.exception("could not take a request on %s", incoming.subject)
+            refusal = unavailable("an internal fault; nothing was done; please report it")
+        if refusal is not None:
+            self._fail(incoming.reply, refusal)
+
+    async def close(self) -> None:
+        """Refuse what still comes, and wait until everything taken is answered."""
+        self._open = False
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _take(self, incoming: Incoming) -> Refusal | None:
+        """Pass the request on, or return why not."""
+        if not self._open:
+            return STOPPING
+        tokens = incoming.subject.removeprefix(self._prefix).split(".")
+        if len(incoming.body) > limits.MAX_REQUEST_BYTES:
+            return wire.invalid("(body)", f"must be at most {limits.MAX_REQUEST_BYTES} bytes")
+        match tokens:
+            case ["agent", agent_id, verb]:
+                if not _NAME.match(agent_id):
+                    return wire.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
+                return self._command(incoming, commands.AGENT_COMMANDS.get(verb), verb, agent_id)
+            case ["ops", verb]:
+                return self._command(incoming, commands.OPS_COMMANDS.get(verb), verb, None)
+            case ["query", view]:
+                return self._query(incoming, view)
+        return wire.invalid(
+            "subject", "must be agent.<agent>.<verb>, ops.<verb> or query.<view> after the pool, with known names"
+        )
+
+    def _command(
+        self, incoming: Incoming, model: type[commands.Command] | None, verb: str, agent_id: str | None
+    ) -> Refusal | None:
+        if model is None:
+            known = commands.OPS_COMMANDS if agent_id is None else commands.AGENT_COMMANDS
+            return wire.invalid("verb", f"{verb!r} is not one of {', '.join(sorted(known))}")
+        try:
+            command = model.model_validate_json(incoming.body or b"{}")
+        except ValidationError as error:
+            return wire.malformed(error)
+        actor = f"agent/{agent_id}"
+        if agent_id is None:
+            name = incoming.headers.get(wire.ACTOR_HEADER, "")
+            if name and not _is_actor(name):
+                return wire.invalid(
+                    wire.ACTOR_HEADER, f"must be at most {limits.MAX_ACTOR_CHARS} printable characters of ASCII"
+                )
+            actor = f"ops/{name}" if name else "ops"
+        command_id = command.command_id
+        request = Request(
+            command,
+            actor,
+            command_id if command_id is not None else uuid.uuid4().hex,
+            agent_id,
+            uuid.uuid4().hex if verb in _MAKES_IDS else "",
+            verb,
+            command_id is not None,
+        )
+        return self._admit(incoming, request)
+
+    def _admit(self, incoming: Incoming, request: Request) -> Refusal | None:
+        """Join an outcome that is known or under way, else queue the command."""
+        reply = incoming.reply
+        key: OutcomeKey | None = None
+        if request.keyed:
+            key = (request.actor, request.verb, request.causation_id)
+            waiting = self._in_flight.get(key)
+            if waiting is not None:
+                waiting.append(reply)
+                return None
+            positions = self._writer.memory.outcomes.get(key)
+            if positions is not None:
+                self._spawn(self._repeat(reply, request, positions))
+                return None
+            self._in_flight[key] = [reply]
+        task_id = getattr(request.command, "task_id", None)
+        agent_id = request.agent_id
+        if agent_id is not None and task_id is not None:
+            self._writer.memory.directives.obeyed(agent_id, task_id)
+        job = Job(request, lambda answer: self._done(key, reply, request, answer), self._clock.now(), len(incoming.body))
+        job.overdue = lambda: self._overdue(key, reply)
+        job.look_up = self._look_up
+        job.names = _names(request)
+        state = self._writer.memory.state
+        job.known_at = state.position
+        if all(state.knows(name) for name in job.names):
+            self._writer.submit(job)
+        else:
+            self._look_up(job)
+        return None
+
+    def _look_up(self, job: Job) -> None:
+        """Find in the log what the job names and memory lacks, then queue it."""
+        if len(self._tasks) >= MAX_LOOKUPS:
+            job.done(Answer(self._writer.memory.state.position, (), None, OVERLOADED))
+            return
+        self._spawn(self._looked_up(job))
+
+    async def _looked_up(self, job: Job) -> None:
+        state = self._writer.memory.state
+        job.known_at = state.position
+        try:
+            for name in job.names:
+                if not state.knows(name):
+                    entity = await self._lookup.entity(name)
+                    if entity is not None:
+                        self._writer.load(name, entity)
+        except LogUnavailableError:
+            refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
+            job.done(Answer(state.position, (), None, refusal))
+            return
+        self._writer.submit(job)
+
+    async def _repeat(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:
+        try:
+            answer = await first_answer(self._lookup, request, positions, self._holds)
+        except LogUnavailableError:
+            self._fail(reply, unavailable("the broker did not answer in time; try again with the same command_id"))
+        else:
+            self._send(reply, answer)
+
+    def _holds(self, agent_id: str) -> dict[str, Any]:
+        return self._queries.holds(agent_id)
+
+    def _done(self, key: OutcomeKey | None, reply: str, request: Request, answer: Answer) -> None:
+        if request.verb in _SHOWS_DIRECTIVES and answer.result is not None:
+            result = {**answer.result, "directives": self._queries.directives(request.agent_id or "")}
+            answer = answer._replace(result=result)
+        if key is None:
+            self._send(reply, answer)
+            return
+        for each in self._in_flight.pop(key, ()):
+            self._send(each, answer)
+
+    def _overdue(self, key: OutcomeKey | None, reply: str) -> None:
+        replies = [reply]
+        if key is not None and key in self._in_flight:
+            replies, self._in_flight[key] = self._in_flight[key], []
+        for each in replies:
+            self._fail(each, OUTCOME_UNKNOWN)
+
+    def _send(self, reply: str, answer: Answer) -> None:
+        if answer.refusal is not None:
+            self._fail(reply, answer.refusal)
+        elif reply:
+            self._deliver(reply, wire.success(answer.position, answer.records, answer.result or {}))
+
+    def _deliver(self, reply: str, body: bytes) -> None:
+        if len(body) > limits.MAX_REPLY_BYTES:
+            _LOG.error("a reply of %d bytes was too large to send", len(body))
+            self._fail(reply, unavailable("the command was carried out, but its reply is too large to send"))
+            return
+        self._respond(reply, body, {})
+
+    def _fail(self, reply: str, refusal: Refusal) -> None:
+        if reply:
+            body, headers = wire.failure(refusal)
+            self._respond(reply, body, headers)
+
+    def _query(self, incoming: Incoming, view: str) -> Refusal | None:
+        model = QUERIES.get(view)
+        if model is None:
+            return wire.invalid("view", f"{view!r} is not one of {', '.join(sorted(QUERIES))}")
+        try:
+            query = model.model_validate_json(incoming.body or b"{}")
+        except ValidationError as error:
+            return wire.malformed(error)
+        if not incoming.reply:
+            return None
+        if len(self._tasks) >= MAX_LOOKUPS:
+            return OVERLOADED
+        self._spawn(self._answer_query(incoming.reply, query))
+        return None
+
+    async def _answer_query(self, reply: str, query: Any) -> None:
+        try:
+            answer = await self._queries.answer(query)
+        except LogUnavailableError:
+            self._fail(reply, unavailable("the broker did not answer in time; try again"))
+        else:
+            self._send(reply, answer)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Any) -> None:
+        try:
+            await work
+        except Exception:
+            _LOG.exception("a request could not be answered")
+
+
+_MAKES_IDS = frozenset({"submit", "steal"})
+_SHOWS_DIRECTIVES = frozenset({"register", "heartbeat"})
+
+
+def _is_actor(name: str) -> bool:
+    return len(name) <= limits.MAX_ACTOR_CHARS and name.isascii() and name.isprintable()
+
+
+def _names(request: Request) -> tuple[EntityKey, ...]:
+    """Return the entities that a command names and that may have left memory."""
+    command = request.command
+    names: list[EntityKey] = []
+    if request.agent_id is not None:
+        names.append((Entity.AGENT, request.agent_id))
+    for field in ("agent_id", "from_agent", "to_agent"):
+        agent_id = getattr(command, field, None)
+        if agent_id is not None:
+            names.append((Entity.AGENT, agent_id))
+    task_id = getattr(command, "task_id", None)
+    if task_id is not None:
+        names.append((Entity.TASK, task_id))
+    names.extend((Entity.TASK, each) for each in getattr(command, "task_ids", None) or ())
+    return tuple(names)
+

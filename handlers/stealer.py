@@ -1,0 +1,88 @@
+"""Looks at the workloads every so often and has work moved from the overloaded to the idle.
+
+It plans on the acknowledged views, one move after the other with the loads as they then stand; each move is decided
+anew by the writer, which checks everything again.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import TYPE_CHECKING
+
+from domain.internal import ExecuteSteal, PlanSteal
+from domain.policies.stealing import Load, LoadStatus, next_target, overloaded_sources, target_score
+from domain.timestamps import after
+from handlers.sweeper import ask
+
+if TYPE_CHECKING:
+    from handlers.ports import Clock
+    from handlers.writer import Writer
+    from projections.state import PoolState
+
+_LOG = logging.getLogger(__name__)
+
+
+class Stealer:
+    """The pool's balance."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+        self.moved = 0
+        """Tasks moved so far."""
+
+    async def run(self) -> None:
+        """Make a pass every interval, until cancelled. A pass that fails is logged, and the next one comes."""
+        interval_s = self._writer.rules.steal.interval_s
+        await self.finish_open()
+        while True:
+            await self._clock.sleep_until(after(self._clock.now(), interval_s))
+            try:
+                await self.steal()
+            except Exception:
+                _LOG.exception("a steal pass failed")
+
+    async def finish_open(self) -> None:
+        """Carry out or give up what was planned before a restart."""
+        for operation_id in list(self._writer.memory.state.steals):
+            await ask(self._writer, self._clock, ExecuteSteal(operation_id), "stealer", "steal")
+
+    async def steal(self) -> None:
+        """Make one pass: each agent that was overloaded at its beginning gives to one target."""
+        config = self._writer.rules.steal
+        state = self._writer.memory.state
+        if not config.enabled or not state.pool.takes_grants:
+            return
+        sources = overloaded_sources(config, self._loads(state, LoadStatus.OVERLOADED))
+        for source in sources:
+            state = self._writer.memory.state
+            targets = self._loads(state, LoadStatus.UNDERLOADED)
+            if not targets:
+                return
+            move = next_target(config, source, targets)
+            if move is None:
+                continue
+            target = next(each for each in targets if each.agent_id == move.target)
+            command = PlanSteal(
+                uuid.uuid4().hex, move.source, move.target, move.count, round(target_score(source, target), 6)
+            )
+            answer = await ask(self._writer, self._clock, command, "stealer", "steal")
+            self.moved += len((answer.result or {}).get("task_ids", ()))
+
+    def _loads(self, state: PoolState, status: LoadStatus) -> list[Load]:
+        loads = []
+        for agent_id in state.workloads.with_load(status):
+            agent = state.agent(agent_id)
+            if agent is not None:
+                loads.append(
+                    Load(
+                        agent_id=agent_id,
+                        tasks=state.tasks_held(agent_id),
+                        cpu=agent.cpu,
+                        capabilities=agent.capabilities,
+                        priority=agent.priority,
+                        capacity=agent.capacity,
+                    )
+                )
+        return loads

@@ -1,0 +1,71 @@
+"""Replies and errors as the wire contract has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+
+from domain.draft import Refusal
+from domain.errors import RefusalCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import ValidationError
+
+    from domain.recorded import Recorded
+
+ACTOR_HEADER = "Custody-Actor"
+REPLY_PREFIX = "_INBOX"
+_NO_HEADERS: Mapping[str, str] = {}
+_MAX_FIELDS = 50
+
+
+def success(position: int, records: Sequence[Recorded], result: Any) -> bytes:
+    """Return the body of a reply to a command that was carried out, or to a query."""
+    events = ",".join(
+        f'{{"type":"{recorded.event.type_name}","position":{recorded.position}}}' for recorded in records
+    )
+    head = f'{{"ok":true,"position":{position},"events":[{events}],"result":'
+    return head.encode() + pydantic_core.to_json(result) + b"}"
+
+
+def failure(refusal: Refusal) -> tuple[bytes, Mapping[str, str]]:
+    """Return the body of an error reply and the headers that NATS services use for errors."""
+    body = pydantic_core.to_json(
+        {
+            "ok": False,
+            "error": {"code": refusal.code.value, "message": refusal.message, "details": refusal.details},
+        }
+    )
+    headers = {
+        "Nats-Service-Error": f"{refusal.code.value}: {_one_line(refusal.message)}",
+        "Nats-Service-Error-Code": str(refusal.code.number),
+    }
+    return body, headers
+
+
+def malformed(error: ValidationError) -> Refusal:
+    """Return the refusal of a body that does not fit, naming each field."""
+    fields = [
+        {"field": ".".join(map(str, each["loc"])) or "(body)", "message": each["msg"].removeprefix("Value error, ")}
+        for each in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_FIELDS]
+    ]
+    return Refusal(
+        RefusalCode.INVALID_COMMAND,
+        "; ".join(f"{each['field']}: {each['message']}" for each in fields),
+        {"fields": fields},
+    )
+
+
+def invalid(field: str, message: str) -> Refusal:
+    """Return the refusal of one field."""
+    return Refusal(
+        RefusalCode.INVALID_COMMAND, f"{field}: {message}", {"fields": [{"field": field, "message": message}]}
+    )
+
+
+def _one_line(text: str) -> str:
+    """Return the text as a header may carry it: printable ASCII on one line."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text)[:512]
