@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 from urllib.parse import urlsplit, urlunsplit
 
-from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from infra.nats.client import Client
 from infra.nats.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _P = ParamSpec("_P")
 CONNECT_DEADLINE_S = 5.0
 _RECONNECT_WAIT_S = 0.25
 _DIAL_TIMEOUT_S = 2
+_CLOSE_TIMEOUT_S = 1.0
 _PING_INTERVAL_S = 1
 _MAX_OUTSTANDING_PINGS = 2
 """A frozen broker is left after 2 to 3 s; the client's default is four minutes."""
@@ -91,8 +92,10 @@ class NatsConnection:
         self.closed: Listeners[[]] = Listeners()
         """For good: by `close`, or because the broker threw this client out."""
         self.violated: Listeners[[PermissionViolation]] = Listeners()
-        self.last_error: Exception | None = None
+        self._last_error: Exception | None = None
         self._refused = asyncio.Event()
+        self._refusal: Exception | None = None
+        self._closing = False
 
     @property
     def is_connected(self) -> bool:
@@ -128,27 +131,33 @@ class NatsConnection:
         await self.client._flush_pending()  # noqa: SLF001 # same
 
     async def close(self) -> None:
-        """End the connection; closing twice is harmless."""
-        if not self.client.is_closed:
-            await self.client.close()
+        """End the connection, frozen broker or not; closing twice is harmless."""
+        if self.client.is_closed:
+            return
+        self._closing = True
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self.client.close()
+        except TimeoutError:
+            self.client.abort()
 
     async def open(self, urls: list[str], options: dict[str, Any], deadline_s: float) -> None:
         """Connect within the deadline or raise BrokerUnavailableError; `connect` calls this."""
-        dial = asyncio.ensure_future(self._dial(urls, options))
-        refused = asyncio.ensure_future(self._refused.wait())
+        dial = asyncio.create_task(self._dial(urls, options))
+        refused = asyncio.create_task(self._refused.wait())
+        connected = False
         try:
             await asyncio.wait({dial, refused}, timeout=deadline_s, return_when=asyncio.FIRST_COMPLETED)
-            if dial.done() and not dial.cancelled() and dial.exception() is None:
-                return
+            connected = dial.done() and dial.exception() is None
         finally:
             refused.cancel()
-            if not dial.done():
+            if not connected:
                 dial.cancel()
-            await asyncio.wait({dial, refused})
-            if dial.cancelled() or dial.exception() is not None:
+                await asyncio.gather(dial, return_exceptions=True)
                 await self._abandon()
-        error = (None if dial.cancelled() else dial.exception()) or self.last_error
-        raise BrokerUnavailableError(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
+        if not connected:
+            error = self._refusal or (None if dial.cancelled() else dial.exception()) or self._last_error
+            raise BrokerUnavailableError(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
 
     async def _dial(self, urls: list[str], options: dict[str, Any]) -> None:
         await self.client.connect(
@@ -172,7 +181,7 @@ class NatsConnection:
             await self.client._close(Client.CLOSED, do_cbs=False)  # noqa: SLF001 # public close would report a disconnect
 
     async def _on_error(self, error: Exception) -> None:
-        self.last_error = error
+        self._last_error = error
         text = str(error)
         violation = _VIOLATION.search(text)
         if violation:
@@ -181,10 +190,12 @@ class NatsConnection:
         else:
             _log.debug("the connection to %s: %r", self.url, error)
             if any(refusal in text.lower() for refusal in _REFUSED_CREDENTIALS):
+                self._refusal = error
                 self._refused.set()
 
     async def _on_disconnected(self) -> None:
-        _log.warning("lost the broker at %s", self.url)
+        if not self._closing:
+            _log.warning("lost the broker at %s", self.url)
         self.disconnected.notify()
 
     async def _on_reconnected(self) -> None:

@@ -27,7 +27,7 @@ from infra.nats.reader import StreamReader
 from infra.nats.stream import evt_prefix, stream_name
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
@@ -217,11 +217,11 @@ class NatsEventLog:
         reader = StreamReader(self._api, self._stream, subject_filter=subject_filter)
         return [message async for chunk in reader.until(newest.position) for message in chunk]
 
-    def read(self, *, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:
+    def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         """Every message with `after` < position <= `until`, in order and without gaps, in chunks."""
         return StreamReader(self._api, self._stream, after=after).until(until)
 
-    def follow(self, *, after: int) -> AsyncIterator[StoredMessage]:
+    def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         """Every message behind `after`, those to come included, for ever: through restarts of the broker.
 
         Raises:

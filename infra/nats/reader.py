@@ -55,10 +55,7 @@ class _Delivery:
         self.heard_at = self._loop.time()
         headers = message.headers
         if headers is not None and "Status" in headers:
-            flow_reply = message.reply or headers.get(_STALLED)
-            if flow_reply:
-                self.flow_reply = flow_reply
-                self.news.set()
+            self._on_status(message.reply or headers.get(_STALLED))
             return
         if self.broken:
             return
@@ -71,6 +68,12 @@ class _Delivery:
         self._received = position
         self.buffer.append(wire.delivered_message(message, position))
         self.news.set()
+
+    def _on_status(self, flow_reply: str | None) -> None:
+        """A heartbeat, or the question whether the broker may go on sending; heartbeats repeat it."""
+        if flow_reply:
+            self.flow_reply = flow_reply
+            self.news.set()
 
     def interrupt(self) -> None:
         """The connection changed: messages may have been lost on the way."""
@@ -183,7 +186,9 @@ class StreamReader:
     async def _restart(self, until: int | None) -> None:
         """Another consumer, right behind what was taken; without success, the next round tries again."""
         await self._stop()
-        if not self._connection.is_connected and not await self._connection.wait_connected(_SILENCE_S):
+        if not self._connection.is_connected and not await self._connection.wait_connected(
+            min(_SILENCE_S, self._patience_s)
+        ):
             return
         try:
             if self._filter is None:

@@ -137,7 +137,7 @@ _WHEN_ABSENT: dict[str, Any] = {
     "allow_msg_counter": False,
     "allow_msg_schedules": False,
     "discard_new_per_subject": False,
-    "persist_mode": None,
+    "persist_mode": "default",
 }
 _FREE = frozenset({"name", "description"})
 
@@ -157,7 +157,7 @@ def _shown(value: Any) -> str:  # noqa: ANN401 # any JSON value
         return " ".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, list):
         return ",".join(str(item) for item in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 async def ensure_stream(

@@ -1,15 +1,13 @@
 """Both implementations of the event log, each on a fresh pool."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from infra.embedded import EmbeddedBroker
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
+from tests.support.logs import Log, OpenLog
 from tests.support.memory_log import MemoryEventLog
-
-Log = MemoryEventLog | NatsEventLog
-OpenLog = Callable[[], Awaitable[Log]]
 
 
 @pytest.fixture(params=["memory", "broker"])

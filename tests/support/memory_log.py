@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -180,7 +180,7 @@ class MemoryEventLog:
         await self._read_call()
         return [stored for stored in self._stored if matches(subject_filter, stored.subject)]
 
-    async def read(self, *, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:
+    async def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         while after < until:
             await self._read_call()
             if len(self._stored) < until:
@@ -189,7 +189,7 @@ class MemoryEventLog:
             after = chunk[-1].position
             yield chunk
 
-    async def follow(self, *, after: int) -> AsyncIterator[StoredMessage]:
+    async def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         while True:
             await asyncio.sleep(0)
             if len(self._stored) < after:

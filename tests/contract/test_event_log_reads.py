@@ -1,0 +1,127 @@
+"""What every event log answers to its readers: one suite for the one in memory and the one on a real broker."""
+
+import asyncio
+
+import pytest
+
+from handlers.ports import LogTruncatedError
+from tests.support.logs import Log, OpenLog, event, fill, read, stored
+
+MANY = 2_500
+"""More than one chunk of a read."""
+
+
+@pytest.mark.parametrize(
+    ("after", "until"),
+    [(0, MANY), (0, 1), (MANY - 1, MANY), (1, MANY - 1), (999, 1_001), (500, 500), (700, 300), (MANY, MANY)],
+)
+async def test_a_read_gives_exactly_its_range_in_order(log: Log, pool: str, after: int, until: int) -> None:
+    messages = await fill(log, pool, MANY)
+
+    expected = [stored(position, message) for position, message in enumerate(messages, start=1)]
+    assert await read(log, after, until) == expected[after:until]
+
+
+async def test_a_read_can_be_left_early_and_begun_again(log: Log, pool: str) -> None:
+    await fill(log, pool, MANY)
+    for _ in range(3):
+        async for chunk in log.read(after=0, until=MANY):
+            assert chunk[0].position == 1
+            break
+
+    assert len(await read(log, 0, MANY)) == MANY
+
+
+async def test_a_read_beyond_the_end_says_so(log: Log, pool: str) -> None:
+    await fill(log, pool, 2)
+
+    with pytest.raises(LogTruncatedError, match="ends at position 2"):
+        await read(log, 0, 3)
+
+
+async def test_the_last_by_subject_is_the_newest_on_exactly_that_subject(log: Log, pool: str) -> None:
+    messages = [
+        event(pool, "task.T1.noted", 1),
+        event(pool, "task.T10.noted", 2),
+        event(pool, "task.T1.noted.x", 3),
+        event(pool, "task.T1.noted", 4),
+        event(pool, "task.T2.noted", 5),
+    ]
+    await log.append(messages, expected_position=0)
+
+    assert await log.last_by_subject(f"custody.{pool}.evt.task.T1.noted") == stored(4, messages[3])
+    assert await log.last_by_subject(f"custody.{pool}.evt.task.T1.queued") is None
+
+
+@pytest.mark.parametrize(
+    ("subject_filter", "positions"),
+    [
+        ("task.T1.>", [1, 4, 5]),
+        ("task.T10.>", [2]),
+        ("task.*.queued", [1, 2]),
+        ("task.T1.noted", [4, 5]),
+        (">", [1, 2, 3, 4, 5, 6]),
+        ("steal.>", []),
+    ],
+)
+async def test_a_history_holds_what_matches_in_order(
+    log: Log, pool: str, subject_filter: str, positions: list[int]
+) -> None:
+    entities = ["task.T1.queued", "task.T10.queued", "agent.T1.registered", "task.T1.noted", "task.T1.noted"]
+    messages = [event(pool, entity, number) for number, entity in enumerate([*entities, "pool.pool.led"])]
+    await log.append(messages, expected_position=0)
+
+    found = await log.history(f"custody.{pool}.evt.{subject_filter}")
+
+    assert found == [stored(position, messages[position - 1]) for position in positions]
+
+
+async def test_a_long_history_is_complete(log: Log, pool: str) -> None:
+    messages = await fill(log, pool, MANY)
+
+    found = await log.history(f"custody.{pool}.evt.task.T3.>")
+
+    assert found == [stored(position, messages[position - 1]) for position in range(4, MANY + 1, 7)]
+
+
+async def test_a_history_read_while_others_append_is_a_prefix(open_log: OpenLog, pool: str) -> None:
+    log, other = await open_log(), await open_log()
+
+    async def append_many() -> None:
+        for position in range(0, 200, 2):
+            await other.append(
+                [event(pool, f"task.T{n}.noted", position + n) for n in (0, 1)], expected_position=position
+            )
+
+    appending = asyncio.create_task(append_many())
+    known = 0
+    while known < 200:
+        known = await log.last_position()
+        history = await log.history(f"custody.{pool}.evt.task.T0.>")
+        assert [message.position for message in history] == list(range(1, 2 * len(history), 2))
+        assert len(history) >= known // 2
+    await appending
+
+
+async def test_a_follower_gets_what_is_there_and_what_comes(open_log: OpenLog, pool: str) -> None:
+    log, other = await open_log(), await open_log()
+    assert isinstance(log, Log)
+    await fill(other, pool, 3)
+
+    positions: list[int] = []
+    following = log.follow(after=1)
+    async for message in following:
+        positions.append(message.position)
+        if message.position == 3:
+            await other.append([event(pool, "task.T1.noted", 4)], expected_position=3)
+            await other.append([event(pool, "task.T1.noted", n) for n in (5, 6)], expected_position=4)
+        if message.position == 6:
+            break
+    assert positions == [2, 3, 4, 5, 6]
+
+
+async def test_who_follows_from_beyond_the_end_is_told(log: Log, pool: str) -> None:
+    await fill(log, pool, 2)
+
+    with pytest.raises(LogTruncatedError, match="ends at position 2"):
+        await anext(aiter(log.follow(after=3)))

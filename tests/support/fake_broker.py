@@ -1,0 +1,68 @@
+"""Something that speaks just enough of the NATS protocol to be wrong in one way."""
+
+import asyncio
+import json
+from types import TracebackType
+from typing import Self
+
+
+class FakeBroker:
+    """Greets with `greeting`, or as a broker of `version`; answers pings, and publishes only as told.
+
+    Attributes:
+        silent: accept connections and never say a word.
+        responders: whether requests are swallowed (True) or answered with "no responders".
+        refuse: the error sent instead of the first pong.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str = "2.15.1",
+        greeting: bytes | None = None,
+        silent: bool = False,
+        responders: bool = True,
+        refuse: str | None = None,
+    ) -> None:
+        info = {"server_id": "fake", "version": version, "headers": True, "max_payload": 1_048_576, "proto": 1}
+        self._greeting = b"INFO " + json.dumps(info).encode() + b"\r\n" if greeting is None else greeting
+        self._silent = silent
+        self._responders = responders
+        self._refuse = refuse
+        self._server: asyncio.Server | None = None
+        self._writers: list[asyncio.StreamWriter] = []
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+        if self._silent:
+            return
+        writer.write(self._greeting)
+        sids: dict[str, str] = {}
+        while line := await reader.readline():
+            match line.decode().split():
+                case ["PING"]:
+                    writer.write(b"PONG\r\n" if self._refuse is None else f"-ERR '{self._refuse}'\r\n".encode())
+                case ["SUB", subject, sid]:
+                    sids[subject] = sid
+                case ["PUB", _, reply, size]:
+                    await reader.readexactly(int(size) + 2)
+                    if not self._responders:
+                        sid = next(sid for subject, sid in sids.items() if reply.startswith(subject.removesuffix("*")))
+                        writer.write(f"HMSG {reply} {sid} 16 16\r\nNATS/1.0 503\r\n\r\n\r\n".encode())

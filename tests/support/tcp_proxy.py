@@ -1,0 +1,81 @@
+"""A TCP proxy that loses what a test tells it to lose."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+
+class TcpProxy:
+    """Stands between clients and the broker at `target_url`; `url` is where clients connect."""
+
+    def __init__(self, target_url: str) -> None:
+        self._target = urlsplit(target_url)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._upstream_left: int | None = None
+        self._dropping_answers = False
+        self.dropped = asyncio.Event()
+        """Set once an answer was lost."""
+
+    @property
+    def url(self) -> str:
+        assert self._server is not None
+        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        self._server.close()
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def drop_answers(self) -> None:
+        """From now on nothing that the broker says gets through."""
+        self._dropping_answers = True
+
+    def cut_after(self, upstream_bytes: int) -> None:
+        """Let so many more bytes through to the broker, then cut every connection."""
+        self._upstream_left = upstream_bytes
+
+    def cut(self) -> None:
+        """Cut every connection, and let everything through on the next ones."""
+        self._upstream_left = None
+        self._dropping_answers = False
+        for client, broker in self._connections.items():
+            client.transport.abort()
+            broker.close()
+        self._connections.clear()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broker_reader, broker_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        self._connections[writer] = broker_writer
+        for pump in (self._pump_up(reader, broker_writer), self._pump_down(broker_reader, writer)):
+            task = asyncio.create_task(pump)
+            self._tasks.add(task)
+
+    async def _pump_up(self, reader: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if self._upstream_left is not None:
+                data = data[: self._upstream_left]
+                self._upstream_left -= len(data)
+            broker.write(data)
+            if self._upstream_left == 0:
+                await broker.drain()
+                self.cut()
+        broker.close()
+
+    async def _pump_down(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if self._dropping_answers:
+                if b"MSG " in data:
+                    self.dropped.set()
+                continue
+            client.write(data)
+        client.close()
