@@ -1,0 +1,64 @@
+"""Where settings come from beneath the flags: the environment and one file."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
+
+if TYPE_CHECKING:
+    from pydantic_settings import BaseSettings
+
+ENV_PREFIX: Final = "CUSTODY_"
+CONFIG_FILE: Final = Path("custody.toml")
+
+
+class SettingsError(Exception):
+    """A setting is unusable. Each line of the text names one, where it came from and what is allowed."""
+
+
+class FlagsSource(InitSettingsSource):
+    """What was passed to the constructor."""
+
+    def __repr__(self) -> str:
+        return "flags"
+
+
+class FileSource(TomlConfigSettingsSource):
+    """One TOML file. It cannot name another one."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the file's settings.
+
+        Raises:
+            SettingsError: it names a configuration file.
+        """
+        found: dict[str, Any] = super().__call__()
+        if "config" in found:
+            raise SettingsError(f"config from {self.toml_file_path}: not allowed in the file itself")
+        return found
+
+
+def environment_source(settings_class: type[BaseSettings]) -> EnvSettingsSource:
+    """The environment's `CUSTODY_*` variables; an empty one counts as not set."""
+    return EnvSettingsSource(settings_class, env_prefix=ENV_PREFIX, env_ignore_empty=True)
+
+
+def file_source(settings_class: type[BaseSettings], *above: dict[str, Any]) -> FileSource:
+    """The configuration file that the sources above it name, else `custody.toml` in the working directory.
+
+    Raises:
+        SettingsError: the named file is not there, or the file cannot be read as TOML.
+    """
+    named = next((layer["config"] for layer in above if layer.get("config")), None)
+    path = CONFIG_FILE if named is None else Path(named).expanduser()
+    if named is not None and not path.is_file():
+        raise SettingsError(f"config: there is no file {path}")
+    try:
+        return FileSource(settings_class, toml_file=path)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
