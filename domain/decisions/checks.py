@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import task as ev
-from domain.lifecycles import AGENT, TASK, AgentStatus, LeaseStatus
+from domain.lifecycles import AGENT, TASK, AgentStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
 from domain.timestamps import format_timestamp
 
@@ -132,6 +132,9 @@ def keep_late_report(draft: Draft, command: Progress | Complete) -> None:
 
 def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
     if task.lease is not None and task.lease.token == token:
+        return None
+    if task.outcome is not None and (task.status, task.outcome.token) == (TaskStatus.COMPLETED, token):
+        # Its late completion was accepted; a repeat is no news.
         return None
     return next((each for each in task.former if (each.token, each.agent_id, each.lost) == (token, agent_id, True)), None)
 

@@ -1,0 +1,152 @@
+"""What is true of every pool after every append, and of its state and indexes at every moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from domain.agent import Agent
+from domain.due import due_at
+from domain.events import Entity
+from domain.events.task import Leased, Stolen
+from domain.lifecycles import HELD, RANK, TERMINAL, TaskStatus
+from domain.policies.stealing import Candidate, LoadStatus, best_agent, load_status
+from domain.recorded import Recorded
+from domain.task import Task
+from projections.state import PoolState
+
+EVERYTHING = 1_000_000
+
+
+class AppendRules:
+    """Follows a log append by append; raises AssertionError where one breaks a promise."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.last_time: datetime | None = None
+        self.versions: dict[str, int] = {}
+        self.tokens: dict[str, int] = {}
+        self.ranks: dict[str, tuple[int, int]] = {}
+        self.ended: dict[str, TaskStatus] = {}
+
+    def check(self, records: Sequence[Recorded], after: PoolState) -> None:
+        """Check one append, given the state that it leads to."""
+        for recorded in records:
+            self._check_envelope(recorded)
+            if recorded.entity is Entity.TASK:
+                self._check_task_event(recorded)
+        for task_id in {recorded.entity_id for recorded in records if recorded.entity is Entity.TASK}:
+            task = after.task(task_id)
+            assert task is not None, f"{task_id} left memory in its own append"
+            self._check_task(task)
+
+    def _check_envelope(self, recorded: Recorded) -> None:
+        assert recorded.position == self.position + 1, "positions are contiguous"
+        assert self.last_time is None or recorded.time >= self.last_time, "event times never go backwards"
+        assert recorded.version == self.versions.get(recorded.originator_id, 0) + 1, "versions are contiguous"
+        self.position, self.last_time = recorded.position, recorded.time
+        self.versions[recorded.originator_id] = recorded.version
+
+    def _check_task_event(self, recorded: Recorded) -> None:
+        event, task_id = recorded.event, recorded.entity_id
+        if task_id in self.ended:
+            assert event.name == "late_progress", f"{task_id} had ended, and {event.name} happened"
+        if isinstance(event, Leased | Stolen):
+            assert event.token == recorded.position, "a token is its event's own position"
+            assert event.token > self.tokens.get(task_id, 0), "tokens rise"
+            self.tokens[task_id] = event.token
+
+    def _check_task(self, task: Task) -> None:
+        assert task.status is not TaskStatus.UNHELD, f"{task.task_id} rests unheld after an append"
+        rank = (task.attempt, RANK[task.status])
+        assert rank >= self.ranks.get(task.task_id, (0, 0)), f"{task.task_id} fell from {self.ranks} to {rank}"
+        self.ranks[task.task_id] = rank
+        assert self.ended.get(task.task_id, task.status) is task.status, f"{task.task_id} ended twice"
+        if task.status in TERMINAL:
+            self.ended[task.task_id] = task.status
+        assert (task.lease is not None) == (task.status in HELD), "held is who has a lease"
+        if task.lease is not None:
+            assert task.lease.token == self.tokens[task.task_id], "one valid token: the newest"
+            assert task.lease.attempt == task.attempt
+        tokens = [former.token for former in task.former]
+        assert tokens == sorted(set(tokens)), "former leases in the order of their tokens"
+
+
+def check_equal(live: PoolState, fold: PoolState) -> None:
+    """The live state is the fold of the log."""
+    assert live.position == fold.position
+    assert live.last_time == fold.last_time
+    assert dict(live.entities()) == dict(fold.entities())
+    assert live.tasks.keys() == fold.tasks.keys()
+    assert live.agents.keys() == fold.agents.keys()
+    assert live.steals.keys() == fold.steals.keys()
+    assert live.recent.keys() == fold.recent.keys()
+
+
+def check_indexes(state: PoolState, now: datetime) -> None:
+    """Every index says what a look at every task says."""
+    tasks = list(state.tasks.values())
+    _check_workloads(state, tasks)
+    _check_backlog(state, tasks)
+    _check_due(state, tasks, now)
+
+
+def _check_workloads(state: PoolState, tasks: Iterable[Task]) -> None:
+    held: dict[str, list[tuple[int, str]]] = {}
+    for task in tasks:
+        if task.lease is not None:
+            held.setdefault(task.lease.agent_id, []).append((task.lease.token, task.task_id))
+    assert set(state.workloads.holders()) == held.keys()
+    for agent_id in {*held, *state.agents}:
+        expected = [task_id for _, task_id in sorted(held.get(agent_id, []))]
+        assert list(state.held_by(agent_id)) == expected
+        assert state.tasks_held(agent_id) == len(expected)
+    agents = sorted(state.agents.values(), key=lambda agent: agent.registered_position)
+    counts = {agent.agent_id: len(held.get(agent.agent_id, [])) for agent in agents}
+    requirements: set[frozenset[str]] = {frozenset(), *(agent.capabilities for agent in agents)}
+    for required in requirements:
+        assert state.best_agent(required) == naive_best_agent(required, agents, counts)
+    for status in LoadStatus:
+        expected = [
+            agent.agent_id
+            for agent in agents
+            if load_status(counts[agent.agent_id], agent.cpu) is status
+            and (status is LoadStatus.OVERLOADED or agent.takes_grants)
+        ]
+        assert list(state.workloads.with_load(status)) == expected
+
+
+def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:
+    """Ask the policy about every agent, in registration order."""
+    candidates = [
+        Candidate(
+            agent.agent_id,
+            counts[agent.agent_id],
+            agent.capabilities,
+            agent.takes_grants and counts[agent.agent_id] < agent.capacity,
+        )
+        for agent in agents
+    ]
+    return best_agent(required, candidates)
+
+
+def _check_backlog(state: PoolState, tasks: Iterable[Task]) -> None:
+    queued = sorted(
+        (task for task in tasks if task.status is TaskStatus.QUEUED),
+        key=lambda task: (-task.definition.priority.rank, task.queued_position),
+    )
+    assert len(state.backlog) == len(queued)
+    everything = frozenset().union(*(task.definition.required_capabilities for task in queued))
+    assert list(state.queued_for(everything, EVERYTHING)) == queued
+    for agent in state.agents.values():
+        able = [task for task in queued if agent.capabilities.issuperset(task.definition.required_capabilities)]
+        assert list(state.queued_for(agent.capabilities, 3)) == able[:3]
+
+
+def _check_due(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
+    moments = {task.task_id: due_at(task, state.pool, state.rules) for task in tasks}
+    due = {task_id for task_id, moment in moments.items() if moment is not None and moment <= now}
+    found = state.due(now, EVERYTHING)
+    assert len(found) == len(set(found))
+    assert set(found) == due
+    assert state.next_due_at() == min((moment for moment in moments.values() if moment is not None), default=None)

@@ -1,0 +1,199 @@
+"""Given, when, then on the pure core: one pool, a clock that only the test moves, and the log so far."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, Self, TypeVar
+
+from domain.agent import Agent
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.decisions import decide
+from domain.draft import Decision, Refusal, Request
+from domain.events import Event
+from domain.internal import Internal, Judge
+from domain.recorded import Recorded
+from domain.rules import Rules
+from domain.task import Lease, Task
+from handlers.ports import StoredMessage
+from infra.codec import GENESIS_HASH, CloudEventsCodec
+from projections.state import PoolState
+from tests.support.invariants import AppendRules, check_equal, check_indexes
+
+E = TypeVar("E", bound=Event)
+
+START = datetime(2026, 11, 21, 8, tzinfo=UTC)
+OPS = "ops"
+
+
+class Step(NamedTuple):
+    """What one command came to, its follow-ups included."""
+
+    records: list[Recorded]
+    refusal: Refusal | None
+    result: dict[str, Any]
+    waits: bool
+    appends: tuple[int, ...]
+    """How many events each append had."""
+
+    @property
+    def names(self) -> list[str]:
+        return [recorded.name for recorded in self.records]
+
+    def then(self, *names: str) -> Self:
+        """The command was accepted, and these events were appended."""
+        assert self.refusal is None, self.refusal
+        assert self.names == list(names)
+        return self
+
+    def refused(self, code: str, *names: str) -> Refusal:
+        """The command was refused; `names` are the late reports that were kept all the same."""
+        assert self.refusal is not None, f"accepted: {self.names} {self.result}"
+        assert self.refusal.code == code, self.refusal
+        assert self.names == list(names)
+        return self.refusal
+
+    def event(self, kind: type[E]) -> E:
+        """Return the only event of this kind."""
+        (event,) = (recorded.event for recorded in self.records if isinstance(recorded.event, kind))
+        return event
+
+
+class Scenario:
+    """A pool on the pure core.
+
+    What is decided is applied and committed; the same events, encoded and decoded, are folded into a second state.
+    After every step both are equal and every invariant holds.
+    """
+
+    def __init__(self, rules: Rules | None = None, *, pool_id: str = "default") -> None:
+        self.rules = rules or Rules()
+        self.codec = CloudEventsCodec(pool_id)
+        self.state = PoolState(pool_id, self.rules)
+        self.shadow = PoolState(pool_id, self.rules)
+        self.now = START
+        self.log: list[Recorded] = []
+        self.messages: list[StoredMessage] = []
+        self.tail_hash = GENESIS_HASH
+        self.append_rules = AppendRules()
+        self._ids = 0
+
+    def at(self, seconds: float) -> Self:
+        """Move the clock to so many seconds after the start."""
+        return self.wait(seconds - (self.now - START).total_seconds())
+
+    def wait(self, seconds: float) -> Self:
+        """Let time pass."""
+        assert seconds >= 0, "time does not go backwards"
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def given(self, who: str, verb: str, **body: Any) -> Step:
+        """Send a command that must succeed."""
+        step = self.when(who, verb, **body)
+        assert step.refusal is None, step.refusal
+        return step
+
+    def when(self, who: str, verb: str, *, at: float | None = None, **body: Any) -> Step:
+        """Send a command: `who` is `ops` or an agent's name, `from_` stands for `from`."""
+        if at is not None:
+            self.at(at)
+        return self.send(self.request(who, verb, **body))
+
+    def asks(self, command: Internal, *, actor: str = "sweeper") -> Step:
+        """Let the service ask something of itself."""
+        return self.send(Request(command, actor, self._id(), verb=type(command).__name__.lower()))
+
+    def sweep(self, at: float | None = None) -> Step:
+        """Judge whatever is due."""
+        if at is not None:
+            self.at(at)
+        return self.asks(Judge(tuple(self.state.due(self.now, 400))))
+
+    def request(self, who: str, verb: str, **body: Any) -> Request:
+        """Return a command as the service makes it of a request."""
+        body = {name.removesuffix("_") if name == "from_" else name: value for name, value in body.items()}
+        agent_id = None if who == OPS or who.startswith("ops/") else who
+        kind = OPS_COMMANDS[verb] if agent_id is None else AGENT_COMMANDS[verb]
+        command_id = body.get("command_id")
+        return Request(
+            command=kind.model_validate_json(json.dumps(body)),
+            actor=who if agent_id is None else f"agent/{agent_id}",
+            causation_id=command_id or self._id(),
+            agent_id=agent_id,
+            new_id=f"new-{self._ids}",
+            verb=verb,
+            keyed=command_id is not None,
+        )
+
+    def send(self, request: Request) -> Step:
+        """Decide a command and its follow-ups, each in an append of its own."""
+        records: list[Recorded] = []
+        appends: list[int] = []
+        while True:
+            decision = self.decide(request)
+            self.state.apply(decision)
+            self.store(decision.records)
+            records += decision.records
+            appends.append(len(decision.records))
+            if decision.follow_up is None:
+                return Step(records, decision.refusal, decision.result or {}, decision.waits, tuple(appends))
+            request = decision.follow_up
+
+    def decide(self, request: Request) -> Decision:
+        """Decide a command on the state as it is; nothing is applied."""
+        return decide(self.state, request, self.now, self.rules)
+
+    def store(self, records: list[Recorded]) -> None:
+        """Acknowledge what was applied: it is in the log now."""
+        messages, self.tail_hash = self.codec.encode(records, self.tail_hash)
+        for recorded, message in zip(records, messages, strict=True):
+            stored = StoredMessage(recorded.position, message.subject, message.body, message.headers)
+            decoded = self.codec.decode(stored)
+            assert decoded == recorded, "an event survives its encoding"
+            self.messages.append(stored)
+            self.log.append(decoded)
+            self.shadow.fold(decoded)
+        self.state.commit()
+        self.append_rules.check(records, self.state)
+        self.check()
+
+    def check(self) -> None:
+        """Check every invariant of the state and its indexes."""
+        check_equal(self.state, self.shadow)
+        check_indexes(self.state, self.now)
+
+    def task(self, task_id: str) -> Task:
+        task = self.state.task(task_id)
+        assert task is not None, f"there is no task {task_id}"
+        return task
+
+    def lease(self, task_id: str) -> Lease:
+        lease = self.task(task_id).lease
+        assert lease is not None, f"nobody holds {task_id}"
+        return lease
+
+    def token(self, task_id: str) -> int:
+        return self.lease(task_id).token
+
+    def agent(self, agent_id: str) -> Agent:
+        agent = self.state.agent(agent_id)
+        assert agent is not None, f"there is no agent {agent_id}"
+        return agent
+
+    def seconds_until(self, moment: datetime) -> float:
+        """Return a moment as seconds after the start."""
+        return (moment - START).total_seconds()
+
+    def holds(self, agent_id: str, *task_ids: str, capacity: int = 100, **definition: Any) -> int:
+        """Given: the agent is registered and was assigned these new tasks. Returns the last token."""
+        if self.state.agent(agent_id) is None:
+            self.given(agent_id, "register", capacity=capacity)
+        for task_id in task_ids:
+            self.given(OPS, "submit", task_id=task_id, **definition)
+            self.given(OPS, "assign", task_id=task_id, agent_id=agent_id)
+        return self.token(task_ids[-1])
+
+    def _id(self) -> str:
+        self._ids += 1
+        return f"command-{self._ids}"
