@@ -1,0 +1,19 @@
+"""The wall clock."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+
+
+class SystemClock:
+    """The machine's time, in UTC."""
+
+    def now(self) -> datetime:
+        """Return the time now, aware, with microseconds."""
+        return datetime.now(UTC)
+
+    async def sleep_until(self, when: datetime) -> None:
+        """Return once `now() >= when`; a clock that is set meanwhile is followed within a minute."""
+        while (left_s := (when - self.now()).total_seconds()) > 0:
+            await asyncio.sleep(min(left_s, 60.0))

@@ -1,0 +1,100 @@
+"""Commands and queries in, replies out, on core NATS.
+
+This connection may publish to inboxes only, so no reply subject that a caller picks can make an answer land in a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from handlers.ports import AppendRejectedError, NewMessage
+from handlers.service import Incoming
+from infra.nats.errors import BrokerUnavailableError
+from infra.nats.wire import publish_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
+
+    from infra.nats import NatsConnection
+
+_LOG = logging.getLogger(__name__)
+KINDS = ("agent", "ops", "query")
+PENDING_MESSAGES = 100_000
+PENDING_BYTES = 256 * 1024 * 1024
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class NatsTransport:
+    """One pool's requests and replies."""
+
+    def __init__(self, connection: NatsConnection, pool: str) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._subscriptions: list[Subscription] = []
+        self._frames: list[bytes] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def listen(self, handle: Callable[[Incoming], None]) -> None:
+        """Pass every request of the pool to `handle`, which must return at once."""
+
+        async def deliver(message: Msg) -> None:
+            handle(Incoming(message.subject, message.data, message.reply, message.headers or _NO_HEADERS))
+
+        client = self._connection.client
+        for kind in KINDS:
+            self._subscriptions.append(
+                await client.subscribe(
+                    f"custody.{self._pool}.{kind}.>",
+                    cb=deliver,
+                    pending_msgs_limit=PENDING_MESSAGES,
+                    pending_bytes_limit=PENDING_BYTES,
+                )
+            )
+        await client.flush()
+
+    async def deaf(self) -> None:
+        """Take no further requests; what the broker has delivered is still passed on."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        for subscription in subscriptions:
+            if self._connection.is_connected:
+                await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation here
+
+    def respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a reply; replies of one turn of the loop go out in one write. Lost if the broker is away."""
+        try:
+            self._frames.append(_frame(reply, body, headers, self._connection.client.max_payload))
+        except AppendRejectedError as error:
+            _LOG.warning("could not answer on %r: %s", reply, error)
+            return
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def flushed(self) -> None:
+        """Return when every reply so far was written."""
+        if self._flushing is not None:
+            await self._flushing
+
+    async def _flush(self) -> None:
+        try:
+            while self._frames:
+                frames, self._frames = self._frames, []
+                await self._connection.send(b"".join(frames))
+        except BrokerUnavailableError:
+            # The caller lost the broker too; it asks again with its command_id.
+            self._frames.clear()
+        finally:
+            self._flushing = None
+
+
+def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
+    if headers:
+        return publish_frame(NewMessage(reply, body), headers, reply="", limit_bytes=limit_bytes)
+    if any(char.isspace() for char in reply) or len(body) > limit_bytes:
+        msg = "no literal subject, or too large"
+        raise AppendRejectedError(msg)
+    return b"PUB %b %d\r\n%b\r\n" % (reply.encode(), len(body), body)
