@@ -79,9 +79,7 @@ class TaskLifecycle(StateMachine):
     requeued = st.QUEUED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUARANTINED)
     quarantined = st.QUARANTINED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED)
-    failed = st.FAILED.from_(
-        st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
-    )
+    failed = st.FAILED.from_(st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED)
     cancelled = st.CANCELLED.from_(
         st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
     )
@@ -187,9 +185,7 @@ class StealStatus(StrEnum):
 class StealLifecycle(StateMachine):
     """A steal: planned in an append of its own, then executed or given up."""
 
-    st = States.from_enum(
-        StealStatus, initial=StealStatus.NEW, final={StealStatus.COMPLETED, StealStatus.FAILED}
-    )
+    st = States.from_enum(StealStatus, initial=StealStatus.NEW, final={StealStatus.COMPLETED, StealStatus.FAILED})
 
     planned = st.NEW.to(st.PLANNED)
     executing = st.PLANNED.to(st.EXECUTING)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.events import task as ev
 from domain.errors import FoldError
+from domain.events import task as ev
 from domain.lifecycles import HELD, LEASE, TASK, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.limits import MAX_FORMER_LEASES
 from domain.policies.cadence import MAX_REPORT_TIMES
@@ -446,8 +446,7 @@ def _cancelled(task: Task, event: ev.Cancelled, recorded: Recorded) -> Task:
 
 def _late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Task:
     former = tuple(
-        each._replace(late_reports=each.late_reports + 1) if each.token == event.token else each
-        for each in task.former
+        each._replace(late_reports=each.late_reports + 1) if each.token == event.token else each for each in task.former
     )
     handoff = task.handoff
     if handoff is not None:

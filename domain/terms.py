@@ -1,4 +1,4 @@
-"""A lease's expiry, made of policies, caps and the rule that a renewal never shortens; and a lease as its holder sees it."""
+"""A lease's expiry: policies, caps, and the rule that a renewal never shortens. And a lease as its holder sees it."""
 
 from __future__ import annotations
 

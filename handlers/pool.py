@@ -45,7 +45,7 @@ class PoolOptions(NamedTuple):
 class PoolService:
     """Writer, sweeper, stealer and command service of one pool."""
 
-    def __init__(  # noqa: PLR0913 - what the outside lends it
+    def __init__(
         self,
         pool_id: str,
         log: EventLog,

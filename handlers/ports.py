@@ -120,8 +120,9 @@ class Codec(Protocol):
     """Events to messages and back."""
 
     def encode(self, records: Sequence[Recorded], previous_hash: str | None) -> tuple[list[NewMessage], str]:
-        """Return the messages of consecutive events, chained to `previous_hash` (None: they begin a log), and the
-        last one's hash.
+        """Return the messages of consecutive events, and the last one's hash.
+
+        They are chained to `previous_hash`; None: they begin a log.
         """
         ...
 

@@ -51,7 +51,7 @@ class Incoming(NamedTuple):
 class CommandService:
     """Answers one pool's requests."""
 
-    def __init__(  # noqa: PLR0913 - its collaborators, each a part of the pool
+    def __init__(
         self,
         pool_id: str,
         writer: Writer,
@@ -81,7 +81,7 @@ class CommandService:
             return
         try:
             refusal = self._take(incoming)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
             _LOG.exception("could not take a request on %s", incoming.subject)
             refusal = unavailable("an internal fault; nothing was done; please report it")
         if refusal is not None:
@@ -162,7 +162,9 @@ class CommandService:
         agent_id = request.agent_id
         if agent_id is not None and task_id is not None:
             self._writer.memory.directives.obeyed(agent_id, task_id)
-        job = Job(request, lambda answer: self._done(key, reply, request, answer), self._clock.now(), len(incoming.body))
+        job = Job(
+            request, lambda answer: self._done(key, reply, request, answer), self._clock.now(), len(incoming.body)
+        )
         job.overdue = lambda: self._overdue(key, reply)
         job.look_up = self._look_up
         job.names = _names(request)
@@ -273,7 +275,7 @@ class CommandService:
     async def _guarded(self, work: Any) -> None:
         try:
             await work
-        except Exception:
+        except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
             _LOG.exception("a request could not be answered")
 
 
@@ -300,4 +302,3 @@ def _names(request: Request) -> tuple[EntityKey, ...]:
         names.append((Entity.TASK, task_id))
     names.extend((Entity.TASK, each) for each in getattr(command, "task_ids", None) or ())
     return tuple(names)
-

@@ -176,5 +176,3 @@ async def ask(writer: Writer, clock: Clock, command: Internal, actor: str, verb:
     request = Request(command, actor, uuid.uuid4().hex, verb=verb)
     writer.submit_first(Job(request, done, clock.now()))
     return await answered
-
-

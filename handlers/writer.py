@@ -225,8 +225,7 @@ class Writer:
             self.presence.heard(job.request.agent_id, now)
         try:
             decision = decide(self.memory.state, job.request, now, self.rules)
-        except Exception:
-            # A fault in the rules must cost one command, not the pool.
+        except Exception:  # noqa: BLE001 - a fault in the rules must cost one command, not the pool
             _LOG.exception("could not decide %s for %s", job.request.verb, job.request.actor)
             return _FAULT
         if len(decision.records) > MAX_EVENTS_PER_COMMAND:
@@ -479,4 +478,3 @@ class Writer:
             and job.waits_until is None
             and seconds_between(job.received_at, now) >= self._limits.reply_timeout_s
         )
-

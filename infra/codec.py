@@ -38,16 +38,15 @@ class CloudEventsCodec:
         self._prefix = f"custody.{pool_id}.evt."
         self._source = f"custody/{pool_id}"
 
-    def encode(self, records: Sequence[Recorded], previous_hash: str) -> tuple[list[NewMessage], str]:
-        """Return the messages of consecutive events and the last one's hash."""
+    def encode(self, records: Sequence[Recorded], previous_hash: str | None) -> tuple[list[NewMessage], str]:
+        """Return the messages of consecutive events and the last one's hash; None begins a log."""
+        previous_hash = previous_hash or GENESIS_HASH
         messages = []
         for recorded in records:
             subject = self.subject(recorded)
             body = self.body(recorded)
             previous_hash = chain_hash(previous_hash, recorded.position, subject, body)
-            messages.append(
-                NewMessage(subject, body, {"Content-Type": CONTENT_TYPE, HASH_HEADER: previous_hash})
-            )
+            messages.append(NewMessage(subject, body, {"Content-Type": CONTENT_TYPE, HASH_HEADER: previous_hash}))
         return messages, previous_hash
 
     def subject(self, recorded: Recorded) -> str:

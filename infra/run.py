@@ -64,7 +64,7 @@ async def run_serve(settings: Settings, nats_url: str) -> int:
     return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop)
 
 
-async def _serve(  # noqa: PLR0913 - what differs between the two ways to run
+async def _serve(
     settings: Settings,
     url: str,
     auths: Callable[[str], Auth],

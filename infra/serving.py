@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 import os
 import socket
@@ -157,7 +156,7 @@ async def refuse_if_served(connection: NatsConnection, pool: str) -> None:
     """Raise PoolServedError if somebody answers for the pool. The connection must be allowed to ask."""
     try:
         reply = await connection.client.request(f"custody.{pool}.query.health", b"{}", timeout=PING_TIMEOUT_S)
-    except (NatsError, asyncio.TimeoutError):
+    except (TimeoutError, NatsError):
         return
     leader = reply.data.decode(errors="replace").partition('"leader":"')[2].partition('"')[0]
     msg = f"pool {pool} is already being served, by {leader or 'another service'}"

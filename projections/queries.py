@@ -183,9 +183,7 @@ def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
     raise TypeError(msg)
 
 
-def _page(
-    query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]
-) -> dict[str, Any]:
+def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)
@@ -315,4 +313,3 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         "agents": len(shot.agents),
         "totals": dict(shot.totals),
     }
-

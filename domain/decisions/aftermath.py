@@ -48,7 +48,7 @@ def _branch(draft: Draft, task: Task, lease: Lease) -> str | None:
     )
 
 
-def _instructions(  # noqa: PLR0913 - one sentence for each fact
+def _instructions(
     agent_id: str,
     minutes: float,
     progress: int,
@@ -77,9 +77,7 @@ def again(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: boo
     note = handoff(draft, task, lease, reason) if lease is not None else task.handoff
     spent = None if exempt else budget_spent(task, cause)
     if spent is not None:
-        return draft.record_task(
-            task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note)
-        )
+        return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
     return draft.record_task(
         task.task_id, ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note)
     )
@@ -102,9 +100,7 @@ def after_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryab
     if not retryable or failures >= budgets.failures:
         return draft.record_task(
             task.task_id,
-            ev.Failed(
-                token=lease.token, agent_id=lease.agent_id, error=error, retryable=retryable, failures=failures
-            ),
+            ev.Failed(token=lease.token, agent_id=lease.agent_id, error=error, retryable=retryable, failures=failures),
         )
     note = handoff(draft, task, lease, f"failed: {error}")
     spent = budget_spent(task, ev.Cause.FAILURE)

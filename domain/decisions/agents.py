@@ -124,4 +124,3 @@ def what_it_holds(draft: Draft, agent_id: str) -> dict[str, Any]:
             if task is not None and task.lease is not None
         ],
     }
-

@@ -136,7 +136,9 @@ def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | N
     if task.outcome is not None and (task.status, task.outcome.token) == (TaskStatus.COMPLETED, token):
         # Its late completion was accepted; a repeat is no news.
         return None
-    return next((each for each in task.former if (each.token, each.agent_id, each.lost) == (token, agent_id, True)), None)
+    return next(
+        (each for each in task.former if (each.token, each.agent_id, each.lost) == (token, agent_id, True)), None
+    )
 
 
 def expired_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
@@ -209,9 +211,7 @@ def room(draft: Draft, agent: Agent) -> int:
 
 def invalid(field: str, message: str) -> Refused:
     """Return the refusal for a field that is well-formed but cannot be meant."""
-    return Refused(
-        RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}]
-    )
+    return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
 
 
 def missing_capabilities(task: Task, capabilities: frozenset[str]) -> Sequence[str]:

@@ -92,9 +92,7 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
     )
     limit = task.definition.lease.max_renewals
     if reports >= limit and not lease.escalated:
-        draft.record_task(
-            task.task_id, ev.Escalated(token=lease.token, renewals=reports, max_renewals=limit)
-        )
+        draft.record_task(task.task_id, ev.Escalated(token=lease.token, renewals=reports, max_renewals=limit))
     return draft.decided(
         {"expires_at": format_timestamp(expiry.expires_at), "grace_s": expiry.grace_s, "directive": advice}
     )
@@ -162,9 +160,7 @@ def complete(draft: Draft, command: commands.Complete) -> Decision:
     return _let_go(draft, _completed(draft, task, command, lease, late=False))
 
 
-def _completed(
-    draft: Draft, task: Task, command: commands.Complete, lease: Lease | FormerLease, *, late: bool
-) -> Task:
+def _completed(draft: Draft, task: Task, command: commands.Complete, lease: Lease | FormerLease, *, late: bool) -> Task:
     return draft.record_task(
         task.task_id,
         ev.Completed(
@@ -201,9 +197,7 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
     expiry = _fresh(task, lease, draft)
     task = draft.record_task(
         task.task_id,
-        ev.Recovered(
-            token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at
-        ),
+        ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),
     )
     return task, task.lease or lease
 

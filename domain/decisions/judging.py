@@ -97,9 +97,7 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> Finding:
     if task.definition.on_silence is ev.OnSilence.STUCK:
         return _stuck(draft, task, lease, cause="expiry")
     numbers = silence_numbers(task, lease, draft.view.pool, draft.now)
-    after_it = draft.record_task(
-        task.task_id, ev.Expired(token=lease.token, agent_id=lease.agent_id, numbers=numbers)
-    )
+    after_it = draft.record_task(task.task_id, ev.Expired(token=lease.token, agent_id=lease.agent_id, numbers=numbers))
     reason = (
         f"lease expired at {format_timestamp(lease.expires_at)}, "
         f"{numbers.silence_s:.0f} s after {lease.agent_id} was last heard on it"

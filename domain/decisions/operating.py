@@ -154,14 +154,10 @@ def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
     lease = task.lease
     if lease is None:
         raise checks.illegal(task, ev.Revoked.name)
-    return draft.record_task(
-        task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason)
-    )
+    return draft.record_task(task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason))
 
 
-def set_pool_intake(
-    draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed
-) -> Decision:
+def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
     """Open or close the pool's gate; a repeat changes nothing and records nothing."""
     now_so = {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name]
     if draft.view.pool.intake.value != now_so:

@@ -121,7 +121,7 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
     )
 
 
-def _planned(  # noqa: PLR0913 - the fields of one event
+def _planned(
     draft: Draft,
     operation_id: str,
     source: Agent,

@@ -17,7 +17,10 @@ def _concrete(module: ModuleType) -> list[type[Event]]:
     return [
         cls
         for cls in vars(module).values()
-        if isinstance(cls, type) and issubclass(cls, Event) and cls.__module__ == module.__name__ and hasattr(cls, "name")
+        if isinstance(cls, type)
+        and issubclass(cls, Event)
+        and cls.__module__ == module.__name__
+        and hasattr(cls, "name")
     ]
 
 

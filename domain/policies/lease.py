@@ -118,8 +118,9 @@ def first_terms(
 def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_hours: float | None) -> Terms:
     """Return the terms that a renewal sets.
 
-    `reports` counts the progress reports on this lease, the one at hand included; 0 (none yet) leaves the
-    adaptive mode in the phase of the first term; the estimated mode counts the renewals before it. `percent` is the progress last reported, 0 to 100.
+    `reports` counts the progress reports on this lease, the one at hand included; 0 (none yet) leaves the adaptive
+    mode in the phase of the first term, and the estimated mode counts the renewals before it. `percent` is the
+    progress last reported, 0 to 100.
     """
     match policy.mode:
         case LeaseMode.ADAPTIVE:
