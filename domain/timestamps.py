@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AwareDatetime, PlainSerializer
@@ -13,6 +14,7 @@ TICK = timedelta(microseconds=1)
 MICROSECONDS_END = 26
 
 
+@lru_cache(maxsize=4096)
 def format_timestamp(at: datetime) -> str:
     """Return an aware UTC datetime as the wire has it, such as `2026-11-21T08:00:00.123456Z`."""
     return at.isoformat(timespec="microseconds")[:MICROSECONDS_END] + "Z"

@@ -42,7 +42,7 @@ class LogUnavailableError(LogError):
     """A read got no answer in time, or the append is known not to have been stored (no responders). Try again."""
 
 
-class LogTruncatedError(LogError):
+class LogTruncatedError(LogUnavailableError):
     """The log ends before a position that was asked for or already read: it lost its tail, or was replaced."""
 
 

@@ -69,6 +69,8 @@ class CommandService:
         self._in_flight: dict[OutcomeKey, list[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
+        self._made = 0
+        self._made_prefix = f"{uuid.uuid4().hex}-"
         self.refused_replies = 0
         """Requests dropped because their reply subject lay outside the inboxes."""
 
@@ -135,13 +137,17 @@ class CommandService:
         request = Request(
             command,
             actor,
-            command_id if command_id is not None else uuid.uuid4().hex,
+            command_id if command_id is not None else self._made_id(),
             agent_id,
             uuid.uuid4().hex if verb in _MAKES_IDS else "",
             verb,
             command_id is not None,
         )
         return self._admit(incoming, request)
+
+    def _made_id(self) -> str:
+        self._made += 1
+        return f"{self._made_prefix}{self._made}"
 
     def _admit(self, incoming: Incoming, request: Request) -> Refusal | None:
         """Join an outcome that is known or under way, else queue the command."""
@@ -158,16 +164,16 @@ class CommandService:
                 self._spawn(self._repeat(reply, request, positions))
                 return None
             self._in_flight[key] = [reply]
-        task_id = getattr(request.command, "task_id", None)
-        agent_id = request.agent_id
-        if agent_id is not None and task_id is not None:
-            self._writer.memory.directives.obeyed(agent_id, task_id)
         job = Job(
             request, lambda answer: self._done(key, reply, request, answer), self._clock.now(), len(incoming.body)
         )
         job.overdue = lambda: self._overdue(key, reply)
         job.look_up = self._look_up
         job.names = _names(request)
+        if request.agent_id is not None:
+            for entity, entity_id in job.names:
+                if entity is Entity.TASK:
+                    self._writer.memory.directives.obeyed(request.agent_id, entity_id)
         state = self._writer.memory.state
         job.known_at = state.position
         if all(state.knows(name) for name in job.names):
@@ -293,12 +299,24 @@ def _names(request: Request) -> tuple[EntityKey, ...]:
     names: list[EntityKey] = []
     if request.agent_id is not None:
         names.append((Entity.AGENT, request.agent_id))
-    for field in ("agent_id", "from_agent", "to_agent"):
-        agent_id = getattr(command, field, None)
-        if agent_id is not None:
-            names.append((Entity.AGENT, agent_id))
-    task_id = getattr(command, "task_id", None)
-    if task_id is not None:
-        names.append((Entity.TASK, task_id))
-    names.extend((Entity.TASK, each) for each in getattr(command, "task_ids", None) or ())
+    for field, entity in _NAMING_FIELDS[type(command)]:
+        value = getattr(command, field)
+        if isinstance(value, str):
+            names.append((entity, value))
+        elif value is not None:
+            names.extend((entity, each) for each in value)
     return tuple(names)
+
+
+_ENTITY_OF_FIELD = {
+    "agent_id": Entity.AGENT,
+    "from_agent": Entity.AGENT,
+    "to_agent": Entity.AGENT,
+    "task_id": Entity.TASK,
+    "task_ids": Entity.TASK,
+}
+_NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
+    model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
+    for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())
+}
+"""Asking a model for a field that it lacks is slow, so what each command names is known beforehand."""

@@ -64,9 +64,15 @@ class Sweeper:
 
     def look_again(self) -> None:
         """Wake up if something falls due before the planned moment; called after each append."""
-        due = self._next_due()
-        if due is not None and (self._planned is None or due < self._planned):
+        planned, writer = self._planned, self._writer
+        if planned is None:
             self._wake.set()
+            return
+        waiting = writer.waiting.next_at()
+        if (waiting is not None and waiting < planned) or writer.memory.state.may_fall_due_before(planned):
+            due = self._next_due()
+            if due is not None and due < planned:
+                self._wake.set()
 
     async def run(self) -> None:
         """Judge what is due, until cancelled."""

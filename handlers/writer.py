@@ -56,6 +56,8 @@ RETRY_S = 0.25
 """Pause before an unanswered append or look-up is sent again."""
 
 
+_AGENT_CHANGES = frozenset({AgentRegistered, Deregistered, Lost})
+_WAKING = _AGENT_CHANGES | {Submitted, Requeued, Leased, Stolen}
 _FAULT = Decision([], {}, refusal=unavailable("an internal fault; nothing was done; please report it"))
 
 
@@ -409,7 +411,11 @@ class Writer:
     def _wake_waiting(self, recorded: Recorded) -> None:
         """Let waiting claims follow one acknowledged event: work came, was given, or its agent changed."""
         event = recorded.event
-        if isinstance(event, AgentRegistered | Deregistered | Lost):
+        kind = type(event)
+        # By exact type: on models isinstance is slow, and this runs for every event.
+        if kind not in _WAKING:
+            return
+        if kind in _AGENT_CHANGES:
             self._wake_agent(recorded)
         if not len(self.waiting):
             return

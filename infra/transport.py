@@ -94,7 +94,7 @@ class NatsTransport:
 def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
     if headers:
         return publish_frame(NewMessage(reply, body), headers, reply="", limit_bytes=limit_bytes)
-    if any(char.isspace() for char in reply) or len(body) > limit_bytes:
+    if not reply.isprintable() or " " in reply or len(body) > limit_bytes:
         msg = "no literal subject, or too large"
         raise AppendRejectedError(msg)
     return b"PUB %b %d\r\n%b\r\n" % (reply.encode(), len(body), body)

@@ -42,9 +42,7 @@ class Backlog:
 
     def first(self, capabilities: frozenset[str], limit: int) -> list[str]:
         """Return the ids of the first tasks that an agent with these capabilities can do, at most `limit`."""
-        found = [
-            group.first(limit) for required, group in self._groups.items() if required <= capabilities
-        ]
+        found = [group.first(limit) for required, group in self._groups.items() if required <= capabilities]
         return [task_id for _, task_id in heapq.merge(*found)][:limit]
 
 

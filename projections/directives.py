@@ -25,6 +25,8 @@ class Directives:
     def apply(self, recorded: Recorded) -> None:
         """Follow one acknowledged event."""
         event = recorded.event
+        if type(event) not in _CONCERNED:
+            return
         if isinstance(event, ev.Leased | ev.Stolen):
             self.obeyed(event.agent_id, recorded.entity_id)
         elif isinstance(event, Deregistered):
@@ -50,6 +52,10 @@ class Directives:
         """Return the agent's stop directives as the contract shows them."""
         stops = self._stops.get(agent_id, {})
         return [{"task_id": task_id, "do": "stop", "reason": reason} for task_id, reason in stops.items()]
+
+
+_CONCERNED = frozenset({ev.Leased, ev.Stolen, ev.Cancelled, ev.Revoked, ev.Expired, ev.Failed, Deregistered})
+"""Looked up by exact type first: matching models by instance is slow, and this runs for every event."""
 
 
 def _stop(event: object) -> tuple[str | None, str]:

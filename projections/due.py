@@ -57,6 +57,11 @@ class DueTimes:
             self._times.set(task_id, exact)
         return [task_id for _, task_id in found]
 
+    def may_fall_due_before(self, moment: datetime) -> bool:
+        """Return whether some task's lower bound lies before the moment."""
+        first = self._times.peek()
+        return first is not None and first[0] < moment
+
     def next_at(self, pool: Pool) -> datetime | None:
         """Return the moment at which the next task falls due, or None if none will."""
         while (first := self._times.peek()) is not None:

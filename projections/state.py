@@ -100,6 +100,10 @@ class PoolState:
         """Return the moment at which the next judgement falls due."""
         return self.due_times.next_at(self.pool)
 
+    def may_fall_due_before(self, moment: datetime) -> bool:
+        """Return whether a judgement may fall due before the moment; cheap, and never wrong when it says no."""
+        return self.due_times.may_fall_due_before(moment)
+
     def fold(self, recorded: Recorded) -> None:
         """Apply an event that the log holds.
 

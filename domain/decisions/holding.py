@@ -185,7 +185,7 @@ def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> D
     deadline = task.definition.deadline
     if deadline is not None and deadline < draft.now:
         return "stop"
-    if intake is IntakeStatus.DRAINING or hard_cap(task, lease) <= draft.now:
+    if intake is IntakeStatus.DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
         return "hand_over"
     return "continue"
 
