@@ -226,6 +226,7 @@ class NatsEventLog:
 
         Raises:
             LogTruncatedError: the log ends before a position that was already read.
+            LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self._stream, after=after).follow()
 

@@ -126,6 +126,7 @@ class StreamReader:
 
         Raises:
             LogTruncatedError: the log ends before the last message handed over.
+            LogUnavailableError: the connection was closed for good.
         """
         chunks = self._chunks(until=None)
         try:
@@ -186,6 +187,8 @@ class StreamReader:
     async def _restart(self, until: int | None) -> None:
         """Another consumer, right behind what was taken; without success, the next round tries again."""
         await self._stop()
+        if self._connection.client.is_closed:
+            raise LogUnavailableError(f"the connection to {self._connection.url} was closed")
         if not self._connection.is_connected and not await self._connection.wait_connected(
             min(_SILENCE_S, self._patience_s)
         ):
@@ -194,6 +197,8 @@ class StreamReader:
             if self._filter is None:
                 await self._check_range(until)
             await self._start()
+        except LogTruncatedError:
+            raise
         except LogUnavailableError:
             await self._stop()
             await asyncio.sleep(_RETRY_PAUSE_S)

@@ -81,14 +81,15 @@ class StreamFacts:
         """One line on what an acknowledgement is worth."""
         copies = "1 copy" if self.replicas == 1 else f"{self.replicas} copies"
         held = f"{self.stream}: {copies} in {self.storage} storage, compression {self.compression}"
+        cut = "a power cut" if self.replicas == 1 else "a power cut of most copies at once"
         if self.sync_interval == "always":
             worth = "every acknowledged event is on disk"
         elif self.sync_interval is not None:
-            worth = f"synced to disk every {self.sync_interval}: a power cut can lose what was acknowledged since"
+            worth = f"synced to disk every {self.sync_interval}: {cut} can lose what was acknowledged since"
         else:
             worth = (
                 "how often it syncs to disk cannot be asked; unless it is set to `sync_interval: always`, "
-                "a power cut can lose up to two minutes of acknowledged events"
+                f"{cut} can lose up to two minutes of acknowledged events"
             )
         return f"{held}, nats-server {self.server_version}; {worth}"
 
@@ -152,7 +153,7 @@ def config_differences(found: dict[str, Any], pool: str, settings: StreamSetting
     ]
 
 
-def _shown(value: Any) -> str:  # noqa: ANN401 # any JSON value
+def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={item}" for key, item in value.items())
     if isinstance(value, list):

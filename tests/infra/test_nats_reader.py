@@ -67,16 +67,16 @@ async def test_a_follower_lives_through_stops_and_kills_of_the_broker(
 
 async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
     size_bytes = 900_000
-    for position in range(0, 60, 10):
+    for position in range(0, 30, 10):
         await log.append(events(10, size_bytes), expected_position=position)
 
     positions: list[int] = []
-    async for chunk in log.read(after=0, until=60):
+    async for chunk in log.read(after=0, until=30):
         if not positions:
             await own_broker.kill()
             await own_broker.start()
         positions += [message.position for message in chunk]
-    assert positions == list(range(1, 61))
+    assert positions == list(range(1, 31))
 
 
 async def test_a_read_gives_up_on_a_broker_that_stays_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
@@ -118,6 +118,21 @@ async def test_silence_makes_a_follower_ask_again(own_broker: EmbeddedBroker, lo
 
     assert (await anext(following)).position == 2
     await following.aclose()
+
+
+async def test_closing_the_connection_ends_its_readers(connection: NatsConnection, log: NatsEventLog) -> None:
+    await log.append(events(1), expected_position=0)
+    following = log.follow(after=0)
+    await anext(following)
+    waiting = asyncio.create_task(anext(following))
+    await connection.close()
+
+    with pytest.raises(LogUnavailableError, match="was closed"):
+        await waiting
+    with pytest.raises(LogUnavailableError):
+        await anext(log.follow(after=0))
+    with pytest.raises(LogUnavailableError):
+        await anext(log.read(after=0, until=1))
 
 
 async def test_a_slow_taker_makes_the_broker_wait(log: NatsEventLog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -128,6 +128,26 @@ async def test_every_difference_is_named_at_once(admin: NatsConnection, pool: st
         await ensure_stream(admin, pool)
 
 
+def test_several_copies_are_lost_only_together() -> None:
+    facts = StreamFacts(
+        stream="CUSTODY_p",
+        created=False,
+        first_position=1,
+        last_position=5,
+        replicas=3,
+        storage="file",
+        compression="none",
+        server_version="2.15.1",
+        max_payload_bytes=1_048_576,
+        sync_interval="2m",
+    )
+
+    assert facts.durability() == (
+        "CUSTODY_p: 3 copies in file storage, compression none, nats-server 2.15.1; "
+        "synced to disk every 2m: a power cut of most copies at once can lose what was acknowledged since"
+    )
+
+
 def test_a_different_number_of_replicas_is_a_difference() -> None:
     found = stream_config("p", StreamSettings(replicas=1))
 
