@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -67,8 +67,6 @@ class BrokerSettings(_Group):
     """Token to connect with."""
     nats_creds: Path | None = None
     """A `.creds` file to connect with."""
-    nats_nkey: Path | None = None
-    """A file with an nkey seed to connect with."""
     writer_password: SecretStr | None = None
     """Password of the broker's user `writer`, which appends events."""
     responder_password: SecretStr | None = None

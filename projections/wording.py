@@ -1,0 +1,230 @@
+"""Each event in one line of words, with the numbers that it was decided by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+
+from domain.events import agent as ag
+from domain.events import pool as po
+from domain.events import steal as st
+from domain.events import task as ev
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.events import Event
+
+_LONGEST_VALUE = 80
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def describe(event: Event) -> str:
+    """Return what an event means; empty where its name says it all."""
+    wording = _WORDINGS.get(type(event))
+    return "" if wording is None else wording(event)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words, such as `4m 30s`; the two largest units, tenths below ten seconds."""
+    sign, rest = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if rest < 10:  # noqa: PLR2004 - one digit before the point
+        return f"{sign}{rest:.1f}".removesuffix(".0") + "s"
+    whole = round(rest)
+    if whole < _MINUTE_S:
+        return f"{sign}{whole}s"
+    for unit_s, unit, lesser_s, lesser in (
+        (_DAY_S, "d", _HOUR_S, "h"),
+        (_HOUR_S, "h", _MINUTE_S, "m"),
+        (_MINUTE_S, "m", 1, "s"),
+    ):
+        if whole >= unit_s:
+            more = whole % unit_s // lesser_s
+            return f"{sign}{whole // unit_s}{unit}" + (f" {more}{lesser}" if more else "")
+    return f"{sign}{whole}s"
+
+
+def moment(at: datetime) -> str:
+    """Return a point in time to the second, such as `2026-11-21 08:00:00Z`."""
+    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def short_json(value: Any) -> str:
+    """Return a value as compact JSON, cut at a length that fits into a line."""
+    text = pydantic_core.to_json(value).decode()
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def _because(reason: str | None) -> str:
+    return f": {reason}" if reason else ""
+
+
+def _terms(event: Any) -> str:
+    return f"until {moment(event.expires_at)} (term {duration(event.lease_s)}, grace {duration(event.grace_s)})"
+
+
+def _submitted(event: ev.Submitted) -> str:
+    parts = [f'"{event.title}"' if event.title else "", f"priority {event.priority}", f"lease {event.lease.mode}"]
+    if event.labels:
+        parts.append(f"labels {', '.join(event.labels)}")
+    if event.required_capabilities:
+        parts.append(f"needs {', '.join(event.required_capabilities)}")
+    if event.deadline:
+        parts.append(f"deadline {moment(event.deadline)}")
+    return ", ".join(part for part in parts if part)
+
+
+def _progressed(event: ev.Progressed) -> str:
+    note = f' "{event.message}"' if event.message else ""
+    saved = ", with a checkpoint" if event.checkpoint is not None else ""
+    told = f", told to {event.directive.replace('_', ' ')}" if event.directive != "continue" else ""
+    return f"{event.percent} %{note}{saved} (report {event.reports}){told}; held {_terms(event)}"
+
+
+def _silence(numbers: ev.SilenceNumbers) -> str:
+    parts = [f"silent for {duration(numbers.silence_s)}", f"{numbers.reports} reports"]
+    if numbers.hard_cap:
+        parts.append("its lease had reached its longest life, so its rhythm was not asked")
+    elif numbers.median_interval_s is not None:
+        parts.append(
+            f"median interval {duration(numbers.median_interval_s)} × {numbers.silence_multiplier:g}"
+            f" = {duration(numbers.tolerated_silence_s)} tolerated"
+        )
+    parts.append(f"lease until {moment(numbers.expires_at)} + grace {duration(numbers.grace_s)}")
+    if numbers.not_before is not None:
+        parts.append(f"not judged before {moment(numbers.not_before)}")
+    return ", ".join(parts)
+
+
+def _silenced(event: ev.Silenced) -> str:
+    return f"quiet for {duration(event.for_s)}{_because(event.reason)}; until {moment(event.until)}"
+
+
+def _stuck(event: ev.Stuck) -> str:
+    threshold_s = event.numbers.stuck_threshold_s
+    rule = f"its last beat is older than {duration(threshold_s)}" if threshold_s is not None else "its lease ran out"
+    return f"{event.agent_id} keeps it on a stopped clock, for {rule}: {_silence(event.numbers)}"
+
+
+def _extended(event: ev.Extended) -> str:
+    by_s = seconds_between(event.previous_expires_at, event.expires_at)
+    evidence = f" ({'; '.join(event.evidence)})" if event.evidence else ""
+    until = moment(event.expires_at)
+    return f"{event.probe} pleads{evidence}: {duration(by_s)} more, until {until}, extension {event.extensions}"
+
+
+def _handoff(handoff: ev.Handoff | None) -> str:
+    return f"; hand-off at {handoff.progress} %" if handoff is not None else ""
+
+
+def _requeued(event: ev.Requeued) -> str:
+    return (
+        f"attempt {event.attempt}, after {event.cause}{_because(event.error or event.reason)}{_handoff(event.handoff)}"
+    )
+
+
+def _completed(event: ev.Completed) -> str:
+    late = ", late: after its lease had expired" if event.late else ""
+    result = f", result {short_json(event.result)}" if event.result is not None else ""
+    return f"by {event.agent_id} after {duration(event.duration_s)}{late}{result}"
+
+
+def _failed(event: ev.Failed) -> str:
+    holder = f" (held by {event.agent_id})" if event.agent_id else ""
+    count = f", failure {event.failures}" if event.failures else ""
+    numbers, late = event.numbers, ""
+    if numbers is not None:
+        late = f"; deadline {moment(numbers.deadline)} passed {duration(numbers.overdue_s)} before"
+    return f"{event.error}{holder}{count}{late}"
+
+
+def _late_progress(event: ev.LateProgress) -> str:
+    percent = f" {event.percent} %" if event.percent is not None else ""
+    note = f' "{event.message}"' if event.message else ""
+    return f"evidence from former holder {event.agent_id}: {event.kind}{percent}{note}; nothing changed"
+
+
+def _registered(event: ag.Registered) -> str:
+    able = ", ".join(event.capabilities) or "none"
+    return f"capacity {event.capacity}, priority {event.priority:g}, capabilities {able}"
+
+
+def _heartbeat(event: ag.Heartbeat) -> str:
+    return f"cpu {event.load.cpu:g} %, memory {event.load.memory:g} %" if event.load is not None else ""
+
+
+def _planned(event: st.Planned) -> str:
+    score = f", score {event.score:.3g}" if event.score is not None else ""
+    return (
+        f"{', '.join(event.task_ids)} from {event.from_agent} ({event.source_tasks} tasks, cpu {event.source_cpu:g} %)"
+        f" to {event.to_agent} ({event.target_tasks} tasks, cpu {event.target_cpu:g} %){score}{_because(event.reason)}"
+    )
+
+
+def _skipped(task_ids: tuple[str, ...]) -> str:
+    return f"; could not move: {', '.join(task_ids)}" if task_ids else ""
+
+
+def _moved(event: st.StealCompleted) -> str:
+    return (
+        f"{event.moved} moved; source {event.source_tasks_before} → {event.source_tasks_after} tasks, target"
+        f" {event.target_tasks_before} → {event.target_tasks_after}{_skipped(event.skipped)}"
+    )
+
+
+def _reason(event: Any) -> str:
+    return event.reason or ""
+
+
+_WORDINGS: dict[type[Event], Callable[[Any], str]] = {
+    ev.Submitted: _submitted,
+    ev.Leased: lambda event: f"to {event.agent_id}, attempt {event.attempt}, {_terms(event)}",
+    ev.Progressed: _progressed,
+    ev.Renewed: lambda event: f"holder heard on other business; held {_terms(event)}",
+    ev.Silenced: lambda event: (
+        f"quiet for {duration(event.for_s)}{_because(event.reason)}; until {moment(event.until)}"
+    ),
+    ev.Extended: _extended,
+    ev.Escalated: lambda event: f"{event.renewals} reports on one lease; the limit is {event.max_renewals}",
+    ev.Stolen: lambda event: (
+        f"from {event.from_agent} (token {event.previous_token}) to {event.agent_id} by steal {event.operation_id},"
+        f" attempt {event.attempt}, {_terms(event)}"
+    ),
+    ev.Released: lambda event: f"given back{_because(event.reason)}",
+    ev.Revoked: lambda event: f"taken from {event.agent_id or 'its holder'}{_because(event.reason)}",
+    ev.Expired: lambda event: f"lease of {event.agent_id} ended: {_silence(event.numbers)}",
+    ev.Stuck: _stuck,
+    ev.Recovered: lambda event: f"holder heard again; held {_terms(event)}",
+    ev.Blocked: _reason,
+    ev.Unblocked: _reason,
+    ev.Quarantined: lambda event: f"a person is to look: {event.error or event.reason}{_handoff(event.handoff)}",
+    ev.Requeued: _requeued,
+    ev.Completed: _completed,
+    ev.Failed: _failed,
+    ev.Cancelled: lambda event: (f"held by {event.agent_id}" if event.agent_id else "") + _because(event.reason),
+    ev.LateProgress: _late_progress,
+    ag.Registered: _registered,
+    ag.Heartbeat: _heartbeat,
+    ag.AgentDraining: _reason,
+    ag.AgentPaused: _reason,
+    ag.AgentResumed: _reason,
+    ag.Lost: lambda event: f"not heard for {duration(event.silence_s)}; the limit is {duration(event.threshold_s)}",
+    ag.Deregistered: lambda event: f"{event.released} tasks given back",
+    st.Planned: _planned,
+    st.Executing: lambda event: ", ".join(event.task_ids),
+    st.StealCompleted: _moved,
+    st.StealFailed: lambda event: f"{event.reason}{_skipped(event.skipped)}",
+    po.Opened: lambda event: f"by {event.software}",
+    po.Led: lambda event: f"by {event.leader}",
+    po.Rearmed: lambda event: (
+        f"{event.reason}: blind for {duration(event.blind_s)}, so nobody is judged before {moment(event.not_before)}"
+    ),
+    po.ExpiryHeld: _reason,
+    po.ExpiryResumed: _reason,
+    po.PoolDraining: _reason,
+    po.PoolPaused: _reason,
+    po.PoolResumed: _reason,
+}
