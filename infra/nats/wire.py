@@ -1,11 +1,12 @@
 """The bytes that go to the broker and come back: publish frames, header blocks, delivery subjects.
 
 nats-py encodes and flushes one publish at a time, at 8 to 9 µs a message on the event loop; a whole append
-encoded here and written at once takes about 1 µs a message, which is a third off the time of a large batch.
+encoded here and written at once takes about 3, checks included, and a large batch is done a quarter sooner.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,7 @@ BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
 
 _BROKER_HEADERS = "Nats-"
-_VERSION_LINE = "NATS/1.0"
-_NOT_A_LITERAL_SUBJECT = re.compile(r"[\s*>\x00]|^\.|\.\.|\.$|^$")
+_VERSION_LINE = "NATS/1.0\r\n"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, and the longer form
@@ -43,25 +43,38 @@ def publish_frame(message: NewMessage, control: Mapping[str, str], *, reply: str
             the broker, or headers and body together exceed `limit_bytes`, at which the broker would cut the
             connection.
     """
-    if _NOT_A_LITERAL_SUBJECT.search(message.subject):
-        raise AppendRejectedError(f"not a literal subject: {message.subject!r}")
-    lines = [_VERSION_LINE]
+    subject, body = message.subject, message.body
+    if not _is_literal(subject):
+        raise AppendRejectedError(f"not a literal subject: {subject!r}")
+    block = _VERSION_LINE
     for name, value in message.headers.items():
-        if not _HEADER_NAME.fullmatch(name) or value != value.strip() or not value.isprintable():
-            raise AppendRejectedError(f"not a header of one printable line: {name!r}: {value!r}")
-        if name.startswith(_BROKER_HEADERS):
-            raise AppendRejectedError(f"a header with a meaning to the broker: {name!r}")
-        lines.append(f"{name}: {value}")
-    lines.extend(f"{name}: {value}" for name, value in control.items())
-    head = ("\r\n".join(lines) + "\r\n\r\n").encode()
-    total_bytes = len(head) + len(message.body)
+        if not _is_own_name(name):
+            raise AppendRejectedError(f"no name for a header of ours: {name!r}")
+        if not value.isprintable() or value.strip() != value:
+            raise AppendRejectedError(f"not a header of one printable line: {name}: {value!r}")
+        block += f"{name}: {value}\r\n"
+    for name, value in control.items():
+        block += f"{name}: {value}\r\n"
+    head = f"{block}\r\n".encode()
+    total_bytes = len(head) + len(body)
     if total_bytes > limit_bytes:
         raise AppendRejectedError(
-            f"a message of {total_bytes} bytes, headers included, is over the broker's {limit_bytes}: {message.subject}"
+            f"a message of {total_bytes} bytes, headers included, is over the broker's {limit_bytes}: {subject}"
         )
-    return b"".join(
-        (f"HPUB {message.subject} {reply} {len(head)} {total_bytes}\r\n".encode(), head, message.body, b"\r\n")
-    )
+    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(head), total_bytes, head, body)
+
+
+def _is_literal(subject: str) -> bool:
+    """Whether the broker takes the subject as it stands: no space, wildcard or empty token."""
+    if not subject.isprintable() or " " in subject or "*" in subject or ">" in subject or ".." in subject:
+        return False
+    return bool(subject) and subject[0] != "." and subject[-1] != "."
+
+
+@functools.lru_cache(maxsize=64)
+def _is_own_name(name: str) -> bool:
+    """Whether a header of ours may have the name; the few names in use are looked at once."""
+    return _HEADER_NAME.fullmatch(name) is not None and not name.startswith(_BROKER_HEADERS)
 
 
 def own_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
