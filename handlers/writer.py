@@ -61,6 +61,14 @@ _WAKING = _AGENT_CHANGES | {Submitted, Requeued, Leased, Stolen}
 _FAULT = Decision([], {}, refusal=unavailable("an internal fault; nothing was done; please report it"))
 
 
+_LINGER_PART = 0.5
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
 class SupersededError(Exception):
     """Another service leads the pool now; this one must stop."""
 
@@ -72,6 +80,12 @@ class WriterLimits(NamedTuple):
     queue_bytes: int = 64 * 1024 * 1024
     reply_timeout_s: float = 5.0
     """After this a caller is told that the outcome is unknown."""
+    linger_s: float = 0.0
+    """How long at most to wait for the callers of the last batch to come back, before the next one is closed.
+
+    A batch costs the broker about the same whatever its size, so callers that come back a moment too late for one
+    wait for two. Nobody lingers for a lone caller, nor for longer than a part of what an append takes.
+    """
     outage_s: float = 2.0
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
 
@@ -104,6 +118,9 @@ class Writer:
         self._queued_bytes = 0
         self._in_flight: _Group | None = None
         self._wake = asyncio.Event()
+        self._gathered: asyncio.Future[None] | None = None
+        self._expected_jobs = 0
+        self._append_s = 0.0
         self._stopping = False
         self._boundary: list[Callable[[], None]] = []
         self.committed: Callable[[], None] = lambda: None
@@ -125,6 +142,8 @@ class Writer:
         self._queue.append(job)
         self._queued_bytes += job.size
         self._wake.set()
+        if self._gathered is not None and len(self._queue) >= self._expected_jobs and not self._gathered.done():
+            self._gathered.set_result(None)
 
     def submit_first(self, job: Job) -> None:
         """Queue the service's own business ahead of everybody's, whatever the queue's length."""
@@ -173,21 +192,38 @@ class Writer:
                         return
                     self._wake.clear()
                     await self._wake.wait()
+                    if len(self._queue) < self._expected_jobs and self._limits.linger_s > 0:
+                        await self._linger()
                     continue
                 await self._turn()
         finally:
             watch.cancel()
 
+    async def _linger(self) -> None:
+        """Wait for as many commands as the last batch had, but not for long."""
+        loop = asyncio.get_running_loop()
+        self._gathered = loop.create_future()
+        patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
+        timer = loop.call_later(patience_s, _resolve, self._gathered)
+        try:
+            await self._gathered
+        finally:
+            timer.cancel()
+            self._gathered = None
+
     async def _turn(self) -> None:
         group = self._decide_group()
         if group.messages:
             self._in_flight = group
+            started_s = asyncio.get_running_loop().time()
             try:
                 stored = await self._settle(group)
             finally:
                 self._in_flight = None
             if not stored:
                 return
+            self._append_s = asyncio.get_running_loop().time() - started_s
+            self._expected_jobs = len(group.jobs)
         self._finish(group)
         self._run_boundary()
         # A turn without I/O would otherwise keep the loop to itself.

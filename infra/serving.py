@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 PING_TIMEOUT_S = 1.0
+LINGER_S = 0.002
 
 
 class PoolServedError(Exception):
@@ -140,6 +141,7 @@ class PoolServer:
                 queue_commands=settings.queue_length,
                 queue_bytes=settings.queue_bytes,
                 reply_timeout_s=settings.reply_timeout_s,
+                linger_s=LINGER_S,
             ),
             guarantees={
                 "replicas": facts.replicas,

@@ -1,0 +1,89 @@
+"""The two services that `bench_commands` compares, each run as `python -m tests.benchmarks.bench_service KIND DIR`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from handlers.ports import NewMessage
+from infra.data_dir import DataDir
+from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.serving import PoolServer
+from infra.settings import Settings
+from infra.transport import NatsTransport
+
+try:
+    import uvloop
+except ImportError:  # not on Windows
+    uvloop = None
+
+if TYPE_CHECKING:
+    from handlers.service import Incoming
+
+MAX_BATCH = 1000
+
+
+async def bare(url: str, passwords: dict[str, str]) -> None:
+    """Take requests, append what waits, reply: nothing is checked, decided or remembered."""
+    writer = await connect(url, name="bare-writer", auth=Auth(user="writer", password=passwords["writer"]))
+    responder = await connect(url, name="bare", auth=Auth(user="responder", password=passwords["responder"]))
+    await ensure_stream(writer, "default")
+    log = await NatsEventLog.open(writer, "default")
+    transport = NatsTransport(responder, "default")
+    waiting: list[Incoming] = []
+    wake = asyncio.Event()
+
+    def handle(incoming: Incoming) -> None:
+        waiting.append(incoming)
+        wake.set()
+
+    await transport.listen(handle)
+    print("ready", flush=True)
+    position = 0
+    while True:
+        await wake.wait()
+        wake.clear()
+        while waiting:
+            batch, waiting[:] = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
+            messages = []
+            for incoming in batch:
+                task_id = json.loads(incoming.body)["task_id"]
+                messages.append(NewMessage(f"custody.default.evt.task.{task_id}.progressed", incoming.body))
+            position = await log.append(messages, expected_position=position)
+            for number, incoming in enumerate(batch):
+                reply = f'{{"ok":true,"position":{position - len(batch) + number + 1}}}'
+                transport.respond(incoming.reply, reply.encode(), {})
+
+
+async def custody(url: str, passwords: dict[str, str]) -> None:
+    """The real service, without its command line."""
+    server = await PoolServer(Settings(), url).start(
+        lambda purpose: Auth(user=purpose, password=passwords[purpose]), sync_interval="always"
+    )
+    print("ready", flush=True)
+    await server.served()
+
+
+async def run(kind: str, data_dir: Path) -> None:
+    """Serve until SIGTERM."""
+    directory = DataDir.at(data_dir)
+    record = directory.read_record()
+    if record is None:
+        msg = f"no broker runs on {data_dir}"
+        raise RuntimeError(msg)
+    work = asyncio.ensure_future({"bare": bare, "custody": custody}[kind](record.url, directory.read_passwords()))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+    await asyncio.wait([work])
+    if not work.cancelled():
+        work.result()
+
+
+if __name__ == "__main__":
+    if uvloop is not None:
+        uvloop.run(run(sys.argv[1], Path(sys.argv[2])))
+    else:
+        asyncio.run(run(sys.argv[1], Path(sys.argv[2])))
