@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
@@ -64,7 +64,7 @@ class CloudEventsCodec:
             f'{{"specversion":"1.0","id":"{recorded.position}","source":"{self._source}","type":"{event.type_name}",'
             f'"subject":"{recorded.entity.value}/{recorded.entity_id}","time":"{format_timestamp(recorded.time)}",'
             f'"datacontenttype":"application/json","aggregateversion":{recorded.version},'
-            f'"causationid":{_quoted(recorded.causation_id)},"actor":{_quoted(recorded.actor)},'
+            f'"causationid":{encode_basestring_ascii(recorded.causation_id)},"actor":{encode_basestring_ascii(recorded.actor)},'
             f'"commandverb":"{recorded.verb}","commandkeyed":{"true" if recorded.keyed else "false"},"data":'
         )
         return head.encode() + event.__pydantic_serializer__.to_json(event) + b"}"
@@ -106,10 +106,6 @@ class CloudEventsCodec:
     def hash_of(self, message: StoredMessage) -> str:
         """Return the hash that a stored message carries, or that of nothing if it carries none."""
         return message.headers.get(HASH_HEADER, GENESIS_HASH)
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)
 
 
 def _string(value: Any) -> str:

@@ -67,11 +67,14 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
     """Record the report and renew its lease on the terms that it earned."""
     agent = checks.asking_agent(draft)
     task = checks.known_task(draft, command.task_id)
-    if task.lease is None or task.lease.token != command.token:
+    lease = task.lease
+    if lease is None or lease.token != command.token:
         checks.keep_late_report(draft, command)
-    task, lease = checks.lease_for(draft, command)
-    task, lease = _recover(draft, task, lease)
-    if task.status is TaskStatus.ASSIGNED:
+    if lease is None or lease.token != command.token or lease.agent_id != agent.agent_id:
+        task, lease = checks.lease_for(draft, command)
+    if task.status is TaskStatus.STUCK:
+        task, lease = _recover(draft, task, lease)
+    elif task.status is TaskStatus.ASSIGNED:
         task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
     expiry = renewed_expiry(task, lease, draft.now, reports=reports, percent=command.percent)
