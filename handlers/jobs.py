@@ -36,8 +36,10 @@ class Job:
     size: int = 0
     """Bytes of its request, for the limit on the queue."""
     names: tuple[EntityKey, ...] = ()
-    """Entities that the command names; each is in memory, or was looked for in the log at `known_at`."""
-    known_at: int = 0
+    """Entities that the command names; each must be in memory, or looked for in the log."""
+    looked_up: frozenset[EntityKey] = frozenset()
+    """Those of them that were looked for in the log, at `known_at`."""
+    known_at: int = -1
     overdue: Callable[[], None] | None = None
     """Called at most once: the caller should be told that the outcome is not known yet; `done` follows."""
     look_up: Callable[[Job], None] | None = None

@@ -175,7 +175,6 @@ class CommandService:
                 if entity is Entity.TASK:
                     self._writer.memory.directives.obeyed(request.agent_id, entity_id)
         state = self._writer.memory.state
-        job.known_at = state.position
         if all(state.knows(name) for name in job.names):
             self._writer.submit(job)
         else:
@@ -185,22 +184,23 @@ class CommandService:
     def _look_up(self, job: Job) -> None:
         """Find in the log what the job names and memory lacks, then queue it."""
         if len(self._tasks) >= MAX_LOOKUPS:
-            job.done(Answer(self._writer.memory.state.position, (), None, OVERLOADED))
+            job.done(Answer(self._writer.memory.state.committed_position, (), None, OVERLOADED))
             return
         self._spawn(self._looked_up(job))
 
     async def _looked_up(self, job: Job) -> None:
         state = self._writer.memory.state
-        job.known_at = state.position
+        job.known_at = state.committed_position
+        job.looked_up = frozenset(name for name in job.names if not state.knows(name))
         try:
             for name in job.names:
-                if not state.knows(name):
+                if name in job.looked_up:
                     entity = await self._lookup.entity(name)
                     if entity is not None:
                         self._writer.load(name, entity)
         except LogUnavailableError:
             refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
-            job.done(Answer(state.position, (), None, refusal))
+            job.done(Answer(state.committed_position, (), None, refusal))
             return
         self._writer.submit(job)
 

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from domain.events import Entity
+from domain.events.agent import Deregistered, Lost, Registered
+from domain.events.task import Leased, Requeued, Stolen, Submitted
+from domain.lifecycles import TaskStatus
+from domain.task import Task
+from domain.terms import lease_document
+from handlers.jobs import Answer
 from projections.heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from domain.draft import Decision
+    from domain.recorded import Recorded
     from handlers.jobs import Job
+    from handlers.presence import Presence
 
 MAX_WAITING = 10_000
 """Waiting claims in a pool."""
@@ -94,3 +104,54 @@ class WaitingClaims:
             del self._by_agent[agent_id]
         self._deadlines.remove(serial)
         return job
+
+
+_AGENT_CHANGES = frozenset({Registered, Deregistered, Lost})
+_WORK = frozenset({Submitted, Requeued})
+_GRANTS = frozenset({Leased, Stolen})
+_CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
+
+
+class Waker:
+    """Lets waiting claims follow what was acknowledged: work came, was given, or an agent changed."""
+
+    def __init__(self, waiting: WaitingClaims, presence: Presence, resubmit: Callable[[Job], None]) -> None:
+        self._waiting = waiting
+        self._presence = presence
+        self._resubmit = resubmit
+
+    def follow(self, decision: Decision, position: int) -> None:
+        """Follow one acknowledged decision; `position` is where its group ends."""
+        for recorded in decision.records:
+            # By exact type: on models isinstance is slow, and this runs for every event.
+            kind = type(recorded.event)
+            if kind not in _CONCERNED:
+                continue
+            if kind in _AGENT_CHANGES:
+                self._agent_changed(recorded)
+            elif len(self._waiting):
+                task = decision.after.get((Entity.TASK, recorded.entity_id))
+                if isinstance(task, Task):
+                    self._task_changed(recorded, task, position)
+
+    def _agent_changed(self, recorded: Recorded) -> None:
+        agent_id = recorded.entity_id
+        if isinstance(recorded.event, Registered):
+            self._presence.heard(agent_id, recorded.time)
+        else:
+            self._presence.forget(agent_id)
+        for job in self._waiting.all_of(agent_id):
+            self._resubmit(job)
+
+    def _task_changed(self, recorded: Recorded, task: Task, position: int) -> None:
+        if task.status is TaskStatus.QUEUED:
+            job = self._waiting.for_task(frozenset(task.definition.required_capabilities))
+            if job is not None:
+                self._resubmit(job)
+        elif task.lease is not None and task.lease.token == recorded.position:
+            agent_id = task.lease.agent_id
+            if recorded.actor == f"agent/{agent_id}":
+                return
+            job = self._waiting.of_agent(agent_id)
+            if job is not None:
+                job.done(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))

@@ -1,13 +1,14 @@
 """The pool's writer: the one coroutine that decides, and the only one that appends.
 
-Commands wait in a queue. What waits is decided together, in order, each on the tentative state that those before it
-leave, and appended as one batch on the condition that the log ends where the state does. Until the log has
-acknowledged the batch nobody is answered; a refused batch is undone as a whole and decided again.
+Commands wait in a queue. What arrives while an append is in flight is decided meanwhile, in order, each on the
+tentative state that those before it leave, and appended next as one batch, on the condition that the log ends where
+that state began. Nobody is answered until the log has acknowledged all that the answer rests on; when an append is
+refused, everything tentative is undone and decided again.
 
 Invariants:
-- Outside an append, the state is exactly the fold of the log up to its position.
-- Every job is answered exactly once, after what its answer rests on was acknowledged.
-- An append whose outcome is unknown is found out before anything else happens.
+- With nothing in flight and nothing decided, the state is exactly the fold of the log up to its position.
+- Every job is answered exactly once, in the order in which the jobs were decided.
+- An append whose outcome is unknown is found out before anything else is appended.
 """
 
 from __future__ import annotations
@@ -15,28 +16,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from domain.decisions import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
-from domain.events.agent import Deregistered, Lost
-from domain.events.agent import Registered as AgentRegistered
 from domain.events.pool import Led
-from domain.events.task import Leased, Requeued, Stolen, Submitted
 from domain.limits import MAX_EVENTS_PER_COMMAND
-from domain.terms import lease_document
 from domain.timestamps import after, seconds_between
+from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
+from handlers.groups import Group
 from handlers.jobs import NOT_DECIDED, OVERLOADED, Answer, Job, unavailable
 from handlers.memory import Memory, catch_up
-from handlers.ports import (
-    AppendConflictError,
-    AppendRejectedError,
-    LogUnavailableError,
-    OutcomeUnknownError,
-)
+from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
-from handlers.waiting import WaitingClaims
+from handlers.waiting import WaitingClaims, Waker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,28 +39,16 @@ if TYPE_CHECKING:
     from domain.draft import EntityKey, EntityState
     from domain.recorded import Recorded
     from domain.rules import Rules
-    from handlers.ports import Clock, Codec, EventLog, NewMessage
+    from handlers.appending import Verdict
+    from handlers.ports import Clock, Codec, EventLog
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
-MAX_BATCH_BYTES = 4 * 1024 * 1024
-"""A batch is closed once its bodies exceed this; one command's own events may."""
-RETRY_S = 0.25
-"""Pause before an unanswered append or look-up is sent again."""
-
-
-_AGENT_CHANGES = frozenset({AgentRegistered, Deregistered, Lost})
-_WAKING = _AGENT_CHANGES | {Submitted, Requeued, Leased, Stolen}
-_FAULT = Decision([], {}, refusal=unavailable("an internal fault; nothing was done; please report it"))
-
-
+SLICE = 16
+"""Commands decided before the event loop gets its turn, so that an acknowledgement is not kept waiting."""
 _LINGER_PART = 0.5
-
-
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+_FAULT = Decision([], {}, refusal=unavailable("an internal fault; nothing was done; please report it"))
 
 
 class SupersededError(Exception):
@@ -81,21 +63,20 @@ class WriterLimits(NamedTuple):
     reply_timeout_s: float = 5.0
     """After this a caller is told that the outcome is unknown."""
     linger_s: float = 0.0
-    """How long at most to wait for the callers of the last batch to come back, before the next one is closed.
+    """How long at most to wait for the callers of the last batch to come back, before the next one goes.
 
     A batch costs the broker about the same whatever its size, so callers that come back a moment too late for one
-    wait for two. Nobody lingers for a lone caller, nor for longer than a part of what an append takes.
+    wait for two. Nobody lingers for a lone caller, nor where deciding takes longer than appending.
     """
     outage_s: float = 2.0
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
 
 
-class _Group(NamedTuple):
-    base: int
-    jobs: list[Job]
-    decisions: list[Decision]
-    messages: list[NewMessage]
-    tail_hash: str | None
+class _Flight(NamedTuple):
+    group: Group
+    verdict: asyncio.Task[Verdict]
+    started_at: datetime
+    started_s: float
 
 
 class Writer:
@@ -110,23 +91,26 @@ class Writer:
         self.presence = Presence(rules.lost_after_s)
         self.leader: str | None = None
         """The name under which this writer leads; seeing another one in the log ends it."""
-        self._log = log
-        self._codec = codec
-        self._clock = clock
-        self._limits = limits
-        self._queue: deque[Job] = deque()
-        self._queued_bytes = 0
-        self._in_flight: _Group | None = None
-        self._wake = asyncio.Event()
-        self._gathered: asyncio.Future[None] | None = None
-        self._expected_jobs = 0
-        self._append_s = 0.0
-        self._stopping = False
-        self._boundary: list[Callable[[], None]] = []
         self.committed: Callable[[], None] = lambda: None
         """Called after each acknowledged group; the sweeper looks whether something falls due earlier."""
         self.outage: Callable[[float], None] = lambda _blind_s: None
         """Called with the seconds of a spell in which the log did not answer."""
+        self._log = log
+        self._codec = codec
+        self._clock = clock
+        self._limits = limits
+        self._waker = Waker(self.waiting, self.presence, self.submit_first)
+        self._queue: deque[Job] = deque()
+        self._queued_bytes = 0
+        self._open: Group | None = None
+        self._flight: _Flight | None = None
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._boundary: list[Callable[[], None]] = []
+        self._expected = 0
+        """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
+        self._linger_until_s: float | None = None
+        self._append_s = 0.0
 
     @property
     def queued(self) -> int:
@@ -137,13 +121,11 @@ class Writer:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
         limits = self._limits
         if len(self._queue) >= limits.queue_commands or self._queued_bytes + job.size > limits.queue_bytes:
-            job.done(Answer(self.memory.state.position, (), None, OVERLOADED))
+            job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
             return
         self._queue.append(job)
         self._queued_bytes += job.size
         self._wake.set()
-        if self._gathered is not None and len(self._queue) >= self._expected_jobs and not self._gathered.done():
-            self._gathered.set_result(None)
 
     def submit_first(self, job: Job) -> None:
         """Queue the service's own business ahead of everybody's, whatever the queue's length."""
@@ -157,7 +139,7 @@ class Writer:
 
     async def at_boundary(self, look: Callable[[Memory], _T]) -> _T:
         """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait."""
-        if self._in_flight is None:
+        if self._flight is None and self._open is None:
             return look(self.memory)
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
@@ -169,6 +151,7 @@ class Writer:
                     future.set_exception(error)
 
         self._boundary.append(call)
+        self._wake.set()
         return await future
 
     def stop(self) -> None:
@@ -177,6 +160,11 @@ class Writer:
         for job in self.waiting.everything():
             self._end_wait(job)
         self._wake.set()
+
+    def end_waits(self, now: datetime) -> None:
+        """Answer the waiting claims whose patience has ended."""
+        for job in self.waiting.expired(now):
+            self._end_wait(job)
 
     async def run(self) -> None:
         """Decide and append until stopped.
@@ -187,76 +175,71 @@ class Writer:
         watch = asyncio.create_task(self._watch_overdue())
         try:
             while True:
-                if not self._queue:
-                    if self._stopping:
-                        return
-                    self._wake.clear()
+                self._wake.clear()
+                if self._flight is not None and self._flight.verdict.done():
+                    await self._land(self._flight)
+                self._decide_slice()
+                self._launch()
+                self._run_boundary()
+                if self._queue and self._may_decide():
+                    await asyncio.sleep(0)
+                elif self._stopping and not self._queue and self._open is None and self._flight is None:
+                    return
+                else:
                     await self._wake.wait()
-                    if len(self._queue) < self._expected_jobs and self._limits.linger_s > 0:
-                        await self._linger()
-                    continue
-                await self._turn()
         finally:
             watch.cancel()
-
-    async def _linger(self) -> None:
-        """Wait for as many commands as the last batch had, but not for long."""
-        loop = asyncio.get_running_loop()
-        self._gathered = loop.create_future()
-        patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
-        timer = loop.call_later(patience_s, _resolve, self._gathered)
-        try:
-            await self._gathered
-        finally:
-            timer.cancel()
-            self._gathered = None
-
-    async def _turn(self) -> None:
-        group = self._decide_group()
-        if group.messages:
-            self._in_flight = group
-            started_s = asyncio.get_running_loop().time()
-            try:
-                stored = await self._settle(group)
-            finally:
-                self._in_flight = None
-            if not stored:
-                return
-            self._append_s = asyncio.get_running_loop().time() - started_s
-            self._expected_jobs = len(group.jobs)
-        self._finish(group)
-        self._run_boundary()
-        # A turn without I/O would otherwise keep the loop to itself.
-        await asyncio.sleep(0)
+            if self._flight is not None:
+                self._flight.verdict.cancel()
 
     # Deciding
 
-    def _decide_group(self) -> _Group:
-        state = self.memory.state
+    def _may_decide(self) -> bool:
+        """Return whether the next job may be decided now: its group has room, and nobody waits for a boundary."""
+        if self._open is None:
+            return not self._boundary or self._flight is None
+        return not self._open.full and not self._boundary
+
+    def _decide_slice(self) -> None:
+        """Decide the next jobs in the queue into the open group."""
+        if not self._queue or not self._may_decide():
+            return
+        state, loop = self.memory.state, asyncio.get_running_loop()
+        started_s = loop.time()
         now = max(self._clock.now(), state.last_time)
-        group = _Group(state.position, [], [], [], None)
-        tail, size = self.memory.tail_hash, 0
-        while self._queue and size < MAX_BATCH_BYTES:
-            job = self._queue[0]
-            if group.messages and job.alone:
+        group = self._open
+        if group is None:
+            tail = self._flight.group.tail_hash if self._flight is not None else self.memory.tail_hash
+            group = self._open = Group(state.position, tail, state.last_time)
+        for _ in range(min(SLICE, len(self._queue))):
+            if group.full or (self._queue[0].alone and group.jobs):
+                group.closed = True
                 break
+            job = self._pop()
             if self._out_of_date(job):
-                self._pop()
                 continue
             decision = self._decide(job, now)
-            if len(group.messages) + len(decision.records) > MAX_EVENTS_PER_COMMAND:
+            if not group.has_room_for(len(decision.records)):
+                self._put_back(job)
+                group.closed = True
                 break
-            if decision.records:
-                messages, tail = self._codec.encode(decision.records, tail)
-                size += sum(len(message.body) for message in messages)
-                group.messages.extend(messages)
-                state.apply(decision)
-            self._pop()
-            group.jobs.append(job)
-            group.decisions.append(decision)
-            if job.alone:
-                break
-        return group._replace(tail_hash=tail)
+            self._add(group, job, decision)
+        group.deciding_s += loop.time() - started_s
+        if not group.jobs:
+            self._open = None
+
+    def _add(self, group: Group, job: Job, decision: Decision) -> None:
+        if decision.records:
+            messages, group.tail_hash = self._codec.encode(decision.records, group.tail_hash)
+            group.messages += messages
+            for message in messages:
+                group.size_bytes += len(message.body)
+            self.memory.state.apply(decision)
+            group.changes += len(decision.after)
+            group.end_time = self.memory.state.last_time
+        group.jobs.append(job)
+        group.decisions.append(decision)
+        group.closed = job.alone
 
     def _decide(self, job: Job, now: datetime) -> Decision:
         if job.request.agent_id is not None:
@@ -272,72 +255,98 @@ class Writer:
         return decision
 
     def _out_of_date(self, job: Job) -> bool:
-        """Send a job back to be looked up again if something that it names may have left memory since."""
+        """Send a job to be looked up again if something that it names has left memory, or may have, since."""
         state = self.memory.state
-        if job.look_up is None or job.known_at >= state.evicted_through:
+        if job.look_up is None:
             return False
-        if all(state.knows(key) for key in job.names):
-            return False
-        job.look_up(job)
-        return True
+        for name in job.names:
+            if not state.knows(name) and (name not in job.looked_up or job.known_at < state.evicted_through):
+                job.look_up(job)
+                return True
+        return False
 
     def _pop(self) -> Job:
         job = self._queue.popleft()
         self._queued_bytes -= job.size
         return job
 
+    def _put_back(self, job: Job) -> None:
+        self._queue.appendleft(job)
+        self._queued_bytes += job.size
+
     # Appending
 
-    async def _settle(self, group: _Group) -> bool:
-        """Append the group; return True once it is known to be stored, False once it is known not to be and undone."""
-        started = self._clock.now()
-        maybe_stored = False
-        while True:
-            try:
-                await self._log.append(group.messages, expected_position=group.base)
-                break
-            except AppendConflictError:
-                verdict = await self._is_stored(group)
-                if verdict is None:
-                    await self._pause()
-                    continue
-                if verdict:
-                    break
+    def _launch(self) -> None:
+        """Send the open group off, unless one is in flight or its callers' fellows are worth a moment."""
+        group = self._open
+        if group is None or self._flight is not None:
+            return
+        if not group.messages:
+            # Nothing was in flight, so its refusals rest on acknowledged state alone.
+            self._open = None
+            self._finish(group)
+            return
+        if self._lingers(group):
+            return
+        self._open = None
+        self._linger_until_s = None
+        loop = asyncio.get_running_loop()
+        verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
+        verdict.add_done_callback(lambda _: self._wake.set())
+        self._flight = _Flight(group, verdict, self._clock.now(), loop.time())
+
+    def _lingers(self, group: Group) -> bool:
+        patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
+        if patience_s <= 0 or group.full or len(group.jobs) >= self._expected or group.deciding_s > patience_s:
+            return False
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        if self._linger_until_s is None:
+            self._linger_until_s = now_s + patience_s
+            loop.call_at(self._linger_until_s, self._wake.set)
+        return now_s < self._linger_until_s
+
+    async def _land(self, flight: _Flight) -> None:
+        """Act on what became of the group in flight."""
+        self._flight = None
+        verdict = flight.verdict.result()
+        group = flight.group
+        blind_s = seconds_between(flight.started_at, self._clock.now())
+        match verdict:
+            case Stored():
+                self._append_s = asyncio.get_running_loop().time() - flight.started_s
+                self._expected = len(group.jobs) + (len(self._open.jobs) if self._open is not None else 0)
+                self._finish(group)
+            case Conflicted():
                 self._undo(group)
                 await self._follow()
-                return False
-            except AppendRejectedError as error:
-                self._reject(group, str(error))
-                return False
-            except OutcomeUnknownError:
-                maybe_stored = True
-                await self._pause()
-            except LogUnavailableError:
-                if not maybe_stored:
-                    self._undo(group)
-                    await self._pause()
-                    self._note_outage(started)
-                    return False
-                await self._pause()
-        self._note_outage(started)
-        return True
+            case Rejected(reason):
+                self._reject(group, reason)
+            case Unsent():
+                self._undo(group)
+                await pause(self._clock)
+        if blind_s > self._limits.outage_s:
+            self.outage(blind_s)
 
-    async def _is_stored(self, group: _Group) -> bool | None:
-        """Find out, after a conflict, whether the log holds this very group; None: ask again later.
+    def _undo(self, group: Group) -> None:
+        """Take back everything tentative; its jobs are decided again, in their order."""
+        opened, self._open = self._open, None
+        self.memory.state.undo()
+        jobs = [*group.jobs, *(opened.jobs if opened is not None else ())]
+        for job in reversed(jobs):
+            self._put_back(job)
 
-        A conflict alone is no proof: an earlier send may have been stored, and a leader without a quorum counts
-        what is not. A batch is stored whole or not at all, so its first message speaks for it.
-        """
-        first = group.messages[0]
-        try:
-            message = await self._log.get(group.base + 1)
-            if message is not None:
-                return message.subject == first.subject and message.body == first.body
-            if await self._log.last_position() < group.base:
-                return False
-        except LogUnavailableError:
-            return None
-        return None
+    def _reject(self, group: Group, reason: str) -> None:
+        """Refuse the one command that the broker will not take; try those that shared its append one by one."""
+        _LOG.error("the broker rejected an append of %d events: %s", len(group.messages), reason)
+        guilty = group.jobs[0] if len(group.jobs) == 1 else None
+        for job in group.jobs:
+            job.alone = True
+        self._undo(group)
+        if guilty is not None:
+            self._pop()
+            refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
+            guilty.done(Answer(self.memory.state.position, (), None, refusal))
 
     async def _follow(self) -> None:
         """Fold what others appended; rebuild everything if the log ends before the state does."""
@@ -352,9 +361,13 @@ class Writer:
                     )
                     self.memory.reset()
                 await catch_up(self.memory, self._log, until=end, seen=self._seen)
-                break
             except LogUnavailableError:
-                await self._pause()
+                await pause(self._clock)
+            else:
+                # What was undone may have hidden work from a claim that was then parked.
+                for job in self.waiting.everything():
+                    self.submit_first(job)
+                return
 
     def _seen(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -362,133 +375,61 @@ class Writer:
             msg = f"{event.leader} leads the pool since position {recorded.position}"
             raise SupersededError(msg)
 
-    def _undo(self, group: _Group) -> None:
-        self.memory.state.undo()
-        self._in_flight = None
-        for job in reversed(group.jobs):
-            self._queue.appendleft(job)
-            self._queued_bytes += job.size
-
-    def _reject(self, group: _Group, reason: str) -> None:
-        _LOG.error("the broker rejected an append of %d events: %s", len(group.messages), reason)
-        if len(group.jobs) > 1:
-            for job in group.jobs:
-                job.alone = True
-            self._undo(group)
-            return
-        self.memory.state.undo()
-        refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
-        group.jobs[0].done(Answer(self.memory.state.position, (), None, refusal))
-
-    def _note_outage(self, started: datetime) -> None:
-        blind_s = seconds_between(started, self._clock.now())
-        if blind_s > self._limits.outage_s:
-            self.outage(blind_s)
-
-    async def _pause(self) -> None:
-        await self._clock.sleep_until(after(self._clock.now(), RETRY_S))
-
     # Answering
 
-    def _finish(self, group: _Group) -> None:
+    def _finish(self, group: Group) -> None:
+        """Make the group final, and answer its jobs."""
         memory = self.memory
-        memory.state.commit()
         if group.messages:
+            memory.state.commit(group.changes, group.end, group.end_time)
             memory.tail_hash = group.tail_hash
-        for decision in group.decisions:
-            for recorded in decision.records:
-                memory.observe(recorded)
+            for decision in group.decisions:
+                for recorded in decision.records:
+                    memory.observe(recorded)
         for job, decision in zip(group.jobs, group.decisions, strict=True):
-            self._answer(job, decision)
-        for decision in group.decisions:
-            for recorded in decision.records:
-                self._wake_waiting(recorded)
+            self._answer(job, decision, group.end)
         if group.messages:
+            for decision in group.decisions:
+                self._waker.follow(decision, group.end)
             self.committed()
 
-    def _answer(self, job: Job, decision: Decision) -> None:
+    def _answer(self, job: Job, decision: Decision, position: int) -> None:
         if decision.follow_up is not None:
             job.request = decision.follow_up
             job.prior.extend(decision.records)
-            self._queue.appendleft(job)
-            self._queued_bytes += job.size
+            self._put_back(job)
+            self._wake.set()
             return
         if decision.waits and not self._stopping:
             self._park(job, decision)
             return
         records = [*job.prior, *decision.records] if job.prior else decision.records
-        position = records[-1].position if records else self.memory.state.position
-        job.done(Answer(position, records, decision.result, decision.refusal))
+        job.done(Answer(records[-1].position if records else position, records, decision.result, decision.refusal))
 
     def _park(self, job: Job, decision: Decision) -> None:
-        request = job.request
-        agent = self.memory.state.agent(request.agent_id or "")
+        agent_id = job.request.agent_id or ""
+        agent = self.memory.state.agent(agent_id)
         now = self._clock.now()
-        wait_s = getattr(request.command, "wait_s", 0.0)
+        wait_s: Any = getattr(job.request.command, "wait_s", 0.0)
         until = job.waits_until or after(now, wait_s)
         job.prior.extend(decision.records)
         if agent is None or until <= now:
             self._end_wait(job)
-        elif self.waiting.full(agent.agent_id):
-            job.done(Answer(self.memory.state.position, (), None, OVERLOADED))
+        elif self.waiting.full(agent_id):
+            job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
         else:
             job.waits_until = until
             self.waiting.park(job, agent.capabilities, until)
             self.committed()
 
-    def end_waits(self, now: datetime) -> None:
-        """Answer the waiting claims whose patience has ended."""
-        for job in self.waiting.expired(now):
-            self._end_wait(job)
-
     def _end_wait(self, job: Job) -> None:
-        job.done(Answer(self.memory.state.position, job.prior, {"leases": []}, None))
-
-    def _wake_waiting(self, recorded: Recorded) -> None:
-        """Let waiting claims follow one acknowledged event: work came, was given, or its agent changed."""
-        event = recorded.event
-        kind = type(event)
-        # By exact type: on models isinstance is slow, and this runs for every event.
-        if kind not in _WAKING:
-            return
-        if kind in _AGENT_CHANGES:
-            self._wake_agent(recorded)
-        if not len(self.waiting):
-            return
-        if isinstance(event, Submitted | Requeued):
-            task = self.memory.state.tasks.get(recorded.entity_id)
-            if task is None or task.position != recorded.position:
-                return
-            job = self.waiting.for_task(frozenset(task.definition.required_capabilities))
-            if job is not None:
-                self.submit_first(job)
-        elif isinstance(event, Leased | Stolen):
-            self._give(event, recorded)
-
-    def _wake_agent(self, recorded: Recorded) -> None:
-        if isinstance(recorded.event, AgentRegistered):
-            self.presence.heard(recorded.entity_id, recorded.time)
-        else:
-            self.presence.forget(recorded.entity_id)
-        for job in self.waiting.all_of(recorded.entity_id):
-            self.submit_first(job)
-
-    def _give(self, event: Leased | Stolen, recorded: Recorded) -> None:
-        """Answer a waiting claim of the agent that was given a task."""
-        task = self.memory.state.tasks.get(recorded.entity_id)
-        if task is None or task.lease is None or task.lease.token != event.token:
-            return
-        if recorded.actor == f"agent/{event.agent_id}":
-            return
-        job = self.waiting.of_agent(event.agent_id)
-        if job is not None:
-            lease = lease_document(task, recorded.time)
-            job.done(Answer(self.memory.state.position, job.prior, {"leases": [lease]}, None))
+        job.done(Answer(self.memory.state.committed_position, job.prior, {"leases": []}, None))
 
     def _run_boundary(self) -> None:
-        calls, self._boundary = self._boundary, []
-        for call in calls:
-            call()
+        if self._boundary and self._flight is None and self._open is None:
+            calls, self._boundary = self._boundary, []
+            for call in calls:
+                call()
 
     async def _watch_overdue(self) -> None:
         """Tell callers in time when nobody knows yet what became of their commands."""
@@ -500,17 +441,19 @@ class Writer:
 
     def _answer_overdue(self, now: datetime) -> None:
         timeout_s = self._limits.reply_timeout_s
-        for job in self._in_flight.jobs if self._in_flight is not None else ():
-            if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
-                overdue, job.overdue = job.overdue, None
-                overdue()
+        decided = [group for group in (self._flight and self._flight.group, self._open) if group is not None]
+        for group in decided:
+            for job in group.jobs:
+                if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
+                    overdue, job.overdue = job.overdue, None
+                    overdue()
         late = [job for job in self._queue if self._may_drop(job, now)]
         if late:
             dropped = set(map(id, late))
             self._queue = deque(job for job in self._queue if id(job) not in dropped)
             for job in late:
                 self._queued_bytes -= job.size
-                job.done(Answer(self.memory.state.position, (), None, NOT_DECIDED))
+                job.done(Answer(self.memory.state.committed_position, (), None, NOT_DECIDED))
 
     def _may_drop(self, job: Job, now: datetime) -> bool:
         """Only what a caller asked, was never decided, and is late; parts of a command that began go on."""

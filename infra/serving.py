@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import socket
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 PING_TIMEOUT_S = 1.0
 LINGER_S = 0.002
+COLLECT_EVERY = 50_000
+"""Objects made, less those freed, between two collections of the youngest."""
 
 
 class PoolServedError(Exception):
@@ -95,6 +98,7 @@ class PoolServer:
                 GitWorktreeProbe.from_settings(settings),
             )
             await self._pool.open(progress)
+            _settle_memory()
             await self._transport.listen(self._pool.commands.handle)
         except BaseException:
             await self.stop()
@@ -152,6 +156,17 @@ class PoolServer:
                 "durability": facts.durability(),
             },
         )
+
+
+def _settle_memory() -> None:
+    """Spare the collector what lives long: the rebuilt state, and the records that replace each other.
+
+    Records are immutable and hold no cycles, so counting frees them; collecting often only costs (measured: an eighth
+    of a command).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, 20, 50)
 
 
 async def refuse_if_served(connection: NatsConnection, pool: str) -> None:

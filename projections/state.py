@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING
 
 from domain.agent import Agent, evolve_agent
 from domain.events import Entity
+from domain.events.task import LateProgress
 from domain.lifecycles import AgentStatus
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
@@ -49,7 +50,7 @@ class PoolState:
         self.backlog = Backlog()
         self.workloads = Workloads()
         self.due_times = DueTimes(rules, self.tasks.get)
-        self._undo: list[tuple[EntityKey, EntityState | None]] = []
+        self._undo: deque[tuple[EntityKey, EntityState | None]] = deque()
         self._committed = (0, self.last_time)
 
     def task(self, task_id: str) -> Task | None:
@@ -112,10 +113,12 @@ class PoolState:
                 as every fold does, with `skip`.
         """
         key = (recorded.entity, recorded.entity_id)
-        self._put(key, self._evolved(key, recorded))
+        # A late report on a task that left memory changes nothing here; whoever names the task finds it in the log.
+        if not (isinstance(recorded.event, LateProgress) and self.evicted_through and not self.knows(key)):
+            self._put(key, self._evolved(key, recorded))
+            self._retire(key)
         self.position = recorded.position
         self.last_time = max(self.last_time, recorded.time)
-        self._retire(key)
         self._committed = (self.position, self.last_time)
 
     def skip(self, position: int) -> None:
@@ -134,12 +137,24 @@ class PoolState:
         self.position = last.position
         self.last_time = max(self.last_time, last.time)
 
-    def commit(self) -> None:
-        """Make what was applied final: the log has acknowledged it. Ended entities leave the live ones."""
-        for key, _ in self._undo:
-            self._retire(key)
-        self._undo.clear()
-        self._committed = (self.position, self.last_time)
+    @property
+    def committed_position(self) -> int:
+        """The position up to which the log has acknowledged what is here."""
+        return self._committed[0]
+
+    def commit(
+        self, changes: int | None = None, position: int | None = None, last_time: datetime | None = None
+    ) -> None:
+        """Make what was applied first final: the log has acknowledged it. Ended entities leave the live ones.
+
+        `changes` entities were replaced by it, and it ends at `position`, at `last_time`; without: all of it.
+        """
+        for _ in range(len(self._undo) if changes is None else changes):
+            self._retire(self._undo.popleft()[0])
+        self._committed = (
+            self.position if position is None else position,
+            self.last_time if last_time is None else last_time,
+        )
 
     def undo(self) -> None:
         """Take back everything applied since the last commit."""
@@ -151,6 +166,11 @@ class PoolState:
 
     def knows(self, key: EntityKey) -> bool:
         """Return whether an entity is in memory."""
+        entity, entity_id = key
+        if entity is Entity.TASK:
+            return entity_id in self.tasks or key in self.recent
+        if entity is Entity.AGENT:
+            return entity_id in self.agents or key in self.recent
         return self._get(key) is not None
 
     def load(self, key: EntityKey, entity: EntityState) -> None:
@@ -200,7 +220,8 @@ class PoolState:
             else:
                 self.steals.pop(entity_id, None)
         elif isinstance(new, Pool):
-            self.pool = new
+            old, self.pool = self.pool, new
+            self.due_times.replace_pool(old, new, self.tasks)
 
     def _put_task(self, task_id: str, new: Task | None) -> None:
         old = self.task(task_id)

@@ -1,0 +1,55 @@
+"""Commands that are decided together and appended in one piece."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from domain.limits import MAX_EVENTS_PER_COMMAND
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.draft import Decision
+    from handlers.jobs import Job
+    from handlers.ports import NewMessage
+
+MAX_GROUP_BYTES = 4 * 1024 * 1024
+"""A group takes no further command once its bodies exceed this; one command's own events may."""
+MAX_GROUP_MESSAGES = MAX_EVENTS_PER_COMMAND
+MAX_GROUP_COMMANDS = 2_000
+"""Refusals and other commands without events count too, for their callers wait for the group."""
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Jobs with their decisions, and the messages that these make; right after `base` in the log."""
+
+    base: int
+    tail_hash: str | None
+    """Hash of the last message: of this group, or before it."""
+    end_time: datetime
+    jobs: list[Job] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    messages: list[NewMessage] = field(default_factory=list)
+    changes: int = 0
+    """Entities replaced in the state, for committing just these."""
+    size_bytes: int = 0
+    deciding_s: float = 0.0
+    """Time that deciding took, in seconds."""
+    closed: bool = False
+    """Whether a job that must be alone is in it."""
+
+    @property
+    def end(self) -> int:
+        """The position of its last message."""
+        return self.base + len(self.messages)
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes no further job."""
+        return self.closed or self.size_bytes >= MAX_GROUP_BYTES or len(self.jobs) >= MAX_GROUP_COMMANDS
+
+    def has_room_for(self, messages: int) -> bool:
+        """Return whether so many messages more still fit in one atomic batch."""
+        return len(self.messages) + messages <= MAX_GROUP_MESSAGES
