@@ -6,17 +6,24 @@ This connection may publish to inboxes only, so no reply subject that a caller p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import re
 from typing import TYPE_CHECKING
+
+from nats.errors import Error as NatsError
+from nats.protocol import parser
 
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service import Incoming
+from handlers.wire import ACTOR_HEADER
 from infra.nats.errors import BrokerUnavailableError
 from infra.nats.wire import publish_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
@@ -26,7 +33,16 @@ _LOG = logging.getLogger(__name__)
 KINDS = ("agent", "ops", "query")
 PENDING_MESSAGES = 100_000
 PENDING_BYTES = 256 * 1024 * 1024
+DRAIN_TIMEOUT_S = 2.0
+"""How long a stop waits for the broker to say that it has delivered everything."""
 _NO_HEADERS: Mapping[str, str] = {}
+_UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
+"""Stands for headers that cannot be read: who asks is not known, and the service says so."""
+
+# What a subject consists of is the broker's to say: for it only blanks end one. The library ends them at vertical
+# tabs and form feeds too, and so takes a request for a broken stream and drops the connection.
+parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
+parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
 class NatsTransport:
@@ -46,6 +62,7 @@ class NatsTransport:
             handle(Incoming(message.subject, message.data, message.reply, message.headers or _NO_HEADERS))
 
         client = self._connection.client
+        _hear_anything(client)
         for kind in KINDS:
             self._subscriptions.append(
                 await client.subscribe(
@@ -58,11 +75,13 @@ class NatsTransport:
         await client.flush()
 
     async def deaf(self) -> None:
-        """Take no further requests; what the broker has delivered is still passed on."""
+        """Take no further requests; what the broker has delivered is still passed on. A frozen broker is left."""
         subscriptions, self._subscriptions = self._subscriptions, []
-        for subscription in subscriptions:
-            if self._connection.is_connected:
-                await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation here
+        with contextlib.suppress(TimeoutError, NatsError, OSError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                for subscription in subscriptions:
+                    if self._connection.is_connected:
+                        await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation
 
     def respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a reply; replies of one turn of the loop go out in one write. Lost if the broker is away."""
@@ -89,6 +108,31 @@ class NatsTransport:
             self._frames.clear()
         finally:
             self._flushing = None
+
+
+def _hear_anything(client: Client) -> None:
+    """Let no message end the connection's reading.
+
+    Callers choose the bytes of subjects, reply subjects and headers; the library raises where they are not UTF-8 or a
+    header block is cut short, which ends its reader, and with it everybody's requests until pings go unanswered.
+    """
+    process_message, process_headers = client._process_msg, client._process_headers  # noqa: SLF001 # no public way
+
+    async def message(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        await process_message(sid, _as_utf8(subject), _as_utf8(reply), data, headers)
+
+    async def header_block(headers: bytes | None) -> dict[str, str] | None:
+        try:
+            return await process_headers(headers)
+        except (ValueError, LookupError):
+            return dict(_UNREADABLE_HEADERS)
+
+    client._process_msg = message  # type: ignore[method-assign] # noqa: SLF001 # same
+    client._process_headers = header_block  # type: ignore[method-assign] # noqa: SLF001 # same
+
+
+def _as_utf8(text: bytes) -> bytes:
+    return text if text.isascii() else text.decode("utf-8", "replace").encode()
 
 
 def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:

@@ -1,0 +1,116 @@
+"""Messages that the broker passes on and a client library may choke on. One of them must not make the pool deaf."""
+
+import json
+
+import pytest
+from nats.aio.client import Client
+
+from tests.support.broker import Connect
+from tests.system.caller import Caller, Reply, check_form
+from tests.system.streams import last_position, read_log
+
+pytestmark = pytest.mark.system
+
+SOON_S = 0.2
+"""Well below the time that a connection takes to come back."""
+
+
+async def send(nc: Client, subject: bytes, reply: bytes, header: bytes | None = None, body: bytes = b"{}") -> None:
+    """Write a publish as it stands; the library would refuse to."""
+    if header is None:
+        line = b"PUB %b %b %d\r\n" % (subject, reply, len(body))
+    else:
+        line = b"HPUB %b %b %d %d\r\n%b" % (subject, reply, len(header), len(header) + len(body), header)
+    await nc._send_command(line + body + b"\r\n")
+    await nc.flush()
+
+
+async def answer(nc: Client, subject: bytes, header: bytes | None = None) -> Reply:
+    inbox = nc.new_inbox()
+    subscription = await nc.subscribe(inbox)
+    await send(nc, subject, inbox.encode(), header)
+    message = await subscription.next_msg(timeout=SOON_S)
+    await subscription.unsubscribe()
+    reply = Reply(json.loads(message.data), dict(message.headers or {}))
+    check_form(reply)
+    return reply
+
+
+async def still_hears(ask: Caller) -> None:
+    await ask.ask("query.health", patience_s=SOON_S)
+
+
+HEADERS = [
+    b"garbage",
+    b"\r\n",
+    b"NATS/1.0",
+    b"NATS/1.0\r\n",
+    b"NATS/1.0 999 x\r\n\r\n",
+    b"NATS/1.0 \xff\xff\xff\r\n\r\n",
+    b"NATS/1.0 503\xff\r\n\r\n",
+    b"NATS/1.0\r\n\xff\xfe: \xff\r\n\r\n",
+    b"NATS/1.0\r\nno colon\r\n\r\n",
+    b"NATS/1.0\r\n: no name\r\n\r\n",
+    b"NATS/1.0\r\nStatus: 503\r\n\r\n",
+    b"NATS/1.0\r\n\x00: \x00\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+async def test_headers_of_every_kind_leave_the_service_listening(ask: Caller, pool: str, header: bytes) -> None:
+    await answer(ask.nc, b"custody.%b.ops.submit" % pool.encode(), header)
+    await still_hears(ask)
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [b"Custody-Actor: \xff", b"Custody-Actor: a\x00b", b"Custody-Actor: " + b"x" * 129, b"Custody-Actor: \xe2\x98\x83"],
+)
+async def test_an_ill_formed_actor_is_refused_by_name(ask: Caller, pool: str, actor: bytes) -> None:
+    at = await ask.position()
+    reply = await answer(ask.nc, b"custody.%b.ops.submit" % pool.encode(), b"NATS/1.0\r\n" + actor + b"\r\n\r\n")
+    assert (reply.code, reply.fields) == ("invalid_command", {"Custody-Actor"})
+    assert await ask.position() == at
+
+
+@pytest.mark.parametrize(
+    "name", [b"\xff\xfe", b"\xed\xa0\x80", b"a\x0bb", b"a\x0cb", b"a\x1cb", b"a\x00b", b"\xc2\x85"]
+)
+async def test_a_subject_of_any_bytes_gets_its_refusal(ask: Caller, pool: str, name: bytes) -> None:
+    at = await ask.position()
+    for kind, field in ((b"ops.", "verb"), (b"query.", "view"), (b"agent.a1.", "verb")):
+        reply = await answer(ask.nc, b"custody.%b." % pool.encode() + kind + name)
+        assert (reply.code, reply.fields) == ("invalid_command", {field})
+    reply = await answer(ask.nc, b"custody.%b.agent.%b.claim" % (pool.encode(), name))
+    assert (reply.code, reply.fields) == ("invalid_command", {"agent"})
+    await still_hears(ask)
+    assert await ask.position() == at
+
+
+REPLIES = [
+    *(b"_INBOX.\xff", b"_INBOX.a\x0bb", b"_INBOX.a\x0cb", b"_INBOX.*", b"_INBOX.>", b"_INBOX", b"_INBOX.x."),
+    b"_INBOX..x",
+]
+
+
+@pytest.mark.parametrize("reply", REPLIES)
+async def test_a_reply_subject_of_any_bytes_harms_only_its_sender(
+    ask: Caller, connect: Connect, pool: str, reply: bytes
+) -> None:
+    await send(ask.nc, b"custody.%b.ops.submit" % pool.encode(), reply, body=b'{"task_id":"T1"}')
+    await still_hears(ask)
+    assert {event.name for event in await read_log(await connect(), pool)} <= {
+        "pool.opened",
+        "pool.led",
+        "task.submitted",
+    }
+
+
+async def test_nobody_can_make_the_pool_believe_in_an_outage(ask: Caller, connect: Connect, pool: str) -> None:
+    await ask.lease(task_id="T1")
+    at = await last_position(await connect(), pool)
+    await send(ask.nc, b"custody.%b.ops.submit" % pool.encode(), b"", header=b"garbage", body=b"nonsense")
+    await send(ask.nc, b"custody.%b.ops.\x0b" % pool.encode(), b"")
+    await send(ask.nc, b"custody.%b.ops.\xff" % pool.encode(), b"")
+    await still_hears(ask)
+    assert await last_position(await connect(), pool) == at, "no rearmed event"
