@@ -22,7 +22,7 @@ class Agent(NamedTuple):
     position: int
     """Of the agent's last event."""
     registered_position: int
-    """Of its first registration: the order in which agents are looked at."""
+    """Of the registration by which it joined, or joined again: the order in which agents are looked at."""
     status: AgentStatus
     intake: IntakeStatus = IntakeStatus.OPEN
     capabilities: frozenset[str] = frozenset()
@@ -46,23 +46,26 @@ _INTAKE_EVENTS = (ev.AgentDraining, ev.AgentPaused, ev.AgentResumed)
 def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     """Return the agent after one more event.
 
+    A registration tells everything about an agent, so it begins one, too, whose earlier life has left memory.
+
     Raises:
         FoldError: the event is not the next one of this agent.
         IllegalTransitionError: the lifecycle forbids it.
     """
     event = recorded.event
-    version = 0 if agent is None else agent.version
-    if recorded.version != version + 1:
-        msg = f"{recorded.originator_id} is at version {version}, and {event.name} claims {recorded.version}"
-        raise FoldError(msg)
     if agent is None:
         if not isinstance(event, ev.Registered):
             msg = f"{recorded.originator_id} begins with {event.name}"
             raise FoldError(msg)
-        agent = Agent(recorded.entity_id, 0, 0, recorded.position, AgentStatus.NEW)
+        agent = Agent(recorded.entity_id, recorded.version - 1, 0, recorded.position, AgentStatus.NEW)
+    if recorded.version != agent.version + 1:
+        msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
+        raise FoldError(msg)
+    joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}
     agent = agent._replace(
         version=recorded.version,
         position=recorded.position,
+        registered_position=recorded.position if joined else agent.registered_position,
         status=AGENT.next(agent.status, event.name),
     )
     if isinstance(event, ev.Registered):

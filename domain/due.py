@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from domain.events.task import SilenceNumbers
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
 from domain.terms import hard_cap
-from domain.timestamps import TICK, after, seconds_between
+from domain.timestamps import TICK, after, just_after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,7 +27,7 @@ def due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
     moments = []
     deadline = task.definition.deadline
     if rules.sweeper_enabled and deadline is not None and not task.terminal:
-        moments.append(deadline + TICK)
+        moments.append(just_after(deadline))
     if task.lease is not None and task.ticking and not pool.expiry_held:
         moments.append(recovery_due_at(task, task.lease, pool))
         stale = staleness_due_at(task, task.lease, pool, rules)

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, PlainSerializer
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 """The smallest difference that the log can express; a strict bound is due one tick after it."""
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 MICROSECONDS_END = 26
 
 
@@ -37,6 +38,11 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 def after(at: datetime, seconds: float) -> datetime:
     """Return the moment `seconds` after `at`, rounded to a microsecond."""
     return at + timedelta(seconds=seconds)
+
+
+def just_after(at: datetime) -> datetime:
+    """Return the first moment after `at`, or `at` itself at the end of time."""
+    return at + TICK if at < _END_OF_TIME else at
 
 
 Timestamp = Annotated[AwareDatetime, PlainSerializer(format_timestamp, return_type=str, when_used="json")]

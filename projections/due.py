@@ -8,7 +8,7 @@ from domain.due import due_at, not_due_before
 from projections.heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from domain.pool import Pool
@@ -40,6 +40,14 @@ class DueTimes:
         known = self._times.priority(task_id)
         if known is None or due < known:
             self._times.set(task_id, due)
+
+    def replace_pool(self, old: Pool, new: Pool, tasks: Mapping[str, Task]) -> None:
+        """Follow the pool; where judging goes on, or a floor is taken back, leases are due sooner than they were."""
+        resumed = old.expiry_held and not new.expiry_held
+        lowered = old.not_before is not None and (new.not_before is None or new.not_before < old.not_before)
+        if resumed or lowered:
+            for task_id, task in tasks.items():
+                self.replace(task_id, task)
 
     def due(self, now: datetime, limit: int, pool: Pool) -> list[str]:
         """Return the ids of at most `limit` tasks that are due now, the longest due first; they stay due."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.decisions import aftermath, checks
 from domain.decisions.granting import sign_of_life
+from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
 from domain.lifecycles import AgentStatus
@@ -82,10 +83,10 @@ def deregister(draft: Draft, _command: Deregister) -> Decision:
 
 
 def revive(draft: Draft) -> None:
-    """Bring a lost agent back that was heard again; any command does."""
+    """Bring a lost agent back that was heard again; any command does, and some say so in an event of their own."""
     agent_id = draft.request.agent_id
     agent = draft.view.agent(agent_id) if agent_id else None
-    if agent is not None and agent.status is AgentStatus.LOST:
+    if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
         draft.record_agent(agent.agent_id, ev.Heartbeat())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events import pool as ev
-from domain.timestamps import after
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from domain.draft import Decision, Draft
@@ -28,20 +28,22 @@ def lead(draft: Draft, command: Lead) -> Decision:
 def rearm(draft: Draft, command: Rearm) -> Decision:
     """Set the floor under every judgement: an outage of ours is not the agents' silence.
 
-    A floor that already lies later is kept; it is never lowered.
+    A floor that already lies later is kept; it is never lowered, for no lease.
     """
-    rules = draft.rules
+    rules, pool = draft.rules, draft.view.pool
     floor_s = min(command.blind_s, rules.rearm_max_s)
     not_before = after(draft.now, floor_s)
-    current = draft.view.pool.not_before
-    if floor_s <= 0 or (current is not None and current >= not_before):
+    if floor_s <= 0 or (pool.not_before is not None and pool.not_before >= not_before):
         return draft.decided({})
+    jitter_s = min(floor_s, rules.rearm_jitter_s)
+    if pool.not_before is not None:
+        jitter_s = max(jitter_s, seconds_between(not_before, after(pool.not_before, pool.jitter_s)))
     draft.record_pool(
         ev.Rearmed(
             reason=command.reason,
             blind_s=command.blind_s,
             not_before=not_before,
-            jitter_s=min(floor_s, rules.rearm_jitter_s),
+            jitter_s=jitter_s,
         )
     )
     return draft.decided({})

@@ -129,6 +129,8 @@ def test_who_could_claim_a_queued_task_and_who_not() -> None:
     ]
     assert "1 queued task is more urgent or has waited longer" in told.why
     assert explained(s, "first").why[-1] == "first in line"
+    s.given("able", "deregister")
+    assert explained(s).why[-1] == "no registered agent can take it now"
 
 
 def test_a_paused_pool_is_named() -> None:

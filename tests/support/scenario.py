@@ -6,15 +6,15 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
-from domain.agent import Agent
+from domain.agent import Agent, evolve_agent
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from domain.decisions import decide
 from domain.draft import Decision, Refusal, Request
-from domain.events import Event
+from domain.events import Entity, Event
 from domain.internal import Internal, Judge
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.task import Lease, Task
+from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec
 from projections.state import PoolState
@@ -142,7 +142,31 @@ class Scenario:
 
     def decide(self, request: Request) -> Decision:
         """Decide a command on the state as it is; nothing is applied."""
+        self._recall(request)
         return decide(self.state, request, self.now, self.rules)
+
+    def _recall(self, request: Request) -> None:
+        """Load what the command names and memory no longer holds, as a service does before it decides."""
+        command = request.command
+        names = {(Entity.TASK, getattr(command, "task_id", None))}
+        names |= {(Entity.TASK, task_id) for task_id in getattr(command, "task_ids", None) or ()}
+        agents = ("agent_id", "from_agent", "to_agent", "source", "target")
+        names |= {(Entity.AGENT, getattr(command, name, None)) for name in agents} | {(Entity.AGENT, request.agent_id)}
+        for entity, entity_id in names:
+            if entity_id is None or self.state.knows((entity, entity_id)) or not self.state.evicted_through:
+                continue
+            records = [
+                recorded for recorded in self.log if (recorded.entity, recorded.entity_id) == (entity, entity_id)
+            ]
+            task, agent = None, None
+            for recorded in records:
+                if entity is Entity.TASK:
+                    task = evolve_task(task, recorded)
+                else:
+                    agent = evolve_agent(agent, recorded)
+            found = task or agent
+            if found is not None:
+                self.state.load((entity, entity_id), found)
 
     def store(self, records: list[Recorded]) -> None:
         """Acknowledge what was applied: it is in the log now."""
