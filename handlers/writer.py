@@ -109,7 +109,8 @@ class Writer:
         self._boundary: list[Callable[[], None]] = []
         self._expected = 0
         """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
-        self._linger_until_s: float | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self._patience_over = False
         self._append_s = 0.0
 
     @property
@@ -289,7 +290,9 @@ class Writer:
         if self._lingers(group):
             return
         self._open = None
-        self._linger_until_s = None
+        if self._linger is not None:
+            self._linger.cancel()
+        self._linger, self._patience_over = None, False
         loop = asyncio.get_running_loop()
         verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
         verdict.add_done_callback(lambda _: self._wake.set())
@@ -297,14 +300,18 @@ class Writer:
 
     def _lingers(self, group: Group) -> bool:
         patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
-        if patience_s <= 0 or group.full or len(group.jobs) >= self._expected or group.deciding_s > patience_s:
+        if self._patience_over or patience_s <= 0 or group.full or len(group.jobs) >= self._expected:
             return False
-        loop = asyncio.get_running_loop()
-        now_s = loop.time()
-        if self._linger_until_s is None:
-            self._linger_until_s = now_s + patience_s
-            loop.call_at(self._linger_until_s, self._wake.set)
-        return now_s < self._linger_until_s
+        if group.deciding_s > patience_s:
+            return False
+        if self._linger is None:
+            self._linger = asyncio.get_running_loop().call_later(patience_s, self._end_linger)
+        return True
+
+    def _end_linger(self) -> None:
+        # A flag and not a look at the clock: a timer may fire a moment before the time that it was set for.
+        self._patience_over = True
+        self._wake.set()
 
     async def _land(self, flight: _Flight) -> None:
         """Act on what became of the group in flight."""
