@@ -1,0 +1,102 @@
+"""The kinds of things that happen in a demonstration, and which of the log's events is which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from domain.events import agent as ag
+from domain.events import steal as st
+from domain.events import task as ev
+
+if TYPE_CHECKING:
+    from domain.recorded import Recorded
+
+
+class Happening(StrEnum):
+    """A kind, and its name in words."""
+
+    CRASHED = "agents crashed"
+    RESTARTED = "agents restarted"
+    SILENT = "agents fell silent"
+    BACK = "agents came back"
+    LOST = "agents counted as lost"
+    EXPIRED = "leases expired"
+    TAKEN_OVER = "hand-offs taken up"
+    REFUSED = "late commands refused"
+    EVIDENCE = "late reports kept as evidence"
+    LATE_COMPLETION = "late completions accepted"
+    STOLEN = "tasks stolen"
+    STEAL = "steals"
+    RETRIED = "failures retried"
+    FAILED = "failure budgets spent"
+    DEADLINE = "deadlines missed"
+    QUARANTINED = "tasks quarantined"
+    STUCK = "tasks stuck"
+    RECOVERED = "stuck tasks recovered"
+    FREED = "stuck tasks freed by the operator"
+    ANNOUNCED = "quiet spells announced"
+    RELEASED = "tasks given back"
+    BLOCKED = "tasks blocked"
+    UNBLOCKED = "tasks unblocked"
+    DRAINED = "agents drained"
+    CANCELLED = "tasks cancelled"
+
+
+UNLOGGED = frozenset(
+    {Happening.CRASHED, Happening.RESTARTED, Happening.SILENT, Happening.BACK, Happening.REFUSED, Happening.TAKEN_OVER}
+)
+"""What no event says by itself: the agents tell it, or it takes a look at the task."""
+
+_BY_EVENT: dict[type[object], Happening] = {
+    ag.Lost: Happening.LOST,
+    ag.AgentDraining: Happening.DRAINED,
+    st.StealCompleted: Happening.STEAL,
+    ev.Expired: Happening.EXPIRED,
+    ev.LateProgress: Happening.EVIDENCE,
+    ev.Stolen: Happening.STOLEN,
+    ev.Quarantined: Happening.QUARANTINED,
+    ev.Stuck: Happening.STUCK,
+    ev.Recovered: Happening.RECOVERED,
+    ev.Silenced: Happening.ANNOUNCED,
+    ev.Released: Happening.RELEASED,
+    ev.Blocked: Happening.BLOCKED,
+    ev.Unblocked: Happening.UNBLOCKED,
+    ev.Cancelled: Happening.CANCELLED,
+}
+
+
+def happening(recorded: Recorded) -> Happening | None:
+    """Return what kind of thing an event is, or None for everyday ones."""
+    match recorded.event:
+        case ev.Completed(late=True):
+            return Happening.LATE_COMPLETION
+        case ev.Requeued(cause=ev.Cause.FAILURE):
+            return Happening.RETRIED
+        case ev.Requeued(cause=ev.Cause.OPERATOR):
+            return Happening.FREED
+        case ev.Failed(numbers=numbers):
+            return Happening.FAILED if numbers is None else Happening.DEADLINE
+        case event:
+            return _BY_EVENT.get(type(event))
+
+
+class Tally:
+    """Counts what happened."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[Happening] = Counter()
+
+    def observe(self, recorded: Recorded) -> None:
+        """Count one event of the log."""
+        kind = happening(recorded)
+        if kind is not None:
+            self.counts[kind] += 1
+
+    def add(self, kind: Happening) -> None:
+        """Count what no event says."""
+        self.counts[kind] += 1
+
+    def __getitem__(self, kind: Happening) -> int:
+        return self.counts[kind]
