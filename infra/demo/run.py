@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -53,6 +54,10 @@ async def run_demo(settings: Settings, *, agents: int, tasks: int, seconds: floa
         status = await _until_interrupted(plan, settings.model_copy(update={"data_dir": data_dir}))
     except (DataDirError, BrokerBinaryError, BrokerStartError, BrokerError, LogError) as error:
         status = _failed(str(error), EXIT_FAILED)
+    except BrokenPipeError:
+        # The reader went, as `head` does. What is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
     finally:
         if not keep:
             shutil.rmtree(data_dir, ignore_errors=True)

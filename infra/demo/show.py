@@ -16,7 +16,7 @@ from infra.demo.screen import ScreenView
 from infra.demo.story import Story
 from infra.demo.summary import Facts
 from infra.demo.world import World
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats import Auth, BrokerUnavailableError, NatsEventLog, connect
 from infra.serving import PoolServer
 
 if TYPE_CHECKING:
@@ -91,7 +91,14 @@ class Show:
         operator = self._operator = SimulatedOperator(self.world, self.world.client(nc))
         company = [
             asyncio.create_task(each)
-            for each in (mirror.run(), operator.run(), watching, server.served(), *(agent.run() for agent in agents))
+            for each in (
+                mirror.run(),
+                operator.run(),
+                watching,
+                server.served(),
+                self._served_on(),
+                *(agent.run() for agent in agents),
+            )
         ]
         ending = asyncio.create_task(self._ending())
         try:
@@ -106,6 +113,11 @@ class Show:
                 each.cancel()
             await asyncio.gather(ending, *company, return_exceptions=True)
             await nc.close()
+
+    async def _served_on(self) -> None:
+        """Raise BrokerUnavailableError when the broker ends before the show does."""
+        status = await self._broker.wait()
+        raise BrokerUnavailableError(f"the broker ended by itself, with status {status}")
 
     async def _ending(self) -> None:
         """Return when every task has come to rest, or when time is up."""

@@ -1,0 +1,177 @@
+"""The demonstration, held against the log that it leaves; and its check, given logs that it must not let pass."""
+
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from handlers.ports import StoredMessage
+from infra.codec import CloudEventsCodec
+from infra.demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
+from infra.demo.check import Inspection, inspect_log
+from infra.demo.happenings import UNLOGGED, Happening, Tally
+from infra.demo.plan import Script, draw_up, limits_problem
+from infra.demo.run import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
+from infra.demo.summary import Facts, percentile
+from infra.embedded import EmbeddedBroker
+from infra.nats import Auth, NatsEventLog, connect
+from infra.settings import Settings
+from tests.support.broker import FAST
+from tests.support.scenario import OPS, Scenario
+
+POOL = "shown"
+AGENTS, TASKS, SECONDS = 10, 60, 9.0
+DATA_DIR = re.compile(r"^kept in +(\S+)$", re.MULTILINE)
+
+
+async def _inspected(data_dir: Path) -> Inspection:
+    """Everything that a demonstration left behind, read by a broker of our own."""
+    settings = Settings(pool=POOL)
+    inspection = Inspection(POOL, settings.rules(), CloudEventsCodec(POOL))
+    async with EmbeddedBroker(data_dir, FAST) as broker:
+        user = broker.credentials("operator")
+        connection = await connect(broker.url, name="test", auth=Auth(user=user["user"], password=user["password"]))
+        log = await NatsEventLog.open(connection, POOL)
+        await inspect_log(inspection, log)
+        await log.close()
+        await connection.close()
+    return inspection
+
+
+@pytest.mark.system
+@pytest.mark.slow
+async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = Settings(pool=POOL, broker_sync_interval="2m")
+    status = await run_demo(settings, agents=AGENTS, tasks=TASKS, seconds=SECONDS, seed=DEFAULT_SEED, keep=True)
+    output = capsys.readouterr()
+    assert status == EXIT_OK, output
+    assert "passed: all " in output.out
+    assert "\x1b" not in output.out, "no colour codes without a terminal"
+    for word in (
+        "crashed, holding",
+        "fell silent",
+        "is back",
+        "started again",
+        "is refused, stale_token",
+        "goes on at",
+    ):
+        assert word in output.out, word
+    assert len(output.out.splitlines()) < 5 * len(Happening) + 40, "the lines of each kind are limited"
+
+    kept = DATA_DIR.search(output.out)
+    assert kept is not None
+    inspection = await _inspected(Path(kept[1]))
+    missing = [kind.value for kind in Happening if kind not in UNLOGGED and not inspection.tally[kind]]
+    assert not missing, f"never happened: {missing}"
+    assert len(inspection.statuses) == TASKS
+
+
+@pytest.mark.system
+async def test_a_size_that_cannot_be_is_refused_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert await run_demo(Settings(), agents=1, tasks=60, seconds=8, seed=1, keep=False) == EXIT_USAGE
+    assert "8 to 200 agents, not 1" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("agents", "tasks", "seconds"),
+    [(DEFAULT_AGENTS, DEFAULT_TASKS, DEFAULT_SECONDS), (8, 50, 6.0), (200, 5_000, 600.0), (50, 50, 30.0)],
+)
+def test_every_script_has_its_task_in_every_plan(agents: int, tasks: int, seconds: float) -> None:
+    assert limits_problem(agents, tasks, seconds) is None
+    plan = draw_up(agents=agents, tasks=tasks, seconds=seconds, seed=DEFAULT_SEED)
+    assert {task.body["payload"]["script"] for task in plan.tasks} == set(Script)
+    assert (len(plan.tasks), len(plan.agents)) == (tasks, agents)
+    assert len(set(plan.task_ids)) == tasks
+    assert len({agent.name for agent in plan.agents}) == agents
+    plan.pace.settings(Settings()).rules()
+
+
+def test_a_seed_tells_one_story() -> None:
+    def story(seed: int) -> object:
+        return draw_up(agents=20, tasks=300, seconds=40, seed=seed)
+
+    assert story(1) == story(1)
+    assert story(1) != story(2)
+
+
+def test_percentiles() -> None:
+    hundred = [float(n) for n in range(100, 0, -1)]
+    assert (percentile(hundred, 0.99), percentile(hundred, 0.5), percentile([], 0.5)) == (99.0, 50.0, 0.0)
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    """A pool with a finished task and one that is being worked on."""
+    s = Scenario()
+    s.given("ada", "register", capacity=2)
+    s.given(OPS, "submit", task_id="T1")
+    s.given(OPS, "submit", task_id="T2")
+    token = s.given("ada", "claim", max=2).result["leases"][0]["token"]
+    s.given("ada", "complete", task_id="T1", token=token)
+    return s
+
+
+def _verdict_status(scenario: Scenario, messages: list[StoredMessage], *submitted: str) -> int:
+    inspection = Inspection("default", scenario.rules, CloudEventsCodec("default"))
+    for message in messages:
+        inspection.take(message)
+    verdict = inspection.verdict(submitted, scenario.state)
+    plan = draw_up(agents=20, tasks=300, seconds=40, seed=1)
+    return conclude(Facts(plan, verdict, Tally(), {}, [0.001], 1.0, durable=True))
+
+
+def test_an_honest_log_passes(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_OK
+    printed = capsys.readouterr().out
+    assert "still open when time was up: T2 (assigned)" in printed
+    assert max(map(len, printed.splitlines())) < 80
+
+
+def _changed(messages: list[StoredMessage]) -> list[StoredMessage]:
+    last = messages[-1]
+    body = last.body.replace(b'"actor":"agent/ada"', b'"actor":"agent/bob"')
+    assert body != last.body
+    return [*messages[:-1], StoredMessage(last.position, last.subject, body, last.headers)]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "submitted", "finding"),
+    [
+        pytest.param(_changed, ("T1", "T2"), "Custody-Hash is", id="a changed event"),
+        pytest.param(lambda log: log[:-1], ("T1", "T2"), "and the log ends at", id="a cut-off tail"),
+        pytest.param(lambda log: [*log[:2], *log[3:]], ("T1", "T2"), "position 3 was to come", id="a removed event"),
+        pytest.param(lambda log: log, ("T1", "T2", "T3"), "task T3 was accepted, and the log", id="a lost task"),
+        pytest.param(lambda log: log, ("T1",), "task T2 is in the log, and nobody", id="a task nobody submitted"),
+    ],
+)
+def test_a_log_that_is_not_what_it_should_be_gives_status_1_and_the_first_finding(
+    scenario: Scenario,
+    capsys: pytest.CaptureFixture[str],
+    tamper: Callable[[list[StoredMessage]], list[StoredMessage]],
+    submitted: tuple[str, ...],
+    finding: str,
+) -> None:
+    assert _verdict_status(scenario, tamper(list(scenario.messages)), *submitted) == EXIT_FAILED
+    output = capsys.readouterr()
+    assert "FAILED" in output.out
+    assert "passed" not in output.out
+    assert output.err.startswith("custody: the check failed: ")
+    assert finding in output.err
+
+
+def test_a_service_whose_memory_differs_from_its_log_gives_status_1(
+    scenario: Scenario, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = scenario.state.tasks["T2"]
+    monkeypatch.setitem(scenario.state.tasks, "T2", task._replace(attempt=7))
+    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_FAILED
+    assert "the service's task T2 is not what the log makes of it" in capsys.readouterr().err
