@@ -61,7 +61,7 @@ class PoolService:
         self.sweeper = Sweeper(self.writer, clock, interval_s=options.sweeper_interval_s, probe=probe)
         self.stealer = Stealer(self.writer, clock)
         lookup = Lookup(pool_id, log, codec)
-        self.queries = QueryService(self.writer, lookup, clock, self._health)
+        self.queries = QueryService(self.writer, log, lookup, clock, self._health)
         self.commands = CommandService(pool_id, self.writer, lookup, self.queries, clock, respond)
         self.writer.committed = self.sweeper.look_again
         self.writer.outage = self.heard_again
@@ -70,6 +70,7 @@ class PoolService:
         self._options = options
         self._running: asyncio.Task[None] | None = None
         self._helpers: list[asyncio.Task[None]] = []
+        self._rearming: set[asyncio.Task[None]] = set()
 
     async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
@@ -107,18 +108,26 @@ class PoolService:
             if not task.cancelled():
                 task.result()
 
+    def disconnected(self) -> None:
+        """Judge nobody until `heard_again`: the agents cannot be heard."""
+        self.writer.disconnected = True
+
     def heard_again(self, blind_s: float) -> None:
         """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard."""
         self.writer.presence.excuse(self._clock.now())
+        task = asyncio.get_running_loop().create_task(self._rearm(blind_s))
+        self._rearming.add(task)
+        task.add_done_callback(self._rearming.discard)
+
+    async def _rearm(self, blind_s: float) -> None:
         if self._running is not None and self.memory.state.workloads.anything_held():
             _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
-            task = asyncio.get_running_loop().create_task(self._own(Rearm("outage", blind_s), "rearm"))
-            self._helpers.append(task)
-            task.add_done_callback(self._helpers.remove)
+            await self._own(Rearm("outage", blind_s), "rearm")
+        self.writer.disconnected = False
 
     async def stop(self) -> None:
         """Answer what was taken, end the waits, and stop; nothing is left half-done."""
-        for task in self._helpers:
+        for task in (*self._helpers, *self._rearming):
             task.cancel()
         self.writer.stop()
         if self._running is not None:
@@ -127,7 +136,7 @@ class PoolService:
         if self._running is not None and not self._running.done():
             _LOG.error("the broker did not confirm the last append; its outcome is in the log")
             self._running.cancel()
-        await asyncio.gather(*self._helpers, *filter(None, [self._running]), return_exceptions=True)
+        await asyncio.gather(*self._helpers, *self._rearming, *filter(None, [self._running]), return_exceptions=True)
 
     async def _own(self, command: Open | Lead | Rearm, verb: str) -> None:
         await ask(self.writer, self._clock, command, "writer", verb)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handlers.lookup import Lookup
     from handlers.memory import Memory
-    from handlers.ports import Clock
+    from handlers.ports import Clock, EventLog
     from handlers.writer import Writer
     from projections.queries import Snapshot
 
@@ -38,8 +38,11 @@ class Health(NamedTuple):
 class QueryService:
     """Answers one pool's queries."""
 
-    def __init__(self, writer: Writer, lookup: Lookup, clock: Clock, health: Callable[[], Health]) -> None:
+    def __init__(
+        self, writer: Writer, log: EventLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
+    ) -> None:
         self._writer = writer
+        self._log = log
         self._lookup = lookup
         self._clock = clock
         self._health = health
@@ -49,7 +52,8 @@ class QueryService:
         if isinstance(query, TaskQuery):
             return await self._task(query)
         if isinstance(query, HealthQuery):
-            return await self._writer.at_boundary(self._health_answer)
+            end = await self._log.last_position()
+            return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
         shot = await self._writer.at_boundary(self._snapshot)
         if len(shot.tasks) > SLOW_SNAPSHOT:
             result = await asyncio.to_thread(answer, query, shot)
@@ -111,7 +115,7 @@ class QueryService:
     def _snapshot(self, memory: Memory) -> Snapshot:
         return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._writer.presence.heard_at)
 
-    def _health_answer(self, memory: Memory) -> Answer:
+    def _health_answer(self, memory: Memory, end: int) -> Answer:
         health = self._health()
         state = memory.state
         pool = state.pool
@@ -119,7 +123,7 @@ class QueryService:
             "leader": health.leader,
             "leading": pool.leader == health.leader,
             "position": state.position,
-            "lag": 0,
+            "lag": max(end - state.position, 0),
             "live_tasks": len(state.tasks),
             "agents": len(state.agents),
             "queued": len(state.backlog),

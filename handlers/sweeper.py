@@ -30,6 +30,8 @@ _LOG = logging.getLogger(__name__)
 
 AT_ONCE = 200
 """Tasks judged in one command; each takes two events at the most."""
+RECHECK_S = 1.0
+"""Pause before what could not be judged, because the pool was deaf just then, is looked at again."""
 STALL_S = 2.0
 """Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
 
@@ -78,13 +80,16 @@ class Sweeper:
         """Judge what is due, until cancelled."""
         while True:
             self._note_stall()
-            await self.sweep()
+            try:
+                await self.sweep()
+            except Exception:  # noqa: BLE001 - the clockwork must not stop; what was due is still due
+                _LOG.exception("a sweep failed")
             now = self._clock.now()
             planned = after(now, self._interval_s)
             due = self._next_due()
             if due is not None and due < planned:
                 # Never before the next tick: what could not be judged must not spin.
-                planned = max(due, after(now, 0.001))
+                planned = max(due, after(now, RECHECK_S if self._writer.deaf or self._excluded else 0.001))
             self._planned = planned
             await self._sleep_until(planned)
 
@@ -92,6 +97,8 @@ class Sweeper:
         """Judge everything that is due now."""
         now = self._clock.now()
         self._writer.end_waits(now)
+        if self._writer.deaf:
+            return
         for agent_id, silence_s in self._writer.presence.silent(now):
             await self._ask(MarkLost(agent_id, silence_s), "lost")
         self._excluded = {task_id: until for task_id, until in self._excluded.items() if until > now}
@@ -112,10 +119,11 @@ class Sweeper:
             return
         for finding, count in (answer.result or {}).items():
             self.findings[finding] = self.findings.get(finding, 0) + count
-        if not answer.records:
+        if answer.refusal is not None:
+            _LOG.error("task %s could not be judged: %s", due[0], answer.refusal.message)
             self._excluded |= dict.fromkeys(due, after(now, self._interval_s))
-            if answer.refusal is not None:
-                _LOG.error("task %s could not be judged: %s", due[0], answer.refusal.message)
+        elif not answer.records:
+            self._excluded |= dict.fromkeys(due, after(now, RECHECK_S))
 
     def _plead(self, task_id: str, now: datetime) -> bool:
         """Let the probe look before the lease is judged; return whether the judgement has to wait for it."""

@@ -22,11 +22,12 @@ from domain.decisions import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
 from domain.events.pool import Led
+from domain.internal import Judge
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.timestamps import after, seconds_between
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 from handlers.groups import Group
-from handlers.jobs import NOT_DECIDED, OVERLOADED, Answer, Job, unavailable
+from handlers.jobs import FAULT, NOT_DECIDED, OVERLOADED, Answer, Job
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
@@ -48,7 +49,7 @@ _T = TypeVar("_T")
 SLICE = 16
 """Commands decided before the event loop gets its turn, so that an acknowledgement is not kept waiting."""
 _LINGER_PART = 0.5
-_FAULT = Decision([], {}, refusal=unavailable("an internal fault; nothing was done; please report it"))
+_FAULT = Decision([], {}, refusal=FAULT)
 
 
 class SupersededError(Exception):
@@ -91,6 +92,8 @@ class Writer:
         self.presence = Presence(rules.lost_after_s)
         self.leader: str | None = None
         """The name under which this writer leads; seeing another one in the log ends it."""
+        self.disconnected = False
+        """Whether agents cannot reach the pool just now; nobody's silence is judged meanwhile."""
         self.committed: Callable[[], None] = lambda: None
         """Called after each acknowledged group; the sweeper looks whether something falls due earlier."""
         self.outage: Callable[[float], None] = lambda _blind_s: None
@@ -117,6 +120,14 @@ class Writer:
     def queued(self) -> int:
         """Commands that wait to be decided."""
         return len(self._queue)
+
+    @property
+    def deaf(self) -> bool:
+        """Whether the pool cannot be sure to hear its agents: it has lost the broker, or waits for it too long."""
+        flight = self._flight
+        if self.disconnected or flight is None:
+            return self.disconnected
+        return seconds_between(flight.started_at, self._clock.now()) > self._limits.outage_s / 2
 
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
@@ -179,6 +190,8 @@ class Writer:
                 self._wake.clear()
                 if self._flight is not None and self._flight.verdict.done():
                     await self._land(self._flight)
+                    # Before anything more is decided: a queue that never empties must not keep queries waiting.
+                    self._run_boundary()
                 self._decide_slice()
                 self._launch()
                 self._run_boundary()
@@ -245,6 +258,8 @@ class Writer:
     def _decide(self, job: Job, now: datetime) -> Decision:
         if job.request.agent_id is not None:
             self.presence.heard(job.request.agent_id, now)
+        if isinstance(job.request.command, Judge) and self.deaf:
+            return Decision([], {}, {})
         try:
             decision = decide(self.memory.state, job.request, now, self.rules)
         except Exception:  # noqa: BLE001 - a fault in the rules must cost one command, not the pool
@@ -411,6 +426,9 @@ class Writer:
             self._park(job, decision)
             return
         records = [*job.prior, *decision.records] if job.prior else decision.records
+        if job.request.keyed and job.prior:
+            # What does not count as its outcome is not shown, so that a repeat is told the same.
+            records = [recorded for recorded in records if recorded.keyed]
         job.done(Answer(records[-1].position if records else position, records, decision.result, decision.refusal))
 
     def _park(self, job: Job, decision: Decision) -> None:
@@ -453,7 +471,7 @@ class Writer:
             for job in group.jobs:
                 if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
                     overdue, job.overdue = job.overdue, None
-                    overdue()
+                    overdue(job)
         late = [job for job in self._queue if self._may_drop(job, now)]
         if late:
             dropped = set(map(id, late))

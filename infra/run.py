@@ -75,11 +75,14 @@ async def _serve(
 ) -> int:
     server = PoolServer(settings, url)
     try:
-        asker = await connect(url, name=f"custody-{settings.pool}-check", auth=auths("operator"))
-        try:
-            await refuse_if_served(asker, settings.pool)
-        finally:
-            await asker.close()
+        if auths("operator") != Auth() or auths("writer") == Auth():
+            asker = await connect(url, name=f"custody-{settings.pool}-check", auth=auths("operator"))
+            try:
+                await refuse_if_served(asker, settings.pool)
+            finally:
+                await asker.close()
+        else:
+            _LOG.warning("operator_password is not set, so nobody is asked whether pool %s is served", settings.pool)
         await server.start(auths, sync_interval=sync_interval)
     except (BrokerError, LogUnavailableError, PoolServedError) as error:
         return _failed(str(error))

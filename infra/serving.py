@@ -45,7 +45,8 @@ class PoolServer:
         self.leader = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
-        self._lost_at: dict[str, float] = {}
+        self._lost_purposes: set[str] = set()
+        self._lost_at_s = 0.0
         self._transport: NatsTransport | None = None
         self._pool: PoolService | None = None
         self.facts: StreamFacts | None = None
@@ -127,12 +128,16 @@ class PoolServer:
         return connection
 
     def _lost(self, purpose: str) -> None:
-        self._lost_at.setdefault(purpose, time.monotonic())
+        if not self._lost_purposes:
+            self._lost_at_s = time.monotonic()
+        self._lost_purposes.add(purpose)
+        if self._pool is not None:
+            self._pool.disconnected()
 
     def _back(self, purpose: str) -> None:
-        lost_at = self._lost_at.pop(purpose, None)
-        if lost_at is not None and self._pool is not None:
-            self._pool.heard_again(time.monotonic() - lost_at)
+        self._lost_purposes.discard(purpose)
+        if not self._lost_purposes and self._pool is not None:
+            self._pool.heard_again(time.monotonic() - self._lost_at_s)
 
     def _options(self, facts: StreamFacts) -> PoolOptions:
         settings = self.settings
