@@ -59,14 +59,15 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
     `state` is the whole pool, if it is known; without it nothing is said about who could claim a queued task.
     """
     queued = task.status is TaskStatus.QUEUED
+    candidates = _candidates(task, state) if queued and state is not None else ()
     return Explanation(
         task_id=task.task_id,
         status=task.status.value,
         headline=_headline(task, now),
-        why=tuple(_why(task, pool, now)) + (_place_in_line(task, state) if queued and state is not None else ()),
+        why=(*_why(task, pool, now), *(_chances(task, state, candidates) if queued and state is not None else ())),
         next=upcoming(task, pool, rules, now),
         budgets=() if task.terminal else _budgets(task),
-        candidates=_candidates(task, state) if queued and state is not None else (),
+        candidates=candidates,
     )
 
 
@@ -139,16 +140,21 @@ def _budgets(task: Task) -> tuple[str, ...]:
     )
 
 
-def _place_in_line(task: Task, state: PoolState) -> tuple[str, ...]:
+def _chances(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
+    """Return a queued task's place in line, and whether anybody is there to take it."""
     mine = (-task.definition.priority.rank, task.queued_position)
     ahead = sum(
         (-other.definition.priority.rank, other.queued_position) < mine
         for other in state.tasks.values()
         if other.status is TaskStatus.QUEUED
     )
-    if ahead == 0:
-        return ("first in line",)
-    return (f"{ahead} queued task{'s are' if ahead > 1 else ' is'} more urgent or has waited longer",)
+    waited = (
+        f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
+    )
+    chances = ["first in line" if ahead == 0 else waited]
+    if not any(candidate.can for candidate in candidates):
+        chances.append("no registered agent can take it now")
+    return chances
 
 
 def _candidates(task: Task, state: PoolState) -> tuple[Candidate, ...]:

@@ -1,0 +1,1 @@
+"""The command line. Commands, queries and flags are made from the models that the service itself checks with."""

@@ -1,0 +1,153 @@
+"""`custody`: what it can do, and the way to each command. Nothing is imported before it is needed.
+
+The listing's lines repeat what the models and functions say of themselves, for importing them would take longer than
+showing it; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from infra.cli.lazy import Entry, LazyGroup, lazy_group
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+SERVICE, OPS, TASKS, LOG = "Service", "Operators", "Agents and views", "The log"
+
+AGENT_HELP = {
+    "register": "Join the pool, or update what the pool knows of the agent.",
+    "heartbeat": "A sign of life for everything the agent holds.",
+    "claim": "Ask for work.",
+    "lease": "Read a held lease again: after a steal, an assignment or a lost reply.",
+    "start": "Begin to work.",
+    "progress": "Report progress, and so renew the lease.",
+    "silence": "Announce a quiet spell.",
+    "release": "Give a task back.",
+    "block": "Give a task up until somebody unblocks it.",
+    "complete": "Finish a task.",
+    "fail": "Report that the attempt failed.",
+    "deregister": "Leave the pool and release everything held.",
+}
+OPS_HELP = {
+    "submit": "Put a task into the pool.",
+    "assign": "Grant a queued task to an agent: the named one, else the best by score.",
+    "cancel": "Call a task off, whatever its status.",
+    "requeue": "Bring a quarantined or stuck task back to the queue.",
+    "unblock": "Return a blocked task to the queue.",
+    "revoke": "Take a task from its holder.",
+    "steal": "Move assigned tasks from one agent to another: the named ones, or a number of them.",
+    "drain": "No new grants; an agent is asked to hand over what it holds.",
+    "pause": "No new grants.",
+    "resume": "Grants again.",
+}
+QUERY_HELP = {
+    "task": "One task, whole.",
+    "tasks": "Live tasks, and those that ended lately.",
+    "leases": "Leases held.",
+    "agents": "Agents of the pool.",
+    "workloads": "Who is loaded how.",
+    "backlog": "The queued tasks, the next one to be granted first.",
+    "statistics": "Counts.",
+    "steals": "Steal operations that are open, and lately ended ones.",
+    "health": "Whether the pool is served, and how.",
+}
+RUN_HELP = {
+    "up": "Run a broker and the service here, until interrupted; the data is kept in the data directory.",
+    "serve": "Run the service against a broker that is there already, until interrupted.",
+    "demo": "Let simulated agents work, some of which crash, go silent or are slow; then check the log.",
+    "config": "Show the settings in force and where each came from.",
+}
+LOG_HELP = {
+    "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
+    "explain": "Where a task is now, why, and what happens next and when.",
+    "tail": "Show events as they happen, without missing one, until interrupted.",
+    "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
+    "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
+}
+GROUP_HELP = {
+    "agent": "Speak as an agent: claim, report, complete and the rest.",
+    "query": "Look at the pool: tasks, leases, agents and the rest.",
+}
+
+
+def _ops(name: str) -> Any:
+    from infra.cli.requests import ops_command
+
+    return ops_command(name)
+
+
+def _agent(name: str) -> Any:
+    from infra.cli.requests import agent_command
+
+    return agent_command(name)
+
+
+def _query(name: str) -> Any:
+    from infra.cli.requests import query_command
+
+    return query_command(name)
+
+
+def _log(name: str) -> Any:
+    from infra.cli import reading, replaying
+    from infra.cli.making import made
+    from infra.cli.session import connected
+
+    functions: dict[str, Callable[..., Awaitable[None]]] = {
+        "history": reading.history,
+        "explain": reading.explain_task,
+        "tail": reading.tail,
+        "replay": replaying.replay,
+        "verify": replaying.verify,
+    }
+    return made(name, connected(functions[name]))
+
+
+def _service(name: str) -> Any:
+    from infra.cli import running
+    from infra.cli.making import made
+
+    functions = {"up": running.up, "serve": running.serve, "demo": running.demo, "config": running.config}
+    return made(name, running.with_settings(functions[name]))
+
+
+def _group(name: str) -> LazyGroup:
+    if name == "agent":
+        return lazy_group(
+            name, {each: Entry(text, "Commands", _agent) for each, text in AGENT_HELP.items()}, GROUP_HELP[name]
+        )
+    return lazy_group(
+        name, {each: Entry(text, "Commands", _query) for each, text in QUERY_HELP.items()}, GROUP_HELP[name]
+    )
+
+
+def cli() -> LazyGroup:
+    """Return the whole command line."""
+    entries = {
+        **{name: Entry(text, SERVICE, _service) for name, text in RUN_HELP.items()},
+        **{name: Entry(text, OPS, _ops) for name, text in OPS_HELP.items()},
+        **{name: Entry(text, TASKS, _group) for name, text in GROUP_HELP.items()},
+        **{name: Entry(text, LOG, _log) for name, text in LOG_HELP.items()},
+    }
+    return lazy_group(
+        "custody", entries, "The chain of custody of work: who holds which task, under which lease, since when and why."
+    )
+
+
+def main() -> None:
+    """Run the command that the arguments name; exits with its status."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if sys.argv[1:] in (["--version"], ["version"]):
+        from importlib.metadata import version
+
+        print(f"custody {version('custody')}")
+        return
+    cli()(prog_name="custody")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Making one command of a function, when it is called for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from infra.cli.lazy import context_settings, markup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def made(name: str, function: Callable[..., None], help_text: str | None = None) -> Any:
+    """Return the command of this name; its options are the function's parameters."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=markup())
+    app.command(name, help=help_text, context_settings=context_settings())(function)
+    return typer.main.get_command(app)

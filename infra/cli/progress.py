@@ -1,0 +1,51 @@
+"""Reading a whole log, with a bar on standard error where somebody watches."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from handlers.memory import catch_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from handlers.memory import Memory
+    from infra.cli.output import Output
+    from infra.nats import NatsEventLog
+
+_WORTH_A_BAR = 5_000
+
+
+@contextlib.contextmanager
+def bar(goal: int, out: Output) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows how many events of `goal` were read."""
+    if goal < _WORTH_A_BAR or out.as_json or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("reading the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=goal)
+        yield lambda read: progress.update(task, completed=read)
+
+
+@contextlib.contextmanager
+def _quiet(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+async def caught_up(memory: Memory, log: NatsEventLog, out: Output, *, until: int | None = None) -> None:
+    """Fold the log up to `until`, else to its end. What was skipped is in the memory; nobody logs it twice."""
+    goal = await log.last_position() if until is None else until
+    with _quiet(logging.getLogger("handlers.memory")), bar(goal, out) as show:
+        await catch_up(memory, log, until=goal, progress=lambda read, _: show(read))

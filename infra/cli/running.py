@@ -1,0 +1,113 @@
+"""Running the service, the demonstration, and showing the settings."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.access import DEFAULT_URL
+from infra.cli.options import options_of
+from infra.cli.output import complain
+from infra.cli.session import EXIT_USAGE
+from infra.settings import GROUPS, Settings
+from infra.settings_loading import LoadedSettings, load_settings
+from infra.settings_sources import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_GENERAL = "General"
+
+
+def with_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command of a function that takes the loaded settings: every setting becomes a flag of it."""
+    own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "loaded"]
+    specs = [spec for name in ("config",) for spec in options_of(Settings, panel=_GENERAL) if spec.parameter == name]
+    for group in GROUPS:
+        specs += options_of(group, panel=(group.__doc__ or "").removesuffix("."))
+
+    def command(**values: Any) -> None:
+        flags = {spec.parameter: values.pop(spec.parameter) for spec in specs}
+        try:
+            loaded = load_settings(flags)
+        except SettingsError as error:
+            for line in str(error).splitlines():
+                complain(line)
+            raise typer.Exit(EXIT_USAGE) from None
+        function(loaded, **values)
+
+    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*(each.replace(kind=_KEYWORD) for each in own), *(spec.to_parameter() for spec in specs)]
+    )
+    command.__doc__ = function.__doc__
+    return command
+
+
+def up(loaded: LoadedSettings) -> None:
+    """Run a broker and the service here, until interrupted; the data is kept in the data directory."""
+    from infra.run import run_up
+
+    raise typer.Exit(_run(lambda: run_up(loaded.settings)))
+
+
+def serve(loaded: LoadedSettings) -> None:
+    """Run the service against a broker that is there already, until interrupted."""
+    from infra.run import run_serve
+
+    url = loaded.settings.nats or DEFAULT_URL
+    raise typer.Exit(_run(lambda: run_serve(loaded.settings, url)))
+
+
+def demo(
+    loaded: LoadedSettings,
+    agents: Annotated[int, typer.Option(min=1, max=500, help="Simulated agents.", show_default=True)] = 12,
+    tasks: Annotated[int, typer.Option(min=1, max=100_000, help="Tasks they are given.", show_default=True)] = 150,
+    seconds: Annotated[float, typer.Option(min=1, max=3600, help="The longest it may take.", show_default=True)] = 30,
+    seed: Annotated[int, typer.Option(help="Repeats a run.", show_default=True)] = 1,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the broker's data for looking at the log.")] = False,
+) -> None:
+    """Let simulated agents work, some of which crash, go silent or are slow; then check the log."""
+    from infra.demo.run import run_demo
+
+    settings = loaded.settings
+    raise typer.Exit(
+        _run(lambda: run_demo(settings, agents=agents, tasks=tasks, seconds=seconds, seed=seed, keep=keep))
+    )
+
+
+def config(
+    loaded: LoadedSettings,
+    json_: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show the settings in force and where each came from."""
+    from datetime import UTC, datetime
+
+    from infra.cli.output import Output
+
+    out = Output(as_json=json_, now=datetime.now(UTC))
+    shown = loaded.shown()
+    if json_:
+        out.json({name: {"value": value, "from": str(loaded.origins[name])} for name, value in shown.items()})
+        return
+    rows = [[name, value, str(loaded.origins[name])] for name, value in shown.items()]
+    out.table(
+        ["setting", "value", "from"], [[name, "-" if value is None else value, came] for name, value, came in rows]
+    )
+
+
+def _run(work: Callable[[], Awaitable[int]]) -> int:
+    """Run a service to its end, on uvloop where it exists."""
+
+    async def main() -> int:
+        return await work()
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main())

@@ -1,0 +1,113 @@
+"""The command line, run in this process against a real service on the session's broker."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from infra.cli.main import cli
+from infra.embedded import EmbeddedBroker
+from infra.nats import Auth
+from infra.serving import PoolServer
+from infra.settings import Settings
+
+
+class Result(NamedTuple):
+    """What a run of the command line left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+
+Run = Callable[..., Awaitable[Result]]
+
+
+class Terminal(io.StringIO):
+    """Standard output that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def invoke(*arguments: str, terminal: bool = False) -> Result:
+    """Run the command line; blocks."""
+    out, err = (Terminal() if terminal else io.StringIO()), io.StringIO()
+    status = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli()(list(arguments), prog_name="custody")
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+    return Result(status, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and no CUSTODY_ variable."""
+    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def at_broker(broker: EmbeddedBroker, pool: str, monkeypatch: pytest.MonkeyPatch) -> EmbeddedBroker:
+    """The environment names the session's broker and a fresh pool."""
+    monkeypatch.setenv("CUSTODY_NATS", broker.url)
+    monkeypatch.setenv("CUSTODY_OPERATOR_PASSWORD", broker.credentials("operator")["password"])
+    monkeypatch.setenv("CUSTODY_POOL", pool)
+    return broker
+
+
+@pytest.fixture
+async def run(at_broker: EmbeddedBroker) -> Run:
+    """Runs the command line in a thread, while the service runs in this loop."""
+
+    async def run_in_thread(*arguments: str, terminal: bool = False) -> Result:
+        return await asyncio.to_thread(invoke, *arguments, terminal=terminal)
+
+    return run_in_thread
+
+
+@pytest.fixture
+async def service(at_broker: EmbeddedBroker) -> AsyncIterator[PoolServer]:
+    """A service for the pool."""
+
+    def auth(user: str) -> Auth:
+        return Auth(**at_broker.credentials(user))  # type: ignore[arg-type]
+
+    server = PoolServer(Settings(), at_broker.url)
+    await server.start(auth)
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def ask(run: Run, service: PoolServer) -> Run:
+    """Runs a command that must succeed."""
+
+    async def run_well(*arguments: str, terminal: bool = False) -> Result:
+        result = await run(*arguments, terminal=terminal)
+        assert result.status == 0, result.err
+        return result
+
+    return run_well

@@ -1,0 +1,80 @@
+"""The listing: it says what the commands say of themselves, and costs next to nothing."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from infra.cli import main, reading, replaying, running
+from projections.queries import QUERIES
+from tests.infra.cli.conftest import invoke
+
+
+def first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def test_every_verb_and_view_is_listed_in_its_own_words() -> None:
+    assert {verb: first_line(model) for verb, model in AGENT_COMMANDS.items()} == main.AGENT_HELP
+    assert {verb: first_line(model) for verb, model in OPS_COMMANDS.items()} == main.OPS_HELP
+    assert {view: first_line(model) for view, model in QUERIES.items()} == main.QUERY_HELP
+
+
+def test_the_other_commands_are_listed_in_their_own_words() -> None:
+    log = {
+        "history": reading.history,
+        "explain": reading.explain_task,
+        "tail": reading.tail,
+        "replay": replaying.replay,
+        "verify": replaying.verify,
+    }
+    assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
+    assert {name: first_line(getattr(running, name)) for name in main.RUN_HELP} == main.RUN_HELP
+
+
+ALL = [
+    *([name] for name in (*main.RUN_HELP, *main.OPS_HELP, *main.LOG_HELP)),
+    *(["agent", name] for name in main.AGENT_HELP),
+    *(["query", name] for name in main.QUERY_HELP),
+]
+
+
+@pytest.mark.parametrize("arguments", ALL, ids=" ".join)
+def test_every_command_has_help(arguments: list[str]) -> None:
+    result = invoke(*arguments, "--help")
+    assert result.status == 0
+    assert " ".join(arguments) in result.out
+    assert "\x1b" not in result.out
+
+
+@pytest.mark.parametrize("arguments", [each for each in ALL if each[0] not in main.RUN_HELP], ids=" ".join)
+def test_every_client_command_names_broker_pool_and_json(arguments: list[str]) -> None:
+    shown = invoke(*arguments, "--help").out
+    assert all(flag in shown for flag in ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout "))
+    assert ("--actor " in shown) == (arguments[0] in main.OPS_HELP)
+
+
+def test_the_listing_imports_neither_the_core_nor_the_broker() -> None:
+    program = (
+        "import sys; from infra.cli.main import cli\n"
+        "try: cli()(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'nats', 'pydantic_settings', 'domain', 'projections', 'handlers', 'statemachine'}\n"
+        "sys.exit(', '.join(sorted(heavy & set(sys.modules))) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "submit" in done.stdout
+
+
+def test_without_arguments_it_shows_its_help() -> None:
+    result = invoke()
+    assert "Usage: custody" in result.out + result.err
+
+
+def test_a_misspelt_command_is_a_usage_error_with_a_suggestion() -> None:
+    result = invoke("query", "tsks")
+    assert result.status == 2
+    assert "Did you mean" in result.err

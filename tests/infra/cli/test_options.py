@@ -1,0 +1,103 @@
+"""Options are made from the models: nothing is left out, nothing can differ."""
+
+import io
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat, Progress, StealTasks, Submit
+from infra.cli.options import OptionSpec, body_of, flag_for, options_of
+from infra.settings import Settings
+from projections.queries import QUERIES, TasksQuery
+
+MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIES, "settings": Settings}
+
+
+def by_flag(model: type[BaseModel]) -> dict[str, OptionSpec]:
+    return {spec.flag: spec for spec in options_of(model)}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_field_has_one_option_of_its_own(name: str) -> None:
+    specs = options_of(MODELS[name])
+    fields = {field.alias or name for name, field in MODELS[name].model_fields.items()}
+    assert {spec.path[0] for spec in specs} == fields
+    assert len({spec.flag for spec in specs}) == len({spec.parameter for spec in specs}) == len(specs)
+
+
+@pytest.mark.parametrize(
+    ("model", "flags"),
+    [
+        (Submit, {"--task-id", "--label", "--required-capability", "--lease-mode", "--lease-s", "--budget-failures"}),
+        (StealTasks, {"--from", "--to", "--task-id", "--count", "--reason"}),
+        (Heartbeat, {"--load-cpu", "--load-memory"}),
+        (TasksQuery, {"--status", "--priority", "--label", "--limit", "--after"}),
+    ],
+)
+def test_names_are_natural(model: type[BaseModel], flags: set[str]) -> None:
+    assert flags <= set(by_flag(model))
+
+
+def test_limits_and_defaults_are_the_models_own() -> None:
+    assert by_flag(Progress)["--percent"].help == "0 to 100"
+    assert by_flag(Claim)["--max"].help == "1 to 100. Default: 1"
+    assert by_flag(Claim)["--wait-s"].help == "0 to 30. Default: 0"
+    assert by_flag(Submit)["--title"].help == "At most 256 characters"
+    assert by_flag(Submit)["--estimated-hours"].help == "Above 0 to 10000"
+    assert by_flag(Submit)["--label"].help == "At most 32. May be repeated"
+    assert by_flag(Submit)["--priority"].metavar == "low|medium|high|critical"
+    assert by_flag(Submit)["--deadline"].metavar == "RFC-3339"
+    assert by_flag(Fail)["--retryable"].help == "Default: yes"
+    assert by_flag(Progress)["--token"].required
+    assert not by_flag(Progress)["--message"].required
+
+
+def test_only_what_was_given_is_sent_in_its_place() -> None:
+    values = {
+        "title": "t",
+        "labels": ["a", "b"],
+        "required_capabilities": [],
+        "payload": '{"n": [1]}',
+        "lease_mode": "fixed",
+        "lease_lease_s": 30.0,
+        "budgets_failures": 1,
+        "priority": None,
+    }
+    assert body_of(options_of(Submit), values) == {
+        "title": "t",
+        "labels": ["a", "b"],
+        "payload": {"n": [1]},
+        "lease": {"mode": "fixed", "lease_s": 30.0},
+        "budgets": {"failures": 1},
+    }
+    assert body_of(options_of(StealTasks), {"from_agent": "a", "to_agent": "b"}) == {"from": "a", "to": "b"}
+
+
+def test_a_false_flag_and_a_zero_are_given() -> None:
+    assert body_of(options_of(Fail), {"retryable": False}) == {"retryable": False}
+    assert body_of(options_of(Progress), {"percent": 0}) == {"percent": 0}
+
+
+def test_json_comes_as_text_from_a_file_or_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = options_of(Submit)
+    (tmp_path / "p.json").write_text('{"from": "file"}')
+    monkeypatch.setattr("sys.stdin", io.StringIO("[1, 2]"))
+    assert body_of(specs, {"payload": f"@{tmp_path}/p.json"}) == {"payload": {"from": "file"}}
+    assert body_of(specs, {"payload": "-"}) == {"payload": [1, 2]}
+    assert body_of(specs, {"payload": "null"}) == {"payload": None}
+
+
+@pytest.mark.parametrize("text", ["{x", "@/absent/file", "[" * 100_000])
+def test_what_is_no_json_is_a_usage_error(text: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        body_of(options_of(Submit), {"payload": text})
+    assert refused.value.param_hint == "--payload"
+
+
+def test_a_validation_error_leads_back_to_its_option() -> None:
+    specs = options_of(Submit)
+    assert flag_for(specs, ("lease", "lease_s")) == "--lease-s"
+    assert flag_for(specs, ("labels", 0)) == "--label"
+    assert flag_for(specs, ()) == ""

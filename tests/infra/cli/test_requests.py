@@ -1,0 +1,175 @@
+"""Commands and queries against a real service: what they print, and what they end with."""
+
+import re
+
+import pytest
+
+from infra.cli import requests
+from infra.cli.session import Session
+from infra.embedded import EmbeddedBroker
+from infra.serving import PoolServer
+from tests.infra.cli.conftest import Run
+
+
+async def test_a_task_goes_from_submission_to_completion(ask: Run) -> None:
+    assert (await ask("submit", "T1", "--title", "Build it", "--payload", '{"n":1}', "--label", "x")).lines == [
+        "submit: task.submitted at 3",
+        "task_id  T1",
+    ]
+    await ask("agent", "register", "a1", "--capacity", "2", "--capability", "git")
+    claimed = (await ask("agent", "claim", "a1", "--max", "2")).out
+    assert "T1       5      1" in claimed
+    assert 'payload of T1  {"n": 1}' in claimed
+    progress = await ask("agent", "progress", "a1", "--task-id", "T1", "--token", "5", "--percent", "40")
+    assert progress.lines[0] == "progress: task.started at 6, task.progressed at 7"
+    assert progress.lines[-1] == "directive   continue"
+    assert (await ask("agent", "complete", "a1", "T1", "--token", "5", "--result", "[1]")).lines[0] == (
+        "complete: task.completed at 8"
+    )
+    task = await ask("query", "task", "T1")
+    assert "status                           completed" in task.lines
+
+
+async def test_json_is_the_exact_reply(ask: Run) -> None:
+    reply = (await ask("submit", "--task-id", "T1", "--json")).json
+    assert reply == {
+        "ok": True,
+        "position": 3,
+        "events": [{"type": "custody.task.submitted.v1", "position": 3}],
+        "result": {"task_id": "T1"},
+    }
+
+
+async def test_an_operator_is_named_by_actor(ask: Run) -> None:
+    await ask("submit", "T1", "--actor", "jo", "--command-id", "c-1")
+    assert "  ops/jo  submit c-1  " in (await ask("history", "T1")).out
+
+
+async def test_an_idempotent_repeat_answers_the_same(ask: Run) -> None:
+    first, second = [await ask("submit", "T1", "--command-id", "c", "--json") for _ in range(2)]
+    assert first.out == second.out
+
+
+async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer) -> None:
+    refused = await run("cancel", "NOPE")
+    assert (refused.status, refused.out) == (1, "")
+    assert refused.err == "custody: unknown_task: no task NOPE was submitted to this pool (task_id=NOPE)\n"
+    as_json = await run("cancel", "NOPE", "--json")
+    assert as_json.status == 1
+    assert as_json.json["error"]["code"] == "unknown_task"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["agent", "progress", "a1", "T1", "--token", "1", "--percent", "140"], "--percent"),
+        (["agent", "progress", "a1", "T1", "--token", "x", "--percent", "1"], "--token"),
+        (["agent", "progress", "a1", "T1", "--percent", "1"], "--token"),
+        (["agent", "claim"], "agent"),
+        (["agent", "start", "a1", "--token", "1"], "needed, as TASK_ID or as --task-id"),
+        (["cancel", "T1", "--task-id", "T2"], "'T2', and 'T1' without the flag"),
+        (["steal", "--from", "a", "--to", "a"], "from and to must differ"),
+        (["submit", "a.b"], "--task-id"),
+        (["submit", "--payload", "{x"], "not JSON"),
+        (["submit", "--deadline", "tomorrow"], "--deadline"),
+        (["submit", "--lease-mode", "adaptive", "--lease-s", "5"], "lease_s goes with mode fixed"),
+        (["query", "tasks", "--status", "odd"], "--status"),
+        (["query", "health", "--pool", "a b"], "pool from --pool: 'a b' should be"),
+        (["query", "health", "--config", "absent.toml"], "there is no file absent.toml"),
+        (["submit", "--nosuch"], "--nosuch"),
+    ],
+)
+async def test_wrong_usage_is_status_2_and_asks_nobody(arguments: list[str], said: str, run: Run) -> None:
+    result = await run(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert said in result.err
+
+
+async def test_no_service_is_status_3(run: Run, pool: str, at_broker: EmbeddedBroker) -> None:
+    result = await run("query", "health")
+    assert result.status == 3
+    assert result.err == (
+        f"custody: no custody service answers for pool {pool} at {at_broker.url}; start one with `custody up`\n"
+    )
+
+
+async def test_no_broker_is_status_3(run: Run) -> None:
+    result = await run("query", "health", "--nats", "nats://127.0.0.1:1")
+    assert result.status == 3
+    assert result.err == (
+        "custody: cannot use the broker at nats://127.0.0.1:1: connection refused; "
+        "start one with `custody up`, or name one with --nats\n"
+    )
+
+
+async def test_refused_credentials_are_status_3(run: Run) -> None:
+    result = await run("query", "health", "--nats-user", "operator", "--nats-password", "wrong")
+    assert result.status == 3
+    assert "it refuses the credentials" in result.err
+    assert "wrong" not in result.err
+
+
+async def test_next_to_up_address_and_password_come_from_the_data_directory(
+    ask: Run, at_broker: EmbeddedBroker, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUSTODY_NATS")
+    monkeypatch.delenv("CUSTODY_OPERATOR_PASSWORD")
+    root = str(at_broker.directory.root)
+    assert (await ask("query", "health", "--data-dir", root, "--json")).json["result"]["leading"]
+    port = at_broker.url.rpartition(":")[2]
+    await ask("query", "health", "--data-dir", root, "--nats", f"localhost:{port}")
+
+
+async def test_views_are_tables_and_pages(ask: Run) -> None:
+    for task_id in ("T1", "T2", "T3"):
+        await ask("submit", task_id, "--title", f"Number {task_id}")
+    page = (await ask("query", "tasks", "--limit", "2")).lines
+    assert page[0].split() == ["task_id", "status", "attempt", "title", "priority", "submitted_at", "status_since"]
+    assert page[1].startswith("T1       queued  1        Number T1  medium    20")
+    assert page[-1] == "more with --after T2"
+    assert (await ask("query", "tasks", "--after", "T2")).lines[1].startswith("T3 ")
+    assert (await ask("query", "tasks", "--status", "completed")).lines == ["no tasks"]
+    assert "tasks   queued 3" in (await ask("query", "statistics")).out
+    assert (await ask("query", "leases")).lines == ["no leases"]
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["plain", "terminal"])
+async def test_what_others_wrote_cannot_steer_the_terminal(ask: Run, *, terminal: bool) -> None:
+    await ask("submit", "T1", "--title", "\x1b[35mred\x9b1m [bold]\nnext")
+    for arguments in ("query tasks", "query task T1", "history T1", "tail --after 2 --count 1", "explain T1", "replay"):
+        shown = (await ask(*arguments.split(), terminal=terminal)).out
+        assert "\x1b[35m" not in shown
+        assert "\x9b" not in shown
+        if not terminal and arguments != "explain T1":
+            assert r"\x1b[35mred\x9b1m [bold]\nnext" in shown
+
+
+async def test_a_terminal_gets_relative_times_and_columns_that_fit(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    await ask("submit", "T1", "--title", "A title of some length", "--deadline-s", "90")
+    shown = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in (await ask("query", "tasks", terminal=True)).lines]
+    assert all(len(line) <= 60 for line in shown)
+    assert "T1" in "".join(shown)
+    assert "in 1m" in (await ask("query", "task", "T1", terminal=True)).out
+
+
+async def test_a_wait_for_work_lengthens_the_patience(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, float] = {}
+    original = requests._ask
+
+    async def spy(session: Session, *arguments: object, **options: object) -> None:
+        asked["timeout_s"] = session.timeout_s
+        await original(session, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(requests, "_ask", spy)
+    await ask("agent", "register", "a1")
+    await ask("submit", "T1")
+    await ask("agent", "claim", "a1", "--wait-s", "20", "--timeout", "3")
+    assert asked["timeout_s"] == 23
+
+
+async def test_a_nested_field_goes_into_its_place(ask: Run) -> None:
+    await ask("agent", "register", "a1")
+    await ask("agent", "heartbeat", "a1", "--load-cpu", "95")
+    rows = (await ask("query", "workloads", "--json")).json["result"]["workloads"]
+    assert (rows[0]["load"]["cpu"], rows[0]["load_status"]) == (95, "overloaded")

@@ -1,0 +1,88 @@
+"""`config`, and how `up`, `serve` and `demo` are started."""
+
+import json
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from tests.infra.cli.conftest import invoke
+
+
+def test_config_shows_values_and_where_they_came_from(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "custody.toml").write_text("lease_s = 12\n")
+    monkeypatch.setenv("CUSTODY_POOL", "p1")
+    monkeypatch.setenv("CUSTODY_OPERATOR_PASSWORD", "hush")
+    lines = invoke("config", "--steal-threshold", "9", "--no-sweeper-enabled").out.splitlines()
+    rows = {line.split()[0]: line.split(maxsplit=2)[1:] for line in lines}
+    assert rows["pool"] == ["p1", "CUSTODY_POOL"]
+    assert rows["lease_s"] == ["12", "custody.toml"]
+    assert rows["steal_threshold"] == ["9", "--steal-threshold"]
+    assert rows["sweeper_enabled"] == ["no", "--sweeper-enabled"]
+    assert rows["operator_password"] == ["********", "CUSTODY_OPERATOR_PASSWORD"]
+    assert rows["queue_length"] == ["10000", "default"]
+
+
+def test_config_as_json_has_every_setting() -> None:
+    shown = json.loads(invoke("config", "--json").out)
+    assert set(shown) == set(Settings.model_fields)
+    assert shown["stuck_threshold_s"] == {"value": 600.0, "from": "default"}
+
+
+def test_config_shows_what_fell_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_SWEEPER_INTERVAL_S", "soon")
+    shown = json.loads(invoke("config", "--json").out)["sweeper_interval_s"]
+    assert shown == {"value": 300.0, "from": "default (CUSTODY_SWEEPER_INTERVAL_S is unusable)"}
+
+
+def test_a_bad_setting_is_one_line_and_status_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_LEASE_S", "soon")
+    for command in ("config", "up", "serve", "demo"):
+        result = invoke(command)
+        assert result.status == 2
+        assert result.err.startswith("custody: lease_s from CUSTODY_LEASE_S: 'soon' should be a valid number")
+        assert result.err.count("\n") == 1
+
+
+def stub(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Any) -> None:
+    stubbed = types.ModuleType(module)
+    vars(stubbed).update(functions)
+    monkeypatch.setitem(sys.modules, module, stubbed)
+
+
+def test_up_runs_with_the_settings_and_ends_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_up(settings: Settings) -> int:
+        return 7 if settings.pool == "p1" else 1
+
+    stub(monkeypatch, "infra.run", run_up=run_up)
+    assert invoke("up", "--pool", "p1").status == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url"), [([], "nats://127.0.0.1:4222"), (["--nats", "nats://h:1"], "nats://h:1")]
+)
+def test_serve_goes_to_the_named_broker(arguments: list[str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def run_serve(settings: Settings, nats_url: str) -> int:
+        asked.append(nats_url)
+        return 0
+
+    stub(monkeypatch, "infra.run", run_serve=run_serve)
+    assert invoke("serve", *arguments).status == 0
+    assert asked == [url]
+
+
+def test_demo_passes_its_size_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    async def run_demo(settings: Settings, **size: Any) -> int:
+        asked.update(size)
+        return 0
+
+    stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
+    assert invoke("demo", "--agents", "3", "--tasks", "7", "--seconds", "5", "--seed", "4", "--keep").status == 0
+    assert asked == {"agents": 3, "tasks": 7, "seconds": 5.0, "seed": 4, "keep": True}
