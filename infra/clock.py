@@ -15,5 +15,8 @@ class SystemClock:
 
     async def sleep_until(self, when: datetime) -> None:
         """Return once `now() >= when`; a clock that is set meanwhile is followed within a minute."""
-        while (left_s := (when - self.now()).total_seconds()) > 0:
+        while True:
+            left_s = (when - self.now()).total_seconds()
+            if left_s <= 0:
+                return
             await asyncio.sleep(min(left_s, 60.0))
