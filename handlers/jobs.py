@@ -40,12 +40,16 @@ class Job:
     looked_up: frozenset[EntityKey] = frozenset()
     """Those of them that were looked for in the log, at `known_at`."""
     known_at: int = -1
-    overdue: Callable[[], None] | None = None
-    """Called at most once: the caller should be told that the outcome is not known yet; `done` follows."""
+    callers: list[str] = field(default_factory=list)
+    """Where the answer goes; whoever was told that it is not known yet has gone."""
+    overdue: Callable[[Job], None] | None = None
+    """Called when the callers should be told that the outcome is not known yet; `done` follows."""
     look_up: Callable[[Job], None] | None = None
     """Called when what was looked up may be out of date; the job comes back through the queue."""
     waits_until: datetime | None = None
     """The end of a waiting claim's patience, once it waits."""
+    place: int | None = None
+    """Its place in the line of waiting claims, once it waits."""
     prior: list[Recorded] = field(default_factory=list)
     """Events that earlier appends of the same command made."""
     alone: bool = False
@@ -57,6 +61,7 @@ def unavailable(message: str) -> Refusal:
     return Refusal(RefusalCode.UNAVAILABLE, message, {})
 
 
+FAULT = unavailable("an internal fault; nothing was done; please report it")
 OUTCOME_UNKNOWN = unavailable(
     "the broker did not confirm in time, so the outcome is unknown; try again with the same command_id"
 )

@@ -71,10 +71,12 @@ def fold_task(records: Iterable[Recorded], *, until: int | None = None) -> Task 
     return task
 
 
-def fold_agent(records: Iterable[Recorded]) -> Agent | None:
-    """Return an agent as its events leave it."""
+def fold_agent(records: Iterable[Recorded], *, until: int | None = None) -> Agent | None:
+    """Return an agent as its events leave it, up to a position."""
     agent: Agent | None = None
     for recorded in records:
+        if until is not None and recorded.position > until:
+            break
         try:
             agent = evolve_agent(agent, recorded)
         except (FoldError, IllegalTransitionError):

@@ -17,13 +17,13 @@ from domain import commands, limits
 from domain.draft import Refusal, Request
 from domain.events import Entity
 from handlers import wire
-from handlers.jobs import OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
+from handlers.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
 from handlers.ports import LogUnavailableError
-from handlers.repeats import first_answer
+from handlers.repeats import Repeats
 from projections.queries import QUERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from domain.draft import EntityKey
     from handlers.lookup import Lookup
@@ -64,9 +64,10 @@ class CommandService:
         self._writer = writer
         self._lookup = lookup
         self._queries = queries
+        self._repeats = Repeats(writer, lookup, queries)
         self._clock = clock
         self._respond = respond
-        self._in_flight: dict[OutcomeKey, list[str]] = {}
+        self._in_flight: dict[OutcomeKey, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
         self._made = 0
@@ -85,7 +86,7 @@ class CommandService:
             refusal = self._take(incoming)
         except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
             _LOG.exception("could not take a request on %s", incoming.subject)
-            refusal = unavailable("an internal fault; nothing was done; please report it")
+            refusal = FAULT
         if refusal is not None:
             self._fail(incoming.reply, refusal)
 
@@ -155,20 +156,20 @@ class CommandService:
         key: OutcomeKey | None = None
         if request.keyed:
             key = (request.actor, request.verb, request.causation_id)
-            waiting = self._in_flight.get(key)
-            if waiting is not None:
-                waiting.append(reply)
+            under_way = self._in_flight.get(key)
+            if under_way is not None:
+                self._join(under_way, reply)
                 return None
             positions = self._writer.memory.outcomes.get(key)
             if positions is not None:
-                self._spawn(self._repeat(reply, request, positions))
+                self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
                 return None
-            self._in_flight[key] = [reply]
-        job = Job(
-            request, lambda answer: self._done(key, reply, request, answer), self._clock.now(), len(incoming.body)
-        )
-        job.overdue = lambda: self._overdue(key, reply)
+        job = Job(request, lambda answer: self._done(key, job, answer), self._clock.now(), len(incoming.body))
+        job.callers.append(reply)
+        job.overdue = self._overdue
         job.look_up = self._look_up
+        if key is not None:
+            self._in_flight[key] = job
         job.names = _names(request)
         if request.agent_id is not None:
             for entity, entity_id in job.names:
@@ -181,12 +182,21 @@ class CommandService:
             self._look_up(job)
         return None
 
+    def _join(self, job: Job, reply: str) -> None:
+        """Let one more caller wait for the outcome of a command that is under way."""
+        job.callers.append(reply)
+        if job.overdue is None:
+            # Those before were told already that it takes its time; this one has a patience of its own.
+            job.overdue = self._overdue
+            job.received_at = self._clock.now()
+
     def _look_up(self, job: Job) -> None:
         """Find in the log what the job names and memory lacks, then queue it."""
         if len(self._tasks) >= MAX_LOOKUPS:
             job.done(Answer(self._writer.memory.state.committed_position, (), None, OVERLOADED))
             return
-        self._spawn(self._looked_up(job))
+        position = self._writer.memory.state.committed_position
+        self._spawn(self._looked_up(job), lambda: job.done(Answer(position, (), None, FAULT)))
 
     async def _looked_up(self, job: Job) -> None:
         state = self._writer.memory.state
@@ -206,31 +216,26 @@ class CommandService:
 
     async def _repeat(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:
         try:
-            answer = await first_answer(self._lookup, request, positions, self._holds)
+            answer = await self._repeats.first_answer(request, positions)
         except LogUnavailableError:
             self._fail(reply, unavailable("the broker did not answer in time; try again with the same command_id"))
         else:
             self._send(reply, answer)
 
-    def _holds(self, agent_id: str) -> dict[str, Any]:
-        return self._queries.holds(agent_id)
-
-    def _done(self, key: OutcomeKey | None, reply: str, request: Request, answer: Answer) -> None:
+    def _done(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
+        request = job.request
         if request.verb in _SHOWS_DIRECTIVES and answer.result is not None:
             result = {**answer.result, "directives": self._queries.directives(request.agent_id or "")}
             answer = answer._replace(result=result)
-        if key is None:
+        if key is not None:
+            del self._in_flight[key]
+        for reply in job.callers:
             self._send(reply, answer)
-            return
-        for each in self._in_flight.pop(key, ()):
-            self._send(each, answer)
 
-    def _overdue(self, key: OutcomeKey | None, reply: str) -> None:
-        replies = [reply]
-        if key is not None and key in self._in_flight:
-            replies, self._in_flight[key] = self._in_flight[key], []
-        for each in replies:
-            self._fail(each, OUTCOME_UNKNOWN)
+    def _overdue(self, job: Job) -> None:
+        callers, job.callers = job.callers, []
+        for reply in callers:
+            self._fail(reply, OUTCOME_UNKNOWN)
 
     def _send(self, reply: str, answer: Answer) -> None:
         if answer.refusal is not None:
@@ -262,7 +267,7 @@ class CommandService:
             return None
         if len(self._tasks) >= MAX_LOOKUPS:
             return OVERLOADED
-        self._spawn(self._answer_query(incoming.reply, query))
+        self._spawn(self._answer_query(incoming.reply, query), lambda: self._fail(incoming.reply, FAULT))
         return None
 
     async def _answer_query(self, reply: str, query: Any) -> None:
@@ -273,16 +278,17 @@ class CommandService:
         else:
             self._send(reply, answer)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(work))
+    def _spawn(self, work: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._guarded(work, failed))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Any) -> None:
+    async def _guarded(self, work: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
         try:
             await work
         except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
             _LOG.exception("a request could not be answered")
+            failed()
 
 
 _MAKES_IDS = frozenset({"submit", "steal"})

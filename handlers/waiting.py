@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from domain.events import Entity
@@ -15,7 +14,7 @@ from handlers.jobs import Answer
 from projections.heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from datetime import datetime
 
     from domain.draft import Decision
@@ -28,17 +27,21 @@ MAX_WAITING = 10_000
 MAX_WAITING_PER_AGENT = 16
 
 _Serial = int
+_Line = IndexedHeap[_Serial, _Serial]
 
 
 class WaitingClaims:
-    """Parked jobs, first come first served among the agents that can do a task."""
+    """Parked jobs, first come first served among the agents that can do a task.
+
+    A claim that was woken in vain takes its old place again.
+    """
 
     def __init__(self) -> None:
         self._serial = 0
         self._jobs: dict[_Serial, Job] = {}
-        self._by_capabilities: dict[frozenset[str], OrderedDict[_Serial, None]] = {}
+        self._by_capabilities: dict[frozenset[str], _Line] = {}
         self._capabilities: dict[_Serial, frozenset[str]] = {}
-        self._by_agent: dict[str, OrderedDict[_Serial, None]] = {}
+        self._by_agent: dict[str, _Line] = {}
         self._deadlines: IndexedHeap[_Serial, datetime] = IndexedHeap()
 
     def __len__(self) -> int:
@@ -50,29 +53,31 @@ class WaitingClaims:
 
     def park(self, job: Job, capabilities: frozenset[str], until: datetime) -> None:
         """Keep a claim until work comes or its patience ends."""
-        self._serial += 1
-        serial = self._serial
+        if job.place is None:
+            self._serial += 1
+            job.place = self._serial
+        serial = job.place
         self._jobs[serial] = job
         self._capabilities[serial] = capabilities
-        self._by_capabilities.setdefault(capabilities, OrderedDict())[serial] = None
-        self._by_agent.setdefault(job.request.agent_id or "", OrderedDict())[serial] = None
+        self._by_capabilities.setdefault(capabilities, IndexedHeap()).set(serial, serial)
+        self._by_agent.setdefault(job.request.agent_id or "", IndexedHeap()).set(serial, serial)
         self._deadlines.set(serial, until)
 
     def for_task(self, required: frozenset[str]) -> Job | None:
         """Take out the claim that has waited longest among those whose agents can do a task."""
-        serials = [
-            next(iter(group)) for capabilities, group in self._by_capabilities.items() if required <= capabilities
-        ]
-        return self._take(min(serials)) if serials else None
+        firsts = [line.peek() for capabilities, line in self._by_capabilities.items() if required <= capabilities]
+        return self._take(min(serial for first in firsts if first is not None for serial in first)) if firsts else None
 
     def of_agent(self, agent_id: str) -> Job | None:
         """Take out the agent's claim that has waited longest."""
-        serials = self._by_agent.get(agent_id)
-        return self._take(next(iter(serials))) if serials else None
+        line = self._by_agent.get(agent_id)
+        first = line.peek() if line is not None else None
+        return self._take(first[1]) if first is not None else None
 
     def all_of(self, agent_id: str) -> list[Job]:
         """Take out all claims of an agent, oldest first."""
-        return [self._take(serial) for serial in list(self._by_agent.get(agent_id, ()))]
+        line = self._by_agent.get(agent_id)
+        return [self._take(serial) for serial, _ in sorted(line.items())] if line is not None else []
 
     def expired(self, now: datetime) -> list[Job]:
         """Take out the claims whose patience has ended."""
@@ -86,24 +91,29 @@ class WaitingClaims:
         first = self._deadlines.peek()
         return None if first is None else first[0]
 
-    def everything(self) -> Iterable[Job]:
-        """Take out all claims."""
-        return [self._take(serial) for serial in list(self._jobs)]
+    def everything(self) -> list[Job]:
+        """Take out all claims, oldest first."""
+        return [self._take(serial) for serial in sorted(self._jobs)]
 
     def _take(self, serial: _Serial) -> Job:
         job = self._jobs.pop(serial)
         capabilities = self._capabilities.pop(serial)
-        group = self._by_capabilities[capabilities]
-        del group[serial]
-        if not group:
+        line = self._by_capabilities[capabilities]
+        line.remove(serial)
+        if not line:
             del self._by_capabilities[capabilities]
         agent_id = job.request.agent_id or ""
         mine = self._by_agent[agent_id]
-        del mine[serial]
+        mine.remove(serial)
         if not mine:
             del self._by_agent[agent_id]
         self._deadlines.remove(serial)
         return job
+
+
+def end_wait(job: Job, position: int) -> None:
+    """Answer a waiting claim that no work came for."""
+    job.done(Answer(position, job.prior, {"leases": []}, None))
 
 
 _AGENT_CHANGES = frozenset({Registered, Deregistered, Lost})
@@ -115,43 +125,55 @@ _CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
 class Waker:
     """Lets waiting claims follow what was acknowledged: work came, was given, or an agent changed."""
 
-    def __init__(self, waiting: WaitingClaims, presence: Presence, resubmit: Callable[[Job], None]) -> None:
+    def __init__(self, waiting: WaitingClaims, presence: Presence) -> None:
         self._waiting = waiting
         self._presence = presence
-        self._resubmit = resubmit
 
-    def follow(self, decision: Decision, position: int) -> None:
-        """Follow one acknowledged decision; `position` is where its group ends."""
-        for recorded in decision.records:
-            # By exact type: on models isinstance is slow, and this runs for every event.
-            kind = type(recorded.event)
-            if kind not in _CONCERNED:
-                continue
-            if kind in _AGENT_CHANGES:
-                self._agent_changed(recorded)
-            elif len(self._waiting):
-                task = decision.after.get((Entity.TASK, recorded.entity_id))
-                if isinstance(task, Task):
-                    self._task_changed(recorded, task, position)
+    def follow(self, decisions: Iterable[Decision], position: int) -> list[Job]:
+        """Follow acknowledged decisions that end at `position`; return the claims to be decided again, in order.
 
-    def _agent_changed(self, recorded: Recorded) -> None:
+        What was given goes first: a claim that is answered by it needs no other work.
+        """
+        woken: list[Job] = []
+        work: list[Task] = []
+        for decision in decisions:
+            for recorded in decision.records:
+                # By exact type: on models isinstance is slow, and this runs for every event.
+                kind = type(recorded.event)
+                if kind not in _CONCERNED:
+                    continue
+                if kind in _AGENT_CHANGES:
+                    woken += self._agent_changed(recorded, position)
+                elif len(self._waiting):
+                    task = decision.after.get((Entity.TASK, recorded.entity_id))
+                    if isinstance(task, Task) and task.status is TaskStatus.QUEUED:
+                        work.append(task)
+                    elif isinstance(task, Task):
+                        self._given(recorded, task, position)
+        for task in work:
+            job = self._waiting.for_task(frozenset(task.definition.required_capabilities))
+            if job is not None:
+                woken.append(job)
+        return woken
+
+    def _agent_changed(self, recorded: Recorded, position: int) -> list[Job]:
         agent_id = recorded.entity_id
         if isinstance(recorded.event, Registered):
             self._presence.heard(agent_id, recorded.time)
         else:
             self._presence.forget(agent_id)
-        for job in self._waiting.all_of(agent_id):
-            self._resubmit(job)
+        jobs = self._waiting.all_of(agent_id)
+        if not isinstance(recorded.event, Lost):
+            return jobs
+        for job in jobs:
+            # Deciding it again would revive an agent that said nothing.
+            end_wait(job, position)
+        return []
 
-    def _task_changed(self, recorded: Recorded, task: Task, position: int) -> None:
-        if task.status is TaskStatus.QUEUED:
-            job = self._waiting.for_task(frozenset(task.definition.required_capabilities))
-            if job is not None:
-                self._resubmit(job)
-        elif task.lease is not None and task.lease.token == recorded.position:
-            agent_id = task.lease.agent_id
-            if recorded.actor == f"agent/{agent_id}":
-                return
-            job = self._waiting.of_agent(agent_id)
-            if job is not None:
-                job.done(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
+    def _given(self, recorded: Recorded, task: Task, position: int) -> None:
+        lease = task.lease
+        if lease is None or lease.token != recorded.position or recorded.actor == f"agent/{lease.agent_id}":
+            return
+        job = self._waiting.of_agent(lease.agent_id)
+        if job is not None:
+            job.done(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))

@@ -31,7 +31,7 @@ from handlers.jobs import FAULT, NOT_DECIDED, OVERLOADED, Answer, Job
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
-from handlers.waiting import WaitingClaims, Waker
+from handlers.waiting import WaitingClaims, Waker, end_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,12 @@ class _Flight(NamedTuple):
     started_s: float
 
 
+class _Look(NamedTuple):
+    call: Callable[[], None]
+    give_up: Callable[[], None]
+    asked_at: datetime
+
+
 class Writer:
     """Decides and appends for one pool. `run` is its life; everything else is called from the same event loop."""
 
@@ -102,14 +108,14 @@ class Writer:
         self._codec = codec
         self._clock = clock
         self._limits = limits
-        self._waker = Waker(self.waiting, self.presence, self.submit_first)
+        self._waker = Waker(self.waiting, self.presence)
         self._queue: deque[Job] = deque()
         self._queued_bytes = 0
         self._open: Group | None = None
         self._flight: _Flight | None = None
         self._wake = asyncio.Event()
         self._stopping = False
-        self._boundary: list[Callable[[], None]] = []
+        self._boundary: list[_Look] = []
         self._expected = 0
         """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
         self._linger: asyncio.TimerHandle | None = None
@@ -150,7 +156,10 @@ class Writer:
         self.memory.state.load(key, entity)
 
     async def at_boundary(self, look: Callable[[Memory], _T]) -> _T:
-        """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait."""
+        """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait.
+
+        Raises LogUnavailableError when the log does not acknowledge it in time.
+        """
         if self._flight is None and self._open is None:
             return look(self.memory)
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
@@ -162,7 +171,11 @@ class Writer:
                 except Exception as error:  # noqa: BLE001 - handed to the one who asked
                     future.set_exception(error)
 
-        self._boundary.append(call)
+        def give_up() -> None:
+            if not future.cancelled():
+                future.set_exception(LogUnavailableError("the state was not acknowledged in time"))
+
+        self._boundary.append(_Look(call, give_up, self._clock.now()))
         self._wake.set()
         return await future
 
@@ -232,6 +245,9 @@ class Writer:
             job = self._pop()
             if self._out_of_date(job):
                 continue
+            if job.waits_until is not None and job.waits_until <= now:
+                self._end_wait(job)
+                continue
             decision = self._decide(job, now)
             if not group.has_room_for(len(decision.records)):
                 self._put_back(job)
@@ -256,7 +272,7 @@ class Writer:
         group.closed = job.alone
 
     def _decide(self, job: Job, now: datetime) -> Decision:
-        if job.request.agent_id is not None:
+        if job.request.agent_id is not None and job.waits_until is None:
             self.presence.heard(job.request.agent_id, now)
         if isinstance(job.request.command, Judge) and self.deaf:
             return Decision([], {}, {})
@@ -387,8 +403,7 @@ class Writer:
                 await pause(self._clock)
             else:
                 # What was undone may have hidden work from a claim that was then parked.
-                for job in self.waiting.everything():
-                    self.submit_first(job)
+                self._resubmit(self.waiting.everything())
                 return
 
     def _seen(self, recorded: Recorded) -> None:
@@ -411,8 +426,7 @@ class Writer:
         for job, decision in zip(group.jobs, group.decisions, strict=True):
             self._answer(job, decision, group.end)
         if group.messages:
-            for decision in group.decisions:
-                self._waker.follow(decision, group.end)
+            self._resubmit(self._waker.follow(group.decisions, group.end))
             self.committed()
 
     def _answer(self, job: Job, decision: Decision, position: int) -> None:
@@ -440,6 +454,9 @@ class Writer:
         job.prior.extend(decision.records)
         if agent is None or until <= now:
             self._end_wait(job)
+        elif self.waiting.full(agent_id) and job.prior:
+            # What it renewed stands, so it was no refusal.
+            self._end_wait(job)
         elif self.waiting.full(agent_id):
             job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
         else:
@@ -448,13 +465,20 @@ class Writer:
             self.committed()
 
     def _end_wait(self, job: Job) -> None:
-        job.done(Answer(self.memory.state.committed_position, job.prior, {"leases": []}, None))
+        end_wait(job, self.memory.state.committed_position)
+
+    def _resubmit(self, jobs: list[Job]) -> None:
+        """Let claims that waited be decided again, in their order, before everybody else's commands."""
+        now = self._clock.now()
+        for job in reversed(jobs):
+            job.received_at = now
+            self.submit_first(job)
 
     def _run_boundary(self) -> None:
         if self._boundary and self._flight is None and self._open is None:
-            calls, self._boundary = self._boundary, []
-            for call in calls:
-                call()
+            looks, self._boundary = self._boundary, []
+            for look in looks:
+                look.call()
 
     async def _watch_overdue(self) -> None:
         """Tell callers in time when nobody knows yet what became of their commands."""
@@ -462,6 +486,7 @@ class Writer:
         while True:
             now = self._clock.now()
             self._answer_overdue(now)
+            self.end_waits(now)
             await self._clock.sleep_until(after(now, timeout_s / 4))
 
     def _answer_overdue(self, now: datetime) -> None:
@@ -472,6 +497,13 @@ class Writer:
                 if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
                     overdue, job.overdue = job.overdue, None
                     overdue(job)
+        patient = [look for look in self._boundary if seconds_between(look.asked_at, now) < timeout_s]
+        if len(patient) < len(self._boundary):
+            given_up = [look for look in self._boundary if look not in patient]
+            self._boundary = patient
+            self._wake.set()
+            for look in given_up:
+                look.give_up()
         late = [job for job in self._queue if self._may_drop(job, now)]
         if late:
             dropped = set(map(id, late))

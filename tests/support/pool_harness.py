@@ -1,0 +1,381 @@
+"""A whole pool, served over a log in memory on a clock of the test's, and asked as callers ask it.
+
+At the end every invariant is checked: the state is the fold of the log, the chain of hashes holds, every append kept
+the rules, and every request was answered exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from domain.agent import Agent
+from domain.events import Event
+from domain.recorded import Recorded
+from domain.rules import Rules
+from domain.task import Lease, Task
+from handlers.memory import Memory, catch_up
+from handlers.pool import PoolOptions, PoolService
+from handlers.ports import NewMessage
+from handlers.service import Incoming
+from handlers.sweeper import Probe
+from handlers.writer import WriterLimits
+from infra.codec import GENESIS_HASH, CloudEventsCodec, chain_hash
+from projections.state import RECENT_ENTITIES, PoolState
+from tests.support.invariants import AppendRules, check_equal, check_indexes
+from tests.support.memory_log import MemoryEventLog
+from tests.support.virtual_clock import VirtualClock
+
+POOL = "p"
+MAX_REPLY_BYTES = 1024 * 1024
+
+
+class Reply(dict[str, Any]):
+    """A reply's body, with what came around it."""
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(json.loads(body))
+        self.raw = body
+        self.headers = dict(headers)
+
+    @property
+    def ok(self) -> bool:
+        return self["ok"] is True
+
+    @property
+    def result(self) -> Any:
+        assert self.ok, self
+        return self["result"]
+
+    @property
+    def code(self) -> str | None:
+        """The error's code, or None if it is no error."""
+        return None if self.ok else str(self["error"]["code"])
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the events that the reply lists."""
+        return [each["type"].split(".")[2] for each in self["events"]]
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request on its way."""
+
+    subject: str
+    body: bytes
+    inbox: str
+    replies: list[Reply] = field(default_factory=list)
+    lost: bool = False
+    """Its service was killed before it could answer."""
+
+    @property
+    def reply(self) -> Reply | None:
+        """The answer, if it has come."""
+        return self.replies[0] if self.replies else None
+
+    @property
+    def answer(self) -> Reply:
+        """The answer, which has come."""
+        assert self.replies, f"{self.subject} {self.body[:80]!r} is not answered"
+        return self.replies[0]
+
+
+class PoolHarness:
+    """One pool's service, its log and its callers."""
+
+    def __init__(
+        self,
+        rules: Rules | None = None,
+        *,
+        limits: WriterLimits | None = None,
+        probe: Probe | None = None,
+        outcomes: int = 200_000,
+        sweeper_interval_s: float = 300.0,
+    ) -> None:
+        self.rules = rules or Rules()
+        self.clock = VirtualClock()
+        self.log = MemoryEventLog(POOL)
+        self.codec = CloudEventsCodec(POOL)
+        self.probe = probe
+        self.limits = limits or WriterLimits()
+        self.outcomes = outcomes
+        self.sweeper_interval_s = sweeper_interval_s
+        self.asked: list[Asked] = []
+        self.stray: list[tuple[str, bytes]] = []
+        """Replies to subjects that nobody asked from."""
+        self.starts = 0
+        self.foreign = False
+        """Whether anybody else wrote to the log, so that its appends cannot be told apart."""
+        self.on_reply: Callable[[Asked], None] = lambda _asked: None
+        """Called with each answer."""
+        self._inboxes: dict[str, Asked] = {}
+        self._service: PoolService | None = None
+
+    @property
+    def service(self) -> PoolService:
+        assert self._service is not None, "the pool is not served"
+        return self._service
+
+    @property
+    def state(self) -> PoolState:
+        return self.service.memory.state
+
+    async def start(self) -> None:
+        """Serve the pool from the log."""
+        self._make()
+        await self.service.open()
+        await self.clock.rest()
+
+    async def stop(self) -> None:
+        """End the service the way SIGTERM does."""
+        stopping = asyncio.ensure_future(self.service.stop())
+        await self.clock.rest()
+        await self.clock.advance(0 if stopping.done() else 20)
+        assert stopping.done(), "the service does not stop"
+        stopping.result()
+        self._service = None
+
+    async def kill(self) -> None:
+        """End the service the way SIGKILL does: nobody is answered any more."""
+        service, self._service = self.service, None
+        for each in self.asked:
+            each.lost = each.lost or not each.replies
+        self._inboxes.clear()
+        tasks = [*service._helpers, *service.commands._tasks, *service.sweeper._probing]
+        if service._running is not None:
+            tasks.append(service._running)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def restart(self, *, after_s: float = 0.0) -> None:
+        """Kill the service and start another on the same log."""
+        await self.kill()
+        await self.clock.advance(after_s)
+        await self.start()
+
+    def post(
+        self,
+        subject: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        *,
+        reply: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Asked:
+        """Send a request; the answer comes when the service has come to it. `subject` is what follows the pool."""
+        raw = body if isinstance(body, bytes) else json.dumps(body or {}).encode()
+        inbox = f"_INBOX.{len(self.asked)}" if reply is None else reply
+        asked = Asked(subject, raw, inbox)
+        self.asked.append(asked)
+        self._inboxes[inbox] = asked
+        self.service.commands.handle(Incoming(f"custody.{POOL}.{subject}", raw, inbox, headers or {}))
+        return asked
+
+    async def request(
+        self,
+        subject: str,
+        body: Mapping[str, Any] | bytes | None = None,
+        *,
+        reply: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        within_s: float = 0.0,
+    ) -> Reply:
+        """Send a request and return its answer, which must come without time passing, or within so many seconds."""
+        asked = self.post(subject, body, reply=reply, headers=headers)
+        await self.clock.rest()
+        until = self.clock.now() + timedelta(seconds=within_s)
+        while not asked.replies and await self.clock.step(until):
+            pass
+        return asked.answer
+
+    async def given(self, subject: str, **body: Any) -> Any:
+        """Send a request that must succeed; return its result. `from_` stands for `from`."""
+        body = {"from" if name == "from_" else name: value for name, value in body.items()}
+        reply = await self.request(subject, body)
+        assert reply.ok, reply
+        return reply.result
+
+    async def register(self, *agents: str, capacity: int = 10, **body: Any) -> None:
+        for agent_id in agents:
+            await self.given(f"agent.{agent_id}.register", capacity=capacity, **body)
+
+    async def submit(self, *task_ids: str, **body: Any) -> None:
+        for task_id in task_ids:
+            await self.given("ops.submit", task_id=task_id, **body)
+
+    async def assign(self, agent_id: str, *task_ids: str) -> int:
+        """Assign queued tasks to an agent; return the last one's token."""
+        token = 0
+        for task_id in task_ids:
+            token = (await self.given("ops.assign", task_id=task_id, agent_id=agent_id))["token"]
+        return token
+
+    async def holds(self, agent_id: str, *task_ids: str, capacity: int = 100, **definition: Any) -> int:
+        """Given: the agent is registered and was assigned these new tasks. Returns the last token."""
+        if self.state.agent(agent_id) is None:
+            await self.register(agent_id, capacity=capacity)
+        await self.submit(*task_ids, **definition)
+        return await self.assign(agent_id, *task_ids)
+
+    async def advance(self, seconds: float) -> None:
+        await self.clock.advance(seconds)
+
+    async def rest(self) -> None:
+        await self.clock.rest()
+
+    def task(self, task_id: str) -> Task:
+        task = self.state.task(task_id)
+        assert task is not None, f"there is no task {task_id}"
+        return task
+
+    def lease(self, task_id: str) -> Lease:
+        lease = self.task(task_id).lease
+        assert lease is not None, f"nobody holds {task_id}"
+        return lease
+
+    def agent(self, agent_id: str) -> Agent:
+        agent = self.state.agent(agent_id)
+        assert agent is not None, f"there is no agent {agent_id}"
+        return agent
+
+    def records(self, after: int = 0) -> list[Recorded]:
+        """The log's events."""
+        return [self.codec.decode(message) for message in self.log.messages[after:]]
+
+    def events(self, *kinds: type[Event]) -> list[Recorded]:
+        """The log's events of these kinds."""
+        return [recorded for recorded in self.records() if isinstance(recorded.event, kinds)]
+
+    def names(self, after: int = 0) -> list[str]:
+        """The names of the log's events behind a position."""
+        return [recorded.name for recorded in self.records(after)]
+
+    @property
+    def position(self) -> int:
+        """Where the log ends."""
+        return len(self.log.messages)
+
+    def by_another(self, *events: tuple[str, Event]) -> list[NewMessage]:
+        """Encode events of another replica, to follow the log's end: `("task/T1", event)` each."""
+        self.foreign = True
+        fold = PoolState(POOL, self.rules)
+        for recorded in self.records():
+            fold.fold(recorded)
+        messages: list[NewMessage] = []
+        previous = self.log.messages[-1].headers["Custody-Hash"] if self.log.messages else GENESIS_HASH
+        for originator, event in events:
+            entity_id = originator.partition("/")[2]
+            version = fold._get((event.entity, entity_id))
+            recorded = Recorded(
+                fold.position + 1,
+                event.entity,
+                entity_id,
+                (version.version if version is not None else 0) + 1,
+                max(self.clock.now(), fold.last_time),
+                "ops/another",
+                "by-another",
+                event,
+                "another",
+            )
+            fold.fold(recorded)
+            encoded, previous = self.codec.encode([recorded], previous)
+            messages += encoded
+        return messages
+
+    async def fresh(self) -> Memory:
+        """What a service that starts now would remember."""
+        memory = Memory(POOL, self.rules, self.codec, outcomes=self.outcomes)
+        await catch_up(memory, self.log)
+        return memory
+
+    async def check(self) -> None:
+        """Check every invariant; the service must be at rest."""
+        self._check_chain()
+        fresh = await self.fresh()
+        if self._service is not None:
+            self._check_live(self.service.memory, fresh)
+        check_indexes(fresh.state, self.clock.now())
+        if not self.foreign and sum(self.log.append_sizes) == len(self.log.messages):
+            self._check_appends()
+
+    def check_replies(self) -> None:
+        """Check that every request was answered exactly once; nothing may be on its way."""
+        assert not self.stray, self.stray
+        for each in self.asked:
+            assert all(len(reply.raw) <= MAX_REPLY_BYTES for reply in each.replies)
+            wanted = 1 if each.inbox.startswith("_INBOX") and not each.lost else 0
+            assert len(each.replies) == wanted, f"{each.subject} {each.body[:80]!r}: {len(each.replies)} replies"
+
+    async def finish(self) -> None:
+        """Check, stop, and check again; called after each test."""
+        if self._service is not None:
+            await self.clock.rest()
+            await self.check()
+            await self.stop()
+        await self.check()
+        self.check_replies()
+
+    def _make(self) -> None:
+        self.starts += 1
+        self._service = PoolService(
+            POOL,
+            self.log,
+            self.codec,
+            self.clock,
+            self.rules,
+            PoolOptions(
+                leader=f"host:1:{self.starts}",
+                software="custody test",
+                sweeper_interval_s=self.sweeper_interval_s,
+                outcomes=self.outcomes,
+                limits=self.limits,
+            ),
+            self._respond,
+            self.probe,
+        )
+
+    def _respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
+        asked = self._inboxes.get(reply)
+        if asked is None:
+            self.stray.append((reply, body))
+        else:
+            asked.replies.append(Reply(body, headers))
+            self.on_reply(asked)
+
+    def _check_chain(self) -> None:
+        previous = GENESIS_HASH
+        for message in self.log.messages:
+            previous = chain_hash(previous, message.position, message.subject, message.body)
+            assert message.headers["Custody-Hash"] == previous, f"the chain breaks at {message.position}"
+
+    def _check_live(self, live: Memory, fresh: Memory) -> None:
+        assert live.tail_hash == fresh.tail_hash
+        assert live.unreadable_count == fresh.unreadable_count
+        assert live.outcomes._positions == fresh.outcomes._positions
+        assert live.statistics.totals() == fresh.statistics.totals()
+        if len(fresh.state.recent) < RECENT_ENTITIES:
+            check_equal(live.state, fresh.state)
+        assert live.state.position == fresh.state.position
+        assert live.state.tasks == fresh.state.tasks
+        assert live.state.agents == fresh.state.agents
+        assert live.state.steals == fresh.state.steals
+        check_indexes(live.state, self.clock.now())
+
+    def _check_appends(self) -> None:
+        rules, fold = AppendRules(), PoolState(POOL, self.rules)
+        records = self.records()
+        if any(recorded.entity.value == "task" and recorded.version > 1 for recorded in records) and (
+            len(fold.recent) >= RECENT_ENTITIES
+        ):
+            return
+        for size in self.log.append_sizes:
+            batch: Sequence[Recorded] = records[:size]
+            del records[:size]
+            for recorded in batch:
+                fold.fold(recorded)
+            rules.check(batch, fold)

@@ -1,0 +1,91 @@
+"""A clock that moves only when the test says so: never a real sleep, and one order of things every time.
+
+`advance` lets everything that can run come to rest, jumps to the next sleeper, wakes it, and so on until the time is
+up. Nobody ever wakes late, unless the test asks for that with `stall`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+START = datetime(2026, 11, 21, 8, tzinfo=UTC)
+RESTLESS_TURNS = 200_000
+"""Turns of the loop without a rest after which something is taken to spin."""
+
+
+class VirtualClock:
+    """The `Clock` port, for a test to drive."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._serial = 0
+        self.jumps = 0
+        """How often time moved on to a sleeper's moment."""
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, when: datetime) -> None:
+        if when <= self._now:
+            return
+        self._serial += 1
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (when, self._serial, woken))
+        await woken
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return (self._now - START).total_seconds()
+
+    def next_wake(self) -> datetime | None:
+        """Return the next sleeper's moment, or None if nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return self._sleepers[0][0] if self._sleepers else None
+
+    async def rest(self) -> None:
+        """Return once everything waits for time, or for the test."""
+        loop: Any = asyncio.get_running_loop()
+        for _ in range(RESTLESS_TURNS):
+            await asyncio.sleep(0)
+            if not loop._ready:
+                return
+        msg = "the loop does not come to rest: something spins"
+        raise AssertionError(msg)
+
+    async def step(self, until: datetime) -> bool:
+        """Move to the next sleeper's moment, if that is not after `until`; return whether there was one."""
+        await self.rest()
+        moment = self.next_wake()
+        if moment is None or moment > until:
+            return False
+        self._now = max(self._now, moment)
+        self.jumps += 1
+        self._wake()
+        await self.rest()
+        return True
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, everything in its order."""
+        until = self._now + timedelta(seconds=seconds)
+        while await self.step(until):
+            pass
+        self._now = until
+
+    async def stall(self, seconds: float) -> None:
+        """Let the process stand still: time passes, and then everybody wakes at once, late."""
+        await self.rest()
+        self._now += timedelta(seconds=seconds)
+        self._wake()
+        await self.rest()
+
+    def _wake(self) -> None:
+        while self._sleepers and self._sleepers[0][0] <= self._now:
+            _, _, woken = heapq.heappop(self._sleepers)
+            if not woken.done():
+                woken.set_result(None)
