@@ -72,16 +72,23 @@ class NatsTransport:
                     pending_bytes_limit=PENDING_BYTES,
                 )
             )
-        await client.flush()
+        await self._round_trip()
 
     async def deaf(self) -> None:
         """Take no further requests; what the broker has delivered is still passed on. A frozen broker is left."""
         subscriptions, self._subscriptions = self._subscriptions, []
-        with contextlib.suppress(TimeoutError, NatsError, OSError):
+        with contextlib.suppress(TimeoutError, BrokerUnavailableError, NatsError, OSError):
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                numbers = [subscription._id for subscription in subscriptions]  # noqa: SLF001 # nobody else tells
+                await self._connection.send(b"".join(b"UNSUB %d\r\n" % number for number in numbers))
+                await self._round_trip()
                 for subscription in subscriptions:
-                    if self._connection.is_connected:
-                        await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation
+                    await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation
+
+    async def _round_trip(self) -> None:
+        """Return when the broker has dealt with what was sent. The library's ping may overtake it; a second cannot."""
+        await self._connection.client.flush()
+        await self._connection.client.flush()
 
     def respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Send a reply; replies of one turn of the loop go out in one write. Lost if the broker is away."""

@@ -66,6 +66,12 @@ class Stored(NamedTuple):
         return self.subject.split(".")[4]
 
 
+async def settled(nc: Client) -> None:
+    """Return when the broker has dealt with all that was sent. The library's first ping may overtake it."""
+    await nc.flush()
+    await nc.flush()
+
+
 async def last_position(nc: Client, pool: str) -> int:
     """Where the stream ends, as the broker says."""
     return (await nc.jetstream().stream_info(f"CUSTODY_{pool}")).state.last_seq
@@ -165,7 +171,7 @@ class Feed:
 
     async def __aenter__(self) -> Self:
         self._subscription = await self.nc.subscribe(f"custody.{self._pool}.feed.>", cb=self._on_message)
-        await self.nc.flush()
+        await settled(self.nc)
         return self
 
     async def __aexit__(

@@ -223,7 +223,6 @@ async def test_the_widest_values_are_taken_and_come_back(ask: Caller) -> None:
     assert (await ask.task("n" * 64))["payload"] == payload
 
 
-@pytest.mark.xfail(reason="one tick after the last moment of the calendar overflows, and that ends the sweeper")
 async def test_a_deadline_at_the_end_of_the_calendar_does_not_stop_the_clockwork(
     ask: Caller, connect: Connect, pool: str
 ) -> None:

@@ -10,7 +10,7 @@ from nats.errors import NoRespondersError
 from tests.support.broker import Connect
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
-from tests.system.streams import Feed, check_chain, check_log, last_position, read_log
+from tests.system.streams import Feed, check_chain, check_log, last_position, read_log, settled
 
 pytestmark = pytest.mark.system
 
@@ -153,7 +153,7 @@ async def test_the_chain_goes_on_over_a_change_of_service(serve: Serve, connect:
 
 async def unanswered(nc: Client, subject: str, reply: str, body: bytes = b"{}") -> None:
     await nc.publish(subject, body, reply=reply)
-    await nc.flush()
+    await settled(nc)
 
 
 @pytest.mark.parametrize(

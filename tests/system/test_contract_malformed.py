@@ -7,7 +7,7 @@ from nats.aio.client import Client
 
 from tests.support.broker import Connect
 from tests.system.caller import Caller, Reply, check_form
-from tests.system.streams import last_position, read_log
+from tests.system.streams import last_position, read_log, settled
 
 pytestmark = pytest.mark.system
 
@@ -22,7 +22,7 @@ async def send(nc: Client, subject: bytes, reply: bytes, header: bytes | None = 
     else:
         line = b"HPUB %b %b %d %d\r\n%b" % (subject, reply, len(header), len(header) + len(body), header)
     await nc._send_command(line + body + b"\r\n")
-    await nc.flush()
+    await settled(nc)
 
 
 async def answer(nc: Client, subject: bytes, header: bytes | None = None) -> Reply:
