@@ -95,9 +95,12 @@ async def _play(plan: Plan, settings: Settings) -> int:
     async with EmbeddedBroker(settings.data_dir, options) as broker:
         say(f"broker    {broker.url}, a real nats-server with a log of its own")
         show = Show(plan, plan.pace.settings(settings), broker)
-        with _warnings_told(show):
+        with _warnings_told(show) as warnings:
             facts = await show.play(console if on_screen else None, say)
-    return conclude(facts)
+    status = conclude(facts)
+    if warnings:
+        say(f"warnings  {len(warnings)} from the service; the first: {warnings[0]}")
+    return status
 
 
 def conclude(facts: Facts) -> int:
@@ -119,17 +122,20 @@ class _TellingHandler(logging.Handler):
     def __init__(self, show: Show) -> None:
         super().__init__(logging.WARNING)
         self._show = show
+        self.messages: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
         self._show.story.tell(None, f"service: {record.getMessage()}")
 
 
 @contextlib.contextmanager
-def _warnings_told(show: Show) -> Iterator[None]:
+def _warnings_told(show: Show) -> Iterator[list[str]]:
+    """Collect the service's warnings while this lasts, and have them told."""
     root, handler = logging.getLogger(), _TellingHandler(show)
     before, root.handlers = root.handlers, [handler]
     try:
-        yield
+        yield handler.messages
     finally:
         root.handlers = before
 

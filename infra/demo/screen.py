@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from infra.demo.world import World
 
 FRAMES_PER_S = 6
-LEAST_WIDTH, LEAST_HEIGHT = 76, 22
+LEAST_WIDTH, LEAST_HEIGHT = 80, 22
 _HEAD_ROWS, _FOOT_ROWS, _BORDER_ROWS = 2, 2, 2
 _TASKS_WIDTH = 24
 _AGENT_WIDTH = 26
@@ -113,7 +113,14 @@ class ScreenView:
         first.add_column(justify="right")
         first.add_row(Text.assemble((" custody demo  ", "bold"), words), clock)
         done = f" {at_rest} of {total} tasks at rest "
-        bar = ProgressBar(total=total, completed=at_rest, width=max(width - len(done) - 2, 10), complete_style="green")
+        bar = ProgressBar(
+            total=total,
+            completed=at_rest,
+            width=max(width - len(done) - 2, 10),
+            style="dim",
+            complete_style="green",
+            finished_style="green",
+        )
         second = Table.grid()
         second.add_row(" ", bar, done)
         return Group(first, second)
