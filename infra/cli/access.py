@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -12,7 +13,9 @@ from infra.nats import Auth
 if TYPE_CHECKING:
     from infra.settings import Settings
 
-DEFAULT_URL = "nats://127.0.0.1:4222"
+DEFAULT_PORT = 4222
+DEFAULT_URL = f"nats://127.0.0.1:{DEFAULT_PORT}"
+_PROBE_TIMEOUT_S = 1.0
 
 
 class Access(NamedTuple):
@@ -40,6 +43,26 @@ def find_access(settings: Settings, user: str = "operator") -> Access:
         if password is not None:
             auth = Auth(user=user, password=password)
     return Access(url, auth)
+
+
+async def refuses(url: str) -> bool:
+    """Whether nothing listens at a single address, which the client library would keep trying all the same."""
+    try:
+        parts = urlsplit(url if "//" in url else f"nats://{url}")
+        host, port = parts.hostname, parts.port or DEFAULT_PORT
+    except ValueError:
+        return False
+    if "," in url or host is None:
+        return False
+    try:
+        async with asyncio.timeout(_PROBE_TIMEOUT_S):
+            _, writer = await asyncio.open_connection(host, port)
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False
 
 
 def _same(one: str, other: str) -> bool:

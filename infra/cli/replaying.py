@@ -61,7 +61,10 @@ async def replay(
     for view in ("statistics", "backlog", "leases", "workloads", "tasks"):
         out.line()
         out.heading(view.upper())
-        show_query(out, view, {"result": views[view]})
+        rows = {**views[view], "next": None}
+        show_query(out, view, {"result": rows})
+        if views[view].get("next") is not None:
+            out.line("more with a larger --limit", "dim")
     _show_unreadable(out, memory)
 
 

@@ -52,10 +52,12 @@ class Session:
         Raises:
             BrokerUnavailableError: no broker, or it refuses the credentials.
         """
-        from infra.cli.access import find_access
-        from infra.nats import connect
+        from infra.cli.access import find_access, refuses
+        from infra.nats import BrokerUnavailableError, connect, without_password
 
         access = find_access(self.settings)
+        if await refuses(access.url):
+            raise BrokerUnavailableError(f"cannot use the broker at {without_password(access.url)}: connection refused")
         connection = await connect(
             access.url, name="custody-cli", auth=access.auth, inbox_prefix=inbox_prefix, deadline_s=self.timeout_s
         )

@@ -1,0 +1,53 @@
+"""Where the command line finds the broker, and as whom."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from infra.cli.access import DEFAULT_URL, Access, find_access, refuses
+from infra.data_dir import BrokerRecord, DataDir, write_private
+from infra.nats import Auth
+from infra.settings import Settings
+
+URL = "nats://127.0.0.1:4333"
+OPERATOR = Auth(user="operator", password="hush")
+
+
+@pytest.fixture
+def beside_up(directory: Path) -> DataDir:
+    """A data directory as a running `custody up` leaves it."""
+    data = DataDir.at(directory / ".custody")
+    data.create()
+    data.write_record(BrokerRecord(url=URL, pid=1, users=True))
+    write_private(data.credentials, '{"operator": "hush", "writer": "other"}')
+    return data
+
+
+@pytest.mark.parametrize("nats", [None, URL, "nats://localhost:4333", "127.0.0.1:4333"])
+def test_beside_up_its_password_is_used(nats: str | None, beside_up: DataDir) -> None:
+    assert find_access(Settings(nats=nats)) == Access(nats or URL, OPERATOR)
+
+
+def test_another_broker_does_not_get_the_password(beside_up: DataDir) -> None:
+    assert find_access(Settings(nats="nats://elsewhere:4333")) == Access("nats://elsewhere:4333", Auth())
+    assert find_access(Settings(nats="nats://127.0.0.1:4334")) == Access("nats://127.0.0.1:4334", Auth())
+
+
+def test_what_the_settings_say_comes_first(beside_up: DataDir) -> None:
+    assert find_access(Settings(nats_user="me", nats_password="mine")).auth == Auth(user="me", password="mine")  # type: ignore[arg-type]
+
+
+def test_without_anything_it_is_the_usual_port() -> None:
+    assert find_access(Settings()) == Access(DEFAULT_URL, Auth())
+
+
+async def test_a_port_without_a_listener_is_known_at_once() -> None:
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    assert not await refuses(f"nats://127.0.0.1:{port}")
+    server.close()
+    await server.wait_closed()
+    assert await refuses(f"nats://127.0.0.1:{port}")
+    assert not await refuses("nats://127.0.0.1:1,nats://127.0.0.1:2")
+    assert not await refuses("nats://127.0.0.1:port")
