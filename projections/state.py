@@ -263,6 +263,8 @@ class PoolState:
             if steal is not None and steal.over:
                 del self.steals[entity_id]
                 self._remember(key, steal)
+            elif steal is not None:
+                self.recent.pop(key, None)
 
     def _remember(self, key: EntityKey, entity: EntityState) -> None:
         self.recent[key] = entity

@@ -168,8 +168,11 @@ class Scenario:
             if found is not None:
                 self.state.load((entity, entity_id), found)
 
-    def store(self, records: list[Recorded]) -> None:
-        """Acknowledge what was applied: it is in the log now."""
+    def store(self, records: list[Recorded], *, changes: int | None = None) -> None:
+        """Acknowledge what was applied first: it is in the log now.
+
+        `changes`: so many entities were replaced by it, and what was applied after it stays tentative.
+        """
         messages, self.tail_hash = self.codec.encode(records, self.tail_hash)
         for recorded, message in zip(records, messages, strict=True):
             stored = StoredMessage(recorded.position, message.subject, message.body, message.headers)
@@ -178,9 +181,12 @@ class Scenario:
             self.messages.append(stored)
             self.log.append(decoded)
             self.shadow.fold(decoded)
-        self.state.commit()
-        self.append_rules.check(records, self.state)
-        self.check()
+        self.append_rules.check(records, self.shadow)
+        if changes is None:
+            self.state.commit()
+            self.check()
+        else:
+            self.state.commit(changes, self.shadow.position, self.shadow.last_time)
 
     def check(self) -> None:
         """Check every invariant of the state and its indexes."""
