@@ -69,6 +69,7 @@ class Pace(NamedTuple):
         """Return the settings with the pool's rules at this pace; all else, such as the pool's name, stays."""
         return settings.model_copy(
             update={
+                "stream_replicas": 1,
                 "lease_mode": LeaseMode.FIXED,
                 "lease_s": self.lease_s,
                 "lease_grace_s": self.grace_s,

@@ -78,7 +78,9 @@ async def _until_interrupted(plan: Plan, settings: Settings) -> int:
             playing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await playing
-            say("interrupted; the broker is stopped")
+            # A terminal that was closed takes no last word.
+            with contextlib.suppress(OSError):
+                say("interrupted; the broker is stopped")
             return EXIT_INTERRUPTED
         return playing.result()
 
@@ -142,11 +144,11 @@ def _warnings_told(show: Show) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _interrupts() -> Iterator[asyncio.Event]:
-    """An event that SIGINT and SIGTERM set while this lasts."""
+    """An event that SIGINT, SIGTERM and a closed terminal set while this lasts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     taken: list[signal.Signals] = []
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         # Neither Windows nor a thread beside the main one has such handlers; there, the loop is cancelled instead.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
             loop.add_signal_handler(each, stop.set)
