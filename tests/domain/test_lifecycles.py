@@ -1,0 +1,177 @@
+"""The derived tables are the machines, and the machines are the wire contract's table."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import pytest
+from statemachine.exceptions import TransitionNotAllowed
+
+from domain.events import EVENT_TYPES, Entity
+from domain.lifecycles import (
+    AGENT,
+    HELD,
+    INTAKE,
+    LEASE,
+    LEASE_ENDS,
+    RANK,
+    STEAL,
+    TASK,
+    TERMINAL,
+    TICKING,
+    AgentStatus,
+    IllegalTransitionError,
+    LeaseStatus,
+    StealStatus,
+    TaskStatus,
+    TransitionTable,
+)
+
+MACHINES: dict[str, TransitionTable[Any]] = {
+    "task": TASK,
+    "lease": LEASE,
+    "agent": AGENT,
+    "intake": INTAKE,
+    "steal": STEAL,
+}
+
+
+def events_of(table: TransitionTable[Any]) -> list[str]:
+    """Return the names of all events of a machine, asked of the machine itself."""
+    return [event.id for event in table.machine().events]
+
+
+PAIRS = [
+    (name, state, event) for name, table in MACHINES.items() for state in table.statuses for event in events_of(table)
+]
+
+NEW, QUEUED, ASSIGNED, IN_PROGRESS = TaskStatus.NEW, TaskStatus.QUEUED, TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS
+STUCK, UNHELD, BLOCKED, QUARANTINED = TaskStatus.STUCK, TaskStatus.UNHELD, TaskStatus.BLOCKED, TaskStatus.QUARANTINED
+COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
+LIVING = set(TaskStatus) - TERMINAL - {NEW}
+
+CONTRACT: dict[str, tuple[set[TaskStatus], TaskStatus | None]] = {
+    "submitted": ({NEW}, QUEUED),
+    "leased": ({QUEUED}, ASSIGNED),
+    "started": ({ASSIGNED}, IN_PROGRESS),
+    "progressed": ({ASSIGNED, IN_PROGRESS}, None),
+    "renewed": ({ASSIGNED, IN_PROGRESS}, None),
+    "silenced": ({ASSIGNED, IN_PROGRESS}, None),
+    "extended": ({ASSIGNED, IN_PROGRESS}, None),
+    "escalated": ({ASSIGNED, IN_PROGRESS}, None),
+    "stolen": ({ASSIGNED}, ASSIGNED),
+    "released": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),
+    "revoked": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),
+    "expired": ({ASSIGNED, IN_PROGRESS}, UNHELD),
+    "stuck": ({ASSIGNED, IN_PROGRESS}, STUCK),
+    "recovered": ({STUCK}, IN_PROGRESS),
+    "blocked": ({ASSIGNED, IN_PROGRESS, STUCK}, BLOCKED),
+    "unblocked": ({BLOCKED}, UNHELD),
+    # A retryable failure is requeued, or quarantined by a spent budget, right from where the task is held.
+    "requeued": ({UNHELD, QUARANTINED, *HELD}, QUEUED),
+    "quarantined": ({UNHELD, *HELD}, QUARANTINED),
+    "completed": ({ASSIGNED, IN_PROGRESS, STUCK, QUEUED, QUARANTINED}, COMPLETED),
+    "failed": (LIVING, FAILED),
+    "cancelled": (LIVING, CANCELLED),
+}
+"""The table of the wire contract: event -> from where, to what (None: no change)."""
+
+RAISE_THE_ATTEMPT = {"requeued", "stolen"}
+
+
+@pytest.mark.parametrize(("name", "state", "event"), PAIRS, ids=[f"{n}: {s} + {e}" for n, s, e in PAIRS])
+def test_table_and_machine_agree(name: str, state: StrEnum, event: str) -> None:
+    table = MACHINES[name]
+    machine = table.machine(start_value=state.value)
+
+    if table.allows(state, event):
+        machine.send(event)
+        assert table.next(state, event).value == machine.current_state_value
+        assert event in table.allowed(state)
+    else:
+        with pytest.raises(TransitionNotAllowed):
+            machine.send(event)
+        assert machine.current_state_value == state.value, "nothing happened"
+        assert event not in table.allowed(state)
+        with pytest.raises(IllegalTransitionError) as caught:
+            table.next(state, event)
+        assert (caught.value.state, caught.value.event) == (state.value, event)
+        assert caught.value.allowed == table.allowed(state)
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_no_state_has_two_targets_for_one_event(name: str) -> None:
+    table = MACHINES[name]
+    pairs = [
+        (state.value, event.id)
+        for state in table.machine.states_map.values()
+        for transition in state.transitions
+        for event in transition.events
+    ]
+    assert len(pairs) == len(set(pairs)) == len(table.items())
+
+
+@pytest.mark.parametrize("event", CONTRACT)
+@pytest.mark.parametrize("state", TaskStatus)
+def test_the_task_machine_is_the_contracts_table(state: TaskStatus, event: str) -> None:
+    sources, target = CONTRACT[event]
+
+    assert TASK.allows(state, event) == (state in sources)
+    if state in sources:
+        assert TASK.next(state, event) is (target or state)
+
+
+def test_every_event_of_the_contract_is_in_the_machine_and_the_catalogue() -> None:
+    names = {cls.name for cls in EVENT_TYPES.values() if cls.entity is Entity.TASK}
+    assert CONTRACT.keys() == set(events_of(TASK))
+    # Evidence beside the life: no transition.
+    assert names == CONTRACT.keys() | {"late_progress"}
+
+
+@pytest.mark.parametrize(("state", "event", "after"), TASK.items())
+def test_no_transition_lowers_attempt_and_rank(state: TaskStatus, event: str, after: TaskStatus) -> None:
+    if event not in RAISE_THE_ATTEMPT:
+        assert RANK[after] >= RANK[state]
+
+
+def test_ranks_are_the_contracts() -> None:
+    by_rank = [{status for status, rank in RANK.items() if rank == each} for each in range(5)]
+    assert by_rank == [{NEW, QUEUED}, {ASSIGNED}, {IN_PROGRESS, STUCK}, {BLOCKED, QUARANTINED, UNHELD}, set(TERMINAL)]
+    assert RANK.keys() == set(TaskStatus)
+
+
+@pytest.mark.parametrize("state", [*TERMINAL, *LEASE_ENDS, StealStatus.COMPLETED, StealStatus.FAILED], ids=repr)
+def test_the_end_is_for_ever(state: StrEnum) -> None:
+    tables: dict[type, TransitionTable[Any]] = {TaskStatus: TASK, LeaseStatus: LEASE, StealStatus: STEAL}
+    assert tables[type(state)].allowed(state) == ()
+
+
+@pytest.mark.parametrize("state", sorted(LIVING))
+def test_a_living_task_can_always_be_ended(state: TaskStatus) -> None:
+    assert {"failed", "cancelled"} <= set(TASK.allowed(state))
+
+
+@pytest.mark.parametrize(("state", "event", "after"), TASK.items())
+def test_the_lease_follows_its_task(state: TaskStatus, event: str, after: TaskStatus) -> None:
+    """Whatever may happen to a held task may happen to its lease, with the same meaning."""
+    if state not in HELD:
+        return
+    lease = LeaseStatus.ACTIVE if state in TICKING else LeaseStatus.STOPPED
+    after_it = LEASE.next(lease, event)
+    if after in HELD and event != "stolen":
+        assert after_it is (LeaseStatus.ACTIVE if after in TICKING else LeaseStatus.STOPPED)
+    else:
+        assert after_it in LEASE_ENDS
+
+
+def test_an_agent_must_register_before_anything_else_and_may_again() -> None:
+    assert AGENT.allowed(AgentStatus.NEW) == AGENT.allowed(AgentStatus.DEREGISTERED) == ("registered",)
+
+
+def test_an_illegal_transition_says_what_is_allowed() -> None:
+    with pytest.raises(
+        IllegalTransitionError, match="'leased' is not allowed from 'completed'; allowed: nothing"
+    ) as caught:
+        TASK.next(COMPLETED, "leased")
+    assert caught.value.allowed == ()
