@@ -1,0 +1,18 @@
+"""Pages and schemas that are made from the code, so that they cannot say anything else."""
+
+from docs.generator.commands import commands_page
+from docs.generator.events import events_page
+from docs.generator.lifecycles import lifecycles_page
+from docs.generator.schemas import schema_files
+from docs.generator.settings import settings_page
+
+
+def generated() -> dict[str, str]:
+    """Return every generated file: path below `docs/` -> text."""
+    return {
+        "events.md": events_page(),
+        "lifecycles.md": lifecycles_page(),
+        "commands.md": commands_page(),
+        "settings.md": settings_page(),
+        **schema_files(),
+    }

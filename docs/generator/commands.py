@@ -1,0 +1,251 @@
+"""docs/commands.md: every verb and query with its fields, result and errors."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel
+
+from docs.generator.fields import FieldDoc, cell, doc_of, fields_of, models_in
+from domain import limits
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
+from domain.errors import RefusalCode
+from projections.queries import QUERIES, Query
+
+E = RefusalCode
+EVERYWHERE: Final = (E.INVALID_COMMAND, E.OVERLOADED, E.UNAVAILABLE)
+"""Errors that any command can get."""
+_ON_TASK: Final = (E.UNKNOWN_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
+_OPS_ON_TASK: Final = (E.UNKNOWN_TASK, E.TASK_FINISHED, E.ILLEGAL_TRANSITION)
+
+
+class Reply(NamedTuple):
+    """What a verb answers."""
+
+    keys: tuple[str, ...]
+    """The keys of `result`."""
+    errors: tuple[RefusalCode, ...] = ()
+    """Besides those that any command can get, in the order in which they are looked for."""
+    note: str = ""
+
+
+LEASE_KEYS: Final = (
+    "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
+    "lease_s", "priority", "status",
+)  # fmt: skip
+_HOLDINGS: Final = ("leases", "directives")
+_TERMS: Final = ("expires_at", "grace_s", "directive")
+_FATE: Final = ("task_id", "status", "attempt")
+
+AGENT_REPLIES: Final = {
+    "register": Reply(_HOLDINGS, (), "An identical repeat appends nothing."),
+    "heartbeat": Reply(
+        _HOLDINGS,
+        (E.UNKNOWN_AGENT,),
+        "Recorded when it changes the agent's load status, else at most "
+        "every `heartbeat_record_s`; it renews what the agent holds either way.",
+    ),
+    "claim": Reply(
+        ("leases",),
+        (E.UNKNOWN_AGENT, E.PAUSED, E.AT_CAPACITY),
+        "The most urgent queued tasks that the "
+        "agent can do, oldest first. Each of `leases` is a [lease](#a-lease). Empty if there is no work; with `wait_s` "
+        "the reply waits for some. The client's own timeout must be longer.",
+    ),
+    "lease": Reply(LEASE_KEYS, _ON_TASK),
+    "start": Reply(_TERMS, _ON_TASK, "A repeat appends nothing."),
+    "progress": Reply(
+        _TERMS,
+        _ON_TASK,
+        "On an assigned task `started` is written first. A report under a lease that "
+        "was lost is kept as `late_progress`, at most 10 a token, and refused all the same.",
+    ),
+    "silence": Reply(_TERMS, _ON_TASK, "The lease is renewed as if the agent reported at the end of the spell."),
+    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last attempt."),
+    "block": Reply(_FATE, _ON_TASK),
+    "complete": Reply(
+        _FATE,
+        _ON_TASK,
+        "After the lease expired it is still accepted while nobody was granted the task "
+        "since; else it is kept as `late_progress` and refused.",
+    ),
+    "fail": Reply(
+        _FATE, _ON_TASK, "`status` is what followed: `queued` while the budgets last, else `failed` or `quarantined`."
+    ),
+    "deregister": Reply(("released",), (E.UNKNOWN_AGENT,), "`released`: how many tasks it held."),
+}
+OPS_REPLIES: Final = {
+    "submit": Reply(
+        ("task_id",),
+        (E.TASK_EXISTS,),
+        "The same request for the same `task_id` changes nothing and succeeds, also long after the task finished.",
+    ),
+    "assign": Reply(
+        LEASE_KEYS,
+        (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
+        "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
+        "without a named agent: no live one with room can do it.",
+    ),
+    "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
+    "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "unblock": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "revoke": Reply(_FATE, _OPS_ON_TASK, "The holder gets the directive `stop`."),
+    "steal": Reply(
+        ("operation_id", "task_ids"),
+        (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
+        "`task_ids` are those that moved. Only tasks that are assigned and not started move, within their steal budget "
+        "and cooldown, to an agent that is live, can do them and has room.",
+    ),
+    "drain": Reply(
+        ("agent_id",),
+        (E.UNKNOWN_AGENT,),
+        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds.",
+    ),
+    "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
+    "resume": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
+}
+QUERY_REPLIES: Final = {
+    "task": Reply(
+        (
+            "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
+            "submitted_at", "status_since", "agent_id", "token", "percent", "payload", "estimated_hours",
+            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "handoff", "lease",
+            "former_leases", "outcome", "version", "position",
+        ),
+        (E.UNKNOWN_TASK,),
+        "Also of a task that finished long ago: it is then read from the log.",
+    ),
+    "tasks": Reply(("tasks", "next"), (), "Live tasks and those among the last 1,000 ended entities."),
+    "leases": Reply(("leases", "next")),
+    "agents": Reply(("agents", "next"), (), "`heard_at` is this service's own memory; it begins anew at its start."),
+    "workloads": Reply(("workloads", "next")),
+    "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
+    "statistics": Reply(("tasks", "leases", "agents", "totals")),
+    "steals": Reply(("steals", "next")),
+    "health": Reply(
+        (
+            "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
+            "queued_commands", "intake", "not_before", "unreadable_events", "unreadable", "last_event_at", "guarantees",
+            "software",
+        ),
+    ),
+}  # fmt: skip
+ERROR_MEANINGS: Final = {
+    E.INVALID_COMMAND: "Not JSON, an unknown verb or field, a missing or ill-typed one, out of range, or too large. "
+    "`details.fields` lists each.",
+    E.UNKNOWN_AGENT: "The agent never registered, or has deregistered. Register first.",
+    E.UNKNOWN_TASK: "No such task was ever submitted to this pool.",
+    E.TASK_EXISTS: "The id is taken by another definition. Choose another id.",
+    E.TASK_FINISHED: "The task ended for good; `details` says how, when and by whom.",
+    E.STALE_TOKEN: "The lease is not the task's current one. Stop working on it; `details` names state and holder.",
+    E.NOT_HOLDER: "The token is current, but another agent's.",
+    E.ILLEGAL_TRANSITION: "The lifecycle does not allow it from here; `details` has the state and what it allows.",
+    E.PAUSED: "The pool or the agent gets no new grants. Everything else goes on.",
+    E.AT_CAPACITY: "The agent holds as many leases as it may.",
+    E.OVERLOADED: "The queue is full, or the service is stopping. Try again.",
+    E.NOT_WRITER: "This replica does not lead the pool. Try again with the same `command_id`. No release so far "
+    "answers this: a pool has one service.",
+    E.UNAVAILABLE: "The broker did not confirm in time: the outcome is unknown. Try again with the same `command_id`.",
+}
+
+_HEAD = f"""\
+# Commands and queries
+
+<!-- Made by `python -m docs.generate` from domain/commands.py and projections/queries.py; edit those. -->
+
+A request is a NATS request with a JSON object of at most {limits.MAX_REQUEST_BYTES // 1024} KiB; an empty body counts
+as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject that begins with `_INBOX`) and is at most
+{limits.MAX_REPLY_BYTES // 1024} KiB.
+
+    {{"ok": true, "position": 7, "events": [{{"type": "custody.task.leased.v1", "position": 7}}], "result": {{...}}}}
+    {{"ok": false, "error": {{"code": "stale_token", "message": "...", "details": {{...}}}}}}
+
+`position` is the log position at which the answer is true. A refusal carries the headers `Nats-Service-Error` and
+`Nats-Service-Error-Code`, too, and has appended nothing, but for a late report.
+
+Every command takes `command_id`, at most {limits.MAX_COMMAND_ID_CHARS} characters: the same actor, verb and id
+again get the first outcome. It is left out of the tables. Operators and services name themselves in the header
+`Custody-Actor`.
+"""
+_QUERIES_HEAD = (
+    "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "
+    "is the `after` of the following page, null at the end."
+)
+
+
+def commands_page() -> str:
+    """Return the page."""
+    lines = [_HEAD, "## Errors", "", *_errors(), ""]
+    lines += ["## Agents", "", "On `custody.<pool>.agent.<agent>.<verb>`.", ""]
+    for verb, model in AGENT_COMMANDS.items():
+        lines += _section(f"agent.{verb}", model, AGENT_REPLIES[verb])
+    lines += ["## Operators", "", "On `custody.<pool>.ops.<verb>`.", ""]
+    for verb, command in OPS_COMMANDS.items():
+        lines += _section(f"ops.{verb}", command, OPS_REPLIES[verb])
+    lines += ["## Queries", "", _QUERIES_HEAD, ""]
+    for view, query in QUERIES.items():
+        lines += _section(f"query.{view}", query, QUERY_REPLIES[view])
+    lines += ["## Values", "", *_lease_section()]
+    for part in parts():
+        lines += [f"### {part.__name__}", "", doc_of(part), "", *_table(fields_of(part)), ""]
+    return "\n".join(lines)
+
+
+def parts() -> list[type[BaseModel]]:
+    """Return the models inside commands, each once."""
+    found: list[type[BaseModel]] = []
+    for model in (*AGENT_COMMANDS.values(), *OPS_COMMANDS.values()):
+        for info in model.model_fields.values():
+            found += [each for each in models_in(info.annotation) if each not in found]
+    return found
+
+
+def _errors() -> list[str]:
+    lines = ["In the order in which they are looked for.", "", "| code | number | meaning |", "|---|---|---|"]
+    return [*lines, *(f"| `{code.value}` | {code.number} | {cell(ERROR_MEANINGS[code])} |" for code in RefusalCode)]
+
+
+def _section(name: str, model: type[Command | Query], reply: Reply) -> list[str]:
+    lines = [f"### {name}", "", doc_of(model), ""]
+    lines += _table([field for field in fields_of(model) if field.name != "command_id"])
+    lines += ["", f"Result: {_keys(reply.keys)}. {reply.note}".rstrip(), ""]
+    if reply.errors:
+        lines += [f"Errors: {', '.join(f'`{code.value}`' for code in reply.errors)}.", ""]
+    return lines
+
+
+def _keys(keys: tuple[str, ...]) -> str:
+    if keys == LEASE_KEYS:
+        return "a [lease](#a-lease)"
+    return ", ".join(f"`{key}`" for key in keys)
+
+
+def _table(fields: list[FieldDoc]) -> list[str]:
+    if not fields:
+        return ["No fields."]
+    lines = ["| field | type | limits | default | meaning |", "|---|---|---|---|---|"]
+    for field in fields:
+        name = f"**`{field.name}`**" if field.default == "required" else f"`{field.name}`"
+        default = "" if field.default == "required" else field.default
+        lines.append(f"| {name} | {cell(field.kind)} | {field.limits} | {cell(default)} | {cell(field.meaning)} |")
+    return lines
+
+
+def _lease_section() -> list[str]:
+    words = {
+        "task_id": "The task.",
+        "token": "The fencing token: the position of the event that granted it. Name it in every command on the task.",
+        "attempt": "Which attempt at the task this is.",
+        "expires_at": "When it runs out unless it is renewed.",
+        "grace_s": "Seconds after that in which the holder is still heard.",
+        "deadline": "When the task must be done, or null.",
+        "title": "What people call the task.",
+        "payload": "What is to be done.",
+        "labels": "Its labels.",
+        "handoff": "What the attempts before leave behind, or null; see [Handoff](events.md#handoff).",
+        "lease_s": "Length of the current term, in seconds.",
+        "priority": "How urgent the task is.",
+        "status": "The task's status.",
+    }
+    rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
+    return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]

@@ -1,0 +1,237 @@
+"""What the code says of a model's fields: types and limits from the annotations, meanings from the docstrings."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Mapping
+from datetime import datetime
+from enum import Enum
+from functools import cache
+from itertools import pairwise
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import AwareDatetime, BaseModel
+from pydantic.fields import FieldInfo
+
+from docs.generator import glossary
+from domain.json_values import check_json
+from domain.limits import NAME_PATTERN
+
+NO_DEFAULT = "required"
+_TOKEN_END = 2**63 - 1
+
+
+class FieldDoc(NamedTuple):
+    """One field as the pages show it."""
+
+    name: str
+    """Its name on the wire."""
+    kind: str
+    default: str
+    """In words; `required` where there is none."""
+    limits: str
+    meaning: str
+
+
+def fields_of(model: type[BaseModel]) -> list[FieldDoc]:
+    """Return a model's fields in their order."""
+    return [_field(model, name, info) for name, info in model.model_fields.items()]
+
+
+def meaning_of(model: type[BaseModel], name: str) -> str:
+    """Return what a field means: its own docstring, else the glossary's word for it.
+
+    Raises:
+        LookupError: neither says anything.
+    """
+    for cls in model.__mro__:
+        own = attribute_docs(cls).get(name)
+        if own is not None:
+            return own
+    described = model.model_fields[name].description
+    common = described or glossary.lookup(model.__name__, name)
+    if common is None:
+        msg = f"{model.__name__}.{name} has no docstring, and docs/generator/glossary.py has no word for it"
+        raise LookupError(msg)
+    return common
+
+
+@cache
+def attribute_docs(cls: type) -> Mapping[str, str]:
+    """Return the docstrings below a class's own attributes, each on one line."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
+    except (OSError, TypeError):
+        return {}
+    found: dict[str, str] = {}
+    body = next((node.body for node in tree.body if isinstance(node, ast.ClassDef)), [])
+    for one, following in pairwise(body):
+        if not (isinstance(one, ast.AnnAssign | ast.Assign) and isinstance(following, ast.Expr)):
+            continue
+        target = one.target if isinstance(one, ast.AnnAssign) else one.targets[0]
+        value = following.value
+        if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            found[target.id] = one_line(value.value)
+    return found
+
+
+def enum_member_docs(kind: type[Enum]) -> Mapping[str, str]:
+    """Return what is said of an enum's members, by value."""
+    docs = attribute_docs(kind)
+    return {str(member.value): docs[member.name] for member in kind if member.name in docs}
+
+
+def doc_of(thing: object) -> str:
+    """Return a docstring's first paragraph on one line."""
+    return one_line((inspect.getdoc(thing) or "").partition("\n\n")[0])
+
+
+def one_line(text: str) -> str:
+    """Return the text with every run of blanks made one."""
+    return " ".join(text.split())
+
+
+def cell(text: str) -> str:
+    """Return the text as a table's cell can hold it."""
+    return text.replace("|", "\\|")
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models that an annotation speaks of, in order."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for each in get_args(annotation) for model in models_in(each)]
+
+
+def _field(model: type[BaseModel], name: str, info: FieldInfo) -> FieldDoc:
+    return FieldDoc(
+        name=info.alias or name,
+        kind=kind_of(info.annotation, info.metadata),
+        default=_default(info),
+        limits=_limits(info.annotation, info.metadata),
+        meaning=meaning_of(model, name),
+    )
+
+
+def kind_of(annotation: Any, metadata: Any = ()) -> str:
+    """Return a type in words."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *extras = get_args(annotation)
+        return kind_of(inner, [*metadata, *_flat(extras)])
+    if origin in {Union, types.UnionType}:
+        kinds = [kind_of(each) for each in get_args(annotation) if each is not type(None)]
+        return " or ".join([*kinds, "null"] if type(None) in get_args(annotation) else kinds)
+    if origin is Literal:
+        return " ".join(f"`{each}`" for each in get_args(annotation))
+    if origin in {list, tuple}:
+        return f"list of {kind_of(get_args(annotation)[0])}"
+    if annotation in {datetime, AwareDatetime}:
+        return "timestamp"
+    if annotation is Any:
+        return "any JSON"
+    return _class_kind(annotation, metadata) if isinstance(annotation, type) else str(annotation)
+
+
+def _class_kind(kind: type, metadata: Any) -> str:
+    if issubclass(kind, Enum):
+        return " ".join(f"`{member.value}`" for member in kind)
+    if issubclass(kind, BaseModel):
+        return f"[{kind.__name__}](#{kind.__name__.lower()})"
+    if kind is str and any(getattr(each, "pattern", None) == NAME_PATTERN for each in metadata):
+        return "name"
+    return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(kind, kind.__name__)
+
+
+def _flat(extras: list[Any]) -> list[Any]:
+    found: list[Any] = []
+    for extra in extras:
+        found.extend(extra.metadata if isinstance(extra, FieldInfo) else [extra])
+    return found
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return NO_DEFAULT
+    value = info.get_default(call_default_factory=True)
+    if value is None:
+        return ""
+    return shown(value)
+
+
+def shown(value: Any) -> str:
+    """Return a default as the pages show it."""
+    if isinstance(value, BaseModel):
+        return "its own defaults"
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    if isinstance(value, Enum):
+        return f"`{value.value}`"
+    if isinstance(value, int | float):
+        return f"{value:,g}" if abs(value) < 1_000_000 else f"{value:,}"  # noqa: PLR2004 - %g would round
+    if isinstance(value, list | tuple):
+        return "none" if not value else ", ".join(map(str, value))
+    return f"`{value}`" if str(value) else "empty"
+
+
+class _Bounds(NamedTuple):
+    low: str
+    high: str
+    lengths: list[str]
+
+
+def _limits(annotation: Any, metadata: Any) -> str:
+    bounds = _bounds(annotation, list(metadata), unit="characters")
+    parts = list(bounds.lengths)
+    if bounds.low and bounds.high:
+        parts.insert(0, f"{bounds.low} to {bounds.high}")
+    elif bounds.low or bounds.high:
+        parts.insert(0, f"from {bounds.low}" if bounds.low else f"to {bounds.high}")
+    return ", ".join(parts).replace("from above", "above")
+
+
+def _bounds(annotation: Any, metadata: list[Any], *, unit: str) -> _Bounds:
+    low = high = ""
+    lengths: list[str] = []
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        inner, *extras = get_args(annotation)
+        return _bounds(inner, [*_flat(extras), *metadata], unit=unit)
+    if origin in {Union, types.UnionType}:
+        inner_kinds = [each for each in get_args(annotation) if each is not type(None)]
+        return _bounds(inner_kinds[0], metadata, unit=unit)
+    unit = "items" if origin in {list, tuple} else unit
+    for each in metadata:
+        match each:
+            case annotated_types.Ge(ge=bound):
+                low = _number(bound)
+            case annotated_types.Gt(gt=bound):
+                low = f"above {_number(bound)}"
+            case annotated_types.Le(le=bound) if bound != _TOKEN_END:
+                high = _number(bound)
+            case annotated_types.MaxLen(max_length=bound):
+                lengths.append(f"at most {bound:,} {unit}")
+            case _:
+                lengths += _named_limit(each)
+    if origin in {list, tuple}:
+        inner = _bounds(get_args(annotation)[0], [], unit="characters")
+        lengths += [f"each {each}" for each in inner.lengths]
+    return _Bounds(low, high, lengths)
+
+
+def _named_limit(extra: Any) -> list[str]:
+    function = getattr(extra, "func", None)
+    if function is check_json:
+        return ["64 KiB as compact JSON, 64 levels deep"]
+    if getattr(function, "__name__", "") == "_check_text_bytes":
+        return ["4 KiB of UTF-8"]
+    return []
+
+
+def _number(value: Any) -> str:
+    number = float(value)
+    return f"{int(number):,}" if number == int(number) else f"{number:.7f}".rstrip("0")

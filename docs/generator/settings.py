@@ -1,0 +1,44 @@
+"""docs/settings.md: every setting."""
+
+from __future__ import annotations
+
+from docs.generator.fields import cell, doc_of, kind_of, meaning_of, shown
+from infra.cli.options import options_of
+from infra.settings import FORGIVING, GROUPS, Settings
+from infra.settings_sources import ENV_PREFIX
+
+_HEAD = """\
+# Settings
+
+<!-- Made by `python -m docs.generate` from infra/settings.py; edit that. -->
+
+A setting comes from its flag, else from its environment variable, else from the configuration file, else it has its
+default. The file is TOML with the names below as keys, `custody.toml` in the working directory or the one that
+`--config` or `CUSTODY_CONFIG` names. An empty variable counts as absent. `custody config` prints the values in force
+and where each came from, with secrets masked.
+
+Settings are checked together when a command starts. One that is unknown, out of range or at odds with another ends the
+command with status 2 and a line for each mistake. The exceptions are {forgiving}: an unusable value of these falls back
+to the default, with a warning.
+"""
+
+
+def settings_page() -> str:
+    """Return the page."""
+    forgiving = " and ".join(f"`{name}`" for name in sorted(FORGIVING))
+    lines = [_HEAD.format(forgiving=forgiving)]
+    flags = {spec.parameter: spec.flag for spec in options_of(Settings)}
+    for group in GROUPS:
+        lines += [f"## {doc_of(group).removesuffix('.')}", ""]
+        lines += ["| setting | flag | variable | type | default | meaning |", "|---|---|---|---|---|---|"]
+        for name, info in group.model_fields.items():
+            if name not in group.__annotations__:
+                continue
+            default = "" if info.default is None else shown(info.default)
+            kind = kind_of(info.annotation, info.metadata).replace("SecretStr", "secret").replace("Path", "path")
+            lines.append(
+                f"| `{name}` | `{flags[name]}` | `{ENV_PREFIX}{name.upper()}` | {cell(kind.removesuffix(' or null'))} "
+                f"| {cell(default)} | {cell(meaning_of(group, name))} |"
+            )
+        lines.append("")
+    return "\n".join(lines)
