@@ -22,10 +22,13 @@ Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 class Command(BaseModel):
     """A request body."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     verb: ClassVar[str]
     command_id: Annotated[str, Field(min_length=1, max_length=limits.MAX_COMMAND_ID_CHARS)] | None = None
+    """Makes the command idempotent: the same id again is answered with the first outcome."""
 
     @field_validator("command_id")
     @classmethod
@@ -45,18 +48,24 @@ class OnTask(AgentCommand):
     """A holder's command on one task."""
 
     task_id: Name
+    """The task."""
     token: Token
+    """The lease's fencing token."""
 
 
 class BudgetsRequest(BaseModel):
     """How often the task may go wrong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    """The n-th retryable failure fails the task."""
     expiries: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    """The n-th expiry in a row without a report between quarantines it."""
     steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
+    """After n steals it is not stolen again."""
     attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
+    """The n-th attempt in all is the last."""
 
 
 _MODE_FIELDS = {
@@ -75,17 +84,29 @@ class Submit(OpsCommand):
     verb: ClassVar[str] = "submit"
 
     task_id: Name | None = None
+    """Name of the task; made if absent."""
     title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS)] = ""
+    """One line for people."""
     payload: JsonDocument = None
+    """What the holder needs to know: any JSON of at most 64 KiB."""
     priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
+    """Order in the backlog; `urgent` means `critical`."""
     labels: Labels = []
+    """Free labels; some set the length of estimated leases."""
     required_capabilities: Capabilities = []
+    """What an agent must be capable of to be granted the task."""
     estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
+    """Expected work, for leases of the mode `estimated`."""
     deadline: UtcDatetime | None = None
+    """Moment (RFC 3339) after which the task fails, whatever its status."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    """The same, in seconds from now."""
     lease: LeasePolicy | None = None
+    """Lease rules of this task; what is absent is as the pool has it."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
+    """What becomes of the task when its holder falls silent."""
     budgets: BudgetsRequest = BudgetsRequest()
+    """How often the task may go wrong, by cause."""
 
     @field_validator("title")
     @classmethod
@@ -115,7 +136,9 @@ class OpsOnTask(OpsCommand):
     """An operator's command on one task."""
 
     task_id: Name
+    """The task."""
     reason: Reason | None = None
+    """Why, for the record."""
 
 
 class Assign(OpsCommand):
@@ -124,7 +147,9 @@ class Assign(OpsCommand):
     verb: ClassVar[str] = "assign"
 
     task_id: Name
+    """The task."""
     agent_id: Name | None = None
+    """The agent; absent: the best one by score."""
 
 
 class Cancel(OpsOnTask):
@@ -159,10 +184,15 @@ class StealTasks(OpsCommand):
     model_config = ConfigDict(validate_by_name=False, validate_by_alias=True, serialize_by_alias=True)
 
     from_agent: Annotated[Name, Field(alias="from")]
+    """The agent that gives."""
     to_agent: Annotated[Name, Field(alias="to")]
+    """The agent that takes."""
     task_ids: Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
+    """The tasks to move; each must be assigned and not started."""
     count: Annotated[int, Field(ge=1, le=limits.MAX_STEAL_TASKS)] | None = None
+    """How many to move, the latest assigned first; absent: as the stealer would."""
     reason: Reason | None = None
+    """Why, for the record."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -179,7 +209,9 @@ class IntakeCommand(OpsCommand):
     """An operator's command on the gate of an agent, or of the pool when none is named."""
 
     agent_id: Name | None = None
+    """The agent; absent: the whole pool."""
     reason: Reason | None = None
+    """Why, for the record."""
 
 
 class Drain(IntakeCommand):
@@ -206,18 +238,26 @@ class Register(AgentCommand):
     verb: ClassVar[str] = "register"
 
     capabilities: Capabilities = []
+    """What the agent can do."""
     priority: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """Preference as the target of steals."""
     capacity: Annotated[int, Field(ge=1, le=limits.MAX_CAPACITY)] = 1
+    """How many leases it may hold at once."""
     labels: Labels = []
+    """Free labels."""
 
 
 class LoadReport(BaseModel):
     """Percent of the agent's machine in use."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     cpu: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Percent of the processors."""
     memory: Annotated[float, Field(ge=0, le=100)] = 0.0
+    """Percent of the memory."""
 
 
 class Heartbeat(AgentCommand):
@@ -226,6 +266,7 @@ class Heartbeat(AgentCommand):
     verb: ClassVar[str] = "heartbeat"
 
     load: LoadReport | None = None
+    """How busy the agent's machine is."""
 
 
 class Claim(AgentCommand):
@@ -234,7 +275,9 @@ class Claim(AgentCommand):
     verb: ClassVar[str] = "claim"
 
     max: Annotated[int, Field(ge=1, le=limits.MAX_CLAIM)] = 1
+    """Leases wanted at most."""
     wait_s: Annotated[float, Field(ge=0, le=limits.MAX_CLAIM_WAIT_S)] = 0.0
+    """Seconds to wait for work if there is none."""
 
 
 class ReadLease(OnTask):
@@ -255,8 +298,11 @@ class Progress(OnTask):
     verb: ClassVar[str] = "progress"
 
     percent: Annotated[int, Field(ge=0, le=100)]
+    """How far the work has come; it may fall."""
     message: Note | None = None
+    """A note for people and for the next holder."""
     checkpoint: JsonDocument = None
+    """Where to go on: any JSON of at most 64 KiB, handed to the next holder."""
 
 
 class Silence(OnTask):
@@ -265,7 +311,9 @@ class Silence(OnTask):
     verb: ClassVar[str] = "silence"
 
     for_s: Annotated[float, Field(gt=0, le=limits.MAX_SILENCE_S)]
+    """Seconds of quiet, at most an hour."""
     reason: Reason
+    """Why."""
 
 
 class Release(OnTask):
@@ -274,7 +322,9 @@ class Release(OnTask):
     verb: ClassVar[str] = "release"
 
     checkpoint: JsonDocument = None
+    """Where to go on: any JSON of at most 64 KiB, handed to the next holder."""
     reason: Reason | None = None
+    """Why, for the record."""
 
 
 class Block(OnTask):
@@ -283,6 +333,7 @@ class Block(OnTask):
     verb: ClassVar[str] = "block"
 
     reason: Reason
+    """Why."""
 
 
 class Complete(OnTask):
@@ -291,6 +342,7 @@ class Complete(OnTask):
     verb: ClassVar[str] = "complete"
 
     result: JsonDocument = None
+    """What came of it: any JSON of at most 64 KiB."""
 
 
 class Fail(OnTask):
@@ -299,7 +351,9 @@ class Fail(OnTask):
     verb: ClassVar[str] = "fail"
 
     error: Note
+    """What went wrong."""
     retryable: bool = True
+    """Whether another attempt may succeed."""
 
 
 class Deregister(AgentCommand):

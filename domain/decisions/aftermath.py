@@ -59,7 +59,7 @@ def _instructions(
 ) -> str:
     sentences = [f"{agent_id} held this task for {minutes:g} minutes and came to {progress} %; it ended: {reason}."]
     if note:
-        sentences.append(f"Its last note: {note}")
+        sentences.append(f"Its last note: “{note}”.")
     if branch:
         sentences.append(f"Look at branch {branch} for its work.")
     if has_checkpoint:

@@ -12,6 +12,18 @@ from infra.cli.access import DEFAULT_URL
 from infra.cli.options import options_of
 from infra.cli.output import complain
 from infra.cli.session import EXIT_USAGE
+from infra.demo import (
+    DEFAULT_AGENTS,
+    DEFAULT_SECONDS,
+    DEFAULT_SEED,
+    DEFAULT_TASKS,
+    MAX_AGENTS,
+    MAX_SECONDS,
+    MAX_TASKS,
+    MIN_AGENTS,
+    MIN_SECONDS,
+    MIN_TASKS,
+)
 from infra.settings import GROUPS, Settings
 from infra.settings_loading import LoadedSettings, load_settings
 from infra.settings_sources import SettingsError
@@ -64,10 +76,16 @@ def serve(loaded: LoadedSettings) -> None:
 
 def demo(
     loaded: LoadedSettings,
-    agents: Annotated[int, typer.Option(min=1, max=500, help="Simulated agents.", show_default=True)] = 12,
-    tasks: Annotated[int, typer.Option(min=1, max=100_000, help="Tasks they are given.", show_default=True)] = 150,
-    seconds: Annotated[float, typer.Option(min=1, max=3600, help="The longest it may take.", show_default=True)] = 30,
-    seed: Annotated[int, typer.Option(help="Repeats a run.", show_default=True)] = 1,
+    agents: Annotated[
+        int, typer.Option(min=MIN_AGENTS, max=MAX_AGENTS, help="Simulated agents.", show_default=True)
+    ] = DEFAULT_AGENTS,
+    tasks: Annotated[
+        int, typer.Option(min=MIN_TASKS, max=MAX_TASKS, help="Tasks they are given.", show_default=True)
+    ] = DEFAULT_TASKS,
+    seconds: Annotated[
+        float, typer.Option(min=MIN_SECONDS, max=MAX_SECONDS, help="About how long it takes.", show_default=True)
+    ] = DEFAULT_SECONDS,
+    seed: Annotated[int, typer.Option(help="Repeats a run.", show_default=True)] = DEFAULT_SEED,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the broker's data for looking at the log.")] = False,
 ) -> None:
     """Let simulated agents work, some of which crash, go silent or are slow; then check the log."""

@@ -4,3 +4,8 @@ DEFAULT_AGENTS = 20
 DEFAULT_TASKS = 300
 DEFAULT_SECONDS = 40.0
 DEFAULT_SEED = 7
+
+MIN_AGENTS, MAX_AGENTS = 8, 200
+MIN_TASKS, MAX_TASKS = 50, 5_000
+MIN_SECONDS, MAX_SECONDS = 6.0, 600.0
+"""Below these sizes not everything that the demonstration is to show can happen."""

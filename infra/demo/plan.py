@@ -6,15 +6,13 @@ from enum import StrEnum
 from random import Random
 from typing import Any, NamedTuple
 
+from infra.demo import MAX_AGENTS, MAX_SECONDS, MAX_TASKS, MIN_AGENTS, MIN_SECONDS, MIN_TASKS
 from infra.demo.pace import Pace
 
 NAMES = (
     "ada", "ben", "cleo", "dan", "eva", "finn", "gus", "hana", "ivan", "joy",
     "kai", "lena", "max", "nora", "omar", "pia", "quin", "rosa", "sam", "tess",
 )  # fmt: skip
-LEAST_AGENTS, MOST_AGENTS = 8, 200
-LEAST_TASKS, MOST_TASKS = 50, 5_000
-LEAST_SECONDS, MOST_SECONDS = 6.0, 600.0
 
 PLAIN_LABEL = "plain"
 """Marks the tasks that nothing special befalls; the operator cancels only such."""
@@ -121,9 +119,9 @@ class Plan(NamedTuple):
 def limits_problem(agents: int, tasks: int, seconds: float) -> str | None:
     """Return in one line why a demonstration of this size cannot be given, or None."""
     for what, value, least, most in (
-        ("agents", agents, LEAST_AGENTS, MOST_AGENTS),
-        ("tasks", tasks, LEAST_TASKS, MOST_TASKS),
-        ("seconds", seconds, LEAST_SECONDS, MOST_SECONDS),
+        ("agents", agents, MIN_AGENTS, MAX_AGENTS),
+        ("tasks", tasks, MIN_TASKS, MAX_TASKS),
+        ("seconds", seconds, MIN_SECONDS, MAX_SECONDS),
     ):
         if not least <= value <= most:
             return f"the demo takes {least:g} to {most:g} {what}, not {value:g}"
@@ -160,7 +158,7 @@ def _fleet(count: int, seconds: float) -> tuple[AgentPlan, ...]:
         AgentPlan(names[3], ("code", "docs"), mishaps=tuple((part * seconds, Mishap.SILENCE) for part in (0.12, 0.5))),
         AgentPlan(names[4], ("code", "docs"), mishaps=((0.36 * seconds, Mishap.CRASH),)),
     ]  # fmt: skip
-    if count > 2 * LEAST_AGENTS:
+    if count > 2 * MIN_AGENTS:
         special += [
             AgentPlan(names[5], ("docs", "test"), capacity=_HOARD - 4),
             AgentPlan(names[6], ("code", "test"), mishaps=((0.4 * seconds, Mishap.SILENCE),)),

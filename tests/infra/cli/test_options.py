@@ -40,16 +40,20 @@ def test_names_are_natural(model: type[BaseModel], flags: set[str]) -> None:
     assert flags <= set(by_flag(model))
 
 
+def ends(text: str | None, tail: str) -> bool:
+    return text is not None and text.endswith(tail) and len(text) > len(tail)
+
+
 def test_limits_and_defaults_are_the_models_own() -> None:
-    assert by_flag(Progress)["--percent"].help == "0 to 100"
-    assert by_flag(Claim)["--max"].help == "1 to 100. Default: 1"
-    assert by_flag(Claim)["--wait-s"].help == "0 to 30. Default: 0"
-    assert by_flag(Submit)["--title"].help == "At most 256 characters"
-    assert by_flag(Submit)["--estimated-hours"].help == "Above 0 to 10000"
-    assert by_flag(Submit)["--label"].help == "At most 32. May be repeated"
+    assert ends(by_flag(Progress)["--percent"].help, "0 to 100")
+    assert ends(by_flag(Claim)["--max"].help, "1 to 100. Default: 1")
+    assert ends(by_flag(Claim)["--wait-s"].help, "0 to 30. Default: 0")
+    assert ends(by_flag(Submit)["--title"].help, "At most 256 characters")
+    assert ends(by_flag(Submit)["--estimated-hours"].help, "Above 0 to 10000")
+    assert ends(by_flag(Submit)["--label"].help, "At most 32. May be repeated")
     assert by_flag(Submit)["--priority"].metavar == "low|medium|high|critical"
     assert by_flag(Submit)["--deadline"].metavar == "RFC-3339"
-    assert by_flag(Fail)["--retryable"].help == "Default: yes"
+    assert ends(by_flag(Fail)["--retryable"].help, "Default: yes")
     assert by_flag(Progress)["--token"].required
     assert not by_flag(Progress)["--message"].required
 
