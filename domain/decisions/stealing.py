@@ -85,7 +85,8 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
     """Plan a move that an operator asked for; it follows the same checks as the stealer's."""
     source = checks.known_agent(draft, command.from_agent)
     target = checks.known_agent(draft, command.to_agent)
-    tasks = [checks.live_task(draft, task_id) for task_id in dict.fromkeys(command.task_ids or ())]
+    named = [checks.known_task(draft, task_id) for task_id in dict.fromkeys(command.task_ids or ())]
+    tasks = [checks.live_task(draft, task.task_id) for task in named]
     for task in tasks:
         reason = obstacle(draft, task, source.agent_id, target)
         if reason is not None:
