@@ -68,3 +68,6 @@ OUTCOME_UNKNOWN = unavailable(
 NOT_DECIDED = unavailable("the service did not come to this command in time; nothing was done; try again")
 OVERLOADED = Refusal(RefusalCode.OVERLOADED, "the pool's queue of commands is full; try again later", {})
 STOPPING = Refusal(RefusalCode.OVERLOADED, "the service is stopping; try again later", {})
+NOT_WRITER = Refusal(
+    RefusalCode.NOT_WRITER, "another service leads the pool now; try again with the same command_id", {}
+)

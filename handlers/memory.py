@@ -6,7 +6,10 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.errors import FoldError
+from domain.events import Entity
+from domain.events.agent import Registered
 from domain.lifecycles import IllegalTransitionError
+from handlers.lookup import Lookup, fold_agent
 from handlers.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.directives import Directives
@@ -16,12 +19,14 @@ from projections.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from domain.draft import EntityKey
     from domain.recorded import Recorded
     from domain.rules import Rules
     from handlers.ports import Codec, EventLog, StoredMessage
 
 _LOG = logging.getLogger(__name__)
 _NAMED_UNREADABLE = 20
+_REGISTERED = f".{Registered.name}"
 
 
 class Unreadable(NamedTuple):
@@ -36,14 +41,14 @@ class Memory:
 
     def __init__(self, pool_id: str, rules: Rules, codec: Codec, *, outcomes: int) -> None:
         self.codec = codec
-        self._pool_id = pool_id
+        self.pool_id = pool_id
         self._rules = rules
         self._outcomes = outcomes
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, to be rebuilt from the log."""
-        self.state = PoolState(self._pool_id, self._rules)
+        self.state = PoolState(self.pool_id, self._rules)
         self.outcomes = Outcomes(self._outcomes)
         self.directives = Directives()
         self.statistics = Statistics()
@@ -64,6 +69,13 @@ class Memory:
             return None
         self.observe(recorded)
         return recorded
+
+    def forgotten(self, message: StoredMessage) -> EntityKey | None:
+        """Return the agent that a message registers, if it may be one that ended and left memory; else None."""
+        if not self.state.evicted_through or not message.subject.endswith(_REGISTERED):
+            return None
+        key = (Entity.AGENT, message.subject.removesuffix(_REGISTERED).rpartition(".")[2])
+        return None if self.state.knows(key) else key
 
     def observe(self, recorded: Recorded) -> None:
         """Let the views follow one acknowledged event."""
@@ -95,14 +107,27 @@ async def catch_up(
     goal = await log.last_position() if until is None else until
     if goal > memory.state.position:
         async for chunk in log.read(after=memory.state.position, until=goal):
-            _fold_chunk(memory, chunk, seen)
+            await _fold_chunk(memory, log, chunk, seen)
             if progress is not None:
                 progress(memory.state.position, goal)
     return memory.state.position
 
 
-def _fold_chunk(memory: Memory, chunk: Sequence[StoredMessage], seen: Callable[[Recorded], None] | None) -> None:
+async def _fold_chunk(
+    memory: Memory, log: EventLog, chunk: Sequence[StoredMessage], seen: Callable[[Recorded], None] | None
+) -> None:
     for message in chunk:
+        key = memory.forgotten(message)
+        if key is not None:
+            await _recall(memory, log, key, message.position)
         recorded = memory.fold(message)
         if recorded is not None and seen is not None:
             seen(recorded)
+
+
+async def _recall(memory: Memory, log: EventLog, key: EntityKey, position: int) -> None:
+    """Bring an ended agent back to memory that registers again, as it was before `position`."""
+    lookup = Lookup(memory.pool_id, log, memory.codec)
+    agent = fold_agent(await lookup.records(key), until=position - 1)
+    if agent is not None:
+        memory.state.load(key, agent)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.internal import Lead, Open, Rearm
-from domain.timestamps import seconds_between
+from domain.timestamps import after, seconds_between
 from handlers.lookup import Lookup
 from handlers.memory import Memory, catch_up
 from handlers.queries import Health, QueryService
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from domain.rules import Rules
+    from handlers.jobs import Answer
     from handlers.ports import Clock, Codec, EventLog
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +76,11 @@ class PoolService:
     async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
 
-        Returns when the pool can be served. Raises LogUnavailableError.
+        Returns when the pool can be served.
+
+        Raises:
+            LogUnavailableError: the log cannot be read.
+            SupersededError: another service took the lead meanwhile.
         """
         await catch_up(self.memory, self._log, progress=progress)
         state = self.memory.state
@@ -113,33 +118,64 @@ class PoolService:
         self.writer.disconnected = True
 
     def heard_again(self, blind_s: float) -> None:
-        """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard."""
+        """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard.
+
+        Nobody is judged until the floor is in the log.
+        """
+        self.writer.disconnected = False
         self.writer.presence.excuse(self._clock.now())
+        self.writer.rearming += 1
         task = asyncio.get_running_loop().create_task(self._rearm(blind_s))
         self._rearming.add(task)
         task.add_done_callback(self._rearming.discard)
 
     async def _rearm(self, blind_s: float) -> None:
-        if self._running is not None and self.memory.state.workloads.anything_held():
-            _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
-            await self._own(Rearm("outage", blind_s), "rearm")
-        self.writer.disconnected = False
+        try:
+            if self._running is not None and self.memory.state.workloads.anything_held():
+                _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
+                await self._ask(Rearm("outage", blind_s), "rearm")
+        finally:
+            self.writer.rearming -= 1
+            self.sweeper.look_again()
 
     async def stop(self) -> None:
         """Answer what was taken, end the waits, and stop; nothing is left half-done."""
         for task in (*self._helpers, *self._rearming):
             task.cancel()
+        drained = asyncio.ensure_future(self._drain())
+        limit = asyncio.ensure_future(self._clock.sleep_until(after(self._clock.now(), STOP_LIMIT_S)))
+        await asyncio.wait((drained, limit), return_when=asyncio.FIRST_COMPLETED)
+        if not drained.done():
+            _LOG.error("the broker did not confirm the last append; its outcome is in the log")
+        limit.cancel()
+        drained.cancel()
+        running = [self._running] if self._running is not None else []
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*self._helpers, *self._rearming, *running, limit, drained, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        # Look-ups first: what they find is still to be decided.
+        await self.commands.close()
         self.writer.stop()
         if self._running is not None:
-            await asyncio.wait([self._running], timeout=STOP_LIMIT_S)
-        await asyncio.wait_for(self.commands.close(), STOP_LIMIT_S)
-        if self._running is not None and not self._running.done():
-            _LOG.error("the broker did not confirm the last append; its outcome is in the log")
-            self._running.cancel()
-        await asyncio.gather(*self._helpers, *self._rearming, *filter(None, [self._running]), return_exceptions=True)
+            await asyncio.wait([self._running])
 
     async def _own(self, command: Open | Lead | Rearm, verb: str) -> None:
-        await ask(self.writer, self._clock, command, "writer", verb)
+        """Put the service's own command through.
+
+        Raises:
+            SupersededError: another service leads the pool.
+        """
+        answer = await self._ask(command, verb)
+        if answer.refusal is not None:
+            if self._running is not None and self._running.done():
+                self._running.result()
+            msg = f"the pool cannot be served: {answer.refusal.message}"
+            raise RuntimeError(msg)
+
+    async def _ask(self, command: Open | Lead | Rearm, verb: str) -> Answer:
+        return await ask(self.writer, self._clock, command, "writer", verb)
 
     def _health(self) -> Health:
         options = self._options

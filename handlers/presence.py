@@ -38,19 +38,25 @@ class Presence:
         return self._heard.get(agent_id)
 
     def silent(self, now: datetime) -> list[tuple[str, float]]:
-        """Return the agents that count as lost now, with their silence in seconds; they are no longer watched."""
+        """Return the agents that count as lost now, with their silence in seconds.
+
+        They stay watched until they are forgotten, and are found again if nothing comes of it.
+        """
         found: list[tuple[str, float]] = []
         while (first := self._checks.peek()) is not None and first[0] <= now:
             agent_id = first[1]
-            self._checks.pop()
-            heard = self._heard.get(agent_id, now)
+            heard = self._heard[agent_id]
             lost_at = self._lost_at(heard)
             if lost_at <= now:
                 found.append((agent_id, seconds_between(heard, now)))
-                self._heard.pop(agent_id, None)
-            else:
-                self._checks.set(agent_id, lost_at)
+                lost_at = self._lost_at(now)
+            self._checks.set(agent_id, lost_at)
         return found
+
+    def is_silent(self, agent_id: str, now: datetime) -> bool:
+        """Return whether the agent counts as lost now."""
+        heard = self._heard.get(agent_id)
+        return heard is not None and self._lost_at(heard) <= now
 
     def excuse(self, now: datetime) -> None:
         """Count everybody as heard now: the pool was deaf, so nobody's silence is known."""

@@ -199,19 +199,22 @@ class CommandService:
         self._spawn(self._looked_up(job), lambda: job.done(Answer(position, (), None, FAULT)))
 
     async def _looked_up(self, job: Job) -> None:
-        state = self._writer.memory.state
-        job.known_at = state.committed_position
-        job.looked_up = frozenset(name for name in job.names if not state.knows(name))
-        try:
-            for name in job.names:
-                if name in job.looked_up:
-                    entity = await self._lookup.entity(name)
-                    if entity is not None:
-                        self._writer.load(name, entity)
-        except LogUnavailableError:
-            refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
-            job.done(Answer(state.committed_position, (), None, refusal))
-            return
+        while True:
+            state = self._writer.memory.state
+            job.known_at = state.committed_position
+            job.looked_up = frozenset(name for name in job.names if not state.knows(name))
+            try:
+                found = [(name, await self._lookup.entity(name)) for name in job.looked_up]
+            except LogUnavailableError:
+                refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
+                job.done(Answer(state.committed_position, (), None, refusal))
+                return
+            if self._writer.memory.state is state and state.evicted_through <= job.known_at:
+                break
+            # What was found may have changed, come into memory and left it again meanwhile.
+        for name, entity in found:
+            if entity is not None:
+                self._writer.load(name, entity)
         self._writer.submit(job)
 
     async def _repeat(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:

@@ -13,9 +13,11 @@ import uuid
 from typing import TYPE_CHECKING, Protocol
 
 from domain.draft import Request
+from domain.due import due_at
 from domain.internal import Extend, Judge, MarkLost
+from domain.lifecycles import AgentStatus
 from domain.policies.probes import MAX_EXTENSIONS
-from domain.timestamps import after, seconds_between
+from domain.timestamps import after
 from handlers.jobs import Answer, Job
 
 if TYPE_CHECKING:
@@ -32,8 +34,6 @@ AT_ONCE = 200
 """Tasks judged in one command; each takes two events at the most."""
 RECHECK_S = 1.0
 """Pause before what could not be judged, because the pool was deaf just then, is looked at again."""
-STALL_S = 2.0
-"""Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
 
 
 class Probe(Protocol):
@@ -79,7 +79,6 @@ class Sweeper:
     async def run(self) -> None:
         """Judge what is due, until cancelled."""
         while True:
-            self._note_stall()
             try:
                 await self.sweep()
             except Exception:  # noqa: BLE001 - the clockwork must not stop; what was due is still due
@@ -88,8 +87,8 @@ class Sweeper:
             planned = after(now, self._interval_s)
             due = self._next_due()
             if due is not None and due < planned:
-                # Never before the next tick: what could not be judged must not spin.
-                planned = max(due, after(now, RECHECK_S if self._writer.deaf or self._excluded else 0.001))
+                # What is due and could not be judged must not spin.
+                planned = due if due > now and not self._writer.deaf else after(now, RECHECK_S)
             self._planned = planned
             await self._sleep_until(planned)
 
@@ -99,8 +98,7 @@ class Sweeper:
         self._writer.end_waits(now)
         if self._writer.deaf:
             return
-        for agent_id, silence_s in self._writer.presence.silent(now):
-            await self._ask(MarkLost(agent_id, silence_s), "lost")
+        await self._mark_lost(now)
         self._excluded = {task_id: until for task_id, until in self._excluded.items() if until > now}
         while True:
             state = self._writer.memory.state
@@ -110,13 +108,21 @@ class Sweeper:
                 return
             await self._judge(due, now)
 
-    async def _judge(self, due: list[str], now: datetime) -> None:
+    async def _mark_lost(self, now: datetime) -> None:
+        silent = self._writer.presence.silent(now)
+        await asyncio.gather(*(self._ask(MarkLost(agent_id, silence_s), "lost") for agent_id, silence_s in silent))
+        agents = self._writer.memory.state.agents
+        for agent_id, _ in silent:
+            agent = agents.get(agent_id)
+            if agent is None or agent.status is not AgentStatus.LIVE:
+                self._writer.presence.forget(agent_id)
+
+    async def _judge(self, due: list[str], now: datetime) -> bool:
+        """Judge these tasks; return whether anything came of it. What nothing comes of is set aside for a while."""
         answer = await self._ask(Judge(tuple(due)), "judge")
         if answer.refusal is not None and len(due) > 1:
             # One task that cannot be judged must not stop the sweep: find it by judging each alone.
-            for task_id in due:
-                await self._judge([task_id], now)
-            return
+            return any([await self._judge([task_id], now) for task_id in due])
         for finding, count in (answer.result or {}).items():
             self.findings[finding] = self.findings.get(finding, 0) + count
         if answer.refusal is not None:
@@ -124,6 +130,7 @@ class Sweeper:
             self._excluded |= dict.fromkeys(due, after(now, self._interval_s))
         elif not answer.records:
             self._excluded |= dict.fromkeys(due, after(now, RECHECK_S))
+        return bool(answer.records)
 
     def _plead(self, task_id: str, now: datetime) -> bool:
         """Let the probe look before the lease is judged; return whether the judgement has to wait for it."""
@@ -142,13 +149,16 @@ class Sweeper:
         return True
 
     async def _probed(self, probe: Probe, task: Task, lease: Lease) -> None:
-        evidence = await probe.evidence(task, lease)
+        try:
+            evidence = await probe.evidence(task, lease)
+        except Exception:  # noqa: BLE001 - a broken probe pleads for nobody, and judges nobody
+            _LOG.exception("the probe %s failed on task %s", probe.name, task.task_id)
+            evidence = ()
         answer: Answer | None = None
         if evidence:
             answer = await self._ask(Extend(task.task_id, lease.token, probe.name, evidence), "extend")
-        if answer is None or not answer.records:
-            await self._judge([task.task_id], self._clock.now())
-        self._excluded.pop(task.task_id, None)
+        if (answer is not None and answer.records) or await self._judge([task.task_id], self._clock.now()):
+            self._excluded.pop(task.task_id, None)
         self._wake.set()
 
     async def _ask(self, command: Internal, verb: str) -> Answer:
@@ -156,15 +166,22 @@ class Sweeper:
 
     def _next_due(self) -> datetime | None:
         writer = self._writer
-        moments = (writer.memory.state.next_due_at(), writer.presence.next_at(), writer.waiting.next_at())
+        moments = (self._next_judgement(), writer.presence.next_at(), writer.waiting.next_at())
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def _note_stall(self) -> None:
-        if self._planned is not None:
-            late_s = seconds_between(self._planned, self._clock.now())
-            if late_s > STALL_S:
-                _LOG.warning("the service stood still for %.1f s", late_s)
-                self._writer.outage(late_s)
+    def _next_judgement(self) -> datetime | None:
+        """Return when a task falls due, those set aside for now left out, or when the first of them comes back."""
+        state = self._writer.memory.state
+        if not self._excluded:
+            return state.next_due_at()
+        moments = [min(self._excluded.values())]
+        for task_id in state.due(after(self._clock.now(), self._interval_s), len(self._excluded) + 1):
+            task = state.tasks.get(task_id)
+            moment = due_at(task, state.pool, state.rules) if task is not None else None
+            if task_id not in self._excluded and moment is not None:
+                moments.append(moment)
+                break
+        return min(moments)
 
     async def _sleep_until(self, planned: datetime) -> None:
         self._wake.clear()

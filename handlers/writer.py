@@ -18,16 +18,19 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from domain.agent import Agent
 from domain.decisions import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
 from domain.events.pool import Led
-from domain.internal import Judge
+from domain.internal import Judge, MarkLost
+from domain.lifecycles import AgentStatus
 from domain.limits import MAX_EVENTS_PER_COMMAND
+from domain.task import Task
 from domain.timestamps import after, seconds_between
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 from handlers.groups import Group
-from handlers.jobs import FAULT, NOT_DECIDED, OVERLOADED, Answer, Job
+from handlers.jobs import FAULT, NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
@@ -48,6 +51,10 @@ _T = TypeVar("_T")
 
 SLICE = 16
 """Commands decided before the event loop gets its turn, so that an acknowledgement is not kept waiting."""
+WATCH_S = 1.0
+"""How often at least overdue answers and the clock are looked at."""
+STALL_S = 2.0
+"""Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
 _LINGER_PART = 0.5
 _FAULT = Decision([], {}, refusal=FAULT)
 
@@ -76,7 +83,6 @@ class WriterLimits(NamedTuple):
 class _Flight(NamedTuple):
     group: Group
     verdict: asyncio.Task[Verdict]
-    started_at: datetime
     started_s: float
 
 
@@ -100,6 +106,8 @@ class Writer:
         """The name under which this writer leads; seeing another one in the log ends it."""
         self.disconnected = False
         """Whether agents cannot reach the pool just now; nobody's silence is judged meanwhile."""
+        self.rearming = 0
+        """Floors that are about to be set, after spells in which nobody was heard."""
         self.committed: Callable[[], None] = lambda: None
         """Called after each acknowledged group; the sweeper looks whether something falls due earlier."""
         self.outage: Callable[[float], None] = lambda _blind_s: None
@@ -114,7 +122,12 @@ class Writer:
         self._open: Group | None = None
         self._flight: _Flight | None = None
         self._wake = asyncio.Event()
+        self._unanswered_since: datetime | None = None
+        """When the broker was first asked for what it has not answered yet."""
+        self._following = False
         self._stopping = False
+        self._ended: Refusal | None = None
+        """What everybody is told once nobody decides any more."""
         self._boundary: list[_Look] = []
         self._expected = 0
         """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
@@ -130,13 +143,16 @@ class Writer:
     @property
     def deaf(self) -> bool:
         """Whether the pool cannot be sure to hear its agents: it has lost the broker, or waits for it too long."""
-        flight = self._flight
-        if self.disconnected or flight is None:
-            return self.disconnected
-        return seconds_between(flight.started_at, self._clock.now()) > self._limits.outage_s / 2
+        if self.disconnected or self.rearming:
+            return True
+        since = self._unanswered_since
+        return since is not None and seconds_between(since, self._clock.now()) > self._limits.outage_s / 2
 
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
+        if self._ended is not None:
+            job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
+            return
         limits = self._limits
         if len(self._queue) >= limits.queue_commands or self._queued_bytes + job.size > limits.queue_bytes:
             job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
@@ -147,20 +163,28 @@ class Writer:
 
     def submit_first(self, job: Job) -> None:
         """Queue the service's own business ahead of everybody's, whatever the queue's length."""
+        if self._ended is not None:
+            job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
+            return
         self._queue.appendleft(job)
         self._queued_bytes += job.size
         self._wake.set()
 
     def load(self, key: EntityKey, entity: EntityState) -> None:
-        """Bring an ended entity back into memory, as a look-up found it in the log."""
-        self.memory.state.load(key, entity)
+        """Bring an ended entity back into memory, as a look-up found it in the log.
+
+        What is alive, or was changed beyond what is folded here, comes to memory by folding only.
+        """
+        state = self.memory.state
+        if entity.position <= state.committed_position and _is_over(entity):
+            state.load(key, entity)
 
     async def at_boundary(self, look: Callable[[Memory], _T]) -> _T:
         """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait.
 
         Raises LogUnavailableError when the log does not acknowledge it in time.
         """
-        if self._flight is None and self._open is None:
+        if self._at_rest:
             return look(self.memory)
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
@@ -197,7 +221,8 @@ class Writer:
         Raises:
             SupersededError: another service leads the pool.
         """
-        watch = asyncio.create_task(self._watch_overdue())
+        watch = asyncio.create_task(self._watch())
+        ended = NOT_DECIDED
         try:
             while True:
                 self._wake.clear()
@@ -210,14 +235,43 @@ class Writer:
                 self._run_boundary()
                 if self._queue and self._may_decide():
                     await asyncio.sleep(0)
-                elif self._stopping and not self._queue and self._open is None and self._flight is None:
+                elif self._stopping and not self._queue and self._at_rest:
+                    ended = STOPPING
                     return
+                elif self._unanswered_since is not None and self._at_rest and not self._queue:
+                    await self._knock()
                 else:
                     await self._wake.wait()
+        except SupersededError:
+            ended = NOT_WRITER
+            raise
         finally:
             watch.cancel()
-            if self._flight is not None:
-                self._flight.verdict.cancel()
+            self._end(ended)
+
+    @property
+    def _at_rest(self) -> bool:
+        """Whether the state is acknowledged as a whole, and complete."""
+        return self._flight is None and self._open is None and not self._following
+
+    def _end(self, refusal: Refusal) -> None:
+        """Tell everybody who still waits why nothing more is decided; what is in flight stays unknown."""
+        self._ended = refusal
+        unknown: list[Job] = []
+        if self._flight is not None:
+            self._flight.verdict.cancel()
+            unknown = self._flight.group.jobs
+        undecided = [*(self._open.jobs if self._open is not None else ()), *self._queue, *self.waiting.everything()]
+        self._flight = self._open = None
+        self._queue.clear()
+        self.memory.state.undo()
+        position = self.memory.state.position
+        for job in unknown:
+            job.done(Answer(position, (), None, OUTCOME_UNKNOWN))
+        for job in undecided:
+            job.done(Answer(position, (), None, OUTCOME_UNKNOWN if job.prior else refusal))
+        self._following = False
+        self._run_boundary()
 
     # Deciding
 
@@ -274,7 +328,8 @@ class Writer:
     def _decide(self, job: Job, now: datetime) -> Decision:
         if job.request.agent_id is not None and job.waits_until is None:
             self.presence.heard(job.request.agent_id, now)
-        if isinstance(job.request.command, Judge) and self.deaf:
+        command = job.request.command
+        if isinstance(command, Judge | MarkLost) and (self.deaf or not self._still_silent(command)):
             return Decision([], {}, {})
         try:
             decision = decide(self.memory.state, job.request, now, self.rules)
@@ -285,6 +340,9 @@ class Writer:
             _LOG.error("%s for %s came to %d events", job.request.verb, job.request.actor, len(decision.records))
             return _FAULT
         return decision
+
+    def _still_silent(self, command: Judge | MarkLost) -> bool:
+        return isinstance(command, Judge) or self.presence.is_silent(command.agent_id, self._clock.now())
 
     def _out_of_date(self, job: Job) -> bool:
         """Send a job to be looked up again if something that it names has left memory, or may have, since."""
@@ -327,7 +385,8 @@ class Writer:
         loop = asyncio.get_running_loop()
         verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
         verdict.add_done_callback(lambda _: self._wake.set())
-        self._flight = _Flight(group, verdict, self._clock.now(), loop.time())
+        self._unanswered_since = self._unanswered_since or self._clock.now()
+        self._flight = _Flight(group, verdict, loop.time())
 
     def _lingers(self, group: Group) -> bool:
         patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
@@ -349,22 +408,38 @@ class Writer:
         self._flight = None
         verdict = flight.verdict.result()
         group = flight.group
-        blind_s = seconds_between(flight.started_at, self._clock.now())
         match verdict:
             case Stored():
                 self._append_s = asyncio.get_running_loop().time() - flight.started_s
                 self._expected = len(group.jobs) + (len(self._open.jobs) if self._open is not None else 0)
+                self._note_answer()
                 self._finish(group)
             case Conflicted():
                 self._undo(group)
                 await self._follow()
+                self._note_answer()
             case Rejected(reason):
+                self._note_answer()
                 self._reject(group, reason)
             case Unsent():
                 self._undo(group)
                 await pause(self._clock)
+
+    def _note_answer(self) -> None:
+        """Note that the broker answers; if that took long, nobody was heard for as long."""
+        since, self._unanswered_since = self._unanswered_since, None
+        blind_s = seconds_between(since, self._clock.now()) if since is not None else 0.0
         if blind_s > self._limits.outage_s:
             self.outage(blind_s)
+
+    async def _knock(self) -> None:
+        """Ask the broker whether it is back; with nothing to append nobody else would."""
+        try:
+            await self._log.last_position()
+        except LogUnavailableError:
+            await pause(self._clock)
+        else:
+            self._note_answer()
 
     def _undo(self, group: Group) -> None:
         """Take back everything tentative; its jobs are decided again, in their order."""
@@ -388,6 +463,7 @@ class Writer:
 
     async def _follow(self) -> None:
         """Fold what others appended; rebuild everything if the log ends before the state does."""
+        self._following = True
         while True:
             try:
                 end = await self._log.last_position()
@@ -398,12 +474,16 @@ class Writer:
                         self.memory.state.position,
                     )
                     self.memory.reset()
+                    for job in self._queue:
+                        # What was looked for in the log that was is not known of the one that is.
+                        job.known_at = -1
                 await catch_up(self.memory, self._log, until=end, seen=self._seen)
             except LogUnavailableError:
                 await pause(self._clock)
             else:
                 # What was undone may have hidden work from a claim that was then parked.
                 self._resubmit(self.waiting.everything())
+                self._following = False
                 return
 
     def _seen(self, recorded: Recorded) -> None:
@@ -475,19 +555,23 @@ class Writer:
             self.submit_first(job)
 
     def _run_boundary(self) -> None:
-        if self._boundary and self._flight is None and self._open is None:
+        if self._boundary and self._at_rest:
             looks, self._boundary = self._boundary, []
             for look in looks:
                 look.call()
 
-    async def _watch_overdue(self) -> None:
-        """Tell callers in time when nobody knows yet what became of their commands."""
-        timeout_s = self._limits.reply_timeout_s
+    async def _watch(self) -> None:
+        """Tell callers in time when nobody knows yet what became of their commands, and notice a standstill."""
+        pause_s = min(self._limits.reply_timeout_s / 4, WATCH_S)
         while True:
             now = self._clock.now()
             self._answer_overdue(now)
             self.end_waits(now)
-            await self._clock.sleep_until(after(now, timeout_s / 4))
+            await self._clock.sleep_until(after(now, pause_s))
+            late_s = seconds_between(now, self._clock.now()) - pause_s
+            if late_s > STALL_S:
+                _LOG.warning("the service stood still for %.1f s", late_s)
+                self.outage(late_s)
 
     def _answer_overdue(self, now: datetime) -> None:
         timeout_s = self._limits.reply_timeout_s
@@ -520,3 +604,9 @@ class Writer:
             and job.waits_until is None
             and seconds_between(job.received_at, now) >= self._limits.reply_timeout_s
         )
+
+
+def _is_over(entity: EntityState) -> bool:
+    if isinstance(entity, Task):
+        return entity.terminal
+    return isinstance(entity, Agent) and entity.status is AgentStatus.DEREGISTERED
