@@ -84,5 +84,5 @@ def test_demo_passes_its_size_on(monkeypatch: pytest.MonkeyPatch) -> None:
         return 0
 
     stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
-    assert invoke("demo", "--agents", "3", "--tasks", "7", "--seconds", "5", "--seed", "4", "--keep").status == 0
-    assert asked == {"agents": 3, "tasks": 7, "seconds": 5.0, "seed": 4, "keep": True}
+    assert invoke("demo", "--agents", "9", "--tasks", "70", "--seconds", "7", "--seed", "4", "--keep").status == 0
+    assert asked == {"agents": 9, "tasks": 70, "seconds": 7.0, "seed": 4, "keep": True}
