@@ -1,0 +1,270 @@
+"""Deadlines, staleness and expiry: what is due when, and what it comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.draft import Request
+from domain.events import task as ev
+from domain.internal import Extend, Judge
+from domain.lifecycles import TERMINAL, TaskStatus
+from domain.rules import Rules
+from tests.domain.situations import SITUATIONS
+from tests.support.scenario import OPS, Scenario
+
+LONG = {"mode": "fixed", "lease_s": 5000.0, "grace_s": 0.0}
+STEADY = {"mode": "fixed", "lease_s": 100.0, "grace_s": 0.0}
+
+
+def report(s: Scenario, *moments: float) -> None:
+    for at in moments:
+        s.at(at).given("A", "progress", task_id="T", token=s.token("T"), percent=1)
+
+
+# Deadlines
+
+
+class WithDeadlines(Scenario):
+    """Every task has a deadline after everything that brings a situation about."""
+
+    def request(self, who: str, verb: str, **body: Any) -> Request:
+        return super().request(who, verb, **(body | ({"deadline_s": 9000.0} if verb == "submit" else {})))
+
+
+LIVING = [name for name, (status, _) in SITUATIONS.items() if status not in TERMINAL]
+
+
+@pytest.mark.parametrize("situation", LIVING)
+def test_past_its_deadline_a_task_fails_in_whatever_status(situation: str) -> None:
+    s = WithDeadlines()
+    SITUATIONS[situation][1](s)
+    assert "failed" not in s.sweep(at=9000).names
+    lease = s.task("T").lease
+
+    event = s.sweep(at=9000.000001).then("failed").event(ev.Failed)
+
+    assert event.error == "deadline exceeded by sweeper"
+    assert event.token == (lease.token if lease is not None else None)
+    assert event.numbers is not None
+    assert event.numbers.overdue_s == pytest.approx(1e-6)
+
+
+def test_a_deadline_comes_first_also_if_the_holder_is_stale_and_its_lease_is_over() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", deadline_s=100.0)
+    report(s, 1)
+
+    event = s.sweep(at=5000).then("failed").event(ev.Failed)
+
+    assert (event.token, event.agent_id) == (token, "A")
+
+
+def test_a_deadline_is_a_moment_or_a_time_from_the_submission() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T1", deadline="2026-11-21T09:00:00+01:00")
+    s.given(OPS, "submit", task_id="T2", deadline_s=60.0)
+    assert s.task("T1").definition.deadline == s.now
+    assert s.seconds_until(s.task("T2").definition.deadline or s.now) == 60
+
+
+# Staleness
+
+
+def test_a_holder_whose_last_beat_is_older_than_the_threshold_is_stuck() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG)
+    report(s, 0)
+
+    assert s.sweep(at=600).names == []
+    event = s.sweep(at=600.000001).then("stuck").event(ev.Stuck)
+
+    assert (event.token, event.agent_id, event.cause) == (token, "A", "staleness")
+    assert event.numbers.stuck_threshold_s == 600
+    assert event.numbers.silence_s == pytest.approx(600.000001)
+
+
+def test_no_beat_yet_is_a_free_pass() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    s.given("A", "start", task_id="T", token=s.token("T"))
+    assert s.sweep(at=4999.999999).names == []
+    assert s.sweep(at=5000).names == ["expired", "requeued"]
+
+
+def test_a_recorded_renewal_is_a_beat() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    report(s, 0)
+    s.at(590).given("A", "heartbeat")
+    assert s.sweep(at=1190).names == []
+    assert s.sweep(at=1190.000001).names == ["stuck"]
+
+
+def test_what_is_stuck_stays_stuck_quietly() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    report(s, 0)
+    s.sweep(at=601).then("stuck")
+
+    assert s.sweep(at=100_000).names == []
+    assert s.asks(Judge(("T",))).then().result == {"nothing": 1}
+
+
+def test_a_stuck_task_that_is_heard_of_runs_anew() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    report(s, 0)
+    s.sweep(at=700)
+
+    event = s.when("A", "start", task_id="T", token=s.token("T"), at=800).then("recovered").event(ev.Recovered)
+
+    assert s.seconds_until(event.expires_at) == 5800
+    assert s.task("T").status is TaskStatus.IN_PROGRESS
+    assert s.sweep(at=1400).names == []
+    assert s.sweep(at=1401).names == ["stuck"]
+
+
+def test_a_lease_that_is_over_expires_even_if_its_holder_is_stale_too() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=STEADY | {"lease_s": 700.0})
+    report(s, 0)
+    s.sweep(at=5000).then("expired", "requeued")
+
+
+# Expiry and cadence
+
+
+def test_the_rhythm_of_reports_excuses_as_much_silence() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=STEADY)
+    report(s, 0, 90)
+
+    assert s.sweep(at=540).names == []
+    event = s.sweep(at=540.000001).then("expired", "requeued").event(ev.Expired)
+
+    assert (event.numbers.median_interval_s, event.numbers.tolerated_silence_s) == (90, 450)
+    assert event.numbers.reports == 2
+
+
+def test_the_median_decides_not_the_mean() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=STEADY)
+    report(s, 0, 10, 20, 119)
+    assert s.sweep(at=218.999999).names == []
+    assert s.sweep(at=219).names == ["expired", "requeued"]
+
+
+def test_one_report_is_no_rhythm() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=STEADY)
+    report(s, 50)
+    assert s.sweep(at=150).names == ["expired", "requeued"]
+
+
+def test_an_expiry_carries_the_numbers_it_was_decided_by() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    event = s.sweep(at=300).then("expired", "requeued").event(ev.Expired)
+
+    numbers = event.numbers
+    assert (event.token, event.agent_id) == (token, "A")
+    assert s.seconds_until(numbers.expires_at) == 180
+    assert s.seconds_until(numbers.due_at) == 240
+    assert (numbers.grace_s, numbers.silence_s, numbers.silence_multiplier) == (60, 300, 5)
+    assert (numbers.last_beat_at, numbers.median_interval_s, numbers.hard_cap) == (None, None, False)
+
+
+def test_on_silence_stuck_keeps_the_lease_with_its_holder() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", on_silence="stuck")
+    event = s.sweep(at=240).then("stuck").event(ev.Stuck)
+
+    assert (event.cause, event.numbers.stuck_threshold_s) == ("expiry", None)
+    assert (s.token("T"), s.task("T").attempt, s.task("T").expiries) == (token, 1, 0)
+
+
+def test_a_task_that_finished_meanwhile_is_counted_and_never_overwritten() -> None:
+    s = Scenario()
+    s.holds("A", "T", deadline_s=10.0)
+    s.given(OPS, "cancel", task_id="T")
+    assert s.at(1000).asks(Judge(("T", "never was"))).then().result == {"already_finished": 2}
+
+
+def test_a_judgement_that_comes_too_early_comes_to_nothing() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    assert s.asks(Judge(("T",))).then().result == {"nothing": 1}
+
+
+def test_one_sweep_counts_its_findings_by_name() -> None:
+    s = Scenario()
+    s.holds("A", "requeued")
+    s.holds("A", "stuck", on_silence="stuck")
+    s.holds("A", "quarantined", budgets={"expiries": 1})
+    s.holds("A", "failed", deadline_s=100.0)
+
+    assert s.sweep(at=1000).result == {"requeued": 1, "stuck": 1, "quarantined": 1, "deadline_exceeded": 1}
+
+
+def test_a_disabled_sweeper_judges_leases_only() -> None:
+    s = Scenario(Rules(sweeper_enabled=False))
+    s.holds("A", "T", deadline_s=10.0)
+    s.at(1000).asks(Judge(("T",))).then("expired", "requeued")
+
+
+# Extension probes
+
+
+def extend(s: Scenario, token: int | None = None) -> list[str]:
+    return s.asks(Extend("T", token or s.token("T"), "worktree", ("src/a.py",))).names
+
+
+def test_a_probe_earns_300_seconds_from_the_moment_it_is_heard_at_most_twice() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    assert s.at(250).asks(Extend("T", s.token("T"), "worktree", ("a",))).event(ev.Extended).extensions == 1
+    assert s.seconds_until(s.lease("T").expires_at) == 550
+
+    assert s.sweep(at=609.9).names == []
+    s.at(610)
+    assert extend(s) == ["extended"]
+    s.at(970)
+    assert extend(s) == []
+    s.sweep().then("expired", "requeued")
+
+
+def test_a_probe_is_heard_only_when_the_lease_is_due() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.at(239.9)
+    assert extend(s) == []
+
+
+@pytest.mark.parametrize(
+    "situation", [n for n, (status, _) in SITUATIONS.items() if status not in {"assigned", "in_progress"}]
+)
+def test_a_probe_for_what_nobody_holds_on_a_running_clock_comes_to_nothing(situation: str) -> None:
+    s = Scenario()
+    token = SITUATIONS[situation][1](s)
+    assert s.at(6000).asks(Extend("T", token, "worktree", ())).then().result == {"extended": False}
+
+
+def test_a_probe_with_a_former_token_comes_to_nothing() -> None:
+    s = Scenario()
+    old = s.holds("A", "T")
+    s.sweep(at=240)
+    s.given("A", "claim")
+    s.at(1000)
+    assert extend(s, old) == []
+
+
+def test_a_probe_never_passes_the_hard_cap() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease={"max_lease_s": 400.0})
+    s.at(240)
+    assert extend(s) == ["extended"]
+    assert s.seconds_until(s.lease("T").expires_at) == 400
+    s.at(460)
+    assert extend(s) == []
