@@ -1,0 +1,118 @@
+"""What the next holder is told of the attempts before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.events.task import Handoff, Requeued
+from domain.rules import Rules
+from tests.support.scenario import OPS, Scenario
+
+
+def handoff(s: Scenario) -> Handoff:
+    found = s.task("T").handoff
+    assert found is not None
+    return found
+
+
+def worked(s: Scenario, **report: Any) -> int:
+    token = s.holds("A", "T")
+    s.at(60).given("A", "progress", task_id="T", token=token, **({"percent": 60} | report))
+    return token
+
+
+def test_the_first_holder_is_told_nothing() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.given("A", "register")
+    (lease,) = s.given("A", "claim").result["leases"]
+    assert lease["handoff"] is None
+
+
+def test_the_next_holder_is_told_everything_that_is_known() -> None:
+    s = Scenario(Rules(branch_template="work/{task_id}/{agent_id}-{attempt}"))
+    worked(s, message="tests left", checkpoint={"file": "a.py"})
+    s.sweep(at=360).then("expired", "requeued")
+    s.given("B", "register")
+
+    (lease,) = s.given("B", "claim").result["leases"]
+
+    told = lease["handoff"]
+    assert told["recovered_at"] == "2026-11-21T08:06:00.000000Z"
+    assert told["valid_until"] == "2026-11-22T08:06:00.000000Z"
+    assert (told["from_agent"], told["progress"], told["minutes_spent"]) == ("A", 60, 6.0)
+    assert (told["branch"], told["last_note"]) == ("work/T/A-1", "tests left")
+    assert told["last_checkpoint"] == {"file": "a.py"}
+    assert told["reason"] == "lease expired at 2026-11-21T08:05:00.000000Z, 300 s after A was last heard on it"
+    assert told["instructions"] == (
+        f"A held this task for 6 minutes and came to 60 %; it ended: {told['reason']}. Its last note: \u201ctests left\u201d. "
+        "Look at branch work/T/A-1 for its work. Go on from the last checkpoint. "
+        "Find out what is already done before you repeat it; the former holder may still be at work."
+    )
+
+
+@pytest.mark.parametrize(
+    ("at", "valid"), [(86_460.0, True), (86_460.000001, False)], ids=["24 hours: valid", "a tick later: no more"]
+)
+def test_it_is_valid_for_a_day(at: float, *, valid: bool) -> None:
+    s = Scenario()
+    s.given("A", "release", task_id="T", token=worked(s))
+
+    (lease,) = s.at(at).given("A", "claim").result["leases"]
+
+    assert (lease["handoff"] is not None) is valid
+
+
+def test_a_release_hands_its_checkpoint_on() -> None:
+    s = Scenario()
+    token = worked(s, checkpoint={"line": 1})
+    s.given("A", "release", task_id="T", token=token, checkpoint={"line": 2}, reason="lunch")
+    assert (handoff(s).last_checkpoint, handoff(s).reason) == ({"line": 2}, "lunch")
+
+
+def test_a_holder_that_never_reported_hides_nothing_of_those_before_it() -> None:
+    s = Scenario()
+    s.given("A", "release", task_id="T", token=worked(s, message="m", checkpoint=[1]))
+    s.given("B", "register")
+    s.given("B", "claim")
+    s.given("B", "release", task_id="T", token=s.token("T"))
+
+    told = handoff(s)
+    assert (told.from_agent, told.progress, told.last_note, told.last_checkpoint) == ("B", 60, "m", [1])
+
+
+def test_a_holder_that_reported_less_is_believed() -> None:
+    s = Scenario()
+    s.given("A", "release", task_id="T", token=worked(s))
+    s.given("B", "register")
+    s.given("B", "claim")
+    s.given("B", "progress", task_id="T", token=s.token("T"), percent=10)
+    s.given("B", "release", task_id="T", token=s.token("T"))
+    assert handoff(s).progress == 10
+
+
+@pytest.mark.parametrize(("verb", "cause"), [("revoke", "revoke"), ("unblock", "unblock"), ("requeue", "operator")])
+def test_an_operators_requeue_carries_its_cause_and_the_hand_off(verb: str, cause: str) -> None:
+    s = Scenario()
+    token = worked(s)
+    if verb == "unblock":
+        s.given("A", "block", task_id="T", token=token, reason="no key")
+    elif verb == "requeue":
+        s.sweep(at=5000)
+        while s.task("T").status == "queued":
+            s.given("A", "claim")
+            s.wait(5000).sweep()
+
+    event = s.given(OPS, verb, task_id="T", reason="because").event(Requeued)
+
+    assert (event.cause, event.reason) == (cause, "because")
+    assert event.handoff is not None
+    assert event.handoff.progress == 60
+
+
+def test_a_template_names_only_what_it_names() -> None:
+    s = Scenario(Rules(branch_template="{task_id}{task_id}/{other}"))
+    s.given("A", "release", task_id="T", token=worked(s))
+    assert handoff(s).branch == "TT/{other}"
