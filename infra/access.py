@@ -31,6 +31,6 @@ def auth_for(settings: Settings, user: str) -> Auth:
     return Auth(user=user, password=own.get_secret_value()) if own is not None else Auth()
 
 
-def anonymous(settings: Settings) -> bool:
-    """Return whether the settings hold no credentials at all."""
-    return auth_for(settings, "writer") == Auth()
+def anonymous(settings: Settings, url: str) -> bool:
+    """Return whether neither the settings nor the address hold any credentials."""
+    return auth_for(settings, "writer") == Auth() and "@" not in url

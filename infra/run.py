@@ -15,7 +15,7 @@ from infra.access import anonymous, auth_for
 from infra.broker_binary import BrokerBinaryError
 from infra.data_dir import DataDirError
 from infra.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
-from infra.nats import Auth, BrokerError, connect
+from infra.nats import Auth, BrokerError, connect, without_password
 from infra.serving import PoolServedError, PoolServer, refuse_if_served
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def run_serve(settings: Settings, nats_url: str) -> int:
     """Run the service on a broker that is there until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     stop = _stop_signal()
-    if anonymous(settings):
+    if anonymous(settings, nats_url):
         _LOG.warning("connecting to %s without credentials: there, anyone can act as anyone", nats_url)
     return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop)
 
@@ -135,7 +135,8 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
     unreadable = server.pool.memory.unreadable_count
     if unreadable:
         _say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
-    _say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {url}")
+    where = without_password(url)
+    _say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {where}")
 
 
 def _stop_signal() -> asyncio.Event:

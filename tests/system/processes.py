@@ -1,0 +1,146 @@
+"""A service as a process of its own, and bare clients of the broker that it runs on."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import nats
+from nats.aio.client import Client
+
+START = """
+import asyncio, json, sys
+from infra.run import run_serve, run_up
+from infra.settings import Settings
+how, values = sys.argv[1], json.loads(sys.argv[2])
+settings = Settings(**values)
+sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, values["nats"])))
+"""
+"""What `custody up` and `custody serve` come to."""
+READY_S = 8.0
+
+
+class Service:
+    """`up` or `serve` in a child process; whatever happens, it is gone when the test is over."""
+
+    def __init__(self, how: str, directory: Path, **settings: Any) -> None:
+        self._how = how
+        self._directory = directory
+        self._settings = {"data_dir": str(directory / "data"), **settings}
+        self._process: Process | None = None
+        self._readers: list[asyncio.Task[None]] = []
+        self._changed = asyncio.Event()
+        self.said: list[str] = []
+        """Lines on standard output."""
+        self.logged: list[str] = []
+        """Lines on standard error."""
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.kill()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Start it; `ready` tells when it serves."""
+        self.said, self.logged = [], []
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            START,
+            self._how,
+            json.dumps(self._settings),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=PIPE,
+            stderr=PIPE,
+            cwd=self._directory,
+        )
+        assert self._process.stdout
+        assert self._process.stderr
+        self._readers = [
+            asyncio.create_task(self._read(self._process.stdout, self.said)),
+            asyncio.create_task(self._read(self._process.stderr, self.logged)),
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader, lines: list[str]) -> None:
+        while line := await stream.readline():
+            lines.append(line.decode().rstrip("\n"))
+            self._changed.set()
+        self._changed.set()
+
+    async def ready(self) -> Self:
+        """Wait until it says that it serves."""
+        await self.line(r"ready\b", patience_s=READY_S)
+        return self
+
+    async def line(self, pattern: str, *, patience_s: float = 5.0) -> str:
+        """Wait for a line that matches, on either output."""
+        async with asyncio.timeout(patience_s):
+            while True:
+                for each in (*self.said, *self.logged):
+                    if re.search(pattern, each):
+                        return each
+                assert not all(reader.done() for reader in self._readers), f"ended: {self.said} {self.logged}"
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def ended(self, *, patience_s: float = 8.0) -> int:
+        """Wait for its end; return the exit status."""
+        assert self._process is not None
+        async with asyncio.timeout(patience_s):
+            status = await self._process.wait()
+            await asyncio.gather(*self._readers)
+        return status
+
+    async def kill(self) -> None:
+        """End it as a crash would."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+        if self._process is not None:
+            await self.ended()
+
+    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to end; return the exit status."""
+        self.signal(by)
+        return await self.ended()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+
+def access(data: Path, user: str = "operator") -> dict[str, str]:
+    """What `custody up` leaves for clients in its data directory."""
+    url = json.loads((data / "broker.json").read_text())["url"]
+    password = json.loads((data / "credentials.json").read_text())[user]
+    return {"servers": url, "user": user, "password": password}
+
+
+@asynccontextmanager
+async def client(**options: Any) -> AsyncIterator[Client]:
+    """A bare client that finds its broker again at once, and is closed without waiting for it."""
+
+    async def ignore(_error: Exception) -> None:
+        """A broker that dies is what these tests are about."""
+
+    nc = await nats.connect(error_cb=ignore, reconnect_time_wait=0.05, max_reconnect_attempts=-1, **options)
+    try:
+        yield nc
+    finally:
+        await nc.close()

@@ -1,0 +1,138 @@
+"""kill -9, of the service and of the broker, under load: nothing acknowledged is lost, nothing is done twice."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.embedded import BrokerOptions, EmbeddedBroker
+from tests.system.caller import Caller
+from tests.system.load import SHORT, Attempt, Load, check_fold, check_promises
+from tests.system.processes import Service, access, client
+from tests.system.streams import Feed, read_log
+
+pytestmark = [pytest.mark.system]
+
+AGENTS = 12
+POOL = "default"
+SYNC = "2m"
+"""A killed process loses nothing that the kernel has; this is no test of power cuts."""
+
+
+def passwords(broker: EmbeddedBroker) -> dict[str, str]:
+    """Settings that tell the service its users' passwords."""
+    return {f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")}
+
+
+async def sleepers(ask: Caller, name: str) -> set[str]:
+    """Tasks that are held by somebody who says nothing."""
+    await ask.done(f"agent.{name}.register", capacity=5)
+    held = [await ask.assigned(name, task_id=f"{name}-{number}", lease=SHORT) for number in range(3)]
+    return {lease["task_id"] for lease in held}
+
+
+async def check_rearmed(ask: Caller, before: int) -> None:
+    """The first thing after the lead is a floor under what was held."""
+    events = await read_log(ask.nc, ask.pool, after=before)
+    led = next(event for event in events if event.name == "pool.led")
+    rearmed = next(event for event in events if event.name == "pool.rearmed")
+    assert rearmed.position == led.position + 1
+    assert rearmed.data["blind_s"] > 0
+    assert rearmed.data["not_before"] > rearmed.body["time"]
+
+
+async def test_kill_9_of_everything_under_load(tmp_path: Path) -> None:
+    attempts: list[Attempt] = []
+    held: set[str] = set()
+    async with Service("up", tmp_path, broker_sync_interval=SYNC) as service:
+        for number in range(3):
+            await service.ready()
+            async with client(**access(tmp_path / "data"), allow_reconnect=False) as nc:
+                ask = Caller(nc, POOL)
+                if attempts:
+                    await check_promises(ask, attempts)
+                held = await sleepers(ask, f"s{number}")
+                load = Load(ask, f"r{number}", number)
+                load.start(AGENTS)
+                await load.acknowledged(60 + 37 * number)
+                await service.kill()
+                await load.stop()
+            attempts = load.attempts
+            assert any(attempt.acknowledged for attempt in attempts)
+            await service.start()
+        await service.ready()
+        async with client(**access(tmp_path / "data")) as nc, Feed(nc, POOL) as feed:
+            ask = Caller(nc, POOL)
+            last_led = [event.position for event in await read_log(nc, POOL) if event.name == "pool.led"][-1]
+            await check_rearmed(ask, last_led - 1)
+            await check_promises(ask, attempts)
+            for task_id in held:
+                if (await ask.task(task_id))["status"] == "assigned":
+                    await feed.until("task.expired", task_id)
+            await ask.done("ops.pause")
+            await check_promises(ask, [])
+
+
+async def test_kill_9_of_the_service_only(tmp_path: Path) -> None:
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval=SYNC)) as broker:
+        settings = {"nats": broker.url, **passwords(broker)}
+        async with (
+            Service("serve", tmp_path, **settings) as service,
+            client(servers=broker.url, **broker.credentials("operator")) as nc,
+        ):
+            ask = Caller(nc, POOL)
+            for number in range(2):
+                await service.ready()
+                await sleepers(ask, f"s{number}")
+                load = Load(ask, f"r{number}", number)
+                load.start(AGENTS)
+                await load.acknowledged(150)
+                before = len(await read_log(nc, POOL))
+                await service.kill()
+                await load.stop()
+                await service.start()
+                await service.ready()
+                await check_rearmed(ask, before)
+                await check_promises(ask, load.attempts)
+
+
+async def test_kill_9_of_the_broker_only(tmp_path: Path) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval=SYNC))
+    await broker.start()
+    try:
+        settings = {"nats": broker.url, **passwords(broker)}
+        async with (
+            Service("serve", tmp_path, **settings) as service,
+            client(servers=broker.url, **broker.credentials("operator")) as nc,
+        ):
+            ask = Caller(nc, POOL)
+            await service.ready()
+            for number in range(2):
+                await sleepers(ask, f"s{number}")
+                load = Load(ask, f"r{number}", number)
+                load.start(AGENTS)
+                await load.acknowledged(150)
+                async with Feed(nc, POOL) as feed:
+                    await broker.kill()
+                    await load.stop()
+                    await broker.start()
+                    await feed.until("pool.rearmed")
+                await check_promises(ask, load.attempts)
+            leaders = [event for event in await read_log(nc, POOL) if event.name == "pool.led"]
+            assert len(leaders) == 1, "the service goes on"
+    finally:
+        await broker.stop()
+
+
+async def test_views_are_the_fold_of_the_log_after_a_crash(tmp_path: Path) -> None:
+    async with Service("up", tmp_path, broker_sync_interval=SYNC) as service:
+        await service.ready()
+        async with client(**access(tmp_path / "data"), allow_reconnect=False) as nc:
+            load = Load(Caller(nc, POOL), "one", 7)
+            load.start(AGENTS)
+            await load.acknowledged(200)
+            await service.kill()
+            await load.stop()
+        await service.start()
+        await service.ready()
+        async with client(**access(tmp_path / "data")) as nc:
+            await check_fold(Caller(nc, POOL))

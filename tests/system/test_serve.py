@@ -1,0 +1,204 @@
+"""`custody serve`: the service on a broker that is there, or is not fit."""
+
+import asyncio
+import itertools
+import json
+import signal
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+
+from infra.embedded import BrokerOptions, EmbeddedBroker
+from tests.support.broker import Connect
+from tests.support.fake_broker import FakeBroker
+from tests.system.caller import Caller, Reply
+from tests.system.load import UNDECIDED
+from tests.system.processes import Service
+from tests.system.streams import check_log, read_log
+
+pytestmark = pytest.mark.system
+
+
+def service_on(broker: EmbeddedBroker, pool: str, tmp_path: Path, **settings: Any) -> Service:
+    """A service with the three users' passwords."""
+    users = ("writer", "responder", "operator")
+    passwords = {f"{user}_password": broker.credentials(user)["password"] for user in users}
+    return Service("serve", tmp_path, nats=broker.url, pool=pool, **{**passwords, **settings})
+
+
+@pytest.fixture
+async def nc(connect: Connect) -> Client:
+    return await connect()
+
+
+@pytest.fixture
+async def serving(broker: EmbeddedBroker, pool: str, tmp_path: Path) -> AsyncIterator[Service]:
+    async with service_on(broker, pool, tmp_path) as service:
+        yield await service.ready()
+
+
+async def refused_in_one_line(service: Service) -> str:
+    """It ends with status 1 and one line, which is returned."""
+    assert await service.ended() == 1
+    assert service.said == []
+    (line,) = service.logged
+    assert line.startswith("custody: ")
+    return line
+
+
+async def test_it_makes_the_stream_and_says_what_an_answer_is_worth(
+    serving: Service, nc: Client, pool: str, broker: EmbeddedBroker
+) -> None:
+    log = await serving.line(r"^log ")
+    assert f"CUSTODY_{pool}: 1 copy in file storage, compression none, nats-server 2." in log
+    assert "unless it is set to `sync_interval: always`" in log
+    assert not any("anyone can act" in line for line in serving.logged)
+    info = await nc.jetstream().stream_info(f"CUSTODY_{pool}")
+    assert info.config.subjects == [f"custody.{pool}.evt.>"]
+    assert broker.credentials("writer")["password"] not in "".join((*serving.said, *serving.logged))
+
+
+async def test_a_second_one_on_the_pool_is_refused_in_one_line(
+    serving: Service, broker: EmbeddedBroker, pool: str, tmp_path: Path
+) -> None:
+    async with service_on(broker, pool, tmp_path) as second:
+        line = await refused_in_one_line(second)
+    assert f"pool {pool} is already being served, by " in line
+    assert f":{serving.pid}:" in line
+
+
+async def test_a_broker_that_is_too_old(tmp_path: Path) -> None:
+    async with FakeBroker(version="2.11.9", responders=False) as old, Service("serve", tmp_path, nats=old.url) as it:
+        assert await it.ended() == 1
+        assert "is nats-server 2.11.9; 2.12.1 or newer is needed" in it.logged[-1]
+
+
+async def test_a_broker_without_jetstream(tmp_path: Path) -> None:
+    async with FakeBroker(responders=False) as plain, Service("serve", tmp_path, nats=plain.url) as service:
+        assert await service.ended() == 1
+        assert "runs without JetStream" in service.logged[-1]
+
+
+@pytest.mark.parametrize(
+    ("differing", "named"),
+    [
+        ({"deny_delete": False}, "deny_delete: found false, needed true"),
+        ({"allow_atomic": False}, "allow_atomic: found false, needed true"),
+        ({"max_msgs": 1000}, "max_msgs: found 1000, needed -1"),
+        ({"subjects": ["custody.elsewhere.evt.>"]}, "subjects: found custody.elsewhere.evt.>, needed custody."),
+        ({"republish": None}, "republish: found none, needed src=custody."),
+    ],
+)
+async def test_a_stream_that_differs_is_named_and_left_alone(
+    connect: Connect, broker: EmbeddedBroker, pool: str, tmp_path: Path, differing: dict[str, Any], named: str
+) -> None:
+    admin = await connect("admin")
+    prefix = f"custody.{pool}"
+    config: dict[str, Any] = {
+        "name": f"CUSTODY_{pool}",
+        "subjects": [f"{prefix}.evt.>"],
+        "republish": {"src": f"{prefix}.evt.>", "dest": f"{prefix}.feed.>"},
+        "storage": "file",
+        "discard": "new",
+        "allow_atomic": True,
+        "allow_direct": True,
+        "deny_delete": True,
+        "deny_purge": True,
+        **differing,
+    }
+    body = json.dumps({name: value for name, value in config.items() if value is not None}).encode()
+    made = json.loads((await admin.request(f"$JS.API.STREAM.CREATE.CUSTODY_{pool}", body)).data)
+    assert "error" not in made, made
+    async with service_on(broker, pool, tmp_path) as service:
+        line = await refused_in_one_line(service)
+    assert f"stream CUSTODY_{pool} is not fit to be the log: " in line
+    assert named in line
+    info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.CUSTODY_{pool}")).data)
+    assert (info["config"], info["state"]["messages"]) == (made["config"], 0)
+
+
+async def test_nothing_that_listens(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"nats://127.0.0.1:{free.getsockname()[1]}"
+    async with Service("serve", tmp_path, nats=url, operator_password="x", writer_password="x") as service:
+        assert url in await refused_in_one_line(service)
+    assert "connection refused" in service.logged[0]
+
+
+@pytest.mark.parametrize("user", ["operator", "writer", "responder"])
+async def test_wrong_credentials(broker: EmbeddedBroker, pool: str, tmp_path: Path, user: str) -> None:
+    async with service_on(broker, pool, tmp_path, **{f"{user}_password": "guess"}) as service:
+        line = await refused_in_one_line(service)
+    assert "it refuses the credentials" in line
+    assert "guess" not in line
+
+
+async def test_without_credentials_it_warns_once(tmp_path: Path, pool: str) -> None:
+    options = BrokerOptions(sync_interval="2m", enforce_users=False)
+    async with (
+        EmbeddedBroker(tmp_path / "broker", options) as open_broker,
+        Service("serve", tmp_path, nats=open_broker.url, pool=pool) as service,
+    ):
+        await service.ready()
+        assert sum("anyone can act as anyone" in line for line in service.logged) == 1
+        assert await service.stop() == 0
+
+
+async def test_credentials_in_the_address_count_and_are_not_shown(
+    broker: EmbeddedBroker, pool: str, tmp_path: Path
+) -> None:
+    admin = broker.credentials("admin")
+    url = broker.url.replace("//", f"//{admin['user']}:{admin['password']}@")
+    async with Service("serve", tmp_path, nats=url, pool=pool) as service:
+        await service.ready()
+        assert await service.stop() == 0
+        everything = "\n".join((*service.said, *service.logged))
+    assert admin["password"] not in everything
+    assert "anyone can act as anyone" not in everything
+
+
+async def ask_until_nobody_answers(ask: Caller) -> list[Reply | None]:
+    """Send requests of every kind, sixty at a time; None for each that nobody took. A timeout is an error."""
+    tails = ("ops.submit", "query.tasks", "agent.a1.claim", "query.task", "ops.cancel", "agent.a9.heartbeat")
+    numbers = itertools.count()
+
+    async def one_after_another() -> list[Reply | None]:
+        found: list[Reply | None] = []
+        for number in numbers:
+            tail = tails[number % len(tails)]
+            fields = {"task_id": f"unknown-{number}"} if tail in {"query.task", "ops.cancel"} else {}
+            try:
+                found.append(await ask.ask(tail, fields, patience_s=6))
+            except NoRespondersError:
+                found.append(None)
+                return found
+        return found
+
+    return [reply for each in await asyncio.gather(*(one_after_another() for _ in range(60))) for reply in each]
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+async def test_what_was_taken_is_answered_before_it_ends(
+    serving: Service, nc: Client, pool: str, by: signal.Signals
+) -> None:
+    ask = Caller(nc, pool)
+    await ask.done("agent.a1.register", capacity=500)
+    asked = asyncio.create_task(ask_until_nobody_answers(ask))
+    while len(await read_log(nc, pool)) < 60:
+        pass
+    assert await serving.stop(by) == 0
+    replies = await asked
+    assert None in replies, "the others are told that nobody serves the pool"
+    submitted = {reply.result["task_id"] for reply in replies if reply and reply.ok and "task_id" in reply.result}
+    log = await read_log(nc, pool)
+    check_log(log, pool)
+    assert submitted <= {event.entity_id for event in log if event.name == "task.submitted"}
+    undecided = {reply.code for reply in replies if reply and not reply.ok} & UNDECIDED
+    assert undecided <= {"overloaded"}
+    assert not any("Traceback" in line for line in serving.logged)
