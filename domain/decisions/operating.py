@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 
-import pydantic_core
+from pydantic import ValidationError
 
 from domain.commands import request_digest_source
 from domain.decisions import aftermath, checks
@@ -62,9 +63,9 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
 
 
 def request_digest(command: commands.Submit) -> str:
-    """Return the SHA-256 of a submit's fields as sent, whatever their order."""
-    source = request_digest_source(command)
-    return hashlib.sha256(pydantic_core.to_json({key: source[key] for key in sorted(source)})).hexdigest()
+    """Return the SHA-256 of a submit's fields as sent, whatever their order and that of the keys within."""
+    source = json.dumps(request_digest_source(command), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePolicy:
@@ -74,8 +75,9 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
     fields = default.model_dump() | wanted.model_dump(exclude_unset=True)
     try:
         return LeasePolicy.model_validate(fields)
-    except ValueError as error:
-        raise checks.invalid("lease", str(error).splitlines()[-2].strip()) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise checks.invalid(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
 def assign(draft: Draft, command: commands.Assign) -> Decision:

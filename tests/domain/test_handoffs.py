@@ -47,7 +47,8 @@ def test_the_next_holder_is_told_everything_that_is_known() -> None:
     assert told["last_checkpoint"] == {"file": "a.py"}
     assert told["reason"] == "lease expired at 2026-11-21T08:05:00.000000Z, 300 s after A was last heard on it"
     assert told["instructions"] == (
-        f"A held this task for 6 minutes and came to 60 %; it ended: {told['reason']}. Its last note: \u201ctests left\u201d. "
+        f"A held this task for 6 minutes and came to 60 %; it ended: {told['reason']}. "
+        "Its last note: \u201ctests left\u201d. "
         "Look at branch work/T/A-1 for its work. Go on from the last checkpoint. "
         "Find out what is already done before you repeat it; the former holder may still be at work."
     )

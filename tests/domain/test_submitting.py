@@ -1,0 +1,104 @@
+"""Putting tasks into the pool: the same request twice is one task, another one for the same id is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.events.task import Submitted
+from domain.lifecycles import TaskStatus
+from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.rules import Rules
+from domain.values import Priority
+from tests.support.scenario import OPS, Scenario
+
+FULL: dict[str, Any] = {
+    "title": "Build",
+    "payload": {"b": 1, "a": [2, {"d": 3, "c": None}]},
+    "priority": "high",
+    "labels": ["x"],
+    "required_capabilities": ["web", "gpu", "web"],
+    "estimated_hours": 2,
+    "deadline_s": 60.0,
+    "on_silence": "stuck",
+    "budgets": {"failures": 1},
+}
+
+
+def test_a_task_begins_queued_with_all_its_defaults_on_record() -> None:
+    s = Scenario()
+    event = s.when(OPS, "submit", task_id="T").then("submitted").event(Submitted)
+
+    assert (event.priority, event.on_silence, event.deadline) == (Priority.MEDIUM, "requeue", None)
+    assert event.lease == s.rules.lease
+    assert event.budgets.model_dump() == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10}
+    assert (s.task("T").status, s.task("T").attempt) == (TaskStatus.QUEUED, 1)
+
+
+def test_what_was_asked_is_recorded() -> None:
+    s = Scenario()
+    event = s.when(OPS, "submit", task_id="T", **FULL).event(Submitted)
+    assert (event.title, event.payload, event.labels) == ("Build", FULL["payload"], ("x",))
+    assert event.required_capabilities == ("gpu", "web")
+    assert (event.priority, event.estimated_hours) == (Priority.HIGH, 2)
+
+
+def test_a_task_without_a_name_is_given_one() -> None:
+    s = Scenario()
+    step = s.when(OPS, "submit", title="x").then("submitted")
+    assert step.result == {"task_id": step.records[0].entity_id}
+    assert s.when(OPS, "submit", title="x").result != step.result
+
+
+@pytest.mark.parametrize("body", [{}, FULL], ids=["nothing but its name", "every field"])
+def test_the_same_request_again_changes_nothing_however_much_later(body: dict[str, Any]) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", **body)
+    assert s.when(OPS, "submit", task_id="T", **body, at=30).then().result == {"task_id": "T"}
+    s.given(OPS, "cancel", task_id="T")
+    s.when(OPS, "submit", task_id="T", **body, at=100_000).then()
+
+
+def test_neither_the_order_of_fields_nor_of_keys_within_makes_another_request() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", **FULL)
+    again = dict(reversed(FULL.items())) | {"payload": {"a": [2, {"c": None, "d": 3}], "b": 1}}
+    s.when(OPS, "submit", task_id="T", **again, command_id="other").then()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "Other"},
+        {"payload": {"a": 1}},
+        {"labels": []},
+        {"deadline_s": 61.0},
+        {"budgets": {"failures": 2}},
+        {"lease": {"mode": "fixed"}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_another_request_with_the_same_id_is_refused(change: dict[str, Any]) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", **FULL)
+    assert s.when(OPS, "submit", task_id="T", **(FULL | change)).refused("task_exists").details["task_id"] == "T"
+
+
+def test_a_tasks_lease_fields_lie_over_the_pools() -> None:
+    pool = LeasePolicy(mode=LeaseMode.FIXED, lease_s=50.0, max_renewals=4)
+    s = Scenario(Rules(lease=pool))
+    s.given(OPS, "submit", task_id="T1")
+    s.given(OPS, "submit", task_id="T2", lease={"lease_s": 70.0})
+    s.given(OPS, "submit", task_id="T3", lease={"mode": "adaptive"})
+
+    assert s.task("T1").definition.lease == pool
+    assert s.task("T2").definition.lease == pool.model_copy(update={"lease_s": 70.0})
+    assert s.task("T3").definition.lease == pool.model_copy(update={"mode": LeaseMode.ADAPTIVE})
+
+
+def test_lease_fields_that_do_not_agree_with_the_pools_are_invalid() -> None:
+    s = Scenario(Rules(lease=LeasePolicy(mode=LeaseMode.ESTIMATED, min_hours=5.0)))
+    refusal = s.when(OPS, "submit", task_id="T", lease={"max_hours": 2.0}).refused("invalid_command")
+    message = "Value error, must be at least min_hours, 5"
+    assert refusal.details["fields"] == [{"field": "lease.max_hours", "message": message}]
