@@ -530,7 +530,7 @@ class Writer:
         agent = self.memory.state.agent(agent_id)
         now = self._clock.now()
         wait_s: Any = getattr(job.request.command, "wait_s", 0.0)
-        until = job.waits_until or after(now, wait_s)
+        until = job.waits_until or after(job.received_at, wait_s)
         job.prior.extend(decision.records)
         if agent is None or until <= now:
             self._end_wait(job)

@@ -7,6 +7,7 @@ the rules, and every request was answered exactly once.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -113,6 +114,8 @@ class PoolHarness:
         """Whether anybody else wrote to the log, so that its appends cannot be told apart."""
         self.on_reply: Callable[[Asked], None] = lambda _asked: None
         """Called with each answer."""
+        self._killed = 0
+        """The last start whose service was killed, and is not heard any more."""
         self._inboxes: dict[str, Asked] = {}
         self._service: PoolService | None = None
 
@@ -143,6 +146,7 @@ class PoolHarness:
     async def kill(self) -> None:
         """End the service the way SIGKILL does: nobody is answered any more."""
         service, self._service = self.service, None
+        self._killed = self.starts
         for each in self.asked:
             each.lost = each.lost or not each.replies
         self._inboxes.clear()
@@ -217,7 +221,7 @@ class PoolHarness:
 
     async def holds(self, agent_id: str, *task_ids: str, capacity: int = 100, **definition: Any) -> int:
         """Given: the agent is registered and was assigned these new tasks. Returns the last token."""
-        if self.state.agent(agent_id) is None:
+        if agent_id not in self.state.agents:
             await self.register(agent_id, capacity=capacity)
         await self.submit(*task_ids, **definition)
         return await self.assign(agent_id, *task_ids)
@@ -335,11 +339,13 @@ class PoolHarness:
                 outcomes=self.outcomes,
                 limits=self.limits,
             ),
-            self._respond,
+            functools.partial(self._respond, self.starts),
             self.probe,
         )
 
-    def _respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
+    def _respond(self, start: int, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
+        if start <= self._killed:
+            return
         asked = self._inboxes.get(reply)
         if asked is None:
             self.stray.append((reply, body))
