@@ -1,0 +1,242 @@
+"""What a request body may hold, field by field; whatever else it holds is refused and named."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
+
+VERBS: dict[str, type[Command]] = {**AGENT_COMMANDS, **OPS_COMMANDS}
+ON_TASK: dict[str, Any] = {"task_id": "T", "token": 1}
+REQUIRED: dict[str, dict[str, Any]] = {verb: {} for verb in VERBS} | {
+    "lease": ON_TASK,
+    "start": ON_TASK,
+    "progress": ON_TASK | {"percent": 0},
+    "silence": ON_TASK | {"for_s": 1.0, "reason": "r"},
+    "release": ON_TASK,
+    "block": ON_TASK | {"reason": "r"},
+    "complete": ON_TASK,
+    "fail": ON_TASK | {"error": "e"},
+    "assign": {"task_id": "T"},
+    "cancel": {"task_id": "T"},
+    "requeue": {"task_id": "T"},
+    "unblock": {"task_id": "T"},
+    "revoke": {"task_id": "T"},
+    "steal": {"from": "A", "to": "B"},
+}
+"""What each verb must be given: the bold fields of the wire contract."""
+
+Values = tuple[list[Any], list[Any]]
+"""Those that are taken, and those that are refused."""
+
+NAMES: Values = (["T", "a-b_C9", "x" * 64], ["", "x" * 65, "a.b", "a b", "a\n", "ä", "*", ">", 1, None, ["T"]])
+TOKENS: Values = ([1, 2**63 - 1], [0, -1, 2**63, 1.5, "1", True, None])
+FREE_JSON: Values = (
+    [None, 0, -1.5, "text", [], {}, {"a": [1, {"b": None}]}, 2**64 - 1, -(2**63), "x" * 65_000, "\U0001f600"],
+    [2**64, -(2**63) - 1, "\0", {"\0": 1}, [["\0"]], "x" * 65_537, float("nan"), float("inf"), float("-inf")],
+)
+REASON: Values = (["", "because", "x" * 1024], ["x" * 1025, "\0", 1, {}])
+NOTE: Values = (["", "x" * 4096, "ä" * 2048], ["x" * 4097, "ä" * 2049, "\0", 5])
+LABELS: Values = ([[], ["a"], ["a", "a"], ["x" * 64] * 32], ["a", [""], ["x" * 65], ["x"] * 33, [1], ["\0"], None])
+CAPABILITIES: Values = ([[], ["gpu"], ["x" * 64] * 64], ["gpu", [""], ["x" * 65], ["x"] * 65, [1], ["\0"], None])
+COMMAND_ID: Values = (["c", "x" * 128, None], ["", "x" * 129, "\0", 1])
+LOADS: Values = (
+    [None, {}, {"cpu": 0}, {"cpu": 100.0, "memory": 0.5}],
+    [{"cpu": -1}, {"cpu": 100.1}, {"memory": "1"}, {"disk": 1}, {"cpu": None}, 5, {"cpu": float("nan")}],
+)
+LEASES: Values = (
+    [
+        None,
+        {},
+        {"mode": "adaptive", "max_renewals": 0, "max_lease_s": 60, "silence_multiplier": 1},
+        {"mode": "fixed", "lease_s": 0.1, "grace_s": 0},
+        {"mode": "estimated", "default_hours": 1, "min_hours": 1, "max_hours": 1, "renewal_decay": 0.5, "grace_s": 1},
+        {"lease_s": 5},
+    ],
+    [
+        "fixed",
+        {"mode": "other"},
+        {"mode": "fixed", "default_hours": 1},
+        {"mode": "estimated", "lease_s": 5},
+        {"mode": "adaptive", "grace_s": 5},
+        {"mode": "adaptive", "renewal_decay": 0.5},
+        {"lease_s": 0},
+        {"lease_s": "5"},
+        {"max_renewals": 1.5},
+        {"max_renewals": -1},
+        {"silence_multiplier": 0.5},
+        {"max_lease_s": float("inf")},
+        {"min_hours": 2, "max_hours": 1},
+        {"leese_s": 5},
+    ],
+)
+BUDGETS: Values = (
+    [{}, {"failures": 1, "expiries": 1, "steals": 0, "attempts": 1000}],
+    [None, {"failures": 0}, {"attempts": 0}, {"expiries": 1001}, {"steals": -1}, {"failures": 1.5}, {"others": 1}, []],
+)
+MOMENTS: Values = (
+    ["2026-11-21T08:00:00Z", "2026-11-21T08:00:00.123456+05:30", "9999-12-31T23:59:59.999999Z", None],
+    ["2026-11-21", "2026-11-21T08:00:00", "soon", 5, "", "0001-01-01T00:00:00+01:00", "2026-13-01T00:00:00Z"],
+)
+
+FIELDS: list[tuple[str, str, Values]] = [
+    *((verb, "command_id", COMMAND_ID) for verb in VERBS),
+    *((verb, "task_id", NAMES) for verb in VERBS if "task_id" in REQUIRED[verb]),
+    *((verb, "token", TOKENS) for verb in VERBS if "token" in REQUIRED[verb]),
+    ("submit", "task_id", ([*NAMES[0], None], NAMES[1][:-2])),
+    ("submit", "title", (["", "x" * 256], ["x" * 257, "\0", 1, None])),
+    ("submit", "payload", FREE_JSON),
+    ("submit", "priority", (["low", "medium", "high", "critical", "urgent"], ["URGENT", "", 1, None])),
+    ("submit", "labels", LABELS),
+    ("submit", "required_capabilities", CAPABILITIES),
+    ("submit", "estimated_hours", ([None, 0.1, 8, 10_000], [0, -1, 10_001, "8", float("nan"), True])),
+    ("submit", "deadline", MOMENTS),
+    ("submit", "deadline_s", ([None, 0, 3600, 315_360_000], [-1, 315_360_001, "60", float("inf")])),
+    ("submit", "lease", LEASES),
+    ("submit", "on_silence", (["requeue", "stuck"], ["fail", "", None, 1])),
+    ("submit", "budgets", BUDGETS),
+    ("assign", "agent_id", ([*NAMES[0], None], NAMES[1][:-2])),
+    *((verb, "reason", ([*REASON[0], None], REASON[1])) for verb in ("cancel", "requeue", "unblock", "revoke")),
+    ("steal", "from", (["A", "x" * 64], [*NAMES[1], "B"])),
+    ("steal", "to", (["B", "x" * 64], [*NAMES[1], "A"])),
+    ("steal", "task_ids", ([None, ["T"], ["T"] * 200], [[], ["T"] * 201, ["a.b"], "T", [1]])),
+    ("steal", "count", ([None, 1, 200], [0, 201, 1.5, "1", True])),
+    ("steal", "reason", ([*REASON[0], None], REASON[1])),
+    *((verb, "agent_id", ([*NAMES[0], None], NAMES[1][:-2])) for verb in ("drain", "pause", "resume")),
+    *((verb, "reason", ([*REASON[0], None], REASON[1])) for verb in ("drain", "pause", "resume")),
+    ("register", "capabilities", CAPABILITIES),
+    ("register", "priority", ([0, 1, 2.5, 100], [-1, 101, "1", None, float("nan")])),
+    ("register", "capacity", ([1, 500], [0, 501, 1.5, "1", None, True])),
+    ("register", "labels", LABELS),
+    ("heartbeat", "load", LOADS),
+    ("claim", "max", ([1, 100], [0, 101, 1.5, "1", None, True])),
+    ("claim", "wait_s", ([0, 0.5, 30], [-1, 30.1, "1", None, float("inf")])),
+    ("progress", "percent", ([0, 100], [-1, 101, 50.0, 50.5, "50", None, True])),
+    ("progress", "message", ([*NOTE[0], None], NOTE[1])),
+    ("progress", "checkpoint", FREE_JSON),
+    ("silence", "for_s", ([0.001, 3600], [0, -1, 3600.1, "60", None, float("nan")])),
+    ("silence", "reason", (REASON[0], [*REASON[1], None])),
+    ("release", "checkpoint", FREE_JSON),
+    ("release", "reason", ([*REASON[0], None], REASON[1])),
+    ("block", "reason", (REASON[0], [*REASON[1], None])),
+    ("complete", "result", FREE_JSON),
+    ("fail", "error", (NOTE[0], [*NOTE[1], None])),
+    ("fail", "retryable", ([True, False], [0, 1, "true", None])),
+]  # fmt: skip
+
+
+def show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:20]}... {len(text)} characters"
+
+
+def read(verb: str, body: bytes) -> Command:
+    return VERBS[verb].model_validate_json(body)
+
+
+def with_field(verb: str, field: str, value: Any) -> bytes:
+    return json.dumps(REQUIRED[verb] | {field: value}).encode()
+
+
+@pytest.mark.parametrize(
+    ("verb", "field", "value"),
+    [
+        pytest.param(verb, field, value, id=f"{verb}.{field} = {show(value)}")
+        for verb, field, (good, _) in FIELDS
+        for value in good
+    ],
+)
+def test_good(verb: str, field: str, value: Any) -> None:
+    command = read(verb, with_field(verb, field, value))
+    assert field in command.model_dump(exclude_unset=True)
+
+
+@pytest.mark.parametrize(
+    ("verb", "field", "value"),
+    [
+        pytest.param(verb, field, value, id=f"{verb}.{field} = {show(value)}")
+        for verb, field, (_, bad) in FIELDS
+        for value in bad
+    ],
+)
+def test_bad(verb: str, field: str, value: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(verb, with_field(verb, field, value))
+    named = {error["loc"][0] for error in caught.value.errors() if error["loc"]}
+    # Two fields that exclude each other are the whole request's fault.
+    assert named <= {field}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_field_is_in_the_tables(verb: str) -> None:
+    fields = {info.alias or name for name, info in VERBS[verb].model_fields.items()}
+    assert fields == {field for each, field, _ in FIELDS if each == verb}
+    assert {info.alias or n for n, info in VERBS[verb].model_fields.items() if info.is_required()} == set(
+        REQUIRED[verb]
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_required_field_may_not_be_missing(verb: str) -> None:
+    read(verb, json.dumps(REQUIRED[verb]).encode())
+    for field in REQUIRED[verb]:
+        body = {name: value for name, value in REQUIRED[verb].items() if name != field}
+        with pytest.raises(ValidationError) as caught:
+            read(verb, json.dumps(body).encode())
+        assert [(error["loc"], error["type"]) for error in caught.value.errors()] == [((field,), "missing")]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("field", ["tokn", "from_agent", "verb", "", "__class__"])
+def test_an_unknown_field_is_refused_and_named(verb: str, field: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        read(verb, with_field(verb, field, 1))
+    assert ((field,), "extra_forbidden") in [(error["loc"], error["type"]) for error in caught.value.errors()]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"[]", b'"x"', b"{", b"{}}", b"\xff", b'{"title": "\xff"}', b'{"title": "\\ud800"}', b"{'a': 1}"],
+    ids=repr,
+)
+def test_what_is_no_json_object_in_utf8_is_refused(body: bytes) -> None:
+    with pytest.raises(ValidationError):
+        read("submit", body)
+
+
+@pytest.mark.parametrize(("depth", "good"), [(63, True), (64, True), (65, False), (190, False), (100_000, False)])
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+def test_nesting_has_a_limit(depth: int, *, good: bool, opening: str, closing: str) -> None:
+    body = f'{{"payload": {opening * depth}1{closing * depth}}}'.encode()
+    if good:
+        read("submit", body)
+        return
+    with pytest.raises(ValidationError):
+        read("submit", body)
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "9" * 5000], ids=show)
+def test_numbers_beyond_what_others_can_read_are_refused(number: str) -> None:
+    with pytest.raises(ValidationError):
+        read("submit", f'{{"payload": {number}}}'.encode())
+
+
+def test_two_deadlines_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        read("submit", b'{"deadline": "2026-11-21T08:00:00Z", "deadline_s": 5}')
+
+
+def test_task_ids_and_count_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        read("steal", b'{"from": "A", "to": "B", "task_ids": ["T"], "count": 1}')
+
+
+def test_the_verbs_are_the_contracts() -> None:
+    agent = "register heartbeat claim lease start progress silence release block complete fail deregister"
+    ops = "submit assign cancel requeue unblock revoke steal drain pause resume"
+    assert list(AGENT_COMMANDS) == agent.split()
+    assert list(OPS_COMMANDS) == ops.split()
