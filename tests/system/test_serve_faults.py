@@ -1,0 +1,214 @@
+"""A service whose broker goes away, freezes or stops answering, and one that was superseded."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats import Auth, NatsConnection
+from infra.serving import PoolServer
+from infra.settings import Settings
+from tests.support.broker import Connect
+from tests.support.tcp_proxy import TcpProxy
+from tests.system.caller import Caller, Reply
+from tests.system.load import Attempt, Load, check_floors, check_promises
+from tests.system.processes import Service, client
+from tests.system.streams import Feed, check_log, moment, read_log
+
+pytestmark = pytest.mark.system
+
+POOL = "default"
+SHORT = {"mode": "fixed", "lease_s": 0.3, "grace_s": 0.1}
+USERS = ("writer", "responder", "operator")
+
+
+def auth(broker: EmbeddedBroker, user: str) -> Auth:
+    access = broker.credentials(user)
+    return Auth(user=access["user"], password=access["password"])
+
+
+@asynccontextmanager
+async def served(tmp_path: Path, **settings: float) -> AsyncIterator[tuple[EmbeddedBroker, Service, Client]]:
+    """A broker that the test may harm, a service on it, and an operator's client."""
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
+        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
+        async with (
+            Service("serve", tmp_path, nats=broker.url, **passwords, **settings) as service,
+            client(servers=broker.url, **broker.credentials("operator")) as nc,
+        ):
+            await service.ready()
+            yield broker, service, nc
+
+
+async def test_a_restart_of_the_broker_is_no_silence_of_the_agents(tmp_path: Path) -> None:
+    outage_s = 1.0
+    async with served(tmp_path) as (broker, service, nc):
+        ask = Caller(nc, POOL)
+        lost = await ask.lease(task_id="T1", lease=SHORT)
+        async with Feed(nc, POOL) as feed:
+            await broker.kill()
+            await asyncio.sleep(outage_s)
+            await broker.start()
+            rearmed = await feed.until("pool.rearmed")
+            assert (rearmed.data["reason"], rearmed.body["actor"]) == ("outage", "writer")
+            assert rearmed.data["blind_s"] >= outage_s
+            report = {"task_id": "T1", "token": lost["token"], "percent": 1}
+            assert (await ask.done("agent.a1.progress", report))["directive"] == "continue", "it was heard in time"
+            expired = await feed.until("task.expired")
+            assert moment(expired.body["time"]) >= moment(rearmed.data["not_before"])
+        log = await read_log(nc, POOL)
+        check_log(log, POOL)
+        check_floors(log)
+        assert [event.name for event in log].index("pool.rearmed") < [event.name for event in log].index("task.expired")
+        assert await service.stop() == 0
+        assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_frozen_broker_doubles_nothing(tmp_path: Path) -> None:
+    async with served(tmp_path, reply_timeout_s=0.2) as (broker, service, nc):
+        assert broker.pid
+        ask = Caller(nc, POOL)
+        attempts: list[Attempt] = []
+        codes: set[str] = set()
+        for number in range(4):
+            load = Load(ask, f"f{number}", number)
+            load.start(10)
+            await load.acknowledged(60)
+            os.kill(broker.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.8)
+            os.kill(broker.pid, signal.SIGCONT)
+            await load.acknowledged(60)
+            await load.stop()
+            attempts += load.attempts
+            codes = {each.reply.code for each in load.attempts if each.reply and not each.reply.ok}
+            if "unavailable" in codes:
+                break
+        assert "unavailable" in codes, "a caller is told that the outcome is not known"
+        await check_promises(ask, attempts)
+        assert await service.stop() == 0
+
+
+async def test_a_broker_frozen_for_long_is_left_and_found_again(tmp_path: Path) -> None:
+    async with served(tmp_path, reply_timeout_s=0.5) as (broker, service, nc):
+        assert broker.pid
+        ask = Caller(nc, POOL)
+        await ask.lease(task_id="T1", lease=SHORT)
+        load = Load(ask, "f", 1)
+        load.start(10)
+        await load.acknowledged(60)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            await service.line("lost the broker", patience_s=5)
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        async with client(servers=broker.url, **broker.credentials("operator")) as late, Feed(late, POOL) as feed:
+            await feed.until("pool.rearmed")
+            await load.stop()
+            await check_promises(Caller(late, POOL), load.attempts)
+        assert await service.stop() == 0
+
+
+async def test_who_is_not_answered_by_the_broker_says_so_in_time(
+    broker: EmbeddedBroker, connect: Connect, pool: str
+) -> None:
+    class Split(PoolServer):
+        """Its writer goes through a proxy that loses the broker's answers."""
+
+        async def _connected(self, purpose: str, auths: object) -> NatsConnection:
+            self.url = proxy.url if purpose == "writer" else broker.url
+            return await super()._connected(purpose, lambda user: auth(broker, user))
+
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool, reply_timeout_s=0.4), broker.url)
+        await server.start(lambda user: auth(broker, user))
+        try:
+            ask = Caller(await connect(), pool)
+            await ask.done("agent.a1.register", capacity=9)
+            proxy.drop_answers()
+            submits = [("ops.submit", {"command_id": f"c{number}"}) for number in range(5)]
+            replies = await asyncio.gather(*(ask.ask(*each, patience_s=1.5) for each in submits))
+            assert {reply.code for reply in replies} == {"unavailable"}
+            proxy.cut()
+            outcomes: list[Reply] = []
+            while not outcomes or any(not outcome.ok for outcome in outcomes):
+                outcomes = [await ask.ask(*each) for each in submits]
+            log = await read_log(ask.nc, pool)
+            check_log(log, pool)
+            for number, outcome in enumerate(outcomes):
+                positions = [event.position for event in log if event.body["causationid"] == f"c{number}"]
+                assert positions == [outcome.position], "once, although it was sent twice"
+        finally:
+            await server.stop()
+
+
+async def test_a_stop_while_the_broker_is_away_is_a_stop(tmp_path: Path) -> None:
+    async with served(tmp_path) as (broker, service, nc):
+        await Caller(nc, POOL).lease(task_id="T1", lease=SHORT)
+        await broker.kill()
+        await service.line("lost the broker")
+        assert await service.stop() == 0
+        assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.pool.STOP_LIMIT_S", 0.5)
+    async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
+        assert broker.pid
+        server = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
+        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+            load = Load(Caller(nc, POOL), "l", 3)
+            load.start(10)
+            await load.acknowledged(50)
+            os.kill(broker.pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(6):
+                    await server.stop()
+            finally:
+                os.kill(broker.pid, signal.SIGCONT)
+            await load.stop()
+            successor = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
+            await check_promises(Caller(nc, POOL), load.attempts)
+            await successor.stop()
+
+
+async def test_a_stop_while_the_broker_is_frozen_is_a_stop(tmp_path: Path) -> None:
+    async with served(tmp_path) as (broker, service, _):
+        assert broker.pid
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            assert await service.stop() == 0
+        finally:
+            os.kill(broker.pid, signal.SIGCONT)
+        assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_superseded_service_steps_down_in_one_line(tmp_path: Path) -> None:
+    async with served(tmp_path) as (broker, service, nc):
+        ask = Caller(nc, POOL)
+        load = Load(ask, "l", 3)
+        load.start(10)
+        await load.acknowledged(50)
+        second = PoolServer(Settings(pool=POOL), broker.url)
+        await second.start(lambda user: auth(broker, user))
+        try:
+            assert await service.ended() == 1
+            (line,) = [line for line in service.logged if line.startswith("custody: ")]
+            assert line.startswith("custody: stepping down: ")
+            assert second.leader in line
+            assert not any("Traceback" in line for line in service.logged)
+            await load.acknowledged(50)
+            await load.stop()
+            await check_promises(ask, load.attempts)
+            health = await ask.done("query.health")
+            assert (health["leader"], health["leading"]) == (second.leader, True)
+        finally:
+            await load.stop()
+            await second.stop()
