@@ -37,8 +37,8 @@ class Job:
     """Bytes of its request, for the limit on the queue."""
     names: tuple[EntityKey, ...] = ()
     """Entities that the command names; each must be in memory, or looked for in the log."""
-    looked_up: frozenset[EntityKey] = frozenset()
-    """Those of them that were looked for in the log, at `known_at`."""
+    absent: frozenset[EntityKey] = frozenset()
+    """Those of them that the log did not have at `known_at`."""
     known_at: int = -1
     callers: list[str] = field(default_factory=list)
     """Where the answer goes; whoever was told that it is not known yet has gone."""

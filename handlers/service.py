@@ -202,9 +202,8 @@ class CommandService:
         while True:
             state = self._writer.memory.state
             job.known_at = state.committed_position
-            job.looked_up = frozenset(name for name in job.names if not state.knows(name))
             try:
-                found = [(name, await self._lookup.entity(name)) for name in job.looked_up]
+                found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
             except LogUnavailableError:
                 refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
                 job.done(Answer(state.committed_position, (), None, refusal))
@@ -212,9 +211,7 @@ class CommandService:
             if self._writer.memory.state is state and state.evicted_through <= job.known_at:
                 break
             # What was found may have changed, come into memory and left it again meanwhile.
-        for name, entity in found:
-            if entity is not None:
-                self._writer.load(name, entity)
+        job.absent = frozenset(name for name, entity in found if entity is None or not self._writer.load(name, entity))
         self._writer.submit(job)
 
     async def _repeat(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:

@@ -170,14 +170,15 @@ class Writer:
         self._queued_bytes += job.size
         self._wake.set()
 
-    def load(self, key: EntityKey, entity: EntityState) -> None:
-        """Bring an ended entity back into memory, as a look-up found it in the log.
+    def load(self, key: EntityKey, entity: EntityState) -> bool:
+        """Bring an ended entity back into memory, as a look-up found it in the log; return whether it is there.
 
         What is alive, or was changed beyond what is folded here, comes to memory by folding only.
         """
         state = self.memory.state
         if entity.position <= state.committed_position and _is_over(entity):
             state.load(key, entity)
+        return state.knows(key)
 
     async def at_boundary(self, look: Callable[[Memory], _T]) -> _T:
         """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait.
@@ -350,7 +351,7 @@ class Writer:
         if job.look_up is None:
             return False
         for name in job.names:
-            if not state.knows(name) and (name not in job.looked_up or job.known_at < state.evicted_through):
+            if not state.knows(name) and (name not in job.absent or job.known_at < state.evicted_through):
                 job.look_up(job)
                 return True
         return False
