@@ -1,7 +1,8 @@
 """The git worktree probe: unresolved merge conflicts in a task's worktree say that somebody is at work on them.
 
-A worktree's own configuration can make git run programs, so git runs here in a clean environment, without the
-file-system monitor and without optional locks.
+A worktree's own configuration and attributes can make git run programs: the file-system monitor, hooks, and, as soon
+as `git status` compares a file's content, the filters that it names. Which paths are in conflict stands in the index,
+so nothing but the index is read, in a clean environment, without optional locks and without a way to fetch.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ _COMMAND = (
     "core.fsmonitor=false",
     "-c",
     "core.hooksPath=/dev/null",
-    "status",
-    "--porcelain=v1",
+    "ls-files",
+    "--unmerged",
+    "--full-name",
     "-z",
-    "--untracked-files=no",
-    "--ignore-submodules=all",
+    "--",
+    ":/",
 )
+_STATES = {"123": "UU", "23": "AA", "1": "DD", "13": "DU", "12": "UD", "2": "AU", "3": "UA"}
+"""Stages of an unmerged path (1 the base's, 2 ours, 3 theirs) -> the state in which `git status` shows it."""
 
 
 class GitWorktreeProbe:
@@ -68,17 +72,17 @@ class GitWorktreeProbe:
             return ()
         try:
             async with self._slots, asyncio.timeout(self._timeout_s):
-                output = await _git_status(worktree)
+                output = await _unmerged(worktree)
         except TimeoutError:
             _LOG.warning("looking at the worktree of task %s took over %g s", task.task_id, self._timeout_s)
             return ()
         except OSError as error:
             _LOG.warning("could not look at the worktree of task %s: %s", task.task_id, error)
             return ()
-        return conflicted_paths(output)[:MAX_EVIDENCE]
+        return conflicted_paths(_as_status(output))[:MAX_EVIDENCE]
 
 
-async def _git_status(worktree: Path) -> bytes:
+async def _unmerged(worktree: Path) -> bytes:
     process = await asyncio.create_subprocess_exec(
         *_COMMAND,
         cwd=worktree,
@@ -91,6 +95,8 @@ async def _git_status(worktree: Path) -> bytes:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
+            "GIT_NO_LAZY_FETCH": "1",
+            "GIT_ALLOW_PROTOCOL": "",
         },
     )
     try:
@@ -100,3 +106,13 @@ async def _git_status(worktree: Path) -> bytes:
             process.kill()
             await process.wait()
     return output
+
+
+def _as_status(unmerged: bytes) -> bytes:
+    """Return the index's unmerged entries, each mode, object, stage, tab and path, as `git status` would list them."""
+    stages: dict[bytes, str] = {}
+    for entry in unmerged.split(b"\0"):
+        head, tab, path = entry.partition(b"\t")
+        if tab:
+            stages[path] = stages.get(path, "") + head[-1:].decode("ascii", "replace")
+    return b"".join(b"%b %b\0" % (_STATES.get(found, "  ").encode(), path) for path, found in stages.items())
