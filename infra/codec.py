@@ -77,7 +77,7 @@ class CloudEventsCodec:
                 subject or type than it claims, a newer version, or ill-typed data.
         """
         try:
-            envelope = pydantic_core.from_json(message.body)
+            envelope = pydantic_core.from_json(message.body, allow_inf_nan=False)
             event_type = EVENT_TYPES[envelope["type"]]
             subject: str = envelope["subject"]
             kind, _, entity_id = subject.partition("/")
@@ -100,7 +100,7 @@ class CloudEventsCodec:
                 _string(envelope.get("commandverb", "")),
                 envelope.get("commandkeyed") is True,
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise UnreadableEventError(message.position, _reason(error)) from error
 
     def hash_of(self, message: StoredMessage) -> str:
@@ -116,7 +116,7 @@ def _string(value: Any) -> str:
 
 
 def _integer(value: Any) -> int:
-    if not isinstance(value, int):
+    if not isinstance(value, int) or isinstance(value, bool):
         msg = f"{value!r} is not an integer"
         raise TypeError(msg)
     return value
