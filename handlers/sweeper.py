@@ -70,8 +70,12 @@ class Sweeper:
         if planned is None:
             self._wake.set()
             return
-        waiting = writer.waiting.next_at()
-        if (waiting is not None and waiting < planned) or writer.memory.state.may_fall_due_before(planned):
+        waiting, lost = writer.waiting.next_at(), writer.presence.next_at()
+        if (
+            (waiting is not None and waiting < planned)
+            or (lost is not None and lost < planned)
+            or writer.memory.state.may_fall_due_before(planned)
+        ):
             due = self._next_due()
             if due is not None and due < planned:
                 self._wake.set()
