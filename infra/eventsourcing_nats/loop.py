@@ -1,0 +1,100 @@
+"""The one thread on which everything asynchronous happens, for callers who know nothing of event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from eventsourcing.persistence import InterfaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+CLOSE_TIMEOUT_S = 5.0
+
+
+class LoopThread:
+    """An event loop in a thread of its own; `close` ends what still runs on it."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=_serve, args=(self._loop,), name=name, daemon=True)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._thread.start()
+
+    def run(self, function: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call the function on the loop and wait for its result, whichever thread asks.
+
+        Raises:
+            InterfaceError: the loop is closed, or was closed while the caller waited.
+        """
+        if threading.current_thread() is self._thread:
+            raise InterfaceError("the event loop cannot wait for itself")
+        with self._lock:
+            if self._closed:
+                raise InterfaceError("the connection to the broker is closed")
+            future = asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop)
+        try:
+            return future.result()
+        except concurrent.futures.CancelledError:
+            raise InterfaceError("closed while waiting for the broker: what was being written may be stored") from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
+        """Let the coroutine run in the background. Raises InterfaceError if the loop is closed."""
+        with self._lock:
+            if self._closed:
+                coroutine.close()
+                raise InterfaceError("the connection to the broker is closed")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def notify(self, callback: Callable[[], object]) -> None:
+        """Call the callback on the loop soon; nothing happens once the loop is closed."""
+        with self._lock:
+            if not self._closed:
+                self._loop.call_soon_threadsafe(callback)
+
+    def close(self, last: Callable[[], Awaitable[None]]) -> None:
+        """Cancel what runs, await `last` on the loop and end the thread; closing twice is harmless.
+
+        Callers that wait get their InterfaceError. A collector that closes from the loop's own thread does not wait.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            asyncio.run_coroutine_threadsafe(self._finish(last), self._loop)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(CLOSE_TIMEOUT_S)
+
+    async def _finish(self, last: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await _cancel_others()
+            await last()
+            await _cancel_others()
+        finally:
+            self._loop.stop()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()

@@ -1,0 +1,72 @@
+"""Names that any broker takes: of streams, and of the subjects within them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+from eventsourcing.persistence import DataError
+
+if TYPE_CHECKING:
+    from typing import Final
+
+ROOT: Final = "es"
+"""The first token of every subject; what a user of the broker needs the right to publish to is `es.>`."""
+
+MAX_SUBJECT_LENGTH = 3_000
+"""The broker cuts a client off whose protocol line exceeds 4,096 bytes, subject and reply included."""
+
+_UUID = "u"
+_TEXT = "s"
+
+
+def stream_name(prefix: str, application: str, purpose: str) -> str:
+    """The stream of an application's events, snapshots or tracking; different arguments, different streams."""
+    return "-".join(_token(part).replace("-", "%2D") for part in (prefix, application, purpose))
+
+
+class Subjects:
+    """The subjects of one stream."""
+
+    def __init__(self, stream: str) -> None:
+        self.all = f"{ROOT}.{stream}.>"
+        self._events = f"{ROOT}.{stream}.evt."
+        self._tracking = f"{ROOT}.{stream}.trk."
+        self._values = f"{ROOT}.{stream}.val."
+        self.events = f"{self._events}>"
+
+    def originator(self, originator_id: UUID | str) -> str:
+        """Where all events of one originator are: the broker's memory grows with originators, not with events.
+
+        A UUID and its text are two originators; each comes back as it went in.
+        """
+        if isinstance(originator_id, UUID):
+            return f"{self._events}{_UUID}{originator_id.hex}"
+        return _checked(f"{self._events}{_TEXT}{_token(originator_id)}", originator_id)
+
+    def originator_id(self, subject: str) -> UUID | str | None:
+        """Whose event has the subject; None if it is no event's."""
+        if not subject.startswith(self._events):
+            return None
+        start = len(self._events)
+        token = subject[start + 1 :]
+        return UUID(hex=token) if subject[start] == _UUID else unquote(token, errors="surrogatepass")
+
+    def tracking(self, application: str) -> str:
+        """Where it is recorded how far an upstream application was processed."""
+        return _checked(f"{self._tracking}{_TEXT}{_token(application)}", application)
+
+    def value(self, key: str) -> str:
+        """Where a view's value is."""
+        return _checked(f"{self._values}{_TEXT}{_token(key)}", key)
+
+
+def _token(text: str) -> str:
+    return quote(text, safe="", errors="surrogatepass").replace(".", "%2E")
+
+
+def _checked(subject: str, text: str) -> str:
+    if len(subject) > MAX_SUBJECT_LENGTH:
+        raise DataError(f"too long to be part of a subject: {text[:40]!r}… ({len(text)} characters)")
+    return subject

@@ -1,0 +1,101 @@
+"""Stored events and tracking as messages of a stream, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from eventsourcing.persistence import DataError, InternalError, Notification, StoredEvent
+
+from handlers.ports import NewMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+    from handlers.ports import StoredMessage
+
+VERSION = "Es-Version"
+TOP = "Es-Top"
+"""The originator's highest version so far, on an event that was stored behind a higher one."""
+TOPIC = "Es-Topic"
+WRITE = "Es-Write"
+"""Names the insert, so that its author recognises it when no answer came."""
+
+_PLAIN_IN_TOPICS = ":/<>[](),'|"
+
+
+def event_message(subject: str, event: StoredEvent, *, top: int, write_id: str) -> NewMessage:
+    """The message of a stored event; the body is its state as it is."""
+    headers = {
+        VERSION: str(event.originator_version),
+        TOPIC: quote(event.topic, safe=_PLAIN_IN_TOPICS),
+        WRITE: write_id,
+    }
+    if top != event.originator_version:
+        headers[TOP] = str(top)
+    return NewMessage(subject, _state(event), headers)
+
+
+def _state(event: StoredEvent) -> bytes:
+    if not isinstance(event.state, bytes):
+        raise DataError(f"the state of an event is bytes, not {type(event.state).__name__}")
+    return event.state
+
+
+def event_version(message: StoredMessage) -> int:
+    """The version of the event that the message holds."""
+    return _number(message, VERSION)
+
+
+def top_version(message: StoredMessage) -> int:
+    """The highest version that the originator had once this message was stored."""
+    return _number(message, TOP if TOP in message.headers else VERSION)
+
+
+def stored_event(message: StoredMessage, originator_id: UUID | str) -> StoredEvent:
+    """The event that the message holds."""
+    return StoredEvent(
+        originator_id=originator_id,
+        originator_version=event_version(message),
+        topic=event_topic(message.headers),
+        state=message.body,
+    )
+
+
+def notification(message: StoredMessage, originator_id: UUID | str) -> Notification:
+    """The event that the message holds, with its position as the notification id."""
+    return Notification(
+        originator_id=originator_id,
+        originator_version=event_version(message),
+        topic=event_topic(message.headers),
+        state=message.body,
+        id=message.position,
+    )
+
+
+def event_topic(headers: Mapping[str, str]) -> str:
+    """The topic of the event that a message with these headers holds."""
+    return unquote(headers.get(TOPIC, ""))
+
+
+def tracking_message(subject: str, notification_id: int, write_id: str) -> NewMessage:
+    """The message that says how far an upstream application was processed."""
+    return NewMessage(subject, str(notification_id).encode(), {WRITE: write_id})
+
+
+def tracking_id(message: StoredMessage) -> int:
+    """How far the upstream application was processed when the message was stored."""
+    return int(message.body)
+
+
+def value_message(subject: str, value: bytes, write_id: str) -> NewMessage:
+    """The message that holds a view's value."""
+    return NewMessage(subject, value, {WRITE: write_id})
+
+
+def _number(message: StoredMessage, header: str) -> int:
+    try:
+        return int(message.headers[header])
+    except (KeyError, ValueError):
+        raise InternalError(f"the message at position {message.position} is no event: {header} is missing") from None

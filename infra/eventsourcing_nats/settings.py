@@ -1,0 +1,129 @@
+"""The settings, from the environment of an application as in the library's other persistence modules."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eventsourcing.utils import strtobool
+
+from infra.nats import Auth
+
+if TYPE_CHECKING:
+    from eventsourcing.utils import Environment
+
+NATS_URL = "NATS_URL"
+NATS_USER = "NATS_USER"
+NATS_PASSWORD = "NATS_PASSWORD"  # noqa: S105 # the name of a setting
+NATS_TOKEN = "NATS_TOKEN"  # noqa: S105 # same
+NATS_CREDS = "NATS_CREDS"
+NATS_CA = "NATS_CA"
+NATS_CERT = "NATS_CERT"
+NATS_KEY = "NATS_KEY"
+NATS_INBOX_PREFIX = "NATS_INBOX_PREFIX"
+NATS_CONNECT_TIMEOUT = "NATS_CONNECT_TIMEOUT"
+NATS_TIMEOUT = "NATS_TIMEOUT"
+NATS_STREAM_PREFIX = "NATS_STREAM_PREFIX"
+NATS_REPLICAS = "NATS_REPLICAS"
+CREATE_TABLE = "CREATE_TABLE"
+
+DEFAULT_TIMEOUT_S = 10.0
+DEFAULT_CONNECT_TIMEOUT_S = 5.0
+DEFAULT_STREAM_PREFIX = "ES"
+_REPLICAS = (1, 3, 5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NatsSettings:
+    """Where the broker is and how its streams are made."""
+
+    url: str
+    auth: Auth
+    inbox_prefix: str = "_INBOX"
+    connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    """How long one call of a recorder may take, reconnecting and sending again included."""
+    stream_prefix: str = DEFAULT_STREAM_PREFIX
+    replicas: int = 1
+    create_streams: bool = True
+
+    @classmethod
+    def from_env(cls, env: Environment) -> NatsSettings:
+        """Read the settings; one that carries the application's name as a prefix comes first.
+
+        Raises:
+            OSError: one is missing or means nothing.
+        """
+        url = env.get(NATS_URL)
+        if not url:
+            keys = ", ".join(env.create_keys(NATS_URL))
+            raise OSError(f"NATS broker URL not found in environment with keys: {keys}")
+        return cls(
+            url=url,
+            auth=_auth(env),
+            inbox_prefix=env.get(NATS_INBOX_PREFIX) or "_INBOX",
+            connect_timeout_s=_seconds(env, NATS_CONNECT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT_S),
+            timeout_s=_seconds(env, NATS_TIMEOUT, DEFAULT_TIMEOUT_S),
+            stream_prefix=env.get(NATS_STREAM_PREFIX) or DEFAULT_STREAM_PREFIX,
+            replicas=_replicas(env),
+            create_streams=creates_streams(env),
+        )
+
+
+def creates_streams(env: Environment) -> bool:
+    """Whether recorders make the streams they find missing."""
+    value = env.get(CREATE_TABLE) or "yes"
+    try:
+        return strtobool(value)
+    except ValueError:
+        raise _invalid(CREATE_TABLE, value, "yes or no") from None
+
+
+def _auth(env: Environment) -> Auth:
+    creds = env.get(NATS_CREDS)
+    return Auth(
+        user=env.get(NATS_USER) or None,
+        password=env.get(NATS_PASSWORD) or None,
+        token=env.get(NATS_TOKEN) or None,
+        creds=Path(creds).expanduser() if creds else None,
+        tls=_tls(env),
+    )
+
+
+def _tls(env: Environment) -> ssl.SSLContext | None:
+    """A context for the certificates that are named; None: that of the client library, if the URL says `tls`."""
+    authority, certificate, key = env.get(NATS_CA), env.get(NATS_CERT), env.get(NATS_KEY)
+    if not (authority or certificate):
+        return None
+    context = ssl.create_default_context(cafile=authority or None)
+    if certificate:
+        context.load_cert_chain(certificate, key or None)
+    return context
+
+
+def _seconds(env: Environment, key: str, default: float) -> float:
+    value = (env.get(key) or "").strip()
+    if not value:
+        return default
+    try:
+        seconds = float(value)
+    except ValueError:
+        raise _invalid(key, value, "a number of seconds") from None
+    if not 0 < seconds < float("inf"):
+        raise _invalid(key, value, "a positive number of seconds")
+    return seconds
+
+
+def _replicas(env: Environment) -> int:
+    value = (env.get(NATS_REPLICAS) or "1").strip()
+    if value not in {str(number) for number in _REPLICAS}:
+        raise _invalid(NATS_REPLICAS, value, "1, 3 or 5")
+    return int(value)
+
+
+def _invalid(key: str, value: str, expected: str) -> OSError:
+    return OSError(
+        f"NATS environment value for key '{key}' is invalid. If set, {expected} or empty string is expected: '{value}'"
+    )

@@ -1,0 +1,141 @@
+"""Subscriptions: what a stream holds and what it will hold, for a thread that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from eventsourcing.persistence import Notification, Subscription
+
+from infra.eventsourcing_nats import records
+from infra.eventsourcing_nats.errors import library_errors
+from infra.eventsourcing_nats.naming import Subjects
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Sequence
+
+    from handlers.ports import StoredMessage
+    from infra.eventsourcing_nats.datastore import NatsDatastore
+    from infra.eventsourcing_nats.reading import StreamView
+    from infra.eventsourcing_nats.recorders import NatsApplicationRecorder
+    from infra.eventsourcing_nats.streams import OpenStream
+
+_HIGH = 5_000
+_LOW = 1_000
+"""Messages that wait for a slow taker: when the broker is held up, and when it may go on."""
+
+_STOP_TIMEOUT_S = 2.0
+
+
+class Feed:
+    """Messages from the event loop to a thread; ends when it is stopped or the datastore is closed."""
+
+    def __init__(self, datastore: NatsDatastore, source: Callable[[], AsyncGenerator[StoredMessage, None]]) -> None:
+        self._datastore = datastore
+        self._waiting: deque[StoredMessage] = deque()
+        self._news = threading.Condition()
+        self._room = asyncio.Event()
+        self._error: Exception | None = None
+        self._ended = False
+        self._stopped = False
+        self._pumping = datastore.start(self._pump(source))
+
+    def next(self) -> StoredMessage | None:
+        """The next message, once there is one; None at the end. Raises the library's errors."""
+        with self._news:
+            while not (self._waiting or self._ended or self._stopped):
+                self._news.wait()
+            if self._stopped:
+                return None
+            if self._waiting:
+                message = self._waiting.popleft()
+                if len(self._waiting) == _LOW:
+                    self._datastore.notify(self._room.set)
+                return message
+            error = self._error
+        if error is not None:
+            with library_errors():
+                raise error
+        return None
+
+    def stop(self) -> None:
+        """End the feed; whoever waits for a message gets None."""
+        with self._news:
+            self._stopped = True
+            self._news.notify_all()
+        self._pumping.cancel()
+
+    def join(self) -> None:
+        """Wait until nothing of it runs any more."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended, _STOP_TIMEOUT_S)
+
+    async def _pump(self, source: Callable[[], AsyncGenerator[StoredMessage, None]]) -> None:
+        messages = source()
+        try:
+            async for message in messages:
+                with self._news:
+                    self._waiting.append(message)
+                    self._news.notify()
+                    crowded = len(self._waiting) >= _HIGH
+                if crowded:
+                    self._room.clear()
+                    await self._room.wait()
+        except Exception as error:  # noqa: BLE001 # raised in the thread that takes the messages
+            self._error = error
+        finally:
+            with self._news:
+                self._ended = True
+                self._news.notify_all()
+            await messages.aclose()
+
+
+class NatsSubscription(Subscription["NatsApplicationRecorder"]):
+    """A recorder's events in order, those to come included."""
+
+    def __init__(self, recorder: NatsApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
+        super().__init__(recorder, gt=gt, topics=topics)
+        self._subjects = Subjects(recorder.stream.name)
+        core, spec = recorder.datastore.core, recorder.stream
+
+        async def follow() -> AsyncGenerator[StoredMessage, None]:
+            view = await core.on_stream(spec, _view)
+            messages = view.follow(after=gt or 0)
+            try:
+                async for message in messages:
+                    yield message
+            finally:
+                await messages.aclose()
+
+        self._feed = Feed(recorder.datastore, follow)
+
+    def __next__(self) -> Notification:
+        while True:
+            message = self._feed.next()
+            if message is None:
+                raise StopIteration
+            originator_id = self._subjects.originator_id(message.subject)
+            if originator_id is None:
+                continue
+            if self._topics and records.event_topic(message.headers) not in self._topics:
+                continue
+            return records.notification(message, originator_id)
+
+    def stop(self) -> None:
+        """End the iteration, in whatever thread it waits."""
+        super().stop()
+        self._feed.stop()
+
+    def __exit__(self, *args: object, **kwargs: Any) -> None:
+        super().__exit__(*args, **kwargs)
+        self._feed.join()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_feed"):
+            self._feed.stop()
+
+
+async def _view(stream: OpenStream, _: float) -> StreamView:
+    return stream.view
