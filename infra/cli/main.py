@@ -62,6 +62,7 @@ RUN_HELP = {
 LOG_HELP = {
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "explain": "Where a task is now, why, and what happens next and when.",
+    "audit": "Who did what, when, why, under which token, decided by which numbers; filtered, in several formats.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
@@ -91,13 +92,14 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import reading, replaying
+    from infra.cli import auditing, reading, replaying
     from infra.cli.making import made
     from infra.cli.session import connected
 
     functions: dict[str, Callable[..., Awaitable[None]]] = {
         "history": reading.history,
         "explain": reading.explain_task,
+        "audit": auditing.audit,
         "tail": reading.tail,
         "replay": replaying.replay,
         "verify": replaying.verify,

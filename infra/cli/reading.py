@@ -32,7 +32,7 @@ _EVENT_NAMES = sorted({event.name for event in EVENT_TYPES.values()})
 
 async def history(session: Session, task_id: TaskArgument) -> None:
     """Every event of a task: when, what, who and why, with the numbers it was decided by."""
-    _check_name(task_id)
+    check_name(task_id)
     pool = session.settings.pool
     async with session.log() as log:
         messages = await log.history(f"custody.{pool}.evt.task.{task_id}.>")
@@ -73,7 +73,7 @@ async def tail(
 
 async def explain_task(session: Session, task_id: TaskArgument) -> None:
     """Where a task is now, why, and what happens next and when."""
-    _check_name(task_id)
+    check_name(task_id)
     pool, rules = session.settings.pool, session.settings.rules()
     codec = CloudEventsCodec(pool)
     now = datetime.now(UTC)
@@ -97,7 +97,8 @@ async def _task(log: NatsEventLog, codec: CloudEventsCodec, pool: str, task_id: 
     return task
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Raise CommandError unless a task or an agent could have the name."""
     if not re.match(NAME_PATTERN, name):
         raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 

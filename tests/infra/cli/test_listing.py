@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import main, reading, replaying, running
+from infra.cli import auditing, main, reading, replaying, running
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -26,6 +26,7 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
     log = {
         "history": reading.history,
         "explain": reading.explain_task,
+        "audit": auditing.audit,
         "tail": reading.tail,
         "replay": replaying.replay,
         "verify": replaying.verify,
@@ -53,7 +54,7 @@ def test_every_command_has_help(arguments: list[str]) -> None:
 def test_every_client_command_names_broker_pool_and_json(arguments: list[str]) -> None:
     shown = invoke(*arguments, "--help").out
     assert all(flag in shown for flag in ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout "))
-    assert ("--actor " in shown) == (arguments[0] in main.OPS_HELP)
+    assert ("--actor " in shown) == (arguments[0] in {*main.OPS_HELP, "audit"})
 
 
 def test_the_listing_imports_neither_the_core_nor_the_broker() -> None:

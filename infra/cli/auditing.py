@@ -1,0 +1,204 @@
+"""`custody audit`: the log as rows, filtered, in a format of one's choice."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.events import EVENT_TYPES, Entity
+from handlers.ports import UnreadableEventError
+from infra.audit_formats import Csv, Format, FormatError, JsonLines, Parquet, Sink, Table, replacing
+from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
+from infra.cli.output import complain, printable
+from infra.cli.progress import bar
+from infra.cli.reading import check_name
+from infra.cli.session import CommandError, Session
+from infra.nats import evt_prefix, stream_name
+from infra.nats.filtered import last_matching, read_matching
+from projections.audit import LEARNED_FROM, AgentTrail, Row, by_actor, row, subject_filter, unreadable_row
+from projections.timeline import unreadable_entry
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from handlers.ports import StoredMessage
+    from infra.cli.output import Output
+
+_EVENT_NAMES = sorted({event.name for event in EVENT_TYPES.values()})
+
+
+async def audit(
+    session: Session,
+    *,
+    task: Annotated[str | None, typer.Option(help="Only events about this task.")] = None,
+    agent: Annotated[
+        str | None, typer.Option(help="Only events about this agent, by it, and on tasks under its leases.")
+    ] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")] = None,
+    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Only what this actor did: agent/a1, ops/alice, sweeper; ops: every operator.")
+    ] = None,
+    event: Annotated[str | None, typer.Option(help="Only events of this name, such as leased.")] = None,
+    entity: Annotated[Entity | None, typer.Option(help="Only events about one kind of thing.")] = None,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="Default: by the ending of --output, else table.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Write to this file; needed for parquet.")] = None,
+) -> None:
+    """Who did what, when, why, under which token, decided by which numbers; filtered, in several formats."""
+    if event is not None and event not in _EVENT_NAMES:
+        raise typer.BadParameter(f"not one of {', '.join(_EVENT_NAMES)}", param_hint="--event")
+    if task is not None and entity not in {None, Entity.TASK}:
+        raise typer.BadParameter("--task asks for events about a task", param_hint="--entity")
+    for name in (task, agent):
+        if name is not None:
+            check_name(name)
+    form = _form(session.out, format_, output)
+    async with opened(session) as log:
+        first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
+        _check_order(from_, to, first, last)
+        await _check_known(session, log, task, agent)
+        subjects = subject_filter(
+            evt_prefix(session.settings.pool),
+            entity=Entity.TASK if task is not None else entity,
+            entity_id=task,
+            event=event,
+        )
+        trail = None if agent is None else await _trail(session, log, agent, last, first, filtered=subjects is not None)
+        selection = _Selection(log, trail, actor)
+        with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
+            async for chunk in _messages(session, log, subjects, first - 1, last):
+                rows = selection.of(chunk)
+                if rows:
+                    sink.write(rows)
+                show(chunk[-1].position - first + 1)
+    if selection.left_out:
+        complain(f"{selection.left_out} messages cannot be read, so nobody knows whose they are; they are left out")
+
+
+class _Selection:
+    """Which messages become rows."""
+
+    def __init__(self, log: OpenLog, trail: AgentTrail | None, actor: str | None) -> None:
+        self._codec = log.codec
+        self._trail = trail
+        self._actor = actor
+        self.left_out = 0
+
+    def of(self, messages: Sequence[StoredMessage]) -> list[Row]:
+        """Return the rows of a chunk."""
+        rows = []
+        for message in messages:
+            try:
+                recorded = self._codec.decode(message)
+            except UnreadableEventError as error:
+                if self._trail is None and self._actor is None:
+                    rows.append(unreadable_row(unreadable_entry(message.position, message.subject, error.reason)))
+                else:
+                    self.left_out += 1
+                continue
+            concerns = self._trail is None or self._trail.follow(recorded)
+            if concerns and (self._actor is None or by_actor(recorded.actor, self._actor)):
+                rows.append(row(recorded))
+        return rows
+
+
+def _form(out: Output, format_: Format | None, output: Path | None) -> Format:
+    by_ending = {".csv": Format.CSV, ".parquet": Format.PARQUET, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
+    if out.as_json:
+        if format_ not in {None, Format.JSONL}:
+            raise typer.BadParameter("--json is JSON lines", param_hint="--format")
+        return Format.JSONL
+    form = format_ or by_ending.get(output.suffix.lower() if output is not None else "", Format.TABLE)
+    if form is Format.PARQUET and output is None:
+        raise typer.BadParameter("parquet is not for reading: name a file with --output", param_hint="--format")
+    return form
+
+
+def _check_order(from_: str | None, to: str | None, first: int, last: int) -> None:
+    """Refuse an end before the beginning; a span of time in which nothing happened is no mistake."""
+    if from_ is None or to is None:
+        return
+    if first > last + 1 or (first > last and from_.isdigit() and to.isdigit()):
+        raise CommandError(f"--from {from_} (position {first}) is after --to {to} (position {last})")
+
+
+async def _check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
+    pool = session.settings.pool
+    for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):
+        if name is None:
+            continue
+        if not await last_matching(log.api, stream_name(pool), f"{evt_prefix(pool)}{kind}.{name}.>"):
+            raise CommandError(f"no {kind} {name} was {verb} pool {pool}")
+
+
+async def _trail(session: Session, log: OpenLog, agent: str, last: int, first: int, *, filtered: bool) -> AgentTrail:
+    """Return the agent's trail, which knows the grants that the audit itself will not pass by."""
+    trail = AgentTrail(agent)
+    until = last if filtered else first - 1
+    if until >= log.first:
+        for subject in LEARNED_FROM:
+            async for chunk in _messages(session, log, f"{evt_prefix(session.settings.pool)}{subject}", 0, until):
+                for message in chunk:
+                    with contextlib.suppress(UnreadableEventError):
+                        trail.learn(log.codec.decode(message))
+    return trail
+
+
+async def _messages(
+    session: Session, log: OpenLog, subjects: str | None, after: int, until: int
+) -> AsyncIterator[Sequence[StoredMessage]]:
+    after = max(after, log.first - 1)
+    if until <= after:
+        return
+    if subjects is None:
+        async for chunk in log.log.read(after=after, until=until):
+            yield chunk
+    else:
+        stream = stream_name(session.settings.pool)
+        async for matching in read_matching(log.api, stream, subjects, after=after, until=until):
+            yield matching
+
+
+@contextlib.contextmanager
+def _sink(out: Output, form: Format, output: Path | None) -> Iterator[Sink]:
+    """Give what takes the rows; a file appears only when it is whole."""
+    try:
+        if output is None:
+            sink = _text_sink(out, form)
+            yield sink
+            sink.close()
+            return
+        with replacing(output) as path:
+            if form is Format.PARQUET:
+                parquet = Parquet(path)
+                yield parquet
+                parquet.close()
+                return
+            with path.open("w", encoding="utf-8", newline="") as file:
+                sink = _file_sink(form, file)
+                yield sink
+                sink.close()
+    except FormatError as error:
+        raise CommandError(str(error)) from None
+
+
+def _text_sink(out: Output, form: Format) -> Sink:
+    if form is Format.TABLE and out.terminal:
+        return Table(out.line)
+    return _file_sink(form, sys.stdout)
+
+
+def _file_sink(form: Format, file: IO[str]) -> Sink:
+    match form:
+        case Format.JSONL:
+            return JsonLines(file)
+        case Format.CSV:
+            return Csv(file)
+        case _:
+            return Table(lambda line: print(printable(line), file=file))

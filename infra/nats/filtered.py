@@ -1,0 +1,46 @@
+"""Reading what matches a subject, between two positions: the broker leaves out the rest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.ports import LogUnavailableError
+from infra.nats.api import MESSAGE_NOT_FOUND, ApiError, JetStreamApi
+from infra.nats.reader import StreamReader
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from handlers.ports import StoredMessage
+
+
+async def read_matching(
+    api: JetStreamApi, stream: str, subject_filter: str, *, after: int, until: int
+) -> AsyncGenerator[list[StoredMessage], None]:
+    """Every message on matching subjects with `after` < position <= `until`, in order, in chunks.
+
+    Raises:
+        LogUnavailableError: the broker does not answer.
+    """
+    newest = await last_matching(api, stream, subject_filter)
+    end = min(newest, until)
+    if end <= after:
+        return
+    chunks = StreamReader(api, stream, after=after, subject_filter=subject_filter).until(end)
+    try:
+        async for chunk in chunks:
+            if chunk:
+                yield chunk
+    finally:
+        await chunks.aclose()
+
+
+async def last_matching(api: JetStreamApi, stream: str, subject_filter: str) -> int:
+    """The position of the newest message on a matching subject, 0 if there is none. Raises LogUnavailableError."""
+    try:
+        answer = await api.call(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject_filter})
+    except ApiError as error:
+        if error.err_code == MESSAGE_NOT_FOUND:
+            return 0
+        raise LogUnavailableError(str(error)) from error
+    return int(answer["message"]["seq"])
