@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pydantic_core
 
 from domain.draft import Refusal
 from domain.errors import RefusalCode
@@ -25,6 +28,12 @@ if TYPE_CHECKING:
 
 SLOW_SNAPSHOT = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
+
+
+DIRECTIVES_BYTES = 512 * 1024
+"""What the directives in one reply take together; leases and events need the rest of it."""
+_FEW_DIRECTIVES = 50
+"""So few are never too large."""
 
 
 class Health(NamedTuple):
@@ -80,7 +89,10 @@ class QueryService:
         }
 
     def directives(self, agent_id: str) -> list[dict[str, Any]]:
-        """Return what an agent is asked to do: stop what it lost, hand over what it holds when it drains."""
+        """Return what an agent is asked to do: stop what it lost, hand over what it holds when it drains.
+
+        At most so many bytes at once; what is left over comes when the first ones are obeyed.
+        """
         memory = self._writer.memory
         directives = memory.directives.stops(agent_id)
         agent = memory.state.agent(agent_id)
@@ -89,6 +101,9 @@ class QueryService:
                 {"task_id": task_id, "do": "hand_over", "reason": "the agent is draining"}
                 for task_id in memory.state.held_by(agent_id)
             ]
+        if len(directives) > _FEW_DIRECTIVES:
+            sizes = accumulate(len(pydantic_core.to_json(each)) for each in directives)
+            directives = [each for each, size in zip(directives, sizes, strict=True) if size <= DIRECTIVES_BYTES]
         return directives
 
     async def _task(self, query: TaskQuery) -> Answer:

@@ -105,7 +105,7 @@ class CommandService:
             return wire.invalid("(body)", f"must be at most {limits.MAX_REQUEST_BYTES} bytes")
         match tokens:
             case ["agent", agent_id, verb]:
-                if not _NAME.match(agent_id):
+                if not _NAME.fullmatch(agent_id):
                     return wire.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
                 return self._command(incoming, commands.AGENT_COMMANDS.get(verb), verb, agent_id)
             case ["ops", verb]:
