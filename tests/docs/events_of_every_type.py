@@ -1,5 +1,7 @@
 """A day in a pool on the pure core in which every event that the service ever writes is written."""
 
+from typing import Any
+
 from domain.internal import Extend, Lead, MarkLost, Open, Rearm
 from domain.policies.lease import LeasePolicy
 from domain.rules import Rules
@@ -36,11 +38,12 @@ def _work(pool: Scenario) -> None:
     pool.given("a1", "silence", task_id="whole", token=token, for_s=100, reason="a build")
     pool.wait(200).given("a1", "heartbeat", load={"cpu": 50, "memory": 10})
     pool.given("a1", "complete", task_id="whole", token=token, result=["done"])
-    for verb, fields in {
+    ways: dict[str, dict[str, Any]] = {
         "release": {"checkpoint": 1, "reason": "no time"},
         "block": {"reason": "no key"},
         "fail": {"error": "no luck"},
-    }.items():
+    }
+    for verb, fields in ways.items():
         token = pool.holds("a1", f"by-{verb}")
         pool.given("a1", verb, task_id=f"by-{verb}", token=token, **fields)
     pool.given("ops", "unblock", task_id="by-block")

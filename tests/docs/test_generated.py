@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from pydantic import BaseModel
 
 from docs.generate import DOCS, out_of_date
 from docs.generator import glossary
@@ -99,7 +100,7 @@ def test_every_setting_is_listed_once() -> None:
 
 
 def test_the_glossary_holds_no_word_that_nothing_uses() -> None:
-    models = [
+    models: list[type[BaseModel]] = [
         *EVENT_TYPES.values(),
         *event_parts(),
         *AGENT_COMMANDS.values(),

@@ -1,0 +1,186 @@
+"""A complete worker on the wire contract: nats-py, JSON and subjects, nothing of Custody's own code.
+
+    python examples/agent.py alice            beside `custody up`: finds the broker through ./.custody
+    CUSTODY_NATS=nats://user:password@host:4222 python examples/agent.py alice
+
+It waits for work, reports progress with checkpoints, goes on from the last checkpoint of whoever held the task before,
+does what it is told (stop, hand over), and gives its task back when it is asked to end (SIGTERM or Ctrl-C).
+
+The work is only an example, told by the payload: {"steps": 5, "step_s": 0.2, "fail": "why"}.
+"""
+
+# ruff: noqa: INP001, T201 - a script; it speaks to whoever runs it
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.errors import NoRespondersError
+
+POOL = os.environ.get("CUSTODY_POOL", "default")
+BEAT_S = 20.0
+"""Well below the shortest term, which is three minutes by default."""
+WAIT_S = 20.0
+"""How long one claim waits for work."""
+RETRY_S = 1.0
+TRY_AGAIN = {"overloaded", "not_writer", "unavailable"}
+"""The same command with the same id is right after these: it gets the first outcome, if there is one."""
+NOT_NOW = {"paused", "at_capacity"}
+
+
+class Refused(Exception):  # noqa: N818 - a refusal is an answer
+    """The service said no."""
+
+    def __init__(self, error: dict[str, Any]) -> None:
+        super().__init__(error["message"])
+        self.code: str = error["code"]
+
+
+class Agent:
+    """One agent with one task at a time."""
+
+    def __init__(self, nc: Client, name: str) -> None:
+        self.nc = nc
+        self.name = name
+        self.ending = asyncio.Event()
+        self.orders: dict[str, str] = {}
+        """What the service asks for, by task: `stop` or `hand_over`."""
+
+    async def ask(self, verb: str, *, wait_s: float = 0.0, **body: Any) -> dict[str, Any]:
+        """Send a command until it is answered. Its id makes sure that it is carried out once."""
+        body["command_id"] = uuid.uuid4().hex
+        if wait_s:
+            body["wait_s"] = wait_s
+        while True:
+            try:
+                message = await self.nc.request(
+                    f"custody.{POOL}.agent.{self.name}.{verb}", json.dumps(body).encode(), timeout=wait_s + 10
+                )
+            except (TimeoutError, NoRespondersError):
+                await asyncio.sleep(RETRY_S)
+                continue
+            reply = json.loads(message.data)
+            if reply["ok"]:
+                result: dict[str, Any] = reply["result"]
+                return result
+            if reply["error"]["code"] not in TRY_AGAIN:
+                raise Refused(reply["error"])
+            await asyncio.sleep(RETRY_S)
+
+    async def run(self) -> None:
+        """Work until asked to end."""
+        held = await self.ask("register", capabilities=["example"], capacity=1)
+        for lease in held["leases"]:
+            # From a life before this one, which ended without a word. The next holder gets its last checkpoint.
+            await self.ask("release", task_id=lease["task_id"], token=lease["token"], reason="restarted")
+        beating = asyncio.create_task(self.beat())
+        try:
+            await self.work_until_ending()
+        finally:
+            beating.cancel()
+        # Ends a claim that still waits, and gives back what it may have been granted at the last moment.
+        await self.ask("deregister")
+        print(f"{self.name}: left", flush=True)
+
+    async def beat(self) -> None:
+        """Be heard between reports, and hear what is asked for."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            answer = await self.ask("heartbeat", load={"cpu": 10, "memory": 20})
+            self.orders = {each["task_id"]: each["do"] for each in answer["directives"]}
+
+    async def work_until_ending(self) -> None:
+        """Claim, work, and so on."""
+        while not self.ending.is_set():
+            try:
+                leases = await self.claim()
+            except Refused as refused:
+                if refused.code not in NOT_NOW:
+                    raise
+                await asyncio.sleep(RETRY_S)
+                continue
+            for lease in leases:
+                try:
+                    await self.work(lease)
+                except Refused as refused:
+                    # stale_token, task_finished: somebody else has it now. Nothing more may be done in its name.
+                    print(f"{self.name}: lost {lease['task_id']}: {refused}", flush=True)
+
+    async def claim(self) -> list[dict[str, Any]]:
+        """Wait for work, or for the end."""
+        claiming = asyncio.create_task(self.ask("claim", wait_s=WAIT_S))
+        ending = asyncio.create_task(self.ending.wait())
+        await asyncio.wait([claiming, ending], return_when=asyncio.FIRST_COMPLETED)
+        ending.cancel()
+        if not claiming.done():
+            claiming.cancel()
+            return []
+        leases: list[dict[str, Any]] = claiming.result()["leases"]
+        return leases
+
+    async def work(self, lease: dict[str, Any]) -> None:
+        """Do one task, step by step."""
+        task_id, payload = lease["task_id"], lease["payload"] or {}
+        held = {"task_id": task_id, "token": lease["token"]}
+        handoff = lease["handoff"] or {}
+        done: int = (handoff.get("last_checkpoint") or {}).get("done", 0)
+        steps = int(payload.get("steps", 3))
+        print(f"{self.name}: began {task_id}, attempt {lease['attempt']}, at step {done}", flush=True)
+        while done < steps:
+            try:
+                await asyncio.wait_for(self.ending.wait(), float(payload.get("step_s", 0.1)))
+            except TimeoutError:
+                done += 1
+            else:
+                break
+            checkpoint = {"done": done}
+            report = await self.ask("progress", **held, percent=100 * done // steps, checkpoint=checkpoint)
+            order = self.orders.get(task_id, report["directive"])
+            if order == "stop":
+                print(f"{self.name}: stopped {task_id}", flush=True)
+                return
+            if order == "hand_over":
+                break
+        if done < steps:
+            await self.ask("release", **held, checkpoint={"done": done}, reason="handed over")
+            print(f"{self.name}: released {task_id} at step {done}", flush=True)
+        elif "fail" in payload:
+            await self.ask("fail", **held, error=str(payload["fail"]))
+            print(f"{self.name}: failed {task_id}", flush=True)
+        else:
+            await self.ask("complete", **held, result={"steps": steps, "by": self.name})
+            print(f"{self.name}: completed {task_id}", flush=True)
+
+
+async def connect(name: str) -> Client:
+    """Connect as CUSTODY_NATS says, else as the operator of the broker that `custody up` runs here."""
+    # With a user of its own, an agent may hear nothing but inboxes that begin like this.
+    prefix = f"_INBOX.{name}".encode()
+    if "CUSTODY_NATS" in os.environ:
+        return await nats.connect(os.environ["CUSTODY_NATS"], inbox_prefix=prefix)
+    data = Path(os.environ.get("CUSTODY_DATA_DIR", ".custody"))
+    url = json.loads((data / "broker.json").read_text())["url"]
+    password = json.loads((data / "credentials.json").read_text())["operator"]
+    return await nats.connect(url, user="operator", password=password, inbox_prefix=prefix)
+
+
+async def main(name: str) -> None:
+    """Be the agent of this name until SIGTERM or SIGINT."""
+    nc = await connect(name)
+    agent = Agent(nc, name)
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, agent.ending.set)
+    await agent.run()
+    await nc.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "alice"))

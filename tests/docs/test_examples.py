@@ -1,0 +1,126 @@
+"""The examples, run as their first lines say, beside a real service."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.docs.conftest import ROOT, Place
+
+pytestmark = pytest.mark.system
+EXAMPLES = ROOT / "examples"
+AGENT, WATCH = str(EXAMPLES / "agent.py"), str(EXAMPLES / "submit_and_watch.py")
+
+
+@contextmanager
+def working(place: Place, name: str) -> Iterator[subprocess.Popen[str]]:
+    """An agent at work; it must end well when it is asked to."""
+    agent = place.start(sys.executable, AGENT, name)
+    try:
+        yield agent
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        output = agent.communicate(timeout=30)[0]
+        assert agent.returncode == 0, output
+        assert output.endswith(f"{name}: left\n"), output
+
+
+def heard(agent: subprocess.Popen[str], words: str) -> str:
+    """Read what the agent says until it says these words; return that line."""
+    assert agent.stdout is not None
+    for line in agent.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"the agent never said {words!r}")
+
+
+def submitted(place: Place, **payload: Any) -> str:
+    reply = place.run(
+        "custody", "submit", "--json", "--required-capability", "example", "--payload", json.dumps(payload)
+    )
+    assert reply.returncode == 0, reply.stderr
+    task_id: str = json.loads(reply.stdout)["result"]["task_id"]
+    return task_id
+
+
+def task(place: Place, task_id: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place.run("custody", "query", "task", task_id, "--json").stdout)["result"]
+    return found
+
+
+def test_an_agent_completes_what_is_submitted_and_the_watcher_sees_it(place: Place) -> None:
+    with working(place, "alice") as agent:
+        watched = place.run(sys.executable, WATCH, "3")
+        heard(agent, "completed")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+    names = [line.split()[3] for line in watched.stdout.splitlines()]
+    assert names.count("completed") == 3
+    positions = [int(line.split()[0]) for line in watched.stdout.splitlines()]
+    assert positions == list(range(positions[0], positions[0] + len(positions)))
+
+
+def test_an_agent_that_is_asked_to_end_gives_its_task_back_and_the_next_one_goes_on(place: Place) -> None:
+    task_id = submitted(place, steps=5, step_s=0.3)
+    with working(place, "bob") as agent:
+        heard(agent, f"began {task_id}")
+        while not (task(place, task_id)["percent"] or 0):
+            pass
+    done = task(place, task_id)["handoff"]["last_checkpoint"]["done"]
+    assert 0 < done < 5
+    with working(place, "carol") as agent:
+        assert f"attempt 2, at step {done}" in heard(agent, f"began {task_id}")
+        heard(agent, f"completed {task_id}")
+    assert task(place, task_id)["outcome"]["result"] == {"steps": 5, "by": "carol"}
+
+
+def test_an_agent_reports_a_failure(place: Place) -> None:
+    task_id = submitted(place, steps=1, fail="no such thing")
+    with working(place, "dave") as agent:
+        heard(agent, f"failed {task_id}")
+        place.run("custody", "cancel", task_id)
+    assert task(place, task_id)["failures"] >= 1
+
+
+def test_an_agent_hands_over_when_it_drains(place: Place) -> None:
+    task_id = submitted(place, steps=200, step_s=0.05)
+    with working(place, "erin") as agent:
+        heard(agent, f"began {task_id}")
+        assert place.run("custody", "drain", "--agent-id", "erin").returncode == 0
+        heard(agent, f"released {task_id}")
+        assert place.run("custody", "cancel", task_id).returncode == 0
+
+
+def test_an_agent_lets_go_of_what_it_has_lost(place: Place) -> None:
+    task_id = submitted(place, steps=200, step_s=0.05)
+    with working(place, "frank") as agent:
+        heard(agent, f"began {task_id}")
+        assert place.run("custody", "cancel", task_id).returncode == 0
+        heard(agent, f"lost {task_id}")
+
+
+def test_hello(place: Place) -> None:
+    hello = place.run(sys.executable, str(EXAMPLES / "hello.py"))
+    assert hello.returncode == 0, hello.stderr
+    assert "agent.alice.complete -> {'task_id': 'hello-1', 'status': 'completed'" in hello.stdout
+    assert place.run("custody", "agent", "deregister", "alice").returncode == 0
+
+
+def test_the_examples_use_nothing_of_custodys_own_code() -> None:
+    for path in EXAMPLES.glob("*.py"):
+        imported = {line.split()[1].split(".")[0] for line in path.read_text().splitlines() if _imports(line)}
+        assert not imported & {each.name for each in ROOT.iterdir() if each.is_dir()}, path
+
+
+def _imports(line: str) -> bool:
+    return line.startswith(("import ", "from "))
+
+
+def test_every_example_is_named_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [path.name for path in Path(EXAMPLES).glob("*.py") if f"examples/{path.name}" not in readme] == []
