@@ -1,0 +1,233 @@
+"""What each view shows, how it filters, and how it pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handlers.ports import NewMessage
+from infra.codec import chain_hash
+from tests.support.pool_harness import PoolHarness
+
+TASK_ROW = {
+    "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline", "submitted_at",
+    "status_since", "agent_id", "token", "percent",
+}  # fmt: skip
+LEASE_ROW = {
+    "task_id", "token", "agent_id", "attempt", "task_status", "status", "granted_at", "expires_at", "grace_s",
+    "grace_until", "left_s", "reports", "percent", "last_beat_at",
+}  # fmt: skip
+AGENT_ROW = {
+    "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "load", "heard_at",
+}  # fmt: skip
+WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_status", "takes_grants"}
+HEALTH = {"leader", "leading", "position", "lag", "live_tasks", "agents", "unreadable_events", "guarantees"}
+
+
+def ids(result: dict[str, Any], rows: str, name: str = "task_id") -> list[str]:
+    return [row[name] for row in result[rows]]
+
+
+async def test_a_task_is_shown_whole(pool: PoolHarness) -> None:
+    token = await pool.holds("a", "T", title="x", payload={"k": [1]}, labels=["l"], budgets={"steals": 1})
+    await pool.given("agent.a.progress", task_id="T", token=token, percent=40, message="half", checkpoint={"at": 3})
+    reply = await pool.request("query.task", {"task_id": "T"})
+    shown = reply.result
+    assert shown.keys() > TASK_ROW
+    assert (shown["status"], shown["attempt"], shown["agent_id"], shown["token"]) == ("in_progress", 1, "a", token)
+    assert (shown["payload"], shown["budgets"]["steals"]) == ({"k": [1]}, 1)
+    lease = shown["lease"]
+    assert (lease["percent"], lease["note"], lease["checkpoint"], lease["reports"]) == (40, "half", {"at": 3}, 1)
+    assert reply["position"] == shown["position"] == pool.position
+
+    await pool.given("agent.a.release", task_id="T", token=token, reason="tired")
+    shown = await pool.given("query.task", task_id="T")
+    assert shown["lease"] is None
+    assert [each["ended"] for each in shown["former_leases"]] == ["released"]
+    assert shown["handoff"]["progress"] == 40
+    await pool.given("ops.cancel", task_id="T", reason="over")
+    shown = await pool.given("query.task", task_id="T")
+    assert (shown["outcome"]["event"], shown["outcome"]["detail"]) == ("cancelled", "over")
+
+
+async def test_an_unknown_task(pool: PoolHarness) -> None:
+    reply = await pool.request("query.task", {"task_id": "T"})
+    assert (reply.code, reply["error"]["details"]) == ("unknown_task", {"task_id": "T"})
+
+
+async def test_tasks_are_filtered_and_ended_ones_are_among_them(pool: PoolHarness) -> None:
+    await pool.submit("low", priority="low", labels=["x"])
+    await pool.submit("urgent", priority="urgent", labels=["x", "y"])
+    await pool.submit("gone")
+    await pool.given("ops.cancel", task_id="gone")
+    everything = await pool.given("query.tasks")
+    assert ids(everything, "tasks") == ["gone", "low", "urgent"]
+    assert everything["next"] is None
+    assert all(row.keys() == TASK_ROW for row in everything["tasks"])
+    filters: list[tuple[dict[str, str], list[str]]] = [
+        ({"status": "cancelled"}, ["gone"]),
+        ({"status": "queued"}, ["low", "urgent"]),
+        ({"priority": "critical"}, ["urgent"]),
+        ({"priority": "urgent"}, ["urgent"]),
+        ({"label": "x"}, ["low", "urgent"]),
+        ({"label": "x", "priority": "low"}, ["low"]),
+        ({"label": "z"}, []),
+    ]
+    for wanted, found in filters:
+        assert ids(await pool.given("query.tasks", **wanted), "tasks") == found, wanted
+
+
+async def test_leases_by_agent_and_phase(pool: PoolHarness) -> None:
+    await pool.holds("a", "T1")
+    await pool.advance(100)
+    await pool.holds("a", "T2")
+    await pool.holds("b", "T3")
+    await pool.advance(25)
+
+    everything = await pool.given("query.leases")
+    assert ids(everything, "leases") == ["T1", "T2", "T3"]
+    assert all(row.keys() == LEASE_ROW for row in everything["leases"])
+    assert ids(await pool.given("query.leases", agent_id="a"), "leases") == ["T1", "T2"]
+    assert ids(await pool.given("query.leases", status="expiring_soon"), "leases") == ["T1"]
+    assert ids(await pool.given("query.leases", status="active"), "leases") == ["T2", "T3"]
+    await pool.advance(60)
+    expired = await pool.given("query.leases", status="expired")
+    assert ids(expired, "leases") == ["T1"]
+    assert expired["leases"][0]["left_s"] == -5.0
+    statistics = (await pool.given("query.statistics"))["leases"]
+    assert (statistics["held"], statistics["active"], statistics["in_grace"]) == (3, 2, 1)
+
+
+async def test_agents_and_workloads(pool: PoolHarness) -> None:
+    await pool.register("a", capabilities=["gpu"], capacity=2, labels=["l"])
+    await pool.register("b")
+    await pool.holds("a", "T")
+    await pool.given("agent.a.heartbeat", load={"cpu": 85.0, "memory": 10.0})
+    await pool.given("ops.drain", agent_id="b")
+    agents = await pool.given("query.agents")
+    assert ids(agents, "agents", "agent_id") == ["a", "b"]
+    first = agents["agents"][0]
+    assert first.keys() == AGENT_ROW
+    assert (first["tasks"], first["capabilities"], first["load"]["cpu"]) == (1, ["gpu"], 85.0)
+    assert [row["intake"] for row in agents["agents"]] == ["open", "draining"]
+    assert ids(await pool.given("query.agents", agent_id="b"), "agents", "agent_id") == ["b"]
+
+    workloads = (await pool.given("query.workloads"))["workloads"]
+    assert workloads[0].keys() == WORKLOAD_ROW
+    assert [(row["load_status"], row["room"], row["takes_grants"]) for row in workloads] == [
+        ("overloaded", 1, True),
+        ("underloaded", 10, False),
+    ]
+    assert ids(await pool.given("query.workloads", agent_id="a"), "workloads", "agent_id") == ["a"]
+
+
+async def test_the_backlog_is_in_the_order_of_grants(pool: PoolHarness) -> None:
+    for task_id, priority in [("m", "medium"), ("l", "low"), ("c", "critical"), ("h", "high"), ("m2", "medium")]:
+        await pool.submit(task_id, priority=priority)
+    await pool.advance(12)
+    backlog = await pool.given("query.backlog")
+    assert ids(backlog, "tasks") == ["c", "h", "m", "m2", "l"]
+    assert (backlog["queued"], backlog["oldest_s"]) == (5, 12.0)
+    assert backlog["by_priority"] == {"low": 1, "medium": 2, "high": 1, "critical": 1}
+    page = await pool.given("query.backlog", limit=2)
+    assert (ids(page, "tasks"), page["next"]) == (["c", "h"], "h")
+    assert ids(await pool.given("query.backlog", limit=2, after="h"), "tasks") == ["m", "m2"]
+    await pool.register("a")
+    granted = (await pool.given("agent.a.claim", max=5))["leases"]
+    assert [lease["task_id"] for lease in granted] == ["c", "h", "m", "m2", "l"]
+
+
+async def test_statistics_count_what_happened(pool: PoolHarness) -> None:
+    token = await pool.holds("a", "T", "U")
+    await pool.advance(10)
+    await pool.given("agent.a.complete", task_id="U", token=token)
+    await pool.submit("V")
+    await pool.given("ops.cancel", task_id="V")
+    shown = await pool.given("query.statistics")
+    totals = shown["totals"]
+    assert (totals["submitted"], totals["granted"], totals["completed"], totals["cancelled"]) == (3, 2, 1, 1)
+    assert totals["average_duration_s"] == 10.0
+    assert (shown["tasks"]["assigned"], shown["tasks"]["completed"], shown["agents"]) == (1, 1, 1)
+    await pool.restart()
+    assert (await pool.given("query.statistics"))["totals"] == totals
+
+
+async def test_steals(pool: PoolHarness) -> None:
+    await pool.holds("a", "T", "U")
+    await pool.register("b", "c")
+    operation = (await pool.given("ops.steal", from_="a", to="b", task_ids=["T"], reason="mine"))["operation_id"]
+    (shown,) = (await pool.given("query.steals"))["steals"]
+    assert (shown["operation_id"], shown["status"], shown["by"]) == (operation, "completed", "ops")
+    assert (shown["plan"]["reason"], shown["outcome"]["moved"]) == ("mine", 1)
+    for agent_id, count in (("a", 1), ("b", 1), ("c", 0)):
+        assert len((await pool.given("query.steals", agent_id=agent_id))["steals"]) == count
+
+
+async def test_health(pool: PoolHarness) -> None:
+    await pool.holds("a", "T")
+    reply = await pool.request("query.health")
+    shown = reply.result
+    assert shown.keys() >= HEALTH
+    assert (shown["leader"], shown["leading"], shown["lag"]) == ("host:1:1", True, 0)
+    assert (shown["position"], shown["live_tasks"], shown["agents"]) == (pool.position, 1, 1)
+    assert shown["unreadable_events"] == 0
+    await pool.given("ops.pause")
+    assert (await pool.given("query.health"))["intake"] == "paused"
+
+
+async def test_unreadable_events_are_skipped_and_shown(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
+    await pool.submit("T")
+    subject, body = "custody.p.evt.task.T.leased", b"not an event"
+    previous = pool.log.messages[-1].headers["Custody-Hash"]
+    hashed = chain_hash(previous, pool.position + 1, subject, body)
+    pool.log.append_foreign(NewMessage(subject, body, {"Custody-Hash": hashed}))
+    pool.foreign = True
+    await pool.submit("U")
+    shown = await pool.given("query.health")
+    assert (shown["unreadable_events"], [each["position"] for each in shown["unreadable"]]) == (1, [4])
+    assert "skipped position 4" in caplog.text
+    await pool.restart()
+    assert (await pool.given("query.health"))["unreadable_events"] == 1
+
+
+@pytest.mark.parametrize("view", ["tasks", "leases", "agents", "workloads", "steals"])
+async def test_pages_follow_one_another(pool: PoolHarness, view: str) -> None:
+    names = [f"n{number}" for number in range(7)]
+    await pool.register(*names)
+    await pool.register("z", capacity=20)
+    for name in names:
+        await pool.holds(name, f"T{name}")
+        await pool.given("ops.steal", from_=name, to="z", count=1)
+    rows: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    pages = 0
+    while True:
+        page = await pool.given(f"query.{view}", limit=3, **cursor)
+        rows += page[view]
+        pages += 1
+        if page["next"] is None:
+            break
+        cursor = {"after": page["next"]}
+    whole = await pool.given(f"query.{view}", limit=1000)
+    assert rows == whole[view]
+    assert pages == 3
+    assert len(rows) == (8 if view in {"agents", "workloads"} else 7)
+
+
+async def test_the_default_page_and_the_largest(pool: PoolHarness) -> None:
+    for number in range(1_005):
+        pool.post("ops.submit", {"title": str(number)})
+    await pool.rest()
+    assert len((await pool.given("query.tasks"))["tasks"]) == 100
+    page = await pool.given("query.tasks", limit=1000)
+    assert len(page["tasks"]) == 1000
+    assert len((await pool.given("query.tasks", limit=1000, after=page["next"]))["tasks"]) == 5
+    assert (await pool.request("query.tasks", {"limit": 0})).code == "invalid_command"
+
+
+async def test_a_query_is_true_at_its_position(pool: PoolHarness) -> None:
+    await pool.submit("T")
+    reply = await pool.request("query.tasks")
+    assert reply["position"] == pool.position
+    assert reply["events"] == []
