@@ -15,6 +15,8 @@ from tests.docs.conftest import ROOT, Place
 
 pytestmark = pytest.mark.system
 EXAMPLES = ROOT / "examples"
+ENDLESS = {"steps": 1_000_000, "step_s": 0.05}
+"""Longer than any test: it ends when the test says so."""
 AGENT, WATCH = str(EXAMPLES / "agent.py"), str(EXAMPLES / "submit_and_watch.py")
 
 
@@ -66,17 +68,17 @@ def test_an_agent_completes_what_is_submitted_and_the_watcher_sees_it(place: Pla
 
 
 def test_an_agent_that_is_asked_to_end_gives_its_task_back_and_the_next_one_goes_on(place: Place) -> None:
-    task_id = submitted(place, steps=5, step_s=0.3)
+    task_id = submitted(place, **ENDLESS)
     with working(place, "bob") as agent:
         heard(agent, f"began {task_id}")
-        while not (task(place, task_id)["percent"] or 0):
+        while not task(place, task_id)["lease"]["reports"]:
             pass
     done = task(place, task_id)["handoff"]["last_checkpoint"]["done"]
-    assert 0 < done < 5
+    assert done > 0
     with working(place, "carol") as agent:
         assert f"attempt 2, at step {done}" in heard(agent, f"began {task_id}")
-        heard(agent, f"completed {task_id}")
-    assert task(place, task_id)["outcome"]["result"] == {"steps": 5, "by": "carol"}
+        assert place.run("custody", "cancel", task_id).returncode == 0
+        heard(agent, f"lost {task_id}")
 
 
 def test_an_agent_reports_a_failure(place: Place) -> None:
@@ -88,7 +90,7 @@ def test_an_agent_reports_a_failure(place: Place) -> None:
 
 
 def test_an_agent_hands_over_when_it_drains(place: Place) -> None:
-    task_id = submitted(place, steps=200, step_s=0.05)
+    task_id = submitted(place, **ENDLESS)
     with working(place, "erin") as agent:
         heard(agent, f"began {task_id}")
         assert place.run("custody", "drain", "--agent-id", "erin").returncode == 0
@@ -97,7 +99,7 @@ def test_an_agent_hands_over_when_it_drains(place: Place) -> None:
 
 
 def test_an_agent_lets_go_of_what_it_has_lost(place: Place) -> None:
-    task_id = submitted(place, steps=200, step_s=0.05)
+    task_id = submitted(place, **ENDLESS)
     with working(place, "frank") as agent:
         heard(agent, f"began {task_id}")
         assert place.run("custody", "cancel", task_id).returncode == 0
