@@ -29,35 +29,34 @@ async def unharmed(ask: Caller, connect: Connect, pool: str) -> AsyncIterator[Ca
     await ask.done("ops.submit")
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"not json",
-        b"\x00",
-        b" ",
-        b"\xff\xfe{}",
-        b"\xef\xbb\xbf{}",
-        b"{",
-        b"{}{}",
-        b'{"task_id": "T1",}',
-        b"null",
-        b"[]",
-        b'"{}"',
-        b"1",
-        b"[" * DEEP + b"]" * DEEP,
-        b'{"payload":' + b"[" * DEEP + b"]" * DEEP + b"}",
-        b'{"a":' * 40_000 + b"1" + b"}" * 40_000,
-        b'{"title": "\\ud800"}',
-        b'{"title": "\xed\xa0\x80"}',
-        b'{"payload": ' + b"9" * 5000 + b"}",
-        b" " * (256 * KIB - 1) + b"{}",
-    ],
-    ids=lambda body: body[:12].decode("latin-1").encode("unicode-escape").decode() + f"~{len(body)}",
-)
+NO_OBJECTS = [
+    b"not json",
+    b"\x00",
+    b" ",
+    b"\xff\xfe{}",
+    b"\xef\xbb\xbf{}",
+    b"{",
+    b"{}{}",
+    b'{"task_id": "T1",}',
+    b"null",
+    b"[]",
+    b'"{}"',
+    b"1",
+    b"[" * DEEP + b"]" * DEEP,
+    b'{"payload":' + b"[" * DEEP + b"]" * DEEP + b"}",
+    b'{"a":' * 40_000 + b"1" + b"}" * 40_000,
+    b'{"title": "\\ud800"}',
+    b'{"title": "\xed\xa0\x80"}',
+    b'{"payload": ' + b"9" * 5000 + b"}",
+    b" " * (256 * KIB - 1) + b"{}",
+]
+
+
 @pytest.mark.parametrize("tail", ["ops.submit", "agent.a1.register", "query.tasks"])
-async def test_a_body_that_is_no_json_object_of_the_size(unharmed: Caller, tail: str, body: bytes) -> None:
-    reply = await unharmed.ask(tail, body)
-    assert (reply.code, reply.fields) == ("invalid_command", {"(body)"})
+async def test_a_body_that_is_no_json_object_of_the_size(unharmed: Caller, tail: str) -> None:
+    for body in NO_OBJECTS:
+        reply = await unharmed.ask(tail, body)
+        assert (reply.code, reply.fields) == ("invalid_command", {"(body)"}), body[:40]
 
 
 def each(field: str, *values: Any) -> list[tuple[str, Any]]:
@@ -93,13 +92,14 @@ BAD_SUBMITS: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), BAD_SUBMITS)
-async def test_each_bad_field_of_a_submit_is_named(unharmed: Caller, field: str, value: Any) -> None:
+@pytest.mark.parametrize("field", sorted({field for field, _ in BAD_SUBMITS}))
+async def test_each_bad_field_of_a_submit_is_named(unharmed: Caller, field: str) -> None:
     outer, _, inner = field.partition(".")
-    reply = await unharmed.ask("ops.submit", {outer: {inner: value} if inner else value})
-    assert reply.code == "invalid_command"
-    assert all(name.startswith(field) for name in reply.fields), reply.body
-    assert field.rpartition(".")[2] in reply.message
+    for value in (value for name, value in BAD_SUBMITS if name == field):
+        reply = await unharmed.ask("ops.submit", {outer: {inner: value} if inner else value})
+        assert reply.code == "invalid_command", value
+        assert all(name.startswith(field) for name in reply.fields), reply.body
+        assert field.rpartition(".")[2] in reply.message
 
 
 async def test_every_bad_field_is_named_at_once(unharmed: Caller) -> None:
@@ -109,32 +109,31 @@ async def test_every_bad_field_is_named_at_once(unharmed: Caller) -> None:
     assert reply.fields == {"task_id", "token", "percent"}
 
 
+DOCUMENTS = [
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b'["\\u0000"]',
+    b'{"\\u0000": 1}',
+    b"18446744073709551616",
+    b"-9223372036854775809",
+    b"1" * 4000,
+    b"[" * 66 + b"]" * 66,
+    b'"' + b"x" * 64 * KIB + b'"',
+    b'"' + "é".encode() * 33 * KIB + b'"',
+]
+
+
 @pytest.mark.parametrize("field", ["payload", "checkpoint", "result"])
-@pytest.mark.parametrize(
-    "document",
-    [
-        b"NaN",
-        b"-Infinity",
-        b"1e999",
-        b'["\\u0000"]',
-        b'{"\\u0000": 1}',
-        b"18446744073709551616",
-        b"-9223372036854775809",
-        b"1" * 4000,
-        b"[" * 66 + b"]" * 66,
-        b'"' + b"x" * 64 * KIB + b'"',
-        b'"' + "é".encode() * 33 * KIB + b'"',
-    ],
-    ids=lambda document: f"{document[:8]!r}~{len(document)}",
-)
-async def test_free_json_has_its_limits_too(unharmed: Caller, field: str, document: bytes) -> None:
+async def test_free_json_has_its_limits_too(unharmed: Caller, field: str) -> None:
     tail, needed = {
         "payload": ("ops.submit", b""),
         "checkpoint": ("agent.a1.progress", b'"task_id":"T","token":1,"percent":1,'),
         "result": ("agent.a1.complete", b'"task_id":"T","token":1,'),
     }[field]
-    reply = await unharmed.ask(tail, b"{%b%b:%b}" % (needed, json.dumps(field).encode(), document))
-    assert (reply.code, reply.fields) == ("invalid_command", {field})
+    for document in DOCUMENTS:
+        reply = await unharmed.ask(tail, b"{%b%b:%b}" % (needed, json.dumps(field).encode(), document))
+        assert (reply.code, reply.fields) == ("invalid_command", {field}), document[:40]
 
 
 T = {"task_id": "T", "token": 1}
@@ -179,35 +178,34 @@ BAD_COMMANDS: list[tuple[str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("tail", "body", "field"), BAD_COMMANDS)
-async def test_each_bad_field_of_a_command_is_named(
-    unharmed: Caller, tail: str, body: dict[str, Any], field: str
-) -> None:
-    reply = await unharmed.ask(tail, body)
-    assert (reply.code, reply.fields) == ("invalid_command", {field})
-    assert field.partition(".")[0] in reply.message
+@pytest.mark.parametrize("tail", sorted({tail for tail, _, _ in BAD_COMMANDS}))
+async def test_each_bad_field_of_a_command_is_named(unharmed: Caller, tail: str) -> None:
+    for body, field in ((body, field) for name, body, field in BAD_COMMANDS if name == tail):
+        reply = await unharmed.ask(tail, body)
+        assert (reply.code, reply.fields) == ("invalid_command", {field}), body
+        assert field.partition(".")[0] in reply.message
 
 
-@pytest.mark.parametrize(
-    ("tail", "field"),
-    [
-        ("ops.claim", "verb"),
-        ("ops.Submit", "verb"),
-        ("ops.>", "verb"),
-        ("agent.a1.submit", "verb"),
-        ("agent.a1.*", "verb"),
-        ("agent.*.claim", "agent"),
-        ("agent.ä.claim", "agent"),
-        (f"agent.{LONG_NAME}.claim", "agent"),
-        ("query.everything", "view"),
-        ("ops.submit.now", "subject"),
-        ("agent.a1", "subject"),
-        ("agent.a1.claim.x", "subject"),
-    ],
-)
-async def test_an_unknown_verb_or_an_ill_formed_name(unharmed: Caller, tail: str, field: str) -> None:
-    reply = await unharmed.ask(tail)
-    assert (reply.code, reply.fields) == ("invalid_command", {field})
+BAD_SUBJECTS = [
+    ("ops.claim", "verb"),
+    ("ops.Submit", "verb"),
+    ("ops.>", "verb"),
+    ("agent.a1.submit", "verb"),
+    ("agent.a1.*", "verb"),
+    ("agent.*.claim", "agent"),
+    ("agent.ä.claim", "agent"),
+    (f"agent.{LONG_NAME}.claim", "agent"),
+    ("query.everything", "view"),
+    ("ops.submit.now", "subject"),
+    ("agent.a1", "subject"),
+    ("agent.a1.claim.x", "subject"),
+]
+
+
+async def test_an_unknown_verb_or_an_ill_formed_name(unharmed: Caller) -> None:
+    for tail, field in BAD_SUBJECTS:
+        reply = await unharmed.ask(tail)
+        assert (reply.code, reply.fields) == ("invalid_command", {field}), tail
 
 
 async def test_a_request_may_have_256_kib(ask: Caller) -> None:

@@ -11,8 +11,8 @@ from tests.system.streams import last_position, read_log, settled
 
 pytestmark = pytest.mark.system
 
-SOON_S = 0.2
-"""Well below the time that a connection takes to come back."""
+SOON_S = 1.0
+"""Below the time in which a connection that fell silent is given up."""
 
 
 async def send(nc: Client, subject: bytes, reply: bytes, header: bytes | None = None, body: bytes = b"{}") -> None:
@@ -56,10 +56,10 @@ HEADERS = [
 ]
 
 
-@pytest.mark.parametrize("header", HEADERS)
-async def test_headers_of_every_kind_leave_the_service_listening(ask: Caller, pool: str, header: bytes) -> None:
-    await answer(ask.nc, b"custody.%b.ops.submit" % pool.encode(), header)
-    await still_hears(ask)
+async def test_headers_of_every_kind_leave_the_service_listening(ask: Caller, pool: str) -> None:
+    for header in HEADERS:
+        await answer(ask.nc, b"custody.%b.ops.submit" % pool.encode(), header)
+        await still_hears(ask)
 
 
 @pytest.mark.parametrize(

@@ -3,17 +3,20 @@
 import asyncio
 import itertools
 import json
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
 from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.run import run_serve
+from infra.settings import Settings
 from tests.support.broker import Connect
 from tests.support.fake_broker import FakeBroker
 from tests.system.caller import Caller, Reply
@@ -24,11 +27,14 @@ from tests.system.streams import check_log, read_log
 pytestmark = pytest.mark.system
 
 
+def passwords(broker: EmbeddedBroker) -> dict[str, Any]:
+    """Settings that tell the service its users' passwords."""
+    return {f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")}
+
+
 def service_on(broker: EmbeddedBroker, pool: str, tmp_path: Path, **settings: Any) -> Service:
-    """A service with the three users' passwords."""
-    users = ("writer", "responder", "operator")
-    passwords = {f"{user}_password": broker.credentials(user)["password"] for user in users}
-    return Service("serve", tmp_path, nats=broker.url, pool=pool, **{**passwords, **settings})
+    """A service in a process of its own, with the three users' passwords."""
+    return Service("serve", tmp_path, nats=broker.url, pool=pool, **passwords(broker), **settings)
 
 
 @pytest.fixture
@@ -42,13 +48,24 @@ async def serving(broker: EmbeddedBroker, pool: str, tmp_path: Path) -> AsyncIte
         yield await service.ready()
 
 
-async def refused_in_one_line(service: Service) -> str:
-    """It ends with status 1 and one line, which is returned."""
-    assert await service.ended() == 1
-    assert service.said == []
-    (line,) = service.logged
-    assert line.startswith("custody: ")
-    return line
+class Refuse(Protocol):
+    """Tries to serve in this process; returns the one line that it ends with, beside status 1."""
+
+    async def __call__(self, url: str, **settings: Any) -> str: ...
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Refuse:
+    async def try_to_serve(url: str, **settings: Any) -> str:
+        assert await run_serve(Settings(**settings), url) == 1
+        said = capsys.readouterr()
+        warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert (said.out, [each for each in warnings if "without credentials" not in each.message]) == ("", [])
+        (line,) = said.err.splitlines()
+        assert line.startswith("custody: ")
+        return line
+
+    return try_to_serve
 
 
 async def test_it_makes_the_stream_and_says_what_an_answer_is_worth(
@@ -64,24 +81,21 @@ async def test_it_makes_the_stream_and_says_what_an_answer_is_worth(
 
 
 async def test_a_second_one_on_the_pool_is_refused_in_one_line(
-    serving: Service, broker: EmbeddedBroker, pool: str, tmp_path: Path
+    serving: Service, broker: EmbeddedBroker, pool: str, refused: Refuse
 ) -> None:
-    async with service_on(broker, pool, tmp_path) as second:
-        line = await refused_in_one_line(second)
+    line = await refused(broker.url, pool=pool, **passwords(broker))
     assert f"pool {pool} is already being served, by " in line
     assert f":{serving.pid}:" in line
 
 
-async def test_a_broker_that_is_too_old(tmp_path: Path) -> None:
-    async with FakeBroker(version="2.11.9", responders=False) as old, Service("serve", tmp_path, nats=old.url) as it:
-        assert await it.ended() == 1
-        assert "is nats-server 2.11.9; 2.12.1 or newer is needed" in it.logged[-1]
+async def test_a_broker_that_is_too_old(refused: Refuse) -> None:
+    async with FakeBroker(version="2.11.9", responders=False) as old:
+        assert "is nats-server 2.11.9; 2.12.1 or newer is needed" in await refused(old.url)
 
 
-async def test_a_broker_without_jetstream(tmp_path: Path) -> None:
-    async with FakeBroker(responders=False) as plain, Service("serve", tmp_path, nats=plain.url) as service:
-        assert await service.ended() == 1
-        assert "runs without JetStream" in service.logged[-1]
+async def test_a_broker_without_jetstream(refused: Refuse) -> None:
+    async with FakeBroker(responders=False) as plain:
+        assert "runs without JetStream" in await refused(plain.url)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +109,7 @@ async def test_a_broker_without_jetstream(tmp_path: Path) -> None:
     ],
 )
 async def test_a_stream_that_differs_is_named_and_left_alone(
-    connect: Connect, broker: EmbeddedBroker, pool: str, tmp_path: Path, differing: dict[str, Any], named: str
+    connect: Connect, broker: EmbeddedBroker, pool: str, refused: Refuse, differing: dict[str, Any], named: str
 ) -> None:
     admin = await connect("admin")
     prefix = f"custody.{pool}"
@@ -114,27 +128,25 @@ async def test_a_stream_that_differs_is_named_and_left_alone(
     body = json.dumps({name: value for name, value in config.items() if value is not None}).encode()
     made = json.loads((await admin.request(f"$JS.API.STREAM.CREATE.CUSTODY_{pool}", body)).data)
     assert "error" not in made, made
-    async with service_on(broker, pool, tmp_path) as service:
-        line = await refused_in_one_line(service)
+    line = await refused(broker.url, pool=pool, **passwords(broker))
     assert f"stream CUSTODY_{pool} is not fit to be the log: " in line
     assert named in line
     info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.CUSTODY_{pool}")).data)
     assert (info["config"], info["state"]["messages"]) == (made["config"], 0)
 
 
-async def test_nothing_that_listens(tmp_path: Path) -> None:
+async def test_nothing_that_listens(refused: Refuse) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"nats://127.0.0.1:{free.getsockname()[1]}"
-    async with Service("serve", tmp_path, nats=url, operator_password="x", writer_password="x") as service:
-        assert url in await refused_in_one_line(service)
-    assert "connection refused" in service.logged[0]
+    line = await refused(url, operator_password="x", writer_password="x")
+    assert url in line
+    assert "connection refused" in line
 
 
 @pytest.mark.parametrize("user", ["operator", "writer", "responder"])
-async def test_wrong_credentials(broker: EmbeddedBroker, pool: str, tmp_path: Path, user: str) -> None:
-    async with service_on(broker, pool, tmp_path, **{f"{user}_password": "guess"}) as service:
-        line = await refused_in_one_line(service)
+async def test_wrong_credentials(broker: EmbeddedBroker, pool: str, refused: Refuse, user: str) -> None:
+    line = await refused(broker.url, pool=pool, **{**passwords(broker), f"{user}_password": "guess"})
     assert "it refuses the credentials" in line
     assert "guess" not in line
 
