@@ -12,6 +12,7 @@ from eventsourcing.persistence import (
 )
 
 from infra.eventsourcing_nats import records, selecting
+from infra.eventsourcing_nats.naming import Subjects
 from infra.eventsourcing_nats.streams import OpenStream, StreamSpec
 from infra.eventsourcing_nats.subscriptions import NatsSubscription
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from handlers.ports import StoredMessage
     from infra.eventsourcing_nats.datastore import NatsDatastore
-    from infra.eventsourcing_nats.naming import Subjects
+    from infra.eventsourcing_nats.reading import StreamView
 
     _T = TypeVar("_T")
 
@@ -104,13 +105,14 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
     ) -> Sequence[Notification]:
         """The events from `start` to `stop`, at most `limit`, in the order they were stored."""
         after = selecting.after(start, inclusive=inclusive_of_start)
+        subjects = Subjects(self.stream.name)
 
-        def wanted(subjects: Subjects) -> Callable[[StoredMessage], Notification | None]:
-            return lambda message: _notification(message, subjects, topics)
+        def read(message: StoredMessage) -> Notification | None:
+            return _notification(message, subjects, topics)
 
         return self._use(
             lambda stream, _: selecting.stretch(
-                stream.view, wanted(stream.subjects), after=after, stop=stop, limit=limit, sparse=bool(topics)
+                stream.view, read, after=after, stop=stop, limit=limit, sparse=bool(topics)
             )
         )
 
@@ -120,7 +122,16 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """The events behind `gt`, those to come included, through restarts of the broker."""
-        return NatsSubscription(self, gt=gt, topics=topics)
+        core, spec = self.datastore.core, self.stream
+        subjects = Subjects(spec.name)
+        return NatsSubscription(
+            self,
+            self.datastore,
+            lambda: core.on_stream(spec, _view),
+            lambda message: _notification(message, subjects, topics),
+            gt=gt,
+            topics=topics,
+        )
 
 
 class NatsTrackingRecorder(NatsRecorder, TrackingRecorder):
@@ -169,6 +180,10 @@ class NatsProcessRecorder(NatsTrackingRecorder, NatsApplicationRecorder, Process
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
         """Store all events, and the `tracking` if there is one, or nothing; return the events' notification ids."""
         return self._insert(stored_events, kwargs.get("tracking"))
+
+
+async def _view(stream: OpenStream, _: float) -> StreamView:
+    return stream.view
 
 
 async def _nothing(_: OpenStream, __: float) -> None:

@@ -27,10 +27,10 @@ class Selection(NamedTuple):
     desc: bool = False
     limit: int | None = None
 
-    def apply(self, messages: list[StoredMessage]) -> list[StoredMessage]:
-        """The messages asked for, in the order asked for."""
-        chosen = [message for message in messages if self._takes(records.event_version(message))]
-        chosen.sort(key=records.event_version, reverse=self.desc)
+    def apply(self, items: list[_T], version_of: Callable[[_T], int]) -> list[_T]:
+        """Those asked for, in the order asked for."""
+        chosen = [item for item in items if self._takes(version_of(item))]
+        chosen.sort(key=version_of, reverse=self.desc)
         return chosen if self.limit is None else chosen[: max(0, self.limit)]
 
     def _takes(self, version: int) -> bool:
@@ -46,11 +46,11 @@ async def of_originator(stream: OpenStream, subject: str, selection: Selection) 
         known = ends_with(newest)
         stream.sequences.memory.learn(subject, known)
         if known.top is not None and _newest_is_enough(selection, records.event_version(newest), known.top):
-            return selection.apply([newest])
+            return selection.apply([newest], records.event_version)
     messages = await stream.view.history(subject)
     if messages:
         stream.sequences.memory.learn(subject, ends_with(messages[-1]))
-    return selection.apply(messages)
+    return selection.apply(messages, records.event_version)
 
 
 def _newest_is_enough(selection: Selection, version: int, top: int) -> bool:

@@ -7,20 +7,16 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from eventsourcing.persistence import Notification, Subscription
+from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
-from infra.eventsourcing_nats import records
 from infra.eventsourcing_nats.errors import library_errors
-from infra.eventsourcing_nats.naming import Subjects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from handlers.ports import StoredMessage
     from infra.eventsourcing_nats.datastore import NatsDatastore
     from infra.eventsourcing_nats.reading import StreamView
-    from infra.eventsourcing_nats.recorders import NatsApplicationRecorder
-    from infra.eventsourcing_nats.streams import OpenStream
 
 _HIGH = 5_000
 _LOW = 1_000
@@ -92,36 +88,32 @@ class Feed:
             await messages.aclose()
 
 
-class NatsSubscription(Subscription["NatsApplicationRecorder"]):
-    """A recorder's events in order, those to come included."""
+class NatsSubscription(Subscription[ApplicationRecorder]):
+    """A recorder's events in order, those to come included.
 
-    def __init__(self, recorder: NatsApplicationRecorder, gt: int | None = None, topics: Sequence[str] = ()) -> None:
+    `read` makes the notification of a message, or None of what is no event or not asked for.
+    """
+
+    def __init__(
+        self,
+        recorder: ApplicationRecorder,
+        datastore: NatsDatastore,
+        open_view: Callable[[], Awaitable[StreamView]],
+        read: Callable[[StoredMessage], Notification | None],
+        *,
+        gt: int | None,
+        topics: Sequence[str],
+    ) -> None:
         super().__init__(recorder, gt=gt, topics=topics)
-        self._subjects = Subjects(recorder.stream.name)
-        core, spec = recorder.datastore.core, recorder.stream
-
-        async def follow() -> AsyncGenerator[StoredMessage, None]:
-            view = await core.on_stream(spec, _view)
-            messages = view.follow(after=gt or 0)
-            try:
-                async for message in messages:
-                    yield message
-            finally:
-                await messages.aclose()
-
-        self._feed = Feed(recorder.datastore, follow)
+        self._read = read
+        self._feed = Feed(datastore, lambda: _follow(open_view, gt or 0))
 
     def __next__(self) -> Notification:
-        while True:
-            message = self._feed.next()
-            if message is None:
-                raise StopIteration
-            originator_id = self._subjects.originator_id(message.subject)
-            if originator_id is None:
-                continue
-            if self._topics and records.event_topic(message.headers) not in self._topics:
-                continue
-            return records.notification(message, originator_id)
+        while (message := self._feed.next()) is not None:
+            notification = self._read(message)
+            if notification is not None:
+                return notification
+        raise StopIteration
 
     def stop(self) -> None:
         """End the iteration, in whatever thread it waits."""
@@ -137,5 +129,11 @@ class NatsSubscription(Subscription["NatsApplicationRecorder"]):
             self._feed.stop()
 
 
-async def _view(stream: OpenStream, _: float) -> StreamView:
-    return stream.view
+async def _follow(open_view: Callable[[], Awaitable[StreamView]], after: int) -> AsyncGenerator[StoredMessage, None]:
+    view = await open_view()
+    messages = view.follow(after=after)
+    try:
+        async for message in messages:
+            yield message
+    finally:
+        await messages.aclose()
