@@ -64,6 +64,8 @@ LOG_HELP = {
     "explain": "Where a task is now, why, and what happens next and when.",
     "audit": "Who did what, when, why, under which token, decided by which numbers; filtered, in several formats.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
+    "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
+    "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
 }
@@ -92,7 +94,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, reading, replaying
+    from infra.cli import auditing, reading, replaying, travelling
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -101,6 +103,8 @@ def _log(name: str) -> Any:
         "explain": reading.explain_task,
         "audit": auditing.audit,
         "tail": reading.tail,
+        "at": travelling.at,
+        "diff": travelling.diff,
         "replay": replaying.replay,
         "verify": replaying.verify,
     }

@@ -35,7 +35,8 @@ def bar(goal: int, out: Output) -> Iterator[Callable[[int], None]]:
 
 
 @contextlib.contextmanager
-def _quiet(logger: logging.Logger) -> Iterator[None]:
+def quiet(logger: logging.Logger) -> Iterator[None]:
+    """Let nothing but errors through a logger."""
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -47,5 +48,5 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 async def caught_up(memory: Memory, log: NatsEventLog, out: Output, *, until: int | None = None) -> None:
     """Fold the log up to `until`, else to its end. What was skipped is in the memory; nobody logs it twice."""
     goal = await log.last_position() if until is None else until
-    with _quiet(logging.getLogger("handlers.memory")), bar(goal, out) as show:
+    with quiet(logging.getLogger("handlers.memory")), bar(goal, out) as show:
         await catch_up(memory, log, until=goal, progress=lambda read, _: show(read))

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import auditing, main, reading, replaying, running
+from infra.cli import auditing, main, reading, replaying, running, travelling
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -28,6 +28,8 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "explain": reading.explain_task,
         "audit": auditing.audit,
         "tail": reading.tail,
+        "at": travelling.at,
+        "diff": travelling.diff,
         "replay": replaying.replay,
         "verify": replaying.verify,
     }
