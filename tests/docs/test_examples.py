@@ -1,5 +1,6 @@
 """The examples, run as their first lines say, beside a real service."""
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -9,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nats
 import pytest
 
 from tests.docs.conftest import ROOT, Place
+from tests.system.caller import Caller
 
 pytestmark = pytest.mark.system
 EXAMPLES = ROOT / "examples"
@@ -42,17 +45,28 @@ def heard(agent: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(f"the agent never said {words!r}")
 
 
+def ask(place: Place, subject: str, **body: Any) -> Any:
+    """Ask the service as its operator, and return the result."""
+
+    async def asked() -> Any:
+        url = json.loads((place.path / ".custody" / "broker.json").read_text())["url"]
+        password = json.loads((place.path / ".custody" / "credentials.json").read_text())["operator"]
+        nc = await nats.connect(url, user="operator", password=password)
+        try:
+            return await Caller(nc, "default").done(subject, body)
+        finally:
+            await nc.close()
+
+    return asyncio.run(asked())
+
+
 def submitted(place: Place, **payload: Any) -> str:
-    reply = place.run(
-        "custody", "submit", "--json", "--required-capability", "example", "--payload", json.dumps(payload)
-    )
-    assert reply.returncode == 0, reply.stderr
-    task_id: str = json.loads(reply.stdout)["result"]["task_id"]
+    task_id: str = ask(place, "ops.submit", required_capabilities=["example"], payload=payload)["task_id"]
     return task_id
 
 
 def task(place: Place, task_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(place.run("custody", "query", "task", task_id, "--json").stdout)["result"]
+    found: dict[str, Any] = ask(place, "query.task", task_id=task_id)
     return found
 
 
@@ -77,7 +91,7 @@ def test_an_agent_that_is_asked_to_end_gives_its_task_back_and_the_next_one_goes
     assert done > 0
     with working(place, "carol") as agent:
         assert f"attempt 2, at step {done}" in heard(agent, f"began {task_id}")
-        assert place.run("custody", "cancel", task_id).returncode == 0
+        ask(place, "ops.cancel", task_id=task_id)
         heard(agent, f"lost {task_id}")
 
 
@@ -85,7 +99,7 @@ def test_an_agent_reports_a_failure(place: Place) -> None:
     task_id = submitted(place, steps=1, fail="no such thing")
     with working(place, "dave") as agent:
         heard(agent, f"failed {task_id}")
-        place.run("custody", "cancel", task_id)
+        ask(place, "ops.cancel", task_id=task_id)
     assert task(place, task_id)["failures"] >= 1
 
 
@@ -93,16 +107,16 @@ def test_an_agent_hands_over_when_it_drains(place: Place) -> None:
     task_id = submitted(place, **ENDLESS)
     with working(place, "erin") as agent:
         heard(agent, f"began {task_id}")
-        assert place.run("custody", "drain", "--agent-id", "erin").returncode == 0
+        ask(place, "ops.drain", agent_id="erin")
         heard(agent, f"released {task_id}")
-        assert place.run("custody", "cancel", task_id).returncode == 0
+        ask(place, "ops.cancel", task_id=task_id)
 
 
 def test_an_agent_lets_go_of_what_it_has_lost(place: Place) -> None:
     task_id = submitted(place, **ENDLESS)
     with working(place, "frank") as agent:
         heard(agent, f"began {task_id}")
-        assert place.run("custody", "cancel", task_id).returncode == 0
+        ask(place, "ops.cancel", task_id=task_id)
         heard(agent, f"lost {task_id}")
 
 
@@ -110,7 +124,7 @@ def test_hello(place: Place) -> None:
     hello = place.run(sys.executable, str(EXAMPLES / "hello.py"))
     assert hello.returncode == 0, hello.stderr
     assert "agent.alice.complete -> {'task_id': 'hello-1', 'status': 'completed'" in hello.stdout
-    assert place.run("custody", "agent", "deregister", "alice").returncode == 0
+    ask(place, "agent.alice.deregister")
 
 
 def test_the_examples_use_nothing_of_custodys_own_code() -> None:
