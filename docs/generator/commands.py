@@ -201,7 +201,11 @@ def parts() -> list[type[BaseModel]]:
 
 
 def _errors() -> list[str]:
-    lines = ["In the order in which they are looked for.", "", "| code | number | meaning |", "|---|---|---|"]
+    everywhere = ", ".join(f"`{code.value}`" for code in EVERYWHERE)
+    lines = [
+        f"In the order in which they are looked for. Any command can get {everywhere}; the others are listed with the"
+    ]
+    lines += ["commands that can get them.", "", "| code | number | meaning |", "|---|---|---|"]
     return [*lines, *(f"| `{code.value}` | {code.number} | {cell(ERROR_MEANINGS[code])} |" for code in RefusalCode)]
 
 
