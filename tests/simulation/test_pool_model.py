@@ -162,6 +162,9 @@ def profile(examples: int) -> settings:
     )
 
 
+# Finding the smallest failing life takes longer than a test may.
+pytestmark = pytest.mark.timeout(900)
+
 TestPoolModel = PoolModel.TestCase
 TestPoolModel.settings = profile(EXAMPLES)
 TestForgetfulPoolModel = ForgetfulPoolModel.TestCase
