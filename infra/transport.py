@@ -101,9 +101,13 @@ class NatsTransport:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def flushed(self) -> None:
-        """Return when every reply so far was written."""
+        """Return when the broker has every reply so far: it may be about to end, and what it has not read is lost."""
         if self._flushing is not None:
             await self._flushing
+        with contextlib.suppress(TimeoutError, NatsError, OSError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                if self._connection.is_connected:
+                    await self._round_trip()
 
     async def _flush(self) -> None:
         try:

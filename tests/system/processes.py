@@ -24,7 +24,7 @@ settings = Settings(**values)
 sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, values["nats"])))
 """
 """What `custody up` and `custody serve` come to."""
-READY_S = 8.0
+READY_S = 20.0
 
 
 class Service:
@@ -99,7 +99,7 @@ class Service:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def ended(self, *, patience_s: float = 8.0) -> int:
+    async def ended(self, *, patience_s: float = 20.0) -> int:
         """Wait for its end; return the exit status."""
         assert self._process is not None
         async with asyncio.timeout(patience_s):
