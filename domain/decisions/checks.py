@@ -195,6 +195,17 @@ def takes_grants(draft: Draft, agent: Agent) -> None:
         )
 
 
+def not_lost(agent: Agent) -> None:
+    """Refuse with `paused` when others would have an agent work that is lost; it may ask for itself."""
+    if agent.status is AgentStatus.LOST:
+        raise Refused(
+            RefusalCode.PAUSED,
+            f"agent {agent.agent_id} is lost: it gets no new grants until it is heard again",
+            agent_id=agent.agent_id,
+            agent=agent.status.value,
+        )
+
+
 def room(draft: Draft, agent: Agent) -> int:
     """Return how many more leases the agent may hold; refuses with `at_capacity` when it is none."""
     held = draft.view.tasks_held(agent.agent_id)

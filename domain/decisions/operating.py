@@ -103,6 +103,7 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
         if missing:
             raise checks.invalid("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
         checks.takes_grants(draft, agent)
+        checks.not_lost(agent)
         checks.room(draft, agent)
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
 

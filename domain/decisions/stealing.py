@@ -92,10 +92,7 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
         if reason is not None:
             raise checks.illegal(task, task_ev.Stolen.name, f"it cannot be stolen: {reason}")
     checks.takes_grants(draft, target)
-    if not target.takes_grants:
-        raise Refused(
-            RefusalCode.PAUSED, f"agent {target.agent_id} is lost: it gets no new grants", agent_id=target.agent_id
-        )
+    checks.not_lost(target)
     room = checks.room(draft, target)
     if len(tasks) > room:
         raise Refused(

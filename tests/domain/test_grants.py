@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.events import task as ev
+from domain.internal import MarkLost
 from domain.limits import MAX_CLAIM_REPLY_BYTES
 from tests.support.scenario import OPS, Scenario, Step
 
@@ -155,6 +156,17 @@ def test_an_assignment_to_an_agent_that_cannot_do_it_is_invalid() -> None:
     s.given("A", "register", capabilities=["web"])
     refusal = s.when(OPS, "assign", task_id="T", agent_id="A").refused("invalid_command")
     assert refusal.details["fields"][0]["field"] == "agent_id"
+
+
+def test_an_assignment_to_a_lost_agent_is_refused_until_it_is_heard() -> None:
+    s = Scenario()
+    submit(s, "T")
+    s.given("A", "register")
+    s.asks(MarkLost("A", 700.0))
+    s.when(OPS, "assign", task_id="T", agent_id="A").refused("paused")
+
+    s.given("A", "heartbeat")
+    s.when(OPS, "assign", task_id="T", agent_id="A").then("leased")
 
 
 def test_an_assignment_to_a_full_agent_is_refused() -> None:
