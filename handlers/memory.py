@@ -42,13 +42,13 @@ class Memory:
     def __init__(self, pool_id: str, rules: Rules, codec: Codec, *, outcomes: int) -> None:
         self.codec = codec
         self.pool_id = pool_id
-        self._rules = rules
+        self.rules = rules
         self._outcomes = outcomes
         self.reset()
 
     def reset(self) -> None:
         """Forget everything, to be rebuilt from the log."""
-        self.state = PoolState(self.pool_id, self._rules)
+        self.state = PoolState(self.pool_id, self.rules)
         self.outcomes = Outcomes(self._outcomes)
         self.directives = Directives()
         self.statistics = Statistics()
@@ -57,6 +57,18 @@ class Memory:
         self.unreadable_count = 0
         self.unreadable: list[Unreadable] = []
         """The first of them, for `query.health`."""
+
+    def adopt(
+        self,
+        state: PoolState,
+        statistics: Statistics,
+        directives: Directives,
+        tail_hash: str | None,
+        unreadable: tuple[int, list[Unreadable]],
+    ) -> None:
+        """Take over what a snapshot holds, the outcomes apart."""
+        self.state, self.statistics, self.directives, self.tail_hash = state, statistics, directives, tail_hash
+        self.unreadable_count, self.unreadable = unreadable
 
     def fold(self, message: StoredMessage) -> Recorded | None:
         """Apply one message of the log; return its event, or None where it was skipped."""

@@ -10,6 +10,8 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from domain.recorded import Recorded
 
 OutcomeKey = tuple[str, str, str]
@@ -38,6 +40,21 @@ class Outcomes:
                 self._positions.popitem(last=False)
         else:
             self._positions[key] = (*known, recorded.position)
+
+    @property
+    def capacity(self) -> int:
+        """How many commands are remembered."""
+        return self._capacity
+
+    def dump(self) -> list[tuple[OutcomeKey, tuple[int, ...]]]:
+        """Return every outcome, the oldest first; `load` takes them."""
+        return list(self._positions.items())
+
+    def load(self, outcomes: Iterable[tuple[OutcomeKey, tuple[int, ...]]]) -> None:
+        """Remember these outcomes instead, as far as there is room for the latest."""
+        self._positions = OrderedDict(outcomes)
+        while len(self._positions) > self._capacity:
+            self._positions.popitem(last=False)
 
     def get(self, key: OutcomeKey) -> tuple[int, ...] | None:
         """Return the positions of the events that a command appended, or None if it is not remembered."""

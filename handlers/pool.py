@@ -12,6 +12,8 @@ from handlers.lookup import Lookup
 from handlers.memory import Memory, catch_up
 from handlers.queries import Health, QueryService
 from handlers.service import CommandService
+from handlers.snapshots import restore_nearest
+from handlers.snapshotter import Snapshotter
 from handlers.stealer import Stealer
 from handlers.sweeper import Probe, Sweeper, ask
 from handlers.writer import Writer, WriterLimits
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from handlers.jobs import Answer
     from handlers.ports import Clock, Codec, EventLog
+    from handlers.snapshots import Snapshots
 
 _LOG = logging.getLogger(__name__)
 STOP_LIMIT_S = 10.0
@@ -41,6 +44,8 @@ class PoolOptions(NamedTuple):
     limits: WriterLimits = WriterLimits()
     guarantees: Mapping[str, Any] = {}
     """What the broker promises of acknowledged events, for `query.health`."""
+    snapshots: Snapshots | None = None
+    """Where snapshots are kept; None: nowhere."""
 
 
 class PoolService:
@@ -82,6 +87,7 @@ class PoolService:
             LogUnavailableError: the log cannot be read.
             SupersededError: another service took the lead meanwhile.
         """
+        snapshotter = await self._restore()
         await catch_up(self.memory, self._log, progress=progress)
         state = self.memory.state
         blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
@@ -98,6 +104,17 @@ class PoolService:
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self.stealer.run(), name="stealer"),
         ]
+        if snapshotter is not None:
+            self._helpers.append(asyncio.create_task(snapshotter.run(), name="snapshotter"))
+
+    async def _restore(self) -> Snapshotter | None:
+        """Begin with the latest usable snapshot; return who stores the next ones, if anybody is to."""
+        snapshots = self._options.snapshots
+        if snapshots is None:
+            return None
+        end = await self._log.last_position()
+        position = await restore_nearest(self.memory, snapshots.store, self._log, build=snapshots.build, until=end)
+        return Snapshotter(self.writer, snapshots, self._clock, last_position=position)
 
     async def served(self) -> None:
         """Return when the pool was stopped.

@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Self
 from nats.errors import Error as NatsError
 
 from handlers.pool import PoolOptions, PoolService
+from handlers.snapshots import Snapshots
 from handlers.writer import WriterLimits
+from infra.build import fold_build
 from infra.clock import SystemClock
 from infra.codec import CloudEventsCodec
 from infra.nats import NatsEventLog, StreamFacts, StreamSettings, connect, ensure_stream
+from infra.nats.api import JetStreamApi
+from infra.nats.snapshots import NatsSnapshots
 from infra.probe_git import GitWorktreeProbe
 from infra.transport import NatsTransport
 
@@ -94,7 +98,7 @@ class PoolServer:
                 CloudEventsCodec(settings.pool),
                 self._clock,
                 settings.rules(),
-                self._options(self.facts),
+                self._options(self.facts, JetStreamApi(writer)),
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
@@ -139,8 +143,9 @@ class PoolServer:
         if not self._lost_purposes and self._pool is not None:
             self._pool.heard_again(time.monotonic() - self._lost_at_s)
 
-    def _options(self, facts: StreamFacts) -> PoolOptions:
+    def _options(self, facts: StreamFacts, api: JetStreamApi) -> PoolOptions:
         settings = self.settings
+        store = NatsSnapshots(api, settings.pool, fold_build())
         return PoolOptions(
             leader=self.leader,
             software=f"custody {importlib.metadata.version('custody')}",
@@ -160,6 +165,7 @@ class PoolServer:
                 "broker_version": facts.server_version,
                 "durability": facts.durability(),
             },
+            snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )
 
 

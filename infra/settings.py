@@ -169,6 +169,8 @@ class ServiceSettings(_Group):
     """Bytes of the waiting commands; one more is refused as overloaded."""
     outcomes_remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
     """Outcomes of commands with an id that are kept for answering a repeat."""
+    snapshot_every: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100_000
+    """Events between two snapshots of the state, a cache for quick starts and looks into the past; 0: none."""
     reply_timeout_s: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 5.0
     """Seconds after which a command that the broker has not confirmed is answered as unavailable."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"

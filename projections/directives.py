@@ -13,6 +13,8 @@ from domain.events.agent import Deregistered
 from domain.limits import MAX_DIRECTIVES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from domain.recorded import Recorded
 
 
@@ -47,6 +49,17 @@ class Directives:
             stops.pop(task_id, None)
             if not stops:
                 del self._stops[agent_id]
+
+    def dump(self) -> dict[str, dict[str, str]]:
+        """Return everything as JSON has it; `loaded` takes it."""
+        return {agent_id: dict(stops) for agent_id, stops in self._stops.items()}
+
+    @classmethod
+    def loaded(cls, dumped: Mapping[str, Mapping[str, str]]) -> Directives:
+        """Return what `dump` gave; raises AttributeError, TypeError or ValueError where it is something else."""
+        directives = cls()
+        directives._stops = {agent_id: dict(stops.items()) for agent_id, stops in dumped.items()}
+        return directives
 
     def stops(self, agent_id: str) -> list[dict[str, Any]]:
         """Return the agent's stop directives as the contract shows them."""

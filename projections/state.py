@@ -53,6 +53,27 @@ class PoolState:
         self._undo: deque[tuple[EntityKey, EntityState | None]] = deque()
         self._committed = (0, self.last_time)
 
+    @classmethod
+    def restored(
+        cls,
+        pool: Pool,
+        rules: Rules,
+        *,
+        live: Mapping[EntityKey, EntityState],
+        recent: Mapping[EntityKey, EntityState],
+        committed: tuple[int, datetime],
+        evicted_through: int,
+    ) -> PoolState:
+        """Return the state of these entities at a position and a time, its indexes made anew."""
+        state = cls(pool.pool_id, rules)
+        state.pool = pool
+        for key, entity in live.items():
+            state._put(key, entity)
+        state.recent.update(recent)
+        state.evicted_through = evicted_through
+        state.position, state.last_time = state._committed = committed
+        return state
+
     def task(self, task_id: str) -> Task | None:
         """Return a task that is in memory: every live one, and lately ended ones."""
         task = self.tasks.get(task_id)

@@ -10,6 +10,8 @@ from domain.events import task as ev
 from domain.policies.stealing import DURATION_WINDOW, average_duration_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from domain.recorded import Recorded
 
 
@@ -29,6 +31,23 @@ class Statistics:
         if event.name == "completed" and isinstance(event, ev.Completed):
             self._durations_s.append(event.duration_s)
             self.late_completions += event.late
+
+    def dump(self) -> dict[str, Any]:
+        """Return everything as JSON has it; `loaded` takes it."""
+        return {
+            "events": {kind.type_name: count for kind, count in self.events.items()},
+            "late_completions": self.late_completions,
+            "durations_s": list(self._durations_s),
+        }
+
+    @classmethod
+    def loaded(cls, dumped: Mapping[str, Any], types: Mapping[str, type[Event]]) -> Statistics:
+        """Return what `dump` gave; raises KeyError, TypeError or ValueError where it is something else."""
+        statistics = cls()
+        statistics.events.update({types[name]: int(count) for name, count in dumped["events"].items()})
+        statistics.late_completions = int(dumped["late_completions"])
+        statistics._durations_s.extend(map(float, dumped["durations_s"]))
+        return statistics
 
     def totals(self) -> dict[str, Any]:
         """Return the totals as `query.statistics` shows them; durations in seconds."""

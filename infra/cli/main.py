@@ -67,6 +67,7 @@ LOG_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
     "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
+    "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
 }
 GROUP_HELP = {
@@ -94,7 +95,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, reading, replaying, travelling
+    from infra.cli import auditing, reading, rebuilding, replaying, travelling
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -106,6 +107,7 @@ def _log(name: str) -> Any:
         "at": travelling.at,
         "diff": travelling.diff,
         "replay": replaying.replay,
+        "snapshot": rebuilding.snapshot,
         "verify": replaying.verify,
     }
     return made(name, connected(functions[name]))

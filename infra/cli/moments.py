@@ -89,14 +89,14 @@ class OpenLog:
 
 
 @contextlib.asynccontextmanager
-async def opened(session: Session) -> AsyncIterator[OpenLog]:
-    """Open the pool's log for reading.
+async def opened(session: Session, user: str = "operator") -> AsyncIterator[OpenLog]:
+    """Open the pool's log for reading, as one of the broker's users.
 
     Raises:
         CommandError: the pool has none.
     """
     pool = session.settings.pool
-    async with session.connected() as connection:
+    async with session.connected(user=user) as connection:
         state = (await stream_info(connection, pool))["state"]
         log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)
         api = JetStreamApi(connection, timeout_s=session.timeout_s)

@@ -46,8 +46,8 @@ class Session:
     timeout_s: float
 
     @contextlib.asynccontextmanager
-    async def connected(self, inbox_prefix: str = "_INBOX") -> AsyncIterator[NatsConnection]:
-        """A connection to the broker, as its operator unless the settings name somebody else.
+    async def connected(self, inbox_prefix: str = "_INBOX", user: str = "operator") -> AsyncIterator[NatsConnection]:
+        """A connection to the broker, as its operator, or as its `user`, unless the settings name somebody else.
 
         Raises:
             BrokerUnavailableError: no broker, or it refuses the credentials.
@@ -55,7 +55,7 @@ class Session:
         from infra.cli.access import find_access, refuses
         from infra.nats import BrokerUnavailableError, connect, without_password
 
-        access = find_access(self.settings)
+        access = find_access(self.settings, user)
         if await refuses(access.url):
             raise BrokerUnavailableError(f"cannot use the broker at {without_password(access.url)}: connection refused")
         connection = await connect(

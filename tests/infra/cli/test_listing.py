@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import auditing, main, reading, replaying, running, travelling
+from infra.cli import auditing, main, reading, rebuilding, replaying, running, travelling
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -31,6 +31,7 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "at": travelling.at,
         "diff": travelling.diff,
         "replay": replaying.replay,
+        "snapshot": rebuilding.snapshot,
         "verify": replaying.verify,
     }
     assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
