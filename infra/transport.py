@@ -8,22 +8,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from nats.errors import Error as NatsError
-from nats.protocol import parser
 
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service import Incoming
-from handlers.wire import ACTOR_HEADER
 from infra.nats.errors import BrokerUnavailableError
 from infra.nats.wire import publish_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from nats.aio.client import Client
     from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
@@ -36,13 +32,6 @@ PENDING_BYTES = 256 * 1024 * 1024
 DRAIN_TIMEOUT_S = 2.0
 """How long a stop waits for the broker to say that it has delivered everything."""
 _NO_HEADERS: Mapping[str, str] = {}
-_UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
-"""Stands for headers that cannot be read: who asks is not known, and the service says so."""
-
-# What a subject consists of is the broker's to say: for it only blanks end one. The library ends them at vertical
-# tabs and form feeds too, and so takes a request for a broken stream and drops the connection.
-parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
-parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
 class NatsTransport:
@@ -62,7 +51,6 @@ class NatsTransport:
             handle(Incoming(message.subject, message.data, message.reply, message.headers or _NO_HEADERS))
 
         client = self._connection.client
-        _hear_anything(client)
         for kind in KINDS:
             self._subscriptions.append(
                 await client.subscribe(
@@ -119,31 +107,6 @@ class NatsTransport:
             self._frames.clear()
         finally:
             self._flushing = None
-
-
-def _hear_anything(client: Client) -> None:
-    """Let no message end the connection's reading.
-
-    Callers choose the bytes of subjects, reply subjects and headers; the library raises where they are not UTF-8 or a
-    header block is cut short, which ends its reader, and with it everybody's requests until pings go unanswered.
-    """
-    process_message, process_headers = client._process_msg, client._process_headers  # noqa: SLF001 # no public way
-
-    async def message(sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
-        await process_message(sid, _as_utf8(subject), _as_utf8(reply), data, headers)
-
-    async def header_block(headers: bytes | None) -> dict[str, str] | None:
-        try:
-            return await process_headers(headers)
-        except (ValueError, LookupError):
-            return dict(_UNREADABLE_HEADERS)
-
-    client._process_msg = message  # type: ignore[method-assign] # noqa: SLF001 # same
-    client._process_headers = header_block  # type: ignore[method-assign] # noqa: SLF001 # same
-
-
-def _as_utf8(text: bytes) -> bytes:
-    return text if text.isascii() else text.decode("utf-8", "replace").encode()
 
 
 def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
