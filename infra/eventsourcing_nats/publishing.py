@@ -17,6 +17,7 @@ from handlers.ports import (
     LogUnavailableError,
     OutcomeUnknownError,
 )
+from infra.eventsourcing_nats.batches import Batches
 from infra.eventsourcing_nats.exchange import NO_RESPONDERS, status
 from infra.eventsourcing_nats.records import WRITE
 from infra.nats import wire
@@ -35,9 +36,6 @@ EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 
 _ANSWER_TIMEOUT_S = 5.0
 _PAUSE_S = 0.05
-_OPEN_BATCHES = 16
-"""At a time; the broker takes 50 on one stream, of all its clients together."""
-
 _CONFLICTS = frozenset({10071, 10164})
 _UNDECIDED = frozenset({10176, 10077})
 """An incomplete batch during a change of leader, a store that failed half-way: what became of it must be looked up."""
@@ -61,7 +59,7 @@ class Publisher:
         self._exchange = exchange
         self._connection = exchange.connection
         self._view = view
-        self._batches = asyncio.Semaphore(_OPEN_BATCHES)
+        self._batches = Batches(self._send_batch)
         self._batch_ids = NUID()
 
     async def commit(self, writes: Sequence[Write], write_id: str, deadline: float) -> int:
@@ -122,9 +120,11 @@ class Publisher:
     async def _send(self, writes: Sequence[Write], deadline: float) -> int:
         if len(writes) == 1:
             return await self._send_once(writes, "", deadline)
-        async with self._batches:
-            # Another id each time: the broker may still hold the beginning of one whose end was lost.
-            return await self._send_once(writes, self._batch_ids.next().decode(), deadline)
+        return await self._batches.store(writes, deadline)
+
+    async def _send_batch(self, writes: Sequence[Write], deadline: float) -> int:
+        # Another id each time: the broker may still hold the beginning of one whose end was lost.
+        return await self._send_once(writes, self._batch_ids.next().decode(), deadline)
 
     async def _send_once(self, writes: Sequence[Write], batch_id: str, deadline: float) -> int:
         limit_bytes = self._connection.client.max_payload

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
     from infra.eventsourcing_nats.exchange import Exchange
 
-DIRECT_MESSAGES = 256
-"""Up to so many messages one request is quicker than a consumer, which then reads five times as fast."""
+DIRECT_MESSAGES = 2_000
+"""Up to so many messages of a stretch one request is quicker than a consumer, which is sent far more than is read."""
+
+_DIRECT_HISTORY = 64
+"""Up to so many on one subject; a consumer is sent no others there, and reads four times as fast once it is made."""
 
 _ANSWER_TIMEOUT_S = 2.0
 
@@ -48,7 +51,7 @@ class StreamView:
 
     async def history(self, subject: str) -> list[StoredMessage]:
         """All messages on the subject, in order. Raises LogUnavailableError, ApiError."""
-        newest, found = await asyncio.gather(self.last(subject), self._direct(1, subject))
+        newest, found = await asyncio.gather(self.last(subject), self._direct(1, subject, limit=_DIRECT_HISTORY))
         if newest is None:
             return []
         reached = found[-1].position if found else 0
@@ -86,9 +89,7 @@ class StreamView:
         """
         return StreamReader(self._api, self.stream, after=after).follow()
 
-    async def _direct(
-        self, position: int, subject: str | None = None, *, limit: int = DIRECT_MESSAGES
-    ) -> list[StoredMessage]:
+    async def _direct(self, position: int, subject: str | None = None, *, limit: int) -> list[StoredMessage]:
         """Messages from a position on, as some copy of the stream knows them; there may be more."""
         request: dict[str, Any] = {"seq": position, "batch": limit}
         if subject is not None:

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from infra.eventsourcing_nats import records
-from infra.eventsourcing_nats.reading import DIRECT_MESSAGES
 from infra.eventsourcing_nats.sequences import ends_with
 
 if TYPE_CHECKING:
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from infra.eventsourcing_nats.streams import OpenStream
 
 _T = TypeVar("_T")
+
+_SPARSE_HINT = 250
+"""How many messages to look at first, where not every one is wanted."""
 
 
 class Selection(NamedTuple):
@@ -76,7 +78,7 @@ async def stretch(
     found: list[_T] = []
     if limit <= 0:
         return found
-    hint = DIRECT_MESSAGES if sparse else limit
+    hint = max(limit, _SPARSE_HINT) if sparse else limit
     async with aclosing(view.stretch(after=after, stop=stop, hint=hint)) as chunks:
         async for chunk in chunks:
             for message in chunk:

@@ -91,6 +91,21 @@ async def test_what_was_stored_without_an_answer_is_found_and_not_stored_again(
     assert await stored(recorder) == named(events(count))
 
 
+async def test_inserts_that_travelled_together_are_found_one_by_one(proxy: TcpProxy, connected: Factories) -> None:
+    recorder = await asyncio.to_thread(connected(proxy.url).application_recorder)
+    pairs = [[StoredEvent(f"o{number}", version, "topic", b"") for version in (1, 2)] for number in range(6)]
+    proxy.drop_answers()
+    inserting = [asyncio.create_task(asyncio.to_thread(recorder.insert_events, pair)) for pair in pairs]
+    await proxy.dropped.wait()
+    proxy.cut()
+
+    positions = await asyncio.gather(*inserting)
+    assert sorted(position for pair in positions for position in pair or ()) == list(range(1, 13))
+    found = dict(enumerate(await stored(recorder), start=1))
+    for ids, pair in zip(positions, pairs, strict=True):
+        assert [found[position] for position in ids or ()] == named(pair)
+
+
 @pytest.mark.parametrize("count", [1, 3])
 async def test_what_another_stored_meanwhile_is_not_taken_for_our_own(
     own_broker: EmbeddedBroker, proxy: TcpProxy, connected: Factories, count: int

@@ -124,8 +124,8 @@ def test_it_does_what_the_librarys_own_recorder_in_memory_does(recorder: Applica
 def outcome(recorder: ApplicationRecorder, batch: list[StoredEvent]) -> object:
     try:
         return recorder.insert_events(batch)
-    except IntegrityError:
-        return IntegrityError
+    except (DataError, IntegrityError) as error:
+        return type(error)
 
 
 def test_several_originators_are_stored_together_or_not_at_all(
@@ -196,6 +196,30 @@ def test_many_threads_read_what_they_wrote(recorder: ApplicationRecorder) -> Non
     with ThreadPoolExecutor(16) as threads:
         list(threads.map(write_and_read, range(16)))
     assert [item.id for item in recorder.select_notifications(None, 500)] == list(range(1, 161))
+
+
+def test_inserts_that_travel_together_do_not_fail_for_each_other(recorder: ApplicationRecorder) -> None:
+    recorder.insert_events([event(f"o{number}", 1) for number in range(40)])
+    start = threading.Barrier(40)
+
+    def insert(number: int) -> object:
+        start.wait()
+        if number % 5 == 0:
+            return outcome(recorder, [event(f"o{number}", 2), event(f"o{number + 1}", 1)])
+        if number % 5 == 1:
+            return outcome(recorder, [event(f"o{number}", 2), event("x", 1, state=bytes(2 * 1024 * 1024))])
+        return recorder.insert_events([event(f"o{number}", 2), event(f"o{number}", 3)])
+
+    with ThreadPoolExecutor(40) as threads:
+        results = list(threads.map(insert, range(40)))
+
+    stored = [result for result in results if isinstance(result, list)]
+    assert results.count(IntegrityError) == results.count(DataError) == 8
+    assert sorted(position for pair in stored for position in pair) == list(range(41, 89))
+    assert all(pair == [pair[0], pair[0] + 1] for pair in stored)
+    for number in range(40):
+        versions = [each.originator_version for each in recorder.select_events(f"o{number}")]
+        assert versions == ([1] if number % 5 < 2 else [1, 2, 3])
 
 
 def test_tracking_and_events_are_stored_together_or_not_at_all(factory: NatsFactory, other: NatsFactory) -> None:

@@ -1,0 +1,110 @@
+"""Atomic batches, several inserts in each.
+
+A broker that keeps one copy on disk takes one batch at a time, and a small one takes it as long as a large one. So
+inserts that come while a batch is on its way travel together in the next. Nobody's insert fails for another's sake:
+when the broker refuses what travels together, each is sent alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendRejectedError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from infra.eventsourcing_nats.publishing import Write
+
+_MAX_BYTES = 8 * 1024 * 1024
+
+
+class _Insert(NamedTuple):
+    """An insert that waits for its batch."""
+
+    writes: Sequence[Write]
+    deadline: float
+    first: asyncio.Future[int]
+    """The position of its first message."""
+
+    @property
+    def subjects(self) -> set[str]:
+        return {write.message.subject for write in self.writes}
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(write.message.body) for write in self.writes)
+
+
+class Batches:
+    """The inserts into one stream that have several messages; `send` stores writes as one batch."""
+
+    def __init__(self, send: Callable[[Sequence[Write], float], Awaitable[int]]) -> None:
+        self._send = send
+        self._waiting: deque[_Insert] = deque()
+        self._sending: asyncio.Task[None] | None = None
+
+    async def store(self, writes: Sequence[Write], deadline: float) -> int:
+        """Store all or nothing; return the position of the first. Raises what `send` raises."""
+        loop = asyncio.get_running_loop()
+        insert = _Insert(writes, deadline, loop.create_future())
+        self._waiting.append(insert)
+        if self._sending is None:
+            self._sending = loop.create_task(self._send_all())
+        return await insert.first
+
+    async def _send_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._send_together(self._take())
+        finally:
+            self._sending = None
+
+    def _take(self) -> list[_Insert]:
+        """Those that may travel together: not too many, and none has conditions on another's subjects."""
+        taken: list[_Insert] = []
+        left: deque[_Insert] = deque()
+        subjects: set[str] = set()
+        messages = size_bytes = 0
+        for insert in self._waiting:
+            if insert.first.done():
+                continue
+            messages_then = messages + len(insert.writes)
+            bytes_then = size_bytes + insert.size_bytes
+            fits = messages_then <= MAX_BATCH_MESSAGES and bytes_then <= _MAX_BYTES
+            if taken and not (fits and subjects.isdisjoint(insert.subjects)):
+                left.append(insert)
+                continue
+            taken.append(insert)
+            subjects |= insert.subjects
+            messages, size_bytes = messages_then, bytes_then
+        self._waiting = left
+        return taken
+
+    async def _send_together(self, inserts: Sequence[_Insert]) -> None:
+        if not inserts:
+            return
+        writes = [write for insert in inserts for write in insert.writes]
+        try:
+            position = await self._send(writes, min(insert.deadline for insert in inserts))
+        except (AppendConflictError, AppendRejectedError) as error:
+            if len(inserts) == 1:
+                _fail(inserts, error)
+                return
+            for insert in inserts:
+                await self._send_together([insert])
+        except Exception as error:  # noqa: BLE001 # raised where it is waited for
+            _fail(inserts, error)
+        else:
+            for insert in inserts:
+                if not insert.first.done():
+                    insert.first.set_result(position)
+                position += len(insert.writes)
+
+
+def _fail(inserts: Sequence[_Insert], error: Exception) -> None:
+    for insert in inserts:
+        if not insert.first.done():
+            insert.first.set_exception(error)
