@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.timestamps import after
+from domain.timestamps import after, seconds_between
 from handlers.ports import (
     AppendConflictError,
     AppendRejectedError,
@@ -14,11 +14,16 @@ from handlers.ports import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from handlers.ports import Clock, EventLog, NewMessage
 
 RETRY_S = 0.25
 """Pause before an unanswered append or look-up is sent again."""
+LATEST_S = 30.0
+"""How late an append that was not answered may still be stored, before a rejection of its resend is believed.
+
+Seen were 17 s, when a peer came back."""
 
 
 class Stored(NamedTuple):
@@ -49,15 +54,19 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
     accepted it, or refuses the condition and shows what stands there instead.
     """
     maybe_stored = False
+    rejected_since: datetime | None = None
     while True:
         try:
             await log.append(messages, expected_position=base)
-        except AppendConflictError:
+        except (AppendConflictError, AppendRejectedError) as error:
+            if isinstance(error, AppendRejectedError):
+                rejected_since = rejected_since or clock.now()
+                if not maybe_stored or seconds_between(rejected_since, clock.now()) >= LATEST_S:
+                    return Rejected(str(error))
+            # Not this time; but an earlier send may have been taken, or be on its way still.
             stored = await _is_stored(log, messages[0], base)
             if stored is not None:
                 return Stored() if stored else Conflicted()
-        except AppendRejectedError as error:
-            return Rejected(str(error))
         except OutcomeUnknownError:
             maybe_stored = True
         except LogUnavailableError:

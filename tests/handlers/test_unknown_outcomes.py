@@ -10,6 +10,7 @@ from tests.support.memory_log import (
     Fault,
     LoseAck,
     LoseRequest,
+    Reject,
     StoredLater,
     Unavailable,
 )
@@ -24,6 +25,8 @@ MISHAPS: dict[str, list[Fault]] = {
     "it is stored later, after the resend": [StoredLater(after_calls=3)],
     "a leader without a quorum counts it, and it is stored": [StoredLater(after_calls=6, counted=True)],
     "a leader without a quorum counts it, and it is dropped": [DroppedLater(after_calls=6)],
+    "the acknowledgement is lost, and the resend is rejected": [LoseAck(), Reject()],
+    "it is stored later, and the resend is rejected": [StoredLater(after_calls=3), Reject(), Reject()],
     "there is no broker for a moment": [Unavailable(), Unavailable(), Unavailable()],
     "there is no broker after the acknowledgement was lost": [LoseAck(), Unavailable(), Unavailable()],
     "there is no broker after the request was lost": [LoseRequest(), Unavailable()],
@@ -99,3 +102,15 @@ async def test_certainly_not_stored_is_decided_again_with_whatever_came_meanwhil
     assert first.answer.ok
     assert second.answer.ok
     assert pool.log.append_sizes[-1] == 2
+
+
+async def test_a_lost_request_that_is_then_rejected_for_good_is_refused_in_the_end(pool: PoolHarness) -> None:
+    pool.log.fail_next(LoseRequest(), *[Reject("too ugly")] * 1000)
+    asked = pool.post("ops.submit", {"task_id": "T", "command_id": "same"})
+    await pool.advance(29)
+    assert asked.answer.code == "unavailable"
+    joined = pool.post("ops.submit", {"task_id": "T", "command_id": "same"})
+    await pool.advance(2)
+    assert joined.answer.code == "invalid_command"
+    pool.log._faults.clear()
+    assert (await pool.request("ops.submit", {"task_id": "T"})).ok

@@ -1,0 +1,270 @@
+"""A whole service under random callers, clocks, mishaps of the log and restarts; what callers are told is true."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import defaultdict, deque
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from domain.events.task import LateProgress, Submitted
+from domain.policies.lease import LeasePolicy
+from domain.policies.stealing import StealConfig
+from domain.rules import Rules
+from domain.task import Task
+from handlers.writer import WriterLimits
+from projections.state import PoolState
+from tests.support.memory_log import DroppedLater, Fault, LoseAck, LoseRequest, Reject, StoredLater, Unavailable
+from tests.support.pool_harness import POOL, Asked, PoolHarness
+
+EXAMPLES = int(os.environ.get("CUSTODY_WRITER_EXAMPLES", "60"))
+"""How many random lives a run follows; the default is for every build, a thousand and more for a long night."""
+
+T = TypeVar("T")
+RULES = Rules(steal=StealConfig(cooldown_s=30.0), lost_after_s=400.0, rearm_jitter_s=5.0)
+VIEWS = frozenset({"register", "heartbeat"})
+
+agents = st.sampled_from("ABC")
+tasks = st.sampled_from([f"T{number}" for number in range(6)])
+command_ids = st.one_of(st.none(), st.sampled_from([f"id-{number}" for number in range(6)]))
+seconds = st.sampled_from([0.0, 0.1, 0.3, 1.3, 6.0, 40.0, 130.0, 245.0, 500.0])
+faults: st.SearchStrategy[Fault] = st.one_of(
+    st.sampled_from([LoseAck(), LoseRequest(), Unavailable(), Reject()]),
+    st.builds(StoredLater, st.integers(0, 6), st.booleans()),
+    st.builds(DroppedLater, st.integers(0, 6)),
+)
+holder_verbs = st.sampled_from(
+    ["start", "progress", "progress", "complete", "release", "fail", "block", "lease", "silence"]
+)
+ops_verbs = st.sampled_from(["cancel", "requeue", "unblock", "revoke", "assign"])
+EXTRA: dict[str, dict[str, Any]] = {
+    "progress": {"percent": 30, "message": "so far"},
+    "silence": {"for_s": 30.0, "reason": "build"},
+    "fail": {"error": "no"},
+    "block": {"reason": "no key"},
+    "complete": {"result": [1]},
+}
+
+
+class WriterModel(RuleBasedStateMachine):
+    """A pool that is asked, held up, misled and killed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.pool = PoolHarness(RULES, limits=WriterLimits(queue_commands=40))
+        self.keys: dict[str, tuple[str, str, str]] = {}
+        self.strangers = 0
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(work)
+
+    @initialize()
+    def it_starts(self) -> None:
+        self.pool.on_reply = self.check_reply
+        self.run(self.pool.start())
+        self.run(self.pool.register("A", "B", capacity=4))
+
+    # What callers do
+
+    def ask(self, subject: str, command_id: str | None, **body: Any) -> None:
+        if command_id is not None:
+            body["command_id"] = command_id
+        asked = self.post(subject, body)
+        if command_id is not None:
+            actor, _, verb = subject.rpartition(".")
+            actor = actor.replace("agent.", "agent/")
+            self.keys[asked.inbox] = (actor, verb, command_id)
+
+    def post(self, subject: str, body: dict[str, Any]) -> Asked:
+        async def post() -> Asked:
+            return self.pool.post(subject, body)
+
+        return self.run(post())
+
+    @rule(task_id=tasks, command_id=command_ids, deadline=st.booleans())
+    def submits(self, task_id: str, command_id: str | None, deadline: bool) -> None:  # noqa: FBT001 - drawn
+        self.ask("ops.submit", command_id, task_id=task_id, **({"deadline_s": 300.0} if deadline else {}))
+
+    @rule(agent=agents, most=st.integers(1, 3), wait_s=st.sampled_from([0.0, 0.0, 5.0, 30.0]), command_id=command_ids)
+    def claims(self, agent: str, most: int, wait_s: float, command_id: str | None) -> None:
+        self.ask(f"agent.{agent}.claim", command_id, max=most, wait_s=wait_s)
+
+    @rule(agent=agents, task_id=tasks, verb=holder_verbs, former=st.booleans(), command_id=command_ids)
+    def works(self, agent: str, task_id: str, verb: str, former: bool, command_id: str | None) -> None:  # noqa: FBT001 - drawn
+        task = self.pool.state.task(task_id)
+        token = 1
+        if task is not None and task.lease is not None and not former:
+            token, agent = task.lease.token, task.lease.agent_id
+        elif task is not None and task.former:
+            token, agent = task.former[-1].token, task.former[-1].agent_id
+        self.ask(f"agent.{agent}.{verb}", command_id, task_id=task_id, token=token, **EXTRA.get(verb, {}))
+
+    @rule(agent=agents, verb=st.sampled_from(["register", "heartbeat", "deregister"]), command_id=command_ids)
+    def comes_and_goes(self, agent: str, verb: str, command_id: str | None) -> None:
+        self.ask(f"agent.{agent}.{verb}", command_id, **({"capacity": 4} if verb == "register" else {}))
+
+    @rule(verb=ops_verbs, task_id=tasks, command_id=command_ids)
+    def operates(self, verb: str, task_id: str, command_id: str | None) -> None:
+        self.ask(f"ops.{verb}", command_id, task_id=task_id)
+
+    @rule(pair=st.permutations("ABC"), command_id=command_ids)
+    def steals(self, pair: list[str], command_id: str | None) -> None:
+        self.ask("ops.steal", command_id, **{"from": pair[0], "to": pair[1], "count": 2})
+
+    @rule(verb=st.sampled_from(["pause", "drain", "resume", "resume"]), command_id=command_ids)
+    def closes_or_opens(self, verb: str, command_id: str | None) -> None:
+        self.ask(f"ops.{verb}", command_id)
+
+    @rule(view=st.sampled_from(["tasks", "tasks", "tasks", "statistics", "leases"]))
+    def looks(self, view: str) -> None:
+        self.post(f"query.{view}", {})
+
+    # What happens to them
+
+    @rule(amount=seconds)
+    def time_passes(self, amount: float) -> None:
+        self.run(self.pool.advance(amount))
+
+    @rule(count=st.integers(1, 8))
+    def the_loop_turns(self, count: int) -> None:
+        async def turn() -> None:
+            for _ in range(count):
+                await asyncio.sleep(0)
+
+        self.run(turn())
+
+    @rule(several=st.lists(faults, min_size=1, max_size=3))
+    def appends_will_go_wrong(self, several: list[Fault]) -> None:
+        self.pool.log.fail_next(*several)
+
+    @rule(count=st.integers(1, 4))
+    def reads_will_fail(self, count: int) -> None:
+        self.pool.log.fail_reads(count)
+
+    @rule()
+    def appends_are_held(self) -> None:
+        self.pool.log._gate.clear()
+
+    @rule()
+    def appends_go_on(self) -> None:
+        self.pool.log._gate.set()
+
+    @rule()
+    def the_process_stands_still(self) -> None:
+        self.run(self.pool.clock.stall(60))
+
+    @precondition(lambda self: not self.pool.log._late)
+    @rule()
+    def another_appends(self) -> None:
+        self.strangers += 1
+        stranger = Submitted(request_digest="x", title="by another", lease=LeasePolicy())
+        self.pool.log.append_foreign(*self.pool.by_another((f"task/X{self.strangers}", stranger)))
+
+    @rule(after_s=st.sampled_from([0.0, 1.0, 100.0]))
+    def it_is_killed_and_starts_again(self, after_s: float) -> None:
+        log = self.pool.log
+        log._gate.set()
+        # Who may not even lead does not start at all.
+        log._faults = deque(fault for fault in log._faults if not isinstance(fault, Reject))
+        self.run(self.pool.restart(after_s=after_s))
+
+    # What must be true
+
+    def check_reply(self, asked: Asked) -> None:
+        """What is told is in the log by then, and nothing else is told."""
+        reply = asked.answer
+        if not reply.ok:
+            return
+        log = self.pool.log.messages
+        assert reply["position"] <= len(log), "told before it was acknowledged"
+        for each in reply["events"]:
+            recorded = self.pool.codec.decode(log[each["position"] - 1])
+            assert recorded.event.type_name == each["type"]
+        if asked.subject == "query.tasks":
+            fold = PoolState(POOL, RULES)
+            for message in log[: reply["position"]]:
+                fold.fold(self.pool.codec.decode(message))
+            known = [*fold.tasks.values(), *(each for each in fold.recent.values() if isinstance(each, Task))]
+            should = {
+                task.task_id: (task.status.value, task.attempt, task.lease.token if task.lease else None)
+                for task in known
+            }
+            shown = {row["task_id"]: (row["status"], row["attempt"], row["token"]) for row in reply.result["tasks"]}
+            assert shown == should, "a query shows acknowledged state only"
+
+    def teardown(self) -> None:
+        """Let everything come to rest, then check it as a whole."""
+        try:
+            if self.pool.asked:
+                self.run(self._settle())
+                self.check_commands()
+        finally:
+            self.run(self._cancel_all())
+            self.runner.close()
+
+    async def _settle(self) -> None:
+        pool = self.pool
+        pool.log._faults.clear()
+        pool.log.fail_reads(0)
+        pool.log._gate.set()
+        await pool.advance(40)
+        # What another appended last is folded at the next append.
+        await pool.request("ops.submit", {"title": "the last one"}, within_s=10)
+        await pool.finish()
+
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def check_commands(self) -> None:
+        """Every acknowledged command is in the log exactly once, and has one answer."""
+        by_key: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+        records = self.pool.records()
+        for recorded in records:
+            if recorded.keyed:
+                by_key[recorded.actor, recorded.verb, recorded.causation_id].append(recorded.position)
+        claimed: dict[int, object] = {}
+        answers: dict[object, set[bytes]] = defaultdict(set)
+        for asked in self.pool.asked:
+            if not asked.replies or not asked.answer.ok or not asked.answer["events"]:
+                continue
+            key: object = self.keys.get(asked.inbox, asked.inbox)
+            positions = [each["position"] for each in asked.answer["events"]]
+            for position in positions:
+                assert claimed.setdefault(position, key) == key, "one event answers two commands"
+            if isinstance(key, tuple) and by_key.get(key):
+                assert positions == by_key[key], "what was told is what is in the log"
+                if key[1] not in VIEWS:
+                    answers[key].add(asked.answer.raw)
+        assert all(len(each) == 1 for each in answers.values()), "two answers to one command"
+        self._check_refusals(by_key)
+
+    def _check_refusals(self, by_key: dict[tuple[str, str, str], list[int]]) -> None:
+        told: dict[tuple[str, str, str], set[str | None]] = defaultdict(set)
+        for asked in self.pool.asked:
+            key = self.keys.get(asked.inbox)
+            if key is not None:
+                told[key].add(asked.answer.code if asked.replies else "lost")
+        records = self.pool.records()
+        for key, codes in told.items():
+            if codes & {None, "unavailable", "lost"}:
+                continue
+            events = [records[position - 1].event for position in by_key.get(key, [])]
+            assert all(isinstance(event, LateProgress) for event in events), "a refused command appended something"
+
+
+TestWriterModel = WriterModel.TestCase
+TestWriterModel.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
