@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import pydantic_core
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from domain.limits import (
     MAX_CAPABILITIES,
@@ -20,6 +21,7 @@ from domain.limits import (
     NAME_PATTERN,
 )
 
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _INFINITIES = (float("inf"), float("-inf"))
 
@@ -81,6 +83,13 @@ def _check_item(item: Any, inner: list[Any]) -> None:
         raise ValueError(msg)
 
 
+def _is_rfc_3339(value: Any) -> Any:
+    if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
+        msg = "must be a moment as RFC 3339 has it, such as 2026-11-21T08:00:00Z"
+        raise ValueError(msg)
+    return value
+
+
 def _to_utc(at: datetime) -> datetime:
     try:
         return at.astimezone(UTC)
@@ -97,4 +106,4 @@ Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterVal
 Labels = Annotated[list[Label], Field(max_length=MAX_LABELS)]
 Capability = Annotated[str, Field(min_length=1, max_length=MAX_CAPABILITY_CHARS), AfterValidator(check_text)]
 Capabilities = Annotated[list[Capability], Field(max_length=MAX_CAPABILITIES)]
-UtcDatetime = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+UtcDatetime = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_rfc_3339), AfterValidator(_to_utc)]
