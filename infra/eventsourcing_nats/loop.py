@@ -22,7 +22,7 @@ class LoopThread:
     """An event loop in a thread of its own; `close` ends what still runs on it."""
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = _new_loop()
         self._thread = threading.Thread(target=_serve, args=(self._loop,), name=name, daemon=True)
         self._lock = threading.Lock()
         self._closed = False
@@ -89,6 +89,15 @@ async def _cancel_others() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """A uvloop where it exists."""
+    try:
+        import uvloop  # noqa: PLC0415 # not everywhere
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -130,33 +130,40 @@ class Sequences:
         return versions
 
     async def _before(self, versions: Mapping[str, set[int]], *, fresh: bool) -> dict[str, Known]:
-        known = await asyncio.gather(*(self._without(subject, new, fresh=fresh) for subject, new in versions.items()))
-        return dict(zip(versions, known, strict=True))
+        """What each subject ends with, after making sure that none of the versions is on it; or IntegrityError."""
+        before: dict[str, Known] = {}
+        for subject, new in versions.items():
+            guess = None if fresh else self._guess(subject, min(new))
+            if guess is not None:
+                before[subject] = guess
+        unclear = [subject for subject in versions if subject not in before]
+        if unclear:
+            found = await asyncio.gather(*(self._without(subject, versions[subject]) for subject in unclear))
+            before.update(zip(unclear, found, strict=True))
+        return before
 
-    async def _without(self, subject: str, versions: set[int], *, fresh: bool) -> Known:
-        """What the subject ends with, after making sure that none of the versions is on it; or IntegrityError.
-
-        A guess will do where it is worth one: the condition of the insert fails if it was wrong.
-        """
-        lowest = min(versions)
-        known = None if fresh else self.memory.get(subject)
-        if known is None and not fresh and lowest <= FIRST_VERSION:
-            return NOTHING
+    def _guess(self, subject: str, lowest: int) -> Known | None:
+        """What the subject probably ends with; the condition of the insert fails if that was wrong."""
+        known = self.memory.get(subject)
         if known is None:
-            known = ends_with(await self._view.last(subject))
-            if known.top in versions:
-                raise self._taken(subject, {known.top})
-        if known.top is None or lowest > known.top:
+            return NOTHING if lowest <= FIRST_VERSION else None
+        return known if known.top is None or lowest > known.top else None
+
+    async def _without(self, subject: str, versions: set[int]) -> Known:
+        known = ends_with(await self._view.last(subject))
+        if known.top is None or min(versions) > known.top:
             return known
+        if known.top in versions:
+            raise self._taken(subject, {known.top})
         history = await self._view.history(subject)
         taken = versions.intersection(map(records.event_version, history))
         if taken:
             raise self._taken(subject, taken)
         return ends_with(history[-1] if history else None)
 
-    def _taken(self, subject: str, versions: set[int | None] | set[int]) -> IntegrityError:
+    def _taken(self, subject: str, versions: set[int]) -> IntegrityError:
         self.memory.forget(subject)
-        numbers = ", ".join(str(version) for version in sorted(versions, key=lambda version: version or 0))
+        numbers = ", ".join(map(str, sorted(versions)))
         return IntegrityError(f"already recorded: {_named(self._subjects.originator_id(subject), numbers)}")
 
     def _event_writes(self, events: Sequence[StoredEvent], before: Mapping[str, Known], write_id: str) -> list[Write]:
