@@ -56,7 +56,7 @@ class JsonLines:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
-        self._file.writelines(json.dumps(each.as_json(), ensure_ascii=False) + "\n" for each in rows)
+        self._file.writelines(json.dumps(each.as_json()) + "\n" for each in rows)
 
     def close(self) -> None:
         """Nothing is left to write."""

@@ -68,6 +68,8 @@ LOG_HELP = {
     "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
+    "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
+    "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
 }
 GROUP_HELP = {
@@ -95,7 +97,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, reading, rebuilding, replaying, travelling
+    from infra.cli import auditing, moving, reading, rebuilding, replaying, travelling
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -108,6 +110,8 @@ def _log(name: str) -> Any:
         "diff": travelling.diff,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
+        "export": moving.export,
+        "import": moving.import_,
         "verify": replaying.verify,
     }
     return made(name, connected(functions[name]))

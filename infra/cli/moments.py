@@ -47,6 +47,7 @@ class OpenLog:
         """
         at = self._parsed(text, flag)
         if isinstance(at, int):
+            self._check_kept(at, flag)
             time = await time_at(self.log, self.codec, at, above=self.first - 1)
             return Moment(at, time or EPOCH)
         if at > now:
@@ -67,18 +68,23 @@ class OpenLog:
         if text is None:
             return self.last
         at = self._parsed(text, flag)
-        return at if isinstance(at, int) else await self._until(at)
+        if not isinstance(at, int):
+            return await self._until(at)
+        self._check_kept(at, flag)
+        return at
 
     async def _until(self, at: datetime) -> int:
         found = await position_at(self.log, self.codec, at, first=self.first, last=self.last)
         return found if found >= self.first else 0
 
+    def _check_kept(self, position: int, flag: str) -> None:
+        if 0 < position < self.first - 1:
+            raise CommandError(f"{flag}: position {position} is before the beginning of the log, {self.first}")
+
     def _parsed(self, text: str, flag: str) -> int | datetime:
         if text.isascii() and text.isdigit():
             if len(text) > _LONGEST_POSITION or int(text) > self.last:
                 raise CommandError(f"{flag}: position {text} is past the end of the log, {self.last}")
-            if 0 < int(text) < self.first - 1:
-                raise CommandError(f"{flag}: position {text} is before the beginning of the log, {self.first}")
             return int(text)
         try:
             return parse_timestamp(text)

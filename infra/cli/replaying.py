@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,13 +12,17 @@ from infra.cli.moments import WHEN, WHEN_HELP, opened
 from infra.cli.output import complain, pairs_of
 from infra.cli.progress import bar
 from infra.cli.rebuilding import rebuilt
-from infra.cli.session import EXIT_REFUSED, Session, stream_info
+from infra.cli.session import EXIT_REFUSED, CommandError, Session, stream_info
 from infra.cli.travelling import show_unreadable, show_views, unreadable
 from infra.codec import CloudEventsCodec
+from infra.export_file import ExportFileError, ExportReader
 from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.stream import config_differences
 from projections.verification import LogChecker
 from projections.views import views_at
+
+if TYPE_CHECKING:
+    from handlers.ports import StoredMessage
 
 _SHOWN_FINDINGS = 20
 _ROWS = 20
@@ -44,8 +49,16 @@ async def replay(
     show_unreadable(session.out, memory)
 
 
-async def verify(session: Session) -> None:
+async def verify(
+    session: Session,
+    file: Annotated[
+        Path | None, typer.Option(help="Check this export instead of the log at the broker.", show_default=False)
+    ] = None,
+) -> None:
     """Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it."""
+    if file is not None:
+        _verify_file(session, file)
+        return
     pool = session.settings.pool
     codec, checker = CloudEventsCodec(pool), LogChecker(pool)
     async with session.connected() as connection:
@@ -61,36 +74,55 @@ async def verify(session: Session) -> None:
             with bar(last, session.out) as show:
                 async for chunk in log.read(after=0, until=last):
                     for message in chunk:
-                        try:
-                            checker.check(message, codec.decode(message))
-                        except UnreadableEventError as error:
-                            checker.check(message, None, reason=error.reason)
+                        _check(checker, codec, message)
                     show(checker.position)
         finally:
             await log.close()
-    _report(session, checker, differences)
-    if differences or not checker.ok:
-        raise typer.Exit(EXIT_REFUSED)
+    name = stream_name(pool)
+    described = [f"stream {name} is not configured as a log must be: {each}" for each in differences]
+    _report(session, checker, name, {"stream": name, "stream_differences": differences}, described)
 
 
-def _report(session: Session, checker: LogChecker, differences: list[str]) -> None:
+def _verify_file(session: Session, file: Path) -> None:
+    try:
+        reader = ExportReader(file)
+        codec, checker = CloudEventsCodec(reader.header.pool), LogChecker(reader.header.pool)
+        with bar(reader.header.last, session.out) as show:
+            for message in reader.messages():
+                _check(checker, codec, message)
+                show(checker.position)
+    except ExportFileError as error:
+        raise CommandError(str(error)) from None
+    described = [f"{file} is not what was exported: {each}" for each in reader.differences]
+    facts = {"file": str(file), "pool": reader.header.pool, "file_differences": reader.differences}
+    _report(session, checker, str(file), facts, described)
+
+
+def _check(checker: LogChecker, codec: CloudEventsCodec, message: StoredMessage) -> None:
+    try:
+        checker.check(message, codec.decode(message))
+    except UnreadableEventError as error:
+        checker.check(message, None, reason=error.reason)
+
+
+def _report(session: Session, checker: LogChecker, name: str, facts: dict[str, Any], differences: list[str]) -> None:
+    """Print what was found; raises typer.Exit unless all is in order. `differences`: what is wrong around the log."""
     out, summary = session.out, checker.summary()
     summary["ok"] = checker.ok and not differences
-    stream = stream_name(session.settings.pool)
     if out.as_json:
-        found = [each._asdict() for each in checker.findings]
-        out.json({**summary, "stream": stream, "stream_differences": differences, "wrong": found})
-        return
-    out.line(
-        f"{stream}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
-    )
-    counts = {name: value for name, value in summary.items() if name not in {"ok", "by_event"}}
-    out.facts(pairs_of(counts))
-    for each in checker.findings[:_SHOWN_FINDINGS]:
-        out.line(str(each), "red")
-    if checker.findings_total > _SHOWN_FINDINGS:
-        out.line(f"and {checker.findings_total - _SHOWN_FINDINGS} more; --json has up to 1000")
-    for difference in differences:
-        out.line(f"stream {stream} is not configured as a log must be: {difference}", "red")
-    if not checker.ok:
-        complain(f"first wrong position: {checker.findings[0].position}")
+        out.json({**summary, **facts, "wrong": [each._asdict() for each in checker.findings]})
+    else:
+        out.line(
+            f"{name}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
+        )
+        out.facts(pairs_of({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
+        for each in checker.findings[:_SHOWN_FINDINGS]:
+            out.line(str(each), "red")
+        if checker.findings_total > _SHOWN_FINDINGS:
+            out.line(f"and {checker.findings_total - _SHOWN_FINDINGS} more; --json has up to 1000")
+        for difference in differences:
+            out.line(difference, "red")
+        if not checker.ok:
+            complain(f"first wrong position: {checker.findings[0].position}")
+    if not summary["ok"]:
+        raise typer.Exit(EXIT_REFUSED)

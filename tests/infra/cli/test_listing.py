@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import auditing, main, reading, rebuilding, replaying, running, travelling
+from infra.cli import auditing, main, moving, reading, rebuilding, replaying, running, travelling
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -32,6 +32,8 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "diff": travelling.diff,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
+        "export": moving.export,
+        "import": moving.import_,
         "verify": replaying.verify,
     }
     assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
