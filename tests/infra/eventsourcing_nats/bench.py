@@ -109,7 +109,7 @@ def bench_log(recorder: ApplicationRecorder) -> None:
             start_s = time.perf_counter()
             next(subscription)
             delays.append(time.perf_counter() - start_s)
-        print(f"  subscription behind an insert: {sorted(delays)[100] * 1e3:.2f} ms (median)")
+        print(f"  subscription after an insert returned: {sorted(delays)[100] * 1e3:.2f} ms (median)")
 
 
 def bench(url: str) -> None:
