@@ -35,6 +35,11 @@ class Agent(NamedTuple):
     """When its last registration or heartbeat was written; commands in between are not on record."""
 
     @property
+    def gives(self) -> bool:
+        """Whether tasks may be stolen from it: it is live and not draining."""
+        return self.status is AgentStatus.LIVE and self.intake is not IntakeStatus.DRAINING
+
+    @property
     def takes_grants(self) -> bool:
         """Whether it is live and neither paused nor draining."""
         return self.status is AgentStatus.LIVE and self.intake is IntakeStatus.OPEN

@@ -78,6 +78,15 @@ _MODE_FIELDS = {
 }
 
 
+def lease_misfit(wanted: LeasePolicy, mode: LeaseMode) -> str | None:
+    """Return in words which of the fields that were given would do nothing in this mode, or None."""
+    for name in sorted(wanted.model_fields_set & _MODE_FIELDS.keys()):
+        if mode not in _MODE_FIELDS[name]:
+            modes = " or ".join(sorted(_MODE_FIELDS[name]))
+            return f"{name} goes with mode {modes}, not {mode}"
+    return None
+
+
 class Submit(OpsCommand):
     """Put a task into the pool."""
 
@@ -117,11 +126,9 @@ class Submit(OpsCommand):
     @classmethod
     def _fields_fit_the_mode(cls, value: LeasePolicy | None) -> LeasePolicy | None:
         if value is not None and "mode" in value.model_fields_set:
-            for name in sorted(value.model_fields_set & _MODE_FIELDS.keys()):
-                if value.mode not in _MODE_FIELDS[name]:
-                    modes = " or ".join(sorted(_MODE_FIELDS[name]))
-                    msg = f"{name} goes with mode {modes}, not {value.mode}"
-                    raise ValueError(msg)
+            misfit = lease_misfit(value, value.mode)
+            if misfit is not None:
+                raise ValueError(misfit)
         return value
 
     @model_validator(mode="after")

@@ -78,6 +78,9 @@ def staleness_due_at(task: Task, lease: Lease, pool: Pool, rules: Rules) -> date
     floor = pool.floor(lease.token)
     if floor is not None and floor >= stale:
         stale = floor + TICK
+    if lease.extensions and stale <= lease.expires_at:
+        # What a probe has earned is not cut short.
+        stale = lease.expires_at + TICK
     return stale if stale < lease_due_at(lease, pool) else None
 
 

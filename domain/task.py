@@ -13,6 +13,7 @@ from domain.events import task as ev
 from domain.lifecycles import HELD, LEASE, TASK, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.limits import MAX_FORMER_LEASES
 from domain.policies.cadence import MAX_REPORT_TIMES
+from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +46,8 @@ class Lease(NamedTuple):
     """Recorded renewals without a report."""
     extensions: int = 0
     escalated: bool = False
+    stopped_s: float = 0.0
+    """Seconds for which its clock stood still, because the task was stuck."""
 
 
 class FormerLease(NamedTuple):
@@ -329,8 +332,13 @@ def _stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
     return _next(task, recorded, lease=lease._replace(status=LEASE.next(lease.status, event.name)))
 
 
+def stopped_until(task: Task, lease: Lease, now: datetime) -> Lease:
+    """Return the lease of a stuck task with its clock started again now."""
+    return lease._replace(stopped_s=lease.stopped_s + seconds_between(task.status_since, now))
+
+
 def _recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
-    lease = _lease(task, event)
+    lease = stopped_until(task, _lease(task, event), recorded.time)
     return _next(
         task,
         recorded,

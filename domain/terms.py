@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.policies.lease import Terms, first_terms, renewal_terms
-from domain.timestamps import after, format_timestamp
+from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,8 +35,8 @@ def first_expiry(task: Task, now: datetime) -> Expiry:
 
 
 def hard_cap(task: Task, lease: Lease) -> datetime:
-    """Return the moment beyond which nothing renews the lease (`max_lease_s`)."""
-    return after(lease.granted_at, task.definition.lease.max_lease_s)
+    """Return the moment beyond which nothing renews the lease (`max_lease_s`); its clock stands still while stuck."""
+    return after(lease.granted_at, task.definition.lease.max_lease_s + lease.stopped_s)
 
 
 def renewed_expiry(task: Task, lease: Lease, now: datetime, *, reports: int, percent: int) -> Expiry:
@@ -51,7 +51,9 @@ def renewed_expiry(task: Task, lease: Lease, now: datetime, *, reports: int, per
 def moved_expiry(task: Task, lease: Lease, terms: Terms, wanted: datetime) -> Expiry:
     """Return the lease's expiry moved to `wanted` as far as the rules allow."""
     expires_at = max(lease.expires_at, min(wanted, hard_cap(task, lease)))
-    grace_s = terms.grace_s if expires_at > lease.expires_at else max(terms.grace_s, lease.grace_s)
+    # Neither the expiry nor the end of grace moves to an earlier time.
+    kept_s = lease.grace_s - seconds_between(lease.expires_at, expires_at)
+    grace_s = max(terms.grace_s, kept_s)
     return Expiry(terms.lease_s, grace_s, expires_at)
 
 

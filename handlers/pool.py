@@ -155,14 +155,19 @@ class PoolService:
             self.writer.rearming -= 1
             self.sweeper.look_again()
 
-    async def stop(self) -> None:
-        """Answer what was taken, end the waits, and stop; nothing is left half-done."""
+    async def stop(self) -> bool:
+        """Answer what was taken, end the waits, and stop; nothing is left half-done.
+
+        Return False when the broker did not confirm the last append within `STOP_LIMIT_S`: then what became of it is
+        in the log, and the next start finds it there.
+        """
         for task in (*self._helpers, *self._rearming):
             task.cancel()
         drained = asyncio.ensure_future(self._drain())
         limit = asyncio.ensure_future(self._clock.sleep_until(after(self._clock.now(), STOP_LIMIT_S)))
         await asyncio.wait((drained, limit), return_when=asyncio.FIRST_COMPLETED)
-        if not drained.done():
+        settled = drained.done()
+        if not settled:
             _LOG.error("the broker did not confirm the last append; its outcome is in the log")
         limit.cancel()
         drained.cancel()
@@ -170,6 +175,7 @@ class PoolService:
         for task in running:
             task.cancel()
         await asyncio.gather(*self._helpers, *self._rearming, *running, limit, drained, return_exceptions=True)
+        return settled
 
     async def _drain(self) -> None:
         # Look-ups first: what they find is still to be decided.

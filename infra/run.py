@@ -91,8 +91,11 @@ async def _serve(
         _greet(settings, server, url)
         status = await _until_stopped(server, stop, broker)
     finally:
-        await server.stop()
-    _say("stopped   everything taken was answered; nothing is half-done")
+        settled = await server.stop()
+    if settled:
+        _say("stopped   everything taken was answered; nothing is half-done")
+    else:
+        _say("stopped   the broker did not confirm the last append; the next start finds out what became of it")
     return status
 
 

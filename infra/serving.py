@@ -46,7 +46,7 @@ class PoolServer:
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
         self.url = url
-        self.leader = f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
+        self.leader = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns() // 1_000_000}"
         self._clock = SystemClock()
         self._stack = AsyncExitStack()
         self._lost_purposes: set[str] = set()
@@ -114,15 +114,17 @@ class PoolServer:
         """Return when the pool was stopped. Raises SupersededError when another service leads it."""
         await self.pool.served()
 
-    async def stop(self) -> None:
-        """Take no more requests, answer what was taken, and leave the broker."""
+    async def stop(self) -> bool:
+        """Take no more requests, answer what was taken, and leave the broker; return whether all was settled."""
+        settled = True
         if self._transport is not None:
             await self._transport.deaf()
         if self._pool is not None:
-            await self._pool.stop()
+            settled = await self._pool.stop()
         if self._transport is not None:
             await self._transport.flushed()
         await self._stack.aclose()
+        return settled
 
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
         connection = await connect(self.url, name=f"custody-{self.settings.pool}-{purpose}", auth=auths(purpose))

@@ -76,7 +76,7 @@ class Workloads:
     def with_load(self, status: LoadStatus) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 
-        An overloaded agent need not take grants: it is to give.
+        Of the overloaded, those from which tasks may be stolen; they need not take grants.
         """
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
 
@@ -116,7 +116,7 @@ class Workloads:
     def _place_load(self, agent: Agent, count: int) -> None:
         before = self._loads.get(agent.agent_id)
         status = load_status(count, agent.cpu)
-        shown = status is LoadStatus.OVERLOADED or agent.takes_grants
+        shown = agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants
         if before is not None and (before is not status or not shown):
             self._by_load[before].remove(agent.agent_id)
             del self._loads[agent.agent_id]

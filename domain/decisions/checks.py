@@ -206,6 +206,18 @@ def not_lost(agent: Agent) -> None:
         )
 
 
+def gives(agent: Agent) -> None:
+    """Refuse with `paused` when nothing is stolen from the agent: it is lost, or drains and hands over itself."""
+    if not agent.gives:
+        why = agent.status.value if agent.status is AgentStatus.LOST else agent.intake.value
+        raise Refused(
+            RefusalCode.PAUSED,
+            f"agent {agent.agent_id} is {why}: nothing is stolen from it",
+            agent_id=agent.agent_id,
+            agent=why,
+        )
+
+
 def room(draft: Draft, agent: Agent) -> int:
     """Return how many more leases the agent may hold; refuses with `at_capacity` when it is none."""
     held = draft.view.tasks_held(agent.agent_id)

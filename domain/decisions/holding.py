@@ -12,6 +12,7 @@ from domain.events import task as ev
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES
 from domain.policies.lease import renewal_terms
+from domain.task import stopped_until
 from domain.terms import Expiry, hard_cap, lease_document, moved_expiry, renewed_expiry
 from domain.timestamps import after, format_timestamp, seconds_between
 
@@ -197,7 +198,7 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
     """Re-arm the lease of a stuck task, because its holder was heard."""
     if task.status is not TaskStatus.STUCK:
         return task, lease
-    expiry = _fresh(task, lease, draft)
+    expiry = _fresh(task, stopped_until(task, lease, draft.now), draft)
     task = draft.record_task(
         task.task_id,
         ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from domain.commands import request_digest_source
+from domain.commands import lease_misfit, request_digest_source
 from domain.decisions import aftermath, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
@@ -73,6 +73,9 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
     if wanted is None:
         return default
     fields = default.model_dump() | wanted.model_dump(exclude_unset=True)
+    misfit = lease_misfit(wanted, fields["mode"])
+    if misfit is not None:
+        raise checks.invalid("lease", misfit)
     try:
         return LeasePolicy.model_validate(fields)
     except ValidationError as error:

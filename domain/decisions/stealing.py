@@ -48,6 +48,11 @@ def obstacle(draft: Draft, task: Task | None, source: str, target: Agent) -> str
     return None
 
 
+def _may_move(draft: Draft, source: Agent, target: Agent) -> bool:
+    """Return whether both agents take part in stealing now, and the pool grants at all."""
+    return draft.view.pool.takes_grants and source.gives and target.takes_grants
+
+
 def movable(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
     """Return at most `count` tasks of the source that the target can take: the latest assigned first."""
     found: list[str] = []
@@ -63,7 +68,7 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
     """Plan one move of a pass; nothing where the loads have changed since the pass looked at them."""
     source, target = draft.view.agent(command.source), draft.view.agent(command.target)
     config = draft.rules.steal
-    if source is None or target is None or not draft.view.pool.takes_grants or not target.takes_grants:
+    if source is None or target is None or not _may_move(draft, source, target):
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
@@ -93,6 +98,7 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
             raise checks.illegal(task, task_ev.Stolen.name, f"it cannot be stolen: {reason}")
     checks.takes_grants(draft, target)
     checks.not_lost(target)
+    checks.gives(source)
     room = checks.room(draft, target)
     if len(tasks) > room:
         raise Refused(
@@ -154,7 +160,7 @@ def execute(draft: Draft, command: ExecuteSteal) -> Decision:
     source, target = draft.view.agent(steal_plan.from_agent), draft.view.agent(steal_plan.to_agent)
     held_before = draft.view.tasks_held(steal_plan.from_agent), draft.view.tasks_held(steal_plan.to_agent)
     moving: list[str] = []
-    if source is not None and target is not None and target.takes_grants and draft.view.pool.takes_grants:
+    if source is not None and target is not None and _may_move(draft, source, target):
         room = max(target.capacity - held_before[1], 0)
         able = [
             task_id

@@ -235,6 +235,16 @@ def test_a_probe_earns_300_seconds_from_the_moment_it_is_heard_at_most_twice() -
     s.sweep().then("expired", "requeued")
 
 
+def test_what_a_probe_has_earned_is_not_cut_short_by_the_staleness_threshold() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease={"mode": "fixed", "lease_s": 400.0, "grace_s": 0.0})
+    s.at(50).given("A", "progress", task_id="T", token=s.token("T"), percent=5)
+    s.at(451)
+    assert extend(s) == ["extended"]
+    s.sweep(at=700).then()
+    s.sweep(at=752).then("expired", "requeued")
+
+
 def test_a_probe_is_heard_only_when_the_lease_is_due() -> None:
     s = Scenario()
     s.holds("A", "T")

@@ -189,6 +189,30 @@ def test_the_hard_cap_bounds_every_renewal_and_then_expires_whatever_is_reported
     assert event.numbers.hard_cap
 
 
+def test_the_hard_cap_stands_still_while_the_task_is_stuck() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", on_silence="stuck", lease={"max_lease_s": 300.0})
+    s.sweep(at=240).then("stuck")
+    s.when("A", "lease", task_id="T", token=token, at=10_000).then("recovered")
+    assert expires(s) == 300 + (10_000 - 240)
+
+
+def test_the_end_of_grace_never_moves_to_an_earlier_time() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    ends = []
+    for at, percent in ((1, 50), (2, 90), (3, 10), (70, 10), (200, 80), (201, 30)):
+        report(s, at, percent)
+        ends.append(expires(s) + s.lease("T").grace_s)
+    assert ends == sorted(ends)
+
+
+@pytest.mark.parametrize("fields", [{"lease_s": 5.0}, {"grace_s": 5.0}, {"min_hours": 0.5}], ids=str)
+def test_a_lease_field_that_would_do_nothing_is_refused(fields: dict[str, float]) -> None:
+    refusal = Scenario().when(OPS, "submit", task_id="T", lease=fields).refused("invalid_command")
+    assert next(iter(fields)) in refusal.message
+
+
 def test_a_cap_below_the_first_term_cuts_it() -> None:
     s = Scenario()
     s.holds("A", "T", lease={"max_lease_s": 50.0})

@@ -132,6 +132,24 @@ CLOSED: list[tuple[Callable[[Scenario], None], str]] = [
 ]
 
 
+def draining_source(s: Scenario) -> None:
+    s.given(OPS, "drain", agent_id="A")
+
+
+def lost_source(s: Scenario) -> None:
+    s.asks(MarkLost("A", 700.0))
+
+
+@pytest.mark.parametrize("close", [draining_source, lost_source], ids=lambda close: close.__name__)
+def test_who_drains_or_is_lost_is_no_source(close: Callable[[Scenario], None]) -> None:
+    s = Scenario()
+    overloaded(s)
+    close(s)
+
+    assert plan(s).names == []
+    s.when(OPS, "steal", from_="A", to="B", task_ids=["T1"]).refused("paused")
+
+
 @pytest.mark.parametrize(("close", "code"), CLOSED, ids=[close.__name__ for close, _ in CLOSED])
 def test_who_takes_no_grants_is_no_target(close: Callable[[Scenario], None], code: str) -> None:
     s = Scenario()

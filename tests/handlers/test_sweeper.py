@@ -229,6 +229,7 @@ async def test_its_cost_does_not_follow_what_is_alive(pool: PoolHarness, monkeyp
     await pool.advance(DUE_S + 60)
     monkeypatch.setattr(DueTimes, "_exact", counted)
     for number in range(1, 10):
+        await pool.given("agent.b.heartbeat")
         await pool.holds("b", f"T{number}")
         await pool.advance(DUE_S + 60)
         assert pool.task(f"T{number}").status == "queued"

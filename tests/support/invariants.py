@@ -128,7 +128,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task]) -> None:
             agent.agent_id
             for agent in agents
             if load_status(counts[agent.agent_id], agent.cpu) is status
-            and (status is LoadStatus.OVERLOADED or agent.takes_grants)
+            and (agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants)
         ]
         assert list(state.workloads.with_load(status)) == expected
 
