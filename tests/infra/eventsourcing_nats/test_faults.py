@@ -218,11 +218,12 @@ async def test_closing_ends_those_who_wait(own_broker: EmbeddedBroker, connected
 
 
 def test_an_application_that_nobody_holds_any_more_leaves_no_thread(nats_env: dict[str, str]) -> None:
+    others = set(threading.enumerate())
     app = Application[UUID](nats_env)
     app.save(Aggregate())
     subscription = app.recorder.subscribe()
     assert next(subscription).id == 1
-    (thread,) = [each for each in threading.enumerate() if each.name == THREAD]
+    (thread,) = [each for each in threading.enumerate() if each.name == THREAD and each not in others]
     gone = weakref.ref(app.recorder)
 
     del app, subscription
