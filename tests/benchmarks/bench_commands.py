@@ -121,16 +121,27 @@ async def measure(options: argparse.Namespace) -> None:
                     await client.close()
                     process.send_signal(signal.SIGTERM)
                     await process.wait()
-    print(f"{'callers':>7}  {'bare/s':>8} {'p50 ms':>7} {'p99 ms':>7}  {'custody/s':>9} {'p50 ms':>7} {'p99 ms':>7}  ratio  p50 x")
+    say(f"{'':>7}  {'bare loop':>23}   {'custody':>23}")
+    columns = f"{'per s':>7} {'p50 ms':>7} {'p99 ms':>7}"
+    say(f"{'callers':>7}  {columns}   {columns}  ratio  p50 x")
     for callers in options.callers:
         bare, own = (
             tuple(statistics.median(column) for column in zip(*results[kind, callers], strict=True))
             for kind in ("bare", "custody")
         )
-        print(
-            f"{callers:>7}  {bare[0]:>8.0f} {bare[1] * 1e3:>7.2f} {bare[2] * 1e3:>7.2f}  "
-            f"{own[0]:>9.0f} {own[1] * 1e3:>7.2f} {own[2] * 1e3:>7.2f}  {own[0] / bare[0]:>5.2f}  {own[1] / bare[1]:>5.2f}"
-        )
+        say(f"{callers:>7}  {row(bare)}   {row(own)}  {own[0] / bare[0]:>5.2f}  {own[1] / bare[1]:>5.2f}")
+
+
+def row(figures: tuple[float, ...]) -> str:
+    """Return rate and latencies as columns."""
+    rate, p50_s, p99_s = figures
+    return f"{rate:>7.0f} {p50_s * 1e3:>7.2f} {p99_s * 1e3:>7.2f}"
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from handlers.ports import NewMessage
 from infra.data_dir import DataDir
@@ -16,15 +16,18 @@ from infra.serving import PoolServer
 from infra.settings import Settings
 from infra.transport import NatsTransport
 
-try:
-    import uvloop
-except ImportError:  # not on Windows
-    uvloop = None
-
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from handlers.service import Incoming
 
 MAX_BATCH = 1000
+
+
+def ready() -> None:
+    """Tell the parent that requests may come."""
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
 
 
 async def bare(url: str, passwords: dict[str, str]) -> None:
@@ -42,7 +45,7 @@ async def bare(url: str, passwords: dict[str, str]) -> None:
         wake.set()
 
     await transport.listen(handle)
-    print("ready", flush=True)
+    ready()
     position = 0
     while True:
         await wake.wait()
@@ -64,7 +67,7 @@ async def custody(url: str, passwords: dict[str, str]) -> None:
     server = await PoolServer(Settings(), url).start(
         lambda purpose: Auth(user=purpose, password=passwords[purpose]), sync_interval="always"
     )
-    print("ready", flush=True)
+    ready()
     await server.served()
 
 
@@ -82,8 +85,15 @@ async def run(kind: str, data_dir: Path) -> None:
         work.result()
 
 
-if __name__ == "__main__":
-    if uvloop is not None:
-        uvloop.run(run(sys.argv[1], Path(sys.argv[2])))
+def main(work: Coroutine[Any, Any, None]) -> None:
+    """Run the work on uvloop where it exists, as the service does."""
+    try:
+        import uvloop  # noqa: PLC0415 - it may not be there
+    except ImportError:  # not on Windows
+        asyncio.run(work)
     else:
-        asyncio.run(run(sys.argv[1], Path(sys.argv[2])))
+        uvloop.run(work)
+
+
+if __name__ == "__main__":
+    main(run(sys.argv[1], Path(sys.argv[2])))

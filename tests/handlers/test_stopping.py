@@ -8,8 +8,8 @@ from tests.support.memory_log import LoseRequest
 from tests.support.pool_harness import PoolHarness
 
 
-async def stopping(pool: PoolHarness) -> asyncio.Task[None]:
-    return asyncio.ensure_future(pool.service.stop())
+async def stopping(pool: PoolHarness) -> asyncio.Task[bool]:
+    return asyncio.create_task(pool.service.stop())
 
 
 async def test_what_is_queued_is_carried_out(pool: PoolHarness) -> None:
