@@ -130,8 +130,8 @@ def _lines(image: MemoryImage) -> Iterable[bytes]:
     yield b"memory " + json.dumps(rest).encode()
 
 
-def decode(document: bytes, *, build: str, pool_id: str) -> MemoryImage:
-    """Return the image of a snapshot.
+def decode(document: bytes, *, build: str, pool_id: str, outcomes: bool = True) -> MemoryImage:
+    """Return the image of a snapshot; its outcomes are most of its work, and can be left out.
 
     Raises:
         SnapshotError: it is none, or of another version, build or pool, or damaged.
@@ -144,20 +144,20 @@ def decode(document: bytes, *, build: str, pool_id: str) -> MemoryImage:
     if header.get("sha256") != hashlib.sha256(packed).hexdigest():
         raise SnapshotError("its checksum does not match its content")
     try:
-        return _image(header, packed)
+        return _image(header, packed, with_outcomes=outcomes)
     except SnapshotError:
         raise
     except (KeyError, TypeError, ValueError, zlib.error) as error:
         raise SnapshotError(f"{type(error).__name__}: {error}") from error
 
 
-def _image(header: dict[str, Any], packed: bytes) -> MemoryImage:
+def _image(header: dict[str, Any], packed: bytes, *, with_outcomes: bool) -> MemoryImage:
     reader, outcomes, rest = ImageReader(), list[tuple["OutcomeKey", tuple[int, ...]]](), dict[str, Any]()
     for line in _unpacked(packed, int(header["raw_bytes"])).splitlines():
         kind, _, value = line.partition(b" ")
         if reader.take(kind.decode(), value):
             continue
-        if kind == b"outcome":
+        if kind == b"outcome" and with_outcomes:
             outcomes.extend(
                 ((actor, verb, command_id), tuple(at)) for (actor, verb, command_id), at in json.loads(value)
             )
@@ -240,7 +240,8 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: EventLog, *
 
 async def _usable(memory: Memory, store: SnapshotStore, log: EventLog, build: str, position: int) -> MemoryImage:
     """Return the image of the snapshot at a position, if it is one of this very log; raises SnapshotError."""
-    image = decode(await store.get(position), build=build, pool_id=memory.pool_id)
+    outcomes = memory.outcomes.capacity > 0
+    image = decode(await store.get(position), build=build, pool_id=memory.pool_id, outcomes=outcomes)
     if image.state.position != position:
         raise SnapshotError(f"it is of position {image.state.position}")
     stored = await log.get(position)
