@@ -70,6 +70,7 @@ LOG_HELP = {
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
+    "checkpoint": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
 }
 GROUP_HELP = {
@@ -112,6 +113,7 @@ def _log(name: str) -> Any:
         "snapshot": rebuilding.snapshot,
         "export": moving.export,
         "import": moving.import_,
+        "checkpoint": moving.checkpoint,
         "verify": replaying.verify,
     }
     return made(name, connected(functions[name]))

@@ -34,6 +34,7 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "snapshot": rebuilding.snapshot,
         "export": moving.export,
         "import": moving.import_,
+        "checkpoint": moving.checkpoint,
         "verify": replaying.verify,
     }
     assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
