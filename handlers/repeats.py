@@ -79,7 +79,7 @@ class Repeats:
         return await self._task_result(request, records)
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
-        task_id = getattr(request.command, "task_id", None) or records[0].entity_id
+        task_id = _own_task(request, records)
         last = records[-1]
         if request.verb in _LEASE_VERBS:
             return await self._lease(task_id, last)
@@ -122,3 +122,15 @@ class Repeats:
             msg = f"the log has no task {task_id} at position {position}"
             raise LookupError(msg)
         return task
+
+
+def _own_task(request: Request, records: list[Recorded]) -> str:
+    """Return the task that the command was about, as its events tell: a repeat may name another, and changes nothing.
+
+    What was renewed on the side is not it; where nothing but renewals was written, the repeat is believed if it can be.
+    """
+    tasks = [recorded for recorded in records if recorded.entity is Entity.TASK]
+    own = [recorded.entity_id for recorded in tasks if not isinstance(recorded.event, ev.Renewed)]
+    renewed = [recorded.entity_id for recorded in tasks]
+    named: str | None = getattr(request.command, "task_id", None)
+    return own[0] if own else named if named in renewed else renewed[0]

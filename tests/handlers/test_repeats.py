@@ -225,3 +225,28 @@ async def test_a_repeat_that_cannot_be_rendered_is_answered_all_the_same(
 
 def _unreadable(_message: object) -> None:
     raise ZeroDivisionError
+
+
+async def test_a_repeat_that_asks_for_something_else_is_told_the_first_outcome(pool: PoolHarness) -> None:
+    token = await pool.holds("a", "T")
+    other = await pool.holds("a", "U")
+    await pool.advance(100)
+    body = {"task_id": "T", "token": token, "percent": 30, "command_id": "same"}
+    first = await pool.request("agent.a.progress", body)
+    await pool.advance(10)
+    position = pool.position
+
+    for changed in ({"task_id": "U", "token": other}, {"task_id": "never"}, {"percent": 99}):
+        assert (await pool.request("agent.a.progress", {**body, **changed})).raw == first.raw
+    assert pool.position == position
+
+
+async def test_renewals_on_the_side_are_not_what_was_asked(pool: PoolHarness) -> None:
+    other = await pool.holds("a", "U")
+    token = await pool.holds("a", "T")
+    await pool.advance(100)
+    body = {"task_id": "T", "token": token, "command_id": "same"}
+    first = await pool.request("agent.a.start", body)
+    assert first.names == ["started", "renewed", "renewed"]
+    await pool.advance(30)
+    assert (await pool.request("agent.a.start", {**body, "task_id": "U", "token": other})).raw == first.raw

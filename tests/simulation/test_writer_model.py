@@ -22,7 +22,7 @@ from projections.state import PoolState
 from tests.support.memory_log import DroppedLater, Fault, LoseAck, LoseRequest, Reject, StoredLater, Unavailable
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
-EXAMPLES = int(os.environ.get("CUSTODY_WRITER_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("CUSTODY_WRITER_EXAMPLES", "200"))
 """How many random lives a run follows; the default is for every build, a thousand and more for a long night."""
 
 T = TypeVar("T")
@@ -32,7 +32,8 @@ VIEWS = frozenset({"register", "heartbeat"})
 agents = st.sampled_from("ABC")
 tasks = st.sampled_from([f"T{number}" for number in range(6)])
 command_ids = st.one_of(st.none(), st.sampled_from([f"id-{number}" for number in range(6)]))
-seconds = st.sampled_from([0.0, 0.1, 0.3, 1.3, 6.0, 40.0, 130.0, 245.0, 500.0])
+moments = st.sampled_from([0.0, 0.0, 0.1, 0.3, 1.3, 6.0])
+seconds = st.sampled_from([1.3, 40.0, 40.0, 130.0, 245.0, 500.0])
 faults: st.SearchStrategy[Fault] = st.one_of(
     st.sampled_from([LoseAck(), LoseRequest(), Unavailable(), Reject()]),
     st.builds(StoredLater, st.integers(0, 6), st.booleans()),
@@ -68,7 +69,9 @@ class WriterModel(RuleBasedStateMachine):
     def it_starts(self) -> None:
         self.pool.on_reply = self.check_reply
         self.run(self.pool.start())
-        self.run(self.pool.register("A", "B", capacity=4))
+        self.run(self.pool.register("A", "B", "C", capacity=4))
+        self.run(self.pool.submit("T0", "T1", "T2"))
+        self.run(self.pool.assign("A", "T0", "T1"))
 
     # What callers do
 
@@ -95,37 +98,58 @@ class WriterModel(RuleBasedStateMachine):
     def claims(self, agent: str, most: int, wait_s: float, command_id: str | None) -> None:
         self.ask(f"agent.{agent}.claim", command_id, max=most, wait_s=wait_s)
 
-    @rule(agent=agents, task_id=tasks, verb=holder_verbs, former=st.booleans(), command_id=command_ids)
-    def works(self, agent: str, task_id: str, verb: str, former: bool, command_id: str | None) -> None:  # noqa: FBT001 - drawn
-        task = self.pool.state.task(task_id)
-        token = 1
-        if task is not None and task.lease is not None and not former:
-            token, agent = task.lease.token, task.lease.agent_id
-        elif task is not None and task.former:
-            token, agent = task.former[-1].token, task.former[-1].agent_id
-        self.ask(f"agent.{agent}.{verb}", command_id, task_id=task_id, token=token, **EXTRA.get(verb, {}))
+    @rule(
+        number=st.integers(0, 5),
+        verb=holder_verbs,
+        former=st.integers(0, 4).map(lambda number: number == 0),
+        command_id=command_ids,
+    )
+    def works(self, number: int, verb: str, former: bool, command_id: str | None) -> None:  # noqa: FBT001 - drawn
+        """Somebody who holds a task, or held it, speaks of it."""
+        known = [task for task in self.pool.state.tasks.values() if (task.former if former else task.lease)]
+        if not known:
+            self.claims("A", 2, 5.0, command_id)
+            return
+        task = known[number % len(known)]
+        lease = task.former[-1] if former or task.lease is None else task.lease
+        body = {"task_id": task.task_id, "token": lease.token, **EXTRA.get(verb, {})}
+        self.ask(f"agent.{lease.agent_id}.{verb}", command_id, **body)
 
-    @rule(agent=agents, verb=st.sampled_from(["register", "heartbeat", "deregister"]), command_id=command_ids)
-    def comes_and_goes(self, agent: str, verb: str, command_id: str | None) -> None:
+    @rule(number=st.integers(0, 5), verb=holder_verbs, command_id=command_ids)
+    def works_on(self, number: int, verb: str, command_id: str | None) -> None:
+        self.works(number, verb, former=False, command_id=command_id)
+
+    @rule(agent=agents, verb=st.sampled_from(["register", "heartbeat"]), command_id=command_ids)
+    def is_alive(self, agent: str, verb: str, command_id: str | None) -> None:
         self.ask(f"agent.{agent}.{verb}", command_id, **({"capacity": 4} if verb == "register" else {}))
 
-    @rule(verb=ops_verbs, task_id=tasks, command_id=command_ids)
-    def operates(self, verb: str, task_id: str, command_id: str | None) -> None:
-        self.ask(f"ops.{verb}", command_id, task_id=task_id)
-
-    @rule(pair=st.permutations("ABC"), command_id=command_ids)
-    def steals(self, pair: list[str], command_id: str | None) -> None:
-        self.ask("ops.steal", command_id, **{"from": pair[0], "to": pair[1], "count": 2})
-
-    @rule(verb=st.sampled_from(["pause", "drain", "resume", "resume"]), command_id=command_ids)
-    def closes_or_opens(self, verb: str, command_id: str | None) -> None:
-        self.ask(f"ops.{verb}", command_id)
+    @rule(
+        kind=st.sampled_from(["task", "task", "task", "steal", "steal", "resume", "pause", "drain", "deregister"]),
+        verb=ops_verbs,
+        task_id=tasks,
+        pair=st.permutations("ABC"),
+        command_id=command_ids,
+    )
+    def operates(self, kind: str, verb: str, task_id: str, pair: list[str], command_id: str | None) -> None:
+        match kind:
+            case "task":
+                self.ask(f"ops.{verb}", command_id, task_id=task_id)
+            case "steal":
+                self.ask("ops.steal", command_id, **{"from": pair[0], "to": pair[1], "count": 2})
+            case "deregister":
+                self.ask(f"agent.{pair[0]}.deregister", command_id)
+            case _:
+                self.ask(f"ops.{kind}", command_id)
 
     @rule(view=st.sampled_from(["tasks", "tasks", "tasks", "statistics", "leases"]))
     def looks(self, view: str) -> None:
         self.post(f"query.{view}", {})
 
     # What happens to them
+
+    @rule(amount=moments)
+    def a_moment_passes(self, amount: float) -> None:
+        self.run(self.pool.advance(amount))
 
     @rule(amount=seconds)
     def time_passes(self, amount: float) -> None:
@@ -143,21 +167,17 @@ class WriterModel(RuleBasedStateMachine):
     def appends_will_go_wrong(self, several: list[Fault]) -> None:
         self.pool.log.fail_next(*several)
 
-    @rule(count=st.integers(1, 4))
-    def reads_will_fail(self, count: int) -> None:
-        self.pool.log.fail_reads(count)
-
-    @rule()
-    def appends_are_held(self) -> None:
-        self.pool.log._gate.clear()
-
-    @rule()
-    def appends_go_on(self) -> None:
-        self.pool.log._gate.set()
-
-    @rule()
-    def the_process_stands_still(self) -> None:
-        self.run(self.pool.clock.stall(60))
+    @rule(kind=st.sampled_from(["reads fail", "held", "go on", "go on", "stall"]), count=st.integers(1, 4))
+    def a_mishap(self, kind: str, count: int) -> None:
+        match kind:
+            case "reads fail":
+                self.pool.log.fail_reads(count)
+            case "held":
+                self.pool.log._gate.clear()
+            case "go on":
+                self.pool.log._gate.set()
+            case _:
+                self.run(self.pool.clock.stall(60))
 
     @precondition(lambda self: not self.pool.log._late)
     @rule()
@@ -264,7 +284,7 @@ class WriterModel(RuleBasedStateMachine):
 TestWriterModel = WriterModel.TestCase
 TestWriterModel.settings = settings(
     max_examples=EXAMPLES,
-    stateful_step_count=40,
+    stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
