@@ -141,7 +141,10 @@ def test_ranks_are_the_contracts() -> None:
     assert RANK.keys() == set(TaskStatus)
 
 
-@pytest.mark.parametrize("state", [*sorted(TERMINAL), *sorted(LEASE_ENDS), StealStatus.COMPLETED, StealStatus.FAILED], ids=repr)
+ENDS = [*sorted(TERMINAL), *sorted(LEASE_ENDS), StealStatus.COMPLETED, StealStatus.FAILED]
+
+
+@pytest.mark.parametrize("state", ENDS, ids=repr)
 def test_the_end_is_for_ever(state: StrEnum) -> None:
     tables: dict[type, TransitionTable[Any]] = {TaskStatus: TASK, LeaseStatus: LEASE, StealStatus: STEAL}
     assert tables[type(state)].allowed(state) == ()
