@@ -6,14 +6,16 @@ contract suite (`tests/contract/`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
     from domain.recorded import Recorded
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 MAX_BATCH_MESSAGES = 1_000
 """The broker's limit on one atomic batch."""
@@ -55,23 +57,21 @@ class UnreadableEventError(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class NewMessage:
+class NewMessage(NamedTuple):
     """A message to append: the full subject, the body's bytes and its `Custody-*` headers."""
 
     subject: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
+class StoredMessage(NamedTuple):
     """A message as the log holds it; `position` is the stream sequence, counted from 1."""
 
     position: int
     subject: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NO_HEADERS
 
 
 class EventLog(Protocol):

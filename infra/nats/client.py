@@ -1,18 +1,32 @@
 """The client library's client, where some of its habits cost too much here.
 
-What is overridden is private to the library. Should a later version drop these methods, only the time gained is
-lost again, and a test with a frozen broker says so.
+What is overridden is private to the library: a version that changes it shows in the tests of frozen brokers and of
+readers, and the requirements pin the version that they passed with.
 """
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nats.aio.client import Client as LibraryClient
 from nats.aio.transport import TcpTransport
 from nats.protocol import parser
 
 from handlers.wire import ACTOR_HEADER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nats.aio.subscription import Subscription
+
+Frame: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+"""One message off the wire, nothing in it looked at yet: subject, reply subject, header block (from its version line
+to its empty line; empty for a message without headers) and body."""
+
+_END = b"\r\n"
+_DELIVERY = b"HMSG"
+_DELIVERY_TOKENS = 6
 
 _UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
 """Stands for headers that cannot be read: who asks is not known, and the service says so."""
@@ -24,12 +38,31 @@ parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t
 
 
 class Client(LibraryClient):
-    """A client that lets a dead connection go at once and reads headers in a fifth of the time."""
+    """A client that lets a dead connection go at once, reads headers fast, and deliveries in bulk faster still."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taps: dict[int, Callable[[Sequence[Frame]], None]] = {}
+        """By subscription number: who takes its frames."""
+        self._ps = _TappedParser(self)
+
+    async def tap(self, subject: str, take: Callable[[Sequence[Frame]], None]) -> Subscription:
+        """Subscribe, and have `take` called with what has come in, in order; it must return at once and not raise.
+
+        The library makes a message of each frame and a turn of the event loop for it: 12 µs where this takes 3.
+        """
+        subscription = await self.subscribe(subject, cb=_unused)
+        self.taps[subscription._id] = take  # noqa: SLF001 # there is no public name for what the wire calls it
+        return subscription
 
     def abort(self) -> None:
         """Drop the connection with all that was still to be sent."""
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001
             self._transport._io_writer.transport.abort()  # noqa: SLF001
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self.taps.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
 
     async def _process_op_err(self, e: Exception) -> None:
         # The library closes politely: a frozen broker would first have to read what is still to be sent to it,
@@ -37,10 +70,14 @@ class Client(LibraryClient):
         self.abort()
         await super()._process_op_err(e)
 
-    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
+        take = self.taps.get(sid)
+        if take is not None:
+            take([(subject, reply, headers or b"", data)])
+            return
         # Callers choose the bytes of subjects, reply subjects and headers. The library raises where they are not
         # UTF-8 or a header block is cut short, which ends its reader, and with it everybody's requests.
-        await super()._process_msg(sid, _as_utf8(subject), _as_utf8(reply), data, headers)
+        await super()._process_msg(sid, _as_utf8(subject), _as_utf8(reply), data, headers)  # type: ignore[arg-type] # None for none, there too
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         try:
@@ -57,6 +94,69 @@ class Client(LibraryClient):
             if colon and name.isascii() and len(words := name.split()) == 1:
                 headers[words[0]] = value.strip()
         return headers
+
+
+class _TappedParser(parser.Parser):
+    """Takes what is tapped off the front of the input, many frames in one go; the rest is the library's."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self._client = client
+        self._wanted = 0
+        """Bytes that the input must have before the frame in front of it is whole."""
+
+    def reset(self) -> None:
+        """Forget what was read: the connection is another one."""
+        super().reset()
+        self._wanted = 0
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Take the next bytes off the wire."""
+        if self._client.taps and self.state == parser.AWAITING_CONTROL_LINE:
+            self.buf += data
+            if len(self.buf) < self._wanted:
+                return
+            self._take_tapped()
+            if self._wanted or not self.buf:
+                return
+            data = b""
+        await super().parse(data)
+
+    def _take_tapped(self) -> None:
+        taps, data = self._client.taps, bytes(self.buf)
+        at = self._wanted = 0
+        frames: list[Frame] = []
+        tapped: int | None = None
+        while (line_end := data.find(_END, at)) > 0:
+            tokens = data[at:line_end].split(b" ")
+            if len(tokens) != _DELIVERY_TOKENS or tokens[0] != _DELIVERY:
+                break
+            _, subject, number, reply, head_bytes, total_bytes = tokens
+            sid = int(number)
+            if sid not in taps:
+                break
+            head = line_end + len(_END)
+            body = head + int(head_bytes)
+            end = head + int(total_bytes)
+            if end + len(_END) > len(data):
+                self._wanted = end + len(_END) - at
+                break
+            if sid != tapped:
+                self._hand_over(tapped, frames)
+                tapped, frames = sid, []
+            frames.append((subject, reply, data[head:body], data[body:end]))
+            at = end + len(_END)
+        del self.buf[:at]
+        self._hand_over(tapped, frames)
+
+    def _hand_over(self, sid: int | None, frames: Sequence[Frame]) -> None:
+        take = None if sid is None else self._client.taps.get(sid)
+        if take is not None:
+            take(frames)
+
+
+async def _unused(_: Any) -> None:
+    """The library wants a callback; what is tapped never reaches it."""
 
 
 def _as_utf8(text: bytes) -> bytes:

@@ -15,12 +15,12 @@ from handlers.ports import LogTruncatedError, LogUnavailableError, StoredMessage
 from infra.nats import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
     from infra.nats.api import JetStreamApi
+    from infra.nats.client import Frame
 
 CHUNK_MESSAGES = 2_000
 """The most that a reader hands over at once, so that its taker can let others run in between."""
@@ -32,7 +32,6 @@ _HEARTBEAT_S = 0.5
 _SILENCE_S = 1.25
 _RETRY_PAUSE_S = 0.1
 _NS_PER_S = 1_000_000_000
-_STALLED = "Nats-Consumer-Stalled"
 
 
 class _Delivery:
@@ -51,29 +50,35 @@ class _Delivery:
         self._gapless = gapless
         self._consumer_sequence = 0
 
-    async def on_message(self, message: Msg) -> None:
+    def take(self, frames: Sequence[Frame]) -> None:
+        """What has come in for this consumer's subscription."""
         self.heard_at = self._loop.time()
-        headers = message.headers
-        if headers is not None and "Status" in headers:
-            self._on_status(message.reply or headers.get(_STALLED))
-            return
-        if self.broken:
-            return
-        position, consumer_sequence = wire.delivered_sequences(message.reply)
-        if consumer_sequence != self._consumer_sequence + 1 or (self._gapless and position != self._received + 1):
-            self.broken = True
-            self.news.set()
-            return
-        self._consumer_sequence = consumer_sequence
-        self._received = position
-        self.buffer.append(wire.delivered_message(message, position))
+        position, consumer_sequence, gapless, add = (
+            self._received, self._consumer_sequence, self._gapless, self.buffer.append,
+        )  # fmt: skip
+        for subject, reply, head, body in frames:
+            if wire.is_status(head):
+                self._on_status(reply.decode(errors="replace") or wire.stalled_reply(head))
+                continue
+            if self.broken:
+                continue
+            before, expected = position, consumer_sequence + 1
+            try:
+                position, consumer_sequence = wire.delivered_sequences(reply)
+            except (ValueError, IndexError):  # no delivery at all
+                self.broken = True
+                continue
+            if consumer_sequence != expected or (gapless and position != before + 1):
+                self.broken = True
+                continue
+            add(StoredMessage(position, subject.decode(errors="replace"), body, wire.StoredHeaders(head)))
+        self._received, self._consumer_sequence = position, consumer_sequence
         self.news.set()
 
     def _on_status(self, flow_reply: str | None) -> None:
         """A heartbeat, or the question whether the broker may go on sending; heartbeats repeat it."""
         if flow_reply:
             self.flow_reply = flow_reply
-            self.news.set()
 
     def interrupt(self) -> None:
         """The connection changed: messages may have been lost on the way."""
@@ -217,9 +222,7 @@ class StreamReader:
         delivery = _Delivery(self._taken, gapless=self._filter is None)
         self._delivery = delivery
         inbox = client.new_inbox()
-        delivery.subscription = await client.subscribe(
-            inbox, cb=delivery.on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        delivery.subscription = await client.tap(inbox, delivery.take)
         config: dict[str, Any] = {
             "deliver_subject": inbox,
             "deliver_policy": "by_start_sequence",

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from handlers.ports import AppendRejectedError, StoredMessage
+from handlers.ports import AppendRejectedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from nats.aio.msg import Msg
+    from collections.abc import Iterable, Iterator
 
     from handlers.ports import NewMessage
 
@@ -26,6 +25,8 @@ BATCH_COMMIT = "Nats-Batch-Commit"
 
 _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"
+_VERSION_LINE_BYTES = _VERSION_LINE.encode()
+_STALLED = "Nats-Consumer-Stalled"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, and the longer form
@@ -84,27 +85,60 @@ def own_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {name: value for name, value in headers.items() if not name.startswith(_BROKER_HEADERS)}
 
 
+class StoredHeaders(Mapping[str, str]):
+    """The headers in a stored message's raw block, the broker's own left out; read when somebody asks.
+
+    A rebuild asks once in a thousand messages, for the last one's hash.
+    """
+
+    __slots__ = ("_block",)
+
+    def __init__(self, block: bytes) -> None:
+        self._block = block
+
+    def __getitem__(self, name: str) -> str:
+        return decode_header_block(self._block)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(decode_header_block(self._block))
+
+    def __len__(self) -> int:
+        return len(decode_header_block(self._block))
+
+    def __repr__(self) -> str:
+        return repr(decode_header_block(self._block))
+
+
 def decode_header_block(block: bytes) -> dict[str, str]:
     """The headers in a stored message's raw block, the broker's own left out."""
-    lines = block.decode("utf-8", "replace").split("\r\n")[1:]
-    return own_headers(dict(_name_and_value(line) for line in lines if line))
+    headers: dict[str, str] = {}
+    for line in block.decode("utf-8", "replace").split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        name = name.strip()
+        if colon and not name.startswith(_BROKER_HEADERS):
+            headers[name] = value.strip()
+    return headers
 
 
-def _name_and_value(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.strip(), value.strip()
-
-
-def delivered_sequences(reply: str) -> tuple[int, int]:
+def delivered_sequences(reply: bytes) -> tuple[int, int]:
     """The stream sequence and the consumer sequence that a delivery's reply subject carries."""
-    tokens = reply.split(".")
+    tokens = reply.split(b".")
     at = _SHORT_ACK_STREAM_SEQUENCE if len(tokens) == _SHORT_ACK_TOKENS else _LONG_ACK_STREAM_SEQUENCE
     return int(tokens[at]), int(tokens[at + 1])
 
 
-def delivered_message(message: Msg, position: int) -> StoredMessage:
-    """A consumer's delivery as the log's message."""
-    return StoredMessage(position, message.subject, message.data, own_headers(message.headers))
+def is_status(head: bytes) -> bool:
+    """Whether a header block is the broker's own word, such as a heartbeat, and not a message's."""
+    return bool(head) and not head.startswith(_VERSION_LINE_BYTES)
+
+
+def stalled_reply(head: bytes) -> str | None:
+    """The reply subject with which a heartbeat repeats the broker's question whether it may go on sending."""
+    for line in head.decode("utf-8", "replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name == _STALLED:
+            return value.strip()
+    return None
 
 
 def violating_subjects(subjects: Iterable[str], reported: str) -> bool:

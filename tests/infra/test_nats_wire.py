@@ -4,7 +4,14 @@ import pytest
 
 from handlers.ports import AppendRejectedError, NewMessage
 from infra.nats.client import Client
-from infra.nats.wire import decode_header_block, delivered_sequences, own_headers, publish_frame
+from infra.nats.wire import (
+    StoredHeaders,
+    decode_header_block,
+    delivered_sequences,
+    is_status,
+    publish_frame,
+    stalled_reply,
+)
 
 
 def test_a_frame_is_what_the_protocol_says() -> None:
@@ -32,7 +39,9 @@ def test_a_header_block_is_read_without_the_brokers_own() -> None:
 
     assert decode_header_block(block) == {"Custody-Note": "a: ü", "Empty": ""}
     assert decode_header_block(b"") == {}
-    assert own_headers(None) == {}
+    assert StoredHeaders(block) == {"Custody-Note": "a: ü", "Empty": ""}
+    assert StoredHeaders(block).get("Nats-Expected-Last-Sequence") is None
+    assert dict(StoredHeaders(b"")) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +53,18 @@ def test_a_header_block_is_read_without_the_brokers_own() -> None:
     ids=["short", "with domain and account"],
 )
 def test_a_delivery_names_its_positions(reply: str) -> None:
-    assert delivered_sequences(reply) == (41, 7)
+    assert delivered_sequences(reply.encode()) == (41, 7)
+
+
+def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
+    heartbeat = b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Stream: 7\r\nNats-Consumer-Stalled: $JS.FC.s.c.x\r\n\r\n"
+
+    assert is_status(heartbeat)
+    assert stalled_reply(heartbeat) == "$JS.FC.s.c.x"
+    assert is_status(b"NATS/1.0 100 FlowControl Request\r\n\r\n")
+    assert not is_status(b"NATS/1.0\r\nNats-Consumer-Stalled: x\r\n\r\n")
+    assert not is_status(b"")
+    assert stalled_reply(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n") is None
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The checker passes every log that the core writes, and names the first position of each kind of damage."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
@@ -36,7 +35,7 @@ def rechained(messages: Messages) -> Messages:
     tail, result = verification.GENESIS_HASH, []
     for message in messages:
         tail = verification.chain_hash(tail, message)
-        result.append(replace(message, headers={**message.headers, HASH_HEADER: tail}))
+        result.append(message._replace(headers={**message.headers, HASH_HEADER: tail}))
     return result
 
 
@@ -88,14 +87,14 @@ def test_an_altered_body_breaks_the_chain_at_its_position_only(scenario: Scenari
     messages = list(scenario.messages)
     at = position_of(scenario, "progressed")
     message = messages[at - 1]
-    messages[at - 1] = replace(message, body=message.body.replace(b'"percent":50', b'"percent":90'))
+    messages[at - 1] = message._replace(body=message.body.replace(b'"percent":50', b'"percent":90'))
     findings = checked(messages).findings
     assert [(finding.position, finding.rule) for finding in findings] == [(at, Rule.HASH)]
 
 
 def test_an_altered_hash_is_named(scenario: Scenario) -> None:
     messages = list(scenario.messages)
-    messages[2] = replace(messages[2], headers={HASH_HEADER: "0" * 64})
+    messages[2] = messages[2]._replace(headers={HASH_HEADER: "0" * 64})
     assert [(finding.position, finding.rule) for finding in checked(messages).findings] == [
         (3, Rule.HASH),
         (4, Rule.HASH),
@@ -103,7 +102,7 @@ def test_an_altered_hash_is_named(scenario: Scenario) -> None:
 
 
 def test_a_missing_hash_is_named(scenario: Scenario) -> None:
-    messages = [replace(scenario.messages[0], headers={})]
+    messages = [scenario.messages[0]._replace(headers={})]
     assert [str(finding) for finding in checked(messages).findings] == [
         "position 1: hash: custody.default.evt.agent.A.registered carries no Custody-Hash"
     ]
@@ -122,7 +121,7 @@ def test_a_log_that_begins_late_is_named(scenario: Scenario) -> None:
 
 
 def test_what_cannot_be_read_is_named_and_counted(scenario: Scenario) -> None:
-    messages = rechained([*scenario.messages[:-1], replace(scenario.messages[-1], body=b"garbage")])
+    messages = rechained([*scenario.messages[:-1], scenario.messages[-1]._replace(body=b"garbage")])
     checker = checked(messages)
     assert [(finding.position, finding.rule) for finding in checker.findings] == [(len(messages), Rule.READABLE)]
     assert checker.summary()["unreadable_events"] == 1
@@ -164,7 +163,7 @@ def test_a_token_that_is_not_its_position_is_named(scenario: Scenario) -> None:
 def test_damage_without_end_is_counted_and_kept_within_limits(scenario: Scenario) -> None:
     checker = LogChecker("default")
     for position in range(1, MAX_FINDINGS + 101):
-        checker.check(replace(scenario.messages[0], position=position), None)
+        checker.check(scenario.messages[0]._replace(position=position), None)
     assert len(checker.findings) == MAX_FINDINGS
     assert checker.findings_total > MAX_FINDINGS
     assert not checker.ok
