@@ -27,7 +27,7 @@ def parse_timestamp(text: str) -> datetime:
     if at.tzinfo is None:
         msg = f"{text!r} has no offset from UTC"
         raise ValueError(msg)
-    return at.astimezone(UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def seconds_between(earlier: datetime, later: datetime) -> float:
