@@ -156,6 +156,20 @@ def _next(task: Task, recorded: Recorded, **changes: Any) -> Task:
     return task._replace(version=recorded.version, position=recorded.position, **changes)
 
 
+def _held(task: Task, recorded: Recorded, lease: Lease, *, expiries: int, late_token: int | None) -> Task:
+    """`_next` for the events that come most often; taking the tuple apart costs a third of `_replace`."""
+    (
+        task_id, _, _, definition, submitted_at, before, attempt, queued_position, since, _, last_lease, former,
+        handoff, failures, _, steals, last_stolen_at, _, outcome,
+    ) = task  # fmt: skip
+    status = TASK.next(before, recorded.event.name)
+    return Task(
+        task_id, recorded.version, recorded.position, definition, submitted_at, status, attempt, queued_position,
+        since if status is before else recorded.time, lease, last_lease, former,
+        handoff, failures, expiries, steals, last_stolen_at, late_token, outcome,
+    )  # fmt: skip
+
+
 def _lease(task: Task, event: ev.HeldEvent) -> Lease:
     lease = task.lease
     if lease is None or lease.token != event.token:
@@ -203,46 +217,40 @@ def _outcome(recorded: Recorded, lease: Lease | None, detail: str | None, result
 
 
 def _leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
-    return _next(task, recorded, lease=_granted(task, event, recorded), late_token=None)
+    return _held(task, recorded, _granted(task, event, recorded), expiries=task.expiries, late_token=None)
 
 
 def _started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
-    return _next(task, recorded, lease=_lease(task, event)._replace(started_at=recorded.time))
+    lease = _lease(task, event)._replace(started_at=recorded.time)
+    return _held(task, recorded, lease, expiries=task.expiries, late_token=task.late_token)
 
 
 def _progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
-    lease = _lease(task, event)
-    return _next(
-        task,
-        recorded,
-        lease=lease._replace(
-            lease_s=event.lease_s,
-            grace_s=event.grace_s,
-            expires_at=event.expires_at,
-            reports=event.reports,
-            percent=event.percent,
-            note=lease.note if event.message is None else event.message,
-            checkpoint=lease.checkpoint if event.checkpoint is None else event.checkpoint,
-            report_times_s=(*lease.report_times_s[-(MAX_REPORT_TIMES - 1) :], recorded.time.timestamp()),
-            last_beat_at=recorded.time,
-        ),
-        expiries=0,
-    )
+    (
+        token, agent_id, attempt, granted_at, _, _, _, status, started_at, _, _, note, checkpoint, times_s, _,
+        renewals, extensions, escalated, stopped_s,
+    ) = _lease(task, event)  # fmt: skip
+    time, message = recorded.time, event.message
+    times_s = times_s[-(MAX_REPORT_TIMES - 1) :] + (time.timestamp(),)  # noqa: RUF005 - a star would copy three times
+    lease = Lease(
+        token, agent_id, attempt, granted_at, event.lease_s, event.grace_s, event.expires_at, status, started_at,
+        event.reports, event.percent, note if message is None else message,
+        checkpoint if event.checkpoint is None else event.checkpoint, times_s, time,
+        renewals, extensions, escalated, stopped_s,
+    )  # fmt: skip
+    return _held(task, recorded, lease, expiries=0, late_token=task.late_token)
 
 
 def _renewed(task: Task, event: ev.Renewed, recorded: Recorded) -> Task:
     lease = _lease(task, event)
-    return _next(
-        task,
-        recorded,
-        lease=lease._replace(
-            lease_s=event.lease_s,
-            grace_s=event.grace_s,
-            expires_at=event.expires_at,
-            last_beat_at=_later(lease.last_beat_at, recorded.time),
-            renewals=lease.renewals + 1,
-        ),
+    lease = lease._replace(
+        lease_s=event.lease_s,
+        grace_s=event.grace_s,
+        expires_at=event.expires_at,
+        last_beat_at=_later(lease.last_beat_at, recorded.time),
+        renewals=lease.renewals + 1,
     )
+    return _held(task, recorded, lease, expiries=task.expiries, late_token=task.late_token)
 
 
 def _silenced(task: Task, event: ev.Silenced, recorded: Recorded) -> Task:
