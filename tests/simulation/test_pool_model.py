@@ -138,12 +138,17 @@ class PoolModel(RuleBasedStateMachine):
         s.store(draft.records)
 
     def teardown(self) -> None:
-        """Fold the whole log again, from its bytes."""
-        again = PoolState("default", RULES)
+        """Fold the whole log again, from its bytes: event by event, and with the indexes made in the end."""
+        again, rebuilt = PoolState("default", RULES), PoolState("default", RULES)
+        rebuilt.begin_rebuild()
         for message in self.s.messages:
-            again.fold(self.s.codec.decode(message))
-        check_equal(self.s.state, again)
-        check_indexes(again, self.s.now)
+            recorded = self.s.codec.decode(message)
+            again.fold(recorded)
+            rebuilt.fold(recorded)
+        rebuilt.end_rebuild()
+        for state in (again, rebuilt):
+            check_equal(self.s.state, state)
+            check_indexes(state, self.s.now)
         self.patch.undo()
 
 

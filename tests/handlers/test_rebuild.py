@@ -1,0 +1,131 @@
+"""A rebuild makes its indexes last; a follower keeps them event by event. Both end with the same memory."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+
+import projections.state
+from handlers.memory import Memory, catch_up
+from handlers.ports import LogUnavailableError, NewMessage
+from tests.support.invariants import check_indexes
+from tests.support.memory_log import MemoryEventLog
+from tests.support.scenario import OPS, Scenario
+
+BEHIND_A_GRANT = 6
+
+
+@pytest.fixture
+def s() -> Scenario:
+    """A pool with tasks and agents in every condition, late reports, a steal and an outage."""
+    s = Scenario()
+    s.given("A", "register", capacity=9, capabilities=["gpu"])
+    for task_id in ("kept", "stolen", "silent", "done", "failed"):
+        s.given(OPS, "submit", task_id=task_id)
+    s.given("A", "claim", max=9)
+    s.given(OPS, "submit", task_id="queued", required_capabilities=["gpu"], deadline_s=5_000)
+    s.given(OPS, "submit", task_id="urgent", priority="critical")
+    s.given("B", "register", capacity=2)
+    s.given("C", "register")
+    s.given("D", "register", capacity=2)
+    for percent in (10, 50, 90):
+        s.wait(30).given(
+            "A", "progress", task_id="kept", token=s.token("kept"), percent=percent, command_id=f"p{percent}"
+        )
+    s.given(OPS, "steal", from_="A", to="B", task_ids=["stolen"])
+    s.given("A", "complete", task_id="done", token=s.token("done"), result={"n": 1})
+    s.given("A", "fail", task_id="failed", token=s.token("failed"), error="e", retryable=False)
+    token = s.token("silent")
+    s.wait(200).sweep()
+    s.when("A", "progress", task_id="silent", token=token, percent=70)
+    s.given("C", "deregister")
+    s.given(OPS, "drain", agent_id="D")
+    s.given(OPS, "pause")
+    return s
+
+
+def log_of(s: Scenario, *, damaged: bool) -> MemoryEventLog:
+    messages = [NewMessage(each.subject, each.body, each.headers) for each in s.messages]
+    if damaged:
+        subject, body, headers = messages[BEHIND_A_GRANT]
+        messages[BEHIND_A_GRANT] = NewMessage(subject, body[:-1], headers)
+    return MemoryEventLog("default", messages)
+
+
+async def rebuilt(s: Scenario, log: MemoryEventLog) -> Memory:
+    memory = Memory("default", s.rules, s.codec, outcomes=100)
+    await catch_up(memory, log)
+    return memory
+
+
+async def followed(s: Scenario, log: MemoryEventLog) -> Memory:
+    memory = Memory("default", s.rules, s.codec, outcomes=100)
+    for message in log.messages:
+        memory.fold(message)
+    return memory
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("kept", [1_000, 1])
+async def test_a_rebuild_and_a_follower_remember_the_same(
+    s: Scenario, monkeypatch: pytest.MonkeyPatch, *, damaged: bool, kept: int
+) -> None:
+    monkeypatch.setattr(projections.state, "RECENT_ENTITIES", kept)
+    log = log_of(s, damaged=damaged)
+    one, other = await rebuilt(s, log), await followed(s, log)
+
+    assert one.state.position == other.state.position == len(s.messages)
+    assert one.state.last_time == other.state.last_time
+    assert one.state.committed_position == other.state.committed_position
+    assert list(one.state.entities().items()) == list(other.state.entities().items())
+    assert one.state.evicted_through == other.state.evicted_through
+    for memory in (one, other):
+        check_indexes(memory.state, s.now)
+        assert list(memory.state.held_by("A")) == list(other.state.held_by("A"))
+    for seconds in (0, 60, 600, 10_000):
+        s.wait(seconds)
+        assert set(one.state.due(s.now, 100)) == set(other.state.due(s.now, 100))
+    assert one.tail_hash == other.tail_hash == s.messages[-1].headers["Custody-Hash"]
+    assert one.unreadable == other.unreadable
+    assert (one.unreadable_count > 0) == damaged
+    assert one.statistics.totals() == other.statistics.totals()
+    assert [one.directives.stops(agent) for agent in "ABCD"] == [other.directives.stops(agent) for agent in "ABCD"]
+    keys = [("agent/A", "progress", f"p{percent}") for percent in (10, 50, 90)]
+    assert [one.outcomes.get(key) for key in keys] == [other.outcomes.get(key) for key in keys]
+
+
+async def test_after_a_rebuild_the_indexes_follow_event_by_event(s: Scenario) -> None:
+    log = log_of(s, damaged=False)
+    memory = Memory("default", s.rules, s.codec, outcomes=100)
+    for until in range(1, len(s.messages) + 1):
+        await catch_up(memory, log, until=until)
+        assert memory.state.position == until
+        check_indexes(memory.state, s.now)
+
+
+async def test_a_rebuild_that_breaks_off_leaves_indexes_that_fit_what_it_reached(s: Scenario) -> None:
+    log = log_of(s, damaged=False)
+    memory = Memory("default", s.rules, s.codec, outcomes=100)
+    seen = 0
+
+    def breaking(_: object) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == len(s.messages) // 2:
+            raise LogUnavailableError("gone")
+
+    with pytest.raises(LogUnavailableError):
+        await catch_up(memory, log, seen=breaking)
+
+    assert memory.state.position == seen
+    assert memory.tail_hash == s.messages[seen - 1].headers["Custody-Hash"]
+    check_indexes(memory.state, s.now)
+    await catch_up(memory, log)
+    check_indexes(memory.state, s.now)
+    assert gc.isenabled()
+
+
+def test_only_an_empty_state_is_rebuilt(s: Scenario) -> None:
+    with pytest.raises(ValueError, match="begins empty"):
+        s.state.begin_rebuild()
