@@ -47,7 +47,8 @@ _SHARES = {
     Script.LATE: 0.01, Script.NAP: 0.008, Script.OVERRUN: 0.01, Script.UNWANTED: 0.006, Script.DOOMED: 0.0,
 }  # fmt: skip
 _AT_LEAST = {
-    Script.FLAKY: 3, Script.QUIET: 2, Script.HANDOFF: 2, Script.LATE: 2, Script.NAP: 2, Script.OVERRUN: 2,
+    Script.FLAKY: 3, Script.QUIET: 2, Script.HANDOFF: 2, Script.BLOCK: 3, Script.LATE: 2, Script.NAP: 2,
+    Script.OVERRUN: 2,
 }  # fmt: skip
 _EARLY = (Script.DOOMED, Script.NAP, Script.LATE, Script.HOPELESS)
 """Those whose story takes longest."""
