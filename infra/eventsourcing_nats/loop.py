@@ -16,6 +16,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 CLOSE_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.1
 
 
 class LoopThread:
@@ -24,7 +25,8 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._loop = _new_loop()
         self._thread = threading.Thread(target=_serve, args=(self._loop,), name=name, daemon=True)
-        self._lock = threading.Lock()
+        # A collector may come by, with somebody's last words to this loop, while its lock is held.
+        self._lock = threading.RLock()
         self._closed = False
         self._thread.start()
 
@@ -85,10 +87,14 @@ class LoopThread:
 
 
 async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    """Before Python 3.12 `wait_for` may swallow a cancellation, so ask until all have ended."""
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others, timeout=CANCEL_AGAIN_S)
+        for task in others:
+            if task.done() and not task.cancelled():
+                task.exception()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

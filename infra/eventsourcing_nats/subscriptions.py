@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from eventsourcing.persistence import ApplicationRecorder, Notification, Subscription
 
 from infra.eventsourcing_nats.errors import library_errors
+from infra.eventsourcing_nats.loop import CANCEL_AGAIN_S
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from handlers.ports import StoredMessage
@@ -36,7 +38,10 @@ class Feed:
         self._error: Exception | None = None
         self._ended = False
         self._stopped = False
+        self._task: asyncio.Task[None] | None = None
         self._pumping = datastore.start(self._pump(source))
+        # A task that is cancelled before its first step runs none of its own code.
+        self._pumping.add_done_callback(self._on_end)
 
     def next(self) -> StoredMessage | None:
         """The next message, once there is one; None at the end. Raises the library's errors."""
@@ -61,7 +66,7 @@ class Feed:
         with self._news:
             self._stopped = True
             self._news.notify_all()
-        self._pumping.cancel()
+        self._datastore.notify(self._cancel)
 
     def join(self) -> None:
         """Wait until nothing of it runs any more."""
@@ -69,6 +74,9 @@ class Feed:
             self._news.wait_for(lambda: self._ended, _STOP_TIMEOUT_S)
 
     async def _pump(self, source: Callable[[], AsyncGenerator[StoredMessage, None]]) -> None:
+        if self._stopped:
+            return
+        self._task = asyncio.current_task()
         messages = source()
         try:
             async for message in messages:
@@ -82,10 +90,18 @@ class Feed:
         except Exception as error:  # noqa: BLE001 # raised in the thread that takes the messages
             self._error = error
         finally:
-            with self._news:
-                self._ended = True
-                self._news.notify_all()
             await messages.aclose()
+
+    def _cancel(self) -> None:
+        """Cancel the task, again if that was swallowed on the way."""
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+            asyncio.get_running_loop().call_later(CANCEL_AGAIN_S, self._cancel)
+
+    def _on_end(self, _: concurrent.futures.Future[None]) -> None:
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
 
 
 class NatsSubscription(Subscription[ApplicationRecorder]):

@@ -53,21 +53,23 @@ def test_topics_are_chosen(recorder: ApplicationRecorder) -> None:
         assert [next(subscription).id for _ in range(3)] == [2, 4, 6]
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.003, 0.01, 0.1])
 @pytest.mark.parametrize("by", ["stop", "close"])
-def test_one_that_waits_in_vain_is_ended_from_another_thread(
-    factory: NatsFactory, recorder: ApplicationRecorder, by: str
-) -> None:
-    subscription = recorder.subscribe()
-    ended: list[object] = []
-    waiting = threading.Thread(target=lambda: ended.extend(subscription))
-    waiting.start()
+def test_one_that_waits_in_vain_is_ended_from_another_thread(nats_env: dict[str, str], by: str, pause_s: float) -> None:
+    for _ in range(5):
+        factory = NatsFactory(nats_env)
+        subscription = factory.application_recorder().subscribe()
+        ended: list[object] = []
+        waiting = threading.Thread(target=ended.extend, args=(subscription,), daemon=True)
+        waiting.start()
+        threading.Event().wait(pause_s)
 
-    (subscription.stop if by == "stop" else factory.close)()
+        (subscription.stop if by == "stop" else factory.close)()
 
-    waiting.join(5)
-    assert not waiting.is_alive()
-    assert ended == []
-    subscription.stop()
+        waiting.join(5)
+        assert not waiting.is_alive()
+        assert ended == []
+        factory.close()
 
 
 def test_a_position_that_the_stream_never_had_is_an_error(recorder: ApplicationRecorder) -> None:
