@@ -30,8 +30,8 @@ class Job:
     """A command in the queue, in an append, or parked as a waiting claim."""
 
     request: Request
-    done: Callable[[Answer], None]
-    """Called exactly once, with the acknowledged outcome or a definite refusal."""
+    answered: Callable[[Job, Answer], None]
+    """Told the answer, and whose it is: a job that held on to itself would be left to the garbage collector."""
     received_at: datetime
     size: int = 0
     """Bytes of its request, for the limit on the queue."""
@@ -54,6 +54,10 @@ class Job:
     """Events that earlier appends of the same command made."""
     alone: bool = False
     """Whether it must have an append of its own, because one that it shared was rejected."""
+
+    def done(self, answer: Answer) -> None:
+        """Tell the acknowledged outcome, or a definite refusal; called exactly once."""
+        self.answered(self, answer)
 
 
 def unavailable(message: str) -> Refusal:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
@@ -164,7 +165,7 @@ class CommandService:
             if positions is not None:
                 self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
                 return None
-        job = Job(request, lambda answer: self._done(key, job, answer), self._clock.now(), len(incoming.body))
+        job = Job(request, partial(self._done, key), self._clock.now(), len(incoming.body))
         job.callers.append(reply)
         job.overdue = self._overdue
         job.look_up = self._look_up

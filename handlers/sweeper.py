@@ -204,7 +204,7 @@ async def ask(writer: Writer, clock: Clock, command: Internal, actor: str, verb:
     """Put a command of the service's own through the writer and return its answer."""
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-    def done(answer: Answer) -> None:
+    def done(_: Job, answer: Answer) -> None:
         if not answered.done():
             answered.set_result(answer)
 
