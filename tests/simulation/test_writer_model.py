@@ -39,6 +39,13 @@ faults: st.SearchStrategy[Fault] = st.one_of(
     st.builds(StoredLater, st.integers(0, 6), st.booleans()),
     st.builds(DroppedLater, st.integers(0, 6)),
 )
+CHAINS: list[list[Fault]] = [
+    [LoseAck(), Unavailable()],
+    [LoseAck(), Unavailable(), Unavailable()],
+    [LoseAck(), Reject()],
+    [LoseRequest(), Unavailable(), LoseAck()],
+]
+"""What goes wrong again while the writer finds out what went wrong."""
 holder_verbs = st.sampled_from(
     ["start", "progress", "progress", "complete", "release", "fail", "block", "lease", "silence"]
 )
@@ -163,7 +170,7 @@ class WriterModel(RuleBasedStateMachine):
 
         self.run(turn())
 
-    @rule(several=st.lists(faults, min_size=1, max_size=3))
+    @rule(several=st.one_of(st.lists(faults, min_size=1, max_size=3), st.sampled_from(CHAINS)))
     def appends_will_go_wrong(self, several: list[Fault]) -> None:
         self.pool.log.fail_next(*several)
 

@@ -114,7 +114,6 @@ class PoolHarness:
         self.foreign = False
         """Whether anybody else wrote to the log, so that its appends cannot be told apart."""
         self.on_reply: Callable[[Asked], None] = lambda _asked: None
-        """Called with each answer."""
         self._killed = 0
         """The last start whose service was killed, and is not heard any more."""
         self._inboxes: dict[str, Asked] = {}
@@ -282,12 +281,12 @@ class PoolHarness:
         previous = self.log.messages[-1].headers["Custody-Hash"] if self.log.messages else GENESIS_HASH
         for originator, event in events:
             entity_id = originator.partition("/")[2]
-            version = fold._get((event.entity, entity_id))
+            before = fold._get((event.entity, entity_id))
             recorded = Recorded(
                 fold.position + 1,
                 event.entity,
                 entity_id,
-                (version.version if version is not None else 0) + 1,
+                (before.version if before is not None else 0) + 1,
                 max(self.clock.now(), fold.last_time),
                 "ops/another",
                 "by-another",
