@@ -268,7 +268,6 @@ class PoolHarness:
 
     @property
     def position(self) -> int:
-        """Where the log ends."""
         return len(self.log.messages)
 
     def by_another(self, *events: tuple[str, Event]) -> list[NewMessage]:
