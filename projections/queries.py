@@ -10,6 +10,7 @@ import heapq
 import statistics
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
+import pydantic_core
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.json_values import Label, Name
@@ -195,7 +196,7 @@ def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str
     size = 0
     for each in chosen[:limit]:
         document = row(each)
-        size += len(repr(document))
+        size += len(pydantic_core.to_json(document))
         if rows and size > PAGE_BYTES:
             break
         rows.append(document)
