@@ -10,7 +10,8 @@ from domain.events import Entity
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.task import Task
+from domain.task_fold import evolve_task
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,7 +8,8 @@ from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.lifecycles import IllegalTransitionError
-from domain.task import Task, evolve_task
+from domain.task import Task
+from domain.task_fold import evolve_task
 from handlers.ports import UnreadableEventError
 
 if TYPE_CHECKING:

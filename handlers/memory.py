@@ -8,10 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.errors import FoldError
-from domain.events import Entity
-from domain.events.agent import Registered
 from domain.lifecycles import IllegalTransitionError
-from handlers.lookup import Lookup, fold_agent
 from handlers.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.directives import Directives
@@ -21,14 +18,12 @@ from projections.statistics import Statistics
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from domain.draft import EntityKey
     from domain.recorded import Recorded
     from domain.rules import Rules
     from handlers.ports import Codec, EventLog, StoredMessage
 
 _LOG = logging.getLogger(__name__)
 _NAMED_UNREADABLE = 20
-_REGISTERED = f".{Registered.name}"
 
 
 class Unreadable(NamedTuple):
@@ -86,25 +81,21 @@ class Memory:
         self.state, self.statistics, self.directives, self.tail_hash = state, statistics, directives, tail_hash
         self.unreadable_count, self.unreadable = unreadable
 
-    def fold(self, message: StoredMessage) -> Recorded | None:
-        """Apply one message of the log; return its event, or None where it was skipped."""
-        # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
-        self._tail = message
-        try:
-            recorded = self.codec.decode(message)
-            self.state.fold(recorded)
-        except (UnreadableEventError, FoldError, IllegalTransitionError) as error:
-            self._skip(message.position, str(error))
-            return None
-        self.observe(recorded)
-        return recorded
-
-    def forgotten(self, message: StoredMessage) -> EntityKey | None:
-        """Return the agent that a message registers, if it may be one that ended and left memory; else None."""
-        if not self.state.evicted_through or not message.subject.endswith(_REGISTERED):
-            return None
-        key = (Entity.AGENT, message.subject.removesuffix(_REGISTERED).rpartition(".")[2])
-        return None if self.state.knows(key) else key
+    def fold(self, messages: Sequence[StoredMessage], seen: Callable[[Recorded], None] | None = None) -> None:
+        """Apply messages of the log in order; `seen` is told each event that was applied, not what was skipped."""
+        decode, apply, observe = self.codec.decode, self.state.fold, self.observe
+        for message in messages:
+            # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
+            self._tail = message
+            try:
+                recorded = decode(message)
+                apply(recorded)
+            except (UnreadableEventError, FoldError, IllegalTransitionError) as error:
+                self._skip(message.position, str(error))
+                continue
+            observe(recorded)
+            if seen is not None:
+                seen(recorded)
 
     def observe(self, recorded: Recorded) -> None:
         """Let the views follow one acknowledged event."""
@@ -138,7 +129,7 @@ async def catch_up(
     if goal > memory.state.position:
         with _rebuilding(memory.state) if memory.state.position == 0 else nullcontext():
             async for chunk in log.read(after=memory.state.position, until=goal):
-                await _fold_chunk(memory, log, chunk, seen)
+                memory.fold(chunk, seen)
                 if progress is not None:
                     progress(memory.state.position, goal)
     return memory.state.position
@@ -159,23 +150,3 @@ def _rebuilding(state: PoolState) -> Iterator[None]:
         state.end_rebuild()
         if collecting:
             gc.enable()
-
-
-async def _fold_chunk(
-    memory: Memory, log: EventLog, chunk: Sequence[StoredMessage], seen: Callable[[Recorded], None] | None
-) -> None:
-    for message in chunk:
-        key = memory.forgotten(message)
-        if key is not None:
-            await _recall(memory, log, key, message.position)
-        recorded = memory.fold(message)
-        if recorded is not None and seen is not None:
-            seen(recorded)
-
-
-async def _recall(memory: Memory, log: EventLog, key: EntityKey, position: int) -> None:
-    """Bring an ended agent back to memory that registers again, as it was before `position`."""
-    lookup = Lookup(memory.pool_id, log, memory.codec)
-    agent = fold_agent(await lookup.records(key), until=position - 1)
-    if agent is not None:
-        memory.state.load(key, agent)

@@ -30,16 +30,17 @@ class Outcomes:
 
     def observe(self, recorded: Recorded) -> None:
         """Follow one acknowledged event."""
-        if not recorded.keyed:
+        position, _, _, _, _, actor, causation_id, _, verb, keyed = recorded
+        if not keyed:
             return
-        key = (recorded.actor, recorded.verb, recorded.causation_id)
-        known = self._positions.get(key)
+        positions, key = self._positions, (actor, verb, causation_id)
+        known = positions.get(key)
         if known is None:
-            self._positions[key] = (recorded.position,)
-            if len(self._positions) > self._capacity:
-                self._positions.popitem(last=False)
+            positions[key] = (position,)
+            if len(positions) > self._capacity:
+                positions.popitem(last=False)
         else:
-            self._positions[key] = (*known, recorded.position)
+            positions[key] = (*known, position)
 
     @property
     def capacity(self) -> int:

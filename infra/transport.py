@@ -15,20 +15,18 @@ from nats.errors import Error as NatsError
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service import Incoming
 from infra.nats.errors import BrokerUnavailableError
-from infra.nats.wire import publish_frame
+from infra.nats.wire import StoredHeaders, publish_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
     from infra.nats import NatsConnection
+    from infra.nats.client import Frame
 
 _LOG = logging.getLogger(__name__)
 KINDS = ("agent", "ops", "query")
-PENDING_MESSAGES = 100_000
-PENDING_BYTES = 256 * 1024 * 1024
 DRAIN_TIMEOUT_S = 2.0
 """How long a stop waits for the broker to say that it has delivered everything."""
 _NO_HEADERS: Mapping[str, str] = {}
@@ -47,19 +45,15 @@ class NatsTransport:
     async def listen(self, handle: Callable[[Incoming], None]) -> None:
         """Pass every request of the pool to `handle`, which must return at once."""
 
-        async def deliver(message: Msg) -> None:
-            handle(Incoming(message.subject, message.data, message.reply, message.headers or _NO_HEADERS))
+        # Nothing queues here: what waits, waits in the writer's queue, which has limits and says when it is full.
+        def take(frames: Sequence[Frame]) -> None:
+            for subject, reply, head, body in frames:
+                headers = StoredHeaders(head) if head else _NO_HEADERS
+                handle(Incoming(subject.decode(errors="replace"), body, reply.decode(errors="replace"), headers))
 
         client = self._connection.client
         for kind in KINDS:
-            self._subscriptions.append(
-                await client.subscribe(
-                    f"custody.{self._pool}.{kind}.>",
-                    cb=deliver,
-                    pending_msgs_limit=PENDING_MESSAGES,
-                    pending_bytes_limit=PENDING_BYTES,
-                )
-            )
+            self._subscriptions.append(await client.tap(f"custody.{self._pool}.{kind}.>", take))
         await self._round_trip()
 
     async def deaf(self) -> None:
@@ -71,7 +65,7 @@ class NatsTransport:
                 await self._connection.send(b"".join(b"UNSUB %d\r\n" % number for number in numbers))
                 await self._round_trip()
                 for subscription in subscriptions:
-                    await subscription.drain()  # type: ignore[no-untyped-call] # the library has no annotation
+                    await subscription.unsubscribe()
 
     async def _round_trip(self) -> None:
         """Return when the broker has dealt with what was sent. The library's ping may overtake it; a second cannot."""

@@ -11,7 +11,8 @@ from domain.events.task import LateProgress
 from domain.lifecycles import TERMINAL, AgentStatus
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.task import Task
+from domain.task_fold import evolve_task
 from domain.timestamps import EPOCH
 from projections.backlog import Backlog
 from projections.due import DueTimes
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.rules import Rules
 
+_TASK = Entity.TASK
+"""Looking a member up in its enumeration costs more than comparing it, and this is done for every event."""
 RECENT_ENTITIES = 1_000
 """Ended entities that stay in memory; older ones are read from the log when somebody names them."""
 
@@ -134,15 +137,15 @@ class PoolState:
             FoldError, IllegalTransitionError: it does not link or apply; nothing has changed. The caller skips it,
                 as every fold does, with `skip`.
         """
-        if recorded.entity is Entity.TASK:
+        if recorded.entity is _TASK:
             self._fold_task(recorded)
         else:
             key = (recorded.entity, recorded.entity_id)
             self._put(key, self._evolved(key, recorded))
             self._retire(key)
-        self.position = recorded.position
-        self.last_time = max(self.last_time, recorded.time)
-        self._committed = (self.position, self.last_time)
+        position, time = recorded.position, recorded.time
+        time = max(time, self.last_time)
+        self.position, self.last_time = self._committed = (position, time)
 
     def begin_rebuild(self) -> None:
         """Leave the indexes alone until `end_rebuild`: nobody asks them while a whole log is folded into nothing.
@@ -231,7 +234,9 @@ class PoolState:
 
     def _fold_task(self, recorded: Recorded) -> None:
         task_id = recorded.entity_id
-        before = self.tasks.get(task_id) or self.task(task_id)
+        before = self.tasks.get(task_id)
+        if before is None:
+            before = self.task(task_id)
         if before is None and self.evicted_through and type(recorded.event) is LateProgress:
             # A late report on a task that left memory changes nothing here; whoever names the task finds it in the log.
             return

@@ -17,7 +17,8 @@ from domain.events import Entity
 from domain.lifecycles import RANK, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.task import Task
+from domain.task_fold import evolve_task
 from domain.timestamps import format_timestamp
 from projections.holders import Holders
 

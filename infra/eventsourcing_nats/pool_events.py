@@ -16,7 +16,8 @@ from domain.lifecycles import IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.task import Task
+from domain.task_fold import evolve_task
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.codec import CloudEventsCodec
 

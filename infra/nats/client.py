@@ -25,8 +25,9 @@ Frame: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 to its empty line; empty for a message without headers) and body."""
 
 _END = b"\r\n"
-_DELIVERY = b"HMSG"
-_DELIVERY_TOKENS = 6
+_PLAIN, _WITH_HEADERS = b"MSG", b"HMSG"
+_MOST_TOKENS = {_PLAIN: 5, _WITH_HEADERS: 6}
+"""Of a delivery's control line; without a reply subject it has one less."""
 
 _UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
 """Stands for headers that cannot be read: who asks is not known, and the service says so."""
@@ -129,15 +130,16 @@ class _TappedParser(parser.Parser):
         tapped: int | None = None
         while (line_end := data.find(_END, at)) > 0:
             tokens = data[at:line_end].split(b" ")
-            if len(tokens) != _DELIVERY_TOKENS or tokens[0] != _DELIVERY:
+            most = _MOST_TOKENS.get(tokens[0])
+            if most is None or not most - 1 <= len(tokens) <= most:
                 break
-            _, subject, number, reply, head_bytes, total_bytes = tokens
-            sid = int(number)
+            sid = int(tokens[2])
             if sid not in taps:
                 break
+            subject, reply = tokens[1], tokens[3] if len(tokens) == most else b""
             head = line_end + len(_END)
-            body = head + int(head_bytes)
-            end = head + int(total_bytes)
+            body = head + (int(tokens[-2]) if tokens[0] == _WITH_HEADERS else 0)
+            end = head + int(tokens[-1])
             if end + len(_END) > len(data):
                 self._wanted = end + len(_END) - at
                 break

@@ -62,7 +62,7 @@ async def rebuilt(s: Scenario, log: MemoryEventLog) -> Memory:
 async def followed(s: Scenario, log: MemoryEventLog) -> Memory:
     memory = Memory("default", s.rules, s.codec, outcomes=100)
     for message in log.messages:
-        memory.fold(message)
+        memory.fold([message])
     return memory
 
 

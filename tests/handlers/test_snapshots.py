@@ -39,7 +39,7 @@ CODEC = CloudEventsCodec(POOL)
 def folded(stored: list[StoredMessage], *, outcomes: int = 100) -> Memory:
     memory = Memory(POOL, RULES, CODEC, outcomes=outcomes)
     for message in stored:
-        memory.fold(message)
+        memory.fold([message])
     return memory
 
 
@@ -79,7 +79,7 @@ def test_a_snapshot_anywhere_in_a_day_with_every_event_gives_the_same_memory() -
     for at in range(len(stored) + 1):
         memory = again(folded(stored[:at]))
         for message in stored[at:]:
-            memory.fold(message)
+            memory.fold([message])
         check_same(whole, memory)
 
 
@@ -114,7 +114,7 @@ def test_a_snapshot_and_what_follows_is_the_whole_fold(wanted: list[object], cut
         at = round(cut * len(s.messages))
         memory = again(folded(s.messages[:at]))
         for message in s.messages[at:]:
-            memory.fold(message)
+            memory.fold([message])
         check_same(folded(s.messages), memory)
 
 

@@ -9,7 +9,7 @@ from infra.nats.client import Client, Frame
 
 ONE = b"HMSG in.1 7 $JS.ACK.1 14 18\r\nNATS/1.0\r\n\r\n\r\nbody\r\n"
 TWO = b"HMSG in.1 7 $JS.ACK.2 12 12\r\nNATS/1.0\r\n\r\n\r\n"
-PLAIN = b"MSG in.1 7 4\r\n\r\n\r\n\r\n"
+PLAIN = b"MSG in.1 7 4\r\n\r\n\r\n\r\n" + b"MSG in.1 7 re 2\r\nab\r\n" + b"HMSG in.1 7 12 13\r\nNATS/1.0\r\n\r\nc\r\n"
 OTHERS = b"HMSG x 8 r 12 15\r\nNATS/1.0\r\n\r\nabc\r\nMSG x 8 2\r\nde\r\n"
 STREAM = ONE + b"PING\r\n" + TWO + ONE + OTHERS + ONE + PLAIN + b"+OK\r\n" + TWO
 TAKEN = [
@@ -18,6 +18,8 @@ TAKEN = [
     ("$JS.ACK.1", b"body"),
     ("$JS.ACK.1", b"body"),
     ("", b"\r\n\r\n"),
+    ("re", b"ab"),
+    ("", b"c"),
     ("$JS.ACK.2", b""),
 ]
 

@@ -14,7 +14,8 @@ from domain.events import Entity, Event
 from domain.internal import Internal, Judge
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.task import Lease, Task, evolve_task
+from domain.task import Lease, Task
+from domain.task_fold import evolve_task
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec
 from projections.state import PoolState
