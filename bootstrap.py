@@ -38,6 +38,9 @@ STAMP = VENV / "custody-setup.json"
 LOG = VENV / "custody-setup.log"
 MINIMUM_BROKER = (2, 12, 1)
 
+SPREAD = ("-n", "logical", "--maxprocesses", "8", "--dist", "worksteal")
+"""How the tests are spread over the cores. An option of the user's comes later and counts, such as `-n 0`."""
+
 PLACE = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.machine()} in {ROOT}"
 """What an environment is bound to: anywhere else it has to be made anew."""
 
@@ -222,18 +225,36 @@ def test(arguments: list[str], *, only_tests: bool) -> int:
         "ruff format": [python, "-m", "ruff", "format", "--check", "."],
         "mypy": [python, "-m", "mypy"],
         "import contracts": [str(BIN / f"lint-imports{SUFFIX}")],
-        "pytest": [python, "-m", "pytest", *arguments],
+        "pytest": [python, "-m", "pytest", *SPREAD, *arguments],
     }
     if only_tests:
         checks = {"pytest": checks["pytest"]}
     for name, command in checks.items():
         say(name)
-        status = subprocess.run(command, cwd=ROOT, check=False).returncode
+        status = run_to_end(command)
         if status:
             say(f"FAILED: {name} (exit status {status})")
             return status if status > 0 else 128 - status
     say("all checks passed")
     return 0
+
+
+def run_to_end(command: list[str]) -> int:
+    """Run a command and return its exit status. Ctrl-C reaches it too, and it gets the time to tidy up.
+
+    Raises:
+        KeyboardInterrupt: there was a Ctrl-C, and the command has ended.
+    """
+    interrupted = False
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return process.returncode
 
 
 def main() -> int:

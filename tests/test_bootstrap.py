@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -14,6 +15,7 @@ from infra.broker_binary import MINIMUM_VERSION
 
 ROOT = Path(__file__).parents[1]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+TOOLS = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for a server is a shell script")
 
 
@@ -150,3 +152,49 @@ def test_an_unknown_option_is_refused() -> None:
     )
     assert result.returncode == 2
     assert "--devv" in result.stderr
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """What would have been run; each succeeds."""
+    ran: list[list[str]] = []
+
+    def run(command: list[str]) -> int:
+        ran.append(command)
+        return 0
+
+    monkeypatch.setattr(bootstrap, "setup", lambda _: None)
+    monkeypatch.setattr(bootstrap, "run_to_end", run)
+    return ran
+
+
+def test_the_users_pytest_options_come_last_and_count(commands: list[list[str]]) -> None:
+    assert bootstrap.test(["-n", "0", "-k", "lease"], only_tests=True) == 0
+    assert commands == [[str(bootstrap.PYTHON), "-m", "pytest", *bootstrap.SPREAD, "-n", "0", "-k", "lease"]]
+
+
+def test_the_checks_run_cheapest_first(commands: list[list[str]]) -> None:
+    assert bootstrap.test([], only_tests=False) == 0
+    tools = [next(word for word in command if word in TOOLS or "lint-imports" in word) for command in commands]
+    assert [Path(tool).stem for tool in tools] == TOOLS
+
+
+@POSIX
+def test_an_interrupted_check_gets_the_time_to_tidy_up(tmp_path: Path) -> None:
+    # `subprocess.run` would kill it after a quarter of a second.
+    tidy = (
+        "import signal, sys, time\n"
+        "print('up', flush=True)\n"
+        "try:\n    signal.pause()\n"
+        "except KeyboardInterrupt:\n    time.sleep(0.5)\n    open('tidied', 'w').close()\n"
+    )
+    command = [sys.executable, "-c", tidy]
+    run = f"import bootstrap; bootstrap.ROOT = {str(tmp_path)!r}; bootstrap.run_to_end({command!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", run], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"up\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
+    assert (tmp_path / "tidied").exists()

@@ -23,13 +23,18 @@ class Counting(MemoryEventLog):
         return await super().get(position)
 
 
-@pytest.fixture
-def log() -> Counting:
+@pytest.fixture(scope="module")
+def messages() -> list[NewMessage]:
     """500 tasks, a second apart; those of one ten have the same time."""
     s = Scenario()
     for number in range(500):
         s.at(number // 10 * 10).given(OPS, "submit", task_id=f"T{number}")
-    return Counting("default", [NewMessage(each.subject, each.body, each.headers) for each in s.messages])
+    return [NewMessage(each.subject, each.body, each.headers) for each in s.messages]
+
+
+@pytest.fixture
+def log(messages: list[NewMessage]) -> Counting:
+    return Counting("default", messages)
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,7 @@ class Load:
         self._wanted = 0
         self._reached = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._over = False
         self.attempts: list[Attempt] = []
 
     def start(self, agents: int) -> None:
@@ -78,6 +79,7 @@ class Load:
 
     async def stop(self) -> None:
         """Let everybody go home; what is in flight stays unanswered."""
+        self._over = True
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -87,6 +89,9 @@ class Load:
 
     async def _send(self, tail: str, **fields: Any) -> Reply:
         fields["command_id"] = f"{self._name}-{next(self._numbers)}"
+        if self._over:
+            # `Client.request` forgets a cancellation that comes together with the reply (Python 3.11's `wait_for`).
+            raise asyncio.CancelledError
         reply = None
         try:
             reply = await self._ask.ask(tail, fields, patience_s=PATIENCE_S)
