@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from json.encoder import encode_basestring_ascii
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_core import SchemaValidator, core_schema, from_json
+from pydantic_core import SchemaValidator, core_schema, from_json, to_json
 
-from domain.events import EVENT_TYPES
+from domain.events import CATALOGUE
 from domain.recorded import Recorded
 from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.ports import NewMessage, UnreadableEventError
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from pydantic_core import CoreSchema
 
-    from domain.events import Event
+    from domain.events import Catalogue, Event
+    from domain.events.catalogue import Reading
     from handlers.ports import StoredMessage
 
 GENESIS_HASH = "0" * 64
@@ -36,17 +38,19 @@ def chain_hash(previous: str, position: int, subject: str, body: bytes) -> str:
 
 
 class CloudEventsCodec:
-    """Encodes and decodes one pool's events."""
+    """Encodes and decodes one pool's events; those of older versions are decoded as the newest."""
 
-    def __init__(self, pool_id: str) -> None:
+    def __init__(self, pool_id: str, catalogue: Catalogue = CATALOGUE) -> None:
         self._pool_id = pool_id
         self._prefix = f"custody.{pool_id}.evt."
         self._source = f"custody/{pool_id}"
         self._forms = {
             each: (each.entity, each.entity.value, f"{self._prefix}{each.entity.value}.", f".{each.name}")
-            for each in EVENT_TYPES.values()
+            for each in catalogue.newest.values()
         }
         """By type: the kind of entity, and what stands before and after its id in the subject."""
+        self._catalogue = catalogue
+        self._envelope = _validator(catalogue)
 
     def encode(self, records: Sequence[Recorded], previous_hash: str | None) -> tuple[list[NewMessage], str]:
         """Return the messages of consecutive events and the last one's hash; None begins a log."""
@@ -88,14 +92,14 @@ class CloudEventsCodec:
         """
         position, body = message.position, message.body
         try:
-            envelope = _ENVELOPE.validate_json(body)
+            envelope = self._envelope.validate_json(body)
             its_id, subject, time, version, causation_id, actor, verb, keyed, event = envelope.values()
             at = parse_timestamp(time)
             if (_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body):
                 # In a text, or as a number: JSON has no such numbers, and the validator takes them all the same.
                 from_json(body, allow_inf_nan=False)
         except ValidationError as error:
-            raise UnreadableEventError(position, _reason(error)) from error
+            raise UnreadableEventError(position, self._reason(error)) from error
         except (ValueError, OverflowError) as error:
             raise UnreadableEventError(position, str(error)) from error
         entity, kind, head, tail = self._forms[type(event)]
@@ -111,8 +115,24 @@ class CloudEventsCodec:
         """Return the hash that a stored message carries, or that of nothing if it carries none."""
         return message.headers.get(HASH_HEADER, GENESIS_HASH)
 
+    def _reason(self, error: ValidationError) -> str:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_invalid":
+            return self._catalogue.why_unknown(str(first["ctx"]["tag"]))
+        # The first part of a location inside the envelope is the type.
+        where = ".".join(map(str, first["loc"][1:]))
+        said = first["msg"].removeprefix("Value error, ")
+        return f"{where}: {said}" if where else said
 
-def _envelope(event_type: type[Event]) -> CoreSchema:
+
+@cache
+def _validator(catalogue: Catalogue) -> SchemaValidator:
+    """Envelope and data in one pass over the bytes: a quarter less than JSON first and the model then."""
+    choices = {name: _envelope(reading) for name, reading in catalogue.readings.items()}
+    return SchemaValidator(core_schema.tagged_union_schema(choices, "type"))
+
+
+def _envelope(reading: Reading) -> CoreSchema:
     text, anything = core_schema.str_schema(strict=True), core_schema.any_schema()
     # In this order `decode` takes them.
     fields: dict[str, CoreSchema] = {
@@ -124,23 +144,17 @@ def _envelope(event_type: type[Event]) -> CoreSchema:
         "actor": text,
         "commandverb": core_schema.with_default_schema(text, default=""),
         "commandkeyed": core_schema.with_default_schema(anything, default=False),
-        "data": event_type.__pydantic_core_schema__,
+        "data": _old_data(reading) if reading.upcasters else reading.kind.__pydantic_core_schema__,
     }
     return core_schema.typed_dict_schema(
         {name: core_schema.typed_dict_field(schema) for name, schema in fields.items()}, extra_behavior="ignore"
     )
 
 
-_ENVELOPE = SchemaValidator(
-    core_schema.tagged_union_schema({name: _envelope(event_type) for name, event_type in EVENT_TYPES.items()}, "type")
-)
-"""Envelope and data in one pass over the bytes: a quarter less than JSON first and the model then."""
+def _old_data(reading: Reading) -> CoreSchema:
+    """Upcast first; what comes of it is held against the newest version as if it had been stored so."""
 
+    def read(data: Any) -> Event:
+        return reading.kind.model_validate_json(to_json(reading.upcast(data)))
 
-def _reason(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    if first["type"] == "union_tag_invalid":
-        return f"this version does not know its type {first['ctx']['tag']}"
-    # The first part of a location inside the envelope is the type.
-    where = ".".join(map(str, first["loc"][1:]))
-    return f"{where}: {first['msg']}" if where else first["msg"]
+    return core_schema.no_info_plain_validator_function(read)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from domain.events import agent, pool, steal, task
 from domain.events.base import Entity, Event
+from domain.events.catalogue import Catalogue
+from domain.events.upcasting import UPCASTERS
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["EVENT_TYPES", "Entity", "Event", "agent", "pool", "steal", "task"]
+__all__ = ["CATALOGUE", "EVENT_TYPES", "Catalogue", "Entity", "Event", "agent", "pool", "steal", "task"]
 
 
 def _concrete(module: ModuleType) -> list[type[Event]]:
@@ -28,3 +30,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
     cls.type_name: cls for module in (task, agent, steal, pool) for cls in _concrete(module)
 }
 """CloudEvents type -> class, in the order of declaration."""
+
+CATALOGUE = Catalogue(EVENT_TYPES.values(), UPCASTERS)
+"""What can be read: these, and every older version of them."""

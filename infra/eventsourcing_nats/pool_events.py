@@ -11,7 +11,7 @@ from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notifi
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
-from domain.events import EVENT_TYPES, Entity
+from domain.events import Entity
 from domain.lifecycles import IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
@@ -97,7 +97,7 @@ class PoolMapper(Mapper[str]):
             return PoolEvent(*stored_event.recorded)
         try:
             return PoolEvent(*_from_body(stored_event))
-        except (UnreadableEventError, ValueError, KeyError, TypeError) as error:
+        except (UnreadableEventError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MapperDeserialisationError(
                 f"{stored_event.originator_id} version {stored_event.originator_version}: {error}"
             ) from error
@@ -107,5 +107,6 @@ def _from_body(stored_event: StoredEvent) -> Recorded:
     envelope = pydantic_core.from_json(stored_event.state)
     pool = envelope["source"].removeprefix("custody/")
     kind, _, entity_id = envelope["subject"].partition("/")
-    subject = f"custody.{pool}.evt.{kind}.{entity_id}.{EVENT_TYPES[envelope['type']].name}"
+    _, _, event, _ = envelope["type"].split(".")
+    subject = f"custody.{pool}.evt.{kind}.{entity_id}.{event}"
     return CloudEventsCodec(pool).decode(StoredMessage(int(envelope["id"]), subject, stored_event.state))

@@ -181,6 +181,29 @@ async def test_what_cannot_be_read_is_shown_by_every_reader(busy: Run, append: A
     assert (await busy("replay", "--until", "2999-01-01T00:00:00Z", "--json")).json["position"] == position
 
 
+async def test_what_a_later_release_wrote_is_named_by_every_reader(
+    busy: Run, run: Run, append: Append, pool: str
+) -> None:
+    body = json.dumps({"type": "custody.task.progressed.v9", "data": {"token": 5, "share": 0.9}}).encode()
+    position = await append(NewMessage(f"custody.{pool}.evt.task.T1.progressed", body, {}))
+    await busy("submit", "T3")
+    said = (
+        "its type custody.task.progressed.v9 is newer than this software, which reads versions up to 1: "
+        "use the release that wrote it, or a later one"
+    )
+    unreadable = [{"position": position, "reason": f"the message at position {position} cannot be read: {said}"}]
+    assert (await busy("query", "health", "--json")).json["result"]["unreadable"] == unreadable
+    assert (await busy("query", "task", "T1", "--json")).json["result"]["lease"]["percent"] == 30
+    assert (await busy("at", str(position), "--json")).json["unreadable"] == unreadable
+    for command in (
+        ("history", "T1"),
+        ("audit", "--task", "T1"),
+        ("tail", "--after", str(position - 1), "--count", "1"),
+    ):
+        assert said in (await busy(*command)).out, command
+    assert f"position {position}: readable: custody.{pool}.evt.task.T1.progressed: {said}" in (await run("verify")).out
+
+
 async def test_verify_looks_at_the_stream(run: Run, connect: Connect, pool: str) -> None:
     admin = await connect("admin")
     await admin.jetstream().add_stream(name=f"CUSTODY_{pool}", subjects=[f"custody.{pool}.evt.>"])

@@ -8,6 +8,7 @@ import pytest
 from eventsourcing.application import AggregateNotFoundError, Application
 from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import (
+    MapperDeserialisationError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
@@ -230,6 +231,15 @@ def test_an_event_can_be_made_of_its_body_alone(app: Application[str], filled: P
     plain = StoredEvent(item.originator_id, item.originator_version, item.topic, item.state)
 
     assert PoolMapper(app.factory.transcoder()).to_domain_event(plain) == filled.scenario.log[4]
+
+
+def test_a_body_of_a_later_release_is_an_error_of_the_librarys_own(app: Application[str]) -> None:
+    item = app.recorder.select_notifications(5, 1)[0]
+    later = item.state.replace(b".v1", b".v7", 1)
+    stored = StoredEvent(item.originator_id, item.originator_version, item.topic, later)
+
+    with pytest.raises(MapperDeserialisationError, match="v7 is newer than this software"):
+        PoolMapper(app.factory.transcoder()).to_domain_event(stored)
 
 
 def test_a_pool_that_is_not_there(pool_env: dict[str, str]) -> None:
