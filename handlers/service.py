@@ -165,19 +165,26 @@ class CommandService:
             if positions is not None:
                 self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
                 return None
-        job = Job(request, partial(self._done, key), self._clock.now(), len(incoming.body))
-        job.callers.append(reply)
-        job.overdue = self._overdue
-        job.look_up = self._look_up
+        names = _names(request)
+        job = Job(
+            request,
+            partial(self._done, key),
+            self._clock.now(),
+            len(incoming.body),
+            names,
+            callers=[reply],
+            overdue=self._overdue,
+            look_up=self._look_up,
+        )
         if key is not None:
             self._in_flight[key] = job
-        job.names = _names(request)
-        if request.agent_id is not None:
-            for entity, entity_id in job.names:
-                if entity is Entity.TASK:
-                    self._writer.memory.directives.obeyed(request.agent_id, entity_id)
-        state = self._writer.memory.state
-        if all(state.knows(name) for name in job.names):
+        memory = self._writer.memory
+        known = True
+        for name in names:
+            known = known and memory.state.knows(name)
+            if request.agent_id is not None and name[0] is Entity.TASK:
+                memory.directives.obeyed(request.agent_id, name[1])
+        if known:
             self._writer.submit(job)
         else:
             self._look_up(job)

@@ -24,7 +24,7 @@ _MAX_FIELDS = 50
 
 def success(position: int, records: Sequence[Recorded], result: Any) -> bytes:
     """Return the body of a reply to a command that was carried out, or to a query."""
-    events = ",".join(f'{{"type":"{recorded.event.type_name}","position":{recorded.position}}}' for recorded in records)
+    events = ",".join([f'{{"type":"{each.event.type_name}","position":{each.position}}}' for each in records])
     head = f'{{"ok":true,"position":{position},"events":[{events}],"result":'
     return head.encode() + pydantic_core.to_json(result) + b"}"
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.rules import Rules
 
-_TASK = Entity.TASK
+_TASK, _AGENT, _STEAL = Entity.TASK, Entity.AGENT, Entity.STEAL
 """Looking a member up in its enumeration costs more than comparing it, and this is done for every event."""
 RECENT_ENTITIES = 1_000
 """Ended entities that stay in memory; older ones are read from the log when somebody names them."""
@@ -211,9 +211,9 @@ class PoolState:
     def knows(self, key: EntityKey) -> bool:
         """Return whether an entity is in memory."""
         entity, entity_id = key
-        if entity is Entity.TASK:
+        if entity is _TASK:
             return entity_id in self.tasks or key in self.recent
-        if entity is Entity.AGENT:
+        if entity is _AGENT:
             return entity_id in self.agents or key in self.recent
         return self._get(key) is not None
 
@@ -249,29 +249,29 @@ class PoolState:
 
     def _evolved(self, key: EntityKey, recorded: Recorded) -> EntityState:
         entity, entity_id = key
-        if entity is Entity.AGENT:
+        if entity is _AGENT:
             return evolve_agent(self.agent(entity_id), recorded)
-        if entity is Entity.STEAL:
+        if entity is _STEAL:
             return evolve_steal(self.steal(entity_id), recorded)
         return evolve_pool(self.pool, recorded)
 
     def _get(self, key: EntityKey) -> EntityState | None:
         entity, entity_id = key
-        if entity is Entity.TASK:
+        if entity is _TASK:
             return self.task(entity_id)
-        if entity is Entity.AGENT:
+        if entity is _AGENT:
             return self.agent(entity_id)
-        if entity is Entity.STEAL:
+        if entity is _STEAL:
             return self.steal(entity_id)
         return self.pool
 
     def _put(self, key: EntityKey, new: EntityState | None) -> None:
         entity, entity_id = key
-        if entity is Entity.TASK:
+        if entity is _TASK:
             self._put_task(entity_id, new if isinstance(new, Task) else None)
-        elif entity is Entity.AGENT:
+        elif entity is _AGENT:
             self._put_agent(entity_id, new if isinstance(new, Agent) else None)
-        elif entity is Entity.STEAL:
+        elif entity is _STEAL:
             if isinstance(new, Steal):
                 self.steals[entity_id] = new
             else:
@@ -291,6 +291,8 @@ class PoolState:
             self._index(task_id, old, new)
 
     def _index(self, task_id: str, old: Task | None, new: Task | None) -> None:
+        if old is not None and new is not None and _only_later(old, new):
+            return
         self.backlog.replace(task_id, old, new)
         self.workloads.replace_task(task_id, old, new)
         self.due_times.replace(task_id, new)
@@ -307,21 +309,21 @@ class PoolState:
     def _retire(self, key: EntityKey) -> None:
         """Move an ended entity from the live ones to the recent ones; drop the oldest of those."""
         entity, entity_id = key
-        if entity is Entity.TASK:
+        if entity is _TASK:
             task = self.tasks.get(entity_id)
             if task is not None and task.terminal:
                 del self.tasks[entity_id]
                 self._remember(key, task)
             elif task is not None:
                 self.recent.pop(key, None)
-        elif entity is Entity.AGENT:
+        elif entity is _AGENT:
             agent = self.agents.get(entity_id)
             if agent is not None and agent.status is AgentStatus.DEREGISTERED:
                 self._put_agent(entity_id, None)
                 self._remember(key, agent)
             elif agent is not None:
                 self.recent.pop(key, None)
-        elif entity is Entity.STEAL:
+        elif entity is _STEAL:
             steal = self.steals.get(entity_id)
             if steal is not None and steal.over:
                 del self.steals[entity_id]
@@ -335,3 +337,18 @@ class PoolState:
         while len(self.recent) > RECENT_ENTITIES:
             _, evicted = self.recent.popitem(last=False)
             self.evicted_through = max(self.evicted_through, evicted.position)
+
+
+def _only_later(old: Task, new: Task) -> bool:
+    """Return whether a lease goes on and nothing falls due earlier, as after most reports: no index changes."""
+    before, now = old.lease, new.lease
+    return (
+        before is not None
+        and now is not None
+        and now.token == before.token
+        and new.status is old.status
+        and now.expires_at >= before.expires_at
+        and before.last_beat_at is not None
+        and now.last_beat_at is not None
+        and now.last_beat_at >= before.last_beat_at
+    )

@@ -73,10 +73,10 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
         checks.keep_late_report(draft, command)
     if lease is None or lease.token != command.token or lease.agent_id != agent.agent_id:
         task, lease = checks.lease_for(draft, command)
-    if task.status is TaskStatus.STUCK:
+    if task.status is not TaskStatus.IN_PROGRESS:
         task, lease = _recover(draft, task, lease)
-    elif task.status is TaskStatus.ASSIGNED:
-        task = draft.record_task(task.task_id, ev.Started(token=lease.token))
+        if task.status is TaskStatus.ASSIGNED:
+            task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
     expiry = renewed_expiry(task, lease, draft.now, reports=reports, percent=command.percent)
     advice = directive(draft, agent.intake, task, lease)

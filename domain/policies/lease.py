@@ -11,9 +11,8 @@ Three modes:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -39,8 +38,7 @@ class LeaseMode(StrEnum):
     FIXED = "fixed"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """What a grant or a renewal promises: `lease_s` seconds until expiry, then `grace_s` seconds of grace."""
 
     lease_s: float
