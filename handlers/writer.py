@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from domain.agent import Agent
@@ -29,8 +28,11 @@ from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.task import Task
 from domain.timestamps import after, seconds_between
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
+from handlers.boundary import Boundary
 from handlers.groups import Group
+from handlers.job_queue import JobQueue
 from handlers.jobs import FAULT, NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
+from handlers.linger import Linger
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
@@ -55,7 +57,6 @@ WATCH_S = 1.0
 """How often at least overdue answers and the clock are looked at."""
 STALL_S = 2.0
 """Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
-_LINGER_PART = 0.5
 _FAULT = Decision([], {}, refusal=FAULT)
 
 
@@ -71,11 +72,7 @@ class WriterLimits(NamedTuple):
     reply_timeout_s: float = 5.0
     """After this a caller is told that the outcome is unknown."""
     linger_s: float = 0.0
-    """How long at most to wait for the callers of the last batch to come back, before the next one goes.
-
-    A batch costs the broker about the same whatever its size, so callers that come back a moment too late for one
-    wait for two. Nobody lingers for a lone caller, nor where deciding takes longer than appending.
-    """
+    """How long at most to wait for the callers of the last batch to come back, before the next one goes."""
     outage_s: float = 2.0
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
 
@@ -84,12 +81,6 @@ class _Flight(NamedTuple):
     group: Group
     verdict: asyncio.Task[Verdict]
     started_s: float
-
-
-class _Look(NamedTuple):
-    call: Callable[[], None]
-    give_up: Callable[[], None]
-    asked_at: datetime
 
 
 class Writer:
@@ -117,8 +108,7 @@ class Writer:
         self._clock = clock
         self._limits = limits
         self._waker = Waker(self.waiting, self.presence)
-        self._queue: deque[Job] = deque()
-        self._queued_bytes = 0
+        self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Group | None = None
         self._flight: _Flight | None = None
         self._wake = asyncio.Event()
@@ -128,12 +118,8 @@ class Writer:
         self._stopping = False
         self._ended: Refusal | None = None
         """What everybody is told once nobody decides any more."""
-        self._boundary: list[_Look] = []
-        self._expected = 0
-        """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
-        self._linger: asyncio.TimerHandle | None = None
-        self._patience_over = False
-        self._append_s = 0.0
+        self._boundary = Boundary(memory)
+        self._linger = Linger(limits.linger_s, self._wake.set)
 
     @property
     def queued(self) -> int:
@@ -153,12 +139,10 @@ class Writer:
         if self._ended is not None:
             job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
             return
-        limits = self._limits
-        if len(self._queue) >= limits.queue_commands or self._queued_bytes + job.size > limits.queue_bytes:
+        if not self._queue.has_room_for(job):
             job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
             return
-        self._queue.append(job)
-        self._queued_bytes += job.size
+        self._queue.put(job)
         self._wake.set()
 
     def submit_first(self, job: Job) -> None:
@@ -166,8 +150,7 @@ class Writer:
         if self._ended is not None:
             job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
             return
-        self._queue.appendleft(job)
-        self._queued_bytes += job.size
+        self._queue.put_first(job)
         self._wake.set()
 
     def load(self, key: EntityKey, entity: EntityState) -> bool:
@@ -187,20 +170,7 @@ class Writer:
         """
         if self._at_rest:
             return look(self.memory)
-        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-
-        def call() -> None:
-            if not future.cancelled():
-                try:
-                    future.set_result(look(self.memory))
-                except Exception as error:  # noqa: BLE001 - handed to the one who asked
-                    future.set_exception(error)
-
-        def give_up() -> None:
-            if not future.cancelled():
-                future.set_exception(LogUnavailableError("the state was not acknowledged in time"))
-
-        self._boundary.append(_Look(call, give_up, self._clock.now()))
+        future = self._boundary.ask(look, self._clock.now())
         self._wake.set()
         return await future
 
@@ -294,10 +264,10 @@ class Writer:
             tail = self._flight.group.tail_hash if self._flight is not None else self.memory.tail_hash
             group = self._open = Group(state.position, tail, state.last_time)
         for _ in range(min(SLICE, len(self._queue))):
-            if group.full or (self._queue[0].alone and group.jobs):
+            if group.full or (self._queue.first.alone and group.jobs):
                 group.closed = True
                 break
-            job = self._pop()
+            job = self._queue.pop()
             if self._out_of_date(job):
                 continue
             if job.waits_until is not None and job.waits_until <= now:
@@ -305,7 +275,7 @@ class Writer:
                 continue
             decision = self._decide(job, now)
             if not group.has_room_for(len(decision.records)):
-                self._put_back(job)
+                self._queue.put_first(job)
                 group.closed = True
                 break
             self._add(group, job, decision)
@@ -356,15 +326,6 @@ class Writer:
                 return True
         return False
 
-    def _pop(self) -> Job:
-        job = self._queue.popleft()
-        self._queued_bytes -= job.size
-        return job
-
-    def _put_back(self, job: Job) -> None:
-        self._queue.appendleft(job)
-        self._queued_bytes += job.size
-
     # Appending
 
     def _launch(self) -> None:
@@ -377,32 +338,15 @@ class Writer:
             self._open = None
             self._finish(group)
             return
-        if self._lingers(group):
+        if self._linger.holds(group):
             return
         self._open = None
-        if self._linger is not None:
-            self._linger.cancel()
-        self._linger, self._patience_over = None, False
+        self._linger.launched()
         loop = asyncio.get_running_loop()
         verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
         verdict.add_done_callback(lambda _: self._wake.set())
         self._unanswered_since = self._unanswered_since or self._clock.now()
         self._flight = _Flight(group, verdict, loop.time())
-
-    def _lingers(self, group: Group) -> bool:
-        patience_s = min(self._limits.linger_s, self._append_s * _LINGER_PART)
-        if self._patience_over or patience_s <= 0 or group.full or len(group.jobs) >= self._expected:
-            return False
-        if group.deciding_s > patience_s:
-            return False
-        if self._linger is None:
-            self._linger = asyncio.get_running_loop().call_later(patience_s, self._end_linger)
-        return True
-
-    def _end_linger(self) -> None:
-        # A flag and not a look at the clock: a timer may fire a moment before the time that it was set for.
-        self._patience_over = True
-        self._wake.set()
 
     async def _land(self, flight: _Flight) -> None:
         """Act on what became of the group in flight."""
@@ -411,8 +355,8 @@ class Writer:
         group = flight.group
         match verdict:
             case Stored():
-                self._append_s = asyncio.get_running_loop().time() - flight.started_s
-                self._expected = len(group.jobs) + (len(self._open.jobs) if self._open is not None else 0)
+                waiting = len(self._open.jobs) if self._open is not None else 0
+                self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
                 self._note_answer()
                 self._finish(group)
             case Conflicted():
@@ -448,7 +392,7 @@ class Writer:
         self.memory.state.undo()
         jobs = [*group.jobs, *(opened.jobs if opened is not None else ())]
         for job in reversed(jobs):
-            self._put_back(job)
+            self._queue.put_first(job)
 
     def _reject(self, group: Group, reason: str) -> None:
         """Refuse the one command that the broker will not take; try those that shared its append one by one."""
@@ -458,7 +402,7 @@ class Writer:
             job.alone = True
         self._undo(group)
         if guilty is not None:
-            self._pop()
+            self._queue.pop()
             refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
             guilty.done(Answer(self.memory.state.position, (), None, refusal))
 
@@ -514,7 +458,7 @@ class Writer:
         if decision.follow_up is not None:
             job.request = decision.follow_up
             job.prior.extend(decision.records)
-            self._put_back(job)
+            self._queue.put_first(job)
             self._wake.set()
             return
         if decision.waits and not self._stopping:
@@ -557,9 +501,7 @@ class Writer:
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:
-            looks, self._boundary = self._boundary, []
-            for look in looks:
-                look.call()
+            self._boundary.reached()
 
     async def _watch(self) -> None:
         """Tell callers in time when nobody knows yet what became of their commands, and notice a standstill."""
@@ -582,29 +524,10 @@ class Writer:
                 if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
                     overdue, job.overdue = job.overdue, None
                     overdue(job)
-        patient = [look for look in self._boundary if seconds_between(look.asked_at, now) < timeout_s]
-        if len(patient) < len(self._boundary):
-            given_up = [look for look in self._boundary if look not in patient]
-            self._boundary = patient
+        if self._boundary.give_up(now, timeout_s):
             self._wake.set()
-            for look in given_up:
-                look.give_up()
-        late = [job for job in self._queue if self._may_drop(job, now)]
-        if late:
-            dropped = set(map(id, late))
-            self._queue = deque(job for job in self._queue if id(job) not in dropped)
-            for job in late:
-                self._queued_bytes -= job.size
-                job.done(Answer(self.memory.state.committed_position, (), None, NOT_DECIDED))
-
-    def _may_drop(self, job: Job, now: datetime) -> bool:
-        """Only what a caller asked, was never decided, and is late; parts of a command that began go on."""
-        return (
-            job.overdue is not None
-            and not job.prior
-            and job.waits_until is None
-            and seconds_between(job.received_at, now) >= self._limits.reply_timeout_s
-        )
+        for job in self._queue.drop_late(now, timeout_s):
+            job.done(Answer(self.memory.state.committed_position, (), None, NOT_DECIDED))
 
 
 def _is_over(entity: EntityState) -> bool:

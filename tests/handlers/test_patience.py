@@ -143,7 +143,7 @@ async def test_the_queue_is_limited_in_bytes(make_pool: MakePool) -> None:
     await pool.rest()
     assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
     assert (await pool.request("ops.submit", {"payload": "x" * 60_000})).ok
-    assert pool.service.writer._queued_bytes == 0
+    assert pool.service.writer._queue.size_bytes == 0
 
 
 async def test_what_the_service_asks_of_itself_finds_room_in_a_full_queue(make_pool: MakePool) -> None:
