@@ -37,7 +37,7 @@ MAX_FINDINGS = 1_000
 class Rule(StrEnum):
     """What a log must keep to."""
 
-    # Positions follow each other from 1 without a gap.
+    # Positions follow each other without a gap, from 1 or from where the chain begins.
     POSITION = "position"
     # The hash covers the one before, the position, the subject and the body.
     HASH = "hash"
@@ -96,7 +96,10 @@ class LogChecker:
     def __init__(self, pool_id: str) -> None:
         self.findings: list[Finding] = []
         self.findings_total = 0
+        self.first: int | None = None
+        """Where the log begins."""
         self.position = 0
+        self._misplaced = False
         self._hash = GENESIS_HASH
         self._time: datetime | None = None
         self._events: Counter[str] = Counter()
@@ -111,6 +114,11 @@ class LogChecker:
     def ok(self) -> bool:
         """Whether nothing is wrong so far."""
         return self.findings_total == 0
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether positions are missing or out of order."""
+        return self._misplaced
 
     def check(
         self, stored: Message, recorded: Recorded | None, *, reason: str = "no event that this version reads"
@@ -139,6 +147,7 @@ class LogChecker:
         return {
             "ok": self.ok,
             "events": sum(self._events.values()),
+            "first": self.first,
             "position": self.position,
             "hash": self._hash,
             "last_time": None if self._time is None else format_timestamp(self._time),
@@ -153,20 +162,31 @@ class LogChecker:
             "by_event": dict(sorted(self._events.items())),
         }
 
+    def end(self, position: int) -> None:
+        """Say where the log must end: what is missing there is found."""
+        if self.position < position:
+            self._missing(self.position + 1, position)
+
     def _check_chain(self, stored: Message) -> None:
         expected, self.position = self.position + 1, stored.position
-        if stored.position != expected:
-            self._found(Rule.POSITION, f"position {expected} was to come; what lies between is missing or out of order")
-            # Without what came before, the chain can only be taken up from here.
-            self._hash = stored.headers.get(HASH_HEADER, GENESIS_HASH)
-            return
-        computed = chain_hash(self._hash, stored)
-        found = stored.headers.get(HASH_HEADER)
-        if found is None:
+        found, computed = stored.headers.get(HASH_HEADER), chain_hash(self._hash, stored)
+        # What is chained to nothing is the first event whatever its position: the stream was made to begin there.
+        begins = self.first is None and found == computed
+        self.first = self.first or stored.position
+        if stored.position > expected and not begins:
+            self._missing(expected, stored.position - 1)
+        elif stored.position < expected:
+            self._found(Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice")
+        elif found is None:
             self._found(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
-        elif found != computed:
+        elif found != computed and stored.position == expected:
             self._found(Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}")
+        # Whatever was wrong, the chain can only be taken up from here.
         self._hash = found or GENESIS_HASH
+
+    def _missing(self, first: int, last: int) -> None:
+        which = f"positions {first} to {last} are" if last > first else f"position {first} is"
+        self._found(Rule.POSITION, f"{which} missing", at=first)
 
     def _fold(self, recorded: Recorded) -> None:
         entity_id = recorded.entity_id
@@ -188,10 +208,11 @@ class LogChecker:
             self._found(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
         self._tasks[recorded.entity_id] = _slim(task) if task.terminal else task
 
-    def _found(self, rule: Rule, message: str) -> None:
+    def _found(self, rule: Rule, message: str, *, at: int | None = None) -> None:
         self.findings_total += 1
+        self._misplaced = self._misplaced or rule is Rule.POSITION
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(self.position, rule, message))
+            self.findings.append(Finding(self.position if at is None else at, rule, message))
 
 
 def chain_hash(previous: str, stored: Message) -> str:

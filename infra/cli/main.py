@@ -71,7 +71,7 @@ LOG_HELP = {
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "checkpoint": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
-    "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, and the stream that keeps it.",
+    "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
 }
 GROUP_HELP = {
     "agent": "Speak as an agent: claim, report, complete and the rest.",
@@ -98,7 +98,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, moving, reading, rebuilding, replaying, travelling
+    from infra.cli import auditing, moving, reading, rebuilding, replaying, travelling, verifying
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -114,7 +114,7 @@ def _log(name: str) -> Any:
         "export": moving.export,
         "import": moving.import_,
         "checkpoint": moving.checkpoint,
-        "verify": replaying.verify,
+        "verify": verifying.verify,
     }
     return made(name, connected(functions[name]))
 

@@ -221,6 +221,21 @@ class NatsEventLog:
         """Every message with `after` < position <= `until`, in order and without gaps, in chunks."""
         return StreamReader(self._api, self._stream, after=after).until(until)
 
+    async def scan(self) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message that is there now, in order and in chunks; what is missing between them is passed over.
+
+        For those who look for what is missing. Raises LogUnavailableError.
+        """
+        newest = await self._stored({"last_by_subj": f"{self._prefix}>"})
+        if newest is None:
+            return
+        chunks = StreamReader(self._api, self._stream, gaps=True).until(newest.position)
+        try:
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
+
     def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         """Every message behind `after`, those to come included, for ever: through restarts of the broker.
 

@@ -96,14 +96,17 @@ class StreamReader:
         *,
         after: int = 0,
         subject_filter: str | None = None,
+        gaps: bool = False,
         patience_s: float = PATIENCE_S,
     ) -> None:
+        """`gaps`: positions that the stream lacks are passed over; else nothing comes from there on."""
         self._api = api
         self._connection = api.connection
         self._stream = stream
         self._taken = after
         """The position of the last message handed over."""
         self._filter = subject_filter
+        self._gapless = subject_filter is None and not gaps
         self._patience_s = patience_s
         self._delivery: _Delivery | None = None
 
@@ -219,7 +222,7 @@ class StreamReader:
 
     async def _start(self) -> None:
         client = self._connection.client
-        delivery = _Delivery(self._taken, gapless=self._filter is None)
+        delivery = _Delivery(self._taken, gapless=self._gapless)
         self._delivery = delivery
         inbox = client.new_inbox()
         delivery.subscription = await client.tap(inbox, delivery.take)

@@ -108,16 +108,40 @@ def test_a_missing_hash_is_named(scenario: Scenario) -> None:
     ]
 
 
-def test_a_gap_is_named(scenario: Scenario) -> None:
-    messages = scenario.messages[:2] + scenario.messages[3:]
+def test_a_gap_is_named_where_it_begins(scenario: Scenario) -> None:
+    messages = scenario.messages[:2] + scenario.messages[4:]
     findings = checked(messages).findings
-    assert (findings[0].position, findings[0].rule) == (4, Rule.POSITION)
+    assert str(findings[0]) == "position 3: position: positions 3 to 4 are missing"
     assert Rule.HASH not in {finding.rule for finding in findings}
 
 
-def test_a_log_that_begins_late_is_named(scenario: Scenario) -> None:
+def test_a_missing_end_is_named(scenario: Scenario) -> None:
+    last = len(scenario.messages)
+    checker = checked(scenario.messages[:-1])
+    checker.end(last)
+    assert [str(finding) for finding in checker.findings] == [f"position {last}: position: position {last} is missing"]
+
+
+def test_two_messages_out_of_order_are_named(scenario: Scenario) -> None:
+    messages = [*scenario.messages[:2], scenario.messages[3], scenario.messages[2], *scenario.messages[4:]]
+    findings = checked(messages).findings
+    assert (findings[0].position, findings[0].rule) == (3, Rule.POSITION)
+
+
+def test_a_log_whose_beginning_is_gone_is_named(scenario: Scenario) -> None:
     first = checked(scenario.messages[3:]).findings[0]
-    assert (first.position, first.rule) == (4, Rule.POSITION)
+    assert str(first) == "position 1: position: positions 1 to 3 are missing"
+
+
+def test_a_log_that_was_made_to_begin_late_is_in_order() -> None:
+    s = Scenario()
+    for state in (s.state, s.shadow):
+        state.skip(100)
+    s.append_rules.position = 100
+    s.holds("A", "T")
+    checker = checked(s.messages)
+    assert checker.findings == []
+    assert (checker.summary()["first"], s.token("T")) == (101, 103)
 
 
 def test_what_cannot_be_read_is_named_and_counted(scenario: Scenario) -> None:

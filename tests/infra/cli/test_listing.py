@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import auditing, main, moving, reading, rebuilding, replaying, running, travelling
+from infra.cli import auditing, main, moving, reading, rebuilding, replaying, running, travelling, verifying
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -35,7 +35,7 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "export": moving.export,
         "import": moving.import_,
         "checkpoint": moving.checkpoint,
-        "verify": replaying.verify,
+        "verify": verifying.verify,
     }
     assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
     assert {name: first_line(getattr(running, name)) for name in main.RUN_HELP} == main.RUN_HELP

@@ -165,7 +165,7 @@ def renumbered(lines: Lines) -> None:
         line["position"] = number
 
 
-TAMPERED = [(changed, 7, "hash"), (missing, 5, "position"), (swapped, 5, "position"), (inserted, 4, "position"),
+TAMPERED = [(changed, 7, "hash"), (missing, 4, "position"), (swapped, 4, "position"), (inserted, 4, "position"),
             (renumbered, 4, "hash")]  # fmt: skip
 
 

@@ -29,9 +29,9 @@ def folded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     positions: list[int] = []
     fold = memory_module.Memory.fold
 
-    def counting(self: memory_module.Memory, message: Any) -> Any:
-        positions.append(message.position)
-        return fold(self, message)
+    def counting(self: memory_module.Memory, messages: Any, seen: Any = None) -> None:
+        positions.extend(message.position for message in messages)
+        fold(self, messages, seen)
 
     monkeypatch.setattr(memory_module.Memory, "fold", counting)
     return positions
@@ -70,7 +70,8 @@ async def test_an_empty_or_missing_log_is_one_line(run: Run, pool: str, at_broke
 
 async def test_verify_never_uses_one(stored: Run, folded: list[int]) -> None:
     report = (await stored("verify", "--json")).json
-    assert (report["ok"], report["events"]) == (True, 4)
+    assert (report["ok"], report["events"], report["compared_at"]) == (True, 4, 4)
+    assert folded == [1, 2, 3, 4]
 
 
 async def test_a_service_starts_from_it(stored: Run, folded: list[int], service: PoolServer, at_broker: Any) -> None:

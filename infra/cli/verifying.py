@@ -1,0 +1,168 @@
+"""Is a log what it claims to be, and does its service say what it says? `custody verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from handlers.ports import UnreadableEventError
+from infra.checkpoint import CheckpointError, read_checkpoint, read_key
+from infra.cli.agreeing import Agreement, compare
+from infra.cli.output import complain, pairs_of
+from infra.cli.progress import bar
+from infra.cli.session import EXIT_REFUSED, CommandError, Session, stream_info
+from infra.codec import CloudEventsCodec
+from infra.export_file import ExportFileError, ExportReader
+from infra.nats import NatsEventLog, StreamSettings, stream_name
+from infra.nats.stream import config_differences
+from projections.verification import LogChecker
+
+if TYPE_CHECKING:
+    from handlers.ports import StoredMessage
+
+_SHOWN_FINDINGS = 20
+
+
+class _Verification:
+    """A checker at work, and what was signed earlier for it to be held against."""
+
+    def __init__(self, pool: str, checkpoint: Path | None, key: Path | None) -> None:
+        self.checker = LogChecker(pool)
+        self.codec = CloudEventsCodec(pool)
+        self._hash: str | None = None
+        try:
+            self._signed = None if checkpoint is None or key is None else read_checkpoint(checkpoint, read_key(key))
+        except CheckpointError as error:
+            raise CommandError(str(error)) from None
+        if self._signed is not None and self._signed.pool != pool:
+            raise CommandError(f"{checkpoint} is of pool {self._signed.pool}, not of {pool}")
+
+    def take(self, message: StoredMessage) -> None:
+        """Check the next message."""
+        try:
+            self.checker.check(message, self.codec.decode(message))
+        except UnreadableEventError as error:
+            self.checker.check(message, None, reason=error.reason)
+        if self._signed is not None and message.position == self._signed.position:
+            self._hash = self.codec.hash_of(message)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what was compared with a checkpoint, for machines."""
+        return {} if self._signed is None else {"checkpoint": self._signed._asdict(), "rewritten": self.rewritten()}
+
+    def rewritten(self) -> str | None:
+        """Return in what the log differs from the checkpoint, or None."""
+        signed = self._signed
+        if signed is None or self._hash == signed.hash:
+            return None
+        if self._hash is None:
+            return (
+                f"position {signed.position} of the checkpoint is not in the log, which ends at {self.checker.position}"
+            )
+        return f"rewritten since {signed.made_at}: position {signed.position} had hash {signed.hash}, now {self._hash}"
+
+
+async def verify(
+    session: Session,
+    file: Annotated[
+        Path | None, typer.Option(help="Check this export instead of the log at the broker.", show_default=False)
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Check that the log was not rewritten since this was made.", show_default=False)
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="The key that signed the checkpoint.", show_default=False)] = None,
+) -> None:
+    """Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views."""
+    if (checkpoint is None) != (key is None):
+        raise typer.BadParameter("--checkpoint and --key go together", param_hint="--checkpoint")
+    if file is not None:
+        _verify_file(session, file, checkpoint, key)
+        return
+    pool = session.settings.pool
+    work = _Verification(pool, checkpoint, key)
+    async with session.connected() as connection:
+        info = await stream_info(connection, pool)
+        config = info["config"]
+        log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)
+        try:
+            await _read(session, work, log, begins=int(config.get("first_seq") or 1))
+            if work.checker.has_gaps:
+                agreement = Agreement(not_compared="events are missing, so nobody knows what the views should be")
+            else:
+                agreement = await compare(session, connection, log, work.codec)
+        finally:
+            await log.close()
+    name = stream_name(pool)
+    chosen = StreamSettings(
+        replicas=int(config["num_replicas"]), compression=config.get("compression", "none") != "none"
+    )
+    differences = config_differences(config, pool, chosen)
+    described = [f"stream {name} is not configured as a log must be: {each}" for each in differences]
+    described += [f"live views: {each}" for each in agreement.differences]
+    facts = {"stream": name, "stream_differences": differences, **agreement.facts()}
+    _report(session, work, name, facts, described, agreement.line())
+
+
+async def _read(session: Session, work: _Verification, log: NatsEventLog, *, begins: int) -> None:
+    """Check every message of the log; `begins`: the position at which the stream was made to begin."""
+    last = await log.last_position()
+    with bar(last, session.out) as show:
+        async for chunk in log.scan():
+            for message in chunk:
+                work.take(message)
+            show(work.checker.position)
+    if last >= begins:
+        work.checker.end(last)
+
+
+def _verify_file(session: Session, file: Path, checkpoint: Path | None, key: Path | None) -> None:
+    try:
+        reader = ExportReader(file)
+        work = _Verification(reader.header.pool, checkpoint, key)
+        with bar(reader.header.last, session.out) as show:
+            for message in reader.messages():
+                work.take(message)
+                show(work.checker.position)
+    except ExportFileError as error:
+        raise CommandError(str(error)) from None
+    described = [f"{file} is not what was exported: {each}" for each in reader.differences]
+    facts = {"file": str(file), "pool": reader.header.pool, "file_differences": reader.differences}
+    _report(session, work, str(file), facts, described)
+
+
+def _report(
+    session: Session,
+    work: _Verification,
+    name: str,
+    facts: dict[str, Any],
+    differences: list[str],
+    note: str | None = None,
+) -> None:
+    """Print what was found; raises typer.Exit unless all is in order. `differences`: what is wrong around the log."""
+    out, checker, rewritten = session.out, work.checker, work.rewritten()
+    summary = checker.summary()
+    differences = [*differences, *([rewritten] if rewritten else [])]
+    summary["ok"] = checker.ok and not differences
+    if out.as_json:
+        out.json({**summary, **facts, **work.facts(), "wrong": [each._asdict() for each in checker.findings]})
+    else:
+        out.line(
+            f"{name}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
+        )
+        out.facts(pairs_of({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
+        if note:
+            out.line(note)
+        for each in checker.findings[:_SHOWN_FINDINGS]:
+            out.line(str(each), "red")
+        if checker.findings_total > _SHOWN_FINDINGS:
+            out.line(f"and {checker.findings_total - _SHOWN_FINDINGS} more; --json has up to 1000")
+        for difference in differences[:_SHOWN_FINDINGS]:
+            out.line(difference, "red")
+        if len(differences) > _SHOWN_FINDINGS:
+            out.line(f"and {len(differences) - _SHOWN_FINDINGS} more; --json has them")
+        if not checker.ok:
+            complain(f"first wrong position: {checker.findings[0].position}")
+    if not summary["ok"]:
+        raise typer.Exit(EXIT_REFUSED)
