@@ -60,8 +60,7 @@ class Load:
         self._name = name
         self._random = random.Random(seed)
         self._numbers = itertools.count()
-        self._wanted = 0
-        self._reached = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._over = False
         self.attempts: list[Attempt] = []
@@ -70,12 +69,16 @@ class Load:
         """Put so many agents to work."""
         self._tasks = [asyncio.create_task(self._agent(f"{self._name}-{number}")) for number in range(agents)]
 
-    async def acknowledged(self, count: int) -> None:
+    async def answered(self, count: int) -> None:
         """Wait until so many more commands have been answered."""
-        self._reached.clear()
-        self._wanted = len(self.attempts) + count
+        wanted = self._replies() + count
         async with asyncio.timeout(PATIENCE_S):
-            await self._reached.wait()
+            while self._replies() < wanted:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _replies(self) -> int:
+        return sum(each.reply is not None for each in self.attempts)
 
     async def stop(self) -> None:
         """Let everybody go home; what is in flight stays unanswered."""
@@ -88,17 +91,16 @@ class Load:
                 raise result
 
     async def _send(self, tail: str, **fields: Any) -> Reply:
-        fields["command_id"] = f"{self._name}-{next(self._numbers)}"
         if self._over:
             # `Client.request` forgets a cancellation that comes together with the reply (Python 3.11's `wait_for`).
             raise asyncio.CancelledError
+        fields["command_id"] = f"{self._name}-{next(self._numbers)}"
         reply = None
         try:
             reply = await self._ask.ask(tail, fields, patience_s=PATIENCE_S)
         finally:
             self.attempts.append(Attempt(tail, fields, reply))
-            if len(self.attempts) >= self._wanted:
-                self._reached.set()
+            self._changed.set()
         return reply
 
     async def _agent(self, agent: str) -> None:

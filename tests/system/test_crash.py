@@ -53,7 +53,7 @@ async def test_kill_9_of_everything_under_load(tmp_path: Path) -> None:
                 held = await sleepers(ask, f"s{number}")
                 load = Load(ask, f"r{number}", number)
                 load.start(AGENTS)
-                await load.acknowledged(60 + 37 * number)
+                await load.answered(60 + 37 * number)
                 await service.kill()
                 await load.stop()
             attempts = load.attempts
@@ -85,7 +85,7 @@ async def test_kill_9_of_the_service_only(tmp_path: Path) -> None:
                 await sleepers(ask, f"s{number}")
                 load = Load(ask, f"r{number}", number)
                 load.start(AGENTS)
-                await load.acknowledged(150)
+                await load.answered(150)
                 before = len(await read_log(nc, POOL))
                 await service.kill()
                 await load.stop()
@@ -110,7 +110,7 @@ async def test_kill_9_of_the_broker_only(tmp_path: Path) -> None:
                 await sleepers(ask, f"s{number}")
                 load = Load(ask, f"r{number}", number)
                 load.start(AGENTS)
-                await load.acknowledged(150)
+                await load.answered(150)
                 async with Feed(nc, POOL) as feed:
                     await broker.kill()
                     await load.stop()
@@ -129,7 +129,7 @@ async def test_views_are_the_fold_of_the_log_after_a_crash(tmp_path: Path) -> No
         async with client(**access(tmp_path / "data"), allow_reconnect=False) as nc:
             load = Load(Caller(nc, POOL), "one", 7)
             load.start(AGENTS)
-            await load.acknowledged(200)
+            await load.answered(200)
             await service.kill()
             await load.stop()
         await service.start()

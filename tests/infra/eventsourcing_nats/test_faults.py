@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -23,6 +24,8 @@ from eventsourcing.persistence import (
 
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.eventsourcing_nats import NatsFactory, UnknownOutcomeError
+from infra.eventsourcing_nats.datastore import Core
+from infra.nats import NatsConnection
 from tests.support.tcp_proxy import TcpProxy
 
 THREAD = "eventsourcing-nats"
@@ -58,6 +61,25 @@ def connected() -> Iterator[Factories]:
     yield factories
     for factory in factories.made:
         factory.close()
+
+
+class Calls:
+    """Counts the calls of a coroutine method, on whatever thread they begin."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+        self._begun = threading.Semaphore(0)
+        method = getattr(owner, name)
+
+        def counted(*args: Any) -> Any:
+            self._begun.release()
+            return method(*args)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    async def begun(self, count: int) -> None:
+        """Wait until there were so many more."""
+        for _ in range(count):
+            assert await asyncio.to_thread(self._begun.acquire, timeout=5)
 
 
 def events(count: int, version: int = 1) -> list[StoredEvent]:
@@ -131,13 +153,14 @@ async def test_a_batch_that_was_cut_in_two_is_stored_once(proxy: TcpProxy, conne
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_what_a_killed_broker_never_read_is_sent_again(
-    own_broker: EmbeddedBroker, connected: Factories, count: int
+    own_broker: EmbeddedBroker, connected: Factories, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     recorder = await asyncio.to_thread(connected(own_broker.url).application_recorder)
     assert own_broker.pid is not None
+    sends = Calls(monkeypatch, NatsConnection, "send")
     os.kill(own_broker.pid, signal.SIGSTOP)
     inserting = asyncio.create_task(inserted(recorder, count))
-    await asyncio.sleep(0.1)
+    await sends.begun(1)
     await own_broker.kill()
     await own_broker.start()
 
@@ -160,16 +183,19 @@ async def test_an_outcome_that_cannot_be_found_out_is_told_and_a_retry_is_safe(
     assert await stored(patient) == named(events(2))
 
 
-async def test_a_broker_that_comes_back_in_time_is_waited_for(own_broker: EmbeddedBroker, connected: Factories) -> None:
+async def test_a_broker_that_comes_back_in_time_is_waited_for(
+    own_broker: EmbeddedBroker, connected: Factories, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recorder = await asyncio.to_thread(connected(own_broker.url).application_recorder)
     await inserted(recorder, 1)
     await own_broker.stop()
+    uses = Calls(monkeypatch, Core, "on_stream")
     waiting = [
         asyncio.create_task(inserted(recorder, 1, version=2)),
         asyncio.create_task(asyncio.to_thread(recorder.max_notification_id)),
         asyncio.create_task(asyncio.to_thread(recorder.select_events, "o0", lte=1)),
     ]
-    await asyncio.sleep(0.1)
+    await uses.begun(len(waiting))
     await own_broker.start()
 
     assert await waiting[0] == [2]
@@ -198,13 +224,17 @@ def test_no_way_in_is_an_operational_error(nats_env: dict[str, str], env: dict[s
     factory.close()
 
 
-async def test_closing_ends_those_who_wait(proxy: TcpProxy, connected: Factories) -> None:
+async def test_closing_ends_those_who_wait(
+    proxy: TcpProxy, connected: Factories, monkeypatch: pytest.MonkeyPatch
+) -> None:
     factory = connected(proxy.url)
     recorder = await asyncio.to_thread(factory.application_recorder)
     proxy.drop_answers()
+    uses = Calls(monkeypatch, Core, "on_stream")
     waiting = [asyncio.create_task(inserted(recorder, count)) for count in (1, 2)]
     waiting.append(asyncio.create_task(asyncio.to_thread(recorder.max_notification_id)))
-    await asyncio.sleep(0.1)
+    await uses.begun(len(waiting))
+    await proxy.dropped.wait()
     await asyncio.to_thread(factory.close)
 
     for task in waiting:
