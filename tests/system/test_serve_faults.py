@@ -19,7 +19,7 @@ from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller, Reply
 from tests.system.load import Attempt, Load, check_floors, check_promises
 from tests.system.processes import Service, client
-from tests.system.streams import Feed, check_log, moment, read_log
+from tests.system.streams import Feed, check_log, moment, read_log, settled
 
 pytestmark = pytest.mark.system
 
@@ -75,23 +75,18 @@ async def test_a_frozen_broker_doubles_nothing(tmp_path: Path) -> None:
     async with served(tmp_path, reply_timeout_s=reply_timeout_s) as (broker, service, nc):
         assert broker.pid
         ask = Caller(nc, POOL)
-        attempts: list[Attempt] = []
-        codes: set[str] = set()
-        for number in range(4):
-            load = Load(ask, f"f{number}", number)
-            load.start(10)
-            await load.answered(60)
-            os.kill(broker.pid, signal.SIGSTOP)
-            # Nothing tells from outside that it gave up waiting: what it says goes through the broker.
-            await asyncio.sleep(4 * reply_timeout_s)
+        submits = [{"command_id": f"c{number}"} for number in range(300)]
+        asked = [asyncio.create_task(ask.ask("ops.submit", each, patience_s=8)) for each in submits]
+        await settled(nc)
+        os.kill(broker.pid, signal.SIGSTOP)
+        try:
+            # Nothing tells from outside that the service gave up waiting: what it says goes through the broker.
+            await asyncio.sleep(2 * reply_timeout_s)
+        finally:
             os.kill(broker.pid, signal.SIGCONT)
-            await load.answered(60)
-            await load.stop()
-            attempts += load.attempts
-            codes = {each.reply.code for each in load.attempts if each.reply and not each.reply.ok}
-            if "unavailable" in codes:
-                break
-        assert "unavailable" in codes, "a caller is told that the outcome is not known"
+        attempts = [Attempt("ops.submit", *each) for each in zip(submits, await asyncio.gather(*asked), strict=True)]
+        codes = {each.reply.code for each in attempts if each.reply and not each.reply.ok}
+        assert codes == {"unavailable"}, "a caller is told that the outcome is not known"
         await check_promises(ask, attempts)
         assert await service.stop() == 0
 
