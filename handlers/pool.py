@@ -69,8 +69,8 @@ class PoolService:
         lookup = Lookup(pool_id, log, codec)
         self.queries = QueryService(self.writer, log, lookup, clock, self._health)
         self.commands = CommandService(pool_id, self.writer, lookup, self.queries, clock, respond)
-        self.writer.committed = self.sweeper.look_again
-        self.writer.outage = self.heard_again
+        self.writer.answering.committed = self.sweeper.look_again
+        self.writer.hearing.outage = self.heard_again
         self._log = log
         self._clock = clock
         self._options = options
@@ -132,16 +132,16 @@ class PoolService:
 
     def disconnected(self) -> None:
         """Judge nobody until `heard_again`: the agents cannot be heard."""
-        self.writer.disconnected = True
+        self.writer.hearing.disconnected = True
 
     def heard_again(self, blind_s: float) -> None:
         """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard.
 
         Nobody is judged until the floor is in the log.
         """
-        self.writer.disconnected = False
+        self.writer.hearing.disconnected = False
         self.writer.presence.excuse(self._clock.now())
-        self.writer.rearming += 1
+        self.writer.hearing.rearming += 1
         task = asyncio.get_running_loop().create_task(self._rearm(blind_s))
         self._rearming.add(task)
         task.add_done_callback(self._rearming.discard)
@@ -152,7 +152,7 @@ class PoolService:
                 _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
                 await self._ask(Rearm("outage", blind_s), "rearm")
         finally:
-            self.writer.rearming -= 1
+            self.writer.hearing.rearming -= 1
             self.sweeper.look_again()
 
     async def stop(self) -> bool:

@@ -142,7 +142,7 @@ class QueryService:
             "live_tasks": len(state.tasks),
             "agents": len(state.agents),
             "queued": len(state.backlog),
-            "waiting_claims": len(self._writer.waiting),
+            "waiting_claims": len(self._writer.answering.waiting),
             "queued_commands": self._writer.queued,
             "intake": pool.intake.value,
             "not_before": format_timestamp(pool.not_before) if pool.not_before else None,

@@ -70,7 +70,7 @@ class Sweeper:
         if planned is None:
             self._wake.set()
             return
-        waiting, lost = writer.waiting.next_at(), writer.presence.next_at()
+        waiting, lost = writer.answering.waiting.next_at(), writer.presence.next_at()
         if (
             (waiting is not None and waiting < planned)
             or (lost is not None and lost < planned)
@@ -99,7 +99,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Judge everything that is due now."""
         now = self._clock.now()
-        self._writer.end_waits(now)
+        self._writer.answering.end_waits(now)
         if self._writer.deaf:
             return
         await self._mark_lost(now)
@@ -170,7 +170,7 @@ class Sweeper:
 
     def _next_due(self) -> datetime | None:
         writer = self._writer
-        moments = (self._next_judgement(), writer.presence.next_at(), writer.waiting.next_at())
+        moments = (self._next_judgement(), writer.presence.next_at(), writer.answering.waiting.next_at())
         return min((moment for moment in moments if moment is not None), default=None)
 
     def _next_judgement(self) -> datetime | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from domain.agent import Agent
 from domain.decisions import decide
@@ -27,16 +27,17 @@ from domain.lifecycles import AgentStatus
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.task import Task
 from domain.timestamps import after, seconds_between
+from handlers.answering import Answering
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 from handlers.boundary import Boundary
 from handlers.groups import Group
+from handlers.hearing import Hearing
 from handlers.job_queue import JobQueue
 from handlers.jobs import FAULT, NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.linger import Linger
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
-from handlers.waiting import WaitingClaims, Waker, end_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,29 +92,19 @@ class Writer:
     ) -> None:
         self.memory = memory
         self.rules = rules
-        self.waiting = WaitingClaims()
         self.presence = Presence(rules.lost_after_s)
         self.leader: str | None = None
         """The name under which this writer leads; seeing another one in the log ends it."""
-        self.disconnected = False
-        """Whether agents cannot reach the pool just now; nobody's silence is judged meanwhile."""
-        self.rearming = 0
-        """Floors that are about to be set, after spells in which nobody was heard."""
-        self.committed: Callable[[], None] = lambda: None
-        """Called after each acknowledged group; the sweeper looks whether something falls due earlier."""
-        self.outage: Callable[[float], None] = lambda _blind_s: None
-        """Called with the seconds of a spell in which the log did not answer."""
+        self.hearing = Hearing(limits.outage_s)
+        self.answering = Answering(memory, self.presence, clock, self.submit_first)
         self._log = log
         self._codec = codec
         self._clock = clock
         self._limits = limits
-        self._waker = Waker(self.waiting, self.presence)
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Group | None = None
         self._flight: _Flight | None = None
         self._wake = asyncio.Event()
-        self._unanswered_since: datetime | None = None
-        """When the broker was first asked for what it has not answered yet."""
         self._following = False
         self._stopping = False
         self._ended: Refusal | None = None
@@ -128,11 +119,8 @@ class Writer:
 
     @property
     def deaf(self) -> bool:
-        """Whether the pool cannot be sure to hear its agents: it has lost the broker, or waits for it too long."""
-        if self.disconnected or self.rearming:
-            return True
-        since = self._unanswered_since
-        return since is not None and seconds_between(since, self._clock.now()) > self._limits.outage_s / 2
+        """Whether the pool cannot be sure to hear its agents just now."""
+        return self.hearing.deaf(self._clock.now())
 
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
@@ -177,14 +165,8 @@ class Writer:
     def stop(self) -> None:
         """Let `run` return once everything queued is decided and answered; waiting claims end empty."""
         self._stopping = True
-        for job in self.waiting.everything():
-            self._end_wait(job)
+        self.answering.end_all_waits()
         self._wake.set()
-
-    def end_waits(self, now: datetime) -> None:
-        """Answer the waiting claims whose patience has ended."""
-        for job in self.waiting.expired(now):
-            self._end_wait(job)
 
     async def run(self) -> None:
         """Decide and append until stopped.
@@ -209,7 +191,7 @@ class Writer:
                 elif self._stopping and not self._queue and self._at_rest:
                     ended = STOPPING
                     return
-                elif self._unanswered_since is not None and self._at_rest and not self._queue:
+                elif self.hearing.waits and self._at_rest and not self._queue:
                     await self._knock()
                 else:
                     await self._wake.wait()
@@ -232,7 +214,8 @@ class Writer:
         if self._flight is not None:
             self._flight.verdict.cancel()
             unknown = self._flight.group.jobs
-        undecided = [*(self._open.jobs if self._open is not None else ()), *self._queue, *self.waiting.everything()]
+        decided = self._open.jobs if self._open is not None else ()
+        undecided = [*decided, *self._queue, *self.answering.waiting.everything()]
         self._flight = self._open = None
         self._queue.clear()
         self.memory.state.undo()
@@ -271,7 +254,7 @@ class Writer:
             if self._out_of_date(job):
                 continue
             if job.waits_until is not None and job.waits_until <= now:
-                self._end_wait(job)
+                self.answering.end_wait(job)
                 continue
             decision = self._decide(job, now)
             if not group.has_room_for(len(decision.records)):
@@ -336,7 +319,7 @@ class Writer:
         if not group.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            self._finish(group)
+            self.answering.finish(group)
             return
         if self._linger.holds(group):
             return
@@ -345,7 +328,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
         verdict.add_done_callback(lambda _: self._wake.set())
-        self._unanswered_since = self._unanswered_since or self._clock.now()
+        self.hearing.asked(self._clock.now())
         self._flight = _Flight(group, verdict, loop.time())
 
     async def _land(self, flight: _Flight) -> None:
@@ -357,25 +340,18 @@ class Writer:
             case Stored():
                 waiting = len(self._open.jobs) if self._open is not None else 0
                 self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
-                self._note_answer()
-                self._finish(group)
+                self.hearing.answered(self._clock.now())
+                self.answering.finish(group)
             case Conflicted():
                 self._undo(group)
                 await self._follow()
-                self._note_answer()
+                self.hearing.answered(self._clock.now())
             case Rejected(reason):
-                self._note_answer()
+                self.hearing.answered(self._clock.now())
                 self._reject(group, reason)
             case Unsent():
                 self._undo(group)
                 await pause(self._clock)
-
-    def _note_answer(self) -> None:
-        """Note that the broker answers; if that took long, nobody was heard for as long."""
-        since, self._unanswered_since = self._unanswered_since, None
-        blind_s = seconds_between(since, self._clock.now()) if since is not None else 0.0
-        if blind_s > self._limits.outage_s:
-            self.outage(blind_s)
 
     async def _knock(self) -> None:
         """Ask the broker whether it is back; with nothing to append nobody else would."""
@@ -384,7 +360,7 @@ class Writer:
         except LogUnavailableError:
             await pause(self._clock)
         else:
-            self._note_answer()
+            self.hearing.answered(self._clock.now())
 
     def _undo(self, group: Group) -> None:
         """Take back everything tentative; its jobs are decided again, in their order."""
@@ -427,7 +403,7 @@ class Writer:
                 await pause(self._clock)
             else:
                 # What was undone may have hidden work from a claim that was then parked.
-                self._resubmit(self.waiting.everything())
+                self.answering.resubmit(self.answering.waiting.everything())
                 self._following = False
                 return
 
@@ -436,68 +412,6 @@ class Writer:
         if isinstance(event, Led) and self.leader is not None and event.leader != self.leader:
             msg = f"{event.leader} leads the pool since position {recorded.position}"
             raise SupersededError(msg)
-
-    # Answering
-
-    def _finish(self, group: Group) -> None:
-        """Make the group final, and answer its jobs."""
-        memory = self.memory
-        if group.messages:
-            memory.state.commit(group.changes, group.end, group.end_time)
-            memory.tail_hash = group.tail_hash
-            for decision in group.decisions:
-                for recorded in decision.records:
-                    memory.observe(recorded)
-        for job, decision in zip(group.jobs, group.decisions, strict=True):
-            self._answer(job, decision, group.end)
-        if group.messages:
-            self._resubmit(self._waker.follow(group.decisions, group.end))
-            self.committed()
-
-    def _answer(self, job: Job, decision: Decision, position: int) -> None:
-        if decision.follow_up is not None:
-            job.request = decision.follow_up
-            job.prior.extend(decision.records)
-            self._queue.put_first(job)
-            self._wake.set()
-            return
-        if decision.waits and not self._stopping:
-            self._park(job, decision)
-            return
-        records = [*job.prior, *decision.records] if job.prior else decision.records
-        if job.request.keyed and job.prior:
-            # What does not count as its outcome is not shown, so that a repeat is told the same.
-            records = [recorded for recorded in records if recorded.keyed]
-        job.done(Answer(records[-1].position if records else position, records, decision.result, decision.refusal))
-
-    def _park(self, job: Job, decision: Decision) -> None:
-        agent_id = job.request.agent_id or ""
-        agent = self.memory.state.agent(agent_id)
-        now = self._clock.now()
-        wait_s: Any = getattr(job.request.command, "wait_s", 0.0)
-        until = job.waits_until or after(job.received_at, wait_s)
-        job.prior.extend(decision.records)
-        if agent is None or until <= now:
-            self._end_wait(job)
-        elif self.waiting.full(agent_id) and job.prior:
-            # What it renewed stands, so it was no refusal.
-            self._end_wait(job)
-        elif self.waiting.full(agent_id):
-            job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
-        else:
-            job.waits_until = until
-            self.waiting.park(job, agent.capabilities, until)
-            self.committed()
-
-    def _end_wait(self, job: Job) -> None:
-        end_wait(job, self.memory.state.committed_position)
-
-    def _resubmit(self, jobs: list[Job]) -> None:
-        """Let claims that waited be decided again, in their order, before everybody else's commands."""
-        now = self._clock.now()
-        for job in reversed(jobs):
-            job.received_at = now
-            self.submit_first(job)
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:
@@ -509,12 +423,12 @@ class Writer:
         while True:
             now = self._clock.now()
             self._answer_overdue(now)
-            self.end_waits(now)
+            self.answering.end_waits(now)
             await self._clock.sleep_until(after(now, pause_s))
             late_s = seconds_between(now, self._clock.now()) - pause_s
             if late_s > STALL_S:
                 _LOG.warning("the service stood still for %.1f s", late_s)
-                self.outage(late_s)
+                self.hearing.outage(late_s)
 
     def _answer_overdue(self, now: datetime) -> None:
         timeout_s = self._limits.reply_timeout_s

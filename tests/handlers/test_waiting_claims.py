@@ -209,7 +209,7 @@ async def test_patience_ends_to_the_moment(pool: PoolHarness) -> None:
         assert not claims[number].replies
         await pool.advance(0.001)
         assert tasks(claims[number]) == []
-    assert len(pool.service.writer.waiting) == 0
+    assert len(pool.service.writer.answering.waiting) == 0
 
 
 async def test_patience_begins_when_the_claim_comes(pool: PoolHarness) -> None:
