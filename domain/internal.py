@@ -62,4 +62,10 @@ class ExecuteSteal(NamedTuple):
     operation_id: str
 
 
-Internal = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal
+class Leave(NamedTuple):
+    """Go on with a deregistration, of which an append before released so many tasks."""
+
+    released: int
+
+
+Internal = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | Leave

@@ -9,6 +9,7 @@ from domain.decisions.granting import sign_of_life
 from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
+from domain.internal import Leave
 from domain.lifecycles import AgentStatus
 from domain.policies.stealing import load_status
 from domain.timestamps import format_timestamp, seconds_between
@@ -63,6 +64,11 @@ def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
 
 def deregister(draft: Draft, _command: Deregister) -> Decision:
     """Release everything the agent holds, then let it go; a very large holding goes in more than one append."""
+    return leave(draft, Leave(released=0))
+
+
+def leave(draft: Draft, command: Leave) -> Decision:
+    """Release what the agent still holds, and let it go once it holds nothing."""
     agent = checks.asking_agent(draft)
     asked = draft.request
     held = draft.view.held_by(agent.agent_id)
@@ -77,9 +83,10 @@ def deregister(draft: Draft, _command: Deregister) -> Decision:
         task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
         aftermath.again(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(follow_up=asked)
-    draft.record_agent(agent.agent_id, ev.Deregistered(released=len(held)))
-    return draft.decided({"released": len(held)})
+        return draft.decided(follow_up=asked._replace(command=Leave(command.released + RELEASES_AT_ONCE)))
+    released = command.released + len(held)
+    draft.record_agent(agent.agent_id, ev.Deregistered(released=released))
+    return draft.decided({"released": released})
 
 
 def revive(draft: Draft) -> None:

@@ -92,4 +92,5 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     internal.MarkLost: _mark_lost,
     internal.PlanSteal: stealing.plan,
     internal.ExecuteSteal: stealing.execute,
+    internal.Leave: agents.leave,
 }

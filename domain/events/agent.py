@@ -82,4 +82,4 @@ class Deregistered(AgentEvent):
     name: ClassVar[str] = "deregistered"
 
     released: int = 0
-    """Tasks given back in the same append."""
+    """Tasks given back because it left, in this append and in the one before if it held very many."""

@@ -127,6 +127,8 @@ def test_a_very_large_holding_is_given_back_in_two_appends() -> None:
 
     assert step.appends == (800, 3)
     assert step.names[-1] == "deregistered"
+    assert step.result == {"released": 401}
+    assert step.event(Deregistered).released == 401
     assert [recorded.keyed for recorded in step.records] == [False] * 800 + [True] * 3
     assert s.state.tasks_held("A") == 0
 

@@ -24,6 +24,7 @@ async def test_a_large_deregistration_goes_in_two_appends_and_is_told_again(pool
     before = len(pool.log.append_sizes)
     first = await pool.request("agent.a.deregister", {"command_id": "same"})
     assert pool.log.append_sizes[before:] == [800, 101]
+    assert first.result == {"released": 450}
     assert pool.state.tasks_held("a") == 0
     assert (await pool.request("agent.a.deregister", {"command_id": "same"})).raw == first.raw
     await pool.restart()
