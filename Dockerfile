@@ -9,7 +9,7 @@ RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r requirements/build.txt \
  && python3 -m venv /opt/custody \
  && /opt/custody/bin/pip install --require-hashes -r requirements/runtime.txt
-COPY pyproject.toml ./
+COPY pyproject.toml README.md LICENSE ./
 COPY domain domain
 COPY projections projections
 COPY handlers handlers

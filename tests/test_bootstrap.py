@@ -184,8 +184,7 @@ def test_an_interrupted_check_gets_the_time_to_tidy_up(tmp_path: Path) -> None:
     # `subprocess.run` would kill it after a quarter of a second.
     tidy = (
         "import signal, sys, time\n"
-        "print('up', flush=True)\n"
-        "try:\n    signal.pause()\n"
+        "try:\n    print('up', flush=True)\n    signal.pause()\n"
         "except KeyboardInterrupt:\n    time.sleep(0.5)\n    open('tidied', 'w').close()\n"
     )
     command = [sys.executable, "-c", tidy]

@@ -1,0 +1,83 @@
+"""Every command that a page shows: run, run by another test that is named here, or at least one that exists."""
+
+import asyncio
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+
+import nats
+import pytest
+
+from infra.cli.main import GROUP_HELP
+from tests.docs.conftest import ROOT, Place
+from tests.docs.test_readme import BLOCK, README
+from tests.infra.cli.conftest import invoke
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+FENCED = re.compile(r"(?m)^```(?P<kind>sh|console|bash|shell)\n(?P<text>.*?)^```$", re.DOTALL)
+COMMAND = re.compile(r"(?m)^(?: {4}|\$ |)(?P<line>(?:\.venv/bin/)?custody .*)$|`(?P<inline>custody [^`\n]+)`")
+PLACEHOLDER = re.compile(r"[A-Z|…\[<]")
+
+RUN_ELSEWHERE = {
+    "python3 bootstrap.py demo": "demo by tests/system/test_demo.py, test by whoever runs this",
+    "nats context add custody": "its requests by test_the_requests_shown_are_carried_out below",
+    ".venv/bin/python examples/agent.py": "tests/docs/test_examples.py",
+}
+"""The README's command blocks without a mark, by how they begin, and what runs them."""
+
+
+def shown() -> Iterator[tuple[str, str]]:
+    """Every `custody ...` of the pages, with the page's name."""
+    for page in PAGES:
+        for match in COMMAND.finditer(page.read_text(encoding="utf-8")):
+            yield page.relative_to(ROOT).as_posix(), (match["line"] or match["inline"]).removeprefix(".venv/bin/")
+
+
+@cache
+def options(*path: str) -> frozenset[str]:
+    """The options of a subcommand; it must exist."""
+    result = invoke(*path, "--help")
+    assert result.status == 0, f"custody {' '.join(path)}: {result.err}"
+    return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z-]*", result.out))
+
+
+def test_every_command_block_of_the_readme_is_run() -> None:
+    marked = {match["text"] for match in BLOCK.finditer(README)}
+    rest = [match["text"] for match in FENCED.finditer(README) if match["text"].rstrip("\n") not in marked]
+    assert [text for text in rest if not text.startswith(tuple(RUN_ELSEWHERE))] == []
+    assert len(rest) == len(RUN_ELSEWHERE)
+
+
+@pytest.mark.parametrize(("page", "line"), sorted(set(shown())), ids=lambda text: text.replace("docs/", ""))
+def test_every_command_shown_exists_with_its_options(page: str, line: str) -> None:
+    words = shlex.split(line.split("  #", maxsplit=1)[0])[1:]
+    depth = 2 if words[0] in GROUP_HELP else 1
+    path = [word for word in words[:depth] if not word.startswith("-") and not PLACEHOLDER.match(word)]
+    used = {word.partition("=")[0] for word in words if word.startswith("--")}
+    assert used <= options(*path) | {"--help"}, page
+
+
+@pytest.mark.system
+def test_the_requests_shown_are_carried_out(place: Place) -> None:
+    (block,) = (match["text"] for match in FENCED.finditer(README) if match["text"].startswith("nats context"))
+    lines = [shlex.split(line) for line in block.splitlines()]
+    requests = [words[2:] for words in lines if words[:2] == ["nats", "request"]]
+    assert len(requests) == 2
+
+    async def ask() -> None:
+        data = place.path / ".custody"
+        password = json.loads((data / "credentials.json").read_text())["operator"]
+        nc = await nats.connect(
+            json.loads((data / "broker.json").read_text())["url"], user="operator", password=password
+        )
+        ((subject,),) = (words[2:] for words in lines if words[:2] == ["nats", "subscribe"])
+        feed = await nc.subscribe(subject)
+        for tail, body in requests:
+            reply = json.loads((await nc.request(tail, body.encode())).data)
+            assert reply["ok"], reply
+        assert (await feed.next_msg(5)).subject.endswith(".submitted")
+        await nc.close()
+
+    asyncio.run(ask())
