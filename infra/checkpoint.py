@@ -1,102 +1,85 @@
-"""Checkpoints: what a log's hash was at a position, signed with a key of one's own.
+"""Checkpoints: what a log's hash was at a position, signed.
 
 Whoever can write to the broker can write a whole new chain of hashes. A checkpoint that is kept elsewhere shows it: the
-log must still have the same hash at the same position. The key signs and checks alike (HMAC), so it is to be kept from
-those who could rewrite the log.
+log must still have the same hash at the same position. To check one takes the public key alone, so auditors need no
+secret, and the private key can stay where nobody who may rewrite the log comes near it.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import base64
 import json
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from infra.signing import key_id, signed_by
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
 FORMAT = "custody-checkpoint"
 VERSION = 1
-KEY_BYTES = 32
 _LONGEST_FILE = 64 * 1024
+_TEXTS = ("pool", "stream", "hash", "time", "made_at", "key_id", "signature")
+_NUMBERS = ("position", "events")
 
 
 class CheckpointError(Exception):
-    """It is no checkpoint, or no key, or the two do not fit; one line says why."""
+    """It is no checkpoint, or not one that this key signed; one line says why."""
 
 
 class Checkpoint(NamedTuple):
-    """What a log's chain of hashes had come to."""
+    """What a log had come to."""
 
     pool: str
+    stream: str
     position: int
+    events: int
+    """How many events the log held up to there."""
     hash: str
+    """What the event at the position carries: it covers all of them."""
     time: str
-    """Of the event at the position."""
+    """Of that event."""
     made_at: str
 
-    def document(self, key: bytes) -> dict[str, Any]:
-        """Return the checkpoint as JSON has it, signed with HMAC-SHA256."""
-        return {
-            "format": FORMAT,
-            "version": VERSION,
-            **self._asdict(),
-            "key_id": _key_id(key),
-            "signature": self.signature(key),
-        }
-
-    def signature(self, key: bytes) -> str:
-        """Return what the key makes of the checkpoint."""
-        signed = json.dumps([FORMAT, VERSION, *self], separators=(",", ":")).encode()
-        return hmac.new(key, signed, hashlib.sha256).hexdigest()
+    def signed(self, key: Ed25519PrivateKey) -> dict[str, Any]:
+        """Return the checkpoint as JSON has it, with its signature."""
+        said = {"format": FORMAT, "version": VERSION, **self._asdict(), "key_id": key_id(key.public_key())}
+        return {**said, "signature": base64.b64encode(key.sign(canonical(said))).decode()}
 
 
-def read_checkpoint(path: Path, key: bytes) -> Checkpoint:
+def canonical(said: dict[str, Any]) -> bytes:
+    """Return what is signed: the object as JSON in ASCII, its keys in order, nothing between the tokens."""
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
+
+
+def read_checkpoint(path: Path, key: Ed25519PublicKey) -> Checkpoint:
     """Return the checkpoint in a file.
 
     Raises:
-        CheckpointError: it is none, or the key did not sign it.
+        CheckpointError: it is none, or the key did not sign it as it is.
     """
     found: Any = None
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         found = json.loads(_read(path))
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint")
     if found.get("version") != VERSION:
         raise CheckpointError(f"{path} has format version {found.get('version')}; this software reads {VERSION}")
-    position, texts = found.get("position"), [found.get(name) for name in ("pool", "hash", "time", "made_at")]
-    if not isinstance(position, int) or not all(isinstance(each, str) for each in texts):
+    if not all(isinstance(found.get(name), str) for name in _TEXTS) or not all(
+        type(found.get(name)) is int for name in _NUMBERS
+    ):
         raise CheckpointError(f"{path} is no checkpoint: it is incomplete")
-    checkpoint = Checkpoint(found["pool"], position, found["hash"], found["time"], found["made_at"])
-    if not hmac.compare_digest(str(found.get("signature")).encode(), checkpoint.signature(key).encode()):
-        by = "another key signed it" if found.get("key_id") != _key_id(key) else "it was changed"
-        raise CheckpointError(f"the signature of {path} is wrong: {by}")
-    return checkpoint
-
-
-def read_key(path: Path) -> bytes:
-    """Return the key in a file; raises CheckpointError."""
-    try:
-        key = bytes.fromhex(_read(path).strip())
-    except ValueError:
-        key = b""
-    if len(key) < KEY_BYTES:
-        raise CheckpointError(f"{path} is no key: {2 * KEY_BYTES} or more hexadecimal digits")
-    return key
-
-
-def ensure_key(path: Path) -> bytes:
-    """Return the key in a file, which is made, for its owner's eyes only, if there is none; raises CheckpointError."""
-    if not path.exists():
-        key = secrets.token_bytes(KEY_BYTES)
-        try:
-            path.touch(mode=0o600, exist_ok=False)
-            path.write_text(key.hex() + "\n", encoding="ascii")
-        except OSError as error:
-            raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
-    return read_key(path)
+    said = {name: value for name, value in found.items() if name != "signature"}
+    signature = b""
+    with suppress(ValueError):
+        signature = base64.b64decode(found["signature"], validate=True)
+    if not signed_by(key, signature, canonical(said)):
+        why = "it was changed" if found["key_id"] == key_id(key) else "another key signed it"
+        raise CheckpointError(f"the signature of {path} is wrong: {why}")
+    return Checkpoint(*(found[name] for name in Checkpoint._fields))
 
 
 def _read(path: Path) -> str:
@@ -105,7 +88,3 @@ def _read(path: Path) -> str:
             return file.read(_LONGEST_FILE)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _key_id(key: bytes) -> str:
-    return hashlib.sha256(b"custody key id\n" + key).hexdigest()[:16]

@@ -70,12 +70,16 @@ LOG_HELP = {
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
-    "checkpoint": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
+}
+CHECKPOINT_HELP = {
+    "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
+    "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
 }
 GROUP_HELP = {
     "agent": "Speak as an agent: claim, report, complete and the rest.",
     "query": "Look at the pool: tasks, leases, agents and the rest.",
+    "checkpoint": "Prove later that the log was not rewritten: make keys, sign checkpoints.",
 }
 
 
@@ -113,10 +117,17 @@ def _log(name: str) -> Any:
         "snapshot": rebuilding.snapshot,
         "export": moving.export,
         "import": moving.import_,
-        "checkpoint": moving.checkpoint,
         "verify": verifying.verify,
     }
     return made(name, connected(functions[name]))
+
+
+def _checkpoint(name: str) -> Any:
+    from infra.cli import checkpoints
+    from infra.cli.making import made
+    from infra.cli.session import connected
+
+    return made(name, checkpoints.keygen if name == "keygen" else connected(checkpoints.sign))
 
 
 def _service(name: str) -> Any:
@@ -128,13 +139,12 @@ def _service(name: str) -> Any:
 
 
 def _group(name: str) -> LazyGroup:
-    if name == "agent":
-        return lazy_group(
-            name, {each: Entry(text, "Commands", _agent) for each, text in AGENT_HELP.items()}, GROUP_HELP[name]
-        )
-    return lazy_group(
-        name, {each: Entry(text, "Commands", _query) for each, text in QUERY_HELP.items()}, GROUP_HELP[name]
-    )
+    commands, load = {
+        "agent": (AGENT_HELP, _agent),
+        "query": (QUERY_HELP, _query),
+        "checkpoint": (CHECKPOINT_HELP, _checkpoint),
+    }[name]
+    return lazy_group(name, {each: Entry(text, "Commands", load) for each, text in commands.items()}, GROUP_HELP[name])
 
 
 def cli() -> LazyGroup:
@@ -142,8 +152,9 @@ def cli() -> LazyGroup:
     entries = {
         **{name: Entry(text, SERVICE, _service) for name, text in RUN_HELP.items()},
         **{name: Entry(text, OPS, _ops) for name, text in OPS_HELP.items()},
-        **{name: Entry(text, TASKS, _group) for name, text in GROUP_HELP.items()},
+        **{name: Entry(GROUP_HELP[name], TASKS, _group) for name in ("agent", "query")},
         **{name: Entry(text, LOG, _log) for name, text in LOG_HELP.items()},
+        "checkpoint": Entry(GROUP_HELP["checkpoint"], LOG, _group),
     }
     return lazy_group(
         "custody", entries, "The chain of custody of work: who holds which task, under which lease, since when and why."

@@ -1,9 +1,8 @@
-"""A pool's log to a file and back: `custody export`, `custody import`; and its hash in a signed checkpoint."""
+"""A pool's log to a file and back: `custody export`, `custody import`."""
 
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,9 +11,7 @@ import typer
 
 from domain.timestamps import format_timestamp
 from handlers.ports import LogError
-from handlers.positions import time_at
 from infra.audit_formats import FormatError, replacing
-from infra.checkpoint import Checkpoint, CheckpointError, ensure_key
 from infra.cli.moments import opened
 from infra.cli.progress import bar
 from infra.cli.session import CommandError, Session
@@ -86,40 +83,6 @@ async def import_(session: Session, file: FileArgument) -> None:
     except ExportFileError as error:
         raise CommandError(str(error)) from None
     _tell(session, header, f"imported from {file}")
-
-
-async def checkpoint(
-    session: Session,
-    key: Annotated[Path, typer.Option(help="The key to sign with; made, if the file is not there.")],
-    output: Annotated[Path | None, typer.Option(help="Write it to this file instead of printing it.")] = None,
-) -> None:
-    """Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten."""
-    pool = session.settings.pool
-    async with opened(session) as log:
-        message = await log.log.get(log.last)
-        if message is None:
-            raise CommandError(f"pool {pool} has no events yet")
-        time = await time_at(log.log, log.codec, log.last, above=log.first - 1)
-    made = Checkpoint(
-        pool,
-        message.position,
-        log.codec.hash_of(message),
-        format_timestamp(time) if time is not None else "",
-        format_timestamp(datetime.now(UTC)),
-    )
-    try:
-        document = made.document(ensure_key(key))
-        if output is None:
-            session.out.json(document)
-            return
-        with replacing(output) as path:
-            path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    except (CheckpointError, FormatError) as error:
-        raise CommandError(str(error)) from None
-    if session.out.as_json:
-        session.out.json(document)
-    else:
-        session.out.line(f"checkpoint of pool {pool} at position {made.position}, hash {made.hash}, in {output}")
 
 
 def _check_whole(reader: ExportReader) -> None:

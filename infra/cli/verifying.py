@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from handlers.ports import UnreadableEventError
-from infra.checkpoint import CheckpointError, read_checkpoint, read_key
 from infra.cli.agreeing import Agreement, compare
+from infra.cli.checkpoints import Checkpoints
 from infra.cli.output import complain, pairs_of
 from infra.cli.progress import bar
 from infra.cli.session import EXIT_REFUSED, CommandError, Session, stream_info
@@ -20,24 +20,20 @@ from infra.nats.stream import config_differences
 from projections.verification import LogChecker
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from handlers.ports import StoredMessage
 
 _SHOWN_FINDINGS = 20
 
 
 class _Verification:
-    """A checker at work, and what was signed earlier for it to be held against."""
+    """A checker at work, and what was signed earlier for the log to be held against."""
 
-    def __init__(self, pool: str, checkpoint: Path | None, key: Path | None) -> None:
+    def __init__(self, pool: str, checkpoints: Sequence[Path], public_key: Path | None) -> None:
         self.checker = LogChecker(pool)
         self.codec = CloudEventsCodec(pool)
-        self._hash: str | None = None
-        try:
-            self._signed = None if checkpoint is None or key is None else read_checkpoint(checkpoint, read_key(key))
-        except CheckpointError as error:
-            raise CommandError(str(error)) from None
-        if self._signed is not None and self._signed.pool != pool:
-            raise CommandError(f"{checkpoint} is of pool {self._signed.pool}, not of {pool}")
+        self.checkpoints = Checkpoints(pool, checkpoints, public_key)
 
     def take(self, message: StoredMessage) -> None:
         """Check the next message."""
@@ -45,23 +41,7 @@ class _Verification:
             self.checker.check(message, self.codec.decode(message))
         except UnreadableEventError as error:
             self.checker.check(message, None, reason=error.reason)
-        if self._signed is not None and message.position == self._signed.position:
-            self._hash = self.codec.hash_of(message)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what was compared with a checkpoint, for machines."""
-        return {} if self._signed is None else {"checkpoint": self._signed._asdict(), "rewritten": self.rewritten()}
-
-    def rewritten(self) -> str | None:
-        """Return in what the log differs from the checkpoint, or None."""
-        signed = self._signed
-        if signed is None or self._hash == signed.hash:
-            return None
-        if self._hash is None:
-            return (
-                f"position {signed.position} of the checkpoint is not in the log, which ends at {self.checker.position}"
-            )
-        return f"rewritten since {signed.made_at}: position {signed.position} had hash {signed.hash}, now {self._hash}"
+        self.checkpoints.take(message)
 
 
 async def verify(
@@ -70,18 +50,24 @@ async def verify(
         Path | None, typer.Option(help="Check this export instead of the log at the broker.", show_default=False)
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Check that the log was not rewritten since this was made.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="Check that the log was not rewritten since this was signed; may be repeated.", show_default=False
+        ),
     ] = None,
-    key: Annotated[Path | None, typer.Option(help="The key that signed the checkpoint.", show_default=False)] = None,
+    public_key: Annotated[
+        Path | None, typer.Option(help="The public key of who signed the checkpoints.", show_default=False)
+    ] = None,
 ) -> None:
     """Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views."""
-    if (checkpoint is None) != (key is None):
-        raise typer.BadParameter("--checkpoint and --key go together", param_hint="--checkpoint")
+    checkpoints = checkpoint or []
+    if bool(checkpoints) != (public_key is not None):
+        raise typer.BadParameter("--checkpoint and --public-key go together", param_hint="--checkpoint")
     if file is not None:
-        _verify_file(session, file, checkpoint, key)
+        _verify_file(session, file, checkpoints, public_key)
         return
     pool = session.settings.pool
-    work = _Verification(pool, checkpoint, key)
+    work = _Verification(pool, checkpoints, public_key)
     async with session.connected() as connection:
         info = await stream_info(connection, pool)
         config = info["config"]
@@ -117,10 +103,10 @@ async def _read(session: Session, work: _Verification, log: NatsEventLog, *, beg
         work.checker.end(last)
 
 
-def _verify_file(session: Session, file: Path, checkpoint: Path | None, key: Path | None) -> None:
+def _verify_file(session: Session, file: Path, checkpoints: Sequence[Path], public_key: Path | None) -> None:
     try:
         reader = ExportReader(file)
-        work = _Verification(reader.header.pool, checkpoint, key)
+        work = _Verification(reader.header.pool, checkpoints, public_key)
         with bar(reader.header.last, session.out) as show:
             for message in reader.messages():
                 work.take(message)
@@ -141,19 +127,22 @@ def _report(
     note: str | None = None,
 ) -> None:
     """Print what was found; raises typer.Exit unless all is in order. `differences`: what is wrong around the log."""
-    out, checker, rewritten = session.out, work.checker, work.rewritten()
+    out, checker, rewritten = session.out, work.checker, work.checkpoints.rewritten()
     summary = checker.summary()
     differences = [*differences, *([rewritten] if rewritten else [])]
     summary["ok"] = checker.ok and not differences
     if out.as_json:
-        out.json({**summary, **facts, **work.facts(), "wrong": [each._asdict() for each in checker.findings]})
+        out.json(
+            {**summary, **facts, **work.checkpoints.facts(), "wrong": [each._asdict() for each in checker.findings]}
+        )
     else:
         out.line(
             f"{name}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
         )
         out.facts(pairs_of({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
-        if note:
-            out.line(note)
+        for each in (note, *(work.checkpoints.lines() if checker.ok else ())):
+            if each:
+                out.line(each)
         for each in checker.findings[:_SHOWN_FINDINGS]:
             out.line(str(each), "red")
         if checker.findings_total > _SHOWN_FINDINGS:

@@ -7,7 +7,18 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import auditing, main, moving, reading, rebuilding, replaying, running, travelling, verifying
+from infra.cli import (
+    auditing,
+    checkpoints,
+    main,
+    moving,
+    reading,
+    rebuilding,
+    replaying,
+    running,
+    travelling,
+    verifying,
+)
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
 
@@ -34,17 +45,18 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "snapshot": rebuilding.snapshot,
         "export": moving.export,
         "import": moving.import_,
-        "checkpoint": moving.checkpoint,
         "verify": verifying.verify,
     }
     assert {name: first_line(function) for name, function in log.items()} == main.LOG_HELP
     assert {name: first_line(getattr(running, name)) for name in main.RUN_HELP} == main.RUN_HELP
+    assert {name: first_line(getattr(checkpoints, name)) for name in main.CHECKPOINT_HELP} == main.CHECKPOINT_HELP
 
 
 ALL = [
     *([name] for name in (*main.RUN_HELP, *main.OPS_HELP, *main.LOG_HELP)),
     *(["agent", name] for name in main.AGENT_HELP),
     *(["query", name] for name in main.QUERY_HELP),
+    *(["checkpoint", name] for name in main.CHECKPOINT_HELP),
 ]
 
 
@@ -56,7 +68,10 @@ def test_every_command_has_help(arguments: list[str]) -> None:
     assert "\x1b" not in result.out
 
 
-@pytest.mark.parametrize("arguments", [each for each in ALL if each[0] not in main.RUN_HELP], ids=" ".join)
+CLIENTS = [each for each in ALL if each[0] not in main.RUN_HELP and each[-1] != "keygen"]
+
+
+@pytest.mark.parametrize("arguments", CLIENTS, ids=" ".join)
 def test_every_client_command_names_broker_pool_and_json(arguments: list[str]) -> None:
     shown = invoke(*arguments, "--help").out
     assert all(flag in shown for flag in ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout "))
