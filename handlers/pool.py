@@ -71,12 +71,13 @@ class PoolService:
         self.commands = CommandService(pool_id, self.writer, lookup, self.queries, clock, respond)
         self.writer.answering.committed = self.sweeper.look_again
         self.writer.hearing.outage = self.heard_again
+        self.writer.unled = self._lead_again
         self._log = log
         self._clock = clock
         self._options = options
         self._running: asyncio.Task[None] | None = None
         self._helpers: list[asyncio.Task[None]] = []
-        self._rearming: set[asyncio.Task[None]] = set()
+        self._errands: set[asyncio.Task[Any]] = set()
 
     async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
@@ -143,8 +144,8 @@ class PoolService:
         self.writer.presence.excuse(self._clock.now())
         self.writer.hearing.rearming += 1
         task = asyncio.get_running_loop().create_task(self._rearm(blind_s))
-        self._rearming.add(task)
-        task.add_done_callback(self._rearming.discard)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     async def _rearm(self, blind_s: float) -> None:
         try:
@@ -161,7 +162,7 @@ class PoolService:
         Return False when the broker did not confirm the last append within `STOP_LIMIT_S`: then what became of it is
         in the log, and the next start finds it there.
         """
-        for task in (*self._helpers, *self._rearming):
+        for task in (*self._helpers, *self._errands):
             task.cancel()
         drained = asyncio.ensure_future(self._drain())
         limit = asyncio.ensure_future(self._clock.sleep_until(after(self._clock.now(), STOP_LIMIT_S)))
@@ -174,7 +175,7 @@ class PoolService:
         running = [self._running] if self._running is not None else []
         for task in running:
             task.cancel()
-        await asyncio.gather(*self._helpers, *self._rearming, *running, limit, drained, return_exceptions=True)
+        await asyncio.gather(*self._helpers, *self._errands, *running, limit, drained, return_exceptions=True)
         return settled
 
     async def _drain(self) -> None:
@@ -183,6 +184,11 @@ class PoolService:
         self.writer.stop()
         if self._running is not None:
             await asyncio.wait([self._running])
+
+    def _lead_again(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._ask(Lead(self._options.leader), "lead"))
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)
 
     async def _own(self, command: Open | Lead | Rearm, verb: str) -> None:
         """Put the service's own command through.

@@ -40,7 +40,7 @@ from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from domain.draft import EntityKey, EntityState
@@ -95,6 +95,8 @@ class Writer:
         self.presence = Presence(rules.lost_after_s)
         self.leader: str | None = None
         """The name under which this writer leads; seeing another one in the log ends it."""
+        self.unled: Callable[[], None] = lambda: None
+        """Called when the log has lost the record of this writer's lead."""
         self.hearing = Hearing(limits.outage_s)
         self.answering = Answering(memory, self.presence, clock, self.submit_first)
         self._log = log
@@ -383,35 +385,57 @@ class Writer:
             guilty.done(Answer(self.memory.state.position, (), None, refusal))
 
     async def _follow(self) -> None:
-        """Fold what others appended; rebuild everything if the log ends before the state does."""
+        """Fold what others appended; rebuild everything if the log is not the one that was folded any more."""
         self._following = True
+        leads: list[str] = []
+        rebuilt = False
+
+        def seen(recorded: Recorded) -> None:
+            if isinstance(recorded.event, Led):
+                leads.append(recorded.event.leader)
+
         while True:
             try:
                 end = await self._log.last_position()
-                if end < self.memory.state.position:
-                    _LOG.critical(
-                        "the log ends at %d, and position %d was acknowledged: the broker lost its tail; rebuilding",
-                        end,
-                        self.memory.state.position,
-                    )
+                lost = await self._lost(end)
+                if lost is not None:
+                    _LOG.critical("%s: the broker lost its tail; rebuilding", lost)
                     self.memory.reset()
+                    leads.clear()
+                    rebuilt = True
                     for job in self._queue:
                         # What was looked for in the log that was is not known of the one that is.
                         job.known_at = -1
-                await catch_up(self.memory, self._log, until=end, seen=self._seen)
+                await catch_up(self.memory, self._log, until=end, seen=seen)
             except LogUnavailableError:
                 await pause(self._clock)
             else:
+                self._check_lead(leads, rebuilt=rebuilt)
                 # What was undone may have hidden work from a claim that was then parked.
                 self.answering.resubmit(self.answering.waiting.everything())
                 self._following = False
                 return
 
-    def _seen(self, recorded: Recorded) -> None:
-        event = recorded.event
-        if isinstance(event, Led) and self.leader is not None and event.leader != self.leader:
-            msg = f"{event.leader} leads the pool since position {recorded.position}"
+    async def _lost(self, end: int) -> str | None:
+        """Return how the log shows that it lost what was folded here; None where it goes on from that."""
+        position = self.memory.state.position
+        if end < position:
+            return f"the log ends at {end}, and position {position} was acknowledged"
+        own = await self._log.get(position) if position else None
+        if position and (own is None or self._codec.hash_of(own) != self.memory.tail_hash):
+            return f"position {position} of the log holds something else than was acknowledged there"
+        return None
+
+    def _check_lead(self, leads: Sequence[str], *, rebuilt: bool) -> None:
+        """Give way to who leads the pool now; lead again if the record of our lead is lost."""
+        if self.leader is None:
+            return
+        since = leads[leads.index(self.leader) + 1 :] if self.leader in leads else [] if rebuilt else leads
+        if since:
+            msg = f"{since[-1]} leads the pool"
             raise SupersededError(msg)
+        if rebuilt and self.leader not in leads:
+            self.unled()
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:

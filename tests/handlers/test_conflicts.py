@@ -226,3 +226,48 @@ async def test_commands_that_come_during_the_rebuild_meet_the_whole_state(pool: 
     assert first.answer.ok
     assert [each.answer.code for each in asked] == [None, None]
     assert query.answer.ok
+
+
+async def test_a_lost_tail_does_not_make_a_former_leader_lead(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pool.restart()
+    await pool.submit("T")
+    lost_from = pool.position
+    await pool.submit("lost")
+    pool.log.truncate_to(lost_from)
+    pool.foreign = True
+
+    await pool.given("ops.submit", task_id="U")
+
+    assert "lost its tail" in caplog.text
+    assert pool.names()[lost_from:] == ["submitted"]
+
+
+async def test_who_lost_the_record_of_its_own_lead_leads_anew(pool: PoolHarness) -> None:
+    await pool.submit("T")
+    lost_from = pool.position
+    await pool.restart()
+    pool.log.truncate_to(lost_from)
+    pool.foreign = True
+
+    await pool.given("ops.submit", task_id="U")
+    await pool.rest()
+
+    assert sorted(pool.names()[lost_from:]) == ["led", "submitted"]
+    assert (await pool.request("query.health")).result["leading"]
+
+
+async def test_a_lost_tail_that_others_wrote_over_is_found_out_all_the_same(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost_from = pool.position
+    await pool.submit("lost")
+    pool.log.truncate_to(lost_from)
+    pool.log.append_foreign(*pool.by_another(*[(f"task/{name}", THEIRS) for name in "XYZ"]))
+
+    await pool.given("ops.submit", task_id="U")
+
+    assert "lost its tail" in caplog.text
+    assert pool.state.task("lost") is None
+    assert {task_id for task_id in ("X", "Y", "Z", "U") if pool.state.task(task_id)} == {"X", "Y", "Z", "U"}
