@@ -119,15 +119,17 @@ async def catch_up(
     until: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     seen: Callable[[Recorded], None] | None = None,
+    indexed: bool = False,
 ) -> int:
     """Fold what the log holds beyond the memory's position; return the position reached.
 
     `until`: stop there instead of at the log's end. `progress` is told the position reached and the goal; `seen` each
-    event that was applied. Raises LogUnavailableError.
+    event that was applied; `indexed`: it looks at the state's indexes, so they are kept at every event. Raises
+    LogUnavailableError.
     """
     goal = await log.last_position() if until is None else until
     if goal > memory.state.position:
-        with _rebuilding(memory.state) if memory.state.position == 0 else nullcontext():
+        with nullcontext() if indexed or memory.state.position else _rebuilding(memory.state):
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:

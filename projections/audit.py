@@ -155,6 +155,10 @@ class AgentTrail:
             self._operations.discard(recorded.entity_id)
         return mine
 
+    def hold(self, token: int) -> None:
+        """Take in a lease that the agent holds already."""
+        self._tokens.add(token)
+
     def learn(self, recorded: Recorded) -> None:
         """Take in a grant or a plan, whatever came between."""
         event = recorded.event

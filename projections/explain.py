@@ -59,7 +59,7 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
     `state` is the whole pool, if it is known; without it nothing is said about who could claim a queued task.
     """
     queued = task.status is TaskStatus.QUEUED
-    candidates = _candidates(task, state) if queued and state is not None else ()
+    candidates = candidates_for(task, state) if queued and state is not None else ()
     return Explanation(
         task_id=task.task_id,
         status=task.status.value,
@@ -157,7 +157,7 @@ def _chances(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) ->
     return chances
 
 
-def _candidates(task: Task, state: PoolState) -> tuple[Candidate, ...]:
+def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
     """Return every registered agent, in the order of registration; those that could claim the task first."""
     required = frozenset(task.definition.required_capabilities)
     found = []

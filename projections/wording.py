@@ -52,6 +52,11 @@ def moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%SZ")
 
 
+def clock(at: datetime) -> str:
+    """Return a point in time as the clock showed it, to a tenth of a second, such as `08:00:00.1`."""
+    return f"{at:%H:%M:%S}.{at.microsecond // 100_000}"
+
+
 def short_json(value: Any) -> str:
     """Return a value as compact JSON, cut at a length that fits into a line."""
     text = pydantic_core.to_json(value).decode()

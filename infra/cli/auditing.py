@@ -61,8 +61,8 @@ async def audit(
     form = _form(session.out, format_, output)
     async with opened(session) as log:
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
-        _check_order(from_, to, first, last)
-        await _check_known(session, log, task, agent)
+        check_order(from_, to, first, last)
+        await check_known(session, log, task, agent)
         subjects = subject_filter(
             evt_prefix(session.settings.pool),
             entity=Entity.TASK if task is not None else entity,
@@ -120,7 +120,7 @@ def _form(out: Output, format_: Format | None, output: Path | None) -> Format:
     return form
 
 
-def _check_order(from_: str | None, to: str | None, first: int, last: int) -> None:
+def check_order(from_: str | None, to: str | None, first: int, last: int) -> None:
     """Refuse an end before the beginning; a span of time in which nothing happened is no mistake."""
     if from_ is None or to is None:
         return
@@ -128,7 +128,8 @@ def _check_order(from_: str | None, to: str | None, first: int, last: int) -> No
         raise CommandError(f"--from {from_} (position {first}) is after --to {to} (position {last})")
 
 
-async def _check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
+async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
+    """Raise CommandError if the pool never had the task or the agent."""
     pool = session.settings.pool
     for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):
         if name is None:

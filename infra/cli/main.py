@@ -66,6 +66,7 @@ LOG_HELP = {
     "tail": "Show events as they happen, without missing one, until interrupted.",
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
     "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
+    "postmortem": "Write what happened as one page: a timeline, the causes that can be named, and what the rules said.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
@@ -102,7 +103,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, moving, reading, rebuilding, replaying, travelling, verifying
+    from infra.cli import auditing, moving, postmortem, reading, rebuilding, replaying, travelling, verifying
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -113,6 +114,7 @@ def _log(name: str) -> Any:
         "tail": reading.tail,
         "at": travelling.at,
         "diff": travelling.diff,
+        "postmortem": postmortem.postmortem,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
         "export": moving.export,

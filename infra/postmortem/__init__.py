@@ -1,0 +1,1 @@
+"""The post-mortem page: one HTML file that needs nothing else."""

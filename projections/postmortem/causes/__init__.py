@@ -1,0 +1,27 @@
+"""The causes that a post-mortem can name, each by a rule of the pool and with the events that show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from projections.postmortem.causes.finding import RULES, Cause, Evidence, Finding
+from projections.postmortem.causes.limits import limits, overdue, people
+from projections.postmortem.causes.load import capacity, cascades, overload
+from projections.postmortem.causes.pool import gates, held_expiry, lost, outages, restarts
+from projections.postmortem.causes.silence import alive, silences
+
+if TYPE_CHECKING:
+    from projections.postmortem.collect import Collected
+
+__all__ = ["RULES", "Cause", "Evidence", "Finding", "findings"]
+
+_FINDERS = (
+    silences, alive, limits, people, overdue, overload, capacity, cascades, outages, held_expiry, restarts, gates, lost,
+)  # fmt: skip
+_ORDER = {cause: number for number, cause in enumerate(Cause)}
+
+
+def findings(collected: Collected) -> list[Finding]:
+    """Return every cause that can be named, those that most likely explain the rest first."""
+    found = [each for find in _FINDERS for each in find(collected)]
+    return sorted(found, key=lambda each: (_ORDER[each.cause], each.at, each.title))

@@ -1,0 +1,214 @@
+"""The lanes of a post-mortem's timeline: one for each agent and each task, with bars, marks and arrows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.events import Entity
+from domain.events import pool as po
+from domain.events import task as ev
+from domain.timestamps import after
+from projections.postmortem.bars import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from projections.postmortem.bars import Bar, Stories
+    from projections.postmortem.collect import Collected, Seen
+
+
+class Mark(NamedTuple):
+    """One event at a moment of a lane."""
+
+    kind: str
+    """The event's name; `deadline` for a moment that no event marks."""
+    at: datetime
+    position: int
+    row: int
+    """Of the bar that it belongs to; 0 in a lane of a task."""
+
+
+class Lane(NamedTuple):
+    """A row of the timeline, or several where leases overlap."""
+
+    kind: str
+    """`agent` or `task`."""
+    id: str
+    note: str
+    """What is worth knowing beside the name, such as a task's title."""
+    bars: tuple[tuple[int, Bar], ...]
+    """Each with its row."""
+    rows: int
+    marks: tuple[Mark, ...]
+    spans: tuple[Span, ...]
+    """Where a task waited without a holder."""
+
+
+class Arrow(NamedTuple):
+    """A steal: tasks that went from one lane to another."""
+
+    at: datetime
+    position: int
+    from_agent: str
+    to_agent: str
+    task_ids: tuple[str, ...]
+    operation_id: str
+
+
+class Timeline(NamedTuple):
+    """What is drawn."""
+
+    lanes: tuple[Lane, ...]
+    arrows: tuple[Arrow, ...]
+    outages: tuple[Span, ...]
+    """When the pool could not hear its agents, each up to the moment before which nobody was judged."""
+    marks: tuple[Mark, ...]
+    """What concerns the whole pool."""
+    omitted: int
+    """Lanes that the limit left out."""
+    begin: datetime
+    end: datetime
+
+
+_BEGINS_OR_ENDS = (ev.Submitted, ev.Requeued, ev.Quarantined)
+
+
+def timeline(collected: Collected, stories: Stories, *, most_lanes: int) -> Timeline:
+    """Return the timeline of what was collected: agents first, each kind in the order of its first appearance."""
+    begin, end = collected.seen[0].at, collected.seen[-1].at
+    tasks = _task_lanes(collected, stories, begin, end)
+    agents = _agent_lanes(collected, stories, end)
+    lanes = [*agents, *tasks]
+    room = max(most_lanes, 1)
+    if len(lanes) > room:
+        kept_agents = agents[: room // 2] if len(tasks) > room // 2 else agents[: room - len(tasks)]
+        lanes = [*kept_agents, *tasks[: room - len(kept_agents)]]
+    shown = {lane.id for lane in lanes if lane.kind == "agent"}
+    return Timeline(
+        tuple(lanes),
+        tuple(arrow for arrow in _arrows(collected.seen) if {arrow.from_agent, arrow.to_agent} <= shown),
+        tuple(_outages(collected.seen)),
+        tuple(_mark(seen) for seen in collected.seen if seen.recorded.entity is Entity.POOL),
+        len(agents) + len(tasks) - len(lanes),
+        begin,
+        end,
+    )
+
+
+def _task_lanes(collected: Collected, stories: Stories, begin: datetime, end: datetime) -> list[Lane]:
+    bars = _by(stories.bars, "task_id")
+    marks: dict[str, list[Mark]] = {}
+    notes = {task_id: task.definition.title for task_id, task in collected.idle.items()}
+    deadlines: dict[str, Mark] = {}
+    for seen in collected.seen:
+        task = seen.after or seen.before
+        if task is None:
+            continue
+        notes[task.task_id] = task.definition.title
+        found = marks.setdefault(task.task_id, [])
+        if not _is_bar_end(seen):
+            found.append(_mark(seen))
+        deadline = task.definition.deadline
+        if deadline is not None and begin <= deadline <= end:
+            deadlines[task.task_id] = Mark("deadline", deadline, task.position, 0)
+    for task_id, mark in deadlines.items():
+        marks[task_id].append(mark)
+    order = dict.fromkeys([*marks, *(bar.task_id for bar in stories.bars)])
+    return [
+        Lane(
+            "task",
+            task_id,
+            notes.get(task_id, ""),
+            tuple((0, bar) for bar in bars.get(task_id, ())),
+            1,
+            tuple(marks.get(task_id, ())),
+            stories.waits.get(task_id, ()),
+        )
+        for task_id in order
+    ]
+
+
+def _agent_lanes(collected: Collected, stories: Stories, end: datetime) -> list[Lane]:
+    bars = _by(stories.bars, "agent_id")
+    rows = {agent_id: _packed(mine, end) for agent_id, mine in bars.items()}
+    row_of = {bar.token: row for mine in rows.values() for row, bar in mine}
+    agent_of = {bar.token: bar.agent_id for bar in stories.bars}
+    marks: dict[str, list[Mark]] = {}
+    for seen in collected.seen:
+        recorded = seen.recorded
+        if recorded.entity is Entity.AGENT:
+            marks.setdefault(recorded.entity_id, []).append(_mark(seen))
+            continue
+        token = getattr(recorded.event, "token", None)
+        if recorded.entity is Entity.TASK and token in agent_of and not _is_bar_end(seen):
+            marks.setdefault(agent_of[token], []).append(_mark(seen, row_of[token]))
+    order = dict.fromkeys([*(bar.agent_id for bar in stories.bars), *marks])
+    return [
+        Lane(
+            "agent",
+            agent_id,
+            _holds_at_most(rows.get(agent_id, ())),
+            tuple(rows.get(agent_id, ())),
+            max((row + 1 for row, _ in rows.get(agent_id, ())), default=1),
+            tuple(marks.get(agent_id, ())),
+            (),
+        )
+        for agent_id in order
+    ]
+
+
+def _holds_at_most(rows: Sequence[tuple[int, Bar]]) -> str:
+    count = len(rows)
+    return f"{count} lease{'' if count == 1 else 's'}"
+
+
+def _packed(bars: Sequence[Bar], end: datetime) -> list[tuple[int, Bar]]:
+    """Give each bar the first row that is free when it begins."""
+    free: list[datetime] = []
+    placed = []
+    for bar in bars:
+        row = next((number for number, since in enumerate(free) if since <= bar.begin), len(free))
+        free[row : row + 1] = [bar.end or after(end, 1)]
+        placed.append((row, bar))
+    return placed
+
+
+def _by(bars: Iterable[Bar], name: str) -> dict[str, list[Bar]]:
+    found: dict[str, list[Bar]] = {}
+    for bar in bars:
+        found.setdefault(getattr(bar, name), []).append(bar)
+    return found
+
+
+def _is_bar_end(seen: Seen) -> bool:
+    """Return whether an event is drawn as the beginning or the end of a bar, or of a wait."""
+    before, after_ = seen.before, seen.after
+    held = before.lease.token if before is not None and before.lease is not None else None
+    holds = after_.lease.token if after_ is not None and after_.lease is not None else None
+    return held != holds or isinstance(seen.recorded.event, _BEGINS_OR_ENDS)
+
+
+def _mark(seen: Seen, row: int = 0) -> Mark:
+    return Mark(seen.recorded.name, seen.at, seen.position, row)
+
+
+def _arrows(seen: Sequence[Seen]) -> list[Arrow]:
+    """Return one arrow for each operation that moved something."""
+    found: dict[tuple[str, str, str], Arrow] = {}
+    for each in seen:
+        event = each.recorded.event
+        if isinstance(event, ev.Stolen):
+            key = (event.operation_id, event.from_agent, event.agent_id)
+            task_ids = (*found[key].task_ids, each.recorded.entity_id) if key in found else (each.recorded.entity_id,)
+            first = found[key].position if key in found else each.position
+            found[key] = Arrow(each.at, first, event.from_agent, event.agent_id, task_ids, event.operation_id)
+    return list(found.values())
+
+
+def _outages(seen: Sequence[Seen]) -> list[Span]:
+    return [
+        Span("outage", after(each.at, -event.blind_s), event.not_before, each.position, event.reason)
+        for each in seen
+        if isinstance(event := each.recorded.event, po.Rearmed)
+    ]

@@ -1,0 +1,89 @@
+"""A real browser, where one is installed: Debian's chromium with its driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.chrome.service import Service
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions")
+
+
+@contextmanager
+def browser() -> Iterator[webdriver.Chrome]:
+    """A browser without a window. Where none starts the test is skipped, or fails if CUSTODY_REQUIRE_BROWSER=1."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        _without(f"no {'browser' if program is None else 'chromedriver'} is installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for each in OPTIONS:
+        options.add_argument(each)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    try:
+        chrome = webdriver.Chrome(options=options, service=Service(driver))
+    except WebDriverException as error:
+        _without(f"the browser does not start: {error.msg}")
+    try:
+        yield chrome
+    finally:
+        chrome.quit()
+
+
+def _without(reason: str) -> NoReturn:
+    if os.environ.get("CUSTODY_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+class Page:
+    """A page from a file, and what the browser has to say about it."""
+
+    def __init__(self, chrome: webdriver.Chrome) -> None:
+        self.chrome = chrome
+
+    def open(self, file: Path, *, scripts: bool = True, width: int = 1400) -> None:
+        """Load a file; forgets what was logged before."""
+        self._tell("Emulation.setScriptExecutionDisabled", value=not scripts)
+        self._tell("Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=False)
+        self.chrome.get("about:blank")
+        self._logged("browser")
+        self._logged("performance")
+        self.chrome.get(file.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """Return what a script returns."""
+        return self.chrome.execute_script(script, *arguments)
+
+    def complaints(self) -> list[str]:
+        """Return what the browser logged: errors, warnings, and what the page's policy blocked."""
+        return [entry["message"] for entry in self._logged("browser")]
+
+    def requests(self) -> list[str]:
+        """Return every address that was asked for; what the page's policy blocked was not."""
+        events = [json.loads(entry["message"])["message"] for entry in self._logged("performance")]
+        blocked = {each["params"]["requestId"] for each in events if each["params"].get("blockedReason") == "csp"}
+        return [
+            each["params"]["request"]["url"]
+            for each in events
+            if each["method"] == "Network.requestWillBeSent" and each["params"]["requestId"] not in blocked
+        ]
+
+    def _logged(self, kind: str) -> list[dict[str, Any]]:
+        """Return what was logged since the last time."""
+        entries: list[dict[str, Any]] = self.chrome.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
+
+    def _tell(self, command: str, **values: Any) -> None:
+        self.chrome.execute_cdp_cmd(command, values)

@@ -1,0 +1,48 @@
+"""Post-mortems of a scenario's log."""
+
+from __future__ import annotations
+
+from projections.postmortem.causes import Cause, Finding, findings
+from projections.postmortem.collect import Collected, Collector, Scope
+from projections.postmortem.report import Postmortem, postmortem
+from projections.state import PoolState
+from tests.support.scenario import Scenario
+
+
+def collected(
+    s: Scenario,
+    *,
+    task: str | None = None,
+    agent: str | None = None,
+    also: tuple[str, ...] = (),
+    first: int = 1,
+    last: int | None = None,
+    limit: int = 10_000,
+) -> Collected:
+    """Fold the log, and return what a post-mortem of the range is made of."""
+    state = PoolState("default", s.rules)
+    collector = Collector(Scope(task, agent, frozenset(also)), limit)
+    for recorded in s.log:
+        if recorded.position == first:
+            collector.begin(state)
+        if last is not None and recorded.position > last:
+            break
+        state.fold(recorded)
+        if recorded.position >= first:
+            collector.saw(recorded, state)
+    return collector.collected(state, s.rules)
+
+
+def found(s: Scenario, **options: object) -> Postmortem:
+    """Return the whole post-mortem."""
+    return postmortem(collected(s, **options))  # type: ignore[arg-type]
+
+
+def named(s: Scenario, cause: Cause, **options: object) -> list[Finding]:
+    """Return the findings of one cause."""
+    return [each for each in findings(collected(s, **options)) if each.cause is cause]  # type: ignore[arg-type]
+
+
+def causes(s: Scenario, **options: object) -> set[Cause]:
+    """Return every cause that is named."""
+    return {each.cause for each in findings(collected(s, **options))}  # type: ignore[arg-type]
