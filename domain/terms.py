@@ -8,6 +8,7 @@ from domain.policies.lease import Terms, first_terms, renewal_terms
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from domain.task import Lease, Task
@@ -80,3 +81,21 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "priority": definition.priority.value,
         "status": task.status.value,
     }
+
+
+def holding_document(held: Iterable[Task], *, draining: bool) -> dict[str, Any]:
+    """Return an agent's leases as the contract shows them to it, and that it should hand them over if it drains."""
+    leases = [
+        {
+            "task_id": task.task_id,
+            "token": task.lease.token,
+            "expires_at": format_timestamp(task.lease.expires_at),
+            "status": task.status.value,
+        }
+        for task in held
+        if task.lease is not None
+    ]
+    directives = [
+        {"task_id": lease["task_id"], "do": "hand_over", "reason": "the agent is draining"} for lease in leases
+    ]
+    return {"leases": leases, "directives": directives if draining else []}

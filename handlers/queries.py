@@ -11,7 +11,9 @@ import pydantic_core
 from domain.draft import Refusal
 from domain.errors import RefusalCode
 from domain.events import Entity
+from domain.lifecycles import IntakeStatus
 from domain.task import Task
+from domain.terms import holding_document
 from domain.timestamps import format_timestamp
 from handlers.jobs import Answer
 from projections.documents import task_document
@@ -71,40 +73,23 @@ class QueryService:
         return Answer(shot.position, (), result, None)
 
     def holds(self, agent_id: str) -> dict[str, Any]:
-        """Return what an agent holds and is asked to do now."""
+        """Return what an agent holds and is asked to do now. Only at a boundary."""
         state = self._writer.memory.state
         held = (state.task(task_id) for task_id in state.held_by(agent_id))
-        return {
-            "leases": [
-                {
-                    "task_id": task.task_id,
-                    "token": task.lease.token,
-                    "expires_at": format_timestamp(task.lease.expires_at),
-                    "status": task.status.value,
-                }
-                for task in held
-                if task is not None and task.lease is not None
-            ],
-            "directives": self.directives(agent_id),
-        }
+        agent = state.agent(agent_id)
+        draining = agent is not None and agent.intake is IntakeStatus.DRAINING
+        return holding_document((task for task in held if task is not None), draining=draining)
 
-    def directives(self, agent_id: str) -> list[dict[str, Any]]:
-        """Return what an agent is asked to do: stop what it lost, hand over what it holds when it drains.
+    def directed(self, result: dict[str, Any], agent_id: str) -> dict[str, Any]:
+        """Return what an agent holds with all that it is asked to do: to stop what it lost comes first.
 
         At most so many bytes at once; what is left over comes when the first ones are obeyed.
         """
-        memory = self._writer.memory
-        directives = memory.directives.stops(agent_id)
-        agent = memory.state.agent(agent_id)
-        if agent is not None and agent.intake.value == "draining":
-            directives += [
-                {"task_id": task_id, "do": "hand_over", "reason": "the agent is draining"}
-                for task_id in memory.state.held_by(agent_id)
-            ]
+        directives = self._writer.memory.directives.stops(agent_id) + result["directives"]
         if len(directives) > _FEW_DIRECTIVES:
             sizes = accumulate(len(pydantic_core.to_json(each)) for each in directives)
             directives = [each for each, size in zip(directives, sizes, strict=True) if size <= DIRECTIVES_BYTES]
-        return directives
+        return {**result, "directives": directives}
 
     async def _task(self, query: TaskQuery) -> Answer:
         def look(memory: Memory) -> tuple[int, Task | None]:

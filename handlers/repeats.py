@@ -63,7 +63,8 @@ class Repeats:
         verb = request.verb
         if verb in _VIEW_VERBS:
             agent_id = request.agent_id or ""
-            return await self._writer.at_boundary(lambda _: self._queries.holds(agent_id))
+            queries = self._queries
+            return await self._writer.at_boundary(lambda _: queries.directed(queries.holds(agent_id), agent_id))
         if verb == "deregister":
             return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
         if verb == "claim":

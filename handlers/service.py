@@ -233,8 +233,7 @@ class CommandService:
     def _done(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
         request = job.request
         if request.verb in _SHOWS_DIRECTIVES and answer.result is not None:
-            result = {**answer.result, "directives": self._queries.directives(request.agent_id or "")}
-            answer = answer._replace(result=result)
+            answer = answer._replace(result=self._queries.directed(answer.result, request.agent_id or ""))
         if key is not None:
             del self._in_flight[key]
         for reply in job.callers:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.agent import Agent
 from domain.decisions import aftermath, checks
 from domain.decisions.granting import sign_of_life
 from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
 from domain.internal import Leave
-from domain.lifecycles import AgentStatus
+from domain.lifecycles import AgentStatus, IntakeStatus
 from domain.policies.stealing import load_status
-from domain.timestamps import format_timestamp, seconds_between
+from domain.terms import holding_document
+from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
-    from domain.agent import Agent
     from domain.commands import Deregister, Heartbeat, Register
     from domain.draft import Decision, Draft
 
@@ -118,17 +119,8 @@ def _is_so(agent: Agent, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResu
 
 
 def what_it_holds(draft: Draft, agent_id: str) -> dict[str, Any]:
-    """Return the leases that the agent holds; its directives are added when the reply is made."""
+    """Return what the agent holds and should hand over; what it should stop is added when the reply is made."""
     held = (draft.task(task_id) for task_id in draft.view.held_by(agent_id))
-    return {
-        "leases": [
-            {
-                "task_id": task.task_id,
-                "token": task.lease.token,
-                "expires_at": format_timestamp(task.lease.expires_at),
-                "status": task.status.value,
-            }
-            for task in held
-            if task is not None and task.lease is not None
-        ],
-    }
+    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
+    draining = isinstance(agent, Agent) and agent.intake is IntakeStatus.DRAINING
+    return holding_document((task for task in held if task is not None), draining=draining)

@@ -25,7 +25,7 @@ def test_an_agent_registers_and_is_told_what_it_holds() -> None:
     step = s.when("A", "register", capabilities=["web", "gpu", "web"], capacity=2, labels=["x"]).then("registered")
 
     assert step.event(Registered) == Registered(capabilities=("gpu", "web"), capacity=2, labels=("x",))
-    assert step.result == {"leases": []}
+    assert step.result == {"leases": [], "directives": []}
 
 
 def test_registering_again_updates_what_differs_and_else_says_nothing() -> None:

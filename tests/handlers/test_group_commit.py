@@ -249,3 +249,18 @@ async def test_heartbeats_are_recorded_once_a_minute_at_the_most(pool: PoolHarne
         await pool.given("agent.a.heartbeat")
         await pool.advance(10)
     assert len(pool.events(Heartbeat)) == 2
+
+
+async def test_a_drain_that_is_not_acknowledged_yet_directs_nobody(pool: PoolHarness) -> None:
+    await pool.holds("a", "T")
+    with pool.log.held():
+        beat = pool.post("agent.a.heartbeat", {"load": {"cpu": 50, "memory": 50}})
+        await pool.rest()
+        pool.post("ops.drain", {"agent_id": "a"})
+        await pool.rest()
+        assert pool.agent("a").intake == "draining", "decided, and not acknowledged"
+    await pool.rest()
+
+    assert beat.answer.result["directives"] == []
+    again = await pool.given("agent.a.heartbeat")
+    assert [each["do"] for each in again["directives"]] == ["hand_over"]
