@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import SecretStr, ValidationError
 
 from infra.settings import FORGIVING, Settings
+from infra.settings_rules import check_rule
 from infra.settings_sources import CONFIG_FILE, ENV_PREFIX, SettingsError, environment_source, file_source
 
 if TYPE_CHECKING:
@@ -72,6 +73,30 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> LoadedSettings:
             origins[name] = origins[name]._replace(unusable=True)
     default = Origin("default", "")
     return LoadedSettings(settings, {name: origins.get(name, default) for name in Settings.model_fields})
+
+
+def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
+    """Return the settings with some of them changed, held against every rule; none is forgiven.
+
+    `source` says where the changes come from.
+
+    Raises:
+        SettingsError: one is unusable or unknown, or two do not fit together.
+    """
+    origins = dict.fromkeys(changes, Origin("file", source))
+    problems = []
+    for name in FORGIVING & changes.keys():
+        try:
+            check_rule(name, changes[name])
+        except ValueError as error:
+            problems.append(f"{name} from {source}: {changes[name]!r}: {error}")
+    if problems:
+        raise SettingsError("\n".join(problems))
+    kept = {name: getattr(settings, name) for name in Settings.model_fields}
+    try:
+        return Settings(**{**kept, **changes})
+    except ValidationError as error:
+        raise SettingsError("\n".join(_in_words(each, origins) for each in error.errors())) from None
 
 
 def _layers(given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:

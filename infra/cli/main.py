@@ -67,6 +67,7 @@ LOG_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
     "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
     "postmortem": "Write what happened as one page: a timeline, the causes that can be named, and what the rules said.",
+    "whatif": "What other lease, sweeper and steal settings would have made of what the agents really did.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
@@ -103,7 +104,7 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, moving, postmortem, reading, rebuilding, replaying, travelling, verifying
+    from infra.cli import auditing, moving, postmortem, reading, rebuilding, replaying, travelling, verifying, whatif
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -115,6 +116,7 @@ def _log(name: str) -> Any:
         "at": travelling.at,
         "diff": travelling.diff,
         "postmortem": postmortem.postmortem,
+        "whatif": whatif.whatif,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
         "export": moving.export,

@@ -19,6 +19,7 @@ from infra.cli import (
     running,
     travelling,
     verifying,
+    whatif,
 )
 from projections.queries import QUERIES
 from tests.infra.cli.conftest import invoke
@@ -43,6 +44,7 @@ def test_the_other_commands_are_listed_in_their_own_words() -> None:
         "at": travelling.at,
         "diff": travelling.diff,
         "postmortem": postmortem.postmortem,
+        "whatif": whatif.whatif,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
         "export": moving.export,

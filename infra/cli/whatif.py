@@ -1,0 +1,112 @@
+"""`custody whatif`: recorded behaviour under other settings."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from domain.events.task import Stuck
+from handlers.ports import UnreadableEventError
+from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
+from infra.cli.progress import bar
+from infra.cli.session import CommandError, Session
+from infra.cli.whatif_output import show_csv, show_json, show_tables
+from infra.nats import evt_prefix, stream_name
+from infra.nats.filtered import last_matching
+from infra.whatif_policies import read_policies, recorded_settings
+from projections.whatif.comparison import Comparison
+
+if TYPE_CHECKING:
+    from projections.whatif.comparison import Outcome
+
+
+class Format(StrEnum):
+    """How a comparison is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+async def whatif(
+    session: Session,
+    *,
+    policy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A TOML file of settings to try, under the names that `custody config` shows. May be repeated"
+        ),
+    ] = None,
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE,…", help="Values of a setting to try, each with each. May be repeated"),
+    ] = None,
+    recorded: Annotated[
+        Path | None,
+        typer.Option(help="A TOML file of the settings in force when the log was written. Default: those of now"),
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar=WHEN, help=f"Look at leases granted from there: {WHEN_HELP}.")
+    ] = None,
+    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How it is written.", show_default=True)] = Format.TABLE,
+) -> None:
+    """What other lease, sweeper and steal settings would have made of what the agents really did."""
+    settings = recorded_settings(recorded, {}, session.settings)
+    policies = read_policies(policy or (), grid or (), settings)
+    async with opened(session) as log:
+        if log.last < log.first:
+            raise CommandError(f"pool {session.settings.pool} has no events yet")
+        first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
+        if first > last:
+            raise CommandError(f"--from (position {first}) is after the end (position {last})")
+        learned = await _learned(session, log)
+        if learned:
+            settings = recorded_settings(recorded, learned, session.settings)
+            policies = read_policies(policy or (), grid or (), settings)
+        comparison = Comparison(session.settings.pool, settings.rules(), policies, since=first)
+        await _replay(session, log, comparison, last)
+    outcome = comparison.finish()
+    if not outcome.leases:
+        raise CommandError("no lease was granted there: there is nothing to replay")
+    _show(session, outcome, format_)
+
+
+async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:
+    """Return the settings that the log itself names: the latest verdict of staleness has its threshold."""
+    pool = session.settings.pool
+    position = await last_matching(log.api, stream_name(pool), f"{evt_prefix(pool)}task.*.{Stuck.name}")
+    message = await log.log.get(position) if position else None
+    if message is None:
+        return {}
+    try:
+        event = log.codec.decode(message).event
+    except UnreadableEventError:
+        return {}
+    threshold_s = event.numbers.stuck_threshold_s if isinstance(event, Stuck) else None
+    return {} if threshold_s is None else {"stuck_threshold_s": threshold_s}
+
+
+async def _replay(session: Session, log: OpenLog, comparison: Comparison, last: int) -> None:
+    with bar(last, session.out) as show:
+        async for chunk in log.log.read(after=log.first - 1, until=last):
+            for message in chunk:
+                try:
+                    recorded = log.codec.decode(message)
+                except UnreadableEventError:
+                    comparison.skip(message.position)
+                    continue
+                comparison.take(recorded)
+            show(chunk[-1].position)
+
+
+def _show(session: Session, outcome: Outcome, format_: Format) -> None:
+    if session.out.as_json or format_ is Format.JSON:
+        show_json(session.out, outcome)
+    elif format_ is Format.CSV:
+        show_csv(outcome)
+    else:
+        show_tables(session.out, session.settings.pool, outcome)

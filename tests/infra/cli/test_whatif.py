@@ -1,0 +1,95 @@
+"""`custody whatif` on a real log."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.infra.cli.conftest import Run
+
+SILENT = ("--lease-mode", "fixed", "--lease-s", "0.1", "--lease-grace-s", "0")
+
+
+@pytest.fixture
+async def worked(ask: Run) -> Run:
+    """a1 was granted T1 on the usual terms, reported and completed it; its lease of a tenth of a second on T2 ran out
+    while it was silent."""
+    await ask("agent", "register", "a1", "--capacity", "5")
+    await ask("submit", "T1")
+    await ask("agent", "claim", "a1")
+    await ask("agent", "progress", "a1", "T1", "--token", "5", "--percent", "30")
+    await ask("agent", "complete", "a1", "T1", "--token", "5")
+    await ask("submit", "T2", *SILENT)
+    await ask("agent", "claim", "a1", "--wait-s", "1")
+    await ask("tail", "--after", "0", "--event", "expired", "--count", "1")
+    return ask
+
+
+async def test_policies_stand_beside_what_was_recorded(worked: Run, directory: Path) -> None:
+    (directory / "new.toml").write_text('lease_mode = "fixed"\nlease_s = 50\n')
+    found = (await worked("whatif", "--policy", "new.toml", "--json")).json
+    assert [each["policy"] for each in found["rows"]] == ["recorded", "replayed", "new"]
+    assert [each["recoveries"] for each in found["rows"]] == [1, 1, 1]
+    assert found["agreement"]["whole"] is True
+    assert found["leases"] == 2
+    held_s = [each["held_s"] for each in found["rows"]]
+    assert held_s[1] == pytest.approx(0.1)
+    # A policy's grace is the recorded one where it is not named.
+    assert held_s[2] == pytest.approx(50)
+
+
+async def test_a_grid_shows_the_trade_off_and_its_front(worked: Run) -> None:
+    plain = await worked("whatif", "--grid", "lease_mode=fixed", "--grid", "lease_s=10,20")
+    lines = plain.out.split("TRADE-OFF\n")[1].splitlines()
+    assert lines[0].split()[:3] == ["lease_mode", "lease_s", "false"]
+    assert [line.split()[:2] for line in lines[1:4]] == [["replayed", "0"], ["fixed", "10"], ["fixed", "20"]]
+    assert [line.endswith("front") for line in lines[1:4]] == [True, False, False]
+    assert "the 1 recorded recoveries and no other" in plain.out
+
+
+async def test_a_comparison_as_csv(worked: Run) -> None:
+    rows = list(
+        csv.DictReader(io.StringIO((await worked("whatif", "--grid", "renewal_worth=0,1", "--format", "csv")).out))
+    )
+    assert [each["policy"] for each in rows] == ["recorded", "replayed", "renewal_worth=0", "renewal_worth=1"]
+    assert json.loads(rows[2]["settings"]) == {"renewal_worth": 0}
+    assert {each["recoveries"] for each in rows} == {"1"}
+
+
+async def test_a_terminal_gets_policies_across_and_measures_down(worked: Run, directory: Path) -> None:
+    names = ("one", "another", "a-policy-with-a-long-name", "and-one-that-does-not-fit-in-the-first-table")
+    for name in names:
+        (directory / f"{name}.toml").write_text("renewal_worth = 0.2\n")
+    files = [part for name in names for part in ("--policy", f"{name}.toml")]
+    shown = await worked("whatif", *files, terminal=True)
+    lines = [line for line in re.sub(r"\x1b\[[0-9;]*m", "", shown.out).splitlines() if not line.startswith("check")]
+    assert [line for line in lines if len(line) > 100] == []
+    assert sum(line.startswith("recoveries") for line in lines) == 2
+
+
+async def test_leases_can_be_bounded(worked: Run, run: Run) -> None:
+    assert (await worked("whatif", "--from", "6", "--json")).json["leases"] == 1
+    assert (await worked("whatif", "--to", "7", "--json")).json["leases"] == 1
+    nothing = await run("whatif", "--to", "3")
+    assert (nothing.status, nothing.err) == (1, "custody: no lease was granted there: there is nothing to replay\n")
+    reversed_ = await run("whatif", "--from", "6", "--to", "3")
+    assert (reversed_.status, reversed_.err) == (1, "custody: --from (position 6) is after the end (position 3)\n")
+
+
+async def test_a_setting_that_did_nothing_is_named(worked: Run) -> None:
+    shown = await worked("whatif", "--grid", "lease_default_hours=1,2")
+    assert (
+        "2 policies without effect: default_hours goes with mode estimated, not adaptive; add lease_mode" in shown.out
+    )
+
+
+async def test_bad_input_is_one_line(run: Run, directory: Path) -> None:
+    (directory / "bad.toml").write_text("lease_sss = 5\n")
+    bad = await run("whatif", "--policy", "bad.toml")
+    assert (bad.status, len(bad.err.splitlines())) == (2, 1)
+    assert "lease_sss from bad.toml" in bad.err
+    missing = await run("whatif")
+    assert (missing.status, len(missing.err.splitlines())) == (1, 1)
