@@ -14,7 +14,7 @@ from domain.events import Entity
 from domain.lifecycles import IntakeStatus
 from domain.task import Task
 from domain.terms import holding_document
-from domain.timestamps import format_timestamp
+from domain.timestamps import format_timestamp, seconds_between
 from handlers.jobs import Answer
 from projections.documents import task_document
 from projections.queries import HealthQuery, Query, TaskQuery, answer, snapshot
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 SLOW_SNAPSHOT = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
+VIEW_PATIENCE_S = 5.0
+"""How long a view waits for those before it: who asked does not wait much longer."""
+TOO_MANY_VIEWS = Refusal(RefusalCode.OVERLOADED, "too many views are asked for; try again later", {})
 
 DIRECTIVES_BYTES = 512 * 1024
 """What the directives in one reply take together; leases and events need the rest of it."""
@@ -57,6 +60,7 @@ class QueryService:
         self._lookup = lookup
         self._clock = clock
         self._health = health
+        self._views = asyncio.Lock()
 
     async def answer(self, query: Query) -> Answer:
         """Return the answer to a query, true at its position. Raises LogUnavailableError."""
@@ -65,11 +69,18 @@ class QueryService:
         if isinstance(query, HealthQuery):
             end = await self._log.last_position()
             return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
-        shot = await self._writer.at_boundary(self._snapshot)
-        if len(shot.tasks) > SLOW_SNAPSHOT:
-            result = await asyncio.to_thread(answer, query, shot)
-        else:
-            result = answer(query, shot)
+        asked_at = self._clock.now()
+        async with self._views:
+            if seconds_between(asked_at, self._clock.now()) >= VIEW_PATIENCE_S:
+                return Answer(self._writer.memory.state.committed_position, (), None, TOO_MANY_VIEWS)
+            shot = await self._writer.at_boundary(self._snapshot)
+            if len(shot.tasks) > SLOW_SNAPSHOT:
+                result = await asyncio.to_thread(answer, query, shot)
+            else:
+                result = answer(query, shot)
+            # One after the other, and what came meanwhile is heard in between: a page takes milliseconds, and however
+            # many are asked for at once, they hold up neither commands nor the clockwork nor the broker's pings.
+            await asyncio.sleep(0)
         return Answer(shot.position, (), result, None)
 
     def holds(self, agent_id: str) -> dict[str, Any]:

@@ -171,3 +171,15 @@ async def test_only_so_many_look_ups_at_once(make_pool: MakePool, monkeypatch: p
     assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
     assert queries[0].answer.code == "overloaded"
     assert (await pool.request("ops.submit", {"task_id": "T3", "command_id": "3"})).ok
+
+
+async def test_views_that_wait_for_each_other_wait_no_longer_together(make_pool: MakePool) -> None:
+    pool = await make_pool(limits=WriterLimits(reply_timeout_s=5))
+    with pool.log.held():
+        pool.post("ops.submit")
+        await pool.rest()
+        asked = [pool.post("query.tasks") for _ in range(100)]
+        await pool.advance(6)
+        assert [each.answer.code for each in asked] == ["unavailable"] + ["overloaded"] * 99
+    await pool.rest()
+    assert (await pool.request("query.tasks")).ok

@@ -231,3 +231,17 @@ async def test_a_query_is_true_at_its_position(pool: PoolHarness) -> None:
     reply = await pool.request("query.tasks")
     assert reply["position"] == pool.position
     assert reply["events"] == []
+
+
+async def test_many_views_at_once_do_not_hold_up_who_comes_after_them(pool: PoolHarness) -> None:
+    await pool.submit(*(f"T{number}" for number in range(20)))
+    order: list[str] = []
+    pool.on_reply = lambda asked: order.append(asked.subject)
+    for _ in range(50):
+        pool.post("query.tasks")
+    pool.post("query.health")
+    pool.post("ops.submit")
+    pool.post("query.task", {"task_id": "T1"})
+    await pool.rest()
+    assert len(order) == 53
+    assert {"query.health", "ops.submit", "query.task"} <= set(order[:20]), "a turn of the loop makes one view"

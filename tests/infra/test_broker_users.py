@@ -13,7 +13,7 @@ from nats.js.client import JetStreamContext
 
 from infra.broker_users import agent_user
 from infra.embedded import BrokerOptions, EmbeddedBroker
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 
 pytestmark = [pytest.mark.system]
 
@@ -69,7 +69,7 @@ async def test_may_not_publish(connect: Connect, pool: str, user: str, subject: 
     client = await connect(user, error_cb=violations.record)
     target = subject.format(pool=pool)
     await client.publish(target, b"{}")
-    await client.flush()
+    await settled(client)
     refusal = await violations.next()
     assert "permissions violation for publish" in refusal
     assert target.lower() in refusal
@@ -88,7 +88,7 @@ async def test_may_not_subscribe(connect: Connect, pool: str, user: str, subject
     violations = Violations()
     client = await connect(user, error_cb=violations.record)
     await client.subscribe(subject.format(pool=pool))
-    await client.flush()
+    await settled(client)
     assert "permissions violation for subscription" in await violations.next()
 
 
@@ -105,7 +105,7 @@ async def test_an_operator_reads_the_log(connect: Connect, stream: JetStreamCont
 async def test_an_operator_commands_and_the_responder_answers(connect: Connect, pool: str) -> None:
     responder, operator = await connect("responder"), await connect("operator")
     await responder.subscribe(f"custody.{pool}.query.>", queue="q", cb=answer(responder))
-    await responder.flush()
+    await settled(responder)
     assert (await operator.request(f"custody.{pool}.query.health", b"{}")).data == b"pong"
 
 
@@ -115,7 +115,7 @@ async def test_a_reply_subject_in_the_log_appends_nothing(
     violations = Violations()
     responder, operator = await connect("responder", error_cb=violations.record), await connect("operator")
     await responder.subscribe(f"custody.{pool}.ops.>", cb=answer(responder))
-    await responder.flush()
+    await settled(responder)
     await operator.publish(f"custody.{pool}.ops.submit", b"{}", reply=f"custody.{pool}.evt.task.T1.leased")
     assert "permissions violation for publish" in await violations.next()
     assert (await stream.stream_info(f"CUSTODY_{pool}")).state.messages == 0
@@ -126,7 +126,7 @@ async def test_an_agent_speaks_only_as_itself(tmp_path: Path, pool: str) -> None
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=users)) as broker:
         responder = await nats.connect(broker.url, **broker.credentials("responder"))
         await responder.subscribe(f"custody.{pool}.agent.>", cb=answer(responder))
-        await responder.flush()
+        await settled(responder)
         agent = await nats.connect(
             broker.url, **broker.credentials("a1"), inbox_prefix=b"_INBOX.a1", error_cb=Violations().record
         )

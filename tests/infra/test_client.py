@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from infra.client import CustodyClient, CustodyRefusedError, NoReplyError, NoServiceError
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 
 Answer = Callable[[bytes], None]
 
@@ -31,7 +31,7 @@ async def answers(connect: Connect, pool: str) -> tuple[Answer, list[Msg]]:
             await message.respond(reply[0])
 
     await client.subscribe(f"custody.{pool}.ops.>", cb=respond)
-    await client.flush()
+    await settled(client)
     return lambda body: reply.__setitem__(0, body), seen
 
 

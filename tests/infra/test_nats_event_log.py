@@ -19,6 +19,7 @@ from handlers.ports import (
 )
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
+from tests.support.broker import settled
 from tests.support.tcp_proxy import TcpProxy
 
 POOL = "p"
@@ -196,7 +197,7 @@ async def test_the_feed_carries_what_was_accepted_and_nothing_else(broker: Embed
     await ensure_stream(writer, pool)
     log = await NatsEventLog.open(writer, pool)
     feed = await observer.client.subscribe(f"custody.{pool}.feed.>")
-    await observer.client.flush()
+    await settled(observer.client)
 
     for count in (1, 3):
         with pytest.raises(AppendConflictError):
@@ -242,7 +243,7 @@ async def test_an_answer_is_taken_for_what_it_says(
 ) -> None:
     impostor = await connect(broker.url, name="test", auth=auth(broker, "admin"))
     subscription = await impostor.client.subscribe(f"custody.{pool}.evt.>")
-    await impostor.client.flush()
+    await settled(impostor.client)
     connection = await connect(broker.url, name="test", auth=auth(broker, "writer"))
     log = await NatsEventLog.open(connection, pool)
 

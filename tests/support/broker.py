@@ -42,6 +42,12 @@ def fresh_pool() -> str:
     return f"t-{secrets.token_hex(6)}"
 
 
+async def settled(nc: Client) -> None:
+    """Return when the broker has dealt with all that was sent. The library's first ping may overtake it."""
+    await nc.flush()
+    await nc.flush()
+
+
 @pytest.fixture
 async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
     """Clients of the session's broker."""

@@ -14,6 +14,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
+from tests.support.broker import settled
+
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 ENVELOPE = {
     "specversion",
@@ -64,12 +66,6 @@ class Stored(NamedTuple):
     @property
     def entity_id(self) -> str:
         return self.subject.split(".")[4]
-
-
-async def settled(nc: Client) -> None:
-    """Return when the broker has dealt with all that was sent. The library's first ping may overtake it."""
-    await nc.flush()
-    await nc.flush()
 
 
 async def last_position(nc: Client, pool: str) -> int:

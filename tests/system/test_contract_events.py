@@ -7,10 +7,10 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
-from tests.system.streams import Feed, check_chain, check_log, last_position, read_log, settled
+from tests.system.streams import Feed, check_chain, check_log, last_position, read_log
 
 pytestmark = pytest.mark.system
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from nats.aio.client import Client
 
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 from tests.system.caller import Caller, Reply, check_form
-from tests.system.streams import last_position, read_log, settled
+from tests.system.streams import last_position, read_log
 
 pytestmark = pytest.mark.system
 

@@ -13,8 +13,9 @@ from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth
 from infra.serving import PoolServer
 from infra.settings import Settings
+from tests.support.broker import settled
 from tests.system.caller import Caller
-from tests.system.streams import last_position, settled
+from tests.system.streams import last_position
 
 pytestmark = pytest.mark.system
 

@@ -152,7 +152,7 @@ def _changed(messages: list[StoredMessage]) -> list[StoredMessage]:
     [
         pytest.param(_changed, ("T1", "T2"), "Custody-Hash is", id="a changed event"),
         pytest.param(lambda log: log[:-1], ("T1", "T2"), "and the log ends at", id="a cut-off tail"),
-        pytest.param(lambda log: [*log[:2], *log[3:]], ("T1", "T2"), "position 3 was to come", id="a removed event"),
+        pytest.param(lambda log: [*log[:2], *log[3:]], ("T1", "T2"), "position 3 is missing", id="a removed event"),
         pytest.param(lambda log: log, ("T1", "T2", "T3"), "task T3 was accepted, and the log", id="a lost task"),
         pytest.param(lambda log: log, ("T1",), "task T2 is in the log, and nobody", id="a task nobody submitted"),
     ],

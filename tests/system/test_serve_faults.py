@@ -14,12 +14,12 @@ from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection
 from infra.serving import PoolServer
 from infra.settings import Settings
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller, Reply
 from tests.system.load import Attempt, Load, check_floors, check_promises
 from tests.system.processes import Service, client
-from tests.system.streams import Feed, check_log, moment, read_log, settled
+from tests.system.streams import Feed, check_log, moment, read_log
 
 pytestmark = pytest.mark.system
 
