@@ -109,7 +109,7 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
 
 
 def _lease_story(lease: Lease, now: datetime) -> list[str]:
-    story = [f"granted at {moment(lease.granted_at)} for {duration(lease.lease_s)} + grace {duration(lease.grace_s)}"]
+    story = [f"granted at {moment(lease.granted_at)}"]
     if lease.started_at is not None:
         story.append(f"started at {moment(lease.started_at)}")
     if lease.reports:
@@ -123,6 +123,7 @@ def _lease_story(lease: Lease, now: datetime) -> list[str]:
         story.append(f"announced to be quiet until {moment(lease.last_beat_at)}")
     else:
         story.append(f"last heard on it {duration(seconds_between(lease.last_beat_at, now))} ago")
+    story.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
     if lease.extensions:
         story.append(f"extended {lease.extensions} times on a probe's plea")
     if lease.escalated:

@@ -70,6 +70,15 @@ def test_a_rhythm_excuses_silence() -> None:
     assert "3 progress reports, one about every 2m" in explained(s).why
 
 
+def test_the_term_is_told_as_it_is_now_and_the_grant_as_it_was() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.at(60).given("A", "progress", task_id="T", token=token, percent=90)
+    s.at(90).given("A", "progress", task_id="T", token=token, percent=95)
+    why = explained(s).why
+    assert why.index("granted at 2026-11-21 08:00:00Z") < why.index("its term is 6m, with 1m 30s of grace")
+
+
 def test_the_last_expiry_in_the_budget_quarantines() -> None:
     s = Scenario()
     s.holds("A", "T", budgets={"expiries": 1})
