@@ -75,7 +75,7 @@ async def _serve(
 ) -> int:
     server = PoolServer(settings, url)
     try:
-        if auths("operator") != Auth() or auths("writer") == Auth():
+        if not auths("operator").anonymous or auths("writer").anonymous:
             asker = await connect(url, name=f"custody-{settings.pool}-check", auth=auths("operator"))
             try:
                 await refuse_if_served(asker, settings.pool)

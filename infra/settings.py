@@ -66,7 +66,15 @@ class BrokerSettings(_Group):
     nats_token: SecretStr | None = None
     """Token to connect with."""
     nats_creds: Path | None = None
-    """A `.creds` file to connect with."""
+    """A `.creds` file to connect with; `{user}` in it stands for `writer`, `responder` or `operator`."""
+    nats_nkey: Path | None = None
+    """A file with the seed of an nkey to connect with; `{user}` as above."""
+    nats_ca: Path | None = None
+    """Authorities (PEM) that the broker's certificate is checked against; absent: the system's. Insists on TLS."""
+    nats_cert: Path | None = None
+    """The client's certificate (PEM), for a broker that asks for one; `{user}` as above. Insists on TLS."""
+    nats_key: Path | None = None
+    """Key of `nats_cert`, if it is in a file of its own; `{user}` as above."""
     writer_password: SecretStr | None = None
     """Password of the broker's user `writer`, which appends events."""
     responder_password: SecretStr | None = None
@@ -242,6 +250,7 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, Bro
 
 def _problems(settings: Settings) -> Iterator[str]:
     """Yield what does not fit together, one line each."""
+    yield from _broker_problems(settings)
     if settings.lease_max_hours < settings.lease_min_hours:
         yield f"lease_max_hours must be at least lease_min_hours, {settings.lease_min_hours:g}"
     if settings.lease_mode is LeaseMode.FIXED and settings.lease_s > settings.lease_max_s:
@@ -252,8 +261,6 @@ def _problems(settings: Settings) -> Iterator[str]:
         yield f"rearm_jitter_s must be at most rearm_max_s, {settings.rearm_max_s:g}"
     if 0 < settings.steal_cooldown_s < settings.steal_interval_s:
         yield f"steal_cooldown_s must be 0 or at least steal_interval_s, {settings.steal_interval_s:g}"
-    if settings.stream_compression and settings.stream_replicas > 1:
-        yield "stream_compression must be off with stream_replicas above 1: a killed replica may not recover"
     if settings.worktree_probe_enabled and settings.worktree_template is None:
         yield "worktree_probe_enabled needs worktree_template"
     for name in ("handoff_branch_template", "worktree_template"):
@@ -261,3 +268,10 @@ def _problems(settings: Settings) -> Iterator[str]:
         if unknown:
             allowed = ", ".join(f"{{{each}}}" for each in sorted(_PLACEHOLDERS))
             yield f"{name} may hold {allowed}, not {{{min(unknown)}}}"
+
+
+def _broker_problems(settings: Settings) -> Iterator[str]:
+    if settings.stream_compression and settings.stream_replicas > 1:
+        yield "stream_compression must be off with stream_replicas above 1: a killed replica may not recover"
+    if settings.nats_key is not None and settings.nats_cert is None:
+        yield "nats_key needs nats_cert"

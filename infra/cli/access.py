@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
@@ -38,10 +39,10 @@ def find_access(settings: Settings, user: str = "operator") -> Access:
     record = directory.read_record()
     url = settings.nats or (record.url if record is not None else DEFAULT_URL)
     auth = auth_for(settings, user)
-    if auth == Auth() and record is not None and record.users and _same(record.url, url):
+    if auth.anonymous and record is not None and record.users and _same(record.url, url):
         password = directory.read_passwords().get(user)
         if password is not None:
-            auth = Auth(user=user, password=password)
+            auth = replace(auth, user=user, password=password)
     return Access(url, auth)
 
 

@@ -29,7 +29,10 @@ EXIT_NO_SERVICE = 3
 EXIT_INTERRUPTED = 130
 _SLACK_S = 2.0
 _PANEL = "Connection"
-CONNECTION = ("nats", "pool", "config", "data_dir", "nats_user", "nats_password", "nats_token", "nats_creds")
+CONNECTION = (
+    "nats", "pool", "config", "data_dir", "nats_user", "nats_password", "nats_token", "nats_creds", "nats_nkey",
+    "nats_ca", "nats_cert", "nats_key",
+)  # fmt: skip
 """The settings that every client command takes as flags."""
 
 
@@ -50,12 +53,14 @@ class Session:
         """A connection to the broker, as its operator, or as its `user`, unless the settings name somebody else.
 
         Raises:
+            CredentialsError: a file with credentials cannot be used.
             BrokerUnavailableError: no broker, or it refuses the credentials.
         """
         from infra.cli.access import find_access, refuses
         from infra.nats import BrokerUnavailableError, connect, without_password
 
         access = find_access(self.settings, user)
+        access.auth.check()
         if await refuses(access.url):
             raise BrokerUnavailableError(f"cannot use the broker at {without_password(access.url)}: connection refused")
         connection = await connect(

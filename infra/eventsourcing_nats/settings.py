@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eventsourcing.utils import strtobool
 
-from infra.nats import Auth
+from infra.nats import Auth, CredentialsError, Tls
 
 if TYPE_CHECKING:
     from eventsourcing.utils import Environment
@@ -19,6 +18,7 @@ NATS_USER = "NATS_USER"
 NATS_PASSWORD = "NATS_PASSWORD"  # noqa: S105 # the name of a setting
 NATS_TOKEN = "NATS_TOKEN"  # noqa: S105 # same
 NATS_CREDS = "NATS_CREDS"
+NATS_NKEY = "NATS_NKEY"
 NATS_CA = "NATS_CA"
 NATS_CERT = "NATS_CERT"
 NATS_KEY = "NATS_KEY"
@@ -82,25 +82,30 @@ def creates_streams(env: Environment) -> bool:
 
 
 def _auth(env: Environment) -> Auth:
-    creds = env.get(NATS_CREDS)
-    return Auth(
+    auth = Auth(
         user=env.get(NATS_USER) or None,
         password=env.get(NATS_PASSWORD) or None,
         token=env.get(NATS_TOKEN) or None,
-        creds=Path(creds).expanduser() if creds else None,
+        creds=_path(env, NATS_CREDS),
+        nkey=_path(env, NATS_NKEY),
         tls=_tls(env),
     )
+    try:
+        auth.check()
+    except CredentialsError as error:
+        raise OSError(str(error)) from None
+    return auth
 
 
-def _tls(env: Environment) -> ssl.SSLContext | None:
-    """A context for the certificates that are named; None: that of the client library, if the URL says `tls`."""
-    authority, certificate, key = env.get(NATS_CA), env.get(NATS_CERT), env.get(NATS_KEY)
-    if not (authority or certificate):
-        return None
-    context = ssl.create_default_context(cafile=authority or None)
-    if certificate:
-        context.load_cert_chain(certificate, key or None)
-    return context
+def _tls(env: Environment) -> Tls | None:
+    """The certificates that are named; None: whatever the URL says, with the system's authorities."""
+    tls = Tls(ca=_path(env, NATS_CA), cert=_path(env, NATS_CERT), key=_path(env, NATS_KEY))
+    return None if tls == Tls() else tls
+
+
+def _path(env: Environment, key: str) -> Path | None:
+    value = env.get(key)
+    return Path(value).expanduser() if value else None
 
 
 def _seconds(env: Environment, key: str, default: float) -> float:

@@ -1,10 +1,12 @@
 """The broker: connecting to it, the stream it keeps for a pool, the event log on that stream."""
 
-from infra.nats.connection import Auth, NatsConnection, PermissionViolation, connect, without_password
+from infra.nats.auth import Auth, Tls
+from infra.nats.connection import NatsConnection, PermissionViolation, connect, without_password
 from infra.nats.errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,
+    CredentialsError,
     NoJetStreamError,
     StreamMismatchError,
 )
@@ -16,6 +18,7 @@ __all__ = [
     "BrokerError",
     "BrokerTooOldError",
     "BrokerUnavailableError",
+    "CredentialsError",
     "NatsConnection",
     "NatsEventLog",
     "NoJetStreamError",
@@ -23,6 +26,7 @@ __all__ = [
     "StreamFacts",
     "StreamMismatchError",
     "StreamSettings",
+    "Tls",
     "connect",
     "ensure_stream",
     "evt_prefix",

@@ -7,18 +7,24 @@ readers, and the requirements pin the version that they passed with.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from nats.aio.client import Client as LibraryClient
 from nats.aio.transport import TcpTransport
+from nats.errors import Error as NatsError
 from nats.protocol import parser
 
 from handlers.wire import ACTOR_HEADER
+from infra.nats.auth import read_creds
+from infra.nats.errors import CredentialsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from nats.aio.subscription import Subscription
+
+    from infra.nats.auth import Creds
 
 Frame: TypeAlias = tuple[bytes, bytes, bytes, bytes]
 """One message off the wire, nothing in it looked at yet: subject, reply subject, header block (from its version line
@@ -38,11 +44,17 @@ parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r
 parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
 
 
+class PlaintextError(NatsError):
+    """The broker offers no TLS to a client that was to use it."""
+
+
 class Client(LibraryClient):
     """A client that lets a dead connection go at once, reads headers fast, and deliveries in bulk faster still."""
 
     def __init__(self) -> None:
         super().__init__()
+        self.insists_on_tls = False
+        """Whether credentials go over TLS or not at all. The library would send them in the clear if asked to."""
         self.taps: dict[int, Callable[[Sequence[Frame]], None]] = {}
         """By subscription number: who takes its frames."""
         self._ps = _TappedParser(self)
@@ -60,6 +72,18 @@ class Client(LibraryClient):
         """Drop the connection with all that was still to be sent."""
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001
             self._transport._io_writer.transport.abort()  # noqa: SLF001
+
+    def _connect_command(self) -> bytes:
+        if self.insists_on_tls and not self._server_info.get("tls_required"):
+            raise PlaintextError("it offers no TLS")
+        return super()._connect_command()
+
+    # The library looks for ever for what a damaged file lacks, and gives up reconnecting for any error but its own.
+    def _read_creds_user_jwt(self, creds: Any) -> bytearray:
+        return bytearray(_creds(creds).jwt)
+
+    def _read_creds_user_nkey(self, creds: Any) -> bytearray:
+        return bytearray(_creds(creds).seed)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.taps.pop(sid, None)
@@ -95,6 +119,13 @@ class Client(LibraryClient):
             if colon and name.isascii() and len(words := name.split()) == 1:
                 headers[words[0]] = value.strip()
         return headers
+
+
+def _creds(path: str) -> Creds:
+    try:
+        return read_creds(Path(path))
+    except CredentialsError as error:
+        raise NatsError(str(error)) from error
 
 
 class _TappedParser(parser.Parser):

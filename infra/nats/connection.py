@@ -12,14 +12,14 @@ import contextlib
 import logging
 import re
 import ssl
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec
 from urllib.parse import urlsplit, urlunsplit
 
 from nats.errors import Error as NatsError
 
-from infra.nats.client import Client
+from infra.nats.auth import Auth, read_seed
+from infra.nats.client import Client, PlaintextError
 from infra.nats.errors import BrokerUnavailableError
 
 if TYPE_CHECKING:
@@ -38,17 +38,6 @@ _MAX_OUTSTANDING_PINGS = 2
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 _REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "authentication revoked")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auth:
-    """How to prove who one is: user and password, a token, or a `.creds` file; nothing for an open broker."""
-
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    creds: Path | None = None
-    tls: ssl.SSLContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +178,7 @@ class NatsConnection:
             self.violated.notify(PermissionViolation(violation[1].lower(), violation[2]))
         else:
             _log.debug("the connection to %s: %r", self.url, error)
-            if any(refusal in text.lower() for refusal in _REFUSED_CREDENTIALS):
+            if _for_good(error):
                 self._refusal = error
                 self._refused.set()
 
@@ -217,11 +206,11 @@ async def connect(
     """Connect to the broker at `url` (several, of one cluster, are separated by commas).
 
     Raises:
+        CredentialsError: a file that `auth` names cannot be used.
         BrokerUnavailableError: nothing usable answered within `deadline_s`, or the credentials were refused.
     """
     auth = auth or Auth()
-    if auth.creds is not None and not auth.creds.is_file():
-        raise BrokerUnavailableError(f"no credentials file at {auth.creds}")
+    auth.check()
     options: dict[str, Any] = {
         "name": name,
         "inbox_prefix": inbox_prefix,
@@ -229,9 +218,11 @@ async def connect(
         "password": auth.password,
         "token": auth.token,
         "user_credentials": str(auth.creds) if auth.creds is not None else None,
-        "tls": auth.tls,
+        "nkeys_seed_str": read_seed(auth.nkey).decode() if auth.nkey is not None else None,
+        "tls": auth.tls.context() if auth.tls is not None else None,
     }
     connection = NatsConnection(url)
+    connection.client.insists_on_tls = auth.tls is not None or "tls://" in url
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection
 
@@ -248,16 +239,25 @@ def _without_userinfo(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
+def _for_good(error: Exception) -> bool:
+    """Whether trying again cannot help."""
+    if isinstance(error, ssl.SSLError | PlaintextError):
+        return True
+    return any(refusal in str(error).lower() for refusal in _REFUSED_CREDENTIALS)
+
+
 def _reason(error: BaseException | None, deadline_s: float) -> str:
     if error is None or isinstance(error, TimeoutError):
         return f"no answer within {deadline_s:g} s"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(error, ModuleNotFoundError) and error.name == "nkeys":
-        return "a credentials file needs the nkeys package"
     text = str(error)
     if any(refusal in text.lower() for refusal in _REFUSED_CREDENTIALS):
         return "it refuses the credentials"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not to be trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"no TLS connection: {(error.reason or text).replace('_', ' ').lower()}"
     if isinstance(error, OSError):
         text = error.strerror or text
     return (text.removeprefix("nats: ").strip("'\"") or type(error).__name__).splitlines()[0]

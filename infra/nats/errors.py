@@ -11,6 +11,10 @@ class BrokerUnavailableError(BrokerError):
     """No broker answers at the address, or it turned the credentials away."""
 
 
+class CredentialsError(BrokerError):
+    """A file with credentials or certificates cannot be used; nothing was dialled."""
+
+
 class BrokerTooOldError(BrokerError):
     """The broker answers but is older than the first version whose atomic batches Custody can rely on."""
 

@@ -67,11 +67,6 @@ async def test_wrong_credentials_fail_at_once_and_not_at_the_deadline(broker: Em
     assert "hush" not in str(caught.value)
 
 
-async def test_a_missing_credentials_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BrokerUnavailableError, match=r"no credentials file at .*nobody\.creds"):
-        await connect("nats://127.0.0.1:1", name="test", auth=Auth(creds=tmp_path / "nobody.creds"))
-
-
 @pytest.mark.parametrize(
     ("fake", "reason"),
     [

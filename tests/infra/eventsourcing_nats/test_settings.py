@@ -6,9 +6,11 @@ import pytest
 from eventsourcing.persistence import InfrastructureFactory
 from eventsourcing.utils import Environment
 
+from infra.broker_users import OPERATOR
 from infra.eventsourcing_nats import NatsAggregateRecorder, NatsApplicationRecorder, NatsFactory
 from infra.eventsourcing_nats.settings import NatsSettings
-from infra.nats import Auth
+from infra.nats import Auth, Tls
+from tests.support.credentials import Authority, Operator, user_nkey
 
 URL = "nats://broker.example:4222"
 
@@ -25,12 +27,20 @@ def test_the_address_is_all_that_is_needed() -> None:
     assert settings() == NatsSettings(url=URL, auth=Auth())
 
 
-def test_everything_can_be_set() -> None:
+def test_everything_can_be_set(tmp_path: Path) -> None:
+    Operator().creds(OPERATOR, tmp_path / "nats.creds")
+    (tmp_path / "user.nk").write_bytes(user_nkey().seed)
+    authority = Authority(tmp_path)
+    certificate, key = authority.signs("client")
     assert settings(
         NATS_USER="user",
         NATS_PASSWORD="secret",
         NATS_TOKEN="token",
-        NATS_CREDS="/etc/nats.creds",
+        NATS_CREDS=str(tmp_path / "nats.creds"),
+        NATS_NKEY=str(tmp_path / "user.nk"),
+        NATS_CA=str(authority.file),
+        NATS_CERT=str(certificate),
+        NATS_KEY=str(key),
         NATS_INBOX_PREFIX="_INBOX.app",
         NATS_CONNECT_TIMEOUT="1.5",
         NATS_TIMEOUT=" 30 ",
@@ -39,7 +49,14 @@ def test_everything_can_be_set() -> None:
         CREATE_TABLE="n",
     ) == NatsSettings(
         url=URL,
-        auth=Auth(user="user", password="secret", token="token", creds=Path("/etc/nats.creds")),
+        auth=Auth(
+            user="user",
+            password="secret",
+            token="token",
+            creds=tmp_path / "nats.creds",
+            nkey=tmp_path / "user.nk",
+            tls=Tls(ca=authority.file, cert=certificate, key=key),
+        ),
         inbox_prefix="_INBOX.app",
         connect_timeout_s=1.5,
         timeout_s=30.0,
@@ -65,7 +82,10 @@ def test_an_applications_own_setting_comes_first() -> None:
         ({"NATS_CONNECT_TIMEOUT": "nan"}, "'NATS_CONNECT_TIMEOUT' is invalid"),
         ({"NATS_REPLICAS": "2"}, "'NATS_REPLICAS' is invalid.* 1, 3 or 5 .*'2'"),
         ({"CREATE_TABLE": "maybe"}, "'CREATE_TABLE' is invalid.* yes or no .*'maybe'"),
-        ({"NATS_CA": "/nowhere/ca.pem"}, "No such file"),
+        ({"NATS_CA": "/nowhere/ca.pem"}, "cannot read /nowhere/ca.pem: No such file"),
+        ({"NATS_CREDS": "/nowhere/creds"}, "cannot read /nowhere/creds: No such file"),
+        ({"NATS_NKEY": "/nowhere/nk"}, "cannot read /nowhere/nk: No such file"),
+        ({"NATS_KEY": "/dev/null"}, "/dev/null is the key of no certificate"),
     ],
 )
 def test_what_means_nothing_is_refused(env: dict[str, str], says: str) -> None:
