@@ -81,8 +81,13 @@ class Memory:
         self.state, self.statistics, self.directives, self.tail_hash = state, statistics, directives, tail_hash
         self.unreadable_count, self.unreadable = unreadable
 
-    def fold(self, messages: Sequence[StoredMessage], seen: Callable[[Recorded], None] | None = None) -> None:
-        """Apply messages of the log in order; `seen` is told each event that was applied, not what was skipped."""
+    def fold(
+        self,
+        messages: Sequence[StoredMessage],
+        seen: Callable[[Recorded], None] | None = None,
+        skipped: Callable[[StoredMessage, str], None] | None = None,
+    ) -> None:
+        """Apply messages of the log in order; `seen` is told what was applied, `skipped` the rest, and why."""
         decode, apply, observe = self.codec.decode, self.state.fold, self.observe
         for message in messages:
             # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
@@ -92,6 +97,8 @@ class Memory:
                 apply(recorded)
             except (UnreadableEventError, FoldError, IllegalTransitionError) as error:
                 self._skip(message.position, str(error))
+                if skipped is not None:
+                    skipped(message, str(error))
                 continue
             observe(recorded)
             if seen is not None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from infra.data_dir import DataDirError
 from infra.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.nats import Auth, BrokerError, connect, without_password
 from infra.serving import PoolServedError, PoolServer, refuse_if_served
+from infra.stopping import stop_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +34,7 @@ async def run_up(settings: Settings) -> int:
         settings.data_dir,
         BrokerOptions(port=settings.broker_port, sync_interval=settings.broker_sync_interval),
     )
-    stop = _stop_signal()
+    stop = stop_signal()
     try:
         await broker.start()
     except (DataDirError, BrokerBinaryError, BrokerStartError) as error:
@@ -58,7 +57,7 @@ async def run_up(settings: Settings) -> int:
 async def run_serve(settings: Settings, nats_url: str) -> int:
     """Run the service on a broker that is there until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
-    stop = _stop_signal()
+    stop = stop_signal()
     if anonymous(settings, nats_url):
         _LOG.warning("connecting to %s without credentials: there, anyone can act as anyone", nats_url)
     return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop)
@@ -140,19 +139,6 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
         _say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
     where = without_password(url)
     _say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {where}")
-
-
-def _stop_signal() -> asyncio.Event:
-    """Return an event that SIGINT or SIGTERM sets."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(each, stop.set)
-        except NotImplementedError:  # Windows has no such handlers for the loop
-            with contextlib.suppress(ValueError):
-                signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
-    return stop
 
 
 def _configure_logging(settings: Settings) -> None:

@@ -58,7 +58,7 @@ def row(recorded: Recorded) -> Row:
         told,
         recorded.entity.value,
         recorded.entity_id,
-        agent=_agent(recorded),
+        agent=agent_of(recorded),
         keyed=recorded.keyed,
         reason=reason if isinstance(reason, str) else None,
     )
@@ -113,7 +113,8 @@ _AGENT_FIELDS: dict[type[Event], tuple[str, ...]] = {
 _WITH_HANDOFF = frozenset(kind for kind in EVENT_TYPES.values() if "handoff" in kind.model_fields)
 
 
-def _agent(recorded: Recorded) -> str | None:
+def agent_of(recorded: Recorded) -> str | None:
+    """Return whose lease or membership an event concerns, as far as it says so itself."""
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
     event = recorded.event

@@ -4,7 +4,7 @@ import os
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.broker"]
+pytest_plugins = ["tests.support.broker", "tests.support.postgres"]
 
 # A slow machine is no failure; what CI finds, anybody can repeat.
 settings.register_profile("local", deadline=None)

@@ -5,6 +5,7 @@ from docs.generator.events import events_page
 from docs.generator.lifecycles import lifecycles_page
 from docs.generator.schemas import schema_files
 from docs.generator.settings import settings_page
+from docs.generator.tables import tables_page
 
 
 def generated() -> dict[str, str]:
@@ -14,5 +15,6 @@ def generated() -> dict[str, str]:
         "lifecycles.md": lifecycles_page(),
         "commands.md": commands_page(),
         "settings.md": settings_page(),
+        "tables.md": tables_page(),
         **schema_files(),
     }

@@ -70,6 +70,7 @@ LOG_HELP = {
     "whatif": "What other lease, sweeper and steal settings would have made of what the agents really did.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
+    "project": "Keep tables elsewhere in step with the log, each event once: tasks, leases, agents, steals and events.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
@@ -104,7 +105,18 @@ def _query(name: str) -> Any:
 
 
 def _log(name: str) -> Any:
-    from infra.cli import auditing, moving, postmortem, reading, rebuilding, replaying, travelling, verifying, whatif
+    from infra.cli import (
+        auditing,
+        moving,
+        postmortem,
+        projecting,
+        reading,
+        rebuilding,
+        replaying,
+        travelling,
+        verifying,
+        whatif,
+    )
     from infra.cli.making import made
     from infra.cli.session import connected
 
@@ -119,6 +131,7 @@ def _log(name: str) -> Any:
         "whatif": whatif.whatif,
         "replay": replaying.replay,
         "snapshot": rebuilding.snapshot,
+        "project": projecting.project,
         "export": moving.export,
         "import": moving.import_,
         "verify": verifying.verify,

@@ -31,6 +31,13 @@ async def rebuilt(session: Session, log: OpenLog, until: int, *, outcomes: int =
 
     `outcomes`: the commands whose outcome is remembered.
     """
+    memory = await restored(session, log, until, outcomes=outcomes)
+    await caught_up(memory, log.log, session.out, until=until)
+    return memory
+
+
+async def restored(session: Session, log: OpenLog, until: int, *, outcomes: int = 0) -> Memory:
+    """Return the memory that the nearest snapshot at or before a position holds, an empty one without a snapshot."""
     pool = session.settings.pool
     memory = Memory(pool, session.settings.rules(), log.codec, outcomes=outcomes)
     store = NatsSnapshots(log.api, pool, fold_build())
@@ -40,7 +47,6 @@ async def rebuilt(session: Session, log: OpenLog, until: int, *, outcomes: int =
         await restore_nearest(memory, store, log.log, build=fold_build(), until=until)
     finally:
         logger.removeHandler(complaints)
-    await caught_up(memory, log.log, session.out, until=until)
     return memory
 
 

@@ -198,6 +198,10 @@ class NatsEventLog:
         """The last position as the stream's leader knows it; 0 when empty. Raises LogUnavailableError."""
         return int((await self._api.stream_state(self._stream))["last_seq"])
 
+    async def first_position(self) -> int:
+        """The position at which the log begins, or would begin. Raises LogUnavailableError."""
+        return max(1, int((await self._api.stream_state(self._stream))["first_seq"]))
+
     async def get(self, position: int) -> StoredMessage | None:
         """The message at a position, from the stream's leader; None if there is none. Raises LogUnavailableError."""
         return await self._stored({"seq": position}) if position > 0 else None
@@ -244,6 +248,10 @@ class NatsEventLog:
             LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self._stream, after=after).follow()
+
+    def follow_chunks(self, *, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """What `follow` gives, as many messages at once as have come. Raises as `follow` does."""
+        return StreamReader(self._api, self._stream, after=after).follow_chunks()
 
     async def _stored(self, request: Mapping[str, Any]) -> StoredMessage | None:
         try:

@@ -136,13 +136,17 @@ class StreamReader:
             LogTruncatedError: the log ends before the last message handed over.
             LogUnavailableError: the connection was closed for good.
         """
-        chunks = self._chunks(until=None)
+        chunks = self.follow_chunks()
         try:
             async for chunk in chunks:
                 for message in chunk:
                     yield message
         finally:
             await chunks.aclose()
+
+    def follow_chunks(self) -> AsyncGenerator[list[StoredMessage], None]:
+        """What `follow` gives, as many messages at once as have come. Raises as `follow` does."""
+        return self._chunks(until=None)
 
     async def _chunks(self, until: int | None) -> AsyncGenerator[list[StoredMessage], None]:
         loop = asyncio.get_running_loop()

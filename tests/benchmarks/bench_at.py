@@ -39,7 +39,8 @@ OPEN_TASKS = 5_000
 class Story:
     """A log as a fleet would write it: each task is submitted, granted, started, reported on three times, completed."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: str = POOL) -> None:
+        self._pool = pool
         self.position = 0
         self.versions: dict[str, int] = {}
 
@@ -52,7 +53,7 @@ class Story:
         )
 
     def events(self, count: int) -> Iterator[Recorded]:
-        yield self.record(Entity.POOL, POOL, "writer", po.Opened(software="bench"))
+        yield self.record(Entity.POOL, self._pool, "writer", po.Opened(software="bench"))
         for number in range(AGENTS):
             agent_id = f"a{number}"
             yield self.record(Entity.AGENT, agent_id, f"agent/{agent_id}", ag.Registered(capacity=500))

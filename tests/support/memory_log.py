@@ -189,6 +189,18 @@ class MemoryEventLog:
             after = chunk[-1].position
             yield chunk
 
+    async def first_position(self) -> int:
+        await self._read_call()
+        return 1
+
+    async def follow_chunks(self, *, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        chunks = self.follow(after=after)
+        try:
+            async for message in chunks:
+                yield [message]
+        finally:
+            await chunks.aclose()
+
     async def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         while True:
             await asyncio.sleep(0)

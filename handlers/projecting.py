@@ -1,0 +1,270 @@
+"""Keeping a read model elsewhere in step with the log: each event counts once there, whatever breaks meanwhile.
+
+The read model keeps its mark, which says how far it is, together with what it keeps. So a crash leaves it whole at some
+mark; whether a write without an answer was carried out shows in the mark; and of two projectors that write from one
+mark the second is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Generic
+
+from domain.timestamps import EPOCH
+from handlers.ports import LogTruncatedError, LogUnavailableError, UnreadableEventError
+from handlers.read_models import (
+    C,
+    Collector,
+    Mark,
+    MarkMovedError,
+    OutdatedError,
+    ReadModel,
+    ReadModelUnavailableError,
+    Source,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+
+    from handlers.memory import Memory
+    from handlers.ports import Clock, StoredMessage
+    from projections.state import PoolState
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+STANDBY_S = 3.0
+"""How long another projector may leave events unwritten before this one takes over."""
+
+
+class _StoppedError(Exception):
+    """Somebody asked for the end."""
+
+
+class Projector(Generic[C]):
+    """Keeps one read model in step with one pool's log."""
+
+    def __init__(
+        self,
+        source: Source,
+        model: ReadModel[C],
+        collect: Callable[[PoolState], Collector[C]],
+        clock: Clock,
+        tell: Callable[[str], None],
+        *,
+        most_events: int,
+        whole: bool = False,
+    ) -> None:
+        """`most_events` go into one write. `whole`: begin with all that the log's end comes to, whatever the mark."""
+        self._log, self._codec, self._remember = source
+        self._model = model
+        self._collect = collect
+        self._clock = clock
+        self._tell = tell
+        self._most_events = most_events
+        self._whole = whole
+        self._stopping = asyncio.Event()
+        self._fold: tuple[Memory, Collector[C]] | None = None
+        """What has been folded up to the mark; None when it has to be folded anew."""
+        self._troubles = 0
+        """How often in a row something did not answer."""
+        self.mark = Mark()
+        """How far the read model is, as far as is known here."""
+        self.goal = 0
+        """The log's end, as far as is known here."""
+        self.written = 0
+        """Events that this projector wrote."""
+        self.following = False
+        """Whether it has been in step once."""
+        self.in_doubt = False
+        """Set by whoever learns that the log may be another one now: it is looked at before the next write."""
+
+    def stop(self) -> None:
+        """Let `run` return after what is being written."""
+        self._stopping.set()
+
+    async def run(self, *, follow: bool) -> None:
+        """Catch up; then, with `follow`, stay in step until `stop`.
+
+        Raises:
+            ReadModelError: it cannot be kept; OutdatedError: it was made from another log.
+        """
+        with contextlib.suppress(_StoppedError):
+            while True:
+                try:
+                    await self._keep(follow=follow)
+                except MarkMovedError:
+                    self._fold = None
+                    await self._survive(self._stand_by)
+                except LogTruncatedError as error:
+                    raise OutdatedError(f"{self._model.name}: the log lost its tail or was replaced: {error}") from None
+                except (LogUnavailableError, ReadModelUnavailableError) as error:
+                    await self._pause(self._troubled(error))
+                else:
+                    return
+
+    async def _keep(self, *, follow: bool) -> None:
+        if self._fold is None:
+            await self._begin()
+        while True:
+            self.goal = await self._log.last_position()
+            if self.mark.position < self.goal:
+                await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
+            elif await self._model.caught_up():
+                break
+        self._well()
+        self.following = True
+        if follow:
+            await self._take_all(self._log.follow_chunks(after=self.mark.position))
+
+    async def _begin(self) -> None:
+        self.mark = await self._model.mark()
+        await self._check()
+        end = await self._log.last_position() if self._whole else self.mark.position
+        memory = await self._remember(end)
+        collector = self._collect(memory.state)
+        if self._whole:
+            first = await self._log.get(await self._log.first_position())
+            log_id = None if first is None else self._codec.hash_of(first)
+            await self._write(collector.take(), self._mark_of(memory, log_id))
+        self._fold = memory, collector
+
+    async def _check(self) -> None:
+        """Raise OutdatedError unless the log holds what the read model was made from."""
+        position, its_hash, log_id, *_ = self.mark
+        wrong = None
+        if position:
+            last = await self._log.last_position()
+            first = await self._log.get(await self._log.first_position())
+            message = await self._log.get(position)
+            if first is None or self._codec.hash_of(first) != log_id:
+                wrong = "it was made from another log than the one that the pool has now"
+            elif last < position or message is None:
+                wrong = f"it stands at position {position}, and the log ends at {last}"
+            elif self._codec.hash_of(message) != its_hash:
+                wrong = f"the log was rewritten: at position {position} it holds another event than was read"
+        if wrong is not None:
+            raise OutdatedError(f"{self._model.name}: {wrong}")
+        self.in_doubt = False
+
+    async def _take_all(self, chunks: AsyncGenerator[Sequence[StoredMessage], None]) -> None:
+        async with contextlib.aclosing(chunks):
+            async for chunk in self._until_stopped(chunks):
+                for start in range(0, len(chunk), self._most_events):
+                    await self._take(chunk[start : start + self._most_events])
+
+    async def _until_stopped(
+        self, chunks: AsyncGenerator[Sequence[StoredMessage], None]
+    ) -> AsyncIterator[Sequence[StoredMessage]]:
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(chunks, None))
+                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    coming.cancel()
+                    await asyncio.gather(coming, return_exceptions=True)
+                    raise _StoppedError
+                chunk = coming.result()
+                if chunk is None:
+                    return
+                yield chunk
+        finally:
+            stopping.cancel()
+
+    async def _take(self, chunk: Sequence[StoredMessage]) -> None:
+        if self._fold is None:  # pragma: no cover - `_keep` sees to it
+            raise MarkMovedError
+        # Should anything break in between, the fold is ahead of the mark and no longer of use.
+        (memory, collector), self._fold = self._fold, None
+        bodies = {message.position: message.body for message in chunk}
+        memory.fold(
+            chunk,
+            seen=lambda recorded: collector.follow(recorded, bodies[recorded.position]),
+            skipped=lambda message, reason: self._skip(collector, message, reason),
+        )
+        log_id = self.mark.log_id or self._codec.hash_of(chunk[0])
+        if self.in_doubt:
+            await self._check()
+        await self._write(collector.take(), self._mark_of(memory, log_id))
+        self.written += len(chunk)
+        self._fold = memory, collector
+
+    def _skip(self, collector: Collector[C], message: StoredMessage, reason: str) -> None:
+        try:
+            recorded = self._codec.decode(message)
+        except UnreadableEventError:
+            recorded = None
+        collector.skip(message.position, message.subject, message.body, reason, recorded)
+
+    @staticmethod
+    def _mark_of(memory: Memory, log_id: str | None) -> Mark:
+        state = memory.state
+        time = None if state.last_time == EPOCH else state.last_time
+        return Mark(state.position, memory.tail_hash, log_id, time, memory.unreadable_count)
+
+    async def _write(self, changes: C, after: Mark) -> None:
+        """Write until it is written. Raises MarkMovedError, ReadModelError, _StoppedError."""
+        unknown = False
+        while True:
+            try:
+                await self._model.write(changes, self.mark, after)
+            except MarkMovedError:
+                if unknown and (await self._model.mark()).same_place(after):
+                    break
+                raise
+            except ReadModelUnavailableError as error:
+                unknown = True
+                await self._pause(self._troubled(error))
+            else:
+                break
+        self.mark = after
+        self.goal = max(self.goal, after.position)
+        self._well()
+
+    async def _stand_by(self) -> None:
+        """Return when events go unwritten for too long, or when there is nothing to write."""
+        self._tell(f"another projector is at work on it, beyond position {self.mark.position}: standing by")
+        seen: tuple[Mark, int] | None = None
+        while True:
+            self.mark, self.goal = await self._model.mark(), await self._log.last_position()
+            if self.mark.position >= self.goal and not self.following:
+                return
+            if seen is not None and seen[0].same_place(self.mark) and seen[1] > self.mark.position:
+                self._tell(f"nobody wrote on from position {self.mark.position}: taking over")
+                return
+            seen = self.mark, self.goal
+            await self._pause(STANDBY_S)
+
+    async def _survive(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it until it is done, whatever does not answer meanwhile."""
+        while True:
+            try:
+                await work()
+            except (LogUnavailableError, ReadModelUnavailableError) as error:
+                await self._pause(self._troubled(error))
+            else:
+                return
+
+    async def _pause(self, seconds: float) -> None:
+        """Let time pass. Raises _StoppedError."""
+        waking = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds)))
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        await asyncio.wait({waking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        waking.cancel()
+        if stopping.done():
+            raise _StoppedError
+        stopping.cancel()
+
+    def _troubled(self, error: Exception) -> float:
+        """Say once what is wrong; return how long to wait."""
+        if not self._troubles:
+            self._tell(f"{error}; trying again")
+        self._troubles += 1
+        return min(_FIRST_PAUSE_S * 2.0 ** min(self._troubles, 10), _LONGEST_PAUSE_S)
+
+    def _well(self) -> None:
+        if self._troubles:
+            self._tell(f"it works again, at position {self.mark.position}")
+        self._troubles = 0

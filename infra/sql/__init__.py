@@ -1,0 +1,1 @@
+"""A pool's log as tables, in SQLite or PostgreSQL. Imports SQLAlchemy, which comes with the extra `sql`."""

@@ -1,0 +1,137 @@
+"""Generations of the tables: beginning one, letting the views show it, and dropping those that nobody reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy.schema import CreateTable, DropTable
+
+from handlers.read_models import Mark, OutdatedError, ReadModelError
+from infra.sql.schema import POSITION_VIEW, REGISTER, REGISTER_NAME, VIEWS, generation_tables
+from projections import tables
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+BUILDING, LIVE, RETIRED = "building", "live", "retired"
+_LOCK = 0x637573746F6479
+"""PostgreSQL's advisory lock under which tables and views are made: SQLite locks the file for any transaction."""
+
+
+class Generation(NamedTuple):
+    """A row of the register."""
+
+    number: int
+    status: str
+    pool: str
+    version: int
+    mark: Mark
+
+
+def lock_schema(connection: Connection) -> None:
+    """Keep others from making tables and views until the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+
+
+def generations(connection: Connection) -> list[Generation]:
+    """Return all generations, the oldest first; none where nothing was ever made."""
+    if not inspect(connection).has_table(REGISTER_NAME):
+        return []
+    rows = connection.execute(select(REGISTER).order_by(REGISTER.c.generation))
+    return [
+        Generation(
+            row.generation,
+            row.status,
+            row.pool,
+            row.version,
+            Mark(row.position, row.hash, row.log_id, row.time, row.skipped),
+        )
+        for row in rows
+    ]
+
+
+def with_status(found: list[Generation], status: str) -> Generation | None:
+    """Return the newest generation with a status."""
+    return next((each for each in reversed(found) if each.status == status), None)
+
+
+def begin(connection: Connection, pool: str, status: str, now: datetime) -> Generation:
+    """Make a generation's tables, and the register before the first.
+
+    Raises:
+        ReadModelError: a view's name is taken by something else.
+    """
+    found = generations(connection)
+    if not found:
+        _check_names(connection)
+        connection.execute(CreateTable(REGISTER, if_not_exists=True))
+    number = max((each.number for each in found), default=0) + 1
+    for table in generation_tables(number).values():
+        connection.execute(CreateTable(table))
+        for index in table.indexes:
+            index.create(connection)
+    made = Generation(number, status, pool, tables.VERSION, Mark())
+    values = {"generation": number, "status": status, "pool": pool, "version": tables.VERSION}
+    connection.execute(REGISTER.insert().values(**values, position=0, skipped=0, written_at=now))
+    if status == LIVE:
+        show(connection, number)
+    return made
+
+
+def _check_names(connection: Connection) -> None:
+    found = inspect(connection)
+    taken = sorted({*found.get_table_names(), *found.get_view_names()} & set(VIEWS))
+    if taken:
+        raise ReadModelError(
+            f"the database has something else named {', '.join(taken)}: give a database or a schema of its own"
+        )
+
+
+def show(connection: Connection, number: int) -> None:
+    """Let the views show a generation, for every reader from the commit on."""
+    for table, kept in generation_tables(number).items():
+        columns = ", ".join(f'"{column.name}"' for column in table.columns)
+        _view(connection, table.name, f'SELECT {columns} FROM "{kept.name}"')  # noqa: S608 # names are our own
+    _view(
+        connection,
+        POSITION_VIEW,
+        'SELECT generation, version, pool, position, hash, "time", skipped, written_at '  # noqa: S608 # same
+        f"FROM {REGISTER_NAME} WHERE status = '{LIVE}'",
+    )
+
+
+def _view(connection: Connection, name: str, query: str) -> None:
+    if connection.dialect.name == "postgresql":
+        # Replaced, not dropped: what was granted on it, and other views that stand on it, stay.
+        connection.exec_driver_sql(f'CREATE OR REPLACE VIEW "{name}" AS {query}')
+        return
+    connection.exec_driver_sql(f'DROP VIEW IF EXISTS "{name}"')
+    connection.exec_driver_sql(f'CREATE VIEW "{name}" AS {query}')
+
+
+def set_status(connection: Connection, number: int, status: str) -> None:
+    """Change a generation's status."""
+    connection.execute(REGISTER.update().where(REGISTER.c.generation == number).values(status=status))
+
+
+def drop(connection: Connection, number: int) -> None:
+    """Drop a generation's tables and its row in the register."""
+    for table in generation_tables(number).values():
+        connection.execute(DropTable(table, if_exists=True))
+    connection.execute(REGISTER.delete().where(REGISTER.c.generation == number))
+
+
+def check_pool(found: Generation, pool: str) -> None:
+    """Raise ReadModelError if a generation is another pool's."""
+    if found.pool != pool:
+        raise ReadModelError(
+            f"pool {found.pool} is kept there, not {pool}: give each pool a database or a schema of its own"
+        )
+
+
+def check_version(found: Generation) -> None:
+    """Raise OutdatedError if a generation's tables are not as they are made now."""
+    if found.version != tables.VERSION:
+        raise OutdatedError(f"its tables are of version {found.version}, and this is version {tables.VERSION}")

@@ -1,0 +1,22 @@
+"""The signals by which a process is asked to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGINT or SIGTERM sets, from now on instead of what they did before."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        try:
+            loop.add_signal_handler(each, stop.set)
+        except NotImplementedError:  # Windows has no such handlers for the loop
+            with contextlib.suppress(ValueError):
+                signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
+        except (RuntimeError, ValueError):  # not the main thread, which signals never reach
+            break
+    return stop

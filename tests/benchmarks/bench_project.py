@@ -1,0 +1,85 @@
+"""Events a second into tables, from the real broker: python -m tests.benchmarks.bench_project [--events 100000].
+
+Beside them the rate at which the same log is only folded: what a projector can at most come to.
+"""
+
+# ruff: noqa: T201 # prints what it measured
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from domain.rules import Rules
+from handlers.memory import Memory, catch_up
+from handlers.projecting import Projector
+from handlers.read_models import Source
+from infra.cli.projecting import SQL_EVENTS
+from infra.clock import SystemClock
+from infra.codec import CloudEventsCodec
+from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats import Auth, NatsEventLog, connect
+from infra.sql.database import Database, parse_url
+from infra.sql.model import SqlReadModel
+from projections.tabulation import Tabulation
+from tests.benchmarks.bench_at import POOL, fill
+from tests.support.postgres import binaries, running_postgres
+
+CODEC = CloudEventsCodec(POOL)
+
+
+async def fold(log: NatsEventLog, count: int) -> None:
+    """Fold the log, and keep nothing."""
+    began = time.perf_counter()
+    await catch_up(Memory(POOL, Rules(), CODEC, outcomes=0), log)
+    report("folded", count, time.perf_counter() - began)
+
+
+async def project(log: NatsEventLog, url: str, count: int) -> None:
+    """Make tables of the log."""
+
+    async def remember(position: int) -> Memory:
+        memory = Memory(POOL, Rules(), CODEC, outcomes=0)
+        await catch_up(memory, log, until=position)
+        return memory
+
+    database = Database(parse_url(url))
+    model = SqlReadModel(database, POOL, SystemClock())
+    projector = Projector(Source(log, CODEC, remember), model, Tabulation, SystemClock(), print, most_events=SQL_EVENTS)
+    began = time.perf_counter()
+    await projector.run(follow=False)
+    report(f"into {url.partition(':')[0]}", count, time.perf_counter() - began)
+    await database.close()
+
+
+def report(what: str, count: int, took_s: float) -> None:
+    """Print a rate."""
+    print(f"{what:<20} {took_s:6.2f} s  {count / took_s:9,.0f} events/s")
+
+
+async def measure(count: int) -> None:
+    """Fill a log, and measure."""
+    with tempfile.TemporaryDirectory() as directory:
+        async with EmbeddedBroker(Path(directory) / "broker", BrokerOptions(sync_interval="2m")) as broker:
+            await fill(broker, count)
+            auth = Auth(user="operator", password=broker.credentials("operator")["password"])
+            connection = await connect(broker.url, name="bench", auth=auth)
+            log = await NatsEventLog.open(connection, POOL)
+            await fold(log, count)
+            await project(log, f"sqlite:///{directory}/bench.db", count)
+            if binaries() is None:
+                print("no PostgreSQL server is installed")
+            else:
+                with running_postgres() as server:
+                    await project(log, server.url(), count)
+            await log.close()
+            await connection.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=100_000)
+    asyncio.run(measure(parser.parse_args().events))

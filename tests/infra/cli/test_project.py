@@ -1,0 +1,133 @@
+"""`custody project --sql`: what it says, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from infra.serving import PoolServer
+from tests.infra.cli.conftest import Run
+from tests.support.postgres import Postgres
+
+PASSWORD = "not-to-be-seen"
+
+
+@pytest.fixture
+async def busy(ask: Run) -> Run:
+    """Seven events: `T1` in progress, `T2` queued."""
+    await ask("agent", "register", "a1", "--capability", "git")
+    await ask("submit", "T1", "--title", "First")
+    await ask("agent", "claim", "a1")
+    await ask("agent", "start", "a1", "T1", "--token", "5")
+    await ask("submit", "T2")
+    return ask
+
+
+def rows(path: Path, query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        return connection.execute(query).fetchall()
+
+
+async def test_it_catches_up_and_says_so(busy: Run, tmp_path: Path) -> None:
+    first = await busy("project", "--sql", "sqlite:///pool.db", "--once")
+    assert first.out.startswith("stopped at position 7, 0 events behind; 7 events written in ")
+    assert rows(tmp_path / "pool.db", "SELECT task_id, status FROM tasks ORDER BY 1") == [
+        ("T1", "in_progress"),
+        ("T2", "queued"),
+    ]
+    await busy("submit", "T3")
+    again = await busy("project", "--sql", "sqlite:///pool.db", "--once", "--json")
+    told = json.loads(again.out)
+    assert (told["status"], told["position"], told["behind"], told["written"]) == ("stopped", 8, 0, 1)
+    await busy("project", "--sql", "sqlite:///pool.db", "--once", "--rebuild")
+    assert rows(tmp_path / "pool.db", "SELECT generation, position FROM custody_position") == [(2, 8)]
+
+
+async def test_postgresql_takes_the_same(busy: Run, postgres_url: str) -> None:
+    result = await busy("project", "--sql", postgres_url, "--once")
+    assert "7 events written" in result.out
+    with psycopg.connect(postgres_url) as connection:
+        found = connection.execute("SELECT token, status, granted_at = lag FROM leases, now() lag").fetchall()
+        body = connection.execute("SELECT body->'data'->>'title' FROM events WHERE event = 'submitted'").fetchone()
+    assert found == [(5, "active", False)]
+    assert body == ("First",)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "the address is no database's URL: give sqlite:///FILE or postgresql://USER@HOST/DATABASE"),
+        (f"mysql://me:{PASSWORD}@host/db", "mysql is none of the databases that are supported: give sqlite:///FILE"),
+        ("sqlite://", "SQLite needs a file: sqlite:///pool.db, or sqlite:////var/pool.db from the root"),
+        ("sqlite:////nowhere/pool.db", "sqlite:////nowhere/pool.db: unable to open database file"),
+        (f"postgresql://me:{PASSWORD}@127.0.0.1:1/db", "postgresql database db at 127.0.0.1:1: "),
+        (f"postgresql://me:{PASSWORD}@[::1/db", "the address is no database's URL"),
+    ],
+)
+async def test_what_cannot_be_used_is_one_line(run: Run, service: PoolServer, url: str, said: str) -> None:
+    result = await run("project", "--sql", url)
+    assert result.status == 1
+    assert result.err.startswith(f"custody: {said}")
+    assert result.err.count("\n") == 1
+    assert PASSWORD not in result.err + result.out
+
+
+async def test_no_target_is_wrong_usage(run: Run) -> None:
+    result = await run("project")
+    assert (result.status, result.out) == (2, "")
+
+
+async def test_missing_rights_are_one_line(run: Run, service: PoolServer, postgres: Postgres) -> None:
+    postgres.execute("DROP ROLE IF EXISTS guest", f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")
+    url = postgres.url(user=f"guest:{PASSWORD}")
+    result = await run("project", "--sql", url)
+    assert result.status == 1
+    assert result.err.endswith("permission denied for schema public; grant this user CREATE and USAGE on the schema\n")
+    assert PASSWORD not in result.err
+    nobody = await run("project", "--sql", postgres.url(user=f"nobody:{PASSWORD}"))
+    assert nobody.err.endswith('role "nobody" does not exist\n')
+
+
+async def test_a_missing_library_is_one_line(run: Run, service: PoolServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "infra.sql.database", None)
+    result = await run("project", "--sql", "sqlite:///pool.db")
+    assert (result.status, result.err) == (
+        1,
+        "custody: tables need the SQLAlchemy library: pip install 'custody[sql]'\n",
+    )
+
+
+async def test_a_file_that_is_no_database_is_one_line(run: Run, service: PoolServer, tmp_path: Path) -> None:
+    (tmp_path / "pool.db").write_text("something else, and long enough for that to be seen " * 20)
+    result = await run("project", "--sql", "sqlite:///pool.db")
+    assert (result.status, result.err) == (1, "custody: sqlite:///pool.db: file is not a database\n")
+
+
+async def test_tables_of_another_pool_are_refused(busy: Run, run: Run, tmp_path: Path) -> None:
+    await busy("project", "--sql", "sqlite:///pool.db", "--once")
+    rows(tmp_path / "pool.db", "UPDATE custody_generations SET pool = 'other' RETURNING 1")
+    result = await run("project", "--sql", "sqlite:///pool.db")
+    assert result.status == 1
+    assert "pool other is kept there, not " in result.err
+
+
+async def test_tables_of_a_log_that_was_rewritten_are_refused_until_a_rebuild(
+    busy: Run, run: Run, tmp_path: Path
+) -> None:
+    await busy("project", "--sql", "sqlite:///pool.db", "--once")
+    rows(tmp_path / "pool.db", "UPDATE custody_generations SET hash = 'other' RETURNING 1")
+    result = await run("project", "--sql", "sqlite:///pool.db")
+    assert result.status == 1
+    assert result.err == (
+        "custody: sqlite:///pool.db: the log was rewritten: at position 7 it holds another event than was read; "
+        "--rebuild builds it anew from the log\n"
+    )
+    await busy("project", "--sql", "sqlite:///pool.db", "--once", "--rebuild")
+    assert rows(tmp_path / "pool.db", "SELECT position FROM custody_position") == [(7,)]

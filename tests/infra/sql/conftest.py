@@ -1,0 +1,157 @@
+"""A read model in each kind of database, beside a log in memory that holds a golden history."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, MetaData, Table, select
+from sqlalchemy.engine import Connection
+
+from domain.rules import Rules
+from handlers.memory import Memory, catch_up
+from handlers.ports import NewMessage
+from handlers.projecting import Projector
+from handlers.read_models import Source
+from infra.codec import CloudEventsCodec
+from infra.sql.database import Database, parse_url
+from infra.sql.model import SqlReadModel
+from infra.sql.schema import POSITION_VIEW, Timestamp, generation_tables
+from projections import tables
+from projections.tables import TABLES
+from projections.tabulation import Changes, Tabulation
+from tests.golden.make import HISTORIES
+from tests.support.memory_log import MemoryEventLog
+from tests.support.scenario import Scenario
+from tests.support.virtual_clock import VirtualClock
+
+POOL = "default"
+RULES = Rules(branch_template="task/{task_id}/{attempt}")
+CODEC = CloudEventsCodec(POOL)
+Rows = dict[str, dict[Any, tuple[Any, ...]]]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/read-model.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def history() -> list[NewMessage]:
+    """The log of tasks of which everything became that can."""
+    return history_of("tasks")
+
+
+def history_of(name: str) -> list[NewMessage]:
+    scenario = Scenario(RULES)
+    HISTORIES[name](scenario)
+    return [NewMessage(each.subject, each.body, dict(each.headers)) for each in scenario.messages]
+
+
+class Site:
+    """A log, a database, and projectors between them."""
+
+    def __init__(self, url: str, history: list[NewMessage]) -> None:
+        self.url = url
+        self.clock = VirtualClock()
+        self.log = MemoryEventLog(POOL, history)
+        self.told: list[str] = []
+        self._databases: list[Database] = []
+        self._reader: Database | None = None
+
+    def database(self) -> Database:
+        made = Database(parse_url(self.url))
+        self._databases.append(made)
+        return made
+
+    def model(self, *, rebuild: bool = False, pool: str = POOL) -> SqlReadModel:
+        """A read model with a connection of its own, as another process would have."""
+        return SqlReadModel(self.database(), pool, self.clock, rebuild=rebuild)
+
+    def projector(self, model: SqlReadModel | None = None, *, most_events: int = 7) -> Projector[Changes]:
+        async def remember(position: int) -> Memory:
+            memory = Memory(POOL, RULES, CODEC, outcomes=0)
+            await catch_up(memory, self.log, until=position)
+            return memory
+
+        return Projector(
+            Source(self.log, CODEC, remember),
+            model or self.model(),
+            Tabulation,
+            self.clock,
+            self.told.append,
+            most_events=most_events,
+        )
+
+    async def catch_up(self, model: SqlReadModel | None = None) -> Projector[Changes]:
+        """Let a projector run to the log's end, whatever it has to wait for."""
+        projector = self.projector(model)
+        await self.finish(asyncio.ensure_future(projector.run(follow=False)))
+        return projector
+
+    async def finish(self, work: asyncio.Future[None]) -> None:
+        """Move the clock until the work is done; raises what it raises."""
+        while not work.done():
+            # What the database does takes real time, for which the clock stands still.
+            await asyncio.wait({work}, timeout=0.02)
+            if not work.done():
+                await self.clock.advance(1)
+        work.result()
+
+    async def read(self, work: Callable[[Connection], Any]) -> Any:
+        if self._reader is None:
+            self._reader = self.database()
+        return await self._reader.run(work)
+
+    async def contents(self) -> Rows:
+        """What readers see, by table and key."""
+        found: Rows = await self.read(_contents)
+        return found
+
+    async def position(self) -> int:
+        view = Table(POSITION_VIEW, MetaData(), Column("position"), Column("written_at", Timestamp))
+        return int(await self.read(lambda connection: connection.execute(select(view.c.position)).scalar_one()))
+
+    def expected(self, until: int | None = None) -> Rows:
+        """The rows that the fold of the log comes to."""
+        messages = self.log.messages[:until]
+        memory = Memory(POOL, RULES, CODEC, outcomes=0)
+        tabulation = Tabulation(memory.state)
+        bodies = {message.position: message.body for message in messages}
+        memory.fold(messages, lambda recorded: tabulation.follow(recorded, bodies[recorded.position]))
+        changes = tabulation.take()
+        rows: Rows = {table.name: {} for table in TABLES}
+        for table, values in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
+            kinds = [column.kind for column in table.columns]
+            for row in values:
+                rows[table.name][row[0]] = tuple(
+                    json.loads(value) if kind is tables.Kind.JSON and value is not None else value
+                    for kind, value in zip(kinds, row, strict=True)
+                )
+        return rows
+
+    async def close(self) -> None:
+        for each in self._databases:
+            await each.close()
+
+
+def _contents(connection: Connection) -> Rows:
+    rows: Rows = {}
+    for spec, table in generation_tables(1).items():
+        view = Table(spec.name, MetaData(), *(Column(column.name, column.type) for column in table.columns))
+        rows[spec.name] = {row[0]: tuple(row) for row in connection.execute(select(view))}
+    return rows
+
+
+@pytest.fixture
+async def site(url: str, history: list[NewMessage]) -> AsyncIterator[Site]:
+    made = Site(url, history)
+    yield made
+    await made.close()

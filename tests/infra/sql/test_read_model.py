@@ -1,0 +1,173 @@
+"""Tables in a real database: they are the fold of the log, whatever breaks between two events."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
+
+from handlers.ports import NewMessage
+from handlers.read_models import MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
+from infra.sql.model import SqlReadModel
+from projections import tables
+from projections.tabulation import Changes
+from tests.infra.sql.conftest import Site, history_of
+
+
+async def test_the_tables_are_the_fold_of_the_log(site: Site) -> None:
+    await site.catch_up()
+    assert await site.contents() == site.expected()
+    assert await site.position() == len(site.log.messages)
+
+
+@pytest.mark.parametrize("name", ["agents", "pool"])
+async def test_so_they_are_for_agents_steals_and_the_pool(url: str, name: str) -> None:
+    site = Site(url, history_of(name))
+    await site.catch_up()
+    assert await site.contents() == site.expected()
+    await site.close()
+
+
+async def test_a_restart_goes_on_where_the_mark_is(site: Site, history: list[NewMessage]) -> None:
+    site.log.truncate_to(0)
+    written = 0
+    for start in range(0, len(history), 9):
+        site.log.append_foreign(*history[start : start + 9])
+        written += (await site.catch_up()).written
+        assert await site.contents() == site.expected()
+    assert written == len(history)
+
+
+@pytest.mark.parametrize("failing", [2, 5])
+async def test_a_commit_that_fails_leaves_rows_and_mark_as_they_were(site: Site, failing: int) -> None:
+    model = site.model()
+    commits = 0
+
+    def fail(_connection: object) -> None:
+        nonlocal commits
+        commits += 1
+        if commits == failing:
+            raise OperationalError("COMMIT", {}, Exception("the server went away"))
+
+    event.listen(model._database._engine, "commit", fail)
+    projector = await site.catch_up(model)
+    assert commits > failing
+    assert await site.contents() == site.expected()
+    assert projector.written == len(site.log.messages)
+
+
+class LosesAnswers(SqlReadModel):
+    """Its n-th write is committed, and nobody hears of it."""
+
+    losing = 0
+
+    async def write(self, *args: object) -> None:
+        await super().write(*args)  # type: ignore[arg-type]
+        self.losing -= 1
+        if self.losing == 0:
+            raise ReadModelUnavailableError("no answer to COMMIT")
+
+
+@pytest.mark.parametrize("losing", [1, 4])
+async def test_a_commit_whose_answer_is_lost_is_found_out(site: Site, losing: int) -> None:
+    model = LosesAnswers(site.database(), "default", site.clock)
+    model.losing = losing
+    await site.catch_up(model)
+    assert await site.contents() == site.expected()
+    assert [each.partition(",")[0] for each in site.told] == [
+        "no answer to COMMIT; trying again",
+        "it works again",
+    ]
+
+
+@pytest.mark.parametrize("stretch", [1, 5])
+async def test_a_projector_that_is_killed_between_two_writes_leaves_a_whole_prefix(site: Site, stretch: int) -> None:
+    for killed_after in range(1, len(site.log.messages), 6):
+        database = site.database()
+        model = SqlReadModel(database, "default", site.clock)
+        working = asyncio.ensure_future(site.projector(model, most_events=stretch).run(follow=False))
+        while not working.done() and await _position(site) < killed_after:  # noqa: ASYNC110 # as a reader sees it
+            await asyncio.sleep(0)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await database.close()
+        assert await site.contents() == site.expected(await site.position())
+    await site.catch_up()
+    assert await site.contents() == site.expected()
+
+
+async def _position(site: Site) -> int:
+    try:
+        return await site.position()
+    except ReadModelError:
+        return 0
+
+
+async def test_two_projectors_write_each_event_once(site: Site) -> None:
+    one, other = site.projector(most_events=1), site.projector(most_events=2)
+    await site.finish(asyncio.ensure_future(_both(one.run(follow=False), other.run(follow=False))))
+    assert await site.contents() == site.expected()
+    assert one.written + other.written == len(site.log.messages)
+
+
+async def _both(*works: object) -> None:
+    await asyncio.gather(*works)  # type: ignore[call-overload]
+
+
+async def test_who_writes_from_a_mark_that_moved_writes_nothing(site: Site) -> None:
+    stale = site.model()
+    before = await stale.mark()
+    await site.catch_up()
+    with pytest.raises(MarkMovedError):
+        await stale.write(Changes({}, []), before, before._replace(position=1))
+    assert await site.contents() == site.expected()
+
+
+async def test_another_pools_tables_are_refused(site: Site) -> None:
+    await site.catch_up()
+    with pytest.raises(ReadModelError, match="pool default is kept there, not other: give each pool a database"):
+        await site.model(pool="other").mark()
+
+
+async def test_another_pools_tables_are_refused_to_a_rebuild_too(site: Site) -> None:
+    await site.catch_up()
+    with pytest.raises(ReadModelError, match="pool default is kept there, not other"):
+        await site.model(pool="other", rebuild=True).mark()
+
+
+async def test_tables_of_another_version_are_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.catch_up()
+    monkeypatch.setattr(tables, "VERSION", 2)
+    with pytest.raises(OutdatedError, match="its tables are of version 1, and this is version 2"):
+        await site.model().mark()
+
+
+async def test_a_log_that_was_rewritten_is_refused(site: Site, history: list[NewMessage]) -> None:
+    await site.catch_up()
+    site.log.truncate_to(len(history) - 1)
+    with pytest.raises(OutdatedError, match=f"it stands at position {len(history)}, and the log ends at"):
+        await site.catch_up()
+    site.log.append_foreign(history[3])
+    with pytest.raises(OutdatedError, match="the log was rewritten: at position"):
+        await site.catch_up()
+    site.log.truncate_to(0)
+    site.log.append_foreign(*history_of("agents"))
+    with pytest.raises(OutdatedError, match="it was made from another log than the one that the pool has now"):
+        await site.catch_up()
+
+
+async def test_a_name_that_is_taken_is_refused(site: Site) -> None:
+    await site.read(lambda connection: connection.execute(text("CREATE TABLE leases (x INTEGER)")))
+    with pytest.raises(ReadModelError, match="something else named leases: give a database or a schema of its own"):
+        await site.model().mark()
+
+
+async def test_what_every_fold_skips_is_counted_and_shown(site: Site, history: list[NewMessage]) -> None:
+    site.log.append_foreign(NewMessage("custody.default.evt.task.T1.junk", b"\xffjunk"), history[-1])
+    projector = await site.catch_up()
+    assert projector.mark.skipped == 2
+    events = (await site.contents())["events"]
+    reasons = [events[position][-2] for position in sorted(events)]
+    assert [each is None for each in reasons] == [True] * len(history) + [False, False]

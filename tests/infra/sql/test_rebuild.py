@@ -1,0 +1,139 @@
+"""A rebuild: another generation beside the one that is read, and readers switched over in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy import inspect, text
+
+from handlers.ports import NewMessage
+from handlers.read_models import Mark, MarkMovedError, OutdatedError
+from infra.sql import generations as gen
+from projections import tables
+from projections.tabulation import Changes
+from tests.infra.sql.conftest import Site
+
+
+async def spoil(site: Site) -> None:
+    """Let a row be wrong."""
+    statement = text("UPDATE custody_g1_tasks SET title = 'wrong' WHERE task_id = 'done'")
+    await site.read(lambda connection: connection.execute(statement))
+
+
+async def generations(site: Site) -> list[gen.Generation]:
+    found: list[gen.Generation] = await site.read(gen.generations)
+    return found
+
+
+async def names(site: Site) -> list[str]:
+    found: list[str] = await site.read(lambda connection: inspect(connection).get_table_names())
+    return sorted(found)
+
+
+async def test_readers_keep_the_old_rows_until_the_new_ones_have_caught_up(site: Site) -> None:
+    await site.catch_up()
+    await spoil(site)
+    model = site.model(rebuild=True)
+    before = await model.mark()
+    assert before == Mark()
+    assert (await site.contents())["tasks"]["done"][7] == "wrong"
+    await site.catch_up(model)
+    assert await site.contents() == site.expected()
+    assert [(each.number, each.status) for each in await generations(site)] == [(2, gen.LIVE)]
+    assert [each for each in await names(site) if "g1" in each] == []
+
+
+async def test_the_first_rebuild_is_a_beginning(site: Site) -> None:
+    await site.catch_up(site.model(rebuild=True))
+    assert [(each.number, each.status) for each in await generations(site)] == [(1, gen.LIVE)]
+    assert await site.contents() == site.expected()
+
+
+async def test_it_never_switches_to_less_than_readers_have(site: Site, history: list[NewMessage]) -> None:
+    site.log.truncate_to(20)
+    await site.catch_up()
+    model = site.model(rebuild=True)
+    await site.finish(asyncio.ensure_future(_to(site, model, 10)))
+    assert not await model.caught_up()
+    site.log.append_foreign(*history[20:])
+    await site.catch_up(model)
+    assert await site.contents() == site.expected()
+
+
+async def _to(site: Site, model: object, position: int) -> None:
+    """Bring a model to a position and no further."""
+    projector = site.projector(model, most_events=position)  # type: ignore[arg-type]
+    await projector._begin()
+    async for chunk in site.log.read(after=0, until=position):
+        await projector._take(chunk)
+
+
+async def test_a_rebuild_that_was_broken_off_is_gone_on_with(site: Site) -> None:
+    await site.catch_up()
+    await _to(site, site.model(rebuild=True), 10)
+    projector = await site.catch_up(site.model(rebuild=True))
+    assert projector.written == len(site.log.messages) - 10
+    assert await site.contents() == site.expected()
+
+
+async def test_one_that_was_begun_in_another_version_is_begun_anew(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await site.catch_up()
+    await _to(site, site.model(rebuild=True), 10)
+    monkeypatch.setattr(tables, "VERSION", 2)
+    monkeypatch.setattr("infra.sql.model.VERSION", 2)
+    projector = await site.catch_up(site.model(rebuild=True))
+    assert projector.written == len(site.log.messages)
+    assert [(each.number, each.version) for each in await generations(site)] == [(2, 2)]
+
+
+async def test_the_running_projector_goes_over_to_the_new_generation(site: Site, history: list[NewMessage]) -> None:
+    site.log.truncate_to(20)
+    running = site.model()
+    projector = await site.catch_up(running)
+    await site.catch_up(site.model(rebuild=True))
+    site.log.append_foreign(*history[20:])
+    await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+    assert await site.contents() == site.expected()
+    assert (running._generation, projector.mark.position) == (2, len(history))
+
+
+async def test_tables_of_another_log_are_replaced_by_a_rebuild(site: Site) -> None:
+    await site.catch_up()
+    other = [each._replace(headers={"Custody-Hash": "1" * 64}) for each in site.log.messages]
+    site.log.truncate_to(0)
+    site.log.append_foreign(*(NewMessage(each.subject, each.body, each.headers) for each in other))
+    with pytest.raises(OutdatedError):
+        await site.catch_up()
+    await site.catch_up(site.model(rebuild=True))
+    assert await site.contents() == site.expected()
+    assert await site.position() == len(site.log.messages)
+
+
+async def test_what_was_granted_on_a_view_and_what_stands_on_it_stays(site: Site) -> None:
+    await site.catch_up()
+    await site.read(lambda connection: connection.execute(text("CREATE VIEW mine AS SELECT task_id FROM tasks")))
+    await site.catch_up(site.model(rebuild=True))
+    ids = await site.read(lambda connection: connection.execute(text("SELECT task_id FROM mine")).scalars().all())
+    assert sorted(ids) == sorted(site.expected()["tasks"])
+
+
+async def test_what_somebody_still_reads_is_dropped_by_the_next_rebuild(site: Site) -> None:
+    await site.catch_up()
+    on_table = "CREATE VIEW mine AS SELECT task_id FROM custody_g1_tasks"
+    await site.read(lambda connection: connection.execute(text(on_table)))
+    if "postgresql" in site.url:
+        await site.catch_up(site.model(rebuild=True))
+        assert [each.status for each in await generations(site)] == [gen.RETIRED, gen.LIVE]
+        await site.read(lambda connection: connection.execute(text("DROP VIEW mine")))
+    await site.catch_up(site.model(rebuild=True))
+    assert [each.status for each in await generations(site)] == [gen.LIVE]
+    assert await site.contents() == site.expected()
+
+
+async def test_nothing_is_written_into_a_retired_generation(site: Site) -> None:
+    model = site.model()
+    mark = await model.mark()
+    await site.read(lambda connection: gen.set_status(connection, 1, gen.RETIRED))
+    with pytest.raises(MarkMovedError):
+        await model.write(Changes({}, []), mark, mark)
