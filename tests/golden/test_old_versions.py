@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from domain import task_fold
 from domain.events import CATALOGUE, EVENT_TYPES, Catalogue
 from domain.events.catalogue import Data, Upcaster
 from domain.events.task import HeldEvent, Progressed
 from domain.rules import Rules
+from domain.task_fold import evolve
 from domain.timestamps import Timestamp
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.codec import CloudEventsCodec
@@ -80,7 +80,7 @@ CODEC = CloudEventsCodec("default", LATER)
 @pytest.fixture
 def _folded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fold of the made-up version: it holds the same facts."""
-    monkeypatch.setitem(task_fold._FOLDS, Term, task_fold._FOLDS[Progressed])
+    monkeypatch.setitem(evolve._FOLDS, Term, evolve._FOLDS[Progressed])
 
 
 def reports() -> list[StoredMessage]:
