@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SLOW_SNAPSHOT = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
+MAX_VIEWS = 1_000
+"""Views that may wait for each other at once."""
 VIEW_PATIENCE_S = 5.0
 """How long a view waits for those before it: who asked does not wait much longer."""
 TOO_MANY_VIEWS = Refusal(RefusalCode.OVERLOADED, "too many views are asked for; try again later", {})
@@ -61,6 +63,7 @@ class QueryService:
         self._clock = clock
         self._health = health
         self._views = asyncio.Lock()
+        self._waiting = 0
 
     async def answer(self, query: Query) -> Answer:
         """Return the answer to a query, true at its position. Raises LogUnavailableError."""
@@ -69,10 +72,19 @@ class QueryService:
         if isinstance(query, HealthQuery):
             end = await self._log.last_position()
             return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
+        if self._waiting >= MAX_VIEWS:
+            return self._too_many()
+        self._waiting += 1
+        try:
+            return await self._view(query)
+        finally:
+            self._waiting -= 1
+
+    async def _view(self, query: Query) -> Answer:
         asked_at = self._clock.now()
         async with self._views:
             if seconds_between(asked_at, self._clock.now()) >= VIEW_PATIENCE_S:
-                return Answer(self._writer.memory.state.committed_position, (), None, TOO_MANY_VIEWS)
+                return self._too_many()
             shot = await self._writer.at_boundary(self._snapshot)
             if len(shot.tasks) > SLOW_SNAPSHOT:
                 result = await asyncio.to_thread(answer, query, shot)
@@ -82,6 +94,9 @@ class QueryService:
             # many are asked for at once, they hold up neither commands nor the clockwork nor the broker's pings.
             await asyncio.sleep(0)
         return Answer(shot.position, (), result, None)
+
+    def _too_many(self) -> Answer:
+        return Answer(self._writer.memory.state.committed_position, (), None, TOO_MANY_VIEWS)
 
     def holds(self, agent_id: str) -> dict[str, Any]:
         """Return what an agent holds and is asked to do now. Only at a boundary."""

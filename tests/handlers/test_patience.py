@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers import service
+from handlers import queries, service
 from handlers.writer import WriterLimits
 from tests.handlers.conftest import MakePool
 from tests.support.memory_log import LoseAck, LoseRequest, Unavailable
@@ -182,4 +182,17 @@ async def test_views_that_wait_for_each_other_wait_no_longer_together(make_pool:
         await pool.advance(6)
         assert [each.answer.code for each in asked] == ["unavailable"] + ["overloaded"] * 99
     await pool.rest()
+    assert (await pool.request("query.tasks")).ok
+
+
+async def test_only_so_many_views_at_once_and_the_rest_of_the_pool_does_not_notice(
+    make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MAX_VIEWS", 3)
+    pool = await make_pool()
+    views = [pool.post("query.tasks") for _ in range(5)]
+    others = [pool.post("query.health"), pool.post("ops.submit", {"task_id": "T1"})]
+    await pool.rest()
+    assert [each.answer.code for each in views] == [None] * 3 + ["overloaded"] * 2
+    assert all(each.answer.ok for each in others)
     assert (await pool.request("query.tasks")).ok
