@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from projections.postmortem.bars import Bar, Span
     from projections.postmortem.lanes import Arrow, Lane, Mark, Timeline
 
-BAR_PX = 14
-_ROW_PX = 18
+BAR_PX = 18
+_ROW_PX = 22
 _GAP_PX = 8
 _NOTE_PX = 15
 _HEADING_PX = 20
@@ -25,6 +26,8 @@ _SHORTEST_S = 1.0
 _ROOMY_LANES = 12
 """Up to so many lanes of tasks, the ends of leases have their words beneath them."""
 _TICKS = 9
+_EDGE = 5
+"""Labels so near to an edge, in percent, are left out: they would be cut in two."""
 _STEPS_S = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
     7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000,
@@ -145,7 +148,8 @@ class Scale:
             at = after(self.begin, number * step_s - since_s)
             if at > self.end:
                 break
-            found.append(Tick(percent(self.x(at)), _label(at, step_s)))
+            x = self.x(at)
+            found.append(Tick(percent(x), _label(at, step_s) if _EDGE < x < 100 - _EDGE else ""))
         return tuple(found)
 
 
@@ -176,11 +180,7 @@ def drawing(timeline: Timeline) -> Drawing:
         placed = _lane(lane, y, scale, noted=roomy and lane.kind == "task")
         lanes.append(placed)
         y += placed.height
-    middle = {each.lane.id: each.y + _GAP_PX / 2 + BAR_PX / 2 for each in lanes if each.lane.kind == "agent"}
-    arrows = [
-        PlacedArrow(arrow, percent(scale.x(arrow.at)), middle[arrow.from_agent], middle[arrow.to_agent])
-        for arrow in timeline.arrows
-    ]
+    arrows = [_arrow(arrow, lanes, scale) for arrow in timeline.arrows]
     return Drawing(
         tuple(lanes),
         tuple(headings),
@@ -191,6 +191,23 @@ def drawing(timeline: Timeline) -> Drawing:
         y,
         scale.begin,
         scale.end,
+    )
+
+
+def _arrow(arrow: Arrow, lanes: Sequence[PlacedLane], scale: Scale) -> PlacedArrow:
+    """Return the arrow from the bar that ended to the one that began; to the lane itself where a bar is not shown."""
+    agents = {each.lane.id: each for each in lanes if each.lane.kind == "agent"}
+
+    def middle(agent_id: str, token: int) -> float:
+        lane = agents[agent_id]
+        above = next((placed.y for placed in lane.bars if placed.bar.token == token), lane.y + _GAP_PX / 2)
+        return above + BAR_PX / 2
+
+    return PlacedArrow(
+        arrow,
+        percent(scale.x(arrow.at)),
+        middle(arrow.from_agent, arrow.from_token),
+        middle(arrow.to_agent, arrow.to_token),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from domain.timestamps import format_timestamp, seconds_between
 from infra.postmortem.layout import BAR_PX, drawing
 from projections.postmortem.bars import ENDS, OPEN
-from projections.postmortem.causes import RULES, Cause
+from projections.postmortem.causes import CONTEXT, RULES, Cause
 from projections.wording import clock, duration, moment
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def page(found: Postmortem, heading: Heading) -> str:
         drawing=placed,
         groups=_by_cause(found.findings),
         rules=RULES,
+        context=CONTEXT,
         ends=ENDS,
         open=OPEN,
         bar_px=BAR_PX,

@@ -54,6 +54,9 @@ class Arrow(NamedTuple):
     to_agent: str
     task_ids: tuple[str, ...]
     operation_id: str
+    from_token: int
+    """Of the first of its leases that ended."""
+    to_token: int
 
 
 class Timeline(NamedTuple):
@@ -200,9 +203,13 @@ def _arrows(seen: Sequence[Seen]) -> list[Arrow]:
         event = each.recorded.event
         if isinstance(event, ev.Stolen):
             key = (event.operation_id, event.from_agent, event.agent_id)
-            task_ids = (*found[key].task_ids, each.recorded.entity_id) if key in found else (each.recorded.entity_id,)
-            first = found[key].position if key in found else each.position
-            found[key] = Arrow(each.at, first, event.from_agent, event.agent_id, task_ids, event.operation_id)
+            task_id = each.recorded.entity_id
+            first = found.get(key)
+            found[key] = (
+                Arrow(each.at, each.position, *key[1:], (task_id,), key[0], event.previous_token, event.token)
+                if first is None
+                else first._replace(task_ids=(*first.task_ids, task_id))
+            )
     return list(found.values())
 
 

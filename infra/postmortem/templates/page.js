@@ -30,6 +30,7 @@
   };
   const length = (ms) => {
     const s = Math.abs(ms) / 1000;
+    if (s < 0.005) return "0s";
     if (s < 10) return `${s.toFixed(s < 1 ? 2 : 1)}s`;
     if (s < 60) return `${Math.round(s)}s`;
     const units = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
@@ -74,11 +75,13 @@
       const x = `${(100 * at) / data.length}%`;
       const date = new Date(start + at).toISOString();
       const text = step < 1000 ? date.slice(11, 23) : step < 6e4 ? date.slice(11, 19) : step < 432e5 ? date.slice(11, 16) : date.slice(0, 10);
+      // A label at the very edge would be cut in two.
+      const inside = (at / data.length) * plotWidth() > 34 && (1 - at / data.length) * plotWidth() > 34;
       const tick = document.createElementNS(SVG, "line");
       for (const [name, value] of Object.entries({ x1: x, x2: x, y1: 20, y2: 26 })) tick.setAttribute(name, value);
       const label = document.createElementNS(SVG, "text");
       for (const [name, value] of Object.entries({ x, y: 15, "text-anchor": "middle" })) label.setAttribute(name, value);
-      label.textContent = text;
+      label.textContent = inside ? text : "";
       ticks.push(tick, label);
       const line = document.createElementNS(SVG, "line");
       for (const [name, value] of Object.entries({ x1: x, x2: x, y1: 0, y2: "100%", class: "grid" })) line.setAttribute(name, value);
@@ -86,6 +89,18 @@
     }
     byId("ticks").replaceChildren(...ticks);
     byId("grid").replaceChildren(...lines);
+    fitLabels();
+  };
+  // A name that does not fit into its bar is left out rather than cut in two.
+  const named = [...plot.querySelectorAll("text[data-label]")].map((text) => {
+    return { text, share: parseFloat(text.ownerSVGElement.getAttribute("width")) / 100, needs: 10 + 6.4 * text.textContent.length };
+  });
+  let fittedTo = 0;
+  const fitLabels = () => {
+    const width = plotWidth();
+    if (width === fittedTo) return;
+    fittedTo = width;
+    for (const { text, share, needs } of named) text.toggleAttribute("hidden", share * width < needs);
   };
   let scheduled = false;
   const later = (work) => {
@@ -128,13 +143,27 @@
     return made;
   };
   const standing = (task, ms) => {
-    const known = data.verdicts[task] || [];
     let found = null;
-    for (const each of known) {
-      if (each[0] > ms + 0.05) break;
+    for (const each of data.verdicts[task] || []) {
+      if (each[0] > ms) break;
       found = each;
     }
     return found;
+  };
+  const described = (words, [at, position, , headline, coming]) => {
+    const ago = moment - at < 1 ? "" : `, ${length(moment - at)} before`;
+    const line = element("p");
+    line.append(element("strong", "", words), ` ${data.texts[headline]} (as of `, link(position), `${ago})`);
+    const list = element("ol");
+    for (const [due, what] of coming) {
+      const past = due !== null && due <= moment + 0.05;
+      const item = element("li", past ? "past" : "");
+      const far = due !== null && Math.abs(due - moment) > 432e5;
+      const when = due === null ? "whenever" : `${far ? new Date(start + due).toISOString().slice(0, 16).replace("T", " ") : clock(due, 1)}, ${past ? `${length(moment - due)} ago` : `in ${length(due - moment)}`}`;
+      item.append(element("span", "", past ? "✓" : due === null ? "·" : "○"), element("span", "when", when), element("span", "", data.texts[what]));
+      list.append(item);
+    }
+    return [line, list];
   };
   const tell = () => {
     byId("then-time").textContent = clock(moment);
@@ -143,24 +172,13 @@
     const x = `${(100 * moment) / data.length}%`;
     byId("now").setAttribute("x1", x);
     byId("now").setAttribute("x2", x);
-    const found = standing(tasks.value, moment);
-    if (!found) {
-      body.replaceChildren(element("p", "", tasks.value ? `${tasks.value}: nothing is known yet` : "No task is part of this."));
-      return;
-    }
-    const [at, position, , headline, coming] = found;
-    const line = element("p", "");
-    line.append(element("strong", "", `${tasks.value}: `), `${data.texts[headline]} (as of `, link(position), `, ${length(moment - at)} before)`);
-    const list = element("ol");
-    for (const [due, what] of coming) {
-      const past = due !== null && due <= moment;
-      const item = element("li", past ? "past" : "");
-      const when = due === null ? "whenever" : past ? `${length(moment - due)} ago` : `in ${length(due - moment)}`;
-      item.append(element("span", "", past ? "✓" : due === null ? "·" : "○"));
-      item.append(element("span", "when", due === null ? when : `${clock(due, 1)}, ${when}`), element("span", "", data.texts[what]));
-      list.append(item);
-    }
-    body.replaceChildren(line, list);
+    const task = tasks.value;
+    const now = standing(task, moment + 0.05), before = standing(task, moment - 0.05);
+    const shown = [];
+    if (before) shown.push(...described(before === now ? `${task}:` : `${task} until then:`, before));
+    if (now && now !== before) shown.push(...described(before ? "From then on:" : `${task}:`, now));
+    if (!shown.length) shown.push(element("p", "", task ? `${task}: nothing is known yet.` : "No task is part of this."));
+    body.replaceChildren(...shown);
   };
   const setMoment = (ms) => { moment = Math.min(data.length, Math.max(0, ms)); tell(); };
   cursor.addEventListener("input", () => setMoment((cursor.value / 1000) * data.length));

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from projections.postmortem.causes.finding import RULES, Cause, Evidence, Finding
+from projections.postmortem.causes.finding import CONTEXT, RULES, Cause, Evidence, Finding
 from projections.postmortem.causes.limits import limits, overdue, people
 from projections.postmortem.causes.load import capacity, cascades, overload
 from projections.postmortem.causes.pool import gates, held_expiry, lost, outages, restarts
@@ -13,7 +13,7 @@ from projections.postmortem.causes.silence import alive, silences
 if TYPE_CHECKING:
     from projections.postmortem.collect import Collected
 
-__all__ = ["RULES", "Cause", "Evidence", "Finding", "findings"]
+__all__ = ["CONTEXT", "RULES", "Cause", "Evidence", "Finding", "findings"]
 
 _FINDERS = (
     silences, alive, limits, people, overdue, overload, capacity, cascades, outages, held_expiry, restarts, gates, lost,

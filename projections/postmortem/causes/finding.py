@@ -71,6 +71,11 @@ RULES: dict[Cause, str] = {
 }
 """The rule that each cause is known by, in words."""
 
+CONTEXT = frozenset(
+    {Cause.CAPACITY, Cause.FAILURES, Cause.BLOCKED, Cause.RESTART, Cause.PAUSED, Cause.ESCALATED, Cause.OPERATOR}
+)
+"""Causes that are ordinary business more often than trouble."""
+
 
 class Evidence(NamedTuple):
     """An event, and what it shows."""
@@ -91,7 +96,7 @@ class Finding(NamedTuple):
     """Further events that show the same and are not listed."""
 
 
-MOST_EVIDENCE = 12
+MOST_EVIDENCE = 8
 
 
 def finding(cause: Cause, seen: Sequence[Seen], title: str, text: str, said: Sequence[str]) -> Finding:

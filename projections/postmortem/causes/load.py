@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from projections.explain import Candidate
     from projections.postmortem.collect import Collected, Seen
 
+_WORTH_NAMING_S = 1.0
+"""A shorter wait for an agent with room is no want of capacity."""
+
 
 def overload(collected: Collected) -> Iterator[Finding]:
     """Agents that were overloaded when work was taken off them, or when they lost a lease or missed a deadline."""
@@ -27,7 +30,7 @@ def overload(collected: Collected) -> Iterator[Finding]:
         match event:
             case st.Planned():
                 agent_id, tasks, cpu = event.from_agent, event.source_tasks, event.source_cpu
-                what = f"steal {seen.recorded.entity_id} planned"
+                what = f"a steal for {event.to_agent} was planned"
             case ev.Expired() | ev.Stuck() | ev.Failed() if seen.agent is not None and event.agent_id is not None:
                 agent_id, tasks, cpu = event.agent_id, seen.agent_tasks, seen.agent.cpu
                 what = f"{seen.recorded.entity_id} {event.name}"
@@ -59,7 +62,7 @@ def capacity(collected: Collected) -> Iterator[Finding]:
             waits.append(_wait(waiting.pop(task_id), seen.at, seen.recorded.name))
     end = collected.seen[-1].at
     waits += [_wait(seen, end, "") for seen in waiting.values()]
-    waits = sorted((each for each in waits if each[0] > 0), key=lambda each: -each[0])
+    waits = sorted((each for each in waits if each[0] >= _WORTH_NAMING_S), key=lambda each: -each[0])
     if waits:
         tasks = [seen.recorded.entity_id for _, seen, _ in waits]
         title = f"nobody could take {some(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"

@@ -283,7 +283,7 @@ def test_an_overloaded_agent_is_named_with_the_limit() -> None:
     plan_steal(s, 9)
     (found,) = named(s, Cause.OVERLOAD)
     assert found.title == "A was overloaded"
-    assert found.evidence[0].text == "steal S1 planned: 9 tasks (limit 8), cpu 0 % (limit 80 %)"
+    assert found.evidence[0].text == "a steal for B was planned: 9 tasks (limit 8), cpu 0 % (limit 80 %)"
 
 
 def test_a_manual_steal_from_an_agent_with_little_to_do_is_no_overload() -> None:
@@ -318,6 +318,14 @@ def test_a_task_that_somebody_could_have_taken_is_not() -> None:
     s.given("A", "register")
     s.given(OPS, "submit", task_id="T")
     s.at(30).given("A", "claim").then("leased")
+    assert Cause.CAPACITY not in causes(s)
+
+
+def test_a_moment_in_the_queue_is_no_want_of_capacity() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.at(0.5).given("A", "register")
+    s.given("A", "claim").then("leased")
     assert Cause.CAPACITY not in causes(s)
 
 
