@@ -102,7 +102,7 @@ async def opened(session: Session, user: str = "operator") -> AsyncIterator[Open
         CommandError: the pool has none.
     """
     pool = session.settings.pool
-    async with session.connected(user=user) as connection:
+    async with session.reading(user=user) as connection:
         state = (await stream_info(connection, pool))["state"]
         log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)
         api = JetStreamApi(connection, timeout_s=session.timeout_s)

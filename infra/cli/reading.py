@@ -57,7 +57,7 @@ async def tail(
     if event is not None and event not in _EVENT_NAMES:
         raise typer.BadParameter(f"not one of {', '.join(_EVENT_NAMES)}", param_hint="--event")
     codec = CloudEventsCodec(session.settings.pool)
-    async with session.log() as log:
+    async with session.log(live=True) as log:
         last = await log.last_position()
         if after is not None and after > last:
             raise CommandError(f"position {after} is past the end of the log, {last}")

@@ -86,14 +86,17 @@ def demo(
         float, typer.Option(min=MIN_SECONDS, max=MAX_SECONDS, help="About how long it takes.", show_default=True)
     ] = DEFAULT_SECONDS,
     seed: Annotated[int, typer.Option(help="Repeats a run.", show_default=True)] = DEFAULT_SEED,
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the broker's data for looking at the log.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the log, for asking about it; --data-dir says where.")
+    ] = False,
 ) -> None:
     """Let simulated agents work, some of which crash, go silent or are slow; then check the log."""
     from infra.demo.run import run_demo
 
     settings = loaded.settings
+    into = settings.data_dir if loaded.origins["data_dir"].kind == "flag" else None
     raise typer.Exit(
-        _run(lambda: run_demo(settings, agents=agents, tasks=tasks, seconds=seconds, seed=seed, keep=keep))
+        _run(lambda: run_demo(settings, agents=agents, tasks=tasks, seconds=seconds, seed=seed, keep=keep, into=into))
     )
 
 

@@ -73,6 +73,17 @@ class Session:
             await connection.close()
 
     @contextlib.asynccontextmanager
+    async def reading(self, user: str = "operator") -> AsyncIterator[NatsConnection]:
+        """As `connected`, to read a log: a data directory that nobody serves gets a broker while this lasts."""
+        from infra.cli.unserved import UnservedError, broker_for_reading
+
+        try:
+            async with broker_for_reading(self.settings), self.connected(user=user) as connection:
+                yield connection
+        except UnservedError as error:
+            raise CommandError(str(error)) from None
+
+    @contextlib.asynccontextmanager
     async def client(self, agent: str | None = None) -> AsyncIterator[CustodyClient]:
         """A client of the pool; with an agent's name, one that the agent's own credentials allow."""
         from infra.client import CustodyClient
@@ -81,15 +92,15 @@ class Session:
             yield CustodyClient(connection.client, self.settings.pool)
 
     @contextlib.asynccontextmanager
-    async def log(self) -> AsyncIterator[NatsEventLog]:
-        """The pool's log, for reading.
+    async def log(self, *, live: bool = False) -> AsyncIterator[NatsEventLog]:
+        """The pool's log, for reading; `live`: only where it can still grow.
 
         Raises:
             CommandError: the pool has none.
         """
         from infra.nats import NatsEventLog
 
-        async with self.connected() as connection:
+        async with self.connected() if live else self.reading() as connection:
             await stream_info(connection, self.settings.pool)
             log = await NatsEventLog.open(connection, self.settings.pool, request_timeout_s=self.timeout_s)
             try:

@@ -68,7 +68,7 @@ async def verify(
         return
     pool = session.settings.pool
     work = _Verification(pool, checkpoints, public_key)
-    async with session.connected() as connection:
+    async with session.reading() as connection:
         info = await stream_info(connection, pool)
         config = info["config"]
         log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)

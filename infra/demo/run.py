@@ -9,8 +9,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,6 +17,7 @@ from handlers.ports import LogError
 from infra.broker_binary import BrokerBinaryError
 from infra.broker_users import agent_user
 from infra.data_dir import DataDirError
+from infra.demo.keeping import how_to_ask, stage, write_config
 from infra.demo.plan import draw_up, limits_problem
 from infra.demo.screen import LEAST_HEIGHT, LEAST_WIDTH
 from infra.demo.show import Show
@@ -28,6 +27,7 @@ from infra.nats import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from infra.demo.plan import Plan
     from infra.demo.summary import Facts
@@ -39,19 +39,25 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
-async def run_demo(settings: Settings, *, agents: int, tasks: int, seconds: float, seed: int, keep: bool) -> int:
+async def run_demo(
+    settings: Settings, *, agents: int, tasks: int, seconds: float, seed: int, keep: bool, into: Path | None = None
+) -> int:
     """Give the demonstration on a broker of its own, check the log, and return the exit status.
 
-    `keep`: leave the data directory, and say where it is. 0 only if the check passed, 1 with the first finding
-    otherwise, 2 for a size that cannot be, 130 when it was interrupted.
+    `keep`: leave the data directory, and say where it is; `into` names one, else it is a temporary one. 0 only if the
+    check passed, 1 with the first finding otherwise, 2 for a size that cannot be, 130 when it was interrupted.
     """
     problem = limits_problem(agents, tasks, seconds)
     if problem is not None:
         return _failed(problem, EXIT_USAGE)
     plan = draw_up(agents=agents, tasks=tasks, seconds=seconds, seed=seed)
-    data_dir = Path(tempfile.mkdtemp(prefix="custody-demo-"))
     try:
-        status = await _until_interrupted(plan, settings.model_copy(update={"data_dir": data_dir}))
+        data_dir = stage(into if keep else None)
+    except DataDirError as error:
+        return _failed(str(error), EXIT_FAILED)
+    at_pace = plan.pace.settings(settings.model_copy(update={"data_dir": data_dir}))
+    try:
+        status = await _until_interrupted(plan, at_pace)
     except (DataDirError, BrokerBinaryError, BrokerStartError, BrokerError, LogError) as error:
         status = _failed(str(error), EXIT_FAILED)
     except BrokenPipeError:
@@ -62,9 +68,8 @@ async def run_demo(settings: Settings, *, agents: int, tasks: int, seconds: floa
         if not keep:
             shutil.rmtree(data_dir, ignore_errors=True)
     if keep:
-        say(f"kept in   {data_dir}")
-        say(f"          custody up --data-dir {data_dir} serves it again; then, beside it,")
-        say(f"          custody verify --data-dir {data_dir}, and likewise custody history and replay")
+        for line in how_to_ask(data_dir, write_config(at_pace)):
+            say(line)
     return status
 
 
@@ -96,7 +101,7 @@ async def _play(plan: Plan, settings: Settings) -> int:
     options = BrokerOptions(sync_interval=settings.broker_sync_interval, extra_users=users)
     async with EmbeddedBroker(settings.data_dir, options) as broker:
         say(f"broker    {broker.url}, a real nats-server with a log of its own")
-        show = Show(plan, plan.pace.settings(settings), broker)
+        show = Show(plan, settings, broker)
         with _warnings_told(show) as warnings:
             facts = await show.play(console if on_screen else None, say)
     status = conclude(facts)

@@ -1,5 +1,7 @@
 """The demonstration, held against the log that it leaves; and its check, given logs that it must not let pass."""
 
+import asyncio
+import json
 import re
 import tempfile
 from collections.abc import Callable
@@ -12,12 +14,14 @@ from infra.codec import CloudEventsCodec
 from infra.demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
 from infra.demo.check import Inspection, inspect_log
 from infra.demo.happenings import UNLOGGED, Happening, Tally
+from infra.demo.keeping import CONFIG
 from infra.demo.plan import Script, draw_up, limits_problem
 from infra.demo.run import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
 from infra.demo.summary import Facts, percentile
 from infra.embedded import EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect
 from infra.settings import Settings
+from tests.infra.cli.conftest import invoke
 from tests.support.broker import FAST
 from tests.support.scenario import OPS, Scenario
 
@@ -73,6 +77,25 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     missing = [kind.value for kind in Happening if kind not in UNLOGGED and not inspection.tally[kind]]
     assert not missing, f"never happened: {missing}"
     assert len(inspection.statuses) == TASKS
+
+    config = str(Path(kept[1]) / CONFIG)
+    page = tmp_path / "demo.html"
+    asked = await asyncio.to_thread(invoke, "postmortem", "--config", config, "--output", str(page))
+    assert (asked.status, page.exists()) == (0, True), asked.err
+    shown = json.loads((await asyncio.to_thread(invoke, "config", "--config", config, "--json")).out)
+    assert (shown["pool"]["value"], shown["stuck_threshold_s"]["from"]) == (POOL, config)
+
+
+@pytest.mark.system
+async def test_it_does_not_begin_in_a_directory_that_is_in_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broker").mkdir()
+    status = await run_demo(Settings(), agents=8, tasks=60, seconds=8, seed=1, keep=True, into=tmp_path)
+    assert status == EXIT_FAILED
+    assert capsys.readouterr().err == (
+        f"custody: {tmp_path} is not empty: a demonstration begins with an empty directory\n"
+    )
 
 
 @pytest.mark.system

@@ -85,4 +85,16 @@ def test_demo_passes_its_size_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
     assert invoke("demo", "--agents", "9", "--tasks", "70", "--seconds", "7", "--seed", "4", "--keep").status == 0
-    assert asked == {"agents": 9, "tasks": 70, "seconds": 7.0, "seed": 4, "keep": True}
+    assert asked == {"agents": 9, "tasks": 70, "seconds": 7.0, "seed": 4, "keep": True, "into": None}
+
+
+def test_demo_is_kept_where_the_data_directory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    async def run_demo(settings: Settings, **size: Any) -> int:
+        asked.update(size)
+        return 0
+
+    stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
+    assert invoke("demo", "--keep", "--data-dir", "here").status == 0
+    assert asked["into"] == Path("here")
