@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NAME = re.compile(limits.NAME_PATTERN)
-MAX_LOOKUPS = 2_000
-"""Requests that may wait for a look-up in the log at once."""
+MAX_LOOKUPS = 10_000
+"""Requests that may wait for a look-up in the log, or for a view, at once."""
+MAX_LOOKUP_BYTES = 64 * 1024 * 1024
+"""Bytes of the commands that may wait for a look-up at once."""
 
 
 class Incoming(NamedTuple):
@@ -70,6 +72,7 @@ class CommandService:
         self._respond = respond
         self._in_flight: dict[OutcomeKey, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._looking_up_bytes = 0
         self._open = True
         self._made = 0
         self._made_prefix = f"{uuid.uuid4().hex}-"
@@ -163,6 +166,8 @@ class CommandService:
                 return None
             positions = self._writer.memory.outcomes.get(key)
             if positions is not None:
+                if len(self._tasks) >= MAX_LOOKUPS:
+                    return OVERLOADED
                 self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
                 return None
         names = _names(request)
@@ -200,13 +205,20 @@ class CommandService:
 
     def _look_up(self, job: Job) -> None:
         """Find in the log what the job names and memory lacks, then queue it."""
-        if len(self._tasks) >= MAX_LOOKUPS:
-            job.done(Answer(self._writer.memory.state.committed_position, (), None, OVERLOADED))
-            return
         position = self._writer.memory.state.committed_position
+        if len(self._tasks) >= MAX_LOOKUPS or self._looking_up_bytes + job.size > MAX_LOOKUP_BYTES:
+            job.done(Answer(position, (), None, OVERLOADED))
+            return
+        self._looking_up_bytes += job.size
         self._spawn(self._looked_up(job), lambda: job.done(Answer(position, (), None, FAULT)))
 
     async def _looked_up(self, job: Job) -> None:
+        try:
+            await self._find(job)
+        finally:
+            self._looking_up_bytes -= job.size
+
+    async def _find(self, job: Job) -> None:
         while True:
             state = self._writer.memory.state
             job.known_at = state.committed_position

@@ -165,12 +165,32 @@ async def test_only_so_many_look_ups_at_once(make_pool: MakePool, monkeypatch: p
     monkeypatch.setattr(service, "MAX_LOOKUPS", 2)
     pool = await make_pool()
     asked = [pool.post("ops.submit", {"task_id": f"T{number}", "command_id": str(number)}) for number in range(4)]
-    queries = [pool.post("query.health")]
+    query = pool.post("query.health")
     await pool.rest()
 
     assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
-    assert queries[0].answer.code == "overloaded"
+    assert query.answer.code == "overloaded"
     assert (await pool.request("ops.submit", {"task_id": "T3", "command_id": "3"})).ok
+
+
+async def test_only_so_many_bytes_wait_for_look_ups(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "MAX_LOOKUP_BYTES", 100_000)
+    pool = await make_pool()
+    asked = [pool.post("ops.submit", {"task_id": f"T{number}", "payload": "x" * 40_000}) for number in range(4)]
+    await pool.rest()
+    assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
+    assert (await pool.request("ops.submit", {"task_id": "T3", "payload": "x" * 60_000})).ok
+    assert pool.service.commands._looking_up_bytes == 0
+
+
+async def test_only_so_many_repeats_at_once(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = await make_pool()
+    first = await pool.request("ops.submit", {"task_id": "T", "command_id": "c"})
+    monkeypatch.setattr(service, "MAX_LOOKUPS", 2)
+    asked = [pool.post("ops.submit", {"task_id": "T", "command_id": "c"}) for _ in range(4)]
+    await pool.rest()
+    assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
+    assert (await pool.request("ops.submit", {"task_id": "T", "command_id": "c"})).raw == first.raw
 
 
 async def test_views_that_wait_for_each_other_wait_no_longer_together(make_pool: MakePool) -> None:
