@@ -10,15 +10,14 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
-from domain.internal import ExecuteSteal, PlanSteal
-from domain.policies.stealing import Load, LoadStatus, next_target, overloaded_sources, target_score
+from domain.internal import ExecuteSteal
 from domain.timestamps import after
 from handlers.sweeper import ask
+from projections.stealing import move_from, sources
 
 if TYPE_CHECKING:
     from handlers.ports import Clock
     from handlers.writer import Writer
-    from projections.state import PoolState
 
 _LOG = logging.getLogger(__name__)
 
@@ -54,35 +53,8 @@ class Stealer:
         state = self._writer.memory.state
         if not config.enabled or not state.pool.takes_grants:
             return
-        sources = overloaded_sources(config, self._loads(state, LoadStatus.OVERLOADED))
-        for source in sources:
-            state = self._writer.memory.state
-            targets = self._loads(state, LoadStatus.UNDERLOADED)
-            if not targets:
-                return
-            move = next_target(config, source, targets)
-            if move is None:
-                continue
-            target = next(each for each in targets if each.agent_id == move.target)
-            command = PlanSteal(
-                uuid.uuid4().hex, move.source, move.target, move.count, round(target_score(source, target), 6)
-            )
-            answer = await ask(self._writer, self._clock, command, "stealer", "steal")
-            self.moved += len((answer.result or {}).get("task_ids", ()))
-
-    def _loads(self, state: PoolState, status: LoadStatus) -> list[Load]:
-        loads = []
-        for agent_id in state.workloads.with_load(status):
-            agent = state.agent(agent_id)
-            if agent is not None:
-                loads.append(
-                    Load(
-                        agent_id=agent_id,
-                        tasks=state.tasks_held(agent_id),
-                        cpu=agent.cpu,
-                        capabilities=agent.capabilities,
-                        priority=agent.priority,
-                        capacity=agent.capacity,
-                    )
-                )
-        return loads
+        for source in sources(state, config):
+            command = move_from(self._writer.memory.state, config, source, uuid.uuid4().hex)
+            if command is not None:
+                answer = await ask(self._writer, self._clock, command, "stealer", "steal")
+                self.moved += len((answer.result or {}).get("task_ids", ()))

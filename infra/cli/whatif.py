@@ -10,12 +10,14 @@ import typer
 
 from domain.events.task import Stuck
 from handlers.ports import UnreadableEventError
+from infra.audit_formats import FormatError
 from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
 from infra.cli.progress import bar
 from infra.cli.session import CommandError, Session
 from infra.cli.whatif_output import show_csv, show_json, show_tables
 from infra.nats import evt_prefix, stream_name
 from infra.nats.filtered import last_matching
+from infra.whatif_plots import Plotter
 from infra.whatif_policies import read_policies, recorded_settings
 from projections.whatif.comparison import Comparison
 
@@ -53,8 +55,12 @@ async def whatif(
     ] = None,
     to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
     format_: Annotated[Format, typer.Option("--format", help="How it is written.", show_default=True)] = Format.TABLE,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it to this file, .svg or .png; needs the extra `plots`.")
+    ] = None,
 ) -> None:
     """What other lease, sweeper and steal settings would have made of what the agents really did."""
+    plotter = _plotter(plot)
     settings = recorded_settings(recorded, {}, session.settings)
     policies = read_policies(policy or (), grid or (), settings)
     async with opened(session) as log:
@@ -73,6 +79,18 @@ async def whatif(
     if not outcome.leases:
         raise CommandError("no lease was granted there: there is nothing to replay")
     _show(session, outcome, format_)
+    if plotter is not None:
+        try:
+            plotter.draw(outcome)
+        except FormatError as error:
+            raise CommandError(str(error)) from None
+
+
+def _plotter(path: Path | None) -> Plotter | None:
+    try:
+        return None if path is None else Plotter(path)
+    except FormatError as error:
+        raise CommandError(str(error)) from None
 
 
 async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:

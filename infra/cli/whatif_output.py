@@ -36,6 +36,7 @@ _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
     ("  longest", lambda m: _length(m.held_max_s)),
     ("work redone", lambda m: duration(m.redone_s)),
     ("renewals written", lambda m: str(m.renewals)),
+    ("tasks stolen", lambda m: str(m.steals)),
     ("called stuck", lambda m: str(m.stuck)),
     ("quarantined", lambda m: str(m.quarantined)),
 )
@@ -94,6 +95,7 @@ def _document(row: Row, on_front: bool | None) -> dict[str, Any]:
         **row.measures._asdict(),
         "front": on_front,
         "without_effect": row.misfits,
+        "finer_than_the_record": row.finer,
     }
 
 
@@ -184,11 +186,22 @@ def _remarks(out: Output, outcome: Outcome) -> None:
     misfits = Counter(misfit for row in outcome.policies for misfit in row.misfits)
     for misfit, count in misfits.items():
         out.line(f"{count} {'policy' if count == 1 else 'policies'} without effect: {misfit}; add lease_mode", "yellow")
+    finer = [row.policy.name for row in outcome.policies if row.finer]
+    if finer:
+        out.line(
+            "caution: beats that were not worth a renewal are not in the log; judging as finely as that, "
+            f"{_few(finer)} may show more false recoveries than there would have been",
+            "yellow",
+        )
     if outcome.other_thresholds_s:
         shown = ", ".join(f"{each:g}" for each in outcome.other_thresholds_s)
         out.line(f"the log was also judged with stuck_threshold_s {shown}", "yellow")
     if outcome.unreadable:
         out.line(f"{outcome.unreadable} events could not be read or applied, and were passed over", "red")
+
+
+def _few(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} policies (the first is {names[0]})"
 
 
 def _of(part: int, whole: int) -> str:

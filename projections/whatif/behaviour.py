@@ -56,6 +56,8 @@ class Granted(NamedTuple):
     attempt: Attempt
     task: Task
     """The recorded task, just granted."""
+    coarseness_s: float
+    """Signs of life that are closer than this were not all recorded, for they were not worth a renewal."""
 
 
 class Heard(NamedTuple):
@@ -268,7 +270,7 @@ class Behaviour:
         attempt = Attempt(event.token, recorded.entity_id, event.agent_id, recorded.time)
         self._attempts[event.token] = attempt
         self._holding.setdefault(event.agent_id, {})[event.token] = attempt
-        yield Granted(recorded.time, attempt, task)
+        yield Granted(recorded.time, attempt, task, self._rules.renewal_worth * event.lease_s)
 
     def _ended(self, recorded: Recorded, token: int, before: Task | None) -> Iterator[Step]:
         attempt = self._attempts.get(token)

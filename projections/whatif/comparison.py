@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.errors import FoldError
+from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lifecycles import IllegalTransitionError
 from domain.timestamps import seconds_between
@@ -12,6 +13,7 @@ from projections.whatif.behaviour import Behaviour, Heard, Lost, Spoke
 from projections.whatif.ledger import Ledger, Measures
 from projections.whatif.policy import Policy
 from projections.whatif.replaying import LeaseReplay
+from projections.whatif.stealing import STEALER, StealReplay
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +27,9 @@ RECORDED, REPLAYED = "recorded", "replayed"
 """The rows that every comparison has: what the log says, and what comes of replaying it under its own settings."""
 
 
+_FEW = 0.05
+
+
 class Row(NamedTuple):
     """A policy and what it cost."""
 
@@ -34,6 +39,8 @@ class Row(NamedTuple):
     """How long each holder that was never heard again held its task, in rising order."""
     misfits: list[str]
     """Named lease fields that did nothing, because no lease was in a mode that looks at them."""
+    finer: bool
+    """Whether it judges leases more finely than the record tells signs of life apart: too many may look false."""
 
 
 class Agreement(NamedTuple):
@@ -78,6 +85,9 @@ class Comparison:
         self._rules = rules
         self._recorded = Ledger()
         self._replays = [LeaseReplay(pool_id, each) for each in (Policy(REPLAYED, rules), *policies)]
+        record = self._behaviour.record
+        self._steals = {each.policy.rules.steal: StealReplay(record, each.policy.rules) for each in self._replays}
+        """One for each configuration of the stealer: moves depend on nothing else."""
         self._since = since
         self._first_at: datetime | None = None
         self._last_at: datetime | None = None
@@ -86,12 +96,17 @@ class Comparison:
 
     def take(self, recorded: Recorded) -> None:
         """Take the next event of the log; one that does not apply is skipped, as every fold does."""
+        if not isinstance(recorded.event, pool_ev.Led):
+            for each in self._steals.values():
+                each.passes_until(recorded.time, counted=recorded.position >= self._since)
         try:
             for step in self._behaviour.take(recorded):
                 self._step(step)
         except (FoldError, IllegalTransitionError):
             self.skip(recorded.position)
             return
+        for each in self._steals.values():
+            each.observe(recorded)
         if recorded.position >= self._since:
             self._first_at = self._first_at or recorded.time
             self._last_at = recorded.time
@@ -109,6 +124,8 @@ class Comparison:
         if self._last_at is not None:
             for replay in self._replays:
                 replay.finish(self._last_at)
+        for replay in self._replays:
+            replay.ledger.steals = self._steals[replay.policy.rules.steal].moved
         open_tokens = self._behaviour.open_tokens()
         rows = [_row(each.policy, each.ledger, open_tokens, each) for each in self._replays]
         baseline = self._replays[0]
@@ -152,6 +169,8 @@ class Comparison:
                 self._other_thresholds_s.add(threshold_s or 0.0)
         elif isinstance(event, ev.Quarantined):
             ledger.quarantined += 1
+        elif isinstance(event, ev.Stolen) and recorded.actor == STEALER:
+            ledger.steals += 1
 
 
 def front(rows: Sequence[Measures]) -> list[bool]:
@@ -170,7 +189,8 @@ def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
 def _row(policy: Policy, ledger: Ledger, open_tokens: frozenset[int], replay: LeaseReplay | None = None) -> Row:
     idle = replay is not None and sum(replay.misfits.values()) == replay.granted
     misfits = list(replay.misfits) if replay is not None and idle else []
-    return Row(policy, ledger.measures(open_tokens), ledger.holds_s(open_tokens), misfits)
+    finer = replay is not None and replay.finer > _FEW * replay.granted
+    return Row(policy, ledger.measures(open_tokens), ledger.holds_s(open_tokens), misfits, finer)
 
 
 def _agreement(recorded: dict[int, datetime], replayed: dict[int, datetime]) -> Agreement:

@@ -33,6 +33,8 @@ class Measures(NamedTuple):
     """Work of recovered attempts since the grant or the last checkpoint: done once more by whoever comes next."""
     renewals: int
     """`renewed` events."""
+    steals: int
+    """Tasks moved by the stealer."""
     stuck: int
     """Times that a task was called stuck."""
     quarantined: int
@@ -54,6 +56,7 @@ class Ledger:
         self.renewals = 0
         self.stuck = 0
         self.quarantined = 0
+        self.steals = 0
         self.false = 0
         self._taken: dict[int, _Taken] = {}
         """Recoveries of holders that were not heard since."""
@@ -113,6 +116,7 @@ class Ledger:
             held_max_s=held_s[-1] if held_s else None,
             redone_s=math.fsum(self._redone_s.values()) + math.fsum(each.lost_s for each in decided),
             renewals=self.renewals,
+            steals=self.steals,
             stuck=self.stuck,
             quarantined=self.quarantined,
         )

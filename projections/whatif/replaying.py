@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PATIENCE_S = 15.0
 """How long a verdict stays open for the plea of a probe, which looks when the lease is due and takes its time."""
 _AT_ONCE = 200
+_COARSE = 2.0
+"""How often the gap between recorded signs of life has to fit into a term and its grace."""
 
 
 class LeaseReplay:
@@ -47,6 +49,8 @@ class LeaseReplay:
         self.misfits: dict[str, int] = {}
         """Named lease fields that do nothing on some leases -> on how many."""
         self.granted = 0
+        self.finer = 0
+        """Leases on which this policy judges more finely than the record tells signs of life apart."""
         self.pool = Pool(pool_id)
         self.position = 0
         self._tasks: dict[str, Task] = {}
@@ -160,9 +164,14 @@ class LeaseReplay:
         grant(draft, self._tasks[key], attempt.agent_id)
         self._apply(draft.decided())
         self.granted += 1
+        self.finer += self._is_finer(key, step.coarseness_s)
         misfit = self.policy.misfit(recorded.definition) if self.policy.lease else None
         if misfit is not None:
             self.misfits[misfit] = self.misfits.get(misfit, 0) + 1
+
+    def _is_finer(self, key: str, coarseness_s: float) -> bool:
+        lease = self._tasks[key].lease
+        return lease is not None and lease.lease_s + lease.grace_s < _COARSE * coarseness_s
 
     def _hear(self, attempts: Iterable[Attempt], now: datetime) -> None:
         for attempt in attempts:

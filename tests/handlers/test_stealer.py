@@ -226,7 +226,7 @@ async def test_a_pass_that_fails_is_followed_by_another(
     def broken(*_args: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(stealer, "next_target", broken)
+    monkeypatch.setattr(stealer, "move_from", broken)
     await pool.advance(25)
     assert "a steal pass failed" in caplog.text
     monkeypatch.undo()

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,24 @@ async def test_bad_input_is_one_line(run: Run, directory: Path) -> None:
     assert "lease_sss from bad.toml" in bad.err
     missing = await run("whatif")
     assert (missing.status, len(missing.err.splitlines())) == (1, 1)
+
+
+async def test_a_picture_is_drawn_whole_or_not_at_all(worked: Run, run: Run, directory: Path) -> None:
+    (directory / "new.toml").write_text("renewal_worth = 0.2\n")
+    for name, start in (("a.png", b"\x89PNG"), ("b.svg", b"<?xml")):
+        await worked("whatif", "--policy", "new.toml", "--grid", "stuck_threshold_s=60,600", "--plot", name)
+        assert (directory / name).read_bytes().startswith(start)
+    found = {each.name for each in os.scandir(directory)}
+    assert found == {"new.toml", "a.png", "b.svg"}
+    for name, line in (
+        ("c.pdf", "--plot c.pdf: name a file that ends in .svg or .png"),
+        ("no/c.png", "cannot write no/c.png: there is no directory no"),
+    ):
+        bad = await run("whatif", "--plot", name)
+        assert (bad.status, bad.err) == (1, f"custody: {line}\n")
+
+
+async def test_a_missing_library_is_told_before_the_work(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    bad = await run("whatif", "--plot", "a.png")
+    assert (bad.status, bad.err) == (1, "custody: plots need the matplotlib library: pip install 'custody[plots]'\n")

@@ -251,3 +251,8 @@ def test_memory_follows_what_is_alive(s: Scenario) -> None:
     comparison.finish()
     assert [len(each) for each in comparison._replays] == [0, 0]
     assert not comparison._behaviour._attempts
+
+
+def test_terms_finer_than_the_recorded_beats_are_marked(s: Scenario) -> None:
+    # A beat is worth a renewal after 18 s, a tenth of the first term.
+    assert [each.finer for each in under(s, fixed(30), fixed(30, 10)).policies] == [True, False]
