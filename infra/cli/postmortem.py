@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from handlers.memory import Memory
     from projections.postmortem.collect import Collected
 
-MOST_EVENTS = 20_000
+MOST_EVENTS = 10_000
 _EVENTS = 3_000
 
 

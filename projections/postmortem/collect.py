@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from domain.task import Task
     from projections.explain import Candidate
     from projections.state import PoolState
+
+
+MOST_IDLE = 200
+"""So many tasks to which nothing happens are shown; a pool may hold a hundred thousand."""
 
 
 class Seen(NamedTuple):
@@ -157,7 +162,8 @@ class Collector:
             for task_id, task in state.tasks.items()
             if task_id not in named and task.lease is not None and task.position < since and self.scope.has_task(task)
         }
-        return Collected(seen, self.total - len(seen), idle, dict(state.tasks), state.pool, state.last_time, rules)
+        shown = dict(islice(idle.items(), MOST_IDLE))
+        return Collected(seen, self.total - len(seen), shown, len(idle) - len(shown), rules)
 
 
 class Collected(NamedTuple):
@@ -167,12 +173,8 @@ class Collected(NamedTuple):
     dropped: int
     """Older events of the scope that the limit left out."""
     idle: dict[str, Task]
-    """Tasks that were held all the time, and nothing happened to them."""
-    tasks: dict[str, Task]
-    """The pool's live tasks at the end."""
-    pool: Pool
-    end: datetime
-    """When the last event of the log so far happened."""
+    """Tasks that were held all the time, and nothing happened to them; at most `MOST_IDLE`."""
+    idle_omitted: int
     rules: Rules
 
 

@@ -93,7 +93,7 @@ def timeline(collected: Collected, stories: Stories, *, most_lanes: int) -> Time
         tuple(arrow for arrow in _arrows(collected.seen) if {arrow.from_agent, arrow.to_agent} <= shown),
         tuple(_outages(collected.seen)),
         tuple(_mark(seen) for seen in collected.seen if seen.recorded.entity is Entity.POOL),
-        len(agents) + len(tasks) - len(lanes),
+        len(agents) + len(tasks) - len(lanes) + collected.idle_omitted,
         begin,
         end,
     )

@@ -36,12 +36,14 @@ class Verdict(NamedTuple):
 
 def verdicts(collected: Collected) -> Iterator[Verdict]:
     """Every verdict, in the order of the log; a change of the pool gives one on each task that is held then."""
-    held: dict[str, Task] = dict(collected.idle)
     first = collected.seen[0]
+    held = dict(collected.idle)
     for seen in collected.seen:
-        if seen.before is not None and seen.before.lease is not None and seen.recorded.entity_id not in held:
-            held[seen.recorded.entity_id] = seen.before
-            yield _verdict(seen.before, first.pool, collected.rules, seen.before.status_since, seen.before.position)
+        if seen.before is not None and seen.before.lease is not None and seen.before.position < first.position:
+            held.setdefault(seen.recorded.entity_id, seen.before)
+    for task in held.values():
+        yield _verdict(task, first.pool, collected.rules, first.at, task.position)
+    for seen in collected.seen:
         if seen.recorded.entity is Entity.POOL:
             for task in held.values():
                 if task.position < seen.position:

@@ -137,6 +137,7 @@
     return made;
   };
   const link = (position) => {
+    if (!rowOf.has(String(position))) return `#${position}`;
     const made = element("a", "ref", position);
     made.href = `#e${position}`;
     made.dataset.e = position;

@@ -6,6 +6,7 @@ import pytest
 
 from domain.events.task import Stolen
 from domain.internal import Rearm
+from projections.postmortem import collect
 from projections.postmortem.bars import ENDS, Bar
 from projections.postmortem.report import postmortem
 from tests.domain.situations import SITUATIONS
@@ -197,7 +198,23 @@ def test_lanes_beyond_the_limit_are_counted(shop: Scenario) -> None:
     assert made.timeline.omitted == 2
 
 
+def test_tasks_to_which_nothing_happens_are_shown_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "MOST_IDLE", 2)
+    s = Scenario()
+    s.holds("A", "T", "U", "V")
+    s.given("B", "register")
+    made = found(s, first=len(s.log))
+    assert sum(lane.kind == "task" for lane in made.timeline.lanes) == 2
+    assert made.timeline.omitted == 1
+
+
 # What the rules said
+
+
+def test_what_was_held_when_the_range_begins_has_its_verdict(shop: Scenario) -> None:
+    shop.at(100).given("A", "complete", task_id="T", token=shop.token("T"))
+    told = [(each.task_id, each.status) for each in found(shop, first=len(shop.log)).verdicts]
+    assert sorted(told) == [("T", "completed"), ("T", "in_progress"), ("U", "assigned"), ("V", "assigned")]
 
 
 def test_at_each_event_the_rules_say_what_is_to_come() -> None:
