@@ -52,7 +52,7 @@ async def events(nc: Client, after: int) -> AsyncIterator[dict[str, Any]]:
     async for message in feed.messages:
         arrived = int((message.headers or {})["Nats-Sequence"])
         for missed in range(position + 1, arrived):
-            stored = await nc.jetstream().get_msg(f"CUSTODY_{POOL}", missed, direct=True)
+            stored = await nc.jetstream().get_msg(f"CUSTODY_{POOL}", missed)
             yield json.loads(stored.data or b"")
         if arrived > position:
             yield json.loads(message.data)

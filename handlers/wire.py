@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 ACTOR_HEADER = "Custody-Actor"
-REPLY_PREFIX = "_INBOX"
+REPLY_PREFIX = "_INBOX."
 _NO_HEADERS: Mapping[str, str] = {}
 _MAX_FIELDS = 50
 

@@ -19,18 +19,19 @@ JETSTREAM_READ = (
     "$JS.API.STREAM.LIST",
     "$JS.API.STREAM.NAMES",
     "$JS.API.STREAM.MSG.GET.*",
-    "$JS.API.DIRECT.GET.>",
     "$JS.API.CONSUMER.CREATE.>",
-    "$JS.API.CONSUMER.DURABLE.CREATE.>",
     "$JS.API.CONSUMER.DELETE.>",
     "$JS.API.CONSUMER.INFO.>",
     "$JS.API.CONSUMER.LIST.*",
-    "$JS.API.CONSUMER.MSG.NEXT.>",
     "$JS.API.CONSUMER.NAMES.*",
-    "$JS.ACK.>",
     "$JS.FC.>",
 )
-"""What reading a stream takes. Without `$JS.FC.>` a push delivery stops part-way."""
+"""What reading a stream takes. Without `$JS.FC.>` a push delivery stops part-way.
+
+Left out are `$JS.API.DIRECT.GET.>`, `$JS.API.CONSUMER.MSG.NEXT.>` and `$JS.ACK.>`: the broker sends what they ask for
+to the reply subject with rights of its own, and takes it for a request if that is one of its API. So a direct get of a
+message that is not there, with `$JS.API.STREAM.DELETE.<stream>` for its reply subject, deletes the stream.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,13 +87,13 @@ class CloudEventsCodec:
         """Return the event of a stored message.
 
         Raises:
-            UnreadableEventError: it is no event of this pool that this version can read: not JSON, another position,
-                subject or type than it claims, a newer version, or ill-typed data.
+            UnreadableEventError: it is no event of this pool that this version can read: not JSON, another pool,
+                position, subject or type than it claims, a newer version, or ill-typed data.
         """
         position, body = message.position, message.body
         try:
             envelope = self._envelope.validate_json(body)
-            its_id, subject, time, version, causation_id, actor, verb, keyed, event = envelope.values()
+            its_id, source, subject, time, version, causation_id, actor, verb, keyed, event = envelope.values()
             at = parse_timestamp(time)
             if (_N in body and b"NaN" in body) or (_I in body and b"Infinity" in body):
                 # In a text, or as a number: JSON has no such numbers, and the validator takes them all the same.
@@ -107,6 +107,8 @@ class CloudEventsCodec:
         if message.subject != f"{head}{entity_id}{tail}" or its_kind != kind:
             msg = f"its subject is {message.subject}, and its body belongs on {head}{entity_id}{tail}"
             raise UnreadableEventError(position, msg)
+        if source != self._source:
+            raise UnreadableEventError(position, f"its source is {source}, and this is the log of {self._source}")
         if its_id != str(position):
             raise UnreadableEventError(position, f"its body names position {its_id}")
         return Recorded(position, entity, entity_id, version, at, actor, causation_id, event, verb, keyed is True)
@@ -137,6 +139,7 @@ def _envelope(reading: Reading) -> CoreSchema:
     # In this order `decode` takes them.
     fields: dict[str, CoreSchema] = {
         "id": anything,
+        "source": text,
         "subject": text,
         "time": text,
         "aggregateversion": core_schema.int_schema(strict=True),

@@ -184,7 +184,7 @@ def _reading(codec: CloudEventsCodec, topics: Sequence[str]) -> Callable[[Stored
 
 
 async def _view(core: Core, pool: str) -> StreamView:
-    return StreamView(await core.exchange(), stream_name(pool))
+    return StreamView(await core.exchange(), stream_name(pool), direct=False)
 
 
 Factory = PoolFactory

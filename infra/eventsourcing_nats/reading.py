@@ -36,8 +36,10 @@ _ANSWER_TIMEOUT_S = 2.0
 class StreamView:
     """One stream, to be read."""
 
-    def __init__(self, exchange: Exchange, stream: str) -> None:
+    def __init__(self, exchange: Exchange, stream: str, *, direct: bool = True) -> None:
+        """`direct`: whether the user may ask copies for messages, which is quicker; see `infra/broker_users.py`."""
         self.stream = stream
+        self._may_direct = direct
         self._exchange = exchange
         self._api = JetStreamApi(exchange.connection)
 
@@ -91,6 +93,8 @@ class StreamView:
 
     async def _direct(self, position: int, subject: str | None = None, *, limit: int) -> list[StoredMessage]:
         """Messages from a position on, as some copy of the stream knows them; there may be more."""
+        if not self._may_direct:
+            return []
         request: dict[str, Any] = {"seq": position, "batch": limit}
         if subject is not None:
             request["next_by_subj"] = subject

@@ -136,7 +136,18 @@ async def test_an_agent_does_not_speak_as_another_by_a_header(pool: PoolHarness)
     assert pool.records()[-1].actor == "agent/a"
 
 
-@pytest.mark.parametrize("reply", ["custody.p.evt.task.T.cancelled", "custody.p.ops.submit", "INBOX.1", "$JS.API.INFO"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "custody.p.evt.task.T.cancelled",
+        "custody.p.ops.submit",
+        "INBOX.1",
+        "$JS.API.INFO",
+        "_INBOX",
+        "_INBOXfoo",
+        "_INBOX_a.1",
+    ],
+)
 async def test_a_reply_subject_outside_the_inboxes_is_not_carried_out(
     pool: PoolHarness, reply: str, caplog: pytest.LogCaptureFixture
 ) -> None:

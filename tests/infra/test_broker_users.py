@@ -1,6 +1,7 @@
 """What the broker lets each user do, tried on a real one."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tests.support.broker import Connect, settled
 
 pytestmark = [pytest.mark.system]
 
+CYCLE = 10081
+"""The broker's word on a consumer that would deliver into what it reads."""
 REFUSED_S = 0.3
 """How long a request may stay unanswered before we call it refused: the broker drops it without an answer."""
 
@@ -62,6 +65,17 @@ class Violations:
         ("operator", "$JS.API.STREAM.PURGE.CUSTODY_{pool}"),
         ("operator", "$JS.API.STREAM.MSG.DELETE.CUSTODY_{pool}"),
         ("operator", "_INBOX.x"),
+        *(
+            (user, subject)
+            for user in ("writer", "operator")
+            for subject in (
+                "$JS.API.DIRECT.GET.CUSTODY_{pool}",
+                "$JS.API.DIRECT.GET.CUSTODY_{pool}.x",
+                "$JS.API.CONSUMER.MSG.NEXT.CUSTODY_{pool}.c",
+                "$JS.API.CONSUMER.DURABLE.CREATE.CUSTODY_{pool}.c",
+                "$JS.ACK.CUSTODY_{pool}.c.1.1.1.1.1",
+            )
+        ),
     ],
 )
 async def test_may_not_publish(connect: Connect, pool: str, user: str, subject: str) -> None:
@@ -97,9 +111,33 @@ async def test_an_operator_reads_the_log(connect: Connect, stream: JetStreamCont
     await stream.publish(subject, b"{}")
     reader = (await connect("operator")).jetstream()
     assert (await reader.get_msg(f"CUSTODY_{pool}", seq=1)).subject == subject
-    assert (await reader.get_msg(f"CUSTODY_{pool}", seq=1, direct=True)).subject == subject
     subscription = await reader.subscribe(f"custody.{pool}.evt.>", ordered_consumer=True)
     assert (await subscription.next_msg()).subject == subject
+
+
+async def test_a_reader_cannot_have_the_broker_delete_a_log(
+    connect: Connect, stream: JetStreamContext, pool: str
+) -> None:
+    """The broker sends what a direct get finds to the reply subject, and takes it for a request of its own there."""
+    violations = Violations()
+    operator = await connect("operator", error_cb=violations.record)
+    delete = f"$JS.API.STREAM.DELETE.CUSTODY_{pool}"
+    await operator.publish(f"$JS.API.DIRECT.GET.CUSTODY_{pool}", b'{"seq":9}', reply=delete)
+    assert "permissions violation for publish" in await violations.next()
+    for verb, body in (("STREAM.INFO", b""), ("STREAM.MSG.GET", b'{"seq":9}'), ("CONSUMER.LIST", b"")):
+        await operator.publish(f"$JS.API.{verb}.CUSTODY_{pool}", body, reply=delete)
+    await operator.flush()
+    assert (await stream.stream_info(f"CUSTODY_{pool}")).state.messages == 0
+
+
+async def test_a_consumer_may_not_deliver_into_its_own_log(
+    connect: Connect, stream: JetStreamContext, pool: str
+) -> None:
+    operator = await connect("operator")
+    config = {"deliver_subject": f"custody.{pool}.evt.task.T1.leased", "ack_policy": "none"}
+    request = json.dumps({"stream_name": f"CUSTODY_{pool}", "config": config}).encode()
+    answer = json.loads((await operator.request(f"$JS.API.CONSUMER.CREATE.CUSTODY_{pool}", request)).data)
+    assert answer["error"]["err_code"] == CYCLE
 
 
 async def test_an_operator_commands_and_the_responder_answers(connect: Connect, pool: str) -> None:

@@ -317,7 +317,7 @@ class PoolHarness:
         assert not self.stray, self.stray
         for each in self.asked:
             assert all(len(reply.raw) <= MAX_REPLY_BYTES for reply in each.replies)
-            wanted = 1 if each.inbox.startswith("_INBOX") and not each.lost else 0
+            wanted = 1 if each.inbox.startswith("_INBOX.") and not each.lost else 0
             assert len(each.replies) == wanted, f"{each.subject} {each.body[:80]!r}: {len(each.replies)} replies"
 
     async def finish(self) -> None:

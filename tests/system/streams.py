@@ -36,7 +36,6 @@ HELD = {
     *("revoked", "expired", "stuck", "recovered", "blocked"),
 }
 """Events that only happen to a task while it is held."""
-PAGE = 500
 
 
 class Stored(NamedTuple):
@@ -78,19 +77,18 @@ async def read_log(nc: Client, pool: str, *, after: int = 0) -> list[Stored]:
     end = await last_position(nc, pool)
     if end <= after:
         return []
-    subscription = await nc.jetstream().pull_subscribe(
+    subscription = await nc.jetstream().subscribe(
         f"custody.{pool}.evt.>",
         stream=f"CUSTODY_{pool}",
+        ordered_consumer=True,
         config=ConsumerConfig(
             ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1
         ),
     )
     found: list[Stored] = []
     while not found or found[-1].position < end:
-        found.extend(
-            Stored(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data)
-            for message in await subscription.fetch(min(PAGE, end - after - len(found)), timeout=5)
-        )
+        message = await subscription.next_msg(timeout=5)
+        found.append(Stored(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data))
     await subscription.unsubscribe()
     return found
 

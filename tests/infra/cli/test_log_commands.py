@@ -204,6 +204,21 @@ async def test_what_a_later_release_wrote_is_named_by_every_reader(
     assert f"position {position}: readable: custody.{pool}.evt.task.T1.progressed: {said}" in (await run("verify")).out
 
 
+async def test_what_the_broker_answers_into_a_log_is_skipped_and_named(
+    busy: Run, run: Run, connect: Connect, pool: str
+) -> None:
+    """A reader chooses the reply subject, and no permission is asked for it there."""
+    operator = await connect("operator")
+    await operator.publish(f"$JS.API.STREAM.INFO.CUSTODY_{pool}", b"", reply=f"custody.{pool}.evt.task.T1.completed")
+    await operator.flush()
+    await busy("submit", "T3")
+    health = (await busy("query", "health", "--json")).json["result"]
+    assert (health["unreadable_events"], health["unreadable"][0]["position"]) == (1, 9)
+    assert (await busy("query", "task", "T1", "--json")).json["result"]["status"] == "in_progress"
+    result = await run("verify")
+    assert (result.status, result.err) == (1, "custody: first wrong position: 9\n")
+
+
 async def test_verify_looks_at_the_stream(run: Run, connect: Connect, pool: str) -> None:
     admin = await connect("admin")
     await admin.jetstream().add_stream(name=f"CUSTODY_{pool}", subjects=[f"custody.{pool}.evt.>"])
