@@ -76,19 +76,23 @@ class Plotter:
         holds.set_ylim(bottom=0)
         self._time(holds.xaxis)
         holds.grid(alpha=0.3)
-        holds.legend(frameon=False, fontsize=9, loc="lower right")
+        holds.legend(frameon=False, fontsize=9, loc="best")
         places = range(len(rows))
-        false = [row.measures.false for row in rows]
-        dead = [row.measures.recoveries - row.measures.false - row.measures.undecided for row in rows]
-        undecided = [row.measures.undecided for row in rows]
-        mistakes.barh(places, dead, color=_COLOURS[0], label="of the dead")
-        mistakes.barh(places, false, left=dead, color=_COLOURS[5], label="false")
-        if any(undecided):
-            left = [a + b for a, b in zip(dead, false, strict=True)]
-            mistakes.barh(places, undecided, left=left, color=_GREY, label="undecided")
+        measures = [row.measures for row in rows]
+        parts = (
+            ("recovered, dead", _COLOURS[0], [m.recoveries - m.false - m.undecided for m in measures]),
+            ("recovered falsely", _COLOURS[5], [m.false for m in measures]),
+            ("undecided", _GREY, [m.undecided for m in measures]),
+            ("called stuck", _COLOURS[6], [m.stuck for m in measures]),
+        )
+        left = [0] * len(rows)
+        for label, colour, counts in parts:
+            if any(counts):
+                mistakes.barh(places, counts, left=left, color=colour, label=label)
+                left = [before + count for before, count in zip(left, counts, strict=True)]
         mistakes.set_yticks(places, [row.policy.name for row in rows])
         mistakes.invert_yaxis()
-        mistakes.set_title("leases taken from their holders", fontsize=10)
+        mistakes.set_title("what silence came to", fontsize=10)
         mistakes.xaxis.set_major_locator(self._ticker.MaxNLocator(integer=True, nbins=6))
         mistakes.set_xlabel("leases")
         part.legend(

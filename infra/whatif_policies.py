@@ -34,10 +34,13 @@ Changes = dict[str, Any]
 Grid = dict[str, list[Any]]
 
 
-def read_policies(files: Iterable[Path], grid_options: Iterable[str], settings: Settings) -> list[Policy]:
-    """Return the policies that the files and the grid ask for.
+def read_policies(
+    files: Iterable[Path], grid_options: Iterable[str], settings: Settings, *, every_task: bool = False
+) -> list[Policy]:
+    """Return the policies that the files and the grid ask for; `settings` were in force when the log was written.
 
-    A grid is laid over every file, or over the recorded settings when there is none.
+    A grid is laid over every file, or over the recorded settings when there is none. `every_task`: lease settings hold
+    for tasks, too, that brought their own.
 
     Raises:
         SettingsError: a file cannot be read, a name is unknown, a value is out of range, or there are too many cells.
@@ -52,21 +55,9 @@ def read_policies(files: Iterable[Path], grid_options: Iterable[str], settings: 
         grid |= from_options
         found += _cells(path.stem, changes, grid, settings, str(path))
     _check_names(found)
+    if every_task:
+        return [each._replace(pool_lease=None) for each in found]
     return found
-
-
-def recorded_settings(file: Path | None, learned: Changes, settings: Settings) -> Settings:
-    """Return the settings under which a log was written: those at hand, what the log shows, and what a file says.
-
-    Raises:
-        SettingsError: the file cannot be read, or something in it is unknown or out of range.
-    """
-    changes: Changes = {}
-    if file is not None:
-        changes, grid = _file(file)
-        if grid:
-            raise SettingsError(f"{file}: a log was written under one set of settings, so there is no {GRID}")
-    return with_changes(settings, {**learned, **changes}, str(file) if file is not None else "the log")
 
 
 def _file(path: Path) -> tuple[Changes, Grid]:
@@ -151,6 +142,7 @@ def _policy(name: str, changes: Changes, settings: Settings, source: str, cell: 
         name=name,
         rules=rules,
         lease=lease,
+        pool_lease=settings.rules().lease,
         rearms=any(each in changes for each in _REARM),
         named=changes,
         cell=cell or {},

@@ -17,8 +17,9 @@ from infra.cli.session import CommandError, Session
 from infra.cli.whatif_output import show_csv, show_json, show_tables
 from infra.nats import evt_prefix, stream_name
 from infra.nats.filtered import last_matching
+from infra.settings_loading import with_changes
 from infra.whatif_plots import Plotter
-from infra.whatif_policies import read_policies, recorded_settings
+from infra.whatif_policies import read_policies
 from projections.whatif.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -46,14 +47,13 @@ async def whatif(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE,…", help="Values of a setting to try, each with each. May be repeated"),
     ] = None,
-    recorded: Annotated[
-        Path | None,
-        typer.Option(help="A TOML file of the settings in force when the log was written. Default: those of now"),
-    ] = None,
     from_: Annotated[
         str | None, typer.Option("--from", metavar=WHEN, help=f"Look at leases granted from there: {WHEN_HELP}.")
     ] = None,
     to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    every_task: Annotated[
+        bool, typer.Option("--every-task", help="Lease settings hold for tasks, too, that brought their own.")
+    ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How it is written.", show_default=True)] = Format.TABLE,
     plot: Annotated[
         Path | None, typer.Option(help="Draw it to this file, .svg or .png; needs the extra `plots`.")
@@ -61,8 +61,8 @@ async def whatif(
 ) -> None:
     """What other lease, sweeper and steal settings would have made of what the agents really did."""
     plotter = _plotter(plot)
-    settings = recorded_settings(recorded, {}, session.settings)
-    policies = read_policies(policy or (), grid or (), settings)
+    settings = session.settings
+    policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
     async with opened(session) as log:
         if log.last < log.first:
             raise CommandError(f"pool {session.settings.pool} has no events yet")
@@ -71,8 +71,8 @@ async def whatif(
             raise CommandError(f"--from (position {first}) is after the end (position {last})")
         learned = await _learned(session, log)
         if learned:
-            settings = recorded_settings(recorded, learned, session.settings)
-            policies = read_policies(policy or (), grid or (), settings)
+            settings = with_changes(settings, learned, "the log")
+            policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
         comparison = Comparison(session.settings.pool, settings.rules(), policies, since=first)
         await _replay(session, log, comparison, last)
     outcome = comparison.finish()

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 _SMALLEST_COLUMN = 10
 _GAP = 2
-_TRADED: Final = ("false", "of re-\ncoveries", "held by\nthe dead", "95th\npct", "redone", "renewals", "")
+_TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stuck", "")
 _BREAKS: Final = re.compile(r"_(?!s$)")
 """Where a setting's name may be broken; a unit stays with its quantity."""
 _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
     ("recoveries", lambda m: str(m.recoveries)),
-    ("of which false", lambda m: _of(m.false, m.recoveries)),
-    ("of which undecided", lambda m: str(m.undecided) if m.undecided else ""),
+    ("  of which false", lambda m: _of(m.false, m.recoveries)),
+    ("  of which undecided", lambda m: str(m.undecided) if m.undecided else ""),
     ("held by the dead, total", lambda m: duration(m.held_s)),
     ("  median", lambda m: _length(m.held_median_s)),
     ("  95th percentile", lambda m: _length(m.held_p95_s)),
@@ -38,6 +38,7 @@ _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
     ("renewals written", lambda m: str(m.renewals)),
     ("tasks stolen", lambda m: str(m.steals)),
     ("called stuck", lambda m: str(m.stuck)),
+    ("  of which false", lambda m: _of(m.stuck_false, m.stuck)),
     ("quarantined", lambda m: str(m.quarantined)),
 )
 
@@ -135,7 +136,8 @@ def _trade_off(out: Output, replayed: Row, cells: Sequence[Row]) -> None:
             m, cell = row.measures, row.policy.cell
             settings = [_value(cell[axis]) for axis in axes] if cell else [row.policy.name, *[""] * (len(axes) - 1)]
             numbers = [str(m.false), str(m.recoveries), duration(m.held_s), _length(m.held_p95_s), duration(m.redone_s)]
-            lines.append([*settings, *numbers, str(m.renewals), "front" if marks[id(row)] else ""])
+            numbers += [str(m.renewals), str(m.stuck)]
+            lines.append([*settings, *numbers, "front" if marks[id(row)] else ""])
         out.line()
         out.heading(f"TRADE-OFF{f' over {base}' if base else ''}")
         _numbers(out, [*axes, *_TRADED], lines)
@@ -180,12 +182,13 @@ def _remarks(out: Output, outcome: Outcome) -> None:
     else:
         out.line(
             f"check: of {agreement.recorded} recorded recoveries the replay under the recorded settings makes "
-            f"{agreement.same}, and {agreement.added} others: if other settings were in force, say so with --recorded",
+            f"{agreement.same}, and {agreement.added} others: if other settings were in force, name them with --config",
             "yellow",
         )
     misfits = Counter(misfit for row in outcome.policies for misfit in row.misfits)
     for misfit, count in misfits.items():
-        out.line(f"{count} {'policy' if count == 1 else 'policies'} without effect: {misfit}; add lease_mode", "yellow")
+        advice = "add lease_mode" if " mode " in misfit else "name those of then with --config, or try --every-task"
+        out.line(f"{count} {'policy' if count == 1 else 'policies'} without effect: {misfit}; {advice}", "yellow")
     finer = [row.policy.name for row in outcome.policies if row.finer]
     if finer:
         out.line(

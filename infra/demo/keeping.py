@@ -50,5 +50,5 @@ def how_to_ask(directory: Path, config: Path) -> Iterator[str]:
     """Return in words where everything is, and what to do with it."""
     yield f"kept in   {directory}"
     yield f"          custody postmortem --config {config}"
-    yield "          and likewise custody audit, at, diff, history, explain, verify;"
+    yield "          and likewise custody audit, at, diff, history, explain, verify, whatif;"
     yield "          add --task or --agent, and custody up to serve it again"

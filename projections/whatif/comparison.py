@@ -38,7 +38,7 @@ class Row(NamedTuple):
     holds_s: list[float]
     """How long each holder that was never heard again held its task, in rising order."""
     misfits: list[str]
-    """Named lease fields that did nothing, because no lease was in a mode that looks at them."""
+    """Why named lease fields did nothing, on any lease."""
     finer: bool
     """Whether it judges leases more finely than the record tells signs of life apart: too many may look false."""
 

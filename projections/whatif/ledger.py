@@ -37,6 +37,8 @@ class Measures(NamedTuple):
     """Tasks moved by the stealer."""
     stuck: int
     """Times that a task was called stuck."""
+    stuck_false: int
+    """Of those, where the holder was heard again."""
     quarantined: int
     """Times that a task was put aside with a budget used up."""
 
@@ -55,6 +57,7 @@ class Ledger:
         """Token -> when the lease was taken from its holder."""
         self.renewals = 0
         self.stuck = 0
+        self.stuck_false = 0
         self.quarantined = 0
         self.steals = 0
         self.false = 0
@@ -91,7 +94,7 @@ class Ledger:
     def heard(self, attempt: Attempt, at: datetime) -> None:
         """Take note that a holder was heard; if it had been judged silent, that was false."""
         token = attempt.token
-        self._told.pop(token, None)
+        self.stuck_false += self._told.pop(token, None) is not None
         if self._taken.pop(token, None) is not None:
             self.false += 1
             self._redone_s[token] = seconds_between(attempt.kept_at, at)
@@ -118,6 +121,7 @@ class Ledger:
             renewals=self.renewals,
             steals=self.steals,
             stuck=self.stuck,
+            stuck_false=self.stuck_false,
             quarantined=self.quarantined,
         )
 

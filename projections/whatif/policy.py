@@ -21,7 +21,10 @@ class Policy(NamedTuple):
     rules: Rules
     """Of the sweeper, the stealer and the reprieve after an outage."""
     lease: Mapping[str, Any] = {}
-    """Fields of each task's lease policy that are replaced, whoever had set them."""
+    """Fields of the pool's lease policy that are replaced."""
+    pool_lease: LeasePolicy | None = None
+    """What the pool's lease policy was: a task that has another value brought its own and keeps it. None: no task
+    keeps any."""
     rearms: bool = False
     """Whether the reprieve after an outage is counted anew by `rules`; else it is the recorded one."""
     named: Mapping[str, Any] = {}
@@ -31,11 +34,21 @@ class Policy(NamedTuple):
 
     def definition(self, recorded: Submitted) -> Submitted:
         """Return a task's definition under this policy."""
-        if not self.lease:
-            return recorded
-        return recorded.model_copy(update={"lease": recorded.lease.model_copy(update=dict(self.lease))})
+        changes = self._changes(recorded.lease)
+        return recorded.model_copy(update={"lease": recorded.lease.model_copy(update=changes)}) if changes else recorded
 
     def misfit(self, recorded: Submitted) -> str | None:
-        """Return in words which lease fields do nothing on a task, because its mode does not look at them, or None."""
-        changed = self.definition(recorded).lease
-        return lease_misfit(LeasePolicy.model_construct(_fields_set=set(self.lease), **dict(self.lease)), changed.mode)
+        """Return in words why the named lease fields, or one of them, do nothing on a task; None if they do."""
+        if not self.lease:
+            return None
+        changes = self._changes(recorded.lease)
+        if not changes:
+            return f"every task has another {' and '.join(self.lease)} than the pool, by its settings"
+        mode = changes.get("mode", recorded.lease.mode)
+        return lease_misfit(LeasePolicy.model_construct(_fields_set=set(changes), **changes), mode)
+
+    def _changes(self, own: LeasePolicy) -> dict[str, Any]:
+        pool = self.pool_lease
+        if pool is None:
+            return dict(self.lease)
+        return {name: value for name, value in self.lease.items() if getattr(own, name) == getattr(pool, name)}

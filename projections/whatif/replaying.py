@@ -47,7 +47,7 @@ class LeaseReplay:
         self.policy = policy
         self.ledger = Ledger()
         self.misfits: dict[str, int] = {}
-        """Named lease fields that do nothing on some leases -> on how many."""
+        """Why named lease fields do nothing on some leases -> on how many."""
         self.granted = 0
         self.finer = 0
         """Leases on which this policy judges more finely than the record tells signs of life apart."""
@@ -165,7 +165,7 @@ class LeaseReplay:
         self._apply(draft.decided())
         self.granted += 1
         self.finer += self._is_finer(key, step.coarseness_s)
-        misfit = self.policy.misfit(recorded.definition) if self.policy.lease else None
+        misfit = self.policy.misfit(recorded.definition)
         if misfit is not None:
             self.misfits[misfit] = self.misfits.get(misfit, 0) + 1
 

@@ -9,7 +9,7 @@ import pytest
 from domain.policies.lease import LeaseMode
 from infra.settings import Settings
 from infra.settings_sources import SettingsError
-from infra.whatif_policies import VARIABLE, read_policies, recorded_settings
+from infra.whatif_policies import VARIABLE, read_policies
 from projections.whatif.policy import Policy
 
 
@@ -127,14 +127,3 @@ def test_rows_have_names_of_their_own(directory: Path) -> None:
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(SettingsError, match=re.escape("no.toml: cannot be read: No such file or directory")):
         read_policies([Path("no.toml")], (), Settings())
-
-
-def test_the_recorded_settings_are_what_a_file_says_then_what_the_log_shows(directory: Path) -> None:
-    (directory / "then.toml").write_text("stuck_threshold_s = 7\nrenewal_worth = 0.4\n")
-    learned = {"stuck_threshold_s": 9.0}
-    assert recorded_settings(None, learned, Settings()).stuck_threshold_s == 9
-    settings = recorded_settings(Path("then.toml"), learned, Settings())
-    assert (settings.stuck_threshold_s, settings.renewal_worth) == (7, 0.4)
-    (directory / "grid.toml").write_text("[grid]\nlease_s = [1]\n")
-    with pytest.raises(SettingsError, match="no grid"):
-        recorded_settings(Path("grid.toml"), {}, Settings())

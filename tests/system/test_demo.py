@@ -84,6 +84,9 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     assert (asked.status, page.exists()) == (0, True), asked.err
     shown = json.loads((await asyncio.to_thread(invoke, "config", "--config", config, "--json")).out)
     assert (shown["pool"]["value"], shown["stuck_threshold_s"]["from"]) == (POOL, config)
+    replayed = json.loads((await asyncio.to_thread(invoke, "whatif", "--config", config, "--json")).out)
+    assert replayed["agreement"]["whole"], replayed["agreement"]
+    assert replayed["agreement"]["recorded"] == inspection.tally[Happening.EXPIRED] > 0
 
 
 @pytest.mark.system

@@ -32,7 +32,7 @@ async def worked(ask: Run) -> Run:
 
 async def test_policies_stand_beside_what_was_recorded(worked: Run, directory: Path) -> None:
     (directory / "new.toml").write_text('lease_mode = "fixed"\nlease_s = 50\n')
-    found = (await worked("whatif", "--policy", "new.toml", "--json")).json
+    found = (await worked("whatif", "--policy", "new.toml", "--every-task", "--json")).json
     assert [each["policy"] for each in found["rows"]] == ["recorded", "replayed", "new"]
     assert [each["recoveries"] for each in found["rows"]] == [1, 1, 1]
     assert found["agreement"]["whole"] is True
@@ -44,7 +44,7 @@ async def test_policies_stand_beside_what_was_recorded(worked: Run, directory: P
 
 
 async def test_a_grid_shows_the_trade_off_and_its_front(worked: Run) -> None:
-    plain = await worked("whatif", "--grid", "lease_mode=fixed", "--grid", "lease_s=10,20")
+    plain = await worked("whatif", "--grid", "lease_mode=fixed", "--grid", "lease_s=10,20", "--every-task")
     lines = plain.out.split("TRADE-OFF\n")[1].splitlines()
     assert lines[0].split()[:3] == ["lease_mode", "lease_s", "false"]
     assert [line.split()[:2] for line in lines[1:4]] == [["replayed", "0"], ["fixed", "10"], ["fixed", "20"]]

@@ -170,6 +170,7 @@ def test_staleness_is_judged_by_the_threshold_of_the_policy() -> None:
     outcome = under(s, Policy("quick", Rules(stuck_threshold_s=300)), Policy("off", Rules(sweeper_enabled=False)))
     quick, off = (each.measures for each in outcome.policies)
     assert (outcome.recorded.measures.stuck, quick.stuck, off.stuck) == (1, 2, 0)
+    assert (outcome.recorded.measures.stuck_false, quick.stuck_false) == (0, 1)
     assert quick.recoveries == 0
     assert quick.held_s == pytest.approx(300, abs=0.001)
 
@@ -256,3 +257,21 @@ def test_memory_follows_what_is_alive(s: Scenario) -> None:
 def test_terms_finer_than_the_recorded_beats_are_marked(s: Scenario) -> None:
     # A beat is worth a renewal after 18 s, a tenth of the first term.
     assert [each.finer for each in under(s, fixed(30), fixed(30, 10)).policies] == [True, False]
+
+
+def test_a_task_that_brought_its_own_lease_rules_keeps_them() -> None:
+    s = Scenario()
+    s.holds("A", "usual", "own")
+    s.holds("A", "short", lease={"mode": "fixed", "lease_s": 20, "grace_s": 5})
+    sweep_at(s, 300)
+    pool = s.rules.lease
+    policy, absent = fixed(90)._replace(pool_lease=pool), fixed(90)._replace(pool_lease=pool, lease={"grace_s": 1.0})
+    outcome = under(s, policy, absent, fixed(90))
+    assert [each.holds_s for each in outcome.policies] == [[25, 90, 90], [25, 240, 240], [90, 90, 90]]
+
+
+def test_a_policy_that_no_task_follows_is_named(s: Scenario) -> None:
+    other = s.rules.lease.model_copy(update={"silence_multiplier": 7.0})
+    policy = Policy("odd", Rules(), {"silence_multiplier": 2.0}, pool_lease=other)
+    expected = "every task has another silence_multiplier than the pool, by its settings"
+    assert under(s, policy).policies[0].misfits == [expected]
