@@ -82,7 +82,7 @@ class Caller:
         self.pool = pool
 
     async def ask(
-        self, tail: str, body: Body = None, *, actor: str | None = None, patience_s: float = 5.0, **fields: Any
+        self, tail: str, body: Body = None, *, actor: str | None = None, patience_s: float = 15.0, **fields: Any
     ) -> Reply:
         payload = body if isinstance(body, bytes) else json.dumps({**(body or {}), **fields}).encode()
         headers = {"Custody-Actor": actor} if actor is not None else None

@@ -24,7 +24,7 @@ settings = Settings(**values)
 sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, values["nats"])))
 """
 """What `custody up` and `custody serve` come to."""
-READY_S = 20.0
+READY_S = 30.0
 
 
 class Service:
@@ -88,7 +88,7 @@ class Service:
         await self.line(r"ready\b", patience_s=READY_S)
         return self
 
-    async def line(self, pattern: str, *, patience_s: float = 5.0) -> str:
+    async def line(self, pattern: str, *, patience_s: float = 15.0) -> str:
         """Wait for a line that matches, on either output."""
         async with asyncio.timeout(patience_s):
             while True:

@@ -180,7 +180,7 @@ class Feed:
         self._changed.set()
 
     async def until(
-        self, name: str, entity_id: str | None = None, *, fits: Callable[[Stored], bool] = bool, patience_s: float = 8.0
+        self, name: str, entity_id: str | None = None, *, fits: Callable[[Stored], bool] = bool, patience_s: float = 20
     ) -> Stored:
         """Wait for the first event of this name (`task.expired`), about this entity."""
         async with asyncio.timeout(patience_s):
