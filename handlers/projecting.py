@@ -158,13 +158,12 @@ class Projector(Generic[C]):
         self, chunks: AsyncGenerator[Sequence[StoredMessage], None]
     ) -> AsyncIterator[Sequence[StoredMessage]]:
         stopping = asyncio.ensure_future(self._stopping.wait())
+        coming: asyncio.Future[Sequence[StoredMessage] | None] | None = None
         try:
             while True:
                 coming = asyncio.ensure_future(anext(chunks, None))
                 await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
-                    coming.cancel()
-                    await asyncio.gather(coming, return_exceptions=True)
                     raise _StoppedError
                 chunk = coming.result()
                 if chunk is None:
@@ -172,6 +171,9 @@ class Projector(Generic[C]):
                 yield chunk
         finally:
             stopping.cancel()
+            if coming is not None:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
 
     async def _take(self, chunk: Sequence[StoredMessage]) -> None:
         if self._fold is None:  # pragma: no cover - `_keep` sees to it

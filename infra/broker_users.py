@@ -68,6 +68,28 @@ SERVICE_USERS = (WRITER, RESPONDER, OPERATOR)
 """The users every embedded broker has."""
 
 
+def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
+    """The rights of `custody project` for one pool: to read its log, and to keep its live views in their bucket.
+
+    For tables it needs no `$KV.` and no right to create a stream.
+    """
+    streams = (f"CUSTODY_{pool}", f"KV_CUSTODY_VIEWS_{pool}")
+    return BrokerUser(
+        name=name,
+        publish=(
+            *(f"$JS.API.STREAM.INFO.{each}" for each in (*streams, f"KV_CUSTODY_SNAPSHOTS_{pool}")),
+            *(f"$JS.API.STREAM.MSG.GET.{each}" for each in (*streams, f"KV_CUSTODY_SNAPSHOTS_{pool}")),
+            *(f"$JS.API.CONSUMER.CREATE.{each}" for each in streams),
+            *(f"$JS.API.CONSUMER.CREATE.{each}.>" for each in streams),
+            *(f"$JS.API.CONSUMER.DELETE.{each}.*" for each in streams),
+            "$JS.FC.>",
+            f"$JS.API.STREAM.CREATE.KV_CUSTODY_VIEWS_{pool}",
+            f"$KV.CUSTODY_VIEWS_{pool}.>",
+        ),
+        subscribe=(INBOX,),
+    )
+
+
 def agent_user(pool: str, agent: str, *, name: str | None = None) -> BrokerUser:
     """The rights of one agent: to speak as itself in its pool and to hear the answers.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.policies.stealing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -150,6 +151,19 @@ def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[s
         "tasks": held,
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "heard_at": _time(heard_at),
+    }
+
+
+def workload_document(agent: Agent, held: int, pool: Pool) -> dict[str, Any]:
+    """Return how much an agent has to do, and whether it takes more."""
+    return {
+        "agent_id": agent.agent_id,
+        "tasks": held,
+        "capacity": agent.capacity,
+        "room": max(agent.capacity - held, 0),
+        "load": {"cpu": agent.cpu, "memory": agent.memory},
+        "load_status": load_status(held, agent.cpu).value,
+        "takes_grants": pool.takes_grants and agent.takes_grants and held < agent.capacity,
     }
 
 

@@ -16,12 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.json_values import Label, Name
 from domain.lifecycles import TaskStatus
 from domain.limits import DEFAULT_PAGE, MAX_PAGE
-from domain.policies.stealing import load_status
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import seconds_between
 from domain.values import Priority
-from projections.documents import agent_document, lease_phase, lease_row, steal_document, task_summary
+from projections.documents import (
+    agent_document,
+    lease_phase,
+    lease_row,
+    steal_document,
+    task_summary,
+    workload_document,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -244,17 +250,7 @@ def _agents(query: AgentsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
     def row(agent_id: str) -> dict[str, Any]:
-        agent = shot.agents[agent_id]
-        held = shot.held[agent_id]
-        return {
-            "agent_id": agent_id,
-            "tasks": held,
-            "capacity": agent.capacity,
-            "room": max(agent.capacity - held, 0),
-            "load": {"cpu": agent.cpu, "memory": agent.memory},
-            "load_status": load_status(held, agent.cpu).value,
-            "takes_grants": shot.pool.takes_grants and agent.takes_grants and held < agent.capacity,
-        }
+        return workload_document(shot.agents[agent_id], shot.held[agent_id], shot.pool)
 
     return _page(query, "workloads", (each for each in shot.agents if query.agent_id in {None, each}), row)
 

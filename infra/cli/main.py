@@ -70,7 +70,7 @@ LOG_HELP = {
     "whatif": "What other lease, sweeper and steal settings would have made of what the agents really did.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
     "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
-    "project": "Keep tables elsewhere in step with the log, each event once: tasks, leases, agents, steals and events.",
+    "project": "Keep tables or key-value buckets in step with the log, each event once, for others to read and watch.",
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",

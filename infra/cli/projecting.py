@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SQL_EVENTS = 10_000
 """Events in one transaction at most."""
+KV_EVENTS = 300
+"""Events in one write into a bucket at most: what they change fits into one batch."""
 
 
 async def project(
@@ -39,70 +41,100 @@ async def project(
     sql: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Tables, in SQLite (sqlite:///FILE) or PostgreSQL (postgresql://USER@HOST/DATABASE)."
+            metavar="URL",
+            help="Keep tables, in SQLite (sqlite:///FILE) or PostgreSQL (postgresql://USER@HOST/DATABASE).",
         ),
     ] = None,
+    kv: Annotated[
+        bool, typer.Option("--kv", help="Keep leases and workloads in a key-value bucket of the broker.")
+    ] = False,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Build it anew beside the one that is read, then switch readers over.")
+        bool,
+        typer.Option(
+            "--rebuild", help="Make tables anew beside those that are read, then switch; mend the bucket in place."
+        ),
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="End when the log's end is reached.")] = False,
 ) -> None:
-    """Keep tables elsewhere in step with the log, each event once: tasks, leases, agents, steals and events."""
-    if sql is None:
-        raise typer.BadParameter("say where to keep the tables", param_hint="--sql")
-    from projections.tabulation import Tabulation
-
+    """Keep tables or key-value buckets in step with the log, each event once, for others to read and watch."""
+    if (sql is None) != kv:
+        raise typer.BadParameter("say where to keep it: --sql or --kv, one of them", param_hint="--sql")
+    work = _Projection(session, follow=not once, rebuild=rebuild)
     try:
-        async with opened(session) as log, _tables(session, sql, rebuild=rebuild) as model:
-            work = _Projection(session, log, follow=not once)
-            try:
-                await work.run(model, Tabulation)
-            except OutdatedError:
-                if not rebuild:
-                    raise
-                # What an earlier rebuild had begun is of no use any more.
-                await model.discard_building()
-                await work.run(model, Tabulation)
+        await (work.tables(sql) if sql is not None else work.bucket())
     except OutdatedError as error:
-        raise CommandError(f"{error}; --rebuild builds it anew from the log") from None
+        raise CommandError(f"{error}; --rebuild makes it anew from the log") from None
     except ReadModelError as error:
         raise CommandError(str(error)) from None
-
-
-@contextlib.asynccontextmanager
-async def _tables(session: Session, url: str, *, rebuild: bool) -> AsyncIterator[SqlReadModel]:
-    """Open the tables, and see whether they can be kept there."""
-    try:
-        from infra.sql.database import Database, parse_url
-        from infra.sql.model import SqlReadModel
-    except ImportError:
-        raise CommandError("tables need the SQLAlchemy library: pip install 'custody[sql]'") from None
-    database = Database(parse_url(url))
-    try:
-        model = SqlReadModel(database, session.settings.pool, SystemClock(), rebuild=rebuild)
-        try:
-            await model.mark()
-        except ReadModelUnavailableError as error:
-            raise CommandError(str(error)) from None
-        yield model
-    finally:
-        await database.close()
 
 
 class _Projection:
     """One run of the command."""
 
-    def __init__(self, session: Session, log: OpenLog, *, follow: bool) -> None:
+    def __init__(self, session: Session, *, follow: bool, rebuild: bool) -> None:
         self._session = session
-        self._log = log
         self._follow = follow
+        self._rebuild = rebuild
 
-    async def run(self, model: ReadModel[C], collect: Callable[[PoolState], Collector[C]]) -> None:
+    async def tables(self, url: str) -> None:
+        """Keep tables in a database."""
+        from projections.tabulation import Tabulation
+
+        async with opened(self._session) as log, self._tables(url) as model:
+            try:
+                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+            except OutdatedError:
+                if not self._rebuild:
+                    raise
+                # What an earlier rebuild had begun is of no use any more.
+                await model.discard_building()
+                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+
+    @contextlib.asynccontextmanager
+    async def _tables(self, url: str) -> AsyncIterator[SqlReadModel]:
+        try:
+            from infra.sql.database import Database, parse_url
+            from infra.sql.model import SqlReadModel
+        except ImportError:
+            raise CommandError("tables need the SQLAlchemy library: pip install 'custody[sql]'") from None
+        database = Database(parse_url(url))
+        try:
+            model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)
+            await _reached(model)
+            yield model
+        finally:
+            await database.close()
+
+    async def bucket(self) -> None:
+        """Keep the live views in a bucket."""
+        from infra.nats.kv_views import KvViews
+        from projections.live_documents import LiveDocuments
+
+        async with opened(self._session, user="writer") as log:
+            model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
+            await _reached(model)
+            await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)
+
+    async def _run(
+        self,
+        log: OpenLog,
+        model: ReadModel[C],
+        collect: Callable[[PoolState], Collector[C]],
+        *,
+        most_events: int,
+        whole: bool = False,
+    ) -> None:
         """Keep a read model until the end of the log, or a signal."""
-        lag = Lag(self._session.out, self._log.log)
-        source = Source(self._log.log, self._log.codec, self._remember)
-        projector = Projector(source, model, collect, SystemClock(), lag.tell, most_events=SQL_EVENTS)
-        forget = self._log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
+        lag = Lag(self._session.out, log.log)
+
+        async def remember(position: int) -> Memory:
+            memory = await restored(self._session, log, 0 if self._rebuild else position)
+            await catch_up(memory, log.log, until=position)
+            return memory
+
+        source = Source(log.log, log.codec, remember)
+        projector = Projector(source, model, collect, SystemClock(), lag.tell, most_events=most_events, whole=whole)
+        forget = log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
         stop = asyncio.ensure_future(stop_signal().wait())
         stop.add_done_callback(lambda _: projector.stop())
         try:
@@ -113,7 +145,10 @@ class _Projection:
             stop.cancel()
             forget()
 
-    async def _remember(self, position: int) -> Memory:
-        memory = await restored(self._session, self._log, position)
-        await catch_up(memory, self._log.log, until=position)
-        return memory
+
+async def _reached(model: ReadModel[C]) -> None:
+    """See whether it can be kept there at all: at the start, nobody waits for what does not answer."""
+    try:
+        await model.mark()
+    except ReadModelUnavailableError as error:
+        raise CommandError(str(error)) from None

@@ -127,7 +127,7 @@ async def test_tables_of_a_log_that_was_rewritten_are_refused_until_a_rebuild(
     assert result.status == 1
     assert result.err == (
         "custody: sqlite:///pool.db: the log was rewritten: at position 7 it holds another event than was read; "
-        "--rebuild builds it anew from the log\n"
+        "--rebuild makes it anew from the log\n"
     )
     await busy("project", "--sql", "sqlite:///pool.db", "--once", "--rebuild")
     assert rows(tmp_path / "pool.db", "SELECT position FROM custody_position") == [(7,)]
