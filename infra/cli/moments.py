@@ -95,14 +95,14 @@ class OpenLog:
 
 
 @contextlib.asynccontextmanager
-async def opened(session: Session, user: str = "operator") -> AsyncIterator[OpenLog]:
-    """Open the pool's log for reading, as one of the broker's users.
+async def opened(session: Session, user: str = "operator", *, live: bool = False) -> AsyncIterator[OpenLog]:
+    """Open the pool's log for reading, as one of the broker's users; `live`: only where it can still grow.
 
     Raises:
         CommandError: the pool has none.
     """
     pool = session.settings.pool
-    async with session.reading(user=user) as connection:
+    async with session.connected(user=user) if live else session.reading(user=user) as connection:
         state = (await stream_info(connection, pool))["state"]
         log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)
         api = JetStreamApi(connection, timeout_s=session.timeout_s)

@@ -80,7 +80,7 @@ class _Projection:
         """Keep tables in a database."""
         from projections.tabulation import Tabulation
 
-        async with opened(self._session) as log, self._tables(url) as model:
+        async with opened(self._session, live=self._follow) as log, self._tables(url) as model:
             try:
                 await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
             except OutdatedError:
@@ -110,7 +110,7 @@ class _Projection:
         from infra.nats.kv_views import KvViews
         from projections.live_documents import LiveDocuments
 
-        async with opened(self._session, user="writer") as log:
+        async with opened(self._session, user="writer", live=self._follow) as log:
             model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
             await _reached(model)
             await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)

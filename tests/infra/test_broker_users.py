@@ -12,8 +12,15 @@ from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 
-from infra.broker_users import agent_user
+from handlers.ports import AppendRejectedError, NewMessage
+from handlers.read_models import Mark
+from infra.broker_users import agent_user, projector_user
 from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats import Auth, NatsEventLog, ensure_stream
+from infra.nats import connect as infra_connect
+from infra.nats.api import JetStreamApi
+from infra.nats.kv_views import KvViews
+from projections.live_documents import LiveChanges
 from tests.support.broker import Connect, settled
 
 pytestmark = [pytest.mark.system]
@@ -173,6 +180,35 @@ async def test_an_agent_speaks_only_as_itself(tmp_path: Path, pool: str) -> None
             await agent.request(f"custody.{pool}.agent.a2.claim", b"{}", timeout=REFUSED_S)
         await agent.close()
         await responder.close()
+
+
+async def test_a_projector_reads_one_log_and_writes_one_bucket(tmp_path: Path, pool: str) -> None:
+    users = (projector_user(pool),)
+    async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=users)) as broker:
+        writer = await infra_connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
+        await ensure_stream(writer, pool)
+        log = await NatsEventLog.open(writer, pool)
+        subject = f"custody.{pool}.evt.pool.{pool}.opened"
+        await log.append([NewMessage(subject, b"{}")], expected_position=0)
+        await log.close()
+        await writer.close()
+
+        own = await infra_connect(broker.url, name="test", auth=Auth(**broker.credentials("projector")))  # type: ignore[arg-type]
+        refused: list[str] = []
+        own.violated.add(lambda violation: refused.append(violation.subject))
+        log = await NatsEventLog.open(own, pool)
+        chunks = log.follow_chunks(after=0)
+        assert [each.subject for each in await anext(chunks)] == [subject]
+        await chunks.aclose()
+        views = KvViews(JetStreamApi(own), pool)
+        changes = LiveChanges({"lease.t1": b"{}", "lease.t2": b"{}"}, whole=True)
+        await views.write(changes, await views.mark(), Mark(1, "hash", "first"))
+        assert (await views.mark()).position == 1
+        assert refused == []
+        with pytest.raises(AppendRejectedError):
+            await log.append([NewMessage(subject, b"{}")], expected_position=1)
+        await log.close()
+        await own.close()
 
 
 def answer(client: Client) -> Callable[[Msg], Awaitable[None]]:

@@ -12,8 +12,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from infra.embedded import EmbeddedBroker
 from infra.serving import PoolServer
 from tests.infra.cli.conftest import Run
+from tests.support.broker import Connect
 from tests.support.postgres import Postgres
 
 PASSWORD = "not-to-be-seen"
@@ -131,3 +133,40 @@ async def test_tables_of_a_log_that_was_rewritten_are_refused_until_a_rebuild(
     )
     await busy("project", "--sql", "sqlite:///pool.db", "--once", "--rebuild")
     assert rows(tmp_path / "pool.db", "SELECT position FROM custody_position") == [(7,)]
+
+
+@pytest.fixture
+def as_writer(at_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names the broker's user that may write."""
+    monkeypatch.setenv("CUSTODY_WRITER_PASSWORD", at_broker.credentials("writer")["password"])
+
+
+async def test_the_live_views_are_kept_in_a_bucket(busy: Run, as_writer: None, connect: Connect, pool: str) -> None:
+    told = await busy("project", "--kv", "--once")
+    assert told.out.startswith("stopped at position 7, 0 events behind; ")
+    bucket = await (await connect()).jetstream().key_value(f"CUSTODY_VIEWS_{pool}")
+    lease = json.loads((await bucket.get("lease.T1")).value or b"")
+    workload = json.loads((await bucket.get("workload.a1")).value or b"")
+    assert (lease["agent_id"], lease["token"], lease["task_status"]) == ("a1", 5, "in_progress")
+    assert (workload["tasks"], workload["room"], workload["takes_grants"]) == (1, 0, False)
+    await busy("agent", "complete", "a1", "T1", "--token", "5")
+    await busy("project", "--kv", "--once", "--rebuild")
+    assert sorted(await bucket.keys()) == ["position", "workload.a1"]
+
+
+async def test_who_may_not_write_to_the_bucket_is_told(
+    busy: Run, run: Run, at_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    monkeypatch.setenv("CUSTODY_WRITER_PASSWORD", at_broker.credentials("writer")["password"])
+    await busy("project", "--kv", "--once")
+    monkeypatch.setenv("CUSTODY_NATS_USER", "operator")
+    monkeypatch.setenv("CUSTODY_NATS_PASSWORD", at_broker.credentials("operator")["password"])
+    result = await run("project", "--kv", "--once", "--timeout", "0.3")
+    assert result.status == 1
+    assert result.err.splitlines()[0] == f"custody: not allowed: publish $js.api.stream.create.kv_custody_views_{pool}"
+    assert "no answer to STREAM.CREATE.KV_CUSTODY_VIEWS_" in result.err.splitlines()[1]
+
+
+async def test_one_target_at_a_time(run: Run) -> None:
+    result = await run("project", "--kv", "--sql", "sqlite:///pool.db")
+    assert (result.status, "one of them" in result.err) == (2, True)

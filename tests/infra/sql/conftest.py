@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, MetaData, Table, select
 from sqlalchemy.engine import Connection
 
 from domain.rules import Rules
@@ -20,19 +18,16 @@ from handlers.read_models import Source
 from infra.codec import CloudEventsCodec
 from infra.sql.database import Database, parse_url
 from infra.sql.model import SqlReadModel
-from infra.sql.schema import POSITION_VIEW, Timestamp, generation_tables
-from projections import tables
-from projections.tables import TABLES
 from projections.tabulation import Changes, Tabulation
 from tests.golden.make import HISTORIES
 from tests.support.memory_log import MemoryEventLog
+from tests.support.read_models import Rows, contents, expected, position
 from tests.support.scenario import Scenario
 from tests.support.virtual_clock import VirtualClock
 
 POOL = "default"
 RULES = Rules(branch_template="task/{task_id}/{attempt}")
 CODEC = CloudEventsCodec(POOL)
-Rows = dict[str, dict[Any, tuple[Any, ...]]]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -112,42 +107,19 @@ class Site:
 
     async def contents(self) -> Rows:
         """What readers see, by table and key."""
-        found: Rows = await self.read(_contents)
+        found: Rows = await self.read(contents)
         return found
 
     async def position(self) -> int:
-        view = Table(POSITION_VIEW, MetaData(), Column("position"), Column("written_at", Timestamp))
-        return int(await self.read(lambda connection: connection.execute(select(view.c.position)).scalar_one()))
+        return int(await self.read(position))
 
     def expected(self, until: int | None = None) -> Rows:
         """The rows that the fold of the log comes to."""
-        messages = self.log.messages[:until]
-        memory = Memory(POOL, RULES, CODEC, outcomes=0)
-        tabulation = Tabulation(memory.state)
-        bodies = {message.position: message.body for message in messages}
-        memory.fold(messages, lambda recorded: tabulation.follow(recorded, bodies[recorded.position]))
-        changes = tabulation.take()
-        rows: Rows = {table.name: {} for table in TABLES}
-        for table, values in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
-            kinds = [column.kind for column in table.columns]
-            for row in values:
-                rows[table.name][row[0]] = tuple(
-                    json.loads(value) if kind is tables.Kind.JSON and value is not None else value
-                    for kind, value in zip(kinds, row, strict=True)
-                )
-        return rows
+        return expected(POOL, RULES, self.log.messages[:until])
 
     async def close(self) -> None:
         for each in self._databases:
             await each.close()
-
-
-def _contents(connection: Connection) -> Rows:
-    rows: Rows = {}
-    for spec, table in generation_tables(1).items():
-        view = Table(spec.name, MetaData(), *(Column(column.name, column.type) for column in table.columns))
-        rows[spec.name] = {row[0]: tuple(row) for row in connection.execute(select(view))}
-    return rows
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""What tables hold, and what they should."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Column, MetaData, Table, select
+from sqlalchemy.engine import Connection
+
+from domain.rules import Rules
+from handlers.memory import Memory
+from handlers.ports import StoredMessage
+from infra.codec import CloudEventsCodec
+from infra.sql.schema import POSITION_VIEW, generation_tables
+from projections import tables
+from projections.tabulation import Tabulation
+
+Rows = dict[str, dict[Any, tuple[Any, ...]]]
+"""By table and key."""
+
+
+def contents(connection: Connection) -> Rows:
+    """Return what readers see: the views' rows."""
+    rows: Rows = {}
+    for spec, table in generation_tables(1).items():
+        view = Table(spec.name, MetaData(), *(Column(column.name, column.type) for column in table.columns))
+        rows[spec.name] = {row[0]: tuple(row) for row in connection.execute(select(view))}
+    return rows
+
+
+def position(connection: Connection) -> int:
+    """Return how far the views are."""
+    view = Table(POSITION_VIEW, MetaData(), Column("position"))
+    return int(connection.execute(select(view.c.position)).scalar_one())
+
+
+def expected(pool: str, rules: Rules, messages: Sequence[StoredMessage]) -> Rows:
+    """Return the rows that the fold of a log comes to."""
+    memory = Memory(pool, rules, CloudEventsCodec(pool), outcomes=0)
+    tabulation = Tabulation(memory.state)
+    bodies = {message.position: message.body for message in messages}
+    memory.fold(messages, lambda recorded: tabulation.follow(recorded, bodies[recorded.position]))
+    changes = tabulation.take()
+    rows: Rows = {table.name: {} for table in tables.TABLES}
+    for table, values in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
+        kinds = [column.kind for column in table.columns]
+        for row in values:
+            rows[table.name][row[0]] = tuple(
+                json.loads(value) if kind is tables.Kind.JSON and value is not None else value
+                for kind, value in zip(kinds, row, strict=True)
+            )
+    return rows
