@@ -199,7 +199,8 @@ class KvViews:
             "max_msgs_per_subject": 1,
             "allow_rollup_hdrs": True,
             "deny_delete": True,
-            "allow_direct": True,
+            # Whoever may read has no right to direct gets, and clients send them where a stream allows them.
+            "allow_direct": False,
             "allow_atomic": True,
             "allow_msg_ttl": True,
         }
