@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-READY_S = 30.0
 
 
 class Place(NamedTuple):
@@ -40,31 +39,35 @@ def environment() -> dict[str, str]:
     return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
 
 
+@contextmanager
+def up(path: Path, *options: str) -> Iterator[list[str]]:
+    """`custody up` in a directory; gives the lines that it says until it is ready, and ends it the polite way."""
+    service = subprocess.Popen(
+        [Path(sys.executable).with_name("custody"), "up", *options],
+        cwd=path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert service.stdout is not None
+    said: list[str] = []
+    try:
+        for line in service.stdout:
+            said.append(line)
+            if line.startswith("ready "):
+                break
+        else:
+            raise AssertionError("".join(said))
+        yield said
+    finally:
+        service.send_signal(signal.SIGTERM)
+        rest, _ = service.communicate(timeout=30)
+        assert service.returncode == 0, "".join(said) + rest
+
+
 @pytest.fixture(scope="session")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     path = tmp_path_factory.mktemp("readme")
-    env = environment()
-    here = Place(path, env)
-    log = (path / "up.log").open("w")
-    service = subprocess.Popen(
-        [Path(sys.executable).with_name("custody"), "up", "--broker-sync-interval", "2m"],
-        cwd=path,
-        env=env,
-        stdout=log,
-        stderr=log,
-    )
-    try:
-        wait_until_ready(service, path / "up.log")
-        yield here
-    finally:
-        service.send_signal(signal.SIGTERM)
-        assert service.wait(30) == 0, (path / "up.log").read_text()
-        log.close()
-
-
-def wait_until_ready(service: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + READY_S
-    while "ready " not in log.read_text():
-        assert service.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.05)
+    with up(path, "--broker-sync-interval", "2m"):
+        yield Place(path, environment())

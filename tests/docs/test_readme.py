@@ -5,16 +5,13 @@ Moments, durations, hashes, addresses and process ids are not; everything else i
 
 import re
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from tests.docs.conftest import ROOT, Place, environment, wait_until_ready
+from tests.docs.conftest import ROOT, Place, environment, up
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (?P<mark>[^>]+) -->\n```\w+\n(?P<text>.*?)\n```", re.DOTALL)
@@ -52,33 +49,21 @@ def constant(output: str) -> str:
     return output.rstrip("\n")
 
 
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Place]:
-    """A directory in which the README's first command runs; its output is in `up.log`."""
-    (up,) = blocks("up")
-    env = environment()
-    with (tmp_path / "up.log").open("w") as log:
-        command = [str(Path(sys.executable).with_name("custody")), *shlex.split(steps(up)[0].command)[1:]]
-        service = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
-        try:
-            wait_until_ready(service, tmp_path / "up.log")
-            yield Place(tmp_path, env)
-        finally:
-            service.send_signal(signal.SIGTERM)
-            assert service.wait(30) == 0, (tmp_path / "up.log").read_text()
-
-
 @pytest.mark.slow
 @pytest.mark.system
-def test_the_first_session_is_what_happens(fresh: Place) -> None:
-    (up,) = blocks("up")
-    assert constant((fresh.path / "up.log").read_text()) == constant(steps(up)[0].output)
+def test_the_first_session_is_what_happens(tmp_path: Path) -> None:
+    ((command, output),) = steps(*blocks("up"))
     session = [step for text in blocks("session") for step in steps(text)]
     assert len(session) >= 7
-    for step in session:
-        ran = fresh.run(*shlex.split(step.command))
-        assert ran.returncode == 0, ran.stderr
-        assert constant(ran.stdout) == constant(step.output), step.command
+    program, verb, *options = shlex.split(command)
+    assert (program, verb) == ("custody", "up")
+    with up(tmp_path, *options) as said:
+        assert constant("".join(said)) == constant(output)
+        fresh = Place(tmp_path, environment())
+        for step in session:
+            ran = fresh.run(*shlex.split(step.command))
+            assert ran.returncode == 0, ran.stderr
+            assert constant(ran.stdout) == constant(step.output), step.command
 
 
 def test_the_code_shown_is_the_examples() -> None:
