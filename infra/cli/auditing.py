@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from handlers.ports import StoredMessage
     from infra.cli.output import Output
 
-_EVENT_NAMES = sorted({event.name for event in EVENT_TYPES.values()})
+_EVENT_NAMES = frozenset(event.name for event in EVENT_TYPES.values())
 
 
 async def audit(
@@ -43,7 +43,9 @@ async def audit(
     actor: Annotated[
         str | None, typer.Option(help="Only what this actor did: agent/a1, ops/alice, sweeper; ops: every operator.")
     ] = None,
-    event: Annotated[str | None, typer.Option(help="Only events of this name, such as leased.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Option(help="Only events of this name, such as leased; may be repeated.")
+    ] = None,
     entity: Annotated[Entity | None, typer.Option(help="Only events about one kind of thing.")] = None,
     format_: Annotated[
         Format | None, typer.Option("--format", help="Default: by the ending of --output, else table.")
@@ -51,8 +53,9 @@ async def audit(
     output: Annotated[Path | None, typer.Option(help="Write to this file; needed for parquet.")] = None,
 ) -> None:
     """Who did what, when, why, under which token, decided by which numbers; filtered, in several formats."""
-    if event is not None and event not in _EVENT_NAMES:
-        raise typer.BadParameter(f"not one of {', '.join(_EVENT_NAMES)}", param_hint="--event")
+    names = frozenset(event or ())
+    if not names <= _EVENT_NAMES:
+        raise typer.BadParameter(f"not one of {', '.join(sorted(_EVENT_NAMES))}", param_hint="--event")
     if task is not None and entity not in {None, Entity.TASK}:
         raise typer.BadParameter("--task asks for events about a task", param_hint="--entity")
     for name in (task, agent):
@@ -67,10 +70,10 @@ async def audit(
             evt_prefix(session.settings.pool),
             entity=Entity.TASK if task is not None else entity,
             entity_id=task,
-            event=event,
+            event=next(iter(names)) if len(names) == 1 else None,
         )
         trail = None if agent is None else await _trail(session, log, agent, last, first, filtered=subjects is not None)
-        selection = _Selection(log, trail, actor)
+        selection = _Selection(log, trail, actor, names)
         with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
             async for chunk in _messages(session, log, subjects, first - 1, last):
                 rows = selection.of(chunk)
@@ -84,8 +87,9 @@ async def audit(
 class _Selection:
     """Which messages become rows."""
 
-    def __init__(self, log: OpenLog, trail: AgentTrail | None, actor: str | None) -> None:
+    def __init__(self, log: OpenLog, trail: AgentTrail | None, actor: str | None, names: frozenset[str]) -> None:
         self._codec = log.codec
+        self._names = names
         self._trail = trail
         self._actor = actor
         self.left_out = 0
@@ -103,7 +107,8 @@ class _Selection:
                     self.left_out += 1
                 continue
             concerns = self._trail is None or self._trail.follow(recorded)
-            if concerns and (self._actor is None or by_actor(recorded.actor, self._actor)):
+            wanted = not self._names or recorded.event.name in self._names
+            if concerns and wanted and (self._actor is None or by_actor(recorded.actor, self._actor)):
                 rows.append(row(recorded))
         return rows
 

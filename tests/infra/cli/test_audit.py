@@ -53,6 +53,8 @@ FILTERS: list[tuple[str, list[int]]] = [
     ("--agent a1 --task T2", []),
     ("--event leased", [5, 10]),
     ("--event leased --from 6", [10]),
+    ("--event leased --event submitted", [4, 5, 8, 10]),
+    ("--event leased --event submitted --agent a1", [5]),
     ("--event leased --to 9", [5]),
     ("--event submitted --actor ops", [4, 8]),
     ("--actor ops/alice", [4]),
