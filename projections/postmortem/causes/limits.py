@@ -8,6 +8,7 @@ from domain.due import recovery_due_at
 from domain.events import task as ev
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, some
+from projections.postmortem.causes.load import obstacles
 from projections.wording import clock, duration
 
 if TYPE_CHECKING:
@@ -62,13 +63,18 @@ def _deadline(seen: Seen, event: ev.Failed, numbers: ev.FailedNumbers) -> Findin
         where = ""
     elif task.lease is None:
         waited = duration(seconds_between(task.status_since, seen.at))
-        where = f"; nobody held it: {task.status} for {waited}, attempt {task.attempt}"
+        where = f"; nobody held it: {task.status} for {waited}, attempt {task.attempt}; {_chances(seen)}"
     else:
         lease = task.lease
         heard = numbers.last_beat_at
         sign = f"last heard {duration(seconds_between(heard, seen.at))} before" if heard else "not heard on it"
         where = f"; {event.agent_id} held it, at {lease.percent} %, {sign}, attempt {task.attempt}"
     return finding(Cause.DEADLINE, [seen], f"{seen.recorded.entity_id} missed its deadline", "", [said + where])
+
+
+def _chances(seen: Seen) -> str:
+    able = [each.agent_id for each in seen.candidates or () if each.can]
+    return f"{some(able)} could have taken it" if able else f"nobody could take it: {obstacles(seen.candidates or ())}"
 
 
 def people(collected: Collected) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.events import steal as st
 from domain.events import task as ev
+from domain.lifecycles import TaskStatus
 from domain.policies.stealing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, some
@@ -53,12 +54,13 @@ def capacity(collected: Collected) -> Iterator[Finding]:
     waiting: dict[str, Seen] = {}
     waits: list[tuple[float, Seen, str]] = []
     for seen in collected.seen:
-        task_id = seen.recorded.entity_id
-        if seen.candidates is not None and not any(each.can for each in seen.candidates):
-            waiting.setdefault(task_id, seen)
-        elif seen.candidates is not None:
-            waiting.pop(task_id, None)
-        if task_id in waiting and seen.after is not None and seen.after.status.value != "queued":
+        task_id, task = seen.recorded.entity_id, seen.after
+        if task is None:
+            continue
+        if task.status is TaskStatus.QUEUED:
+            if seen.candidates is not None and not any(each.can for each in seen.candidates):
+                waiting[task_id] = seen
+        elif task_id in waiting:
             waits.append(_wait(waiting.pop(task_id), seen.at, seen.recorded.name))
     end = collected.seen[-1].at
     waits += [_wait(seen, end, "") for seen in waiting.values()]
@@ -74,10 +76,11 @@ def _wait(queued: Seen, until: datetime, ended: str) -> tuple[float, Seen, str]:
     then = (
         f"waited {duration(waited_s)}, then {ended.replace('_', ' ')}" if ended else f"waiting for {duration(waited_s)}"
     )
-    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {_obstacles(queued.candidates or ())}"
+    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {obstacles(queued.candidates or ())}"
 
 
-def _obstacles(candidates: Sequence[Candidate]) -> str:
+def obstacles(candidates: Sequence[Candidate]) -> str:
+    """Return in words why nobody could take a task."""
     if not candidates:
         return "no agent was registered"
     return some([f"{each.agent_id} {each.why}" for each in candidates], 3)

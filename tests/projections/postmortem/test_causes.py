@@ -177,11 +177,20 @@ def test_a_deadline_is_named_with_who_held_the_task() -> None:
     )
 
 
-def test_a_deadline_in_the_queue_says_that_nobody_held_it() -> None:
+@pytest.mark.parametrize(
+    ("capabilities", "said"),
+    [
+        (["git"], "nobody held it: queued for 1m 1s, attempt 1; A could have taken it"),
+        ([], "nobody held it: queued for 1m 1s, attempt 1; nobody could take it: A lacks git"),
+    ],
+)
+def test_a_deadline_in_the_queue_says_who_could_have_taken_the_task(capabilities: list[str], said: str) -> None:
     s = Scenario()
-    s.given(OPS, "submit", task_id="T", deadline_s=60)
+    s.given("A", "register", capabilities=capabilities)
+    s.given(OPS, "submit", task_id="T", deadline_s=60, required_capabilities=["git"])
     s.sweep(at=61).then("failed")
-    assert "nobody held it: queued for 1m 1s" in named(s, Cause.DEADLINE)[0].evidence[0].text
+    assert named(s, Cause.DEADLINE)[0].evidence[0].text.endswith(said)
+    assert (Cause.CAPACITY in causes(s)) == (not capabilities)
 
 
 def test_a_task_that_met_its_deadline_is_not_named() -> None:
