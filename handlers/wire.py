@@ -45,16 +45,16 @@ def failure(refusal: Refusal) -> tuple[bytes, Mapping[str, str]]:
 
 
 def malformed(error: ValidationError) -> Refusal:
-    """Return the refusal of a body that does not fit, naming each field."""
+    """Return the refusal of a body that does not fit. It names each field, or fifty and how many more."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
     fields = [
         {"field": ".".join(map(str, each["loc"])) or "(body)", "message": each["msg"].removeprefix("Value error, ")}
-        for each in error.errors(include_url=False, include_input=False, include_context=False)[:_MAX_FIELDS]
+        for each in found[:_MAX_FIELDS]
     ]
-    return Refusal(
-        RefusalCode.INVALID_COMMAND,
-        "; ".join(f"{each['field']}: {each['message']}" for each in fields),
-        {"fields": fields},
-    )
+    message = "; ".join(f"{each['field']}: {each['message']}" for each in fields)
+    if len(found) > _MAX_FIELDS:
+        message += f"; and {len(found) - _MAX_FIELDS} more"
+    return Refusal(RefusalCode.INVALID_COMMAND, message, {"fields": fields})
 
 
 def invalid(field: str, message: str) -> Refusal:

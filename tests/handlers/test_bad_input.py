@@ -196,3 +196,11 @@ async def test_errors_come_in_the_order_of_the_contract(pool: PoolHarness) -> No
     assert (await pool.request("ops.unblock", {"task_id": "T"})).code == "illegal_transition"
     await pool.given("agent.a.complete", task_id="T", token=token)
     assert (await pool.request("agent.x.start", HOLD)).code == "task_finished"
+
+
+async def test_of_very_many_wrong_fields_the_first_are_named_and_the_rest_counted(pool: PoolHarness) -> None:
+    reply = await pool.request("ops.submit", {f"{number:x}": 1 for number in range(20_000)})
+    assert reply.code == "invalid_command"
+    assert len(reply["error"]["details"]["fields"]) == 50
+    assert reply["error"]["message"].endswith("; and 19950 more")
+    assert len(reply.raw) < 10_000
