@@ -26,7 +26,6 @@ from infra.nats.filtered import last_matching, read_matching
 from projections.postmortem.collect import Collector, Scope
 
 if TYPE_CHECKING:
-    from handlers.memory import Memory
     from projections.postmortem.collect import Collected
 
 MOST_EVENTS = 10_000
@@ -59,11 +58,11 @@ async def postmortem(
             first, last = await _life(session, log, task, first, last)
         if first > last:
             raise _nothing(task, agent)
-        collected, memory = await _collected(session, log, task, agent, (first, last), limit)
+        collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
     if not collected.seen:
         raise _nothing(task, agent)
     file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
-    text = _page(session, _title(session, task, agent), collected, memory, first)
+    text = _page(session, _title(session, task, agent), collected, unreadable)
     try:
         with replacing(file) as path:
             path.write_text(text, encoding="utf-8")
@@ -82,13 +81,15 @@ async def _life(session: Session, log: OpenLog, task: str, first: int, last: int
 
 async def _collected(
     session: Session, log: OpenLog, task: str | None, agent: str | None, span: tuple[int, int], limit: int
-) -> tuple[Collected, Memory]:
+) -> tuple[Collected, int]:
+    """Return what the page is made of, and how many messages of the range cannot be read."""
     first, last = span
     also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
     memory = await rebuilt(session, log, first - 1)
     state = memory.state
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
+    skipped_before = memory.unreadable_count
     collector = Collector(Scope(task, agent, also), limit)
     collector.begin(state)
     with quiet(logging.getLogger("handlers.memory")), bar(last, session.out) as show:
@@ -100,7 +101,7 @@ async def _collected(
             seen=lambda recorded: collector.saw(recorded, state),
             indexed=True,
         )
-    return collector.collected(state, session.settings.rules()), memory
+    return collector.collected(state, session.settings.rules()), memory.unreadable_count - skipped_before
 
 
 async def _held_by(session: Session, log: OpenLog, agent: str, span: tuple[int, int]) -> frozenset[str]:
@@ -121,10 +122,11 @@ async def _held_by(session: Session, log: OpenLog, agent: str, span: tuple[int, 
     return frozenset(found)
 
 
-def _page(session: Session, title: str, collected: Collected, memory: Memory, first: int) -> str:
+def _page(session: Session, title: str, collected: Collected, unreadable: int) -> str:
     from importlib.metadata import version
 
     from infra.postmortem.render import Heading, page
+    from projections.postmortem.causes.finding import count
     from projections.postmortem.report import postmortem as report
 
     found = report(collected)
@@ -136,10 +138,11 @@ def _page(session: Session, title: str, collected: Collected, memory: Memory, fi
         )
     if found.timeline.omitted:
         notices.append(f"{found.timeline.omitted} lanes are left out of the timeline; the events are all in the table.")
-    unreadable = [each for each in memory.unreadable if each.position >= first]
     if unreadable:
-        told = "; ".join(f"position {each.position}: {each.reason}" for each in unreadable[:3])
-        notices.append(f"{len(unreadable)} messages could not be read, and every fold skips them: {told}.")
+        notices.append(
+            f"{count(unreadable, 'message')} of the range cannot be read, and every fold passes over what it cannot"
+            " read; custody verify says which."
+        )
     heading = Heading(title, session.settings.pool, f"custody {version('custody')}", datetime.now(UTC), tuple(notices))
     return page(found, heading)
 

@@ -9,6 +9,7 @@ import pytest
 from infra.cli import postmortem
 from infra.serving import PoolServer
 from tests.infra.cli.conftest import Result, Run
+from tests.support.broker import Connect
 
 
 @pytest.fixture
@@ -73,6 +74,14 @@ async def test_the_newest_events_are_kept_and_the_reader_is_told(busy: Run, tmp_
     assert rows(tmp_path / "p.html") == [9, 10, 11, 12]
     assert "8 older events are left out" in said.err
     assert "8 older events are left out: the newest 4 are shown." in (tmp_path / "p.html").read_text(encoding="utf-8")
+
+
+async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Connect, pool: str, tmp_path: Path) -> None:
+    admin = await connect("admin")
+    await admin.jetstream().publish(f"custody.{pool}.evt.task.T1.progressed", b"rubbish")
+    await busy("postmortem", "--from", "11", "--output", "p.html")
+    assert "1 message of the range cannot be read" in (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert rows(tmp_path / "p.html") == [11, 12]
 
 
 BAD_INPUT = [
