@@ -84,7 +84,14 @@ class CommandService:
         if incoming.reply and not incoming.reply.startswith(wire.REPLY_PREFIX):
             # The service's own rights would carry the reply there: into the log, say.
             self.refused_replies += 1
-            _LOG.warning("dropped a request on %s with the reply subject %s", incoming.subject, incoming.reply)
+            if self.refused_replies.bit_count() == 1:
+                # The first, the second, the fourth, ...: nobody fills the log with them.
+                _LOG.warning(
+                    "dropped a request on %s with the reply subject %s; it was number %d of its kind",
+                    incoming.subject,
+                    incoming.reply,
+                    self.refused_replies,
+                )
             return
         try:
             refusal = self._take(incoming)

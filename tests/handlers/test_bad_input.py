@@ -159,6 +159,15 @@ async def test_a_reply_subject_outside_the_inboxes_is_not_carried_out(
     assert "dropped a request" in caplog.text
 
 
+async def test_nobody_fills_the_logs_of_the_service_with_such_requests(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(1_000):
+        pool.post("ops.submit", reply="custody.p.ops.submit")
+    assert pool.service.commands.refused_replies == 1_000
+    assert caplog.text.count("dropped a request") == 10
+
+
 async def test_without_a_reply_subject_a_command_is_carried_out(pool: PoolHarness) -> None:
     for subject, body in [("ops.submit", b'{"task_id": "T"}'), ("ops.submit", b"{"), ("query.tasks", b"{}")]:
         pool.post(subject, body, reply="")
