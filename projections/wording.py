@@ -90,7 +90,10 @@ def _progressed(event: ev.Progressed) -> str:
 
 
 def _silence(numbers: ev.SilenceNumbers) -> str:
-    parts = [f"silent for {duration(numbers.silence_s)}", f"{numbers.reports} reports"]
+    parts = [
+        f"silent for {duration(numbers.silence_s)}",
+        f"{numbers.reports} report{'' if numbers.reports == 1 else 's'}",
+    ]
     if numbers.hard_cap:
         parts.append("its lease had reached its longest life, so its rhythm was not asked")
     elif numbers.median_interval_s is not None:

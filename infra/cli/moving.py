@@ -69,7 +69,7 @@ async def import_(session: Session, file: FileArgument) -> None:
         _check_whole(reader)
         settings = session.settings
         stream = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
-        async with session.connected(user="writer") as connection:
+        async with session.restoring() as connection:
             await empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
             log = await NatsEventLog.open(connection, pool)
             try:

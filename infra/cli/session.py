@@ -75,10 +75,21 @@ class Session:
     @contextlib.asynccontextmanager
     async def reading(self, user: str = "operator") -> AsyncIterator[NatsConnection]:
         """As `connected`, to read a log: a data directory that nobody serves gets a broker while this lasts."""
-        from infra.cli.unserved import UnservedError, broker_for_reading
+        async with self._unserved(user, empty=False) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def restoring(self) -> AsyncIterator[NatsConnection]:
+        """As `reading`, for who brings a log back: an empty data directory gets a broker, too."""
+        async with self._unserved("writer", empty=True) as connection:
+            yield connection
+
+    @contextlib.asynccontextmanager
+    async def _unserved(self, user: str, *, empty: bool) -> AsyncIterator[NatsConnection]:
+        from infra.cli.unserved import UnservedError, broker_on_unserved
 
         try:
-            async with broker_for_reading(self.settings), self.connected(user=user) as connection:
+            async with broker_on_unserved(self.settings, empty=empty), self.connected(user=user) as connection:
                 yield connection
         except UnservedError as error:
             raise CommandError(str(error)) from None

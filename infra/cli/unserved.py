@@ -1,4 +1,4 @@
-"""A broker for as long as a command reads a data directory that nobody serves."""
+"""A broker for as long as a command works with a data directory that nobody serves."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class UnservedError(Exception):
 
 
 @contextlib.asynccontextmanager
-async def broker_for_reading(settings: Settings) -> AsyncIterator[None]:
+async def broker_on_unserved(settings: Settings, *, empty: bool = False) -> AsyncIterator[None]:
     """Run a broker on the data directory while this lasts, if it has a log and no broker is to be had otherwise.
 
-    No service runs on it, so nothing is appended: the log is read as it was left.
+    No service runs on it, so nothing is appended: the log is as it was left. `empty`: one without a log will do.
 
     Raises:
         DataDirError: another process has just taken the directory.
         UnservedError: the broker does not come up.
     """
-    if not await _unserved(settings):
+    if not await _unserved(settings, empty=empty):
         yield
         return
     from infra.broker_binary import BrokerBinaryError
@@ -45,9 +45,9 @@ async def broker_for_reading(settings: Settings) -> AsyncIterator[None]:
         await broker.stop()
 
 
-async def _unserved(settings: Settings) -> bool:
+async def _unserved(settings: Settings, *, empty: bool) -> bool:
     directory = DataDir.at(settings.data_dir)
-    if settings.nats is not None or not (directory.broker / "jetstream").is_dir():
+    if settings.nats is not None or not (empty or (directory.broker / "jetstream").is_dir()):
         return False
     if directory.read_record() is None and settings.data_dir != type(settings).model_fields["data_dir"].default:
         # A directory that somebody names is meant, whatever listens on the usual port.

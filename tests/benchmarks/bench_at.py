@@ -16,6 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import nats
+from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig
+
 from domain.events import Entity, Event
 from domain.events import agent as ag
 from domain.events import pool as po
@@ -144,6 +148,33 @@ def custody(*arguments: str) -> float:
     return took_s
 
 
+async def delivered(url: str, password: str, count: int) -> None:
+    """Take the whole log with the client library, as it comes, and do nothing with it."""
+    client = await nats.connect(url, user="operator", password=password)
+    config = ConsumerConfig(ack_policy=AckPolicy.NONE, max_deliver=1, flow_control=True, idle_heartbeat=5)
+    done, left = asyncio.Event(), count
+
+    async def take(_: Msg) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            done.set()
+
+    began = time.perf_counter()
+    await client.jetstream().subscribe(
+        f"custody.{POOL}.evt.>",
+        cb=take,
+        stream=f"CUSTODY_{POOL}",
+        config=config,
+        pending_msgs_limit=count + 1,
+        pending_bytes_limit=1 << 32,
+    )
+    await done.wait()
+    took_s = time.perf_counter() - began
+    print(f"{'delivered by the client library, and dropped':<68} {took_s:7.2f} s  {count / took_s:8,.0f} events/s")
+    await client.close()
+
+
 async def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory) / "broker", BrokerOptions(sync_interval="2m")) as broker:
@@ -156,6 +187,7 @@ async def main(count: int) -> None:
                 "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
                 "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
             }
+            await delivered(broker.url, broker.credentials("operator")["password"], count)
             await asyncio.to_thread(measure, Path(directory), count)
     print(
         f"this process and its children at most: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB"

@@ -62,3 +62,16 @@ async def test_a_broker_that_runs_there_is_used(left: Path) -> None:
     async with EmbeddedBroker(left, FAST):
         assert len((await ask("audit", "--json", data=left)).lines) == 2
         assert (left / "broker.json").exists()
+
+
+async def test_an_exported_log_is_brought_back_into_an_empty_directory(left: Path, tmp_path: Path) -> None:
+    assert (await ask("export", "left.gz", data=left)).status == 0
+    result = await ask("import", "left.gz", data=tmp_path / "new")
+    assert (result.status, result.err) == (0, "")
+    assert result.lines[0] == "2 events of pool default, positions 1 to 2, imported from left.gz"
+    rows = (await ask("audit", "--json", data=tmp_path / "new")).lines
+    assert [json.loads(row)["event"] for row in rows] == ["opened", "led"]
+
+    again = await ask("import", "left.gz", data=tmp_path / "new")
+    assert again.status == 1
+    assert "has a log already" in again.err
