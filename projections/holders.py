@@ -15,6 +15,7 @@ _ENDS = (
     ev.Released, ev.Revoked, ev.Expired, ev.Blocked, ev.Completed, ev.Failed, ev.Cancelled, ev.Requeued, ev.Quarantined,
 )  # fmt: skip
 _EVIDENCE = (ev.LateProgress,)
+_AGENT = "agent/"
 
 
 class Holder(NamedTuple):
@@ -46,7 +47,7 @@ class Holders:
         if isinstance(event, ev.Leased | ev.Stolen):
             yield from self._granted(recorded.position, task_id, event, holder)
         else:
-            yield from _spoken(event, holder)
+            yield from _spoken(event, holder, recorded.actor)
             if isinstance(event, _ENDS):
                 self._holders.pop(task_id, None)
 
@@ -66,7 +67,7 @@ class Holders:
         self._holders[task_id] = Holder(event.agent_id, event.token)
 
 
-def _spoken(event: ev.TaskEvent, holder: Holder | None) -> Iterator[str]:
+def _spoken(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[str]:
     token = getattr(event, "token", None)
     late = isinstance(event, ev.Completed) and event.late
     if isinstance(event, ev.HeldEvent | ev.Completed) and not late:
@@ -74,5 +75,7 @@ def _spoken(event: ev.TaskEvent, holder: Holder | None) -> Iterator[str]:
             yield f"{event.name}, and nobody holds it"
         elif token != holder.token:
             yield f"{event.name} under token {token}, and the holder's is {holder.token}"
+        elif actor.startswith(_AGENT) and actor != f"{_AGENT}{holder.agent_id}":
+            yield f"{event.name} by {actor}, and {holder.agent_id} holds it"
     if late and holder is not None:
         yield f"completed late while {holder.agent_id} holds it"

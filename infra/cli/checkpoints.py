@@ -163,8 +163,8 @@ class Checkpoints:
         for each in self._signed:
             difference = self._difference(each)
             if difference is not None:
-                since = f"after position {holds}, up to which a checkpoint holds, and " if holds else ""
-                return f"rewritten since {each.made_at}, {since}not after position {each.position}: {difference}"
+                after = f" and after position {holds}, which another checkpoint confirms" if holds else ""
+                return f"rewritten since {each.made_at}, at or before position {each.position}{after}: {difference}"
             holds = each.position
         return None
 
@@ -178,10 +178,10 @@ class Checkpoints:
 
     def _difference(self, signed: Checkpoint) -> str | None:
         if signed.position not in self._found:
-            return f"position {signed.position} is not in the log, which ends at {self._last}"
+            return f"it is not there any more, and the log ends at {self._last}"
         found, events = self._found[signed.position]
         if found != signed.hash:
-            return f"its hash was {signed.hash}, and is {found}"
+            return f"the hash there was {signed.hash}, and is {found}"
         return None if events == signed.events else f"{signed.events} events were there, and {events} are"
 
 

@@ -184,6 +184,12 @@ def test_a_token_that_is_not_its_position_is_named(scenario: Scenario) -> None:
     assert (first.position, first.rule) == (position_of(scenario, "leased"), Rule.FOLD)
 
 
+def test_what_somebody_else_said_about_a_held_task_is_named(scenario: Scenario) -> None:
+    first = altered(scenario, "progressed", lambda each: each._replace(actor="agent/B")).findings[0]
+    assert (first.position, first.rule) == (position_of(scenario, "progressed"), Rule.HOLDER)
+    assert first.message == "task/T: progressed by agent/B, and A holds it"
+
+
 def test_damage_without_end_is_counted_and_kept_within_limits(scenario: Scenario) -> None:
     checker = LogChecker("default")
     for position in range(1, MAX_FINDINGS + 101):

@@ -78,9 +78,9 @@ async def test_a_log_that_only_grew_is_as_it_was_signed(signed: Run) -> None:
 @pytest.mark.parametrize(
     ("change", "how", "said"),
     [
-        (retitled, rechained, "not after position 3: its hash was "),
-        (cut_short, rechained, "not after position 3: position 3 is not in the log, which ends at 2"),
-        (shifted, renumbered, "not after position 3: position 3 is not in the log, which ends at 2"),
+        (retitled, rechained, "at or before position 3: the hash there was "),
+        (cut_short, rechained, "at or before position 3: it is not there any more, and the log ends at 2"),
+        (shifted, renumbered, "at or before position 3: it is not there any more, and the log ends at 2"),
     ],
 )
 async def test_a_rewritten_log_that_seems_in_order_is_found_out(
@@ -123,7 +123,10 @@ async def test_several_checkpoints_narrow_down_where(signed: Run, run: Run) -> N
     forge(restated)
     result = await run("verify", "--file", "forged.gz", *both)
     assert result.status == 1
-    assert "after position 3, up to which a checkpoint holds, and not after position 4" in result.out
+    assert (
+        "at or before position 4 and after position 3, which another checkpoint confirms: the hash there was "
+        in result.out
+    )
 
 
 async def test_without_an_output_it_is_printed(signed: Run, pool: str) -> None:
