@@ -136,7 +136,8 @@ async def catch_up(
     """
     goal = await log.last_position() if until is None else until
     if goal > memory.state.position:
-        with nullcontext() if indexed or memory.state.position else _rebuilding(memory.state):
+        begins = memory.state.position == 0 and not indexed
+        with _rebuilding(memory.state) if begins else _uncollected() if indexed else nullcontext():
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:
@@ -146,16 +147,25 @@ async def catch_up(
 
 @contextmanager
 def _rebuilding(state: PoolState) -> Iterator[None]:
-    """Fold a whole log: the indexes come last, and no garbage is looked for, which takes a third of the time.
+    """Fold a whole log: the indexes come last."""
+    state.begin_rebuild()
+    try:
+        with _uncollected():
+            yield
+    finally:
+        state.end_rebuild()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage meanwhile, which takes a third of the time.
 
     What a fold makes is kept, or freed by counting.
     """
     collecting = gc.isenabled()
-    state.begin_rebuild()
     gc.disable()
     try:
         yield
     finally:
-        state.end_rebuild()
         if collecting:
             gc.enable()

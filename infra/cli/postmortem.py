@@ -84,13 +84,16 @@ async def _collected(
 ) -> tuple[Collected, int]:
     """Return what the page is made of, and how many messages of the range cannot be read."""
     first, last = span
+    # Where everything is in question, nothing needs to be seen that will not be shown.
+    skipped = max(0, last - first + 1 - limit) if task is None and agent is None else 0
+    first += skipped
     also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
     memory = await rebuilt(session, log, first - 1)
     state = memory.state
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
     skipped_before = memory.unreadable_count
-    collector = Collector(Scope(task, agent, also), limit)
+    collector = Collector(Scope(task, agent, also), limit, skipped=skipped)
     collector.begin(state)
     with quiet(logging.getLogger("handlers.memory")), bar(last, session.out) as show:
         await catch_up(

@@ -28,6 +28,15 @@ MOST_IDLE = 200
 """So many tasks to which nothing happens are shown; a pool may hold a hundred thousand."""
 
 
+class Chances(NamedTuple):
+    """Whether anybody could take a queued task."""
+
+    able: str | None
+    """An agent that could, the best by score."""
+    candidates: tuple[Candidate, ...]
+    """Every agent with what stood in its way, if none could."""
+
+
 class Seen(NamedTuple):
     """One event, with the state around it."""
 
@@ -40,8 +49,8 @@ class Seen(NamedTuple):
     """The agent that it concerns, as the pool had it: the holder, for an event about a held task."""
     agent_tasks: int
     """How many tasks that agent held, the one at hand included."""
-    candidates: tuple[Candidate, ...] | None
-    """Who could and who could not take the task; None unless the event queued it, or failed it in the queue."""
+    chances: Chances | None
+    """Who could have taken the task; None unless the event queued it, or failed it in the queue."""
 
     @property
     def position(self) -> int:
@@ -111,11 +120,14 @@ class Scope:
 
 
 class Collector:
-    """Watches a log being folded, and keeps the newest events of a scope."""
+    """Watches a log being folded, and keeps the newest events of a scope.
 
-    def __init__(self, scope: Scope, limit: int) -> None:
+    `skipped`: older events of the scope that it is not even shown.
+    """
+
+    def __init__(self, scope: Scope, limit: int, *, skipped: int = 0) -> None:
         self.scope = scope
-        self.total = 0
+        self.total = skipped
         """Events of the scope, kept or not."""
         self.kept: deque[Seen] = deque(maxlen=limit)
         self._tasks: dict[str, Task] = {}
@@ -189,7 +201,10 @@ def _concerned(recorded: Recorded, before: Task | None, after: Task | None) -> s
     return None
 
 
-def _chances(recorded: Recorded, after: Task | None, state: PoolState) -> tuple[Candidate, ...] | None:
+def _chances(recorded: Recorded, after: Task | None, state: PoolState) -> Chances | None:
     event = recorded.event
     unheld = isinstance(event, Submitted | Requeued) or (isinstance(event, Failed) and event.agent_id is None)
-    return candidates_for(after, state) if after is not None and unheld else None
+    if after is None or not unheld:
+        return None
+    able = state.best_agent(frozenset(after.definition.required_capabilities))
+    return Chances(able, () if able is not None else candidates_for(after, state))

@@ -73,8 +73,9 @@ def _deadline(seen: Seen, event: ev.Failed, numbers: ev.FailedNumbers) -> Findin
 
 
 def _chances(seen: Seen) -> str:
-    able = [each.agent_id for each in seen.candidates or () if each.can]
-    return f"{some(able)} could have taken it" if able else f"nobody could take it: {obstacles(seen.candidates or ())}"
+    if seen.chances is not None and seen.chances.able is not None:
+        return f"{seen.chances.able} could have taken it"
+    return f"nobody could take it: {obstacles(seen.chances)}"
 
 
 def people(collected: Collected) -> Iterator[Finding]:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from projections.explain import Candidate
-    from projections.postmortem.collect import Collected, Seen
+    from projections.postmortem.collect import Chances, Collected, Seen
 
 _WORTH_NAMING_S = 1.0
 """A shorter wait for an agent with room is no want of capacity."""
@@ -58,7 +57,7 @@ def capacity(collected: Collected) -> Iterator[Finding]:
         if task is None:
             continue
         if task.status is TaskStatus.QUEUED:
-            if seen.candidates is not None and not any(each.can for each in seen.candidates):
+            if seen.chances is not None and seen.chances.able is None:
                 waiting[task_id] = seen
         elif task_id in waiting:
             waits.append(_wait(waiting.pop(task_id), seen.at, seen.recorded.name))
@@ -76,14 +75,14 @@ def _wait(queued: Seen, until: datetime, ended: str) -> tuple[float, Seen, str]:
     then = (
         f"waited {duration(waited_s)}, then {ended.replace('_', ' ')}" if ended else f"waiting for {duration(waited_s)}"
     )
-    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {obstacles(queued.candidates or ())}"
+    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {obstacles(queued.chances)}"
 
 
-def obstacles(candidates: Sequence[Candidate]) -> str:
+def obstacles(chances: Chances | None) -> str:
     """Return in words why nobody could take a task."""
-    if not candidates:
+    if chances is None or not chances.candidates:
         return "no agent was registered"
-    return some([f"{each.agent_id} {each.why}" for each in candidates], 3)
+    return some([f"{each.agent_id} {each.why}" for each in chances.candidates], 3)
 
 
 def cascades(collected: Collected) -> Iterator[Finding]:
