@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from projections.postmortem.causes import Cause, Finding, findings
 from projections.postmortem.collect import Collected, Collector, Scope
 from projections.postmortem.report import Postmortem, postmortem
@@ -46,3 +48,16 @@ def named(s: Scenario, cause: Cause, **options: object) -> list[Finding]:
 def causes(s: Scenario, **options: object) -> set[Cause]:
     """Return every cause that is named."""
     return {each.cause for each in findings(collected(s, **options))}  # type: ignore[arg-type]
+
+
+def working(s: Scenario, task_id: str = "T", *, reports: tuple[float, ...] = (10, 20, 30), **definition: Any) -> int:
+    """Given: A holds the task and reported at these times. Returns the token."""
+    token = s.holds("A", task_id, **definition)
+    for at in reports:
+        s.at(at).given("A", "progress", task_id=task_id, token=token, percent=5)
+    return token
+
+
+def done(s: Scenario) -> None:
+    """Given: A completed T."""
+    s.given("A", "complete", task_id="T", token=s.token("T"))
