@@ -223,8 +223,14 @@ async def connect(
     }
     connection = NatsConnection(url)
     connection.client.insists_on_tls = auth.tls is not None or "tls://" in url
+    logging.getLogger("asyncio").addFilter(_worth_saying)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection
+
+
+def _worth_saying(record: logging.LogRecord) -> bool:
+    """Leave out what asyncio warns of whenever its own streams end over TLS: nobody can do anything about it."""
+    return "eof_received() has no effect" not in record.getMessage()
 
 
 def without_password(url: str) -> str:

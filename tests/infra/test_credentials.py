@@ -86,13 +86,16 @@ async def secure(tmp_path: Path, authority: Authority) -> AsyncIterator[str]:
         yield url
 
 
-async def test_a_pool_is_served_over_tls_with_certificates(secure: str, authority: Authority, tmp_path: Path) -> None:
+async def test_a_pool_is_served_over_tls_with_certificates(
+    secure: str, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for user in SERVICE_USERS:
         authority.signs(user.name)
     await served(
         secure,
         Settings(nats_ca=authority.file, nats_cert=tmp_path / "{user}.pem", nats_key=tmp_path / "{user}.key"),
     )
+    assert caplog.text == ""
 
 
 async def test_what_is_wrong_with_certificates_is_one_line(secure: str, authority: Authority, tmp_path: Path) -> None:
