@@ -118,7 +118,7 @@ class Lag:
             )
             return
         skipped = f", {mark.skipped} skipped as every fold skips them" if mark.skipped else ""
-        rate = f", {projector.written / took_s:,.0f}/s" if projector.written and took_s else ""
+        rate = f", {projector.written / took_s:,.0f}/s" if projector.written > took_s else ""
         self._out.line(
             f"{what} at position {mark.position}, {_lag(projector)}; "
             f"{projector.written} events written in {took_s:.1f} s{rate}{skipped}"

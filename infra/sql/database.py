@@ -116,6 +116,7 @@ class Database:
                 max_overflow=0,
                 json_serializer=_as_it_is,
                 connect_args={
+                    "client_encoding": "utf8",
                     "connect_timeout": _CONNECT_S,
                     "application_name": "custody project",
                     "tcp_user_timeout": _CONNECT_S * 1000,

@@ -29,6 +29,14 @@ class Generation(NamedTuple):
     mark: Mark
 
 
+def check_encoding(connection: Connection) -> None:
+    """Raise ReadModelError unless the database can hold any text."""
+    if connection.dialect.name == "postgresql":
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
+        if encoding != "UTF8":
+            raise ReadModelError(f"the database is encoded in {encoding}: make one with ENCODING 'UTF8'")
+
+
 def lock_schema(connection: Connection) -> None:
     """Keep others from making tables and views until the transaction ends."""
     if connection.dialect.name == "postgresql":

@@ -40,6 +40,7 @@ class SqlReadModel:
         return found.mark
 
     def _find(self, connection: Connection) -> gen.Generation:
+        gen.check_encoding(connection)
         gen.lock_schema(connection)
         found = gen.generations(connection)
         for each in found:

@@ -69,7 +69,11 @@ class Postgres:
     def initialise(self) -> None:
         """Make the cluster's files."""
         subprocess.run(
-            [self._programs / "initdb", "-D", self._directory / "data", "-U", "custody", "-A", "trust", "--no-sync"],
+            [
+                self._programs / "initdb",
+                *("-D", self._directory / "data", "-U", "custody", "-A", "trust"),
+                *("-E", "UTF8", "--locale", "C", "--no-sync"),
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=self._directory,

@@ -97,6 +97,17 @@ async def test_missing_rights_are_one_line(run: Run, service: PoolServer, postgr
     assert nobody.err.endswith('role "nobody" does not exist\n')
 
 
+async def test_a_database_that_cannot_hold_any_text_is_refused(
+    run: Run, service: PoolServer, postgres: Postgres
+) -> None:
+    postgres.execute(
+        "DROP DATABASE IF EXISTS plain",
+        "CREATE DATABASE plain TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'",
+    )
+    result = await run("project", "--sql", postgres.url().replace("/postgres", "/plain"))
+    assert result.err.endswith("the database is encoded in SQL_ASCII: make one with ENCODING 'UTF8'\n")
+
+
 async def test_a_missing_library_is_one_line(run: Run, service: PoolServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "infra.sql.database", None)
     result = await run("project", "--sql", "sqlite:///pool.db")
