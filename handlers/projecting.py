@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
+_TRIES = 10
+"""In a row; with the pauses between them half a minute."""
 STANDBY_S = 3.0
 """How long another projector may leave events unwritten before this one takes over."""
 
@@ -69,6 +71,7 @@ class Projector(Generic[C]):
         """What has been folded up to the mark; None when it has to be folded anew."""
         self._troubles = 0
         """How often in a row something did not answer."""
+        self._patience: int | None = None
         self.mark = Mark()
         """How far the read model is, as far as is known here."""
         self.goal = 0
@@ -77,26 +80,36 @@ class Projector(Generic[C]):
         """Events that this projector wrote."""
         self.following = False
         """Whether it has been in step once."""
+        self.standing_by = False
+        """Whether another projector does the work."""
         self.in_doubt = False
         """Set by whoever learns that the log may be another one now: it is looked at before the next write."""
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether something does not answer."""
+        return self._troubles > 0
 
     def stop(self) -> None:
         """Let `run` return after what is being written."""
         self._stopping.set()
 
     async def run(self, *, follow: bool) -> None:
-        """Catch up; then, with `follow`, stay in step until `stop`.
+        """Catch up; then, with `follow`, stay in step until `stop`, whatever does not answer meanwhile.
 
         Raises:
             ReadModelError: it cannot be kept; OutdatedError: it was made from another log.
+            LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
+        self._patience = None if follow else _TRIES
         with contextlib.suppress(_StoppedError):
             while True:
                 try:
                     await self._keep(follow=follow)
                 except MarkMovedError:
-                    self._fold = None
+                    self._fold, self.standing_by = None, True
                     await self._survive(self._stand_by)
+                    self.standing_by = False
                 except LogTruncatedError as error:
                     raise OutdatedError(f"{self._model.name}: the log lost its tail or was replaced: {error}") from None
                 except (LogUnavailableError, ReadModelUnavailableError) as error:
@@ -260,7 +273,9 @@ class Projector(Generic[C]):
         stopping.cancel()
 
     def _troubled(self, error: Exception) -> float:
-        """Say once what is wrong; return how long to wait."""
+        """Say once what is wrong; return how long to wait. Raises the error when that was long enough."""
+        if self._patience is not None and self._troubles >= self._patience:
+            raise error
         if not self._troubles:
             self._tell(f"{error}; trying again")
         self._troubles += 1

@@ -34,6 +34,8 @@ class Lag:
         self._log = log
         self._began = time.monotonic()
         self._progress: Progress | None = None
+        self._known = True
+        """Whether the log's end could be asked for."""
 
     def tell(self, text: str) -> None:
         """Show something that happened, on standard error."""
@@ -54,7 +56,7 @@ class Lag:
         finally:
             showing.cancel()
             await asyncio.gather(showing, return_exceptions=True)
-        self._finish(projector)
+        self._line(projector, "stopped")
 
     async def _show_live(self, projector: Projector[Any]) -> None:
         from rich.console import Console
@@ -75,13 +77,12 @@ class Lag:
             with progress:
                 while True:
                     await self._look(projector)
-                    behind = max(projector.goal - projector.mark.position, 0)
                     progress.update(
                         shown,
-                        description="in step" if projector.following and not behind else "catching up",
+                        description=_state(projector),
                         total=projector.goal,
                         completed=projector.mark.position,
-                        lag=_lag(projector),
+                        lag=self._lag(projector),
                     )
                     progress.refresh()
                     await asyncio.sleep(_TERMINAL_S)
@@ -92,15 +93,20 @@ class Lag:
         while True:
             await asyncio.sleep(_FOLLOWING_S if projector.following else _CATCHING_UP_S)
             await self._look(projector)
-            self._line(projector, "following" if projector.following else "catching up")
+            self._line(projector, _state(projector))
 
     async def _look(self, projector: Projector[Any]) -> None:
+        self._known = not projector.in_trouble
         if projector.following:
-            with contextlib.suppress(LogUnavailableError):
+            try:
                 projector.goal = max(projector.goal, await self._log.last_position())
+            except LogUnavailableError:
+                self._known = False
 
-    def _finish(self, projector: Projector[Any]) -> None:
-        self._line(projector, "stopped")
+    def _lag(self, projector: Projector[Any]) -> str:
+        behind = max(projector.goal - projector.mark.position, 0)
+        seconds = f" ({_behind_s(projector):,.1f} s)" if behind else ""
+        return f"{behind} events behind{seconds}{'' if self._known else ' when last heard of'}"
 
     def _line(self, projector: Projector[Any], what: str) -> None:
         mark, took_s = projector.mark, time.monotonic() - self._began
@@ -120,7 +126,7 @@ class Lag:
         skipped = f", {mark.skipped} skipped as every fold skips them" if mark.skipped else ""
         rate = f", {projector.written / took_s:,.0f}/s" if projector.written > took_s else ""
         self._out.line(
-            f"{what} at position {mark.position}, {_lag(projector)}; "
+            f"{what} at position {mark.position}, {self._lag(projector)}; "
             f"{projector.written} events written in {took_s:.1f} s{rate}{skipped}"
         )
 
@@ -133,7 +139,7 @@ def _behind_s(projector: Projector[Any]) -> float:
     return round(max((datetime.now(UTC) - mark.time).total_seconds(), 0.0), 3)
 
 
-def _lag(projector: Projector[Any]) -> str:
-    behind = max(projector.goal - projector.mark.position, 0)
-    seconds = f" ({_behind_s(projector):,.1f} s)" if behind else ""
-    return f"{behind} events behind{seconds}"
+def _state(projector: Projector[Any]) -> str:
+    if projector.standing_by:
+        return "standing by"
+    return "following" if projector.following else "catching up"

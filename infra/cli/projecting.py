@@ -64,7 +64,7 @@ async def project(
         await (work.tables(sql) if sql is not None else work.bucket())
     except OutdatedError as error:
         raise CommandError(f"{error}; --rebuild makes it anew from the log") from None
-    except ReadModelError as error:
+    except (ReadModelError, ReadModelUnavailableError) as error:
         raise CommandError(str(error)) from None
 
 

@@ -171,6 +171,16 @@ async def test_it_ends_in_the_middle_of_an_outage(site: Site) -> None:
     assert site.kept.rows == []
 
 
+async def test_who_only_wants_to_catch_up_does_not_wait_for_ever(site: Site) -> None:
+    site.append(tasks(2))
+    site.kept.unavailable = 1_000_000
+    work = asyncio.create_task(site.projector().run(follow=False))
+    await site.clock.advance(60)
+    with pytest.raises(ReadModelUnavailableError, match="the database is away"):
+        await work
+    assert 20 < site.clock.elapsed_s <= 60
+
+
 async def test_a_broker_that_does_not_answer_is_waited_for(site: Site) -> None:
     site.append(tasks(3))
     site.log.fail_reads(4)
@@ -197,6 +207,7 @@ async def test_the_second_projector_stands_by_and_takes_over(site: Site) -> None
     site.append(log[4:6])
     await site.clock.rest()
     assert any("standing by" in each for each in site.told)
+    assert first.standing_by != second.standing_by
     site.append(log[6:8])
     await site.clock.advance(10 * STANDBY_S)
     assert site.kept.rows == list(range(1, 9))
