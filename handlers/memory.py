@@ -137,7 +137,7 @@ async def catch_up(
     goal = await log.last_position() if until is None else until
     if goal > memory.state.position:
         begins = memory.state.position == 0 and not indexed
-        with _rebuilding(memory.state) if begins else _uncollected() if indexed else nullcontext():
+        with rebuilding(memory.state) if begins else _uncollected() if indexed else nullcontext():
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:
@@ -146,7 +146,7 @@ async def catch_up(
 
 
 @contextmanager
-def _rebuilding(state: PoolState) -> Iterator[None]:
+def rebuilding(state: PoolState) -> Iterator[None]:
     """Fold a whole log: the indexes come last."""
     state.begin_rebuild()
     try:

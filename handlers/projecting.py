@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic
 
 from domain.timestamps import EPOCH
+from handlers.memory import rebuilding
 from handlers.ports import LogTruncatedError, LogUnavailableError, UnreadableEventError
 from handlers.read_models import (
     C,
@@ -22,6 +24,7 @@ from handlers.read_models import (
     OutdatedError,
     ReadModel,
     ReadModelUnavailableError,
+    RebuiltError,
     Source,
 )
 
@@ -106,6 +109,9 @@ class Projector(Generic[C]):
             while True:
                 try:
                     await self._keep(follow=follow)
+                except RebuiltError:
+                    self._fold = None
+                    self._tell(f"it was rebuilt beyond position {self.mark.position}: going over to that")
                 except MarkMovedError:
                     self._fold, self.standing_by = None, True
                     await self._survive(self._stand_by)
@@ -118,20 +124,21 @@ class Projector(Generic[C]):
                     return
 
     async def _keep(self, *, follow: bool) -> None:
-        if self._fold is None:
-            await self._begin()
-        while True:
-            self.goal = await self._log.last_position()
-            if self.mark.position < self.goal:
-                await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
-            elif await self._model.caught_up():
-                break
+        state = (self._fold or await self._begin())[0].state
+        # Collectors that begin with the whole look at the indexes; the others look at none.
+        with rebuilding(state) if state.position == 0 and not self._whole else nullcontext():
+            while True:
+                self.goal = await self._log.last_position()
+                if self.mark.position < self.goal:
+                    await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
+                elif await self._model.caught_up():
+                    break
         self._well()
         self.following = True
         if follow:
             await self._take_all(self._log.follow_chunks(after=self.mark.position))
 
-    async def _begin(self) -> None:
+    async def _begin(self) -> tuple[Memory, Collector[C]]:
         self.mark = await self._model.mark()
         await self._check()
         end = await self._log.last_position() if self._whole else self.mark.position
@@ -142,6 +149,7 @@ class Projector(Generic[C]):
             log_id = None if first is None else self._codec.hash_of(first)
             await self._write(collector.take(), self._mark_of(memory, log_id))
         self._fold = memory, collector
+        return self._fold
 
     async def _check(self) -> None:
         """Raise OutdatedError unless the log holds what the read model was made from."""

@@ -53,6 +53,10 @@ class MarkMovedError(Exception):
     """The read model does not stand at the mark that was expected: another projector is at work."""
 
 
+class RebuiltError(MarkMovedError):
+    """What was kept up to date is no longer what is read: a rebuild has taken its place."""
+
+
 class ReadModel(Protocol[C_contra]):
     """Where rows or documents are kept, together with the mark."""
 
@@ -69,7 +73,7 @@ class ReadModel(Protocol[C_contra]):
         """Write changes and the new mark, provided that it stands at `before`.
 
         Raises:
-            MarkMovedError: it stands elsewhere; what had been written meanwhile stays.
+            MarkMovedError: it stands elsewhere; RebuiltError: `mark` goes over to what took its place.
             ReadModelUnavailableError: the outcome is unknown.
             ReadModelError: it will never take this.
         """

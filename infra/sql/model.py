@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from handlers.read_models import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
+from handlers.read_models import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError, RebuiltError
 from infra.sql import generations as gen
 from infra.sql.rows import put
 from infra.sql.schema import REGISTER
@@ -83,7 +83,9 @@ class SqlReadModel:
             .where(REGISTER.c.generation == self._generation)
             .with_for_update()
         ).one_or_none()
-        if row is None or row.status == gen.RETIRED or (row.position, row.hash) != (before.position, before.hash):
+        if row is None or row.status == gen.RETIRED:
+            raise RebuiltError
+        if (row.position, row.hash) != (before.position, before.hash):
             raise MarkMovedError
         for table, rows in changes.replaced.items():
             put(connection, self._generation, table, rows, replace=True)

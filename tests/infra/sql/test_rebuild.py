@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 from handlers.ports import NewMessage
-from handlers.read_models import Mark, MarkMovedError, OutdatedError
+from handlers.read_models import Mark, OutdatedError, RebuiltError
 from infra.sql import generations as gen
 from projections import tables
 from projections.tabulation import Changes
@@ -96,6 +96,7 @@ async def test_the_running_projector_goes_over_to_the_new_generation(site: Site,
     await site.finish(asyncio.ensure_future(projector.run(follow=False)))
     assert await site.contents() == site.expected()
     assert (running._generation, projector.mark.position) == (2, len(history))
+    assert site.told == ["it was rebuilt beyond position 20: going over to that"]
 
 
 async def test_tables_of_another_log_are_replaced_by_a_rebuild(site: Site) -> None:
@@ -135,5 +136,5 @@ async def test_nothing_is_written_into_a_retired_generation(site: Site) -> None:
     model = site.model()
     mark = await model.mark()
     await site.read(lambda connection: gen.set_status(connection, 1, gen.RETIRED))
-    with pytest.raises(MarkMovedError):
+    with pytest.raises(RebuiltError):
         await model.write(Changes({}, []), mark, mark)
