@@ -291,7 +291,9 @@ class PoolState:
             self._index(task_id, old, new)
 
     def _index(self, task_id: str, old: Task | None, new: Task | None) -> None:
-        if old is not None and new is not None and _only_later(old, new):
+        if old is not None and new is not None and _goes_on(old, new):
+            # A report never leaves the entry alone: it may show a quicker rhythm, which excuses less silence.
+            self.due_times.replace(task_id, new)
             return
         self.backlog.replace(task_id, old, new)
         self.workloads.replace_task(task_id, old, new)
@@ -339,16 +341,7 @@ class PoolState:
             self.evicted_through = max(self.evicted_through, evicted.position)
 
 
-def _only_later(old: Task, new: Task) -> bool:
-    """Return whether a lease goes on and nothing falls due earlier, as after most reports: no index changes."""
+def _goes_on(old: Task, new: Task) -> bool:
+    """Return whether the same holder goes on with the task, as after most reports."""
     before, now = old.lease, new.lease
-    return (
-        before is not None
-        and now is not None
-        and now.token == before.token
-        and new.status is old.status
-        and now.expires_at >= before.expires_at
-        and before.last_beat_at is not None
-        and now.last_beat_at is not None
-        and now.last_beat_at >= before.last_beat_at
-    )
+    return before is not None and now is not None and now.token == before.token and new.status is old.status

@@ -128,3 +128,16 @@ def test_a_refused_end_of_a_lease_leaves_it_due() -> None:
     s.state.undo()
 
     assert list(s.state.due(s.now, 10)) == ["T"]
+
+
+def test_a_quicker_rhythm_makes_a_lease_due_earlier_than_the_slower_one_before_it() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    for at in (10, 240):
+        s.given("A", "progress", task_id="T", token=token, percent=30, at=at)
+    assert s.state.next_due_at() == START + timedelta(seconds=240 + 5 * 230, microseconds=1)
+
+    for at in (241, 242):
+        s.given("A", "progress", task_id="T", token=token, percent=30, at=at)
+
+    assert s.state.next_due_at() == START + timedelta(seconds=242 + 300 + 60)
