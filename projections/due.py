@@ -65,6 +65,15 @@ class DueTimes:
             self._times.set(task_id, exact)
         return [task_id for _, task_id in found]
 
+    def may_be_due(self, task_id: str, now: datetime) -> bool:
+        """Return whether a task may be due now; cheap, and never wrong when it says no."""
+        bound = self._times.priority(task_id)
+        if bound is None or bound > now:
+            return False
+        task = self._task(task_id)
+        exact = None if task is None else not_due_before(task, self._rules)
+        return exact is not None and exact <= now
+
     def may_fall_due_before(self, moment: datetime) -> bool:
         """Return whether some task's lower bound lies before the moment."""
         first = self._times.peek()

@@ -7,10 +7,10 @@ them) are no steps; they are what a replay decides anew.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from domain.commands import Progress
-from domain.due import due_at, not_due_before
+from domain.due import due_at
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
@@ -18,127 +18,46 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.timestamps import after
 from projections.state import PoolState
+from projections.whatif.steps import Attempt, Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
 from projections.whatif.words import words_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from domain.commands import OnTask
-    from domain.pool import Pool
     from domain.recorded import Recorded
     from domain.rules import Rules
     from domain.task import Task
+    from projections.whatif.steps import Step
 
-
-class Attempt:
-    """One recorded lease: who held what, and what is known of it so far."""
-
-    __slots__ = ("agent_id", "granted_at", "kept_at", "last_sign", "lost", "task_id", "token")
-
-    def __init__(self, token: int, task_id: str, agent_id: str, granted_at: datetime) -> None:
-        self.token = token
-        self.task_id = task_id
-        self.agent_id = agent_id
-        self.granted_at = granted_at
-        self.last_sign = granted_at
-        """When the holder was last heard in a way that counts for this lease."""
-        self.kept_at = granted_at
-        """When its work was last safe: at the last checkpoint, else at the grant."""
-        self.lost = False
-        """Whether the record took it from its holder for silence."""
-
-
-class Granted(NamedTuple):
-    """An agent was granted a task."""
-
-    time: datetime
-    attempt: Attempt
-    task: Task
-    """The recorded task, just granted."""
-    coarseness_s: float
-    """Signs of life that are closer than this were not all recorded, for they were not worth a renewal."""
-
-
-class Heard(NamedTuple):
-    """An agent was heard on some business: a sign of life for all that it holds."""
-
-    time: datetime
-    agent_id: str
-    attempts: tuple[Attempt, ...]
-    unjudged: frozenset[int]
-    """Tokens that were due in the record, too, and that nobody had judged yet: the pool was behind."""
-
-
-class Spoke(NamedTuple):
-    """A holder, or one that had lost the lease, spoke of a task."""
-
-    time: datetime
-    attempt: Attempt
-    command: OnTask
-    also: tuple[Attempt, ...]
-    """What else this was a sign of life for."""
-    unjudged: frozenset[int]
-    late: bool
-    """Whether the lease was no longer the speaker's."""
-    accepted: bool
-    """Whether it completed the task all the same."""
-
-
-class Lost(NamedTuple):
-    """The record took a lease from a silent holder."""
-
-    time: datetime
-    attempt: Attempt
-
-
-class Ended(NamedTuple):
-    """Somebody else ended a lease: an operator, a steal, a deadline."""
-
-    time: datetime
-    attempt: Attempt
-    of_stuck: bool
-    """An operator freed a task that was stuck."""
-    unjudged: frozenset[int]
-
-
-class Pleaded(NamedTuple):
-    """A probe found evidence for a lease that was due."""
-
-    time: datetime
-    attempt: Attempt
-    probe: str
-    evidence: tuple[str, ...]
-
-
-class Deaf(NamedTuple):
-    """The pool could not hear its agents from `since` to `time`, or judging was suspended or taken up again then."""
-
-    time: datetime
-    since: datetime
-    pool: Pool
-    """As the record has it from then on."""
-    reason: str
-    blind_s: float
-    """0: this is about judging."""
-
-
-class Forgiven(NamedTuple):
-    """An operator gave a task a fresh start, or the task ended: its expiries in a row do not count on."""
-
-    time: datetime
-    task_id: str
-
-
-Step = Granted | Heard | Spoke | Lost | Ended | Pleaded | Deaf | Forgiven
 
 _Event = tuple["Recorded", "Task | None"]
 _AGENT = "agent/"
+_WATCH_S = 1.0
 
 
 def _signed(attempts: Iterable[Attempt], time: datetime) -> None:
     for attempt in attempts:
         attempt.last_sign = time
+
+
+class _Behind:
+    """Looks at the record as it was before a command; asked only where some policy finds a lease due."""
+
+    def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
+        self._record = record
+        self._rules = rules
+        self._group = group
+
+    def __contains__(self, attempt: object) -> bool:
+        if not isinstance(attempt, Attempt) or not self._group:
+            return False
+        changed = (before for recorded, before in self._group if recorded.entity_id == attempt.task_id)
+        task = next(changed, self._record.task(attempt.task_id))
+        if task is None or task.lease is None or task.lease.token != attempt.token:
+            return False
+        due = due_at(task, self._record.pool, self._rules)
+        return due is not None and due <= self._group[0][0].time
 
 
 class Behaviour:
@@ -152,7 +71,6 @@ class Behaviour:
         self._attempts: dict[int, Attempt] = {}
         self._holding: dict[str, dict[int, Attempt]] = {}
         self._group: list[_Event] = []
-        self._unjudged: frozenset[int] = frozenset()
 
     def take(self, recorded: Recorded) -> Iterator[Step]:
         """Fold one event; yield the steps of the command before it, if it begins a new one.
@@ -163,8 +81,6 @@ class Behaviour:
         group = self._group
         if group and (group[0][0].causation_id, group[0][0].actor) != (recorded.causation_id, recorded.actor):
             yield from self.flush()
-        if not self._group:
-            self._unjudged = self._behind(recorded)
         before = self.record.task(recorded.entity_id) if recorded.entity is Entity.TASK else None
         self.record.fold(recorded)
         self._group.append((recorded, before))
@@ -188,27 +104,13 @@ class Behaviour:
         """Return the leases that are held where the log ends."""
         return frozenset(token for held in self._holding.values() for token in held)
 
-    def _behind(self, recorded: Recorded) -> frozenset[int]:
-        """Return the agent's leases that were due before it was heard, and were not judged."""
-        if not recorded.actor.startswith(_AGENT):
-            return frozenset()
-        held = self._holding.get(recorded.actor.removeprefix(_AGENT), {}).values()
-        tasks = ((each.token, self.record.tasks.get(each.task_id)) for each in held)
-        return frozenset(token for token, task in tasks if self._is_due(task, recorded.time))
-
-    def _is_due(self, task: Task | None, now: datetime) -> bool:
-        bound = not_due_before(task, self._rules) if task is not None else None
-        if task is None or bound is None or bound > now:
-            return False
-        due = due_at(task, self.record.pool, self._rules)
-        return due is not None and due <= now
-
     def _by_agent(self, agent_id: str, group: list[_Event]) -> Iterator[Step]:
         time = group[0][0].time
         held = tuple(self._holding.get(agent_id, {}).values())
+        behind = _Behind(self.record, self._rules, group)
         words = words_of(group)
         if not words:
-            yield Heard(time, agent_id, held, self._unjudged)
+            yield Heard(time, agent_id, held, behind)
             _signed(held, time)
         leaves = any(isinstance(recorded.event, agent_ev.Deregistered) for recorded, _ in group)
         for recorded, _ in group:
@@ -222,7 +124,7 @@ class Behaviour:
             # A report counts for its own lease alone, and what was refused, or was the last word to all, for none.
             alone = (late and not word.accepted_late) or leaves or isinstance(word.command, Progress)
             also = () if alone else tuple(each for each in held if each is not attempt)
-            yield Spoke(time, attempt, word.command, also, self._unjudged, late, word.accepted_late)
+            yield Spoke(time, attempt, word.command, also, behind, late, word.accepted_late)
             _signed((attempt, *also), time)
             if word.keeps:
                 attempt.kept_at = time
@@ -235,7 +137,9 @@ class Behaviour:
     def _by_others(self, recorded: Recorded, before: Task | None) -> Iterator[Step]:
         event, time = recorded.event, recorded.time
         if isinstance(event, pool_ev.Rearmed):
-            yield Deaf(time, after(time, -event.blind_s), self.record.pool, event.reason, event.blind_s)
+            # An outage is measured by a look at the clock each second, so it began up to a second earlier.
+            blind_s = event.blind_s + (_WATCH_S if event.reason == "outage" else 0.0)
+            yield Deaf(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
             yield Deaf(time, time, self.record.pool, event.name, 0.0)
         elif isinstance(event, ev.Extended):
@@ -278,10 +182,10 @@ class Behaviour:
             return
         of_stuck = isinstance(recorded.event, ev.Revoked) and before is not None and before.status is TaskStatus.STUCK
         # A deadline falls due like a lease does, and is no sign that the pool was behind.
-        behind = not isinstance(recorded.event, ev.Failed) and self._is_due(before, recorded.time)
+        late = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
         attempt.lost = of_stuck
         self._let_go(attempt)
-        yield Ended(recorded.time, attempt, of_stuck, frozenset({token}) if behind else frozenset())
+        yield Ended(recorded.time, attempt, of_stuck, _Behind(self.record, self._rules, late))
 
     def _let_go(self, attempt: Attempt) -> None:
         held = self._holding.get(attempt.agent_id)

@@ -9,11 +9,12 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lifecycles import IllegalTransitionError
 from domain.timestamps import seconds_between
-from projections.whatif.behaviour import Behaviour, Heard, Lost, Spoke
+from projections.whatif.behaviour import Behaviour
 from projections.whatif.ledger import Ledger, Measures
 from projections.whatif.policy import Policy
 from projections.whatif.replaying import LeaseReplay
 from projections.whatif.stealing import STEALER, StealReplay
+from projections.whatif.steps import Heard, Lost, Spoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
     from domain.rules import Rules
-    from projections.whatif.behaviour import Step
+    from projections.whatif.steps import Step
 
 RECORDED, REPLAYED = "recorded", "replayed"
 """The rows that every comparison has: what the log says, and what comes of replaying it under its own settings."""

@@ -10,7 +10,7 @@ from domain.timestamps import seconds_between
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from projections.whatif.behaviour import Attempt
+    from projections.whatif.steps import Attempt
 
 _P95 = 0.95
 
@@ -72,6 +72,11 @@ class Ledger:
     def recoveries(self) -> int:
         """How many leases were taken from silent holders."""
         return len(self.taken_at)
+
+    @property
+    def waits(self) -> bool:
+        """Whether anybody was judged silent who was not heard since."""
+        return bool(self._taken or self._told)
 
     def took(self, attempt: Attempt, at: datetime) -> None:
         """Count a recovery."""

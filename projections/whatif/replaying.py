@@ -8,26 +8,26 @@ from domain.agent import Agent
 from domain.decisions import decide
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
-from domain.due import due_at, not_due_before
+from domain.due import due_at
 from domain.events import Entity
 from domain.events import task as ev
 from domain.internal import Extend, Judge, Rearm
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.pool import Pool
-from domain.timestamps import after
+from domain.timestamps import EPOCH, after
 from projections.due import DueTimes
-from projections.whatif.behaviour import Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
 from projections.whatif.ledger import Ledger
+from projections.whatif.steps import Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import Decision
     from domain.steal import Steal
     from domain.task import Task
-    from projections.whatif.behaviour import Attempt, Step
     from projections.whatif.policy import Policy
+    from projections.whatif.steps import Attempt, Step
 
 PATIENCE_S = 15.0
 """How long a verdict stays open for the plea of a probe, which looks when the lease is due and takes its time."""
@@ -52,6 +52,7 @@ class LeaseReplay:
         self.finer = 0
         """Leases on which this policy judges more finely than the record tells signs of life apart."""
         self.pool = Pool(pool_id)
+        self._pool_since = EPOCH
         self.position = 0
         self._tasks: dict[str, Task] = {}
         self._attempts: dict[str, Attempt] = {}
@@ -74,22 +75,22 @@ class LeaseReplay:
         self._judge_until(after(step.time, -PATIENCE_S))
         match step:
             case Heard():
-                self._settle(step.attempts, step.time, step.unjudged)
+                self._settle(step.attempts, step.time, step.behind)
                 self._hear(step.attempts, step.time)
                 self._sign(step.agent_id, step.attempts, step.time)
             case Spoke():
                 meant = (step.attempt, *step.also)
-                self._settle(meant, step.time, step.unjudged)
+                self._settle(meant, step.time, step.behind)
                 self._hear(meant, step.time)
                 self._speak(step)
             case Granted():
                 self._grant(step)
             case Ended():
-                self._settle((step.attempt,), step.time, step.unjudged)
+                self._settle((step.attempt,), step.time, step.behind)
                 self._end(step)
             case Lost():
                 # Whether it is lost here, too, is decided here; but no probe pleads for it any more.
-                self._settle((step.attempt,), step.time, frozenset())
+                self._settle((step.attempt,), step.time, ())
             case Pleaded():
                 self._plead(step)
             case Forgiven():
@@ -140,7 +141,7 @@ class LeaseReplay:
         attempt, recorded = step.attempt, step.task
         key, before = str(attempt.token), self._latest.get(attempt.task_id, "")
         if before in self._tasks:
-            self._settle((self._attempts[before],), step.time, frozenset())
+            self._settle((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         definition = self.policy.definition(recorded.definition)
@@ -174,8 +175,9 @@ class LeaseReplay:
         return lease is not None and lease.lease_s + lease.grace_s < _COARSE * coarseness_s
 
     def _hear(self, attempts: Iterable[Attempt], now: datetime) -> None:
-        for attempt in attempts:
-            self.ledger.heard(attempt, now)
+        if self.ledger.waits:
+            for attempt in attempts:
+                self.ledger.heard(attempt, now)
 
     def _sign(self, agent_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
         self._heard = self._alive(attempts)
@@ -215,26 +217,27 @@ class LeaseReplay:
             self._apply(decide(self, Request(command, "sweeper", ""), step.time, self.policy.rules))
 
     def _floor(self, step: Deaf) -> None:
-        if self.policy.rearms and not step.blind_s:
-            self.pool = self.pool._replace(expiry_held=step.pool.expiry_held)
-        elif not self.policy.rearms:
+        before, self._pool_since = self.pool, step.time
+        if not self.policy.rearms:
             self.pool = step.pool
-        else:
+        elif step.blind_s:
             request = Request(Rearm(step.reason, step.blind_s), "writer", "")
             self._apply(decide(self, request, step.time, self.policy.rules))
+        else:
+            self.pool = self.pool._replace(expiry_held=step.pool.expiry_held)
+        self._due.replace_pool(before, self.pool, self._tasks)
 
     # Judging
 
-    def _settle(self, attempts: Iterable[Attempt], now: datetime, unjudged: frozenset[int]) -> None:
+    def _settle(self, attempts: Iterable[Attempt], now: datetime, behind: Container[object]) -> None:
         """Judge those that fell due before now, unless the pool was behind at that time."""
         for attempt in attempts:
             key = str(attempt.token)
-            task = self._tasks.get(key)
-            bound = not_due_before(task, self.policy.rules) if task is not None else None
-            if task is not None and bound is not None and bound <= now and attempt.token not in unjudged:
-                due = due_at(task, self.pool, self.policy.rules)
-                if due is not None and due <= now:
-                    self._judge(key, due)
+            if not self._due.may_be_due(key, now):
+                continue
+            due = due_at(self._tasks[key], self.pool, self.policy.rules)
+            if due is not None and due <= now and attempt not in behind:
+                self._judge(key, due)
 
     def _judge_until(self, moment: datetime) -> None:
         while due := self._due.due(moment, _AT_ONCE, self.pool):
@@ -242,8 +245,10 @@ class LeaseReplay:
                 at = due_at(self._tasks[key], self.pool, self.policy.rules)
                 self._judge(key, at or moment)
 
-    def _judge(self, key: str, at: datetime) -> None:
+    def _judge(self, key: str, due: datetime) -> None:
         attempt = self._attempts[key]
+        # What is overdue when its holder speaks, or when judging goes on, is judged then.
+        at = max(due, attempt.last_sign, self._pool_since)
         decision = decide(self, Request(Judge((key,)), "sweeper", ""), at, self.policy.rules)
         self._apply(decision)
         for recorded in decision.records:

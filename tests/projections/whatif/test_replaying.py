@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from domain.internal import Extend, Rearm
+from domain.draft import Draft, Request
+from domain.events import pool as pool_ev
+from domain.internal import Extend, Judge, Rearm
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
 from projections.whatif.comparison import Comparison, Outcome, front
@@ -50,7 +52,7 @@ def s() -> Scenario:
 def sweep_at(s: Scenario, at_s: float) -> None:
     """Let the sweeper be on time: judge everything that is due until then, when it is due."""
     while (due := s.state.next_due_at()) is not None and s.seconds_until(due) <= at_s:
-        s.sweep(at=s.seconds_until(due))
+        s.sweep(at=max(s.seconds_until(due), s.seconds_until(s.now)))
     s.at(at_s)
 
 
@@ -196,6 +198,18 @@ def test_nobody_is_judged_while_the_pool_was_deaf(s: Scenario) -> None:
     s.given("A", "complete", task_id="T", token=s.token("T"), at=200)
     assert counts(measured(s, fixed(60))) == (0, 0, 0)
     assert counts(measured(s, fixed(40))) == (1, 1, 0)
+
+
+def test_nobody_is_judged_while_expiry_is_held(s: Scenario) -> None:
+    for at_s, event in ((100, pool_ev.ExpiryHeld()), (1000, pool_ev.ExpiryResumed())):
+        draft = Draft(s.state, Request(Judge(()), "writer", f"c{at_s}"), s.at(at_s).now, s.rules)
+        draft.record_pool(event)
+        s.state.apply(draft.decided())
+        s.store(draft.records)
+    sweep_at(s, 1100)
+    outcome = under(s, fixed(60), fixed(120))
+    assert outcome.recorded.measures.held_s == outcome.replayed.measures.held_s == 1000
+    assert [each.measures.held_s for each in outcome.policies] == [60, 1000]
 
 
 def test_the_reprieve_after_an_outage_can_be_another(s: Scenario) -> None:
