@@ -1,6 +1,7 @@
 """A service as a process of its own, and bare clients of the broker that it runs on."""
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
@@ -25,6 +26,7 @@ sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, va
 """
 """What `custody up` and `custody serve` come to."""
 READY_S = 30.0
+CLOSE_S = 5.0
 
 
 class Service:
@@ -143,4 +145,6 @@ async def client(**options: Any) -> AsyncIterator[Client]:
     try:
         yield nc
     finally:
-        await nc.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await nc.close()
