@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from domain.agent import Agent, evolve_agent
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from handlers.ports import Codec, EventLog, StoredMessage
 
+AT_ONCE = 500
+"""Questions to the broker at once: its time for an answer is for answering, not for waiting behind all the others."""
 _FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
 
 
@@ -29,11 +32,13 @@ class Lookup:
         self._prefix = f"custody.{pool_id}.evt."
         self._log = log
         self._codec = codec
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def entity(self, key: EntityKey) -> EntityState | None:
         """Return a task or an agent as the log has it, or None if it never was. Raises LogUnavailableError."""
         entity, entity_id = key
-        first = await self._log.last_by_subject(f"{self._prefix}{entity.value}.{entity_id}.{_FIRST_EVENT[entity]}")
+        async with self._turns:
+            first = await self._log.last_by_subject(f"{self._prefix}{entity.value}.{entity_id}.{_FIRST_EVENT[entity]}")
         if first is None:
             return None
         records = await self.records(key)
@@ -42,11 +47,14 @@ class Lookup:
     async def records(self, key: EntityKey) -> list[Recorded]:
         """Return every readable event of an entity, in order. Raises LogUnavailableError."""
         entity, entity_id = key
-        return self._decoded(await self._log.history(f"{self._prefix}{entity.value}.{entity_id}.>"))
+        async with self._turns:
+            messages = await self._log.history(f"{self._prefix}{entity.value}.{entity_id}.>")
+        return self._decoded(messages)
 
     async def at(self, positions: Iterable[int]) -> list[Recorded]:
         """Return the events at these positions. Raises LogUnavailableError."""
-        messages = [await self._log.get(position) for position in positions]
+        async with self._turns:
+            messages = [await self._log.get(position) for position in positions]
         return self._decoded([message for message in messages if message is not None])
 
     def _decoded(self, messages: Sequence[StoredMessage]) -> list[Recorded]:
