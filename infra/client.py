@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from infra.cancellation import heeding
 from infra.nats.connection import without_password
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ class CustodyClient:
         subject = f"custody.{self._pool}.{subject_tail}"
         headers = {ACTOR_HEADER: actor} if actor else None
         try:
-            message = await self._nc.request(subject, json.dumps(body or {}).encode(), timeout, headers=headers)
+            asking = self._nc.request(subject, json.dumps(body or {}).encode(), timeout, headers=headers)
+            message = await heeding(asking)
         except NoRespondersError:
             raise NoServiceError(
                 f"no custody service answers for pool {self._pool} at {self._url}; start one with `custody up`"

@@ -9,6 +9,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from handlers.ports import LogUnavailableError
+from infra.cancellation import heeding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,8 @@ class JetStreamApi:
         """
         payload = b"" if body is None else json.dumps(body).encode()
         try:
-            message = await self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
+            asking = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
+            message = await heeding(asking)
         except NoRespondersError:
             raise NobodyAnswersError(f"nobody answers {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:

@@ -18,6 +18,7 @@ from nats.nuid import NUID
 from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.ports import MAX_BATCH_MESSAGES, LogUnavailableError
 from handlers.read_models import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
+from infra.cancellation import heeding
 from infra.nats import wire
 from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, ApiError
 from infra.nats.errors import BrokerUnavailableError
@@ -150,7 +151,7 @@ class KvViews:
                     continue
                 if last > 1:
                     headers[wire.BATCH_COMMIT] = "1"
-                answer = await client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers)
+                answer = await heeding(client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers))
         except (NoRespondersError, BrokerUnavailableError, NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import nats
 import pytest
@@ -24,6 +26,7 @@ RUN_ELSEWHERE = {
     "python3 bootstrap.py demo": "demo by tests/system/test_demo.py, test by whoever runs this",
     "nats context add custody": "its requests by test_the_requests_shown_are_carried_out below",
     ".venv/bin/python examples/agent.py": "tests/docs/test_examples.py",
+    "custody demo --keep": "test_the_questions_of_the_readme_are_answered below",
 }
 """The README's command blocks without a mark, by how they begin, and what runs them."""
 
@@ -81,3 +84,19 @@ def test_the_requests_shown_are_carried_out(place: Place) -> None:
         await nc.close()
 
     asyncio.run(ask())
+
+
+@pytest.mark.system
+@pytest.mark.slow
+def test_the_questions_of_the_readme_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = (match["text"] for match in FENCED.finditer(README) if match["text"].startswith("custody demo --keep"))
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    demo, *questions = (shlex.split(line)[1:] for line in block.splitlines())
+    for words in ([*demo, "--agents", "8", "--tasks", "60", "--seconds", "8"], *questions):
+        result = invoke(*words)
+        assert result.status == 0, (words, result.err)
+        assert result.out
+    assert (tmp_path / "postmortem-ben.html").stat().st_size > 10_000
+    assert (tmp_path / "whatif.png").stat().st_size > 10_000

@@ -56,7 +56,7 @@ def test_staleness_names_its_threshold() -> None:
     token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})
     s.at(10).given("A", "progress", task_id="T", token=token, percent=1)
     s.sweep(at=700).then("stuck")
-    assert "its last beat is older than 10m: silent for 11m 30s, 1 reports" in lines(s)["stuck"]
+    assert "its last beat is older than 10m: silent for 11m 30s, 1 report" in lines(s)["stuck"]
 
 
 def test_a_deadline_names_how_late_it_was() -> None:
