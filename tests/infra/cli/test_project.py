@@ -117,6 +117,15 @@ async def test_a_missing_library_is_one_line(run: Run, service: PoolServer, monk
     )
 
 
+async def test_a_missing_driver_is_one_line(run: Run, service: PoolServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    result = await run("project", "--sql", "postgresql://me@127.0.0.1:1/db")
+    assert (result.status, result.err) == (
+        1,
+        "custody: PostgreSQL needs the psycopg library: pip install 'custody[sql]'\n",
+    )
+
+
 async def test_a_file_that_is_no_database_is_one_line(run: Run, service: PoolServer, tmp_path: Path) -> None:
     (tmp_path / "pool.db").write_text("something else, and long enough for that to be seen " * 20)
     result = await run("project", "--sql", "sqlite:///pool.db")
