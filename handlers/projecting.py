@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import nullcontext
-from datetime import timedelta
 from typing import TYPE_CHECKING, Generic
 
 from domain.timestamps import EPOCH
 from handlers.memory import rebuilding
+from handlers.outages import TRIES, Outages, StoppedError
 from handlers.ports import LogTruncatedError, LogUnavailableError, UnreadableEventError
 from handlers.read_models import (
     C,
@@ -35,16 +35,8 @@ if TYPE_CHECKING:
     from handlers.ports import Clock, StoredMessage
     from projections.state import PoolState
 
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
-_TRIES = 10
-"""In a row; with the pauses between them half a minute."""
 STANDBY_S = 3.0
 """How long another projector may leave events unwritten before this one takes over."""
-
-
-class _StoppedError(Exception):
-    """Somebody asked for the end."""
 
 
 class Projector(Generic[C]):
@@ -65,16 +57,12 @@ class Projector(Generic[C]):
         self._log, self._codec, self._remember = source
         self._model = model
         self._collect = collect
-        self._clock = clock
+        self._outages = Outages(clock, tell)
         self._tell = tell
         self._most_events = most_events
         self._whole = whole
-        self._stopping = asyncio.Event()
         self._fold: tuple[Memory, Collector[C]] | None = None
         """What has been folded up to the mark; None when it has to be folded anew."""
-        self._troubles = 0
-        """How often in a row something did not answer."""
-        self._patience: int | None = None
         self.mark = Mark()
         """How far the read model is, as far as is known here."""
         self.goal = 0
@@ -91,11 +79,11 @@ class Projector(Generic[C]):
     @property
     def in_trouble(self) -> bool:
         """Whether something does not answer."""
-        return self._troubles > 0
+        return self._outages.lasts
 
     def stop(self) -> None:
         """Let `run` return after what is being written."""
-        self._stopping.set()
+        self._outages.stopping.set()
 
     async def run(self, *, follow: bool) -> None:
         """Catch up; then, with `follow`, stay in step until `stop`, whatever does not answer meanwhile.
@@ -104,8 +92,8 @@ class Projector(Generic[C]):
             ReadModelError: it cannot be kept; OutdatedError: it was made from another log.
             LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
-        self._patience = None if follow else _TRIES
-        with contextlib.suppress(_StoppedError):
+        self._outages.tries = None if follow else TRIES
+        with contextlib.suppress(StoppedError):
             while True:
                 try:
                     await self._keep(follow=follow)
@@ -119,7 +107,7 @@ class Projector(Generic[C]):
                 except LogTruncatedError as error:
                     raise OutdatedError(f"{self._model.name}: the log lost its tail or was replaced: {error}") from None
                 except (LogUnavailableError, ReadModelUnavailableError) as error:
-                    await self._pause(self._troubled(error))
+                    await self._outages.wait_out(error)
                 else:
                     return
 
@@ -133,7 +121,7 @@ class Projector(Generic[C]):
                     await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
                 elif await self._model.caught_up():
                     break
-        self._well()
+        self._outages.over(f"at position {self.mark.position}")
         self.following = True
         if follow:
             await self._take_all(self._log.follow_chunks(after=self.mark.position))
@@ -178,14 +166,14 @@ class Projector(Generic[C]):
     async def _until_stopped(
         self, chunks: AsyncGenerator[Sequence[StoredMessage], None]
     ) -> AsyncIterator[Sequence[StoredMessage]]:
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping = asyncio.ensure_future(self._outages.stopping.wait())
         coming: asyncio.Future[Sequence[StoredMessage] | None] | None = None
         try:
             while True:
                 coming = asyncio.ensure_future(anext(chunks, None))
                 await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
-                    raise _StoppedError
+                    raise StoppedError
                 chunk = coming.result()
                 if chunk is None:
                     return
@@ -228,7 +216,7 @@ class Projector(Generic[C]):
         return Mark(state.position, memory.tail_hash, log_id, time, memory.unreadable_count)
 
     async def _write(self, changes: C, after: Mark) -> None:
-        """Write until it is written. Raises MarkMovedError, ReadModelError, _StoppedError."""
+        """Write until it is written. Raises MarkMovedError, ReadModelError, StoppedError."""
         unknown = False
         while True:
             try:
@@ -239,12 +227,12 @@ class Projector(Generic[C]):
                 raise
             except ReadModelUnavailableError as error:
                 unknown = True
-                await self._pause(self._troubled(error))
+                await self._outages.wait_out(error)
             else:
                 break
         self.mark = after
         self.goal = max(self.goal, after.position)
-        self._well()
+        self._outages.over(f"at position {self.mark.position}")
 
     async def _stand_by(self) -> None:
         """Return when events go unwritten for too long, or when there is nothing to write."""
@@ -258,7 +246,7 @@ class Projector(Generic[C]):
                 self._tell(f"nobody wrote on from position {self.mark.position}: taking over")
                 return
             seen = self.mark, self.goal
-            await self._pause(STANDBY_S)
+            await self._outages.pause(STANDBY_S)
 
     async def _survive(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do it until it is done, whatever does not answer meanwhile."""
@@ -266,30 +254,6 @@ class Projector(Generic[C]):
             try:
                 await work()
             except (LogUnavailableError, ReadModelUnavailableError) as error:
-                await self._pause(self._troubled(error))
+                await self._outages.wait_out(error)
             else:
                 return
-
-    async def _pause(self, seconds: float) -> None:
-        """Let time pass. Raises _StoppedError."""
-        waking = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds)))
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        await asyncio.wait({waking, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        waking.cancel()
-        if stopping.done():
-            raise _StoppedError
-        stopping.cancel()
-
-    def _troubled(self, error: Exception) -> float:
-        """Say once what is wrong; return how long to wait. Raises the error when that was long enough."""
-        if self._patience is not None and self._troubles >= self._patience:
-            raise error
-        if not self._troubles:
-            self._tell(f"{error}; trying again")
-        self._troubles += 1
-        return min(_FIRST_PAUSE_S * 2.0 ** min(self._troubles, 10), _LONGEST_PAUSE_S)
-
-    def _well(self) -> None:
-        if self._troubles:
-            self._tell(f"it works again, at position {self.mark.position}")
-        self._troubles = 0
