@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic
 
@@ -200,6 +201,9 @@ class Projector(Generic[C]):
             await self._check()
         await self._write(collector.take(), self._mark_of(memory, log_id))
         self.written += len(chunk)
+        if not gc.isenabled():
+            # While a long log is folded nobody looks for garbage, and a database's client makes some at every write.
+            gc.collect(0)
         self._fold = memory, collector
 
     def _skip(self, collector: Collector[C], message: StoredMessage, reason: str) -> None:
