@@ -87,7 +87,7 @@ def _grid(options: Iterable[str]) -> Grid:
     grid: Grid = {}
     for option in options:
         name, _, values = option.partition("=")
-        if not values.strip():
+        if not name.strip() or not values.strip():
             raise SettingsError(f"--grid {option}: say NAME=VALUE,VALUE, such as lease_s=60,120,300")
         _check_known(name, "--grid")
         if name in grid:
@@ -162,7 +162,7 @@ def _check_names(policies: Sequence[Policy]) -> None:
     seen = {RECORDED, REPLAYED}
     for policy in policies:
         if policy.name in seen:
-            raise SettingsError(f"two rows would be called {policy.name}: rename the policy's file")
+            raise SettingsError(f"two rows would be called {policy.name}: rename a file, or leave one out")
         seen.add(policy.name)
     if len(policies) > MAX_CELLS:
         raise SettingsError(f"these are {len(policies)} policies; at most {MAX_CELLS} are replayed at once")

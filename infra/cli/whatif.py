@@ -68,7 +68,7 @@ async def whatif(
             raise CommandError(f"pool {session.settings.pool} has no events yet")
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
         if first > last:
-            raise CommandError(f"--from (position {first}) is after the end (position {last})")
+            raise CommandError(f"no event lies there: it would begin at position {first} and end at {last}")
         learned = await _learned(session, log)
         if learned:
             settings = with_changes(settings, learned, "the log")

@@ -100,6 +100,8 @@ def test_what_is_wrong_with_a_file_is_said_in_one_line(text: str, line: str) -> 
     [
         (["lease_s"], "--grid lease_s: say NAME=VALUE,VALUE, such as lease_s=60,120,300"),
         (["lease_s="], "--grid lease_s=: say NAME=VALUE"),
+        (["=5"], "--grid =5: say NAME=VALUE"),
+        (["lease_s=2,2"], "two rows would be called lease_s=2: rename a file, or leave one out"),
         (["lease.s=1"], "lease.s from --grid: .*did you mean lease_s"),
         (["lease_s=1", "lease_s=2"], "--grid lease_s is given twice"),
         (["lease_s=1,,2"], "lease_s from --grid: ''"),

@@ -78,7 +78,10 @@ async def test_leases_can_be_bounded(worked: Run, run: Run) -> None:
     nothing = await run("whatif", "--to", "3")
     assert (nothing.status, nothing.err) == (1, "custody: no lease was granted there: there is nothing to replay\n")
     reversed_ = await run("whatif", "--from", "6", "--to", "3")
-    assert (reversed_.status, reversed_.err) == (1, "custody: --from (position 6) is after the end (position 3)\n")
+    assert (reversed_.status, reversed_.err) == (
+        1,
+        "custody: no event lies there: it would begin at position 6 and end at 3\n",
+    )
 
 
 async def test_a_setting_that_did_nothing_is_named(worked: Run) -> None:
