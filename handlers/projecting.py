@@ -69,7 +69,7 @@ class Projector(Generic[C]):
         self.goal = 0
         """The log's end, as far as is known here."""
         self.written = 0
-        """Events that this projector wrote."""
+        """Events that this projector brought into the read model."""
         self.following = False
         """Whether it has been in step once."""
         self.standing_by = False
@@ -136,7 +136,9 @@ class Projector(Generic[C]):
         if self._whole:
             first = await self._log.get(await self._log.first_position())
             log_id = None if first is None else self._codec.hash_of(first)
+            before = self.mark.position
             await self._write(collector.take(), self._mark_of(memory, log_id))
+            self.written += self.mark.position - before
         self._fold = memory, collector
         return self._fold
 

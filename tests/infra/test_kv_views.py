@@ -19,6 +19,7 @@ from infra.codec import CloudEventsCodec
 from infra.embedded import EmbeddedBroker
 from infra.nats import Auth, connect, ensure_stream
 from infra.nats.api import JetStreamApi
+from infra.nats.filtered import read_matching
 from infra.nats.kv_views import KvViews
 from projections.live_documents import LiveChanges, LiveDocuments
 from tests.golden.make import HISTORIES
@@ -75,11 +76,11 @@ class Site:
 
     async def contents(self) -> dict[str, Any]:
         """Every document but the mark."""
+        prefix = f"$KV.CUSTODY_VIEWS_{self.pool}."
         found = {}
-        for key in await self.bucket.keys():
-            value = (await self.bucket.get(key)).value
-            assert value is not None
-            found[key] = json.loads(value)
+        # The library's own listing may come out empty: what tells it the end can overtake the messages.
+        async for chunk in read_matching(self.api, f"KV_CUSTODY_VIEWS_{self.pool}", f"{prefix}>", after=0, until=2**62):
+            found.update({each.subject.removeprefix(prefix): json.loads(each.body) for each in chunk if each.body})
         assert found.pop("position")["position"] == len(self.log.messages)
         return found
 
@@ -156,7 +157,7 @@ async def test_a_watch_sees_a_lease_come_change_and_go(site: Site) -> None:
     while operation != "DEL":
         key, operation, document = await seen()
         assert key == "lease.t1"
-    assert sorted(await site.bucket.keys()) == ["position", "workload.a1"]
+    assert (await site.contents()).keys() == {"workload.a1"}
     projector.stop()
     await following
 
