@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,10 @@ from projections.whatif.comparison import Comparison
 
 if TYPE_CHECKING:
     from projections.whatif.comparison import Outcome
+
+
+_REPLAYS_AT_ONCE = 1_000
+"""Events times policies; some tens of milliseconds."""
 
 
 class Format(StrEnum):
@@ -109,16 +114,20 @@ async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:
 
 
 async def _replay(session: Session, log: OpenLog, comparison: Comparison, last: int) -> None:
+    at_once = max(_REPLAYS_AT_ONCE // comparison.replays, 1)
     with bar(last, session.out) as show:
         async for chunk in log.log.read(after=log.first - 1, until=last):
             for message in chunk:
+                if message.position % at_once == 0:
+                    # Many policies take long over a chunk, and the broker wants its pings answered meanwhile.
+                    await asyncio.sleep(0)
+                    show(message.position)
                 try:
                     recorded = log.codec.decode(message)
                 except UnreadableEventError:
                     comparison.skip(message.position)
                     continue
                 comparison.take(recorded)
-            show(chunk[-1].position)
 
 
 def _show(session: Session, outcome: Outcome, format_: Format) -> None:

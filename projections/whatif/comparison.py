@@ -95,6 +95,11 @@ class Comparison:
         self._unreadable = 0
         self._other_thresholds_s: set[float] = set()
 
+    @property
+    def replays(self) -> int:
+        """How many policies are replayed, the recorded settings included."""
+        return len(self._replays)
+
     def take(self, recorded: Recorded) -> None:
         """Take the next event of the log; one that does not apply is skipped, as every fold does."""
         if not isinstance(recorded.event, pool_ev.Led):
