@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,7 @@ T = TypeVar("T")
 
 FORMS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
 _LOCK_WAIT_S = 10
+_LOCK_POLL_S = 0.02
 _CONNECT_S = 5
 _STATEMENT_S = 120
 """No statement of ours takes as long; a server that stands still must not hold the end up."""
@@ -98,7 +100,7 @@ class Database:
             # The driver would begin transactions by itself, and not before statements that make tables.
             connection.isolation_level = None
             # Readers go on reading while this writes. What a power cut takes, mark and rows alike, is written again.
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_wal(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
 
         @event.listens_for(engine, "begin")
@@ -160,6 +162,20 @@ class Database:
         self._closed = True
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log; for that alone SQLite does not wait by itself until others are done."""
+    deadline = time.monotonic() + _LOCK_WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
 
 
 def _as_it_is(text: str) -> str:

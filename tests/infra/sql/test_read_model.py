@@ -9,7 +9,8 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from handlers.ports import NewMessage
-from handlers.read_models import MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
+from handlers.read_models import Mark, MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
+from infra.sql import generations as gen
 from infra.sql.model import SqlReadModel
 from projections import tables
 from projections.tabulation import Changes
@@ -101,7 +102,7 @@ async def test_a_projector_that_is_killed_between_two_writes_leaves_a_whole_pref
 async def _position(site: Site) -> int:
     try:
         return await site.position()
-    except ReadModelError:
+    except (ReadModelError, ReadModelUnavailableError):
         return 0
 
 
@@ -171,3 +172,9 @@ async def test_what_every_fold_skips_is_counted_and_shown(site: Site, history: l
     events = (await site.contents())["events"]
     reasons = [events[position][-2] for position in sorted(events)]
     assert [each is None for each in reasons] == [True] * len(history) + [False, False]
+
+
+async def test_many_that_begin_at_once_wait_for_each_other(site: Site) -> None:
+    marks = await asyncio.gather(*(site.model().mark() for _ in range(6)))
+    assert marks == [Mark()] * 6
+    assert len(await site.read(gen.generations)) == 1
