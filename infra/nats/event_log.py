@@ -7,7 +7,7 @@ import base64
 import itertools
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nats.nuid import NUID
 
@@ -29,10 +29,10 @@ from infra.nats.stream import evt_prefix, stream_name
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from nats.aio.msg import Msg
     from nats.aio.subscription import Subscription
 
     from handlers.ports import NewMessage
+    from infra.nats.client import Frame
     from infra.nats.connection import NatsConnection, PermissionViolation
 
 APPEND_TIMEOUT_S = 5.0
@@ -45,12 +45,19 @@ _FIRST_SERVER_FAULT = 500
 _NO_RESPONDERS = "503"
 
 
+class _Answer(NamedTuple):
+    """What came back for an append: the body, and the status of a message that is the broker's own word."""
+
+    body: bytes
+    status: str | None
+
+
 @dataclass(slots=True)
 class _Flight:
     """An append on its way."""
 
     subjects: tuple[str, ...]
-    answer: asyncio.Future[Msg]
+    answer: asyncio.Future[_Answer]
 
 
 class NatsEventLog:
@@ -91,7 +98,7 @@ class NatsEventLog:
             raise LogUnavailableError(f"no connection to {connection.url}")
         api = JetStreamApi(connection, timeout_s=request_timeout_s)
         log = cls(connection, pool, append_timeout_s=append_timeout_s, api=api)
-        log._subscription = await connection.client.subscribe(f"{log._inbox}.*", cb=log._on_answer)
+        log._subscription = await connection.client.tap(f"{log._inbox}.*", log._on_answers)
         return log
 
     async def close(self) -> None:
@@ -112,18 +119,18 @@ class NatsEventLog:
         batch_id = self._batch_ids.next().decode() if count > 1 else ""
         frames = self._encode(messages, expected_position, batch_id, reply)
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Msg] = loop.create_future()
+        answer: asyncio.Future[_Answer] = loop.create_future()
         self._flights[reply] = _Flight(tuple(message.subject for message in messages), answer)
         deadline = loop.call_later(self._append_timeout_s, self._on_timeout, answer)
         try:
             await self._connection.send(frames)
-            message = await answer
+            found = await answer
         except BrokerUnavailableError as error:
             raise LogUnavailableError(str(error)) from error
         finally:
             deadline.cancel()
             del self._flights[reply]
-        return self._position_of(message, expected_position + count, batch_id, count)
+        return self._position_of(found, expected_position + count, batch_id, count)
 
     def _encode(self, messages: Sequence[NewMessage], expected_position: int, batch_id: str, reply: str) -> bytes:
         limit_bytes = self._connection.client.max_payload
@@ -145,12 +152,15 @@ class NatsEventLog:
             )
         return b"".join(frames)
 
-    async def _on_answer(self, message: Msg) -> None:
-        flight = self._flights.get(message.subject)
-        if flight is not None and not flight.answer.done():
-            flight.answer.set_result(message)
+    def _on_answers(self, frames: Sequence[Frame]) -> None:
+        # Straight off the wire: by way of the library an acknowledgement waits for two more turns of the event loop,
+        # and each may be full of commands.
+        for subject, _, head, body in frames:
+            flight = self._flights.get(subject.decode(errors="replace"))
+            if flight is not None and not flight.answer.done():
+                flight.answer.set_result(_Answer(body, wire.status_of(head)))
 
-    def _on_timeout(self, answer: asyncio.Future[Msg]) -> None:
+    def _on_timeout(self, answer: asyncio.Future[_Answer]) -> None:
         if not answer.done():
             answer.set_exception(OutcomeUnknownError(f"no answer to an append within {self._append_timeout_s:g} s"))
 
@@ -171,16 +181,16 @@ class NatsEventLog:
             if not flight.answer.done():
                 flight.answer.set_exception(OutcomeUnknownError(reason))
 
-    def _position_of(self, message: Msg, position: int, batch_id: str, count: int) -> int:
+    def _position_of(self, answer: _Answer, position: int, batch_id: str, count: int) -> int:
         """The position that a proper acknowledgement of this very append names, or the error that it is."""
-        if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+        if answer.status == _NO_RESPONDERS:
             raise LogUnavailableError(f"no stream takes {self._prefix}> at {self._connection.url}")
         try:
-            ack: Any = json.loads(message.data)
+            ack: Any = json.loads(answer.body)
         except ValueError:
             ack = None
         if not isinstance(ack, dict):
-            raise OutcomeUnknownError(f"not an acknowledgement: {message.data[:100]!r}")
+            raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")
         if "error" in ack:
             raise _append_error(ApiError("append", ack["error"]))
         found = {name: ack.get(name) for name in ("stream", "seq", "batch", "count")}

@@ -132,6 +132,14 @@ def is_status(head: bytes) -> bool:
     return bool(head) and not head.startswith(_VERSION_LINE_BYTES)
 
 
+def status_of(head: bytes) -> str | None:
+    """The status that the broker's own word carries, such as 503 for no responders; None for a message's headers."""
+    if not is_status(head):
+        return None
+    words = head.split(b"\r\n", maxsplit=1)[0].split()
+    return words[1].decode(errors="replace") if len(words) > 1 else None
+
+
 def stalled_reply(head: bytes) -> str | None:
     """The reply subject with which a heartbeat repeats the broker's question whether it may go on sending."""
     for line in head.decode("utf-8", "replace").split("\r\n"):
