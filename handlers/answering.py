@@ -34,8 +34,8 @@ class Answering:
         self._again = again
         self._waker = Waker(self.waiting, presence)
 
-    def finish(self, group: Group) -> None:
-        """Make the group final, and answer its jobs."""
+    def commit(self, group: Group) -> None:
+        """Make the group final."""
         memory = self._memory
         if group.messages:
             memory.state.commit(group.changes, group.end, group.end_time)
@@ -43,6 +43,9 @@ class Answering:
             for decision in group.decisions:
                 for recorded in decision.records:
                     memory.observe(recorded)
+
+    def answer(self, group: Group) -> None:
+        """Answer the jobs of a group that is final, in their order."""
         for job, decision in zip(group.jobs, group.decisions, strict=True):
             self._answer(job, decision, group.end)
         if group.messages:

@@ -37,6 +37,8 @@ class Group:
     size_bytes: int = 0
     deciding_s: float = 0.0
     """Time that deciding took, in seconds."""
+    stirs: bool = False
+    """Whether a claim may begin to wait with it, or be woken by it."""
     closed: bool = False
     """Whether a job that must be alone is in it."""
 

@@ -122,6 +122,11 @@ _GRANTS = frozenset({Leased, Stolen})
 _CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
 
 
+def stirs(decision: Decision) -> bool:
+    """Return whether a claim may begin to wait with the decision, or be woken by it."""
+    return decision.waits or any(type(recorded.event) in _CONCERNED for recorded in decision.records)
+
+
 class Waker:
     """Lets waiting claims follow what was acknowledged: work came, was given, or an agent changed."""
 

@@ -38,6 +38,7 @@ from handlers.linger import Linger
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
+from handlers.waiting import stirs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,6 +107,8 @@ class Writer:
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Group | None = None
         self._flight: _Flight | None = None
+        self._landed: Group | None = None
+        """What the log has acknowledged, and nobody was told yet."""
         self._wake = asyncio.Event()
         self._following = False
         self._stopping = False
@@ -212,6 +215,7 @@ class Writer:
     def _end(self, refusal: Refusal) -> None:
         """Tell everybody who still waits why nothing more is decided; what is in flight stays unknown."""
         self._ended = refusal
+        self._answer_landed()
         unknown: list[Job] = []
         if self._flight is not None:
             self._flight.verdict.cancel()
@@ -277,6 +281,7 @@ class Writer:
             self.memory.state.apply(decision)
             group.changes += len(decision.after)
             group.end_time = self.memory.state.last_time
+        group.stirs = group.stirs or stirs(decision)
         group.jobs.append(job)
         group.decisions.append(decision)
         group.closed = job.alone
@@ -321,7 +326,7 @@ class Writer:
         if not group.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            self.answering.finish(group)
+            self.answering.answer(group)
             return
         if self._linger.holds(group):
             return
@@ -343,7 +348,14 @@ class Writer:
                 waiting = len(self._open.jobs) if self._open is not None else 0
                 self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
                 self.hearing.answered(self._clock.now())
-                self.answering.finish(group)
+                self.answering.commit(group)
+                self._landed = group
+                if self._open is not None and self._open.messages and not group.stirs:
+                    # The broker is not kept waiting for the next group while the callers of this one are answered;
+                    # but what waits for work is to be decided again before that.
+                    self._launch()
+                    await asyncio.sleep(0)
+                self._answer_landed()
             case Conflicted():
                 self._undo(group)
                 await self._follow()
@@ -436,6 +448,11 @@ class Writer:
             raise SupersededError(msg)
         if rebuilt and self.leader not in leads:
             self.unled()
+
+    def _answer_landed(self) -> None:
+        group, self._landed = self._landed, None
+        if group is not None:
+            self.answering.answer(group)
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:
