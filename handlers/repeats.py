@@ -80,7 +80,7 @@ class Repeats:
         return await self._task_result(request, records)
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
-        task_id = _own_task(request, records)
+        task_id = await self._own_task(request, records)
         last = records[-1]
         if request.verb in _LEASE_VERBS:
             return await self._lease(task_id, last)
@@ -117,21 +117,26 @@ class Repeats:
         task = await self._task_at(task_id, recorded.position)
         return lease_document(task, recorded.time)
 
+    async def _own_task(self, request: Request, records: list[Recorded]) -> str:
+        """Return the task that the command was about, as its events tell: a repeat may name another, for nothing.
+
+        What was renewed on the side is not it. Where nothing but renewals was written, the repeat is believed if its
+        agent held the task that it names.
+        """
+        tasks = [recorded for recorded in records if recorded.entity is Entity.TASK]
+        own = [recorded.entity_id for recorded in tasks if not isinstance(recorded.event, ev.Renewed)]
+        if own:
+            return own[0]
+        named = getattr(request.command, "task_id", None)
+        if isinstance(named, str):
+            task = fold_task(await self._lookup.records((Entity.TASK, named)), until=records[-1].position)
+            if task is not None and task.lease is not None and task.lease.agent_id == request.agent_id:
+                return named
+        return tasks[0].entity_id
+
     async def _task_at(self, task_id: str, position: int) -> Task:
         task = fold_task(await self._lookup.records((Entity.TASK, task_id)), until=position)
         if task is None:
             msg = f"the log has no task {task_id} at position {position}"
             raise LookupError(msg)
         return task
-
-
-def _own_task(request: Request, records: list[Recorded]) -> str:
-    """Return the task that the command was about, as its events tell: a repeat may name another, and changes nothing.
-
-    What was renewed on the side is not it; where nothing but renewals was written, the repeat is believed if it can be.
-    """
-    tasks = [recorded for recorded in records if recorded.entity is Entity.TASK]
-    own = [recorded.entity_id for recorded in tasks if not isinstance(recorded.event, ev.Renewed)]
-    renewed = [recorded.entity_id for recorded in tasks]
-    named: str | None = getattr(request.command, "task_id", None)
-    return own[0] if own else named if named in renewed else renewed[0]

@@ -250,3 +250,23 @@ async def test_renewals_on_the_side_are_not_what_was_asked(pool: PoolHarness) ->
     assert first.names == ["started", "renewed", "renewed"]
     await pool.advance(30)
     assert (await pool.request("agent.a.start", {**body, "task_id": "U", "token": other})).raw == first.raw
+
+
+@pytest.mark.parametrize("verb", ["lease", "start"])
+async def test_what_renewed_only_another_lease_is_told_again_of_its_own_task(pool: PoolHarness, verb: str) -> None:
+    """A long lease is not worth renewing yet, a short one of the same holder is."""
+    long = await pool.holds("a", "long", lease={"mode": "fixed", "lease_s": 1000})
+    await pool.given("agent.a.start", task_id="long", token=long)
+    await pool.holds("a", "short", lease={"mode": "fixed", "lease_s": 100})
+    await pool.advance(20)
+    body = {"task_id": "long", "token": long, "command_id": "same"}
+
+    first = await pool.request(f"agent.a.{verb}", body)
+
+    assert first.names == ["renewed"]
+    assert pool.records()[-1].entity_id == "short"
+    assert (await pool.request(f"agent.a.{verb}", body)).raw == first.raw
+    await pool.restart()
+    assert (await pool.request(f"agent.a.{verb}", body)).raw == first.raw
+    for other in ("short", "nobodys"):
+        assert (await pool.request(f"agent.a.{verb}", body | {"task_id": other})).ok
