@@ -44,14 +44,15 @@ def publish_frame(message: NewMessage, control: Mapping[str, str], *, reply: str
             the broker, or headers and body together exceed `limit_bytes`, at which the broker would cut the
             connection.
     """
-    subject, body = message.subject, message.body
+    subject, body, headers = message
     if not _is_literal(subject):
         raise AppendRejectedError(f"not a literal subject: {subject!r}")
     block = _VERSION_LINE
-    for name, value in message.headers.items():
+    for name, value in headers.items():
         if not _is_own_name(name):
             raise AppendRejectedError(f"no name for a header of ours: {name!r}")
-        if not value.isprintable() or value.strip() != value:
+        # A hash is alphanumeric, and other values repeat.
+        if not value.isalnum() and not _is_one_line(value):
             raise AppendRejectedError(f"not a header of one printable line: {name}: {value!r}")
         block += f"{name}: {value}\r\n"
     for name, value in control.items():
@@ -70,6 +71,11 @@ def _is_literal(subject: str) -> bool:
     if not subject.isprintable() or " " in subject or "*" in subject or ">" in subject or ".." in subject:
         return False
     return bool(subject) and subject[0] != "." and subject[-1] != "."
+
+
+@functools.lru_cache(maxsize=64)
+def _is_one_line(value: str) -> bool:
+    return value.isprintable() and value.strip() == value
 
 
 @functools.lru_cache(maxsize=64)
