@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import nats
 from nats.aio.msg import Msg
-from nats.js.api import AckPolicy, ConsumerConfig
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from domain.events import Entity, Event
 from domain.events import agent as ag
@@ -36,6 +36,7 @@ from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 POOL = "bench"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 AGENTS = 200
+DELIVERED = 50_000
 OPEN_TASKS = 5_000
 """Tasks that are alive at a time."""
 
@@ -148,10 +149,16 @@ def custody(*arguments: str) -> float:
     return took_s
 
 
-async def delivered(url: str, password: str, count: int) -> None:
-    """Take the whole log with the client library, as it comes, and do nothing with it."""
+async def delivered(url: str, password: str, last: int) -> None:
+    """Take the log's last messages with the client library, as they come, and do nothing with them.
+
+    Not more: a library that falls behind by too much is cut off.
+    """
+    count = min(last, DELIVERED)
     client = await nats.connect(url, user="operator", password=password)
-    config = ConsumerConfig(ack_policy=AckPolicy.NONE, max_deliver=1, flow_control=True, idle_heartbeat=5)
+    config = ConsumerConfig(
+        ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=last - count + 1
+    )
     done, left = asyncio.Event(), count
 
     async def take(_: Msg) -> None:
