@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.errors import RefusalCode
 from domain.timestamps import after
 from handlers.jobs import OVERLOADED, Answer
 from handlers.waiting import WaitingClaims, Waker, end_wait
@@ -46,11 +47,20 @@ class Answering:
 
     def answer(self, group: Group) -> None:
         """Answer the jobs of a group that is final, in their order."""
+        filled: list[tuple[Job, Decision]] = []
         for job, decision in zip(group.jobs, group.decisions, strict=True):
-            self._answer(job, decision, group.end)
+            if self._was_filled(job, decision):
+                # Perhaps by what this group gives its agent, and that is then its answer.
+                self._park(job, decision)
+                filled.append((job, decision))
+            else:
+                self._answer(job, decision, group.end)
         if group.messages:
             self.resubmit(self._waker.follow(group.decisions, group.end))
             self.committed()
+        for job, decision in filled:
+            if self.waiting.withdraw(job):
+                self._answer(job, decision, group.end)
 
     def resubmit(self, jobs: list[Job]) -> None:
         """Let claims that waited be decided again, in their order, before everybody else's commands."""
@@ -73,6 +83,11 @@ class Answering:
         self.parks = False
         for job in self.waiting.everything():
             self.end_wait(job)
+
+    def _was_filled(self, job: Job, decision: Decision) -> bool:
+        """Return whether a claim waited, and finds now that its agent has no room."""
+        refusal = decision.refusal
+        return job.waits_until is not None and refusal is not None and refusal.code is RefusalCode.AT_CAPACITY
 
     def _answer(self, job: Job, decision: Decision, position: int) -> None:
         if decision.follow_up is not None:

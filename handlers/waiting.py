@@ -74,6 +74,13 @@ class WaitingClaims:
         first = line.peek() if line is not None else None
         return self._take(first[1]) if first is not None else None
 
+    def withdraw(self, job: Job) -> bool:
+        """Take out a claim, if it still waits; return whether it did."""
+        waits = job.place is not None and self._jobs.get(job.place) is job
+        if waits and job.place is not None:
+            self._take(job.place)
+        return waits
+
     def all_of(self, agent_id: str) -> list[Job]:
         """Take out all claims of an agent, oldest first."""
         line = self._by_agent.get(agent_id)

@@ -97,6 +97,20 @@ async def test_a_task_assigned_meanwhile_is_told_to_the_agents_oldest_claim(pool
     assert not other.replies
 
 
+async def test_a_claim_that_an_assignment_fills_up_is_told_what_was_assigned(pool: PoolHarness) -> None:
+    await pool.register("a", capacity=1)
+    claim, second = wait(pool, "a"), wait(pool, "a")
+    await pool.rest()
+    with pool.log.held():
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+        pool.post("ops.assign", {"task_id": "T", "agent_id": "a"})
+        await pool.rest()
+    await pool.rest()
+    assert tasks(claim) == ["T"]
+    assert not second.replies
+
+
 async def test_a_stolen_task_comes_as_the_answer(pool: PoolHarness) -> None:
     await pool.holds("a", "T", "U")
     await pool.register("b")
