@@ -10,10 +10,11 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from infra.small_files import read_small
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LONGEST_FILE_BYTES = 64 * 1024
 _PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
 
 
@@ -47,7 +48,7 @@ def make_keys(private: Path, public: Path, passphrase: bytes | None) -> str:
 
 def read_private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
     """Return the key in a file; raises KeyFileError."""
-    data = _read(path)
+    data = read_small(path, KeyFileError)
     if passphrase and b"ENCRYPTED" not in data:
         passphrase = None
     try:
@@ -66,7 +67,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
     """Return the key in a file; raises KeyFileError."""
     key: object = None
     with suppress(ValueError, UnsupportedAlgorithm):
-        key = serialization.load_pem_public_key(_read(path))
+        key = serialization.load_pem_public_key(read_small(path, KeyFileError))
     if not isinstance(key, Ed25519PublicKey):
         raise KeyFileError(f"cannot use {path}: it is no public key (PEM, Ed25519)")
     return key
@@ -93,11 +94,3 @@ def _write(path: Path, data: bytes, mode: int) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise KeyFileError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST_FILE_BYTES)
-    except OSError as error:
-        raise KeyFileError(f"cannot read {path}: {error.strerror}") from None

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from infra.nats.errors import CredentialsError
+from infra.small_files import read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LONGEST_FILE_BYTES = 64 * 1024
 _USER_SEED = b"SU"
 _JWT, _SEED = b"NATS USER JWT", b"USER NKEY SEED"
 
@@ -33,7 +33,7 @@ class Tls:
             raise CredentialsError(f"{self.key} is the key of no certificate: name that too")
         for path in (self.ca, self.cert, self.key):
             if path is not None:
-                _read(path)
+                read_small(path, CredentialsError)
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError:
@@ -90,7 +90,7 @@ class Creds(NamedTuple):
 
 def read_creds(path: Path) -> Creds:
     """Return a user's JWT and seed; raises CredentialsError."""
-    lines = [line.strip() for line in _read(path).splitlines()]
+    lines = [line.strip() for line in read_small(path, CredentialsError).splitlines()]
     parts = []
     for title in (_JWT, _SEED):
         begins = next((number for number, line in enumerate(lines) if b"BEGIN " + title in line), None)
@@ -104,7 +104,7 @@ def read_creds(path: Path) -> Creds:
 
 def read_seed(path: Path) -> bytes:
     """Return the seed of a user's nkey; raises CredentialsError."""
-    seed = _read(path).strip()
+    seed = read_small(path, CredentialsError).strip()
     _check_seed(seed, path)
     return seed
 
@@ -120,11 +120,3 @@ def _check_seed(seed: bytes, path: Path) -> None:
         usable = seed.startswith(_USER_SEED)
     if not usable:
         raise CredentialsError(f"{path} holds no seed of a user's nkey: such a one begins with SU")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(_LONGEST_FILE_BYTES)
-    except OSError as error:
-        raise CredentialsError(f"cannot read {path}: {error.strerror}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from domain.agent import Agent
 from domain.decisions import decide
@@ -127,13 +127,13 @@ class LeaseReplay:
         """Return how many those are."""
         return len(self.held_by(agent_id))
 
-    def queued_for(self, capabilities: frozenset[str], limit: int) -> NoReturn:
-        """Nobody claims here: grants are the record's."""
-        raise NotImplementedError
+    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:  # noqa: ARG002 - the view's form
+        """Return none: grants are the record's, so nothing is queued here."""
+        return ()
 
-    def best_agent(self, required: frozenset[str]) -> NoReturn:
-        """Nobody is chosen here: grants are the record's."""
-        raise NotImplementedError
+    def best_agent(self, required: frozenset[str]) -> str | None:  # noqa: ARG002 - the view's form
+        """Return nobody: grants are the record's, so nobody is chosen here."""
+        return None
 
     # Steps
 

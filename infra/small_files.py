@@ -1,0 +1,19 @@
+"""Files with keys and credentials: small, and read whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONGEST_FILE_BYTES = 64 * 1024
+
+
+def read_small(path: Path, failed: type[Exception]) -> bytes:
+    """Return what a file holds, and no more than `LONGEST_FILE_BYTES`; raises `failed` with one line."""
+    try:
+        with path.open("rb") as file:
+            return file.read(LONGEST_FILE_BYTES)
+    except OSError as error:
+        raise failed(f"cannot read {path}: {error.strerror}") from None
