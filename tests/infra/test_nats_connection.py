@@ -1,8 +1,6 @@
 """Connecting, losing the broker, getting it back, being refused."""
 
 import asyncio
-import os
-import signal
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +10,7 @@ import pytest
 
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, BrokerUnavailableError, PermissionViolation, connect, without_password
+from tests.support.broker import frozen
 from tests.support.fake_broker import FakeBroker
 
 
@@ -119,15 +118,11 @@ async def test_a_frozen_broker_is_left_within_seconds_whatever_it_was_still_to_b
     connection = await connect(own_broker.url, name="test")
     lost = asyncio.Event()
     connection.disconnected.add(lost.set)
-    assert own_broker.pid is not None
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    try:
+    with frozen(own_broker):
         frame = b"PUB x 1000000\r\n" + bytes(1_000_000) + b"\r\n"
         await connection.send(frame * 20)
         async with asyncio.timeout(5):
             await lost.wait()
-    finally:
-        os.kill(own_broker.pid, signal.SIGCONT)
     assert await connection.wait_connected(5)
     await connection.close()
 
@@ -137,16 +132,12 @@ async def test_a_connection_to_a_frozen_broker_can_be_closed(
 ) -> None:
     monkeypatch.setattr("infra.nats.connection._CLOSE_TIMEOUT_S", 0.1)
     connection = await connect(own_broker.url, name="test")
-    assert own_broker.pid is not None
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    try:
+    with frozen(own_broker):
         frame = b"PUB x 1000000\r\n" + bytes(1_000_000) + b"\r\n"
         await connection.send(frame * 20)
         began = time.monotonic()
         await connection.close()
         assert time.monotonic() - began < 2
-    finally:
-        os.kill(own_broker.pid, signal.SIGCONT)
 
 
 async def test_a_violated_permission_is_reported(broker: EmbeddedBroker, pool: str) -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from handlers.ports import (
 )
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
-from tests.support.broker import settled
+from tests.support.broker import frozen, settled
 from tests.support.tcp_proxy import TcpProxy
 
 POOL = "p"
@@ -57,11 +55,10 @@ async def test_what_a_killed_broker_never_read_is_unknown_then_found_missing_and
     own_broker: EmbeddedBroker, count: int
 ) -> None:
     connection, log = await opened(own_broker.url)
-    assert own_broker.pid is not None
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    appending = asyncio.create_task(log.append(events(count), expected_position=0))
-    await asyncio.sleep(0)
-    await own_broker.kill()
+    with frozen(own_broker):
+        appending = asyncio.create_task(log.append(events(count), expected_position=0))
+        await asyncio.sleep(0)
+        await own_broker.kill()
 
     with pytest.raises(OutcomeUnknownError):
         await appending
@@ -112,11 +109,8 @@ async def test_half_a_batch_is_no_batch(own_broker: EmbeddedBroker, share: float
 
 async def test_an_append_that_timed_out_may_still_arrive(own_broker: EmbeddedBroker) -> None:
     connection, log = await opened(own_broker.url, append_timeout_s=0.1)
-    assert own_broker.pid is not None
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    with pytest.raises(OutcomeUnknownError, match=r"within 0\.1 s"):
+    with frozen(own_broker), pytest.raises(OutcomeUnknownError, match=r"within 0\.1 s"):
         await log.append(events(2), expected_position=0)
-    os.kill(own_broker.pid, signal.SIGCONT)
 
     following = log.follow(after=0)
     assert [(await anext(following)).position for _ in range(2)] == [1, 2]
@@ -163,12 +157,10 @@ async def test_a_pool_without_a_stream_is_unavailable_and_surely_nothing_was_sto
 
 async def test_a_closed_log_leaves_no_one_waiting(own_broker: EmbeddedBroker) -> None:
     connection, log = await opened(own_broker.url)
-    assert own_broker.pid is not None
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    appending = asyncio.create_task(log.append(events(1), expected_position=0))
-    await asyncio.sleep(0)
-    await log.close()
-    os.kill(own_broker.pid, signal.SIGCONT)
+    with frozen(own_broker):
+        appending = asyncio.create_task(log.append(events(1), expected_position=0))
+        await asyncio.sleep(0)
+        await log.close()
 
     with pytest.raises(OutcomeUnknownError, match="closed"):
         await appending

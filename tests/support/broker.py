@@ -1,7 +1,10 @@
 """A real broker for tests: one server a session, a pool of its own for every test."""
 
+import os
 import secrets
-from collections.abc import AsyncIterator
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import nats
@@ -40,6 +43,20 @@ def pool() -> str:
 def fresh_pool() -> str:
     """A pool name that was never used on this broker."""
     return f"t-{secrets.token_hex(6)}"
+
+
+@contextmanager
+def frozen(broker: EmbeddedBroker) -> Iterator[None]:
+    """The broker stands still within. A thread that is running stops a moment after the signal, so wait for that."""
+    pid = broker.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+    try:
+        yield
+    finally:
+        if broker.pid == pid:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def settled(nc: Client) -> None:

@@ -1,8 +1,6 @@
 """A service whose broker goes away, freezes or stops answering, and one that was superseded."""
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection
 from infra.serving import PoolServer
 from infra.settings import Settings
-from tests.support.broker import Connect, settled
+from tests.support.broker import Connect, frozen, settled
 from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller, Reply
 from tests.system.load import Attempt, Load, check_floors, check_promises
@@ -73,17 +71,13 @@ async def test_a_restart_of_the_broker_is_no_silence_of_the_agents(tmp_path: Pat
 async def test_a_frozen_broker_doubles_nothing(tmp_path: Path) -> None:
     reply_timeout_s = 0.2
     async with served(tmp_path, reply_timeout_s=reply_timeout_s) as (broker, service, nc):
-        assert broker.pid
         ask = Caller(nc, POOL)
         submits = [{"command_id": f"c{number}"} for number in range(300)]
         asked = [asyncio.create_task(ask.ask("ops.submit", each, patience_s=8)) for each in submits]
         await settled(nc)
-        os.kill(broker.pid, signal.SIGSTOP)
-        try:
+        with frozen(broker):
             # Nothing tells from outside that the service gave up waiting: what it says goes through the broker.
             await asyncio.sleep(2 * reply_timeout_s)
-        finally:
-            os.kill(broker.pid, signal.SIGCONT)
         attempts = [Attempt("ops.submit", *each) for each in zip(submits, await asyncio.gather(*asked), strict=True)]
         codes = {each.reply.code for each in attempts if each.reply and not each.reply.ok}
         assert codes == {"unavailable"}, "a caller is told that the outcome is not known"
@@ -99,11 +93,8 @@ async def test_a_broker_frozen_for_long_is_left_and_found_again(tmp_path: Path) 
         load = Load(ask, "f", 1)
         load.start(10)
         await load.answered(60)
-        os.kill(broker.pid, signal.SIGSTOP)
-        try:
+        with frozen(broker):
             await service.line("lost the broker", patience_s=5)
-        finally:
-            os.kill(broker.pid, signal.SIGCONT)
         async with client(servers=broker.url, **broker.credentials("operator")) as late, Feed(late, POOL) as feed:
             await feed.until("pool.rearmed")
             await load.stop()
@@ -164,12 +155,9 @@ async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
             load = Load(Caller(nc, POOL), "l", 3)
             load.start(10)
             await load.answered(50)
-            os.kill(broker.pid, signal.SIGSTOP)
-            try:
+            with frozen(broker):
                 async with asyncio.timeout(6):
                     await server.stop()
-            finally:
-                os.kill(broker.pid, signal.SIGCONT)
             await load.stop()
             successor = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
             await check_promises(Caller(nc, POOL), load.attempts)
@@ -178,12 +166,8 @@ async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
 
 async def test_a_stop_while_the_broker_is_frozen_is_a_stop(tmp_path: Path) -> None:
     async with served(tmp_path) as (broker, service, _):
-        assert broker.pid
-        os.kill(broker.pid, signal.SIGSTOP)
-        try:
+        with frozen(broker):
             assert await service.stop() == 0
-        finally:
-            os.kill(broker.pid, signal.SIGCONT)
         assert not any("Traceback" in line for line in service.logged)
 
 

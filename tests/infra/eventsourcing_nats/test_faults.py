@@ -2,8 +2,6 @@
 
 import asyncio
 import gc
-import os
-import signal
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
@@ -26,6 +24,7 @@ from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.eventsourcing_nats import NatsFactory, UnknownOutcomeError
 from infra.eventsourcing_nats.datastore import Core
 from infra.nats import NatsConnection
+from tests.support.broker import frozen
 from tests.support.tcp_proxy import TcpProxy
 
 THREAD = "eventsourcing-nats"
@@ -156,12 +155,11 @@ async def test_what_a_killed_broker_never_read_is_sent_again(
     own_broker: EmbeddedBroker, connected: Factories, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     recorder = await asyncio.to_thread(connected(own_broker.url).application_recorder)
-    assert own_broker.pid is not None
     sends = Calls(monkeypatch, NatsConnection, "send")
-    os.kill(own_broker.pid, signal.SIGSTOP)
-    inserting = asyncio.create_task(inserted(recorder, count))
-    await sends.begun(1)
-    await own_broker.kill()
+    with frozen(own_broker):
+        inserting = asyncio.create_task(inserted(recorder, count))
+        await sends.begun(1)
+        await own_broker.kill()
     await own_broker.start()
 
     assert await inserting == list(range(1, count + 1))
