@@ -7,8 +7,9 @@ WORKDIR /src
 COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r requirements/build.txt \
+ && /opt/build/bin/pip wheel --require-hashes --no-build-isolation --wheel-dir /wheels -r requirements/runtime.txt \
  && python3 -m venv /opt/custody \
- && /opt/custody/bin/pip install --require-hashes -r requirements/runtime.txt
+ && /opt/custody/bin/pip install --no-deps --no-index /wheels/*.whl
 COPY pyproject.toml README.md LICENSE ./
 COPY domain domain
 COPY projections projections

@@ -145,7 +145,12 @@ def install(uv: str | None, kind: str) -> None:
         SetupError: neither uv nor pip could.
     """
     files = [argument for name in REQUIREMENTS[kind] for argument in ("-r", f"requirements/{name}")]
-    steps = (["--require-hashes", *files], ["--no-build-isolation", "--no-deps", "--editable", "."])
+    steps = (
+        ["--require-hashes", "-r", "requirements/build.txt"],
+        # A package that is published as source only is built with what the first step installed, not with the newest.
+        ["--require-hashes", "--no-build-isolation", *files],
+        ["--no-build-isolation", "--no-deps", "--editable", "."],
+    )
     installers = {"pip": [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]}
     if uv:
         installers = {"uv": [uv, "pip", "install", "--python", str(PYTHON)], **installers}

@@ -2,8 +2,8 @@
 
 Run `python requirements/lock.py` after changing a dependency, or with `--upgrade` to take the newest versions that
 pyproject.toml allows. One resolution holds for every platform and for Python 3.11 and later (`uv --universal`).
-What `runtime.txt` pins, `dev.txt` pins alike; `build.txt` holds the build backend, so that the project itself can be
-installed with `--no-build-isolation`.
+What `runtime.txt` pins, `dev.txt` pins alike; `build.txt` holds the build backends, so that nothing is installed with
+an unpinned one (`--no-build-isolation`).
 """
 
 import shutil

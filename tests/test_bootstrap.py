@@ -143,7 +143,24 @@ def test_pip_takes_over_where_uv_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(bootstrap, "logged", run)
     bootstrap.install("uv", "runtime")
-    assert commands == ["uv pip install", *[f"{bootstrap.PYTHON} -m pip"] * 2]
+    assert commands == ["uv pip install", *[f"{bootstrap.PYTHON} -m pip"] * 3]
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize("kind", bootstrap.REQUIREMENTS)
+def test_what_is_published_as_source_only_is_built_with_pinned_tools(
+    monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    commands: list[list[str]] = []
+
+    def run(command: list[str]) -> bool:
+        commands.append(command)
+        return True
+
+    monkeypatch.setattr(bootstrap, "logged", run)
+    bootstrap.install(None, kind)
+    assert commands[0][-3:] == ["--require-hashes", "-r", "requirements/build.txt"]
+    assert all("--no-build-isolation" in command for command in commands[1:])
 
 
 def test_an_unknown_option_is_refused() -> None:
