@@ -11,11 +11,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.draft import Decision
+    from domain.recorded import Recorded
     from handlers.jobs import Job
-    from handlers.ports import NewMessage
+    from handlers.ports import Codec, NewMessage
 
 MAX_GROUP_BYTES = 4 * 1024 * 1024
-"""A group takes no further command once its bodies exceed this; one command's own events may."""
+"""A group takes no further command once its bodies exceed this; looked at after every few commands."""
 MAX_GROUP_MESSAGES = MAX_EVENTS_PER_COMMAND
 MAX_GROUP_COMMANDS = 2_000
 """Refusals and other commands without events count too, for their callers wait for the group."""
@@ -32,6 +33,8 @@ class Group:
     jobs: list[Job] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     messages: list[NewMessage] = field(default_factory=list)
+    unencoded: list[Recorded] = field(default_factory=list)
+    """Events behind these messages; `encode` makes messages of them."""
     changes: int = 0
     """Entities replaced in the state, for committing just these."""
     size_bytes: int = 0
@@ -45,7 +48,7 @@ class Group:
     @property
     def end(self) -> int:
         """The position of its last message."""
-        return self.base + len(self.messages)
+        return self.base + len(self.messages) + len(self.unencoded)
 
     @property
     def full(self) -> bool:
@@ -54,4 +57,12 @@ class Group:
 
     def has_room_for(self, messages: int) -> bool:
         """Return whether so many messages more still fit in one atomic batch."""
-        return len(self.messages) + messages <= MAX_GROUP_MESSAGES
+        return len(self.messages) + len(self.unencoded) + messages <= MAX_GROUP_MESSAGES
+
+    def encode(self, codec: Codec) -> None:
+        """Make messages of all events; of many at once, which is quicker than one by one."""
+        if self.unencoded:
+            messages, self.tail_hash = codec.encode(self.unencoded, self.tail_hash)
+            self.unencoded = []
+            self.messages += messages
+            self.size_bytes += sum([len(message.body) for message in messages])

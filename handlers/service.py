@@ -7,34 +7,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import uuid
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
-from domain import commands, limits
+from domain import limits
 from domain.draft import Refusal, Request
 from domain.events import Entity
 from handlers import wire
 from handlers.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
 from handlers.ports import LogUnavailableError
 from handlers.repeats import Repeats
-from projections.queries import QUERIES
+from handlers.routes import QueryRoute, Routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
 
+    from domain.commands import Command
     from domain.draft import EntityKey
     from handlers.lookup import Lookup
     from handlers.outcomes import OutcomeKey
     from handlers.ports import Clock
     from handlers.queries import QueryService
+    from handlers.routes import CommandRoute
     from handlers.writer import Writer
+    from projections.queries import Query
 
 _LOG = logging.getLogger(__name__)
-_NAME = re.compile(limits.NAME_PATTERN)
 MAX_LOOKUPS = 10_000
 """Requests that may wait for a look-up in the log, or for a view, at once."""
 MAX_LOOKUP_BYTES = 64 * 1024 * 1024
@@ -63,7 +64,7 @@ class CommandService:
         clock: Clock,
         respond: Callable[[str, bytes, Mapping[str, str]], None],
     ) -> None:
-        self._prefix = f"custody.{pool_id}."
+        self._routes = Routes(pool_id)
         self._writer = writer
         self._lookup = lookup
         self._queries = queries
@@ -111,57 +112,44 @@ class CommandService:
         """Pass the request on, or return why not."""
         if not self._open:
             return STOPPING
-        tokens = incoming.subject.removeprefix(self._prefix).split(".")
         if len(incoming.body) > limits.MAX_REQUEST_BYTES:
             return wire.invalid("(body)", f"must be at most {limits.MAX_REQUEST_BYTES} bytes")
-        match tokens:
-            case ["agent", agent_id, verb]:
-                if not _NAME.fullmatch(agent_id):
-                    return wire.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
-                return self._command(incoming, commands.AGENT_COMMANDS.get(verb), verb, agent_id)
-            case ["ops", verb]:
-                return self._command(incoming, commands.OPS_COMMANDS.get(verb), verb, None)
-            case ["query", view]:
-                return self._query(incoming, view)
-        return wire.invalid(
-            "subject", "must be agent.<agent>.<verb>, ops.<verb> or query.<view> after the pool, with known names"
-        )
-
-    def _command(
-        self, incoming: Incoming, model: type[commands.Command] | None, verb: str, agent_id: str | None
-    ) -> Refusal | None:
-        if model is None:
-            known = commands.OPS_COMMANDS if agent_id is None else commands.AGENT_COMMANDS
-            return wire.invalid("verb", f"{verb!r} is not one of {', '.join(sorted(known))}")
+        route = self._routes.find(incoming.subject)
+        if isinstance(route, Refusal):
+            return route
         try:
-            command = model.model_validate_json(incoming.body or b"{}")
+            if isinstance(route, QueryRoute):
+                return self._query(incoming, route.model.model_validate_json(incoming.body or b"{}"))
+            return self._command(incoming, route, route.model.model_validate_json(incoming.body or b"{}"))
         except ValidationError as error:
             return wire.malformed(error)
-        actor = f"agent/{agent_id}"
-        if agent_id is None:
+
+    def _command(self, incoming: Incoming, route: CommandRoute, command: Command) -> Refusal | None:
+        actor = route.actor
+        if actor is None:
             name = incoming.headers.get(wire.ACTOR_HEADER, "")
             if name and not _is_actor(name):
                 return wire.invalid(
                     wire.ACTOR_HEADER, f"must be at most {limits.MAX_ACTOR_CHARS} printable characters of ASCII"
                 )
             actor = f"ops/{name}" if name else "ops"
-        command_id = command.command_id
+        verb, command_id = route.verb, command.command_id
         request = Request(
             command,
             actor,
             command_id if command_id is not None else self._made_id(),
-            agent_id,
+            route.agent_id,
             uuid.uuid4().hex if verb in _MAKES_IDS else "",
             verb,
             command_id is not None,
         )
-        return self._admit(incoming, request)
+        return self._admit(incoming, request, route.names(command))
 
     def _made_id(self) -> str:
         self._made += 1
         return f"{self._made_prefix}{self._made}"
 
-    def _admit(self, incoming: Incoming, request: Request) -> Refusal | None:
+    def _admit(self, incoming: Incoming, request: Request, names: tuple[EntityKey, ...]) -> Refusal | None:
         """Join an outcome that is known or under way, else queue the command."""
         reply = incoming.reply
         key: OutcomeKey | None = None
@@ -177,7 +165,6 @@ class CommandService:
                     return OVERLOADED
                 self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
                 return None
-        names = _names(request)
         job = Job(
             request,
             partial(self._done, key),
@@ -281,14 +268,7 @@ class CommandService:
             body, headers = wire.failure(refusal)
             self._respond(reply, body, headers)
 
-    def _query(self, incoming: Incoming, view: str) -> Refusal | None:
-        model = QUERIES.get(view)
-        if model is None:
-            return wire.invalid("view", f"{view!r} is not one of {', '.join(sorted(QUERIES))}")
-        try:
-            query = model.model_validate_json(incoming.body or b"{}")
-        except ValidationError as error:
-            return wire.malformed(error)
+    def _query(self, incoming: Incoming, query: Query) -> Refusal | None:
         if not incoming.reply:
             return None
         if len(self._tasks) >= MAX_LOOKUPS:
@@ -323,32 +303,3 @@ _SHOWS_DIRECTIVES = frozenset({"register", "heartbeat"})
 
 def _is_actor(name: str) -> bool:
     return len(name) <= limits.MAX_ACTOR_CHARS and name.isascii() and name.isprintable()
-
-
-def _names(request: Request) -> tuple[EntityKey, ...]:
-    """Return the entities that a command names and that may have left memory."""
-    command = request.command
-    names: list[EntityKey] = []
-    if request.agent_id is not None:
-        names.append((Entity.AGENT, request.agent_id))
-    for field, entity in _NAMING_FIELDS[type(command)]:
-        value = getattr(command, field)
-        if isinstance(value, str):
-            names.append((entity, value))
-        elif value is not None:
-            names.extend((entity, each) for each in value)
-    return tuple(names)
-
-
-_ENTITY_OF_FIELD = {
-    "agent_id": Entity.AGENT,
-    "from_agent": Entity.AGENT,
-    "to_agent": Entity.AGENT,
-    "task_id": Entity.TASK,
-    "task_ids": Entity.TASK,
-}
-_NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
-    model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
-    for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())
-}
-"""Asking a model for a field that it lacks is slow, so what each command names is known beforehand."""

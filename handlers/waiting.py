@@ -131,7 +131,10 @@ _CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
 
 def stirs(decision: Decision) -> bool:
     """Return whether a claim may begin to wait with the decision, or be woken by it."""
-    return decision.waits or any(type(recorded.event) in _CONCERNED for recorded in decision.records)
+    for recorded in decision.records:
+        if type(recorded.event) in _CONCERNED:
+            return True
+    return decision.waits
 
 
 class Waker:

@@ -60,6 +60,7 @@ WATCH_S = 1.0
 STALL_S = 2.0
 """Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
 _FAULT = Decision([], {}, refusal=FAULT)
+_OF_SILENCE = (Judge, MarkLost)
 
 
 class SupersededError(Exception):
@@ -268,16 +269,14 @@ class Writer:
                 group.closed = True
                 break
             self._add(group, job, decision)
+        group.encode(self._codec)
         group.deciding_s += loop.time() - started_s
         if not group.jobs:
             self._open = None
 
     def _add(self, group: Group, job: Job, decision: Decision) -> None:
         if decision.records:
-            messages, group.tail_hash = self._codec.encode(decision.records, group.tail_hash)
-            group.messages += messages
-            for message in messages:
-                group.size_bytes += len(message.body)
+            group.unencoded += decision.records
             self.memory.state.apply(decision)
             group.changes += len(decision.after)
             group.end_time = self.memory.state.last_time
@@ -290,7 +289,7 @@ class Writer:
         if job.request.agent_id is not None and job.waits_until is None:
             self.presence.heard(job.request.agent_id, now)
         command = job.request.command
-        if isinstance(command, Judge | MarkLost) and (self.deaf or not self._still_silent(command)):
+        if isinstance(command, _OF_SILENCE) and (self.deaf or not self._still_silent(command)):
             return Decision([], {}, {})
         try:
             decision = decide(self.memory.state, job.request, now, self.rules)

@@ -57,15 +57,12 @@ class CloudEventsCodec:
         previous_hash = previous_hash or GENESIS_HASH
         messages = []
         for recorded in records:
-            subject = self.subject(recorded)
+            _, _, head, tail = self._forms[type(recorded.event)]
+            subject = f"{head}{recorded.entity_id}{tail}"
             body = self.body(recorded)
             previous_hash = chain_hash(previous_hash, recorded.position, subject, body)
             messages.append(NewMessage(subject, body, {"Content-Type": CONTENT_TYPE, HASH_HEADER: previous_hash}))
         return messages, previous_hash
-
-    def subject(self, recorded: Recorded) -> str:
-        """Return the event's subject."""
-        return f"{self._prefix}{recorded.entity.value}.{recorded.entity_id}.{recorded.event.name}"
 
     def body(self, recorded: Recorded) -> bytes:
         """Return the event as CloudEvents JSON.
@@ -73,13 +70,14 @@ class CloudEventsCodec:
         `commandverb` and `commandkeyed` are extensions: what was asked for, and whether the caller chose the
         `causationid`, from which the memory of outcomes is rebuilt.
         """
-        event = recorded.event
+        position, _, entity_id, version, time, actor, causation_id, event, verb, keyed = recorded
+        kind = self._forms[type(event)][1]
         head = (
-            f'{{"specversion":"1.0","id":"{recorded.position}","source":"{self._source}","type":"{event.type_name}",'
-            f'"subject":"{recorded.entity.value}/{recorded.entity_id}","time":"{format_timestamp(recorded.time)}",'
-            f'"datacontenttype":"application/json","aggregateversion":{recorded.version},'
-            f'"causationid":{encode_basestring_ascii(recorded.causation_id)},"actor":{encode_basestring_ascii(recorded.actor)},'
-            f'"commandverb":"{recorded.verb}","commandkeyed":{"true" if recorded.keyed else "false"},"data":'
+            f'{{"specversion":"1.0","id":"{position}","source":"{self._source}","type":"{event.type_name}",'
+            f'"subject":"{kind}/{entity_id}","time":"{format_timestamp(time)}",'
+            f'"datacontenttype":"application/json","aggregateversion":{version},'
+            f'"causationid":{encode_basestring_ascii(causation_id)},"actor":{encode_basestring_ascii(actor)},'
+            f'"commandverb":"{verb}","commandkeyed":{"true" if keyed else "false"},"data":'
         )
         return head.encode() + event.__pydantic_serializer__.to_json(event) + b"}"
 

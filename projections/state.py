@@ -175,8 +175,7 @@ class PoolState:
         if not decision.records:
             return
         for key, after in decision.after.items():
-            self._undo.append((key, self._get(key)))
-            self._put(key, after)
+            self._undo.append((key, self._put(key, after)))
         last = decision.records[-1]
         self.position = last.position
         self.last_time = max(self.last_time, last.time)
@@ -234,9 +233,7 @@ class PoolState:
 
     def _fold_task(self, recorded: Recorded) -> None:
         task_id = recorded.entity_id
-        before = self.tasks.get(task_id)
-        if before is None:
-            before = self.task(task_id)
+        before = self.tasks.get(task_id) or self.task(task_id)
         if before is None and self.evicted_through and type(recorded.event) is LateProgress:
             # A late report on a task that left memory changes nothing here; whoever names the task finds it in the log.
             return
@@ -265,30 +262,36 @@ class PoolState:
             return self.steal(entity_id)
         return self.pool
 
-    def _put(self, key: EntityKey, new: EntityState | None) -> None:
+    def _put(self, key: EntityKey, new: EntityState | None) -> EntityState | None:
+        """Replace an entity, or with None take it out; return what was there."""
         entity, entity_id = key
         if entity is _TASK:
-            self._put_task(entity_id, new if isinstance(new, Task) else None)
-        elif entity is _AGENT:
-            self._put_agent(entity_id, new if isinstance(new, Agent) else None)
-        elif entity is _STEAL:
+            return self._put_task(entity_id, new if isinstance(new, Task) else None)
+        if entity is _AGENT:
+            return self._put_agent(entity_id, new if isinstance(new, Agent) else None)
+        if entity is _STEAL:
+            steal = self.steal(entity_id)
             if isinstance(new, Steal):
                 self.steals[entity_id] = new
             else:
                 self.steals.pop(entity_id, None)
-        elif isinstance(new, Pool):
-            old, self.pool = self.pool, new
+            return steal
+        pool = self.pool
+        if isinstance(new, Pool):
+            self.pool = new
             if self._indexed:
-                self.due_times.replace_pool(old, new, self.tasks)
+                self.due_times.replace_pool(pool, new, self.tasks)
+        return pool
 
-    def _put_task(self, task_id: str, new: Task | None) -> None:
-        old = self.task(task_id)
+    def _put_task(self, task_id: str, new: Task | None) -> Task | None:
+        old = self.tasks.get(task_id) or self.task(task_id)
         if new is None:
             self.tasks.pop(task_id, None)
         else:
             self.tasks[task_id] = new
         if self._indexed:
             self._index(task_id, old, new)
+        return old
 
     def _index(self, task_id: str, old: Task | None, new: Task | None) -> None:
         if old is not None and new is not None and _goes_on(old, new):
@@ -299,14 +302,16 @@ class PoolState:
         self.workloads.replace_task(task_id, old, new)
         self.due_times.replace(task_id, new)
 
-    def _put_agent(self, agent_id: str, new: Agent | None) -> None:
+    def _put_agent(self, agent_id: str, new: Agent | None) -> Agent | None:
         old = self.agents.get(agent_id)
+        before = old or self.agent(agent_id)
         if new is None:
             self.agents.pop(agent_id, None)
         else:
             self.agents[agent_id] = new
         if self._indexed:
             self.workloads.replace_agent(agent_id, old, new)
+        return before
 
     def _retire(self, key: EntityKey) -> None:
         """Move an ended entity from the live ones to the recent ones; drop the oldest of those."""

@@ -120,13 +120,17 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
     mode in the phase of the first term, and the estimated mode counts the renewals before it. `percent` is the
     progress last reported, 0 to 100.
     """
-    match policy.mode:
-        case LeaseMode.ADAPTIVE:
-            return _adaptive_terms(reports=reports, percent=percent)
-        case LeaseMode.FIXED:
-            return _fixed_terms(policy)
-        case LeaseMode.ESTIMATED:
-            return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
+    mode = policy.mode
+    if mode is _ADAPTIVE:
+        return _adaptive_terms(reports=reports, percent=percent)
+    if mode is _FIXED:
+        return _fixed_terms(policy)
+    return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
+
+
+_ADAPTIVE: Final = LeaseMode.ADAPTIVE
+_FIXED: Final = LeaseMode.FIXED
+"""Looking a member up in its enumeration costs more than comparing it, and every report asks."""
 
 
 def _adaptive_terms(*, reports: int, percent: int) -> Terms:
@@ -151,7 +155,7 @@ _FINISHING_PERCENT: Final = 75
 
 def _fixed_terms(policy: LeasePolicy) -> Terms:
     grace_s = DEFAULT_FIXED_GRACE_S if policy.grace_s is None else policy.grace_s
-    return Terms(lease_s=policy.lease_s, grace_s=grace_s)
+    return Terms(policy.lease_s, grace_s)
 
 
 def _estimated_terms(policy: LeasePolicy, hours: float) -> Terms:

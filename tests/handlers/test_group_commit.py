@@ -187,12 +187,12 @@ async def test_a_batch_is_closed_at_its_limit_in_bytes(pool: PoolHarness, monkey
     monkeypatch.setattr(groups, "MAX_GROUP_BYTES", 100_000)
     with pool.log.held():
         await busy(pool)
-        for _ in range(4):
+        for _ in range(writer.SLICE + 2):
             pool.post("ops.submit", {"payload": "x" * 60_000})
         await pool.rest()
     await pool.rest()
 
-    assert pool.log.append_sizes[-3:] == [1, 2, 2]
+    assert pool.log.append_sizes[-3:] == [1, writer.SLICE, 2]
 
 
 async def test_a_command_of_too_many_events_is_refused_alone(

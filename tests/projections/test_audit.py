@@ -68,7 +68,7 @@ def test_a_trail_that_learned_the_grants_finds_the_same_in_any_part(two_agents: 
             trail = AgentTrail(agent_id)
             for subject in LEARNED_FROM:
                 for each in two_agents.log:
-                    if matches(f"custody.default.evt.{subject}", codec.subject(each)):
+                    if matches(f"custody.default.evt.{subject}", codec.encode([each], None)[0][0].subject):
                         trail.learn(each)
             if trail.follow(recorded):
                 found.append(f"{recorded.entity_id} {recorded.name}")
