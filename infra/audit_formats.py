@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import csv
 import importlib
-import json
 import os
+import re
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
-from domain.timestamps import format_timestamp
-from projections.audit import Row
+from domain.timestamps import format_timestamp, timestamp_text
+from projections.audit_rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 COLUMNS = Row._fields
+_TOKEN = COLUMNS.index("token")
+_LARGEST = 2**63 - 1
 _TABLE_COLUMNS = ("position", "time", "actor", "subject", "event", "agent", "token", "why", "what")
 _SIZING_ROWS = 200
 _WIDEST = 40
+_QUOTE, _TWO_QUOTES = '"', '""'
 
 
 class Format(StrEnum):
@@ -39,6 +43,9 @@ class FormatError(Exception):
 class Sink(Protocol):
     """Takes rows in order, then the end."""
 
+    ascii_only: bool
+    """Whether the JSON in its rows is to be in ASCII."""
+
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
         ...
@@ -49,31 +56,47 @@ class Sink(Protocol):
 
 
 class JsonLines:
-    """One JSON object a line."""
+    """One JSON object a line, in ASCII."""
+
+    ascii_only = True
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
-        self._file.writelines(json.dumps(each.as_json()) + "\n" for each in rows)
+        self._file.write("".join(map(_json_line, rows)))
 
     def close(self) -> None:
         """Nothing is left to write."""
         self._file.flush()
 
 
+def _json_line(row: Row) -> str:
+    position, time, actor, entity, entity_id, event, agent, token, verb, command_id, keyed, reason, what, *jsons = row
+    return (
+        f'{{"position": {position}, "time": {"null" if time is None else _quoted(timestamp_text(time))}, '
+        f'"actor": {_quoted(actor)}, "entity": {_quoted(entity)}, "id": {_quoted(entity_id)}, '
+        f'"event": {_quoted(event)}, "agent": {"null" if agent is None else _quoted(agent)}, '
+        f'"token": {"null" if token is None else token}, "verb": {_quoted(verb)}, '
+        f'"command_id": {_quoted(command_id)}, "keyed": {"true" if keyed else "false"}, '
+        f'"reason": {"null" if reason is None else _quoted(reason)}, '
+        f'"what": {_quoted(what)}, "numbers": {jsons[0]}, "data": {jsons[1]}}}\n'
+    )
+
+
 class Csv:
     """RFC 4180 with a header; `numbers` and `data` are JSON in their cells."""
 
+    ascii_only = False
+
     def __init__(self, file: IO[str]) -> None:
         self._file = file
-        self._writer = csv.writer(file)
-        self._writer.writerow(COLUMNS)
+        csv.writer(file).writerow(COLUMNS)
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
-        self._writer.writerows([_inert(cell) for cell in _flat(each)] for each in rows)
+        self._file.write("".join(map(_csv_line, rows)))
 
     def close(self) -> None:
         """Nothing is left to write."""
@@ -81,15 +104,40 @@ class Csv:
 
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"\0[=+\-@\t\r]")
+"""In cells with a NUL character before each."""
 
 
-def _inert(cell: Any) -> Any:
-    """Return a cell that no spreadsheet takes for a formula: what agents wrote stands in it."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+def _csv_line(row: Row) -> str:
+    """Return a row's line; the cells are looked at together, for hardly any has to be changed."""
+    position, time, actor, entity, entity_id, event, agent, token, verb, command_id, keyed, reason, what, *jsons = row
+    cells = ["", actor, entity, entity_id, event, agent or "", verb, command_id, reason or ""]
+    joined = "\0".join(cells)
+    if _to_be_quoted(joined) or _FORMULA.search(joined):
+        _, actor, entity, entity_id, event, agent, verb, command_id, reason = map(_cell, cells)
+    numbers, data = [text if text == "{}" else f'"{text.replace(_QUOTE, _TWO_QUOTES)}"' for text in jsons]
+    return (
+        f"{position},{'' if time is None else timestamp_text(time)},{actor},{entity},{entity_id},{event},{agent or ''},"
+        f"{'' if token is None else token},{verb},{command_id},{'true' if keyed else 'false'},{reason or ''},"
+        f"{_cell(what)},{numbers},{data}\r\n"
+    )
+
+
+def _cell(text: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula, for what agents wrote stands in it; quoted if need be."""
+    if text.startswith(_FORMULA_STARTS):
+        text = f"'{text}"
+    return f'"{text.replace(_QUOTE, _TWO_QUOTES)}"' if _to_be_quoted(text) else text
+
+
+def _to_be_quoted(text: str) -> bool:
+    return _QUOTE in text or "," in text or "\n" in text or "\r" in text
 
 
 class Table:
     """Aligned columns, sized by the first rows; wider cells push the rest of their line along."""
+
+    ascii_only = False
 
     def __init__(self, line: Callable[[str], None]) -> None:
         self._line = line
@@ -132,17 +180,10 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _flat(row: Row) -> list[Any]:
-    values = row.as_json()
-    values["keyed"] = "true" if row.keyed else "false"
-    for name in ("numbers", "data"):
-        values[name] = json.dumps(values[name], ensure_ascii=False)
-    return list(values.values())
-
-
 class Parquet:
     """One row group for each so many rows; `numbers` and `data` are JSON text."""
 
+    ascii_only = False
     GROUP_ROWS = 50_000
 
     def __init__(self, path: Path) -> None:
@@ -160,16 +201,17 @@ class Parquet:
         }
         self._schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
         self._writer = parquet.ParquetWriter(str(path), self._schema, compression="zstd")
-        self._waiting: list[dict[str, Any]] = []
+        self._waiting: list[Any] = []
+        self._rows = 0
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
-        for each in rows:
-            values = each._asdict()
-            for name in ("numbers", "data"):
-                values[name] = json.dumps(values[name], ensure_ascii=False)
-            self._waiting.append(values)
-        if len(self._waiting) >= self.GROUP_ROWS:
+        columns = [*zip(*rows, strict=True)]
+        columns[_TOKEN] = tuple(None if token is None or token > _LARGEST else token for token in columns[_TOKEN])
+        arrays = [self._arrow.array(each, field.type) for each, field in zip(columns, self._schema, strict=True)]
+        self._waiting.append(self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._rows += len(rows)
+        if self._rows >= self.GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
@@ -179,8 +221,8 @@ class Parquet:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_table(self._arrow.Table.from_pylist(self._waiting, schema=self._schema))
-            self._waiting = []
+            self._writer.write_table(self._arrow.Table.from_batches(self._waiting))
+            self._waiting, self._rows = [], 0
 
 
 @contextlib.contextmanager

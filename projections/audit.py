@@ -1,111 +1,17 @@
-"""Who did what, when, why, under which token, and decided by which numbers: the log as rows, one for each event."""
+"""Which events an audit is about: whose they are, and what the broker is asked for."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
-from domain.timestamps import format_timestamp
-from projections.timeline import Entry, entry
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.events import Event
     from domain.recorded import Recorded
 
-_SUBJECT_ENTITY = 3
-_SUBJECT_TOKENS = 6
-
-
-class Row(NamedTuple):
-    """One event of an audit."""
-
-    position: int
-    time: datetime | None
-    """None for a message that cannot be read."""
-    actor: str
-    entity: str
-    id: str
-    event: str
-    agent: str | None
-    """Whose lease or membership it concerns, as far as the event itself says."""
-    token: int | None
-    verb: str
-    """What was asked for."""
-    command_id: str
-    keyed: bool
-    """Whether the caller chose the command id."""
-    reason: str | None
-    what: str
-    """What it means, in words, with the numbers it was decided by."""
-    numbers: dict[str, Any]
-    """The numbers and limits that it was decided by, or that it sets."""
-    data: dict[str, Any]
-    """The event's own fields, as JSON has them."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the row for machines."""
-        return {**self._asdict(), "time": None if self.time is None else format_timestamp(self.time)}
-
-
-def row(recorded: Recorded) -> Row:
-    """Return the row of an event."""
-    told = entry(recorded)
-    reason = told.data.get("reason") or told.data.get("error")
-    return _row(
-        told,
-        recorded.entity.value,
-        recorded.entity_id,
-        agent=agent_of(recorded),
-        keyed=recorded.keyed,
-        reason=reason if isinstance(reason, str) else None,
-    )
-
-
-def unreadable_row(told: Entry) -> Row:
-    """Return the row of a message that no fold can read; its subject says what it claims to be about."""
-    tokens = [*told.subject.split("."), *[""] * _SUBJECT_TOKENS]
-    entity, entity_id = tokens[_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
-    return _row(told, entity, entity_id, agent=None, keyed=False, reason=None)
-
-
-def _row(told: Entry, entity: str, entity_id: str, *, agent: str | None, keyed: bool, reason: str | None) -> Row:
-    return Row(
-        position=told.position,
-        time=told.time,
-        actor=told.actor,
-        entity=entity,
-        id=entity_id,
-        event=told.event,
-        agent=agent,
-        token=told.token,
-        verb=told.verb,
-        command_id=told.command_id,
-        keyed=keyed,
-        reason=reason,
-        what=told.what,
-        numbers=_numbers(told.data),
-        data=told.data,
-    )
-
-
-_MOMENTS = frozenset({"expires_at", "previous_expires_at", "not_before", "until"})
-
-
-def _numbers(data: dict[str, Any]) -> dict[str, Any]:
-    """Return what an event was decided by; where it does not say so itself, the numbers and terms it carries."""
-    own = data.get("numbers")
-    if isinstance(own, dict):
-        return own
-    return {
-        name: value
-        for name, value in data.items()
-        if name != "token" and (name in _MOMENTS or (isinstance(value, int | float) and not isinstance(value, bool)))
-    }
-
-
+_BY_AGENT = "agent/"
 _NAMING_AGENTS = ("agent_id", "from_agent", "to_agent")
 _AGENT_FIELDS: dict[type[Event], tuple[str, ...]] = {
     kind: tuple(name for name in _NAMING_AGENTS if name in kind.model_fields) for kind in EVENT_TYPES.values()
@@ -117,10 +23,8 @@ def agent_of(recorded: Recorded) -> str | None:
     """Return whose lease or membership an event concerns, as far as it says so itself."""
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
-    event = recorded.event
-    named = getattr(event, "agent_id", None) if "agent_id" in _AGENT_FIELDS[type(event)] else None
-    kind, _, agent_id = recorded.actor.partition("/")
-    return named or (agent_id if kind == "agent" else None)
+    named: str | None = recorded.event.__dict__.get("agent_id")
+    return named or (recorded.actor[len(_BY_AGENT) :] if recorded.actor.startswith(_BY_AGENT) else None)
 
 
 class AgentTrail:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.steal import Steal
     from domain.task import Lease, Task
-    from projections.audit import Row
+    from projections.audit_rows import Row
 
 _LARGEST = 2**63 - 1
 _NUL, _INSTEAD = "\x00", "\ufffd"

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
 from domain.events.task import LateProgress
-from projections import audit, tables
+from projections import audit_rows, tables
 from projections.rows import Values, agent_row, event_row, lease_row, steal_row, task_row, unreadable_row
-from projections.timeline import unreadable_entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,8 +86,7 @@ class Tabulation:
         if recorded is not None:
             self._events.append(event_row(recorded, body, reason))
         else:
-            told = audit.unreadable_row(unreadable_entry(position, subject, reason))
-            self._events.append(unreadable_row(told, reason))
+            self._events.append(unreadable_row(audit_rows.unreadable_row(position, subject, reason), reason))
 
     def _follow_task(self, task: Task, recorded: Recorded) -> None:
         task_id, before, now = task.task_id, self._held.get(task.task_id), task.lease

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
@@ -10,7 +12,7 @@ from domain.events import agent as ag
 from domain.events import pool as po
 from domain.events import steal as st
 from domain.events import task as ev
-from domain.timestamps import seconds_between
+from domain.timestamps import seconds_between, timestamp_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +30,12 @@ def describe(event: Event) -> str:
     return "" if wording is None else wording(event)
 
 
+@lru_cache(maxsize=4096)
 def duration(seconds: float) -> str:
     """Return a length of time in words, such as `4m 30s`; the two largest units, tenths below ten seconds."""
     sign, rest = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if rest == math.inf:
+        return f"{sign}for ever"
     if rest < 10:  # noqa: PLR2004 - one digit before the point
         return f"{sign}{rest:.1f}".removesuffix(".0") + "s"
     whole = round(rest)
@@ -49,7 +54,8 @@ def duration(seconds: float) -> str:
 
 def moment(at: datetime) -> str:
     """Return a point in time to the second, such as `2026-11-21 08:00:00Z`."""
-    return at.strftime("%Y-%m-%d %H:%M:%SZ")
+    text = timestamp_text(at)
+    return f"{text[:10]} {text[11:19]}Z"
 
 
 def clock(at: datetime) -> str:

@@ -19,13 +19,13 @@ from infra.cli.reading import check_name
 from infra.cli.session import CommandError, Session
 from infra.nats import evt_prefix, stream_name
 from infra.nats.filtered import last_matching, read_matching
-from projections.audit import LEARNED_FROM, AgentTrail, Row, by_actor, row, subject_filter, unreadable_row
-from projections.timeline import unreadable_entry
+from projections.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
+from projections.audit_rows import Row, Rows, unreadable_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from handlers.ports import StoredMessage
+    from handlers.ports import Codec, StoredMessage
     from infra.cli.output import Output
 
 _EVENT_NAMES = frozenset(event.name for event in EVENT_TYPES.values())
@@ -73,8 +73,8 @@ async def audit(
             event=next(iter(names)) if len(names) == 1 else None,
         )
         trail = None if agent is None else await _trail(session, log, agent, last, first, filtered=subjects is not None)
-        selection = _Selection(log, trail, actor, names)
         with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
+            selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
             async for chunk in _messages(session, log, subjects, first - 1, last):
                 rows = selection.of(chunk)
                 if rows:
@@ -84,11 +84,14 @@ async def audit(
         complain(f"{selection.left_out} messages cannot be read, so nobody knows whose they are; they are left out")
 
 
-class _Selection:
+class Selection:
     """Which messages become rows."""
 
-    def __init__(self, log: OpenLog, trail: AgentTrail | None, actor: str | None, names: frozenset[str]) -> None:
-        self._codec = log.codec
+    def __init__(
+        self, codec: Codec, rows: Rows, trail: AgentTrail | None, actor: str | None, names: frozenset[str]
+    ) -> None:
+        self._codec = codec
+        self._rows = rows
         self._names = names
         self._trail = trail
         self._actor = actor
@@ -96,20 +99,20 @@ class _Selection:
 
     def of(self, messages: Sequence[StoredMessage]) -> list[Row]:
         """Return the rows of a chunk."""
-        rows = []
+        rows, decode, make = [], self._codec.decode, self._rows.of
         for message in messages:
             try:
-                recorded = self._codec.decode(message)
+                recorded = decode(message)
             except UnreadableEventError as error:
                 if self._trail is None and self._actor is None:
-                    rows.append(unreadable_row(unreadable_entry(message.position, message.subject, error.reason)))
+                    rows.append(unreadable_row(message.position, message.subject, error.reason))
                 else:
                     self.left_out += 1
                 continue
             concerns = self._trail is None or self._trail.follow(recorded)
             wanted = not self._names or recorded.event.name in self._names
             if concerns and wanted and (self._actor is None or by_actor(recorded.actor, self._actor)):
-                rows.append(row(recorded))
+                rows.append(make(recorded))
         return rows
 
 

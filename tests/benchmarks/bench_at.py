@@ -1,4 +1,7 @@
-"""What looks into the past cost, with and without snapshots: python tests/benchmarks/bench_at.py [events]."""
+"""What looks into the past cost, with and without snapshots: python tests/benchmarks/bench_at.py [events] [--audits].
+
+`--audits`: only what it takes to write every event out, beside what the client library takes to hand it over.
+"""
 
 # ruff: noqa: T201 # prints what it measured
 
@@ -149,8 +152,8 @@ def custody(*arguments: str) -> float:
     return took_s
 
 
-async def delivered(url: str, password: str, last: int) -> None:
-    """Take the log's last messages with the client library, as they come, and do nothing with them.
+async def delivered(url: str, password: str, last: int) -> float:
+    """Take the log's last messages with the client library, as they come, and do nothing with them; return the rate.
 
     Not more: a library that falls behind by too much is cut off.
     """
@@ -180,6 +183,16 @@ async def delivered(url: str, password: str, last: int) -> None:
     took_s = time.perf_counter() - began
     print(f"{'delivered by the client library, and dropped':<68} {took_s:7.2f} s  {count / took_s:8,.0f} events/s")
     await client.close()
+    return count / took_s
+
+
+async def audited(url: str, password: str, count: int, directory: Path) -> None:
+    """Write every event in each format, each beside what the library takes at that moment."""
+    for ending in ("csv", "jsonl", "parquet"):
+        library = await delivered(url, password, count)
+        took_s = await asyncio.to_thread(custody, "audit", "--output", str(directory / f"audit.{ending}"))
+        rate = count / took_s
+        print(f"{f'    as {ending}: {rate / library:.2f} of what the library takes':<80}{rate:8,.0f} events/s")
 
 
 async def main(count: int) -> None:
@@ -194,8 +207,9 @@ async def main(count: int) -> None:
                 "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
                 "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
             }
-            await delivered(broker.url, broker.credentials("operator")["password"], count)
-            await asyncio.to_thread(measure, Path(directory), count)
+            await audited(broker.url, broker.credentials("operator")["password"], count, Path(directory))
+            if "--audits" not in sys.argv:
+                await asyncio.to_thread(measure, Path(directory), count)
     print(
         f"this process and its children at most: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB"
     )
@@ -215,8 +229,6 @@ def measure(directory: Path, count: int) -> None:
     custody("replay", "--json")
     custody("snapshot")
     print("the whole log")
-    custody("audit", "--output", str(directory / "audit.csv"))
-    custody("audit", "--output", str(directory / "audit.parquet"))
     custody("audit", "--agent", "a7", "--output", str(directory / "a7.csv"))
     custody("audit", "--task", "T7", "--output", str(directory / "t7.csv"))
     custody("audit", "--from", near_end, "--output", str(directory / "end.csv"))

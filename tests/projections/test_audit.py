@@ -1,11 +1,14 @@
 """Rows of an audit, and which events concern an agent."""
 
+import json
+
 import pytest
 
 from domain.events import EVENT_TYPES, Entity
 from domain.recorded import Recorded
 from infra.codec import CloudEventsCodec
-from projections.audit import LEARNED_FROM, AgentTrail, by_actor, row, subject_filter
+from projections.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
+from projections.audit_rows import Rows
 from tests.docs.events_of_every_type import messages
 from tests.support.memory_log import matches
 from tests.support.scenario import OPS, Scenario
@@ -20,13 +23,14 @@ def every_event() -> list[Recorded]:
 
 
 def test_every_event_has_a_row() -> None:
-    rows = [row(recorded) for recorded in every_event()]
+    rows = [*map(Rows().of, every_event())]
     every = {f"{kind.entity}.{kind.name}" for kind in EVENT_TYPES.values()}
     assert every - {f"{each.entity}.{each.event}" for each in rows} <= {"pool.expiry_held", "pool.expiry_resumed"}
     expired = next(each for each in rows if each.event == "expired")
     assert (expired.agent, expired.actor) == ("a1", "sweeper")
-    assert expired.numbers["silence_s"] > 60
-    assert {"source_tasks", "target_tasks"} <= next(each for each in rows if each.event == "planned").numbers.keys()
+    assert json.loads(expired.numbers)["silence_s"] > 60
+    planned = next(each for each in rows if each.event == "planned")
+    assert {"source_tasks", "target_tasks"} <= json.loads(planned.numbers).keys()
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ async def test_csv_keeps_every_column_and_nothing_that_a_spreadsheet_would_run(b
     assert tuple(read[0]) == audit_formats.COLUMNS
     assert [each["position"] for each in read] == ["4", "5", "6", "7", "11"]
     assert json.loads(read[0]["data"])["title"] == "=1+1"
-    assert audit_formats._inert("=1+1") == "'=1+1"
+    assert audit_formats._cell("=1+1") == "'=1+1"
     assert (await busy("audit", "--task", "T1", "--format", "csv")).out == file.read_bytes().decode()
 
 

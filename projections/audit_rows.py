@@ -1,0 +1,85 @@
+"""Who did what, when, why, under which token, and decided by which numbers: the log as rows, one for each event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from projections.audit import agent_of
+from projections.json_text import EventText
+from projections.timeline import unreadable_entry
+from projections.wording import describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+_SUBJECT_ENTITY = 3
+_SUBJECT_TOKENS = 6
+
+
+class Row(NamedTuple):
+    """One event of an audit."""
+
+    position: int
+    time: datetime | None
+    """None for a message that cannot be read."""
+    actor: str
+    entity: str
+    id: str
+    event: str
+    agent: str | None
+    """Whose lease or membership it concerns, as far as the event itself says."""
+    token: int | None
+    verb: str
+    """What was asked for."""
+    command_id: str
+    keyed: bool
+    """Whether the caller chose the command id."""
+    reason: str | None
+    what: str
+    """What it means, in words, with the numbers it was decided by."""
+    numbers: str
+    """The numbers and limits that it was decided by, or that it sets, as JSON."""
+    data: str
+    """The event's own fields as JSON."""
+
+
+_NOBODY = Row(0, None, "", "", "", "", None, None, "", "", keyed=False, reason=None, what="", numbers="{}", data="{}")
+
+
+class Rows:
+    """Makes the rows of an audit. `ascii_only`: in their JSON, everything else is escaped."""
+
+    def __init__(self, *, ascii_only: bool = False) -> None:
+        self._text = EventText(ascii_only=ascii_only)
+
+    def of(self, recorded: Recorded) -> Row:
+        """Return the row of an event."""
+        position, kind, entity_id, _, time, actor, command_id, event, verb, keyed = recorded
+        fields = event.__dict__
+        data, numbers = self._text.of(event)
+        return Row(
+            position,
+            time,
+            actor,
+            kind.value,
+            entity_id,
+            event.name,
+            agent_of(recorded),
+            fields.get("token"),
+            verb,
+            command_id,
+            keyed,
+            fields.get("reason") or fields.get("error"),
+            describe(event),
+            numbers,
+            data,
+        )
+
+
+def unreadable_row(position: int, subject: str, reason: str) -> Row:
+    """Return the row of a message that no fold can read; its subject says what it claims to be about."""
+    told = unreadable_entry(position, subject, reason)
+    entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
+    return _NOBODY._replace(position=position, entity=entity, id=entity_id, event=told.event, what=told.what)

@@ -1,0 +1,69 @@
+"""What an audit writes is the same, byte for byte, from release to release."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from domain.timestamps import parse_timestamp
+from handlers.ports import StoredMessage
+from infra.audit_formats import Parquet
+from infra.codec import CloudEventsCodec
+from projections.audit_rows import Rows
+from projections.json_text import EventText
+from tests.golden.audited import AUDIT, changed, first, write, written
+from tests.golden.test_golden import HISTORIES, read
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "txt"])
+def test_an_audit_of_every_event_says_what_it_said(ending: str) -> None:
+    assert written(ending) == (AUDIT / f"audit.{ending}").read_bytes().decode()
+
+
+def test_parquet_holds_what_the_lines_say(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    write(Parquet(tmp_path / "audit.parquet"))
+    lines = [json.loads(line) for line in written("jsonl").splitlines()]
+    for line in lines:
+        line["time"] = None if line["time"] is None else parse_timestamp(line["time"])
+        for name in ("numbers", "data"):
+            line[name] = json.dumps(line[name], ensure_ascii=False)
+    assert parquet.read_table(tmp_path / "audit.parquet").to_pylist() == lines
+
+
+def test_csv_is_quoted_as_the_standard_library_quotes() -> None:
+    text = written("csv")
+    again = io.StringIO(newline="")
+    csv.writer(again).writerows(csv.reader(io.StringIO(text, newline="")))
+    assert again.getvalue() == text
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+def test_the_text_of_an_event_is_the_json_of_its_fields(*, ascii_only: bool) -> None:
+    codec, text = CloudEventsCodec("default"), EventText(ascii_only=ascii_only)
+    for path in HISTORIES:
+        for message in read(path):
+            event = codec.decode(message).event
+            assert text.of(event)[0] == json.dumps(event.model_dump(mode="json"), ensure_ascii=ascii_only)
+
+
+def reported(**data: Any) -> StoredMessage:
+    return changed(first("progressed"), {}, **data)
+
+
+def test_a_number_beyond_all_bounds_is_none(tmp_path: Path) -> None:
+    """JSON has no infinity, and no column holds more than 64 bits; the rest is told all the same."""
+    beyond = reported(lease_s="1e999", checkpoint=["1e999"])
+    row = Rows().of(CloudEventsCodec("default").decode(beyond._replace(body=beyond.body.replace(b'"1e999"', b"1e999"))))
+    assert (json.loads(row.data)["lease_s"], json.loads(row.data)["checkpoint"]) == (None, [None])
+    assert "lease_s" not in json.loads(row.numbers)
+    assert "term for ever" in row.what
+
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sink = Parquet(tmp_path / "audit.parquet")
+    sink.write([row, Rows().of(CloudEventsCodec("default").decode(reported(token=2**70)))])
+    sink.close()
+    assert parquet.read_table(tmp_path / "audit.parquet").column("token").to_pylist() == [row.token, None]
