@@ -38,6 +38,11 @@ class Outages:
         """Whether something does not answer."""
         return self._failures > 0
 
+    async def stopped(self) -> None:
+        """Raise StoppedError when somebody asks for the end."""
+        await self.stopping.wait()
+        raise StoppedError
+
     async def wait_out(self, error: Exception) -> None:
         """Let a while pass before the next try. Raises the error after too many, StoppedError."""
         if self.tries is not None and self._failures >= self.tries:

@@ -13,10 +13,9 @@ import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic
 
-from domain.timestamps import EPOCH
 from handlers.memory import rebuilding
 from handlers.outages import TRIES, Outages, StoppedError
-from handlers.ports import LogTruncatedError, LogUnavailableError, UnreadableEventError
+from handlers.ports import LogTruncatedError, LogUnavailableError
 from handlers.read_models import (
     C,
     Collector,
@@ -28,11 +27,11 @@ from handlers.read_models import (
     RebuiltError,
     Source,
 )
+from handlers.stretches import Arrivals, Stretch, Stretches
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
-    from handlers.memory import Memory
     from handlers.ports import Clock, StoredMessage
     from projections.state import PoolState
 
@@ -62,7 +61,7 @@ class Projector(Generic[C]):
         self._tell = tell
         self._most_events = most_events
         self._whole = whole
-        self._fold: tuple[Memory, Collector[C]] | None = None
+        self._fold: Stretches[C] | None = None
         """What has been folded up to the mark; None when it has to be folded anew."""
         self.mark = Mark()
         """How far the read model is, as far as is known here."""
@@ -113,7 +112,7 @@ class Projector(Generic[C]):
                     return
 
     async def _keep(self, *, follow: bool) -> None:
-        state = (self._fold or await self._begin())[0].state
+        state = (self._fold or await self._begin()).memory.state
         # Collectors that begin with the whole look at the indexes; the others look at none.
         with rebuilding(state) if state.position == 0 and not self._whole else nullcontext():
             while True:
@@ -127,20 +126,22 @@ class Projector(Generic[C]):
         if follow:
             await self._take_all(self._log.follow_chunks(after=self.mark.position))
 
-    async def _begin(self) -> tuple[Memory, Collector[C]]:
+    async def _begin(self) -> Stretches[C]:
         self.mark = await self._model.mark()
         await self._check()
         end = await self._log.last_position() if self._whole else self.mark.position
         memory = await self._remember(end)
-        collector = self._collect(memory.state)
+        log_id = self.mark.log_id
         if self._whole:
             first = await self._log.get(await self._log.first_position())
             log_id = None if first is None else self._codec.hash_of(first)
+        fold = Stretches(memory, self._collect(memory.state), self._codec, log_id)
+        if self._whole:
             before = self.mark.position
-            await self._write(collector.take(), self._mark_of(memory, log_id))
+            await self._write(fold.cut())
             self.written += self.mark.position - before
-        self._fold = memory, collector
-        return self._fold
+        self._fold = fold
+        return fold
 
     async def _check(self) -> None:
         """Raise OutdatedError unless the log holds what the read model was made from."""
@@ -161,72 +162,63 @@ class Projector(Generic[C]):
         self.in_doubt = False
 
     async def _take_all(self, chunks: AsyncGenerator[Sequence[StoredMessage], None]) -> None:
-        async with contextlib.aclosing(chunks):
-            async for chunk in self._until_stopped(chunks):
-                for start in range(0, len(chunk), self._most_events):
-                    await self._take(chunk[start : start + self._most_events])
-
-    async def _until_stopped(
-        self, chunks: AsyncGenerator[Sequence[StoredMessage], None]
-    ) -> AsyncIterator[Sequence[StoredMessage]]:
-        stopping = asyncio.ensure_future(self._outages.stopping.wait())
-        coming: asyncio.Future[Sequence[StoredMessage] | None] | None = None
-        try:
-            while True:
-                coming = asyncio.ensure_future(anext(chunks, None))
-                await asyncio.wait({coming, stopping}, return_when=asyncio.FIRST_COMPLETED)
-                if stopping.done():
-                    raise StoppedError
-                chunk = coming.result()
-                if chunk is None:
-                    return
-                yield chunk
-        finally:
-            stopping.cancel()
-            if coming is not None:
-                coming.cancel()
-                await asyncio.gather(coming, return_exceptions=True)
-
-    async def _take(self, chunk: Sequence[StoredMessage]) -> None:
+        """Fold what comes, and write it: one stretch at a time, while the next one is folded."""
         if self._fold is None:  # pragma: no cover - `_keep` sees to it
             raise MarkMovedError
-        # Should anything break in between, the fold is ahead of the mark and no longer of use.
-        (memory, collector), self._fold = self._fold, None
-        bodies = {message.position: message.body for message in chunk}
-        memory.fold(
-            chunk,
-            seen=lambda recorded: collector.follow(recorded, bodies[recorded.position]),
-            skipped=lambda message, reason: self._skip(collector, message, reason),
-        )
-        log_id = self.mark.log_id or self._codec.hash_of(chunk[0])
-        if self.in_doubt:
-            await self._check()
-        await self._write(collector.take(), self._mark_of(memory, log_id))
-        self.written += len(chunk)
+        # Until its last stretch is written, the fold is ahead of the mark and of no use to another attempt.
+        fold, self._fold = self._fold, None
+        stopping = asyncio.ensure_future(self._outages.stopped())
+        arrivals = Arrivals(chunks)
+        writing: asyncio.Future[None] | None = None
+        rest: Sequence[StoredMessage] = ()
+        try:
+            while not arrivals.ended or fold.events or writing is not None:
+                if self.in_doubt and writing is None and not fold.events:
+                    await self._check()
+                if rest and not self.in_doubt:
+                    rest = fold.fold(rest, self._most_events)
+                if writing is None and self._due(fold, arrivals):
+                    writing = asyncio.ensure_future(self._write_on(fold.cut()))
+                    continue
+                coming = () if rest or arrivals.ended else (arrivals.next(),)
+                busy = () if writing is None else (writing,)
+                await asyncio.wait({*coming, *busy, stopping}, return_when=asyncio.FIRST_COMPLETED)
+                if stopping.done():
+                    await asyncio.gather(*busy)
+                    stopping.result()
+                if writing is not None and writing.done():
+                    writing.result()
+                    writing = None
+                rest = rest or arrivals.take()
+            arrivals.raise_failure()
+        finally:
+            if writing is None and not fold.events:
+                self._fold = fold
+            ending = (stopping,) if writing is None else (stopping, writing)
+            for each in ending:
+                each.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+            await arrivals.close()
+
+    def _due(self, fold: Stretches[C], arrivals: Arrivals) -> bool:
+        """Whether to write what was folded: while it catches up, only as much as goes into one write."""
+        if self.following or self.in_doubt or arrivals.ended or fold.position >= self.goal:
+            return fold.events > 0
+        return fold.events >= self._most_events
+
+    async def _write_on(self, stretch: Stretch[C]) -> None:
+        await self._write(stretch)
+        self.written += stretch.events
         if not gc.isenabled():
             # While a long log is folded nobody looks for garbage, and a database's client makes some at every write.
             gc.collect(0)
-        self._fold = memory, collector
 
-    def _skip(self, collector: Collector[C], message: StoredMessage, reason: str) -> None:
-        try:
-            recorded = self._codec.decode(message)
-        except UnreadableEventError:
-            recorded = None
-        collector.skip(message.position, message.subject, message.body, reason, recorded)
-
-    @staticmethod
-    def _mark_of(memory: Memory, log_id: str | None) -> Mark:
-        state = memory.state
-        time = None if state.last_time == EPOCH else state.last_time
-        return Mark(state.position, memory.tail_hash, log_id, time, memory.unreadable_count)
-
-    async def _write(self, changes: C, after: Mark) -> None:
+    async def _write(self, stretch: Stretch[C]) -> None:
         """Write until it is written. Raises MarkMovedError, ReadModelError, StoppedError."""
-        unknown = False
+        unknown, after = False, stretch.after
         while True:
             try:
-                await self._model.write(changes, self.mark, after)
+                await self._model.write(stretch.changes, self.mark, after)
             except MarkMovedError:
                 if unknown and (await self._model.mark()).same_place(after):
                     break

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from infra.sql.model import SqlReadModel
     from projections.state import PoolState
 
-SQL_EVENTS = 10_000
+SQL_EVENTS = 20_000
 """Events in one transaction at most."""
 KV_EVENTS = 300
 """Events in one write into a bucket at most: what they change fits into one batch."""

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import QueuePool
 
 from handlers.read_models import ReadModelError, ReadModelUnavailableError
+from infra.sql.rows import copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,7 +113,7 @@ class Database:
     @staticmethod
     def _postgresql(url: URL) -> Engine:
         try:
-            return create_engine(
+            engine = create_engine(
                 url,
                 pool_size=1,
                 max_overflow=0,
@@ -127,6 +128,17 @@ class Database:
         except (ImportError, NoSuchModuleError):
             raise ReadModelError("PostgreSQL needs the psycopg library: pip install 'custody[sql]'") from None
 
+        # By way of the library, so that it looks at errors as it does at all others.
+        @event.listens_for(engine, "do_execute")
+        def copy_row(cursor: Any, statement: str, row: Any, _context: Any) -> bool:
+            return copied(cursor, statement, [row])
+
+        @event.listens_for(engine, "do_executemany")
+        def copy_rows(cursor: Any, statement: str, rows: Any, _context: Any) -> bool:
+            return copied(cursor, statement, rows)
+
+        return engine
+
     async def run(self, work: Callable[[Connection], T]) -> T:
         """Do some work in one transaction, which is committed if nothing is raised.
 
@@ -139,8 +151,9 @@ class Database:
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with self._translated(), self._engine.begin() as connection:
             if not self.sqlite:
-                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'")
-                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{_STATEMENT_S}s'")
+                connection.exec_driver_sql(
+                    f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'; SET LOCAL statement_timeout = '{_STATEMENT_S}s'"
+                )
             return work(connection)
 
     @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What looks into the past cost, with and without snapshots: python tests/benchmarks/bench_at.py [events] [--audits].
+"""What looks into the past cost, with and without snapshots: python -m tests.benchmarks.bench_at [events] [--audits].
 
 `--audits`: only what it takes to write every event out, beside what the client library takes to hand it over.
 """
@@ -13,121 +13,19 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import nats
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from domain.events import Entity, Event
-from domain.events import agent as ag
-from domain.events import pool as po
-from domain.events import task as ev
-from domain.policies.lease import LeasePolicy
-from domain.recorded import Recorded
 from domain.timestamps import format_timestamp
-from handlers.ports import MAX_BATCH_MESSAGES
 from infra.cli.main import cli
-from infra.codec import CloudEventsCodec
 from infra.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from tests.benchmarks.long_log import EVENT_S, POOL, START, fill
 
-POOL = "bench"
-START = datetime(2026, 1, 1, tzinfo=UTC)
-AGENTS = 200
 DELIVERED = 50_000
-OPEN_TASKS = 5_000
-"""Tasks that are alive at a time."""
-
-
-class Story:
-    """A log as a fleet would write it: each task is submitted, granted, started, reported on three times, completed."""
-
-    def __init__(self, pool: str = POOL) -> None:
-        self._pool = pool
-        self.position = 0
-        self.versions: dict[str, int] = {}
-
-    def record(self, entity: Entity, entity_id: str, actor: str, event: Event) -> Recorded:
-        self.position += 1
-        version = self.versions[entity_id] = self.versions.get(entity_id, 0) + 1
-        at = START + timedelta(milliseconds=10 * self.position)
-        return Recorded(
-            self.position, entity, entity_id, version, at, actor, f"c{self.position}", event, "bench", keyed=True
-        )
-
-    def events(self, count: int) -> Iterator[Recorded]:
-        yield self.record(Entity.POOL, self._pool, "writer", po.Opened(software="bench"))
-        for number in range(AGENTS):
-            agent_id = f"a{number}"
-            yield self.record(Entity.AGENT, agent_id, f"agent/{agent_id}", ag.Registered(capacity=500))
-        tasks: list[Iterator[Recorded]] = []
-        number = 0
-        while self.position < count:
-            if len(tasks) < OPEN_TASKS:
-                tasks.append(self.task(number))
-                number += 1
-            turn = tasks[self.position % len(tasks)]
-            recorded = next(turn, None)
-            if recorded is None:
-                tasks.remove(turn)
-            else:
-                yield recorded
-
-    def task(self, number: int) -> Iterator[Recorded]:
-        task_id, agent_id = f"T{number}", f"a{number % AGENTS}"
-        submitted = ev.Submitted(request_digest="0" * 64, title=f"Task {number}", lease=LeasePolicy())
-        yield self.record(Entity.TASK, task_id, "ops", submitted)
-        token, actor = self.position + 1, f"agent/{agent_id}"
-        until = START + timedelta(days=30)
-        yield self.record(
-            Entity.TASK,
-            task_id,
-            actor,
-            ev.Leased(token=token, agent_id=agent_id, attempt=1, lease_s=180, grace_s=60, expires_at=until),
-        )
-        yield self.record(Entity.TASK, task_id, actor, ev.Started(token=token))
-        for reports in range(1, 4):
-            yield self.record(
-                Entity.TASK,
-                task_id,
-                actor,
-                ev.Progressed(
-                    token=token,
-                    percent=25 * reports,
-                    message="so far, so good",
-                    reports=reports,
-                    lease_s=300,
-                    grace_s=60,
-                    expires_at=until,
-                ),
-            )
-        yield self.record(
-            Entity.TASK, task_id, actor, ev.Completed(token=token, agent_id=agent_id, result=42, duration_s=60)
-        )
-
-
-async def fill(broker: EmbeddedBroker, count: int) -> None:
-    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
-    connection = await connect(broker.url, name="bench", auth=auth)
-    await ensure_stream(connection, POOL)
-    log = await NatsEventLog.open(connection, POOL)
-    codec, tail, position, batch = CloudEventsCodec(POOL), None, 0, list[Recorded]()
-    for recorded in Story().events(count):
-        batch.append(recorded)
-        if len(batch) == MAX_BATCH_MESSAGES:
-            messages, tail = codec.encode(batch, tail)
-            position = await log.append(messages, expected_position=position)
-            batch.clear()
-    if batch:
-        messages, tail = codec.encode(batch, tail)
-        await log.append(messages, expected_position=position)
-    await log.close()
-    await connection.close()
 
 
 def custody(*arguments: str) -> float:
@@ -217,7 +115,7 @@ async def main(count: int) -> None:
 
 def measure(directory: Path, count: int) -> None:
     near_end = str(count - 1_000)
-    at_time = format_timestamp(START + timedelta(milliseconds=10 * (count - 1_000)))
+    at_time = format_timestamp(START + timedelta(seconds=EVENT_S * (count - 1_000)))
     print("without a snapshot")
     custody("at", "1000", "--json")
     custody("at", near_end, "--json")

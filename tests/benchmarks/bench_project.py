@@ -25,7 +25,7 @@ from infra.nats import Auth, NatsEventLog, connect
 from infra.sql.database import Database, parse_url
 from infra.sql.model import SqlReadModel
 from projections.tabulation import Tabulation
-from tests.benchmarks.bench_at import POOL, fill
+from tests.benchmarks.long_log import POOL, fill
 from tests.support.postgres import binaries, running_postgres
 
 CODEC = CloudEventsCodec(POOL)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
 from domain.recorded import Recorded
 from domain.rules import Rules
 from handlers.memory import Memory, catch_up
-from handlers.ports import NewMessage
+from handlers.ports import LogUnavailableError, NewMessage, StoredMessage
 from handlers.projecting import STANDBY_S, Projector
 from handlers.read_models import (
     Mark,
@@ -65,6 +66,11 @@ class Kept:
         """So many calls get no answer."""
         self.behind = 0
         """So often it has to go further before it is fit to be read."""
+        self.open = asyncio.Event()
+        """While it is not set, a write takes its time."""
+        self.open.set()
+        self.writes: list[int] = []
+        """How many events each brought."""
 
     async def mark(self) -> Mark:
         await self._call()
@@ -72,9 +78,11 @@ class Kept:
 
     async def write(self, changes: list[int], before: Mark, after: Mark) -> None:
         await self._call()
+        await self.open.wait()
         if not self.at.same_place(before):
             raise MarkMovedError
         self.rows += changes
+        self.writes.append(len(changes))
         self.at = after
 
     async def caught_up(self) -> bool:
@@ -95,9 +103,11 @@ class Site:
         self.log = MemoryEventLog(POOL)
         self.kept = Kept()
         self.told: list[str] = []
+        self.folded_anew = 0
 
     def projector(self, *, most_events: int = 2) -> Projector[list[int]]:
         async def remember(position: int) -> Memory:
+            self.folded_anew += 1
             memory = Memory(POOL, Rules(), CODEC, outcomes=0)
             await catch_up(memory, self.log, until=position)
             return memory
@@ -109,8 +119,8 @@ class Site:
         self.log.append_foreign(*messages)
         self.log._notify()
 
-    async def following(self) -> tuple[Projector[list[int]], asyncio.Task[None]]:
-        projector = self.projector()
+    async def following(self, *, most_events: int = 2) -> tuple[Projector[list[int]], asyncio.Task[None]]:
+        projector = self.projector(most_events=most_events)
         work = asyncio.create_task(projector.run(follow=True))
         await self.clock.rest()
         return projector, work
@@ -142,6 +152,65 @@ async def test_an_empty_log_is_waited_on(site: Site) -> None:
     await site.clock.rest()
     assert site.kept.rows == [1]
     assert site.kept.at.log_id == site.kept.at.hash
+    projector.stop()
+    await work
+
+
+async def test_what_comes_during_a_write_goes_into_the_next_one_as_far_as_there_is_room(site: Site) -> None:
+    log = tasks(12)
+    projector, work = await site.following(most_events=6)
+    site.kept.open.clear()
+    for each in log:
+        site.append([each])
+        await site.clock.rest()
+    site.kept.open.set()
+    await site.clock.rest()
+    assert site.kept.writes[:2] == [1, 6]
+    assert site.kept.rows == list(range(1, 13))
+    projector.stop()
+    await work
+
+
+async def test_catching_up_takes_as_few_writes_as_it_can(site: Site) -> None:
+    site.append(tasks(12))
+    await site.projector(most_events=5).run(follow=False)
+    assert site.kept.writes == [5, 5, 2]
+
+
+async def test_it_ends_when_what_is_being_written_is_written(site: Site) -> None:
+    log = tasks(6)
+    projector, work = await site.following(most_events=6)
+    site.kept.open.clear()
+    site.append(log)
+    await site.clock.rest()
+    projector.stop()
+    await site.clock.rest()
+    assert not work.done()
+    site.kept.open.set()
+    await asyncio.wait_for(work, 5)
+    assert (site.kept.rows, projector.mark.position, projector.written) == ([1], 1, 1)
+
+
+async def test_what_was_folded_when_the_broker_failed_is_written_and_not_folded_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def failing(*, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        async for chunk in following(after=after):
+            yield chunk
+            if chunk[-1].position == 4:
+                raise LogUnavailableError("no broker")
+
+    following = site.log.follow_chunks
+    monkeypatch.setattr(site.log, "follow_chunks", failing)
+    projector, work = await site.following(most_events=6)
+    site.kept.open.clear()
+    site.append(tasks(6))
+    await site.clock.rest()
+    site.kept.open.set()
+    await site.clock.advance(30)
+    assert site.kept.rows == [1, 2, 3, 4, 5, 6]
+    assert site.told == ["no broker; trying again", "it works again, at position 6"]
+    assert site.folded_anew == 1
     projector.stop()
     await work
 

@@ -20,7 +20,7 @@ from infra.codec import CloudEventsCodec
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from infra.sql.database import Database, parse_url
-from tests.benchmarks.bench_at import Story
+from tests.benchmarks.long_log import Story
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres

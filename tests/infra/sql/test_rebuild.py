@@ -65,8 +65,7 @@ async def _to(site: Site, model: object, position: int) -> None:
     """Bring a model to a position and no further."""
     projector = site.projector(model, most_events=position)  # type: ignore[arg-type]
     await projector._begin()
-    async for chunk in site.log.read(after=0, until=position):
-        await projector._take(chunk)
+    await projector._take_all(site.log.read(after=0, until=position))
 
 
 async def test_a_rebuild_that_was_broken_off_is_gone_on_with(site: Site) -> None:
