@@ -166,6 +166,8 @@ async def connect(name: str) -> Client:
     if "CUSTODY_NATS" in os.environ:
         return await nats.connect(os.environ["CUSTODY_NATS"], inbox_prefix=prefix)
     data = Path(os.environ.get("CUSTODY_DATA_DIR", ".custody"))
+    if not (data / "broker.json").exists():
+        sys.exit(f"there is no {data / 'broker.json'}: run this beside `custody up`, in the same directory")
     url = json.loads((data / "broker.json").read_text())["url"]
     password = json.loads((data / "credentials.json").read_text())["operator"]
     return await nats.connect(url, user="operator", password=password, inbox_prefix=prefix)

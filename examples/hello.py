@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ DATA = Path(".custody")  # where `custody up` keeps its address and its password
 
 async def main() -> None:
     """Submit, claim, report, complete."""
+    if not (DATA / "broker.json").exists():
+        sys.exit("there is no .custody/broker.json: run this beside `custody up`, in the same directory")
     url = json.loads((DATA / "broker.json").read_text())["url"]
     password = json.loads((DATA / "credentials.json").read_text())["operator"]
     nc = await nats.connect(url, user="operator", password=password)

@@ -149,10 +149,14 @@ class EmbeddedBroker:
         await self.stop()
 
     def config(self) -> dict[str, Any]:
-        """The server's configuration, which is written as JSON: its configuration language includes that."""
+        """The server's configuration, which is written as JSON: its language includes most of that.
+
+        It does not know JSON's escapes of characters beyond ASCII, so paths are relative to where the server is
+        started: that may have any name.
+        """
         directory = self.directory
         jetstream: dict[str, Any] = {
-            "store_dir": str(directory.broker),
+            "store_dir": ".",
             "sync_interval": self.options.sync_interval,
         }
         if self.options.max_memory_bytes is not None:
@@ -160,9 +164,9 @@ class EmbeddedBroker:
         config: dict[str, Any] = {
             "server_name": "custody-embedded",
             "listen": f"{LISTEN_HOST}:{self._port or -1}",
-            "ports_file_dir": str(directory.broker),
-            "pid_file": str(directory.pid_file),
-            "logfile": str(directory.log),
+            "ports_file_dir": ".",
+            "pid_file": directory.pid_file.name,
+            "logfile": directory.log.name,
             "logfile_size_limit": LOG_SIZE_BYTES,
             "logfile_max_num": LOG_FILES,
             "max_payload": MAX_PAYLOAD_BYTES,
@@ -235,16 +239,18 @@ class EmbeddedBroker:
         return None
 
     def _log_tail(self) -> str:
-        """The server's own words about this start: the decisive line, then the last ones."""
+        """The server's own words about this start: the decisive line, then the last ones if there are more."""
         text = self.directory.console.read_text(encoding="utf-8", errors="replace")
         if self.directory.log.exists():
             with self.directory.log.open("rb") as log:
                 log.seek(self._log_start)
                 text += log.read().decode("utf-8", "replace")
         lines = text.splitlines()
+        if len(lines) < 2:  # noqa: PLR2004 - one line says it all
+            return lines[0] if lines else "it wrote no log"
         fatal = [line.partition("[FTL] ")[2] for line in lines if "[FTL] " in line]
         tail = "\n  ".join(lines[-LOG_TAIL_LINES:])
-        return f"{(fatal or lines)[-1]}\n  {tail}" if lines else "it wrote no log"
+        return f"{(fatal or lines)[-1]}\n  {tail}"
 
     async def _end(self) -> None:
         process = self._process

@@ -140,3 +140,13 @@ def _imports(line: str) -> bool:
 def test_every_example_is_named_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert [path.name for path in Path(EXAMPLES).glob("*.py") if f"examples/{path.name}" not in readme] == []
+
+
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_an_example_without_a_service_says_what_to_start(example: str, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / example], cwd=tmp_path, check=False, capture_output=True, text=True
+    )
+    assert ran.returncode == 1
+    assert "custody up" in ran.stderr
+    assert ran.stderr.count("\n") == 1

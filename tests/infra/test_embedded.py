@@ -62,6 +62,13 @@ async def test_start_and_stop_may_be_repeated(tmp_path: Path) -> None:
     await broker.stop()
 
 
+@pytest.mark.parametrize("name", ["two words", "Größe 漢字", 'tab\tquote"$HOME*[a]'])
+async def test_the_data_directory_may_have_any_name(tmp_path: Path, name: str) -> None:
+    async with EmbeddedBroker(tmp_path / name, FAST) as broker:
+        assert broker.directory.log.exists()
+        assert (tmp_path / name / "broker" / "jetstream").is_dir()
+
+
 async def test_a_second_broker_on_the_directory_is_refused_in_one_line(tmp_path: Path) -> None:
     async with EmbeddedBroker(tmp_path, FAST):
         with pytest.raises(DataDirError, match="already in use") as refusal:
@@ -80,8 +87,9 @@ async def test_a_taken_port_is_named_in_the_error_and_frees_the_directory(tmp_pa
 
 
 async def test_a_mistake_in_the_configuration_is_shown(tmp_path: Path) -> None:
-    with pytest.raises(BrokerStartError, match="invalid duration"):
+    with pytest.raises(BrokerStartError, match="invalid duration") as error:
         await EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="sometimes")).start()
+    assert str(error.value).count("invalid duration") == 1
 
 
 async def test_damaged_credentials_are_never_replaced(tmp_path: Path) -> None:
@@ -157,7 +165,7 @@ async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -
     await broker.start()
     pid, config = broker.pid, broker.directory.config
     await broker.stop()
-    orphan = await asyncio.create_subprocess_exec(str(await find_binary()), "-c", str(config))
+    orphan = await asyncio.create_subprocess_exec(str(await find_binary()), "-c", str(config), cwd=config.parent)
     async with asyncio.timeout(10):
         while broker_process.leftover(broker.directory) != orphan.pid:  # noqa: ASYNC110 - it does not tell us
             await asyncio.sleep(0.01)
