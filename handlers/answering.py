@@ -41,9 +41,7 @@ class Answering:
         if group.messages:
             memory.state.commit(group.changes, group.end, group.end_time)
             memory.tail_hash = group.tail_hash
-            for decision in group.decisions:
-                for recorded in decision.records:
-                    memory.observe(recorded)
+            memory.observe([recorded for decision in group.decisions for recorded in decision.records])
 
     def answer(self, group: Group) -> None:
         """Answer the jobs of a group that is final, in their order."""
