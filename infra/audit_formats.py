@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from domain.timestamps import format_timestamp, timestamp_text
+from infra.libraries import missing
 from projections.audit_rows import Row
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Parquet:
             self._arrow: Any = importlib.import_module("pyarrow")
             parquet: Any = importlib.import_module("pyarrow.parquet")
         except ImportError:
-            raise FormatError("Parquet needs the pyarrow library: pip install 'custody[parquet]'") from None
+            raise FormatError(missing("Parquet needs the pyarrow library", "pyarrow")) from None
         arrow = self._arrow
         kinds = {
             "position": arrow.int64(),

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.audit_formats import FormatError, replacing
+from infra.libraries import missing
 from projections.whatif.comparison import front
 from projections.wording import duration
 
@@ -35,7 +36,7 @@ class Plotter:
             self._figure: Any = importlib.import_module("matplotlib.figure").Figure
             self._ticker: Any = importlib.import_module("matplotlib.ticker")
         except ImportError:
-            raise FormatError("plots need the matplotlib library: pip install 'custody[plots]'") from None
+            raise FormatError(missing("plots need the matplotlib library", "matplotlib")) from None
         if not path.parent.is_dir():
             raise FormatError(f"cannot write {path}: there is no directory {path.parent}")
         self._path = path

@@ -18,6 +18,7 @@ from infra.cli.progress import quiet
 from infra.cli.rebuilding import restored
 from infra.cli.session import CommandError, Session
 from infra.clock import SystemClock
+from infra.libraries import missing
 from infra.stopping import stop_signal
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class _Projection:
             from infra.sql.database import Database, parse_url
             from infra.sql.model import SqlReadModel
         except ImportError:
-            raise CommandError("tables need the SQLAlchemy library: pip install 'custody[sql]'") from None
+            raise CommandError(missing("tables need the SQLAlchemy library", "sqlalchemy")) from None
         database = Database(parse_url(url))
         try:
             model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)

@@ -60,9 +60,7 @@ async def whatif(
         bool, typer.Option("--every-task", help="Lease settings hold for tasks, too, that brought their own.")
     ] = False,
     format_: Annotated[Format, typer.Option("--format", help="How it is written.", show_default=True)] = Format.TABLE,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw it to this file, .svg or .png; needs the extra `plots`.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw it to this file, .svg or .png; needs matplotlib.")] = None,
 ) -> None:
     """What other lease, sweeper and steal settings would have made of what the agents really did."""
     plotter = _plotter(plot)

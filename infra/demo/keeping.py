@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ def write_config(settings: Settings) -> Path:
     """Write the rules of a demonstration and where its log is into a configuration file; return its path."""
     names = ("pool", "data_dir", *LEASE_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
     values = settings.model_dump(mode="json", include=set(names))
-    lines = [f"{name} = {json.dumps(values[name])}\n" for name in names if values[name] is not None]
+    lines = [f"{name} = {json.dumps(values[name], ensure_ascii=False)}\n" for name in names if values[name] is not None]
     file = settings.data_dir / CONFIG
     file.write_text("".join(lines), encoding="utf-8")
     return file
@@ -49,6 +50,6 @@ def write_config(settings: Settings) -> Path:
 def how_to_ask(directory: Path, config: Path) -> Iterator[str]:
     """Return in words where everything is, and what to do with it."""
     yield f"kept in   {directory}"
-    yield f"          custody postmortem --config {config}"
+    yield f"          custody postmortem --config {shlex.quote(str(config))}"
     yield "          and likewise custody audit, at, diff, history, explain, verify, whatif;"
     yield "          add --task or --agent, and custody up to serve it again"

@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import QueuePool
 
 from handlers.read_models import ReadModelError, ReadModelUnavailableError
+from infra.libraries import missing
 from infra.sql.rows import copied
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Database:
                 },
             )
         except (ImportError, NoSuchModuleError):
-            raise ReadModelError("PostgreSQL needs the psycopg library: pip install 'custody[sql]'") from None
+            raise ReadModelError(missing("PostgreSQL needs the psycopg library", "psycopg[binary]")) from None
 
         # By way of the library, so that it looks at errors as it does at all others.
         @event.listens_for(engine, "do_execute")

@@ -11,6 +11,7 @@ import pytest
 
 from infra import audit_formats
 from infra.cli import auditing
+from infra.libraries import missing
 from infra.serving import PoolServer
 from tests.infra.cli.conftest import Result, Run
 
@@ -135,7 +136,7 @@ async def test_without_pyarrow_it_is_one_line(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = await run("audit", "--output", str(tmp_path / "a.parquet"))
     assert (result.status, result.out) == (1, "")
-    assert result.err == "custody: Parquet needs the pyarrow library: pip install 'custody[parquet]'\n"
+    assert result.err == f"custody: {missing('Parquet needs the pyarrow library', 'pyarrow')}\n"
     assert names(tmp_path) == []
 
 

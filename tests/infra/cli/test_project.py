@@ -14,6 +14,7 @@ import pytest
 from nats.js.errors import KeyNotFoundError
 
 from infra.embedded import EmbeddedBroker
+from infra.libraries import missing
 from infra.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
@@ -114,7 +115,7 @@ async def test_a_missing_library_is_one_line(run: Run, service: PoolServer, monk
     result = await run("project", "--sql", "sqlite:///pool.db")
     assert (result.status, result.err) == (
         1,
-        "custody: tables need the SQLAlchemy library: pip install 'custody[sql]'\n",
+        f"custody: {missing('tables need the SQLAlchemy library', 'sqlalchemy')}\n",
     )
 
 
@@ -123,7 +124,7 @@ async def test_a_missing_driver_is_one_line(run: Run, service: PoolServer, monke
     result = await run("project", "--sql", "postgresql://me@127.0.0.1:1/db")
     assert (result.status, result.err) == (
         1,
-        "custody: PostgreSQL needs the psycopg library: pip install 'custody[sql]'\n",
+        f"custody: {missing('PostgreSQL needs the psycopg library', 'psycopg[binary]')}\n",
     )
 
 
