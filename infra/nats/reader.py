@@ -49,12 +49,13 @@ class _Delivery:
         self._loop = asyncio.get_running_loop()
         self._gapless = gapless
         self._consumer_sequence = 0
+        self._before = b"unknown before the first delivery "
 
     def take(self, frames: Sequence[Frame]) -> None:
         """What has come in for this consumer's subscription."""
         self.heard_at = self._loop.time()
-        position, consumer_sequence, gapless, add = (
-            self._received, self._consumer_sequence, self._gapless, self.buffer.append,
+        position, consumer_sequence, before, add = (
+            self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
             if wire.is_status(head):
@@ -62,17 +63,24 @@ class _Delivery:
                 continue
             if self.broken:
                 continue
-            before, expected = position, consumer_sequence + 1
-            try:
-                position, consumer_sequence = wire.delivered_sequences(reply)
-            except (ValueError, IndexError):  # no delivery at all
-                self.broken = True
-                continue
-            if consumer_sequence != expected or (gapless and position != before + 1):
-                self.broken = True
-                continue
+            if reply.startswith(b"%b%d.%d." % (before, position + 1, consumer_sequence + 1)):
+                # The next in line, as nearly all are: comparing costs a third of reading.
+                position += 1
+                consumer_sequence += 1
+            else:
+                try:
+                    found = wire.delivered(reply)
+                except (ValueError, IndexError):  # no delivery at all
+                    self.broken = True
+                    continue
+                if found.consumer_sequence != consumer_sequence + 1 or (
+                    self._gapless and found.position != position + 1
+                ):
+                    self.broken = True
+                    continue
+                before, position, consumer_sequence = found
             add(StoredMessage(position, subject.decode(errors="replace"), body, wire.StoredHeaders(head)))
-        self._received, self._consumer_sequence = position, consumer_sequence
+        self._received, self._consumer_sequence, self._before = position, consumer_sequence, before
         self.news.set()
 
     def _on_status(self, flow_reply: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from handlers.ports import AppendRejectedError
 
@@ -126,11 +126,20 @@ def decode_header_block(block: bytes) -> dict[str, str]:
     return headers
 
 
-def delivered_sequences(reply: bytes) -> tuple[int, int]:
-    """The stream sequence and the consumer sequence that a delivery's reply subject carries."""
+class Delivered(NamedTuple):
+    """What a delivery's reply subject tells."""
+
+    before: bytes
+    """Everything up to the sequences: the same for all first deliveries of a consumer."""
+    position: int
+    consumer_sequence: int
+
+
+def delivered(reply: bytes) -> Delivered:
+    """Read a delivery's reply subject; raises ValueError or IndexError when it is none."""
     tokens = reply.split(b".")
     at = _SHORT_ACK_STREAM_SEQUENCE if len(tokens) == _SHORT_ACK_TOKENS else _LONG_ACK_STREAM_SEQUENCE
-    return int(tokens[at]), int(tokens[at + 1])
+    return Delivered(b".".join([*tokens[:at], b""]), int(tokens[at]), int(tokens[at + 1]))
 
 
 def is_status(head: bytes) -> bool:

@@ -7,7 +7,7 @@ from infra.nats.client import Client
 from infra.nats.wire import (
     StoredHeaders,
     decode_header_block,
-    delivered_sequences,
+    delivered,
     is_status,
     publish_frame,
     stalled_reply,
@@ -53,7 +53,9 @@ def test_a_header_block_is_read_without_the_brokers_own() -> None:
     ids=["short", "with domain and account"],
 )
 def test_a_delivery_names_its_positions(reply: str) -> None:
-    assert delivered_sequences(reply.encode()) == (41, 7)
+    before, position, consumer_sequence = delivered(reply.encode())
+    assert (position, consumer_sequence) == (41, 7)
+    assert reply.encode().startswith(b"%b41.7." % before)
 
 
 def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
