@@ -176,7 +176,7 @@ async def ensure_stream(
     Raises:
         BrokerTooOldError: the broker is older than `OLDEST_BROKER`.
         NoJetStreamError: it has no JetStream for this account.
-        StreamMismatchError: the stream has other settings; the text names each field.
+        StreamMismatchError: the stream has other settings, each of which the text names; or it has lost its events.
         BrokerUnavailableError: no answer, or a refusal to create the stream.
     """
     settings = settings or StreamSettings()
@@ -188,6 +188,12 @@ async def ensure_stream(
     if differences:
         raise StreamMismatchError(f"stream {stream_name(pool)} is not fit to be the log: {'; '.join(differences)}")
     state = answer["state"]
+    last = int(state["last_seq"])
+    if last and not int(state["messages"]):
+        raise StreamMismatchError(
+            f"stream {stream_name(pool)} is empty, and its next position is {last + 1}: an import was broken off, "
+            "or events are lost; import the log again, or delete the stream to begin anew"
+        )
     return StreamFacts(
         stream=stream_name(pool),
         created=created,

@@ -20,7 +20,7 @@ from infra.nats import (
     ensure_stream,
     stream_name,
 )
-from infra.nats.stream import config_differences, stream_config
+from infra.nats.stream import config_differences, evt_prefix, stream_config
 from tests.support.fake_broker import FakeBroker
 
 
@@ -165,8 +165,17 @@ async def test_compression_is_a_setting(admin: NatsConnection, pool: str) -> Non
 async def test_a_restored_log_may_begin_late(admin: NatsConnection, pool: str) -> None:
     config = {**stream_config(pool, StreamSettings()), "first_seq": 1_000}
     await api(admin, f"STREAM.CREATE.{stream_name(pool)}", config)
+    await admin.client.jetstream().publish(f"{evt_prefix(pool)}pool.{pool}.opened", b"{}")
 
-    assert (await ensure_stream(admin, pool)).last_position == 999
+    assert (await ensure_stream(admin, pool)).last_position == 1_000
+
+
+async def test_a_log_whose_events_are_gone_is_not_begun_anew(admin: NatsConnection, pool: str) -> None:
+    config = {**stream_config(pool, StreamSettings()), "first_seq": 1_000}
+    await api(admin, f"STREAM.CREATE.{stream_name(pool)}", config)
+
+    with pytest.raises(StreamMismatchError, match="is empty, and its next position is 1000: an import was broken off"):
+        await ensure_stream(admin, pool)
 
 
 async def test_replicas_need_a_cluster(admin: NatsConnection, pool: str) -> None:
