@@ -11,15 +11,18 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
+from infra.nats import evt_prefix
 from projections.verification import GENESIS_HASH, HASH_HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
 FORMAT = "custody-export"
@@ -27,6 +30,7 @@ VERSION = 1
 _LONGEST_HEADER = 64 * 1024
 _LONGEST_LINE = 8 * 1024 * 1024
 _LEVEL = 6
+_HEAD = re.compile(rb'\{"position":([0-9]{1,19}),"subject":"([!#-\[\]-~]*)",')
 
 
 class ExportFileError(Exception):
@@ -90,35 +94,71 @@ class ExportWriter:
 
 
 class ExportReader:
-    """Reads an export from its beginning; `differences` says, at the end, where the header is wrong about it."""
+    """Reads an export, from its beginning each time; nothing of it is kept."""
 
     def __init__(self, path: Path) -> None:
+        """Read the header. Raises ExportFileError."""
         self.path = path
         self.differences: list[str] = []
+        """What the header is wrong about, once everything was read."""
         with self._opened() as file:
             self.header = self._header(file)
 
-    def messages(self) -> Iterator[StoredMessage]:
-        """Every message, in the file's order.
+    def messages(
+        self, *, after: int = 0, wanted: Callable[[str], bool] | None = None
+    ) -> Generator[StoredMessage, None, None]:
+        """Every message behind a position, in the file's order; `wanted` is asked about each subject.
 
         Raises:
             ExportFileError: the file ends early, or holds something else.
         """
-        digest, count, first, last, root = hashlib.sha256(), 0, 0, 0, GENESIS_HASH
+        skipped = max(0, after - self.header.first + 1)
+        for count, line in enumerate(self._lines()):
+            if count >= skipped and (wanted is None or wanted(self._head(line, count)[1])):
+                yield self._message(line, count)
+
+    def check(self, show: Callable[[int], None] = lambda _: None) -> StoredMessage:
+        """Read everything; return the last message. `show` is told each position.
+
+        Raises:
+            ExportFileError: it is not what was exported, or something of another log is in it.
+        """
+        expected, prefix = self.header.first, evt_prefix(self.header.pool)
+        line = b""
+        for count, line in enumerate(self._lines()):
+            position, subject = self._head(line, count)
+            if position != expected:
+                raise ExportFileError(f"{self.path}: position {expected} was to come, and it is {position}")
+            if not subject.startswith(prefix):
+                raise ExportFileError(f"{self.path}: position {expected} is on {subject}, not below {prefix}")
+            show(position)
+            expected += 1
+        if self.differences:
+            raise ExportFileError(f"{self.path} is not what was exported: {self.differences[0]}")
+        if not line:
+            raise ExportFileError(f"{self.path} holds no events")
+        return self._message(line, expected - self.header.first - 1)
+
+    def _lines(self) -> Generator[bytes, None, None]:
+        """Every line behind the header; then `differences` is known."""
+        digest, count, opening, line = hashlib.sha256(), 0, b"", b""
         with self._opened() as file:
             file.readline(_LONGEST_HEADER)
-            while line := self._read(file, count):
+            while following := self._read(file, count):
+                line = following
+                opening = opening or line
                 digest.update(line)
-                message = self._message(line, count)
+                yield line
                 count += 1
-                first = first or message.position
-                last, root = message.position, message.headers.get(HASH_HEADER, GENESIS_HASH)
-                yield message
-        found = {"first": first, "last": last, "events": count, "root": root, "sha256": digest.hexdigest()}
+        found: dict[str, Any] = {"first": 0, "last": 0, "events": count, "root": GENESIS_HASH}
+        if count:
+            last = self._message(line, count - 1)
+            root = last.headers.get(HASH_HEADER, GENESIS_HASH)
+            found |= {"first": self._head(opening, 0)[0], "last": last.position, "root": root}
         said = self.header._asdict()
         self.differences = [
             f"its header says {name} {said[name]}, and it is {value}"
-            for name, value in found.items()
+            for name, value in {**found, "sha256": digest.hexdigest()}.items()
             if said[name] != value
         ]
 
@@ -145,7 +185,8 @@ class ExportReader:
         with contextlib.suppress(TypeError):
             header = Header(**found)
             kinds = {"first": int, "last": int, "events": int}
-            if all(isinstance(value, kinds.get(name, str)) for name, value in header._asdict().items()):
+            well_typed = all(isinstance(value, kinds.get(name, str)) for name, value in header._asdict().items())
+            if well_typed and re.fullmatch(NAME_PATTERN, header.pool):
                 return header
         raise ExportFileError(f"{self.path} is no export of a log: its header is incomplete")
 
@@ -160,6 +201,11 @@ class ExportReader:
 
     def _cut_short(self, count: int) -> ExportFileError:
         return ExportFileError(f"{self.path} is damaged or cut short: {count} of {self.header.events} events are there")
+
+    def _head(self, line: bytes, count: int) -> tuple[int, str]:
+        """Return a line's position and subject; where it begins as ours do, nothing else of it is looked at."""
+        found = _HEAD.match(line)
+        return (int(found[1]), found[2].decode("ascii")) if found else self._message(line, count)[:2]
 
     def _message(self, line: bytes, count: int) -> StoredMessage:
         try:

@@ -12,13 +12,13 @@ import typer
 from domain.events import EVENT_TYPES, Entity
 from handlers.ports import UnreadableEventError
 from infra.audit_formats import Csv, Format, FormatError, JsonLines, Parquet, Sink, Table, replacing
-from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
+from infra.cli.moments import WHEN, WHEN_HELP, OpenLog
+from infra.cli.opening import opened
 from infra.cli.output import complain, printable
 from infra.cli.progress import bar
 from infra.cli.reading import check_name
 from infra.cli.session import CommandError, Session
-from infra.nats import evt_prefix, stream_name
-from infra.nats.filtered import last_matching, read_matching
+from infra.nats import evt_prefix
 from projections.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
 from projections.audit_rows import Row, Rows, unreadable_row
 
@@ -75,7 +75,7 @@ async def audit(
         trail = None if agent is None else await _trail(session, log, agent, last, first, filtered=subjects is not None)
         with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
             selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
-            async for chunk in _messages(session, log, subjects, first - 1, last):
+            async for chunk in _messages(log, subjects, first - 1, last):
                 rows = selection.of(chunk)
                 if rows:
                     sink.write(rows)
@@ -142,7 +142,7 @@ async def check_known(session: Session, log: OpenLog, task: str | None, agent: s
     for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):
         if name is None:
             continue
-        if not await last_matching(log.api, stream_name(pool), f"{evt_prefix(pool)}{kind}.{name}.>"):
+        if not await log.last_matching(f"{evt_prefix(pool)}{kind}.{name}.>"):
             raise CommandError(f"no {kind} {name} was {verb} pool {pool}")
 
 
@@ -152,7 +152,7 @@ async def _trail(session: Session, log: OpenLog, agent: str, last: int, first: i
     until = last if filtered else first - 1
     if until >= log.first:
         for subject in LEARNED_FROM:
-            async for chunk in _messages(session, log, f"{evt_prefix(session.settings.pool)}{subject}", 0, until):
+            async for chunk in _messages(log, f"{evt_prefix(session.settings.pool)}{subject}", 0, until):
                 for message in chunk:
                     with contextlib.suppress(UnreadableEventError):
                         trail.learn(log.codec.decode(message))
@@ -160,18 +160,14 @@ async def _trail(session: Session, log: OpenLog, agent: str, last: int, first: i
 
 
 async def _messages(
-    session: Session, log: OpenLog, subjects: str | None, after: int, until: int
+    log: OpenLog, subjects: str | None, after: int, until: int
 ) -> AsyncIterator[Sequence[StoredMessage]]:
     after = max(after, log.first - 1)
     if until <= after:
         return
-    if subjects is None:
-        async for chunk in log.log.read(after=after, until=until):
-            yield chunk
-    else:
-        stream = stream_name(session.settings.pool)
-        async for matching in read_matching(log.api, stream, subjects, after=after, until=until):
-            yield matching
+    chunks = log.log.read(after=after, until=until)
+    async for chunk in chunks if subjects is None else log.matching(subjects, after=after, until=until):
+        yield chunk
 
 
 @contextlib.contextmanager

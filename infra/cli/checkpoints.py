@@ -14,7 +14,7 @@ import typer
 from domain.timestamps import format_timestamp
 from handlers.positions import time_at
 from infra.audit_formats import FormatError, replacing
-from infra.cli.moments import opened
+from infra.cli.opening import opened_at_broker
 from infra.cli.output import complain
 from infra.cli.session import EXIT_REFUSED, CommandError, Session
 from infra.codec import HASH_HEADER
@@ -96,7 +96,7 @@ async def _now(session: Session) -> Checkpoint:
     from infra.checkpoint import Checkpoint
 
     pool = session.settings.pool
-    async with opened(session) as log:
+    async with opened_at_broker(session) as log:
         message = await log.log.get(log.last)
         if message is None:
             raise CommandError(f"pool {pool} has no events yet")

@@ -75,6 +75,8 @@ LOG_HELP = {
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
 }
+READ_FILES = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
+"""What can be asked of an export, too: all that does not ask about now."""
 CHECKPOINT_HELP = {
     "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
     "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
@@ -136,7 +138,7 @@ def _log(name: str) -> Any:
         "import": moving.import_,
         "verify": verifying.verify,
     }
-    return made(name, connected(functions[name]))
+    return made(name, connected(functions[name], reads_files=name in READ_FILES))
 
 
 def _checkpoint(name: str) -> Any:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.timestamps import EPOCH, TICK, parse_timestamp
-from handlers.positions import position_at, time_at
-from infra.cli.session import CommandError, Session, stream_info
+from infra.cli.session import CommandError
 from infra.codec import CloudEventsCodec
-from infra.nats import NatsEventLog
-from infra.nats.api import JetStreamApi
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
+
+    from handlers.ports import EventLog, StoredMessage
+    from handlers.snapshots import SnapshotStore
 
 WHEN = "TIME|POSITION"
 _LONGEST_POSITION = 20
@@ -29,29 +28,51 @@ class Moment(NamedTuple):
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLog:
-    """A pool's log, for reading, with the positions it had when it was opened."""
+class OpenLog(ABC):
+    """A pool's log, for reading, with the positions it had when it was opened; `now`: until when it tells."""
 
-    log: NatsEventLog
-    codec: CloudEventsCodec
-    api: JetStreamApi
-    first: int
-    last: int
+    not_yet = "has not come yet"
+    """What is said of a time after `now`."""
 
-    async def moment(self, text: str, flag: str, *, now: datetime) -> Moment:
-        """Return the moment that a text means; `now` bounds it.
+    def __init__(self, pool: str, log: EventLog, *, first: int, last: int, now: datetime) -> None:
+        self.log = log
+        self.codec = CloudEventsCodec(pool)
+        self.first = first
+        self.last = last
+        self.now = now
+
+    @abstractmethod
+    def matching(self, subject_filter: str, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message on matching subjects with `after` < position <= `until`, in order, in chunks."""
+
+    @abstractmethod
+    async def last_matching(self, subject_filter: str) -> int:
+        """The position of the newest message on a matching subject, 0 if there is none."""
+
+    @abstractmethod
+    def snapshots(self, build: str) -> SnapshotStore | None:
+        """The snapshots that a build made of this log, if there are any to be had."""
+
+    @abstractmethod
+    async def position_at(self, at: datetime) -> int:
+        """The position of the last event at or before a time, `first` - 1 if there is none."""
+
+    @abstractmethod
+    async def time_at(self, position: int) -> datetime | None:
+        """The time of the nearest readable event from `position` down; None if there is none."""
+
+    async def moment(self, text: str, flag: str) -> Moment:
+        """Return the moment that a text means.
 
         Raises:
-            CommandError: it is neither a position of the log nor a time that has come.
+            CommandError: it is neither a position of the log nor a time that the log tells of.
         """
         at = self._parsed(text, flag)
         if isinstance(at, int):
             self._check_kept(at, flag)
-            time = await time_at(self.log, self.codec, at, above=self.first - 1)
-            return Moment(at, time or EPOCH)
-        if at > now:
-            raise CommandError(f"{flag} {text} has not come yet")
+            return Moment(at, await self.time_at(at) or EPOCH)
+        if at > self.now:
+            raise CommandError(f"{flag} {text} {self.not_yet}")
         return Moment(await self._until(at), at)
 
     async def first_from(self, text: str | None, flag: str) -> int:
@@ -74,7 +95,7 @@ class OpenLog:
         return at
 
     async def _until(self, at: datetime) -> int:
-        found = await position_at(self.log, self.codec, at, first=self.first, last=self.last)
+        found = await self.position_at(at)
         return found if found >= self.first else 0
 
     def _check_kept(self, position: int, flag: str) -> None:
@@ -92,22 +113,3 @@ class OpenLog:
             raise CommandError(
                 f"{flag} {text!r} is neither a position nor a time such as 2026-11-21T08:00:00Z: {error}"
             ) from None
-
-
-@contextlib.asynccontextmanager
-async def opened(session: Session, user: str = "operator", *, live: bool = False) -> AsyncIterator[OpenLog]:
-    """Open the pool's log for reading, as one of the broker's users; `live`: only where it can still grow.
-
-    Raises:
-        CommandError: the pool has none.
-    """
-    pool = session.settings.pool
-    async with session.connected(user=user) if live else session.reading(user=user) as connection:
-        state = (await stream_info(connection, pool))["state"]
-        log = await NatsEventLog.open(connection, pool, request_timeout_s=session.timeout_s)
-        api = JetStreamApi(connection, timeout_s=session.timeout_s)
-        first = max(1, int(state["first_seq"]))
-        try:
-            yield OpenLog(log, CloudEventsCodec(pool), api, first, int(state["last_seq"]))
-        finally:
-            await log.close()

@@ -12,11 +12,11 @@ import typer
 from domain.timestamps import format_timestamp
 from handlers.ports import LogError
 from infra.audit_formats import FormatError, replacing
-from infra.cli.moments import opened
+from infra.cli.opening import opened_at_broker
 from infra.cli.progress import bar
 from infra.cli.session import CommandError, Session
-from infra.export_file import ExportFileError, ExportReader, ExportWriter, Header
-from infra.nats import NatsEventLog, StreamSettings, evt_prefix, stream_name
+from infra.export_file import ExportReader, ExportWriter, Header
+from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.api import JetStreamApi
 from infra.nats.importing import empty_stream, fill
 
@@ -33,7 +33,7 @@ async def export(session: Session, file: FileArgument) -> None:
     pool = session.settings.pool
     if file.exists():
         raise CommandError(f"{file} is there already")
-    async with opened(session) as log:
+    async with opened_at_broker(session) as log:
         if log.last < log.first:
             raise CommandError(f"pool {pool} has no events yet")
         try:
@@ -61,41 +61,25 @@ async def export(session: Session, file: FileArgument) -> None:
 async def import_(session: Session, file: FileArgument) -> None:
     """Bring an exported log to a broker that has none of this pool: same positions, same bytes."""
     pool = session.settings.pool
-    try:
-        reader = ExportReader(file)
-        header = reader.header
-        if header.pool != pool:
-            raise CommandError(f"{file} is the log of pool {header.pool}, not of {pool}: say --pool {header.pool}")
-        _check_whole(reader)
-        settings = session.settings
-        stream = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
-        async with session.restoring() as connection:
-            await empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
-            log = await NatsEventLog.open(connection, pool)
-            try:
-                with bar(header.last, session.out) as show:
-                    await fill(log, _shown(reader.messages(), show), first=header.first)
-            except LogError as error:
-                name = stream_name(pool)
-                raise CommandError(f"the import ended part-way, so {name} is not the log: {error}") from None
-            finally:
-                await log.close()
-    except ExportFileError as error:
-        raise CommandError(str(error)) from None
+    reader = ExportReader(file)
+    header = reader.header
+    if header.pool != pool:
+        raise CommandError(f"{file} is the log of pool {header.pool}, not of {pool}: say --pool {header.pool}")
+    reader.check()
+    settings = session.settings
+    stream = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
+    async with session.restoring() as connection:
+        await empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
+        log = await NatsEventLog.open(connection, pool)
+        try:
+            with bar(header.last, session.out) as show:
+                await fill(log, _shown(reader.messages(), show), first=header.first)
+        except LogError as error:
+            name = stream_name(pool)
+            raise CommandError(f"the import ended part-way, so {name} is not the log: {error}") from None
+        finally:
+            await log.close()
     _tell(session, header, f"imported from {file}")
-
-
-def _check_whole(reader: ExportReader) -> None:
-    """Raise ExportFileError unless everything is there, in order, on the pool's own subjects."""
-    expected, prefix = reader.header.first, evt_prefix(reader.header.pool)
-    for message in reader.messages():
-        if message.position != expected:
-            raise ExportFileError(f"{reader.path}: position {expected} was to come, and it is {message.position}")
-        if not message.subject.startswith(prefix):
-            raise ExportFileError(f"{reader.path}: position {expected} is on {message.subject}, not below {prefix}")
-        expected += 1
-    if reader.differences:
-        raise ExportFileError(f"{reader.path} is not what was exported: {reader.differences[0]}")
 
 
 def _shown(messages: Iterator[StoredMessage], show: Callable[[int], None]) -> Iterator[StoredMessage]:

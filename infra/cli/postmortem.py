@@ -15,14 +15,14 @@ from handlers.memory import catch_up
 from handlers.ports import UnreadableEventError
 from infra.audit_formats import FormatError, replacing
 from infra.cli.auditing import check_known, check_order
-from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
+from infra.cli.moments import WHEN, WHEN_HELP, OpenLog
+from infra.cli.opening import opened
 from infra.cli.output import complain
 from infra.cli.progress import bar, quiet
 from infra.cli.reading import check_name
 from infra.cli.rebuilding import rebuilt
 from infra.cli.session import CommandError, Session
-from infra.nats import evt_prefix, stream_name
-from infra.nats.filtered import last_matching, read_matching
+from infra.nats import evt_prefix
 from projections.postmortem.collect import Collector, Scope
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ async def postmortem(
 async def _life(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
     """Return the range, narrowed to where the task has events."""
     prefix = f"{evt_prefix(session.settings.pool)}task.{task}."
-    begin = await last_matching(log.api, stream_name(session.settings.pool), f"{prefix}submitted")
-    end = await last_matching(log.api, stream_name(session.settings.pool), f"{prefix}>")
+    begin = await log.last_matching(f"{prefix}submitted")
+    end = await log.last_matching(f"{prefix}>")
     return max(first, begin), min(last, end)
 
 
@@ -112,7 +112,7 @@ async def _held_by(session: Session, log: OpenLog, agent: str, span: tuple[int, 
     pool, found = session.settings.pool, set()
     for name in (Leased.name, Stolen.name):
         subjects = f"{evt_prefix(pool)}task.*.{name}"
-        messages = read_matching(log.api, stream_name(pool), subjects, after=span[0] - 1, until=span[1])
+        messages = log.matching(subjects, after=span[0] - 1, until=span[1])
         async with aclosing(messages) as chunks:
             async for chunk in chunks:
                 for message in chunk:

@@ -13,7 +13,7 @@ from handlers.memory import catch_up
 from handlers.projecting import Projector
 from handlers.read_models import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
 from infra.cli.lag import Lag
-from infra.cli.moments import opened
+from infra.cli.opening import opened_at_broker
 from infra.cli.progress import quiet
 from infra.cli.rebuilding import restored
 from infra.cli.session import CommandError, Session
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from handlers.memory import Memory
     from handlers.read_models import Collector, ReadModel
-    from infra.cli.moments import OpenLog
+    from infra.cli.opening import BrokerLog
     from infra.sql.model import SqlReadModel
     from projections.state import PoolState
 
@@ -81,7 +81,7 @@ class _Projection:
         """Keep tables in a database."""
         from projections.tabulation import Tabulation
 
-        async with opened(self._session, live=self._follow) as log, self._tables(url) as model:
+        async with opened_at_broker(self._session, live=self._follow) as log, self._tables(url) as model:
             try:
                 await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
             except OutdatedError:
@@ -111,14 +111,14 @@ class _Projection:
         from infra.nats.kv_views import KvViews
         from projections.live_documents import LiveDocuments
 
-        async with opened(self._session, user="writer", live=self._follow) as log:
+        async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
             model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
             await _reached(model)
             await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)
 
     async def _run(
         self,
-        log: OpenLog,
+        log: BrokerLog,
         model: ReadModel[C],
         collect: Callable[[PoolState], Collector[C]],
         *,

@@ -13,9 +13,11 @@ from domain.limits import NAME_PATTERN
 from handlers.lookup import Lookup, fold_task
 from handlers.memory import Memory
 from handlers.ports import UnreadableEventError
+from infra.cli.opening import opened
 from infra.cli.progress import caught_up
 from infra.cli.session import CommandError, Session
 from infra.codec import CloudEventsCodec
+from infra.nats import evt_prefix
 from projections.explain import Explanation, explain
 from projections.timeline import Entry, entry, unreadable_entry
 from projections.wording import moment
@@ -34,8 +36,8 @@ async def history(session: Session, task_id: TaskArgument) -> None:
     """Every event of a task: when, what, who and why, with the numbers it was decided by."""
     check_name(task_id)
     pool = session.settings.pool
-    async with session.log() as log:
-        messages = await log.history(f"custody.{pool}.evt.task.{task_id}.>")
+    async with opened(session) as log:
+        messages = await log.log.history(f"{evt_prefix(pool)}task.{task_id}.>")
     if not messages:
         raise CommandError(f"no task {task_id} was submitted to pool {pool}")
     codec = CloudEventsCodec(pool)

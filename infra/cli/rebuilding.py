@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from handlers.memory import Memory
 from handlers.snapshots import encode, image_of, restore_nearest
 from infra.build import fold_build
-from infra.cli.moments import opened
+from infra.cli.opening import opened_at_broker
 from infra.cli.output import complain
 from infra.cli.progress import caught_up
 from infra.cli.session import CommandError, Session
-from infra.nats.snapshots import NatsSnapshots
 from projections.snapshots import SnapshotError
 
 if TYPE_CHECKING:
@@ -40,7 +39,9 @@ async def restored(session: Session, log: OpenLog, until: int, *, outcomes: int 
     """Return the memory that the nearest snapshot at or before a position holds, an empty one without a snapshot."""
     pool = session.settings.pool
     memory = Memory(pool, session.settings.rules(), log.codec, outcomes=outcomes)
-    store = NatsSnapshots(log.api, pool, fold_build())
+    store = log.snapshots(fold_build())
+    if store is None:
+        return memory
     logger, complaints = logging.getLogger("handlers.snapshots"), _Complaints()
     logger.addHandler(complaints)
     try:
@@ -52,13 +53,13 @@ async def restored(session: Session, log: OpenLog, until: int, *, outcomes: int 
 
 async def snapshot(session: Session) -> None:
     """Store a snapshot of the state at the log's end, for quick starts and looks into the past."""
-    async with opened(session, user="writer") as log:
+    async with opened_at_broker(session, user="writer") as log:
         if log.last < log.first:
             raise CommandError(f"pool {session.settings.pool} has no events yet")
         memory = await rebuilt(session, log, log.last, outcomes=session.settings.outcomes_remembered)
         document = encode(image_of(memory), fold_build())
         try:
-            await NatsSnapshots(log.api, session.settings.pool, fold_build()).put(memory.state.position, document)
+            await log.snapshots(fold_build()).put(memory.state.position, document)
         except SnapshotError as error:
             raise CommandError(f"no snapshot is stored: {error}") from None
     found = {"position": memory.state.position, "bytes": len(document), "build": fold_build()}

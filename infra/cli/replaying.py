@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.moments import WHEN, WHEN_HELP, opened
+from infra.cli.moments import WHEN, WHEN_HELP
+from infra.cli.opening import opened
 from infra.cli.rebuilding import rebuilt
 from infra.cli.session import Session
 from infra.cli.travelling import show_unreadable, show_views, unreadable

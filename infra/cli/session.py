@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from infra.client import CustodyClient
+    from infra.export_file import ExportReader
     from infra.nats import NatsConnection, NatsEventLog
     from infra.settings import Settings
 
@@ -47,6 +49,8 @@ class Session:
     settings: Settings
     out: Output
     timeout_s: float
+    export: ExportReader | None = None
+    """The file to read instead of the log at the broker; the settings name its pool."""
 
     @contextlib.asynccontextmanager
     async def connected(self, inbox_prefix: str = "_INBOX", user: str = "operator") -> AsyncIterator[NatsConnection]:
@@ -137,26 +141,58 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
         raise CommandError(str(error)) from None
 
 
-def connected(function: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Make a command of an async function that takes a `session`: it gets the connection's options as well."""
+def connected(function: Callable[..., Awaitable[None]], *, reads_files: bool = False) -> Callable[..., None]:
+    """Make a command of an async function that takes a `session`: it gets the connection's options as well.
+
+    `reads_files`: and the option to read a file that was exported instead of the log at the broker.
+    """
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
         given = {name: values.pop(name) for name in CONNECTION}
         as_json, timeout_s = values.pop("json_"), values.pop("timeout")
+        file = values.pop("file") if reads_files else None
 
         async def run() -> None:
             settings = load(given)
             wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
             session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
+            if file is not None:
+                _read_from(session, file, given)
             await function(session, **values)
 
         run_command(run, as_json=as_json)
 
     keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    command.__signature__ = inspect.Signature([*keyword_only, *_common()])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature([*keyword_only, *([_file()] if reads_files else []), *_common()])  # type: ignore[attr-defined]
     command.__doc__ = function.__doc__
     return command
+
+
+def _read_from(session: Session, file: Path, flags: dict[str, Any]) -> None:
+    """Let a session read an export: it is of the pool that the file says.
+
+    Raises:
+        CommandError: it is of another pool than the flags name.
+        ExportFileError: it is no export.
+    """
+    from infra.export_file import ExportReader
+
+    if flags["nats"] is not None:
+        raise typer.BadParameter("a file is read without a broker", param_hint="--file and --nats")
+    reader = ExportReader(file)
+    pool = reader.header.pool
+    if flags["pool"] not in {None, pool}:
+        raise CommandError(f"{file} is the log of pool {pool}, not of {flags['pool']}")
+    session.settings = session.settings.model_copy(update={"pool": pool})
+    session.export = reader
+
+
+def _file() -> inspect.Parameter:
+    option = typer.Option("--file", help="Read this export instead of the log at the broker.", show_default=False)
+    return inspect.Parameter(
+        "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, option]
+    )
 
 
 def _common() -> list[inspect.Parameter]:
@@ -196,6 +232,7 @@ def run_command(run: Callable[[], Awaitable[None]], *, as_json: bool = False) ->
     from handlers.ports import LogError
     from infra.client import CustodyRefusedError, NoReplyError, NoServiceError
     from infra.data_dir import DataDirError
+    from infra.export_file import ExportFileError
     from infra.nats.errors import BrokerError, BrokerUnavailableError
     from infra.settings_sources import SettingsError
 
@@ -216,7 +253,7 @@ def run_command(run: Callable[[], Awaitable[None]], *, as_json: bool = False) ->
     except BrokerUnavailableError as error:
         complain(f"{error}; start one with `custody up`, or name one with --nats")
         raise typer.Exit(EXIT_NO_SERVICE) from None
-    except (CommandError, BrokerError, DataDirError) as error:
+    except (CommandError, BrokerError, DataDirError, ExportFileError) as error:
         complain(str(error))
         raise typer.Exit(EXIT_REFUSED) from None
     except KeyboardInterrupt:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from handlers.memory import catch_up
-from infra.cli.moments import WHEN, WHEN_HELP, opened
+from infra.cli.moments import WHEN, WHEN_HELP
+from infra.cli.opening import opened
 from infra.cli.output import Output
 from infra.cli.progress import bar, quiet
 from infra.cli.rebuilding import rebuilt
@@ -30,7 +30,7 @@ Limit = Annotated[int, typer.Option(min=1, max=1000, help="Rows shown of each vi
 async def at(session: Session, when: When, limit: Limit = _ROWS) -> None:
     """Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts."""
     async with opened(session) as log:
-        moment = await log.moment(when, "at", now=datetime.now(UTC))
+        moment = await log.moment(when, "at")
         memory = await rebuilt(session, log, moment.position)
     views = {**views_at(memory.state, memory.statistics.totals(), moment.now, limit), **unreadable(memory)}
     if session.out.as_json:
@@ -81,10 +81,9 @@ async def diff(
     limit: Limit = _ROWS,
 ) -> None:
     """What changed between two moments: tasks new, ended and changed, agents, and counts."""
-    now = datetime.now(UTC)
     async with opened(session) as log:
-        first = await log.moment(earlier, "diff", now=now)
-        second = await log.moment(later, "diff", now=now)
+        first = await log.moment(earlier, "diff")
+        second = await log.moment(later, "diff")
         if (second.position, second.now) < (first.position, first.now):
             raise CommandError(f"{earlier} is after {later}: name the earlier moment first")
         memory = await rebuilt(session, log, first.position)

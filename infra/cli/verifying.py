@@ -12,9 +12,8 @@ from infra.cli.agreeing import Agreement, compare
 from infra.cli.checkpoints import Checkpoints
 from infra.cli.output import complain, pairs_of
 from infra.cli.progress import bar
-from infra.cli.session import EXIT_REFUSED, CommandError, Session, stream_info
+from infra.cli.session import EXIT_REFUSED, Session, stream_info
 from infra.codec import CloudEventsCodec
-from infra.export_file import ExportFileError, ExportReader
 from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.stream import config_differences
 from projections.verification import LogChecker
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handlers.ports import StoredMessage
+    from infra.export_file import ExportReader
 
 _SHOWN_FINDINGS = 20
 
@@ -46,9 +46,6 @@ class _Verification:
 
 async def verify(
     session: Session,
-    file: Annotated[
-        Path | None, typer.Option(help="Check this export instead of the log at the broker.", show_default=False)
-    ] = None,
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(
@@ -63,8 +60,8 @@ async def verify(
     checkpoints = checkpoint or []
     if bool(checkpoints) != (public_key is not None):
         raise typer.BadParameter("--checkpoint and --public-key go together", param_hint="--checkpoint")
-    if file is not None:
-        _verify_file(session, file, checkpoints, public_key)
+    if session.export is not None:
+        _verify_file(session, session.export, checkpoints, public_key)
         return
     pool = session.settings.pool
     work = _Verification(pool, checkpoints, public_key)
@@ -103,16 +100,12 @@ async def _read(session: Session, work: _Verification, log: NatsEventLog, *, beg
         work.checker.end(last)
 
 
-def _verify_file(session: Session, file: Path, checkpoints: Sequence[Path], public_key: Path | None) -> None:
-    try:
-        reader = ExportReader(file)
-        work = _Verification(reader.header.pool, checkpoints, public_key)
-        with bar(reader.header.last, session.out) as show:
-            for message in reader.messages():
-                work.take(message)
-                show(work.checker.position)
-    except ExportFileError as error:
-        raise CommandError(str(error)) from None
+def _verify_file(session: Session, reader: ExportReader, checkpoints: Sequence[Path], public_key: Path | None) -> None:
+    work, file = _Verification(reader.header.pool, checkpoints, public_key), reader.path
+    with bar(reader.header.last, session.out) as show:
+        for message in reader.messages():
+            work.take(message)
+            show(work.checker.position)
     described = [f"{file} is not what was exported: {each}" for each in reader.differences]
     facts = {"file": str(file), "pool": reader.header.pool, "file_differences": reader.differences}
     _report(session, work, str(file), facts, described)

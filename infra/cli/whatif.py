@@ -12,12 +12,12 @@ import typer
 from domain.events.task import Stuck
 from handlers.ports import UnreadableEventError
 from infra.audit_formats import FormatError
-from infra.cli.moments import WHEN, WHEN_HELP, OpenLog, opened
+from infra.cli.moments import WHEN, WHEN_HELP, OpenLog
+from infra.cli.opening import opened
 from infra.cli.progress import bar
 from infra.cli.session import CommandError, Session
 from infra.cli.whatif_output import show_csv, show_json, show_tables
-from infra.nats import evt_prefix, stream_name
-from infra.nats.filtered import last_matching
+from infra.nats import evt_prefix
 from infra.settings_loading import with_changes
 from infra.whatif_plots import Plotter
 from infra.whatif_policies import read_policies
@@ -99,7 +99,7 @@ def _plotter(path: Path | None) -> Plotter | None:
 async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:
     """Return the settings that the log itself names: the latest verdict of staleness has its threshold."""
     pool = session.settings.pool
-    position = await last_matching(log.api, stream_name(pool), f"{evt_prefix(pool)}task.*.{Stuck.name}")
+    position = await log.last_matching(f"{evt_prefix(pool)}task.*.{Stuck.name}")
     message = await log.log.get(position) if position else None
     if message is None:
         return {}
