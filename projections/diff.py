@@ -101,7 +101,7 @@ class Comparison:
             self._began,
             _moment(self._state, now),
             dict(sorted(self._events.items())),
-            {name: (self._counts.get(name, 0), counts[name]) for name in counts},
+            {name: (self._counts.get(name, 0), counts.get(name, 0)) for name in {**counts, **self._counts}},
             [each for each in tasks if each is not None],
             [each for each in agents if each is not None],
         )

@@ -288,7 +288,9 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
     renewals: list[int] = []
     escalated = 0
     for task in shot.tasks.values():
-        by_status[task.status.value] += 1
+        status = task.status.value
+        # Between the events of one append, where only a look into the past can stand, a task may be `unheld`.
+        by_status[status] = by_status.get(status, 0) + 1
         lease = task.lease
         if lease is None:
             continue

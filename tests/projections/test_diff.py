@@ -6,6 +6,7 @@ import projections.state
 from projections.diff import Comparison, Diff
 from projections.state import PoolState
 from projections.statistics import Statistics
+from projections.views import views_at
 from tests.support.scenario import OPS, Scenario
 
 
@@ -75,3 +76,20 @@ def test_a_later_attempt_is_a_change_though_the_status_is_the_same() -> None:
     s.given(OPS, "assign", task_id="T", agent_id="A")
     (change,) = compared(s, middle).tasks
     assert (change.change, change.differing()) == ("changed", ("attempt",))
+
+
+def test_every_position_can_be_looked_at_also_within_an_append() -> None:
+    """What an append ended and did not say yet what follows is `unheld`, for one event."""
+    s = Scenario()
+    s.holds("A", "T")
+    s.given(OPS, "submit", task_id="other")
+    s.given(OPS, "revoke", task_id="T", reason="wrong one")
+    revoked = next(each.position for each in s.log if each.name == "revoked")
+    state, statistics = PoolState("default", s.rules), Statistics()
+    for recorded in s.log:
+        state.fold(recorded)
+        statistics.observe(recorded)
+        tasks = views_at(state, statistics.totals(), state.last_time, 10)["statistics"]["tasks"]
+        assert tasks.get("unheld", 0) == (recorded.position == revoked)
+        assert sum(tasks.values()) == len(state.tasks)
+    assert compared(s, revoked).counts["tasks.unheld"] == (1, 0)
