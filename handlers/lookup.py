@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from domain.draft import EntityKey, EntityState
     from domain.recorded import Recorded
-    from handlers.ports import Codec, EventLog, StoredMessage
+    from handlers.ports import Codec, ReadableLog, StoredMessage
 
 AT_ONCE = 500
 """Questions to the broker at once: its time for an answer is for answering, not for waiting behind all the others."""
@@ -28,7 +28,7 @@ _FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
 class Lookup:
     """Reads single entities from one pool's log."""
 
-    def __init__(self, pool_id: str, log: EventLog, codec: Codec) -> None:
+    def __init__(self, pool_id: str, log: ReadableLog, codec: Codec) -> None:
         self._prefix = f"custody.{pool_id}.evt."
         self._log = log
         self._codec = codec

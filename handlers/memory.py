@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
     from domain.rules import Rules
-    from handlers.ports import Codec, EventLog, StoredMessage
+    from handlers.ports import Codec, ReadableLog, StoredMessage
 
 _LOG = logging.getLogger(__name__)
 _NAMED_UNREADABLE = 20
@@ -148,7 +148,7 @@ class Memory:
 
 async def catch_up(
     memory: Memory,
-    log: EventLog,
+    log: ReadableLog,
     *,
     until: int | None = None,
     progress: Callable[[int, int], None] | None = None,

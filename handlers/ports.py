@@ -74,22 +74,8 @@ class StoredMessage(NamedTuple):
     headers: Mapping[str, str] = _NO_HEADERS
 
 
-class EventLog(Protocol):
-    """One pool's append-only log with optimistic concurrency on its last position."""
-
-    async def append(self, messages: Sequence[NewMessage], *, expected_position: int) -> int:
-        """Append all or nothing right after `expected_position`; return the position of the last message.
-
-        One message goes as a plain publish, 2 to `MAX_BATCH_MESSAGES` as an atomic batch.
-
-        Raises:
-            ValueError: no message, or more than `MAX_BATCH_MESSAGES`.
-            AppendConflictError: the last position is another one.
-            OutcomeUnknownError: no answer in time.
-            AppendRejectedError: the broker will never take this content.
-            LogUnavailableError: certainly not stored, for want of a broker.
-        """
-        ...
+class ReadableLog(Protocol):
+    """One pool's log, as those see it who only read."""
 
     async def last_position(self) -> int:
         """The last position as the stream's leader knows it; 0 when empty. Raises LogUnavailableError."""
@@ -112,6 +98,33 @@ class EventLog(Protocol):
 
         Raises LogUnavailableError when the broker stops answering for good, LogTruncatedError when the log ends
         before `until`.
+        """
+        ...
+
+
+class EventLog(ReadableLog, Protocol):
+    """One pool's append-only log with optimistic concurrency on its last position."""
+
+    async def append(self, messages: Sequence[NewMessage], *, expected_position: int) -> int:
+        """Append all or nothing right after `expected_position`; return the position of the last message.
+
+        One message goes as a plain publish, 2 to `MAX_BATCH_MESSAGES` as an atomic batch.
+
+        Raises:
+            ValueError: no message, or more than `MAX_BATCH_MESSAGES`.
+            AppendConflictError: the last position is another one.
+            OutcomeUnknownError: no answer in time.
+            AppendRejectedError: the broker will never take this content.
+            LogUnavailableError: certainly not stored, for want of a broker.
+        """
+        ...
+
+    def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
+        """Say what will be appended next, while something else is in flight: a hint, which changes no outcome.
+
+        The messages may travel ahead, and are set aside at the broker until `append` is called with this very list,
+        which may have grown meanwhile, and position. Nothing of them is in the log before; if another append comes
+        instead, or none, nothing ever is. Neither waits nor raises.
         """
         ...
 

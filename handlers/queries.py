@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from handlers.lookup import Lookup
     from handlers.memory import Memory
-    from handlers.ports import Clock, EventLog
+    from handlers.ports import Clock, ReadableLog
     from handlers.writer import Writer
     from projections.queries import Snapshot
 
@@ -55,7 +55,7 @@ class QueryService:
     """Answers one pool's queries."""
 
     def __init__(
-        self, writer: Writer, log: EventLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
+        self, writer: Writer, log: ReadableLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
     ) -> None:
         self._writer = writer
         self._log = log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from handlers.ports import EventLog
+from handlers.ports import ReadableLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -103,7 +103,7 @@ class Collector(Protocol[C_co]):
         ...
 
 
-class FollowedLog(EventLog, Protocol):
+class FollowedLog(ReadableLog, Protocol):
     """A log that can be followed."""
 
     async def first_position(self) -> int:

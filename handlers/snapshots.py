@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from handlers.outcomes import OutcomeKey
-    from handlers.ports import EventLog
+    from handlers.ports import ReadableLog
 
 _LOG = logging.getLogger(__name__)
 FORMAT = "custody-snapshot"
@@ -216,7 +216,7 @@ def adopt(memory: Memory, image: MemoryImage) -> None:
     memory.outcomes.load(image.outcomes[-wanted:] if wanted else ())
 
 
-async def restore_nearest(memory: Memory, store: SnapshotStore, log: EventLog, *, build: str, until: int) -> int:
+async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog, *, build: str, until: int) -> int:
     """Bring a memory to the nearest usable snapshot at or before `until`; return its position, 0 without one.
 
     Raises nothing: what goes wrong is a warning, and the log is folded.
@@ -238,7 +238,7 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: EventLog, *
     return 0
 
 
-async def _usable(memory: Memory, store: SnapshotStore, log: EventLog, build: str, position: int) -> MemoryImage:
+async def _usable(memory: Memory, store: SnapshotStore, log: ReadableLog, build: str, position: int) -> MemoryImage:
     """Return the image of the snapshot at a position, if it is one of this very log; raises SnapshotError."""
     outcomes = memory.outcomes.capacity > 0
     image = decode(await store.get(position), build=build, pool_id=memory.pool_id, outcomes=outcomes)

@@ -320,7 +320,10 @@ class Writer:
     def _launch(self) -> None:
         """Send the open group off, unless one is in flight or its callers' fellows are worth a moment."""
         group = self._open
-        if group is None or self._flight is not None:
+        if group is None:
+            return
+        if self._flight is not None:
+            self._log.stage(group.messages, expected_position=group.base)
             return
         if not group.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.

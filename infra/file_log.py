@@ -1,18 +1,18 @@
-"""An export as an event log that takes nothing: whatever is asked of it is one pass over the file."""
+"""An export as a log to read: whatever is asked of it is one pass over the file."""
 
 from __future__ import annotations
 
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from handlers.ports import AppendRejectedError, LogTruncatedError, UnreadableEventError
+from handlers.ports import LogTruncatedError, UnreadableEventError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from datetime import datetime
 
-    from handlers.ports import Codec, NewMessage, StoredMessage
+    from handlers.ports import Codec, StoredMessage
     from infra.export_file import ExportReader
 
 CHUNK_MESSAGES = 1_000
@@ -21,19 +21,12 @@ _NEAR = 1_000
 
 
 class FileLog:
-    """The `EventLog` of an export. Everything raises ExportFileError where the file is not what it says it is."""
+    """The `ReadableLog` of an export. Everything raises ExportFileError where the file is not what it says it is."""
 
     def __init__(self, reader: ExportReader) -> None:
         self._reader = reader
         self.first = reader.header.first
         self.last = reader.header.last
-
-    async def append(self, messages: Sequence[NewMessage], *, expected_position: int) -> NoReturn:
-        """Refuse: an export is only read."""
-        raise AppendRejectedError(
-            f"{len(messages)} events cannot be added behind position {expected_position} of {self._reader.path}:"
-            " an export is only read"
-        )
 
     async def last_position(self) -> int:
         """The last position."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
 
-    from handlers.ports import EventLog, StoredMessage
+    from handlers.ports import ReadableLog, StoredMessage
     from handlers.snapshots import SnapshotStore
 
 WHEN = "TIME|POSITION"
@@ -34,7 +34,7 @@ class OpenLog(ABC):
     not_yet = "has not come yet"
     """What is said of a time after `now`."""
 
-    def __init__(self, pool: str, log: EventLog, *, first: int, last: int, now: datetime) -> None:
+    def __init__(self, pool: str, log: ReadableLog, *, first: int, last: int, now: datetime) -> None:
         self.log = log
         self.codec = CloudEventsCodec(pool)
         self.first = first

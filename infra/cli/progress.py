@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handlers.memory import Memory
-    from handlers.ports import EventLog
+    from handlers.ports import ReadableLog
     from infra.cli.output import Output
 
 _WORTH_A_BAR = 5_000
@@ -45,7 +45,7 @@ def quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-async def caught_up(memory: Memory, log: EventLog, out: Output, *, until: int | None = None) -> None:
+async def caught_up(memory: Memory, log: ReadableLog, out: Output, *, until: int | None = None) -> None:
     """Fold the log up to `until`, else to its end. What was skipped is in the memory; nobody logs it twice."""
     goal = await log.last_position() if until is None else until
     with quiet(logging.getLogger("handlers.memory")), bar(goal, out) as show:

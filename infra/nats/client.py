@@ -6,6 +6,7 @@ readers, and the requirements pin the version that they passed with.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -73,6 +74,14 @@ class Client(LibraryClient):
         subscription = await self.subscribe(subject, cb=_unused)
         self.taps[subscription._id] = take  # noqa: SLF001 # there is no public name for what the wire calls it
         return subscription
+
+    def write(self, frames: bytes) -> None:
+        """Hand over whole protocol frames; they go out at the next turn of the event loop."""
+        self._pending.append(frames)
+        self._pending_data_size += len(frames)
+        if self._flush_queue is not None and not self._flush_queue.full():
+            # Where it is full, a flush is about to come anyway.
+            self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
     def abort(self) -> None:
         """Drop the connection with all that was still to be sent."""

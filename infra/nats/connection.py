@@ -119,6 +119,12 @@ class NatsConnection:
         await self.client._send_command(frames)  # noqa: SLF001 # there is no public way to write more than one publish
         await self.client._flush_pending()  # noqa: SLF001 # same
 
+    def send_soon(self, frames: bytes) -> bool:
+        """`send` without waiting for room, for senders with limits of their own; return whether there is a broker."""
+        if self.is_connected:
+            self.client.write(frames)
+        return self.is_connected
+
     async def close(self) -> None:
         """End the connection, frozen broker or not; closing twice is harmless."""
         if self.client.is_closed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import itertools
 import json
 from dataclasses import dataclass
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from infra.nats.connection import NatsConnection, PermissionViolation
 
 APPEND_TIMEOUT_S = 5.0
+STAGED_AT_ONCE = 16
+"""Messages that are worth a write of their own."""
 
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 _BATCH_INCOMPLETE = 10176
@@ -60,6 +63,19 @@ class _Flight:
     answer: asyncio.Future[_Answer]
 
 
+@dataclass(slots=True)
+class _Staged:
+    """The next append, part of which the broker has set aside: a batch without its commit."""
+
+    messages: Sequence[NewMessage]
+    expected_position: int
+    batch_id: str
+    sent: int = 0
+
+    def is_of(self, messages: Sequence[NewMessage], expected_position: int) -> bool:
+        return self.messages is messages and self.expected_position == expected_position
+
+
 class NatsEventLog:
     """The `EventLog` port on the stream of one pool; made by `open`."""
 
@@ -74,6 +90,7 @@ class NatsEventLog:
         self._numbers = itertools.count(1)
         self._batch_ids = NUID()
         self._flights: dict[str, _Flight] = {}
+        self._staged: _Staged | None = None
         self._subscription: Subscription | None = None
         self._stop_listening = [
             connection.disconnected.add(self._on_disconnected),
@@ -116,8 +133,12 @@ class NatsEventLog:
         if not 1 <= count <= MAX_BATCH_MESSAGES:
             raise ValueError(f"an append takes 1 to {MAX_BATCH_MESSAGES} messages, not {count}")
         reply = f"{self._inbox}.{next(self._numbers)}"
-        batch_id = self._batch_ids.next().decode() if count > 1 else ""
-        frames = self._encode(messages, expected_position, batch_id, reply)
+        staged, self._staged = self._staged, None
+        if staged is not None and staged.sent and staged.is_of(messages, expected_position):
+            batch_id, sent = staged.batch_id, staged.sent
+        else:
+            batch_id, sent = self._new_batch() if count > 1 else "", 0
+        frames = self._encode(messages[sent:], expected_position, batch_id, sent, reply)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
         self._flights[reply] = _Flight(tuple(message.subject for message in messages), answer)
@@ -132,24 +153,51 @@ class NatsEventLog:
             del self._flights[reply]
         return self._position_of(found, expected_position + count, batch_id, count)
 
-    def _encode(self, messages: Sequence[NewMessage], expected_position: int, batch_id: str, reply: str) -> bytes:
+    def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
+        """Send the messages ahead as an open batch, some at a time, all but the last: that one commits it.
+
+        A batch costs the broker most before its commit, so half of an append is done when its turn comes. One that is
+        never committed is dropped by the broker after ten seconds; what goes wrong with it shows at the commit.
+        """
+        staged = self._staged
+        if staged is None or not staged.is_of(messages, expected_position):
+            staged = self._staged = _Staged(messages, expected_position, self._new_batch())
+        ahead = min(len(messages), MAX_BATCH_MESSAGES) - 1
+        if ahead - staged.sent < STAGED_AT_ONCE:
+            return
+        with contextlib.suppress(AppendRejectedError):  # the append will say so
+            frames = self._encode(messages[staged.sent : ahead], expected_position, staged.batch_id, staged.sent)
+            if self._connection.send_soon(frames):
+                staged.sent = ahead
+
+    def _new_batch(self) -> str:
+        return self._batch_ids.next().decode()
+
+    def _encode(
+        self,
+        messages: Sequence[NewMessage],
+        expected_position: int,
+        batch_id: str,
+        sent: int,
+        reply: str = "",
+    ) -> bytes:
+        """Encode what follows the first `sent` messages of an append; with a reply subject it is the end."""
         limit_bytes = self._connection.client.max_payload
-        last = len(messages)
+        last = sent + len(messages)
         frames: list[bytes] = []
-        for number, message in enumerate(messages, start=1):
+        for number, message in enumerate(messages, start=sent + 1):
             if not message.subject.startswith(self._prefix):
                 raise AppendRejectedError(f"not a subject of pool {self._pool}: {message.subject!r}")
             control: dict[str, str] = {}
+            ends = reply if number == last else ""
             if number == 1:
                 control[wire.EXPECTED_LAST_SEQUENCE] = str(expected_position)
             if batch_id:
                 control[wire.BATCH_ID] = batch_id
                 control[wire.BATCH_SEQUENCE] = str(number)
-                if number == last:
+                if ends:
                     control[wire.BATCH_COMMIT] = "1"
-            frames.append(
-                wire.publish_frame(message, control, reply=reply if number == last else "", limit_bytes=limit_bytes)
-            )
+            frames.append(wire.publish_frame(message, control, reply=ends, limit_bytes=limit_bytes))
         return b"".join(frames)
 
     def _on_answers(self, frames: Sequence[Frame]) -> None:
@@ -165,6 +213,7 @@ class NatsEventLog:
             answer.set_exception(OutcomeUnknownError(f"no answer to an append within {self._append_timeout_s:g} s"))
 
     def _on_disconnected(self) -> None:
+        self._staged = None
         self._fail_flights("the connection went while an append was on its way")
 
     def _on_violation(self, violation: PermissionViolation) -> None:

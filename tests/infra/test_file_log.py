@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ports import AppendRejectedError, LogTruncatedError, NewMessage, StoredMessage
+from handlers.ports import LogTruncatedError, NewMessage, StoredMessage
 from handlers.positions import position_at, time_at
 from infra import file_log
 from infra.codec import CloudEventsCodec
@@ -76,11 +76,6 @@ async def test_times_lie_where_the_log_has_them(log: FileLog, original: MemoryEv
 def test_subjects_match_as_the_brokers_do(wanted: str) -> None:
     for subject in ("a.b.c", "a.b", "a", "a.x.c", "x.b.c", "a.b.c.d", "a..c", ""):
         assert matcher(wanted)(subject) == matches(wanted, subject), (wanted, subject)
-
-
-async def test_it_takes_nothing(log: FileLog) -> None:
-    with pytest.raises(AppendRejectedError, match="an export is only read"):
-        await log.append([NewMessage("s", b"")], expected_position=LAST)
 
 
 async def test_it_is_never_ahead_of_its_reader_by_more_than_a_chunk(

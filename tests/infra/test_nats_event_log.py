@@ -256,3 +256,32 @@ async def test_an_answer_is_taken_for_what_it_says(
 
 def auth(broker: EmbeddedBroker, user: str) -> Auth:
     return Auth(user=user, password=broker.credentials(user)["password"])
+
+
+async def test_what_is_staged_travels_ahead_all_but_the_last(own_broker: EmbeddedBroker) -> None:
+    connection, log = await opened(own_broker.url)
+    seen = await connection.client.subscribe(f"custody.{POOL}.evt.>")
+    messages = events(100)
+
+    log.stage(messages, expected_position=0)
+
+    ahead = [(await seen.next_msg(timeout=5)).headers or {} for _ in range(99)]
+    assert [each["Nats-Batch-Sequence"] for each in ahead] == [str(number) for number in range(1, 100)]
+    assert not any("Nats-Batch-Commit" in each for each in ahead)
+    await log.append(messages, expected_position=0)
+    assert ((await seen.next_msg(timeout=5)).headers or {})["Nats-Batch-Commit"] == "1"
+    assert await bodies(log) == [f"{number:064}" for number in range(100)]
+    await connection.close()
+
+
+async def test_what_was_staged_on_a_connection_that_is_gone_is_sent_again(own_broker: EmbeddedBroker) -> None:
+    connection, log = await opened(own_broker.url)
+    messages = events(100)
+    log.stage(messages, expected_position=0)
+    await own_broker.kill()
+    log.stage(messages, expected_position=0)
+    await own_broker.start()
+    assert await connection.wait_connected()
+
+    assert await log.append(messages, expected_position=0) == 100
+    await connection.close()

@@ -162,6 +162,9 @@ class MemoryEventLog:
         self._append(messages, expected_position)
         return len(self._stored)
 
+    def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
+        """Nothing travels here."""
+
     async def last_position(self) -> int:
         await self._read_call()
         return len(self._stored)
