@@ -16,9 +16,18 @@ from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendReject
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from infra.eventsourcing_nats.publishing import Write
+    from handlers.ports import NewMessage
 
 _MAX_BYTES = 8 * 1024 * 1024
+
+
+class Write(NamedTuple):
+    """A message to store; `expected`: the position of the last one on its subject, 0 for none, None for any."""
+
+    message: NewMessage
+    expected: int | None
+    number: int | None
+    """The highest number on the subject once it is stored, where the subject counts."""
 
 
 class _Insert(NamedTuple):

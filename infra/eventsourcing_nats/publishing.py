@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from eventsourcing.persistence import NotSupportedError
 from nats.nuid import NUID
@@ -17,7 +17,7 @@ from handlers.ports import (
     LogUnavailableError,
     OutcomeUnknownError,
 )
-from infra.eventsourcing_nats.batches import Batches
+from infra.eventsourcing_nats.batches import Batches, Write
 from infra.eventsourcing_nats.exchange import NO_RESPONDERS, status
 from infra.eventsourcing_nats.records import WRITE
 from infra.nats import wire
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from nats.aio.msg import Msg
 
-    from handlers.ports import NewMessage
     from infra.eventsourcing_nats.exchange import Exchange
     from infra.eventsourcing_nats.reading import StreamView
 
@@ -41,15 +40,6 @@ _UNDECIDED = frozenset({10176, 10077})
 """An incomplete batch during a change of leader, a store that failed half-way: what became of it must be looked up."""
 _TOO_MANY_REQUESTS = 429
 _FIRST_SERVER_FAULT = 500
-
-
-class Write(NamedTuple):
-    """A message to store; `expected`: the position of the last one on its subject, 0 for none, None for any."""
-
-    message: NewMessage
-    expected: int | None
-    number: int | None
-    """The highest number on the subject once it is stored, where the subject counts."""
 
 
 class Publisher:

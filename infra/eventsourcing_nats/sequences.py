@@ -15,7 +15,7 @@ from nats.nuid import NUID
 
 from handlers.ports import AppendConflictError
 from infra.eventsourcing_nats import records
-from infra.eventsourcing_nats.publishing import Write
+from infra.eventsourcing_nats.batches import Write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
