@@ -23,7 +23,7 @@ def every_event() -> list[Recorded]:
 
 
 def test_every_event_has_a_row() -> None:
-    rows = [*map(Rows().of, every_event())]
+    rows = Rows().of(every_event())
     every = {f"{kind.entity}.{kind.name}" for kind in EVENT_TYPES.values()}
     assert every - {f"{each.entity}.{each.event}" for each in rows} <= {"pool.expiry_held", "pool.expiry_resumed"}
     expired = next(each for each in rows if each.event == "expired")
