@@ -10,7 +10,7 @@ from handlers.jobs import OVERLOADED, Answer
 from handlers.waiting import WaitingClaims, Waker, end_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from domain.draft import Decision
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from handlers.memory import Memory
     from handlers.ports import Clock
     from handlers.presence import Presence
+
+ANSWERED_AT_ONCE = 32
+"""Answers that go out together: so few that their callers come back while the others of a large group are answered."""
 
 
 class Answering:
@@ -43,10 +46,15 @@ class Answering:
             memory.tail_hash = group.tail_hash
             memory.observe([recorded for decision in group.decisions for recorded in decision.records])
 
-    def answer(self, group: Group) -> None:
-        """Answer the jobs of a group that is final, in their order."""
+    def answer(self, group: Group) -> Iterator[None]:
+        """Answer the jobs of a group that is final, in their order.
+
+        Stops after every few of them, so that these can be on their way, and come back, while the others are answered.
+        """
         filled: list[tuple[Job, Decision]] = []
-        for job, decision in zip(group.jobs, group.decisions, strict=True):
+        for number, (job, decision) in enumerate(zip(group.jobs, group.decisions, strict=True)):
+            if number and number % ANSWERED_AT_ONCE == 0:
+                yield
             if self._was_filled(job, decision):
                 # Perhaps by what this group gives its agent, and that is then its answer.
                 self._park(job, decision)

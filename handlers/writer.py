@@ -41,7 +41,7 @@ from handlers.presence import Presence
 from handlers.waiting import stirs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from domain.draft import EntityKey, EntityState
@@ -108,8 +108,8 @@ class Writer:
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Group | None = None
         self._flight: _Flight | None = None
-        self._landed: Group | None = None
-        """What the log has acknowledged, and nobody was told yet."""
+        self._landed: Iterator[None] | None = None
+        """Answers what the log has acknowledged, and not everybody was told yet."""
         self._wake = asyncio.Event()
         self._following = False
         self._stopping = False
@@ -216,7 +216,8 @@ class Writer:
     def _end(self, refusal: Refusal) -> None:
         """Tell everybody who still waits why nothing more is decided; what is in flight stays unknown."""
         self._ended = refusal
-        self._answer_landed()
+        for _ in self._landed or ():
+            pass
         unknown: list[Job] = []
         if self._flight is not None:
             self._flight.verdict.cancel()
@@ -328,7 +329,8 @@ class Writer:
         if not group.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            self.answering.answer(group)
+            for _ in self.answering.answer(group):
+                pass
             return
         if self._linger.holds(group):
             return
@@ -351,13 +353,15 @@ class Writer:
                 self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
                 self.hearing.answered(self._clock.now())
                 self.answering.commit(group)
-                self._landed = group
+                self._landed = self.answering.answer(group)
                 if self._open is not None and self._open.messages and not group.stirs:
                     # The broker is not kept waiting for the next group while the callers of this one are answered;
                     # but what waits for work is to be decided again before that.
                     self._launch()
                     await asyncio.sleep(0)
-                self._answer_landed()
+                for _ in self._landed:
+                    await asyncio.sleep(0)
+                self._landed = None
             case Conflicted():
                 self._undo(group)
                 await self._follow()
@@ -450,11 +454,6 @@ class Writer:
             raise SupersededError(msg)
         if rebuilt and self.leader not in leads:
             self.unled()
-
-    def _answer_landed(self) -> None:
-        group, self._landed = self._landed, None
-        if group is not None:
-            self.answering.answer(group)
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from handlers.answering import ANSWERED_AT_ONCE
 from tests.support.memory_log import LoseRequest
-from tests.support.pool_harness import PoolHarness
+from tests.support.pool_harness import Asked, PoolHarness
 
 
 async def stopping(pool: PoolHarness) -> asyncio.Task[bool]:
@@ -97,3 +98,26 @@ async def test_a_stopped_pool_goes_on_where_it_was(pool: PoolHarness) -> None:
     await pool.advance(5)
     await pool.start()
     assert (await pool.request("agent.a.progress", {"task_id": "T", "token": token, "percent": 1})).ok
+
+
+async def test_who_is_answered_is_answered_with_the_truth_though_the_writer_ends_amid_it(pool: PoolHarness) -> None:
+    with pool.log.held():
+        pool.post("ops.pause")
+        await pool.rest()
+        asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(3 * ANSWERED_AT_ONCE)]
+        await pool.rest()
+    service, running = pool.service, pool.service._running
+    assert running is not None
+
+    def cancel(each: Asked) -> None:
+        if each is asked[ANSWERED_AT_ONCE + 1]:
+            running.cancel()
+
+    pool.on_reply = cancel
+    await pool.rest()
+
+    assert running.done()
+    assert all(each.answer.ok for each in asked)
+    assert pool.names().count("submitted") == len(asked)
+    await asyncio.gather(*(task for task in service._helpers if task.cancel()), return_exceptions=True)
+    pool._service = None
