@@ -235,10 +235,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        try:
-            partial.touch()
-        except OSError as error:
-            raise FormatError(f"cannot write {path}: {error.strerror}") from None
+        partial.touch()
+    except OSError as error:
+        raise FormatError(f"cannot write {path}: {error.strerror}") from None
+    try:
         yield partial
         partial.replace(path)
     finally:

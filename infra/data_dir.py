@@ -24,6 +24,11 @@ class DataDirError(Exception):
     """The data directory is in use, not usable or damaged; the message is one line and names the path."""
 
 
+def unusable(root: Path, error: OSError) -> DataDirError:
+    """Return in one line that a directory cannot be used, and what the system says of it."""
+    return DataDirError(f"cannot use {root} as data directory: {error.strerror}")
+
+
 class BrokerRecord(BaseModel):
     """What `broker.json` holds; `pid` is the nats-server's, `users` whether it asks for a user and password."""
 
@@ -98,8 +103,7 @@ class DataDir:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.broker.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            msg = f"cannot use {self.root} as data directory: {error.strerror}"
-            raise DataDirError(msg) from error
+            raise unusable(self.root, error) from error
 
     def read_record(self) -> BrokerRecord | None:
         """The broker that runs here, as it recorded itself; None if none does, or the record is not readable.
@@ -154,9 +158,12 @@ class DirectoryLock:
         """Take the lock or say who has it.
 
         Raises:
-            DataDirError: another process uses the directory.
+            DataDirError: another process uses the directory, or it cannot be written to.
         """
-        descriptor = os.open(self._directory.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self._directory.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise unusable(self._directory.root, error) from error
         try:
             _lock(descriptor)
         except OSError as error:

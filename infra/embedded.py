@@ -15,7 +15,7 @@ from typing import Any, Self
 from infra import broker_process
 from infra.broker_binary import find_binary
 from infra.broker_users import SERVICE_USERS, BrokerUser
-from infra.data_dir import BrokerRecord, DataDir, DirectoryLock, write_private
+from infra.data_dir import BrokerRecord, DataDir, DirectoryLock, unusable, write_private
 
 LISTEN_HOST = "127.0.0.1"
 LOG_SIZE_BYTES = 10 * 1024 * 1024
@@ -98,7 +98,7 @@ class EmbeddedBroker:
         """Bring the broker up; return its URL once it answers.
 
         Raises:
-            DataDirError: the data directory is in use or damaged.
+            DataDirError: the data directory is in use, damaged, full or not to be written to.
             BrokerBinaryError: no usable nats-server.
             BrokerStartError: it ended or did not answer within `start_timeout_s`.
         """
@@ -112,12 +112,14 @@ class EmbeddedBroker:
             self._write_config()
             self._process = await self._spawn(binary)
             self._port = await self._wait_ready(self._process)
-        except BaseException:
+            users = self.options.enforce_users
+            self.directory.write_record(BrokerRecord(url=self.url, pid=self._process.pid, users=users))
+        except BaseException as error:
             await self._end()
             self._lock.release()
+            if isinstance(error, OSError):
+                raise unusable(self.directory.root, error) from error
             raise
-        users = self.options.enforce_users
-        self.directory.write_record(BrokerRecord(url=self.url, pid=self._process.pid, users=users))
         return self.url
 
     async def stop(self) -> None:
@@ -239,18 +241,17 @@ class EmbeddedBroker:
         return None
 
     def _log_tail(self) -> str:
-        """The server's own words about this start: the decisive line, then the last ones if there are more."""
+        """The server's own words about this start: the decisive line if it names one, else the last ones."""
         text = self.directory.console.read_text(encoding="utf-8", errors="replace")
         if self.directory.log.exists():
             with self.directory.log.open("rb") as log:
                 log.seek(self._log_start)
                 text += log.read().decode("utf-8", "replace")
         lines = text.splitlines()
-        if len(lines) < 2:  # noqa: PLR2004 - one line says it all
-            return lines[0] if lines else "it wrote no log"
         fatal = [line.partition("[FTL] ")[2] for line in lines if "[FTL] " in line]
-        tail = "\n  ".join(lines[-LOG_TAIL_LINES:])
-        return f"{(fatal or lines)[-1]}\n  {tail}"
+        if fatal or not lines:
+            return fatal[-1] if fatal else "it wrote no log"
+        return "\n  ".join((lines[-1], *lines[-LOG_TAIL_LINES:-1]))
 
     async def _end(self) -> None:
         process = self._process

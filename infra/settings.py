@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 _RULES: Final = Rules()
 _LEASE: Final = _RULES.lease
 _STEAL: Final = _RULES.steal
+_SCHEMES: Final = {"nats", "tls", "ws", "wss"}
 _PLACEHOLDERS: Final = {"task_id", "agent_id", "attempt"}
 
 FORGIVING: Final = frozenset({"sweeper_interval_s", "stuck_threshold_s"})
@@ -270,7 +272,17 @@ def _problems(settings: Settings) -> Iterator[str]:
             yield f"{name} may hold {allowed}, not {{{min(unknown)}}}"
 
 
+def _is_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address if "://" in address else f"nats://{address}")
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
 def _broker_problems(settings: Settings) -> Iterator[str]:
+    if settings.nats is not None and not all(_is_address(each.strip()) for each in settings.nats.split(",")):
+        yield "nats should be HOST:PORT or nats://HOST:PORT, or such with tls, ws or wss"
     if settings.stream_compression and settings.stream_replicas > 1:
         yield "stream_compression must be off with stream_replicas above 1: a killed replica may not recover"
     if settings.nats_key is not None and settings.nats_cert is None:

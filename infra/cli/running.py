@@ -95,6 +95,8 @@ def demo(
 
     settings = loaded.settings
     into = settings.data_dir if loaded.origins["data_dir"].kind == "flag" else None
+    if into is not None and not keep:
+        raise typer.BadParameter("only with --keep: without that, the log is thrown away", param_hint="--data-dir")
     raise typer.Exit(
         _run(lambda: run_demo(settings, agents=agents, tasks=tasks, seconds=seconds, seed=seed, keep=keep, into=into))
     )

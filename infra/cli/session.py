@@ -233,7 +233,7 @@ def run_command(run: Callable[[], Awaitable[None]], *, as_json: bool = False) ->
     from infra.client import CustodyRefusedError, NoReplyError, NoServiceError
     from infra.data_dir import DataDirError
     from infra.export_file import ExportFileError
-    from infra.nats.errors import BrokerError, BrokerUnavailableError
+    from infra.nats.errors import BrokerError, BrokerUnavailableError, TurnedAwayError
     from infra.settings_sources import SettingsError
 
     try:
@@ -251,7 +251,8 @@ def run_command(run: Callable[[], Awaitable[None]], *, as_json: bool = False) ->
         complain(str(error))
         raise typer.Exit(EXIT_NO_SERVICE) from None
     except BrokerUnavailableError as error:
-        complain(f"{error}; start one with `custody up`, or name one with --nats")
+        advice = "" if isinstance(error, TurnedAwayError) else "; start one with `custody up`, or name one with --nats"
+        complain(f"{error}{advice}")
         raise typer.Exit(EXIT_NO_SERVICE) from None
     except (CommandError, BrokerError, DataDirError, ExportFileError) as error:
         complain(str(error))

@@ -20,7 +20,7 @@ from nats.errors import Error as NatsError
 
 from infra.nats.auth import Auth, read_seed
 from infra.nats.client import Client, PlaintextError
-from infra.nats.errors import BrokerUnavailableError
+from infra.nats.errors import BrokerUnavailableError, TurnedAwayError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,7 +152,8 @@ class NatsConnection:
                 await self._abandon()
         if not connected:
             error = self._refusal or (None if dial.cancelled() else dial.exception()) or self._last_error
-            raise BrokerUnavailableError(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
+            kind = BrokerUnavailableError if self._refusal is None else TurnedAwayError
+            raise kind(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
 
     async def _dial(self, urls: list[str], options: dict[str, Any]) -> None:
         await self.client.connect(

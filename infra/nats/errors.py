@@ -11,6 +11,10 @@ class BrokerUnavailableError(BrokerError):
     """No broker answers at the address, or it turned the credentials away."""
 
 
+class TurnedAwayError(BrokerUnavailableError):
+    """The broker is there, and turned the credentials or the certificate away: trying again cannot help."""
+
+
 class CredentialsError(BrokerError):
     """A file with credentials or certificates cannot be used; nothing was dialled."""
 

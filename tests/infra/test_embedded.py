@@ -77,11 +77,22 @@ async def test_a_second_broker_on_the_directory_is_refused_in_one_line(tmp_path:
         assert DataDir.at(tmp_path).read_record() is not None
 
 
+async def test_a_directory_that_cannot_be_written_to_is_refused_in_one_line(tmp_path: Path) -> None:
+    for inside in ("lock", "broker.json"):
+        (tmp_path / inside).mkdir()
+        with pytest.raises(DataDirError, match=rf"^cannot use {re.escape(str(tmp_path))} as data directory: "):
+            await EmbeddedBroker(tmp_path, FAST).start()
+        (tmp_path / inside).rmdir()
+    async with EmbeddedBroker(tmp_path, FAST):
+        pass
+
+
 async def test_a_taken_port_is_named_in_the_error_and_frees_the_directory(tmp_path: Path) -> None:
     async with EmbeddedBroker(tmp_path / "a", FAST) as first:
         port = int(first.url.rpartition(":")[2])
-        with pytest.raises(BrokerStartError, match=rf"{port}.*address already in use"):
+        with pytest.raises(BrokerStartError, match=rf"{port}.*address already in use") as error:
             await EmbeddedBroker(tmp_path / "b", BrokerOptions(port=port)).start()
+        assert "\n" not in str(error.value)
     async with EmbeddedBroker(tmp_path / "b", FAST):
         pass
 

@@ -115,6 +115,9 @@ def test_a_boolean_in_the_file_is_no_number_of_seconds(directory: Path) -> None:
         ("CUSTODY_REARM_MAX_S", "5", "rearm_jitter_s must be at most rearm_max_s, 5 (rearm_max_s from CUSTODY_REARM"),
         ("CUSTODY_STEAL_COOLDOWN_S", "3", "steal_cooldown_s must be 0 or at least steal_interval_s, 10"),
         ("CUSTODY_LEASE_MIN_HOURS", "30", "lease_max_hours must be at least lease_min_hours, 30"),
+        ("CUSTODY_NATS", "http://me:hush@host", "nats should be HOST:PORT or nats://HOST:PORT, or such with tls, ws"),
+        ("CUSTODY_NATS", "host:99999", "nats should be HOST:PORT or nats://HOST:PORT"),
+        ("CUSTODY_NATS", "one:4222,,two:4222", "nats should be HOST:PORT or nats://HOST:PORT"),
         ("CUSTODY_CONFIG", "absent.toml", "config: there is no file absent.toml"),
     ],
 )
@@ -126,6 +129,14 @@ def test_a_bad_value_is_one_line_with_setting_source_and_what_is_allowed(
         load_settings()
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "host:4222", "nats://a:4222, nats://b", "tls://u:p@broker.example", "ws://[::1]:80"]
+)
+def test_addresses_of_brokers(address: str) -> None:
+    assert Settings(nats=address).nats == address
 
 
 def test_a_zero_turns_reprieve_and_cooldown_off(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,3 +98,9 @@ def test_demo_is_kept_where_the_data_directory_is_named(monkeypatch: pytest.Monk
     stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
     assert invoke("demo", "--keep", "--data-dir", "here").status == 0
     assert asked["into"] == Path("here")
+
+
+def test_demo_names_no_data_directory_that_it_would_not_keep() -> None:
+    refused = invoke("demo", "--data-dir", "here")
+    assert refused.status == 2
+    assert "only with --keep" in refused.err
