@@ -137,25 +137,29 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
 
 def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Values:
     """Return the row of an event; `skipped`: why no fold takes it."""
-    event: Any = recorded.event
-    token = event.token if type(event) in _WITH_TOKEN else None
-    return (
-        recorded.position,
-        recorded.time,
-        event.type_name,
-        recorded.entity.value,
-        _text(recorded.entity_id),
-        event.name,
-        _text(recorded.actor),
-        _text(agent_of(recorded)),
-        None if token is None else _whole(token),
-        _text(reason_of(recorded)),
-        _text(recorded.verb),
-        _text(recorded.causation_id),
-        _whole(recorded.version),
-        _text(skipped),
-        body.decode().replace(_ESCAPED_NUL, _ESCAPED_INSTEAD),
+    position, entity, entity_id, version, time, actor, causation_id, event, verb, _ = recorded
+    kind: Any = type(event)
+    token = event.token if kind in _WITH_TOKEN else None  # type: ignore[attr-defined] # the set says so
+    text = body.decode()
+    row = (
+        position,
+        time,
+        kind.type_name,
+        entity.value,
+        entity_id,
+        kind.name,
+        actor,
+        agent_of(recorded),
+        token if token is None or -_LARGEST <= token <= _LARGEST else _whole(token),
+        reason_of(recorded) if _WHY[kind] else None,
+        verb,
+        causation_id,
+        min(version, _LARGEST),
+        None if skipped is None else _text(skipped),
+        text,
     )
+    # What a text of the event holds, its body holds: escaped, for it is JSON.
+    return row if _ESCAPED_NUL not in text else tuple(_without_nul(each) for each in row)
 
 
 def unreadable_row(row: Row, reason: str) -> Values:
@@ -176,6 +180,10 @@ def reason_of(recorded: Recorded) -> str | None:
 
 def _text(text: str | None) -> str | None:
     return text.replace(_NUL, _INSTEAD) if text is not None and _NUL in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    return value.replace(_NUL, _INSTEAD).replace(_ESCAPED_NUL, _ESCAPED_INSTEAD) if isinstance(value, str) else value
 
 
 def _whole(number: int) -> int:

@@ -55,7 +55,7 @@ def _insert(connection: Connection, generation: int, table: Table, rows: Sequenc
     for start in range(0, len(rows), at_once):
         part = rows[start : start + at_once]
         statement = _statement(generation, table, len(part), replace=replace)
-        connection.exec_driver_sql(statement, tuple(chain.from_iterable(_as_text(table, part))))
+        connection.exec_driver_sql(statement, tuple(_as_text(table, part)))
 
 
 def _most_parameters(connection: Connection) -> int:
@@ -80,12 +80,10 @@ def _names(table: Table) -> list[str]:
     return [f'"{column.name}"' for column in table.columns]
 
 
-def _as_text(table: Table, rows: Sequence[Values]) -> list[list[Any]]:
-    """Return rows with their times as SQLite keeps them."""
-    times = [index for index, column in enumerate(table.columns) if column.kind is Kind.TIME]
-    made = [list(row) for row in rows]
-    for values in made:
-        for index in times:
-            if values[index] is not None:
-                values[index] = format_timestamp(values[index])
-    return made
+def _as_text(table: Table, rows: Sequence[Values]) -> list[Any]:
+    """Return the rows' values, one row after the other, with their times as SQLite keeps them."""
+    columns, values = len(table.columns), list(chain.from_iterable(rows))
+    for index, column in enumerate(table.columns):
+        if column.kind is Kind.TIME:
+            values[index::columns] = [None if at is None else format_timestamp(at) for at in values[index::columns]]
+    return values
