@@ -55,8 +55,10 @@ _LEFT = 1_000
 class Story:
     """Tasks that are submitted, granted, started, reported on three times and completed; some otherwise."""
 
-    def __init__(self, pool: str = POOL) -> None:
+    def __init__(self, pool: str = POOL, *, agents: int = AGENTS, open_tasks: int = OPEN_TASKS) -> None:
         self._pool = pool
+        self._agents = agents
+        self._open_tasks = open_tasks
         self.position = 0
         self._versions: dict[str, int] = {}
 
@@ -70,13 +72,13 @@ class Story:
 
     def events(self, count: int) -> Iterator[Recorded]:
         yield self.record(Entity.POOL, self._pool, "writer", po.Opened(software="bench"))
-        for number in range(AGENTS):
+        for number in range(self._agents):
             agent_id = f"a{number}"
             yield self.record(Entity.AGENT, agent_id, f"agent/{agent_id}", ag.Registered(capacity=100_000))
         tasks: list[Iterator[Recorded]] = []
         number = 0
         while self.position < count:
-            if len(tasks) < OPEN_TASKS:
+            if len(tasks) < self._open_tasks:
                 tasks.append(self.task(number))
                 number += 1
             turn = self.position % len(tasks)
@@ -88,7 +90,7 @@ class Story:
                 yield recorded
 
     def task(self, number: int) -> Iterator[Recorded]:
-        task_id, agent_id, fate = f"T{number}", f"a{number % AGENTS}", number * 37 % 100
+        task_id, agent_id, fate = f"T{number}", f"a{number % self._agents}", number * 37 % 100
         definition = ev.Submitted(request_digest="0" * 64, title=f"Task {number}", lease=LeasePolicy())
         yield self._of(task_id, "ops", definition)
         given_back = fate >= 100 - _GIVEN_BACK
@@ -97,7 +99,7 @@ class Story:
             yield self._of(task_id, f"agent/{agent_id}", ev.Released(token=token, reason="the machine goes down"))
             back = ev.Requeued(token=token, cause=ev.Cause.RELEASE, attempt=2, reason="the machine goes down")
             yield self._of(task_id, "writer", back)
-            agent_id = f"a{(number + 1) % AGENTS}"
+            agent_id = f"a{(number + 1) % self._agents}"
         token = yield from self._attempt(task_id, agent_id, 2 if given_back else 1, reports=3)
         if number % _LEFT != _LEFT - 1:
             yield self._of(task_id, "ops" if fate < _CANCELLED else f"agent/{agent_id}", _end(fate, token, agent_id))

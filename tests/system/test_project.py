@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,85 +12,18 @@ import pytest
 from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from handlers.read_models import ReadModelError, ReadModelUnavailableError
-from infra.codec import CloudEventsCodec
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from infra.sql.database import Database, parse_url
-from tests.benchmarks.long_log import Story
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres
+from tests.system.projectors import POOL, environment, projecting, story, until
 
 pytestmark = [pytest.mark.system]
 
-POOL = "default"
 SMALL_WRITES = "import infra.cli.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
 EVENTS = 1_500
-POLL_S = 0.01
-PATIENCE_S = 30
-
-
-def story(count: int) -> list[NewMessage]:
-    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL).events(count)), None)
-    return messages
-
-
-class Projector:
-    """The command in a process of its own."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self.said: list[str] = []
-        self._changed = asyncio.Event()
-        self._readers = [
-            asyncio.ensure_future(self._read(each)) for each in (process.stdout, process.stderr) if each is not None
-        ]
-
-    async def _read(self, stream: asyncio.StreamReader) -> None:
-        while line := await stream.readline():
-            self.said.append(line.decode().rstrip())
-            self._changed.set()
-
-    async def line(self, part: str) -> None:
-        """Wait for a line with these words."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not any(part in each for each in self.said):
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def end(self, by: signal.Signals | None = None) -> int:
-        """End it, or wait for its end; return the exit status."""
-        if by is not None and self._process.returncode is None:
-            self._process.send_signal(by)
-        async with asyncio.timeout(PATIENCE_S):
-            status = await self._process.wait()
-            await asyncio.gather(*self._readers)
-        return status
-
-
-def environment(broker: EmbeddedBroker) -> dict[str, str]:
-    return {
-        "CUSTODY_NATS": broker.url,
-        "CUSTODY_POOL": POOL,
-        "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
-    }
-
-
-@asynccontextmanager
-async def projecting(directory: Path, broker: EmbeddedBroker, *arguments: str) -> AsyncIterator[Projector]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", SMALL_WRITES, "project", *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=directory,
-        env={**os.environ, **environment(broker), "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    running = Projector(process)
-    try:
-        yield running
-    finally:
-        await running.end(signal.SIGKILL)
 
 
 class Site:
@@ -120,9 +49,14 @@ class Site:
 
     async def reaches(self, position: int) -> None:
         """Wait until readers see a position."""
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.position() < position:  # noqa: ASYNC110 # as a reader sees it
-                await asyncio.sleep(POLL_S)
+        reached = 0
+
+        async def there() -> bool:
+            nonlocal reached
+            reached = await self.position()
+            return reached >= position
+
+        await until(f"position {position}", there, lambda: f"position {reached}")
 
     async def position(self) -> int:
         try:
@@ -159,7 +93,7 @@ async def test_kill_9_in_the_middle_counts_no_event_twice(
     url = f"sqlite:///{tmp_path}/pool.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     site = Site(own_broker, url)
     await site.append(story(EVENTS))
-    async with projecting(tmp_path, own_broker, "--sql", url) as killed:
+    async with projecting(SMALL_WRITES, tmp_path, own_broker, "--sql", url) as killed:
         await site.reaches(EVENTS // 5)
         assert await killed.end(signal.SIGKILL) == -signal.SIGKILL
     reached = await site.check()
@@ -178,7 +112,7 @@ async def test_a_broker_and_a_database_that_go_are_waited_for(own_broker: Embedd
     with running_postgres() as server:
         site = Site(own_broker, server.url())
         await site.append(log[:100])
-        async with projecting(tmp_path, own_broker, "--sql", server.url()) as running:
+        async with projecting(SMALL_WRITES, tmp_path, own_broker, "--sql", server.url()) as running:
             await site.reaches(100)
             await own_broker.kill()
             await own_broker.start()

@@ -1,0 +1,101 @@
+"""`custody project` in processes of their own, beside a log that the test writes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from handlers.ports import NewMessage
+from infra.codec import CloudEventsCodec
+from infra.embedded import EmbeddedBroker
+from tests.benchmarks.long_log import Story
+
+POOL = "default"
+POLL_S = 0.01
+PATIENCE_S = 30
+
+
+def story(count: int) -> list[NewMessage]:
+    """Return the messages of a log."""
+    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL).events(count)), None)
+    return messages
+
+
+async def until(what: str, holds: Callable[[], Awaitable[bool]], seen: Callable[[], object]) -> None:
+    """Wait until something holds; if it does not in time, say what was seen instead."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while not await holds():  # noqa: ASYNC110 # as others see it
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {PATIENCE_S} s: {what}; instead: {seen()}") from None
+
+
+class Projector:
+    """The command in a process of its own."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.said: list[str] = []
+        self._readers = [
+            asyncio.ensure_future(self._read(each)) for each in (process.stdout, process.stderr) if each is not None
+        ]
+
+    async def _read(self, stream: asyncio.StreamReader) -> None:
+        while line := await stream.readline():
+            self.said.append(line.decode().rstrip())
+
+    async def line(self, part: str) -> None:
+        """Wait for a line with these words."""
+
+        async def told() -> bool:
+            return any(part in each for each in self.said)
+
+        await until(f"a line with {part!r}", told, lambda: self.said)
+
+    async def end(self, by: signal.Signals | None = None) -> int:
+        """End it, or wait for its end; return the exit status."""
+        if by is not None and self._process.returncode is None:
+            self._process.send_signal(by)
+
+        async def over() -> bool:
+            return self._process.returncode is not None and all(each.done() for each in self._readers)
+
+        await until("its end", over, lambda: self.said)
+        return self._process.returncode or 0
+
+
+def environment(broker: EmbeddedBroker) -> dict[str, str]:
+    """Return what tells the command where the broker is, and who it is there."""
+    return {
+        "CUSTODY_NATS": broker.url,
+        "CUSTODY_POOL": POOL,
+        "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
+        "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
+    }
+
+
+@asynccontextmanager
+async def projecting(
+    program: str, directory: Path, broker: EmbeddedBroker, *arguments: str
+) -> AsyncIterator[Projector]:
+    """Run the command as a program of some Python; whatever happens, it is gone when the block is left."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, "project", *arguments),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        cwd=directory,
+        env={**os.environ, **environment(broker), "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    running = Projector(process)
+    try:
+        yield running
+    finally:
+        await running.end(signal.SIGKILL)
