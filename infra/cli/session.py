@@ -7,7 +7,9 @@ import contextlib
 import inspect
 import json
 import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,6 +182,9 @@ def _read_from(session: Session, file: Path, flags: dict[str, Any]) -> None:
 
     if flags["nats"] is not None:
         raise typer.BadParameter("a file is read without a broker", param_hint="--file and --nats")
+    # Whoever reads a file never waits, so nobody would be told that asyncio wants the command cancelled.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     reader = ExportReader(file)
     pool = reader.header.pool
     if flags["pool"] not in {None, pool}:

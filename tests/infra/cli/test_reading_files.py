@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from infra.serving import PoolServer
 from tests.infra.cli.conftest import Run
 
 FILE = "log.gz"
+ROOT = Path(__file__).parents[3]
 NOWHERE = "nats://127.0.0.1:1"
 PAST = [
     ["audit", "--json"],
@@ -151,3 +156,14 @@ async def test_of_a_file_that_is_not_whole_nothing_is_told(exported: Run, run: R
     assert (
         await run("at", "1", "--file", "gone.gz")
     ).err == "custody: cannot read gone.gz: No such file or directory\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_an_interrupt_ends_the_reading_at_once(tmp_path: Path) -> None:
+    """Reading a file waits for nothing, so there is no moment at which a task could be told that it is cancelled."""
+    pipe = tmp_path / "endless.gz"
+    os.mkfifo(pipe)
+    reading = subprocess.Popen([sys.executable, "-m", "infra.cli.main", "audit", "--file", str(pipe)], cwd=ROOT)
+    with pipe.open("wb"):
+        reading.send_signal(signal.SIGINT)
+        assert reading.wait(timeout=30) == 130
