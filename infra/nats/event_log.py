@@ -25,6 +25,7 @@ from infra.nats import wire
 from infra.nats.api import MESSAGE_NOT_FOUND, REQUEST_TIMEOUT_S, ApiError, JetStreamApi
 from infra.nats.errors import BrokerUnavailableError
 from infra.nats.reader import StreamReader
+from infra.nats.staging import Staging
 from infra.nats.stream import evt_prefix, stream_name
 
 if TYPE_CHECKING:
@@ -63,19 +64,6 @@ class _Flight:
     answer: asyncio.Future[_Answer]
 
 
-@dataclass(slots=True)
-class _Staged:
-    """The next append, part of which the broker has set aside: a batch without its commit."""
-
-    messages: Sequence[NewMessage]
-    expected_position: int
-    batch_id: str
-    sent: int = 0
-
-    def is_of(self, messages: Sequence[NewMessage], expected_position: int) -> bool:
-        return self.messages is messages and self.expected_position == expected_position
-
-
 class NatsEventLog:
     """The `EventLog` port on the stream of one pool; made by `open`."""
 
@@ -90,7 +78,7 @@ class NatsEventLog:
         self._numbers = itertools.count(1)
         self._batch_ids = NUID()
         self._flights: dict[str, _Flight] = {}
-        self._staged: _Staged | None = None
+        self._staging = Staging(self._new_batch_id)
         self._subscription: Subscription | None = None
         self._stop_listening = [
             connection.disconnected.add(self._on_disconnected),
@@ -133,11 +121,11 @@ class NatsEventLog:
         if not 1 <= count <= MAX_BATCH_MESSAGES:
             raise ValueError(f"an append takes 1 to {MAX_BATCH_MESSAGES} messages, not {count}")
         reply = f"{self._inbox}.{next(self._numbers)}"
-        staged, self._staged = self._staged, None
-        if staged is not None and staged.sent and staged.is_of(messages, expected_position):
+        staged = self._staging.take(messages, expected_position)
+        if staged is not None and staged.sent:
             batch_id, sent = staged.batch_id, staged.sent
         else:
-            batch_id, sent = self._new_batch() if count > 1 else "", 0
+            batch_id, sent = self._new_batch_id() if count > 1 else "", 0
         frames = self._encode(messages[sent:], expected_position, batch_id, sent, reply)
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
@@ -159,18 +147,16 @@ class NatsEventLog:
         A batch costs the broker most before its commit, so half of an append is done when its turn comes. One that is
         never committed is dropped by the broker after ten seconds; what goes wrong with it shows at the commit.
         """
-        staged = self._staged
-        if staged is None or not staged.is_of(messages, expected_position):
-            staged = self._staged = _Staged(messages, expected_position, self._new_batch())
+        batch = self._staging.batch_for(messages, expected_position)
         ahead = min(len(messages), MAX_BATCH_MESSAGES) - 1
-        if ahead - staged.sent < STAGED_AT_ONCE:
+        if batch is None or ahead - batch.sent < STAGED_AT_ONCE:
             return
         with contextlib.suppress(AppendRejectedError):  # the append will say so
-            frames = self._encode(messages[staged.sent : ahead], expected_position, staged.batch_id, staged.sent)
+            frames = self._encode(messages[batch.sent : ahead], expected_position, batch.batch_id, batch.sent)
             if self._connection.send_soon(frames):
-                staged.sent = ahead
+                batch.sent = ahead
 
-    def _new_batch(self) -> str:
+    def _new_batch_id(self) -> str:
         return self._batch_ids.next().decode()
 
     def _encode(
@@ -213,7 +199,7 @@ class NatsEventLog:
             answer.set_exception(OutcomeUnknownError(f"no answer to an append within {self._append_timeout_s:g} s"))
 
     def _on_disconnected(self) -> None:
-        self._staged = None
+        self._staging.forget()
         self._fail_flights("the connection went while an append was on its way")
 
     def _on_violation(self, violation: PermissionViolation) -> None:

@@ -285,3 +285,15 @@ async def test_what_was_staged_on_a_connection_that_is_gone_is_sent_again(own_br
 
     assert await log.append(messages, expected_position=0) == 100
     await connection.close()
+
+
+async def test_what_is_staged_in_vain_does_not_use_up_the_brokers_open_batches(own_broker: EmbeddedBroker) -> None:
+    connection, log = await opened(own_broker.url)
+    for _ in range(100):
+        log.stage(events(100), expected_position=0)
+    messages = events(100)
+    log.stage(messages, expected_position=0)
+
+    async with asyncio.timeout(5):
+        assert await log.append(messages, expected_position=0) == 100
+    await connection.close()
