@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from domain.timestamps import format_timestamp, timestamp_text
+from infra.disk import NOT_WRITTEN
 from infra.libraries import missing
 from projections.audit_rows import Row
 
@@ -231,7 +232,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a path beside a file; what stands there at a good end becomes the file, else nothing does.
 
     Raises:
-        FormatError: the directory is not there, or cannot be written to.
+        FormatError: the directory is not there, cannot be written to, or has no room.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -241,5 +242,9 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.errno not in NOT_WRITTEN:
+            raise
+        raise FormatError(f"cannot write {path}: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)

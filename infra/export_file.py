@@ -89,8 +89,10 @@ class ExportWriter:
 
     def close(self) -> None:
         """Leave nothing behind but the file."""
-        self._file.close()
-        self._lines.unlink(missing_ok=True)
+        try:
+            self._file.close()
+        finally:
+            self._lines.unlink(missing_ok=True)
 
 
 class ExportReader:

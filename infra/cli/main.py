@@ -6,6 +6,7 @@ showing it; a test holds the two together.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -182,6 +183,23 @@ def cli() -> LazyGroup:
 
 def main() -> None:
     """Run the command that the arguments name; exits with its status."""
+    try:
+        try:
+            _command()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        from infra.disk import NOT_WRITTEN
+
+        if error.errno not in NOT_WRITTEN:
+            raise
+        # What is still buffered has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"custody: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _command() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
