@@ -83,6 +83,8 @@ class Decision(NamedTuple):
 class Draft:
     """Collects the events of one command. Positions are predicted: the view's position and the place in line."""
 
+    __slots__ = ("after", "now", "records", "request", "rules", "view")
+
     def __init__(self, view: PoolView, request: Request, now: datetime, rules: Rules) -> None:
         self.view = view
         self.request = request
@@ -151,18 +153,9 @@ class Draft:
     def _recorded(
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
     ) -> Recorded:
-        request = self.request
+        _, actor, causation_id, _, _, verb, keyed = self.request
         return Recorded(
-            self.next_position,
-            entity,
-            entity_id,
-            version + 1,
-            self.now,
-            request.actor,
-            request.causation_id,
-            event,
-            request.verb,
-            request.keyed,
+            self.next_position, entity, entity_id, version + 1, self.now, actor, causation_id, event, verb, keyed
         )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:
