@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from handlers.ports import Clock
+
+T = TypeVar("T")
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -42,6 +44,19 @@ class Outages:
         """Raise StoppedError when somebody asks for the end."""
         await self.stopping.wait()
         raise StoppedError
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what some work comes to. Raises StoppedError, without waiting for the work."""
+        working, stopping = asyncio.ensure_future(work), asyncio.ensure_future(self.stopped())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                stopping.result()
+            return working.result()
+        finally:
+            working.cancel()
+            stopping.cancel()
+            await asyncio.gather(working, stopping, return_exceptions=True)
 
     async def wait_out(self, error: Exception) -> None:
         """Let a while pass before the next try. Raises the error after too many, StoppedError."""

@@ -119,7 +119,7 @@ class Projector(Generic[C]):
                 self.goal = await self._log.last_position()
                 if self.mark.position < self.goal:
                     await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
-                elif await self._model.caught_up():
+                elif await self._outages.unless_stopped(self._model.caught_up()):
                     break
         self._outages.over(f"at position {self.mark.position}")
         self.following = True

@@ -29,7 +29,7 @@ _LOCK_WAIT_S = 10
 _LOCK_POLL_S = 0.02
 _CONNECT_S = 5
 _STATEMENT_S = 120
-"""No statement of ours takes as long; a server that stands still must not hold the end up."""
+"""What takes longer says so. A server that stands still must not hold the end up."""
 _GONE = frozenset({"08", "53", "57"})
 """Classes of PostgreSQL's error codes: connection, resources, operator's intervention."""
 _TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
@@ -140,20 +140,20 @@ class Database:
 
         return engine
 
-    async def run(self, work: Callable[[Connection], T]) -> T:
-        """Do some work in one transaction, which is committed if nothing is raised.
+    async def run(self, work: Callable[[Connection], T], *, statement_s: int = _STATEMENT_S) -> T:
+        """Do some work in one transaction, which is committed if nothing is raised; no statement may take longer.
 
         Raises:
             ReadModelUnavailableError: no answer, or not now; the outcome is unknown.
             ReadModelError: the database refuses it.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work, statement_s)
 
-    def _transact(self, work: Callable[[Connection], T]) -> T:
+    def _transact(self, work: Callable[[Connection], T], statement_s: int) -> T:
         with self._translated(), self._engine.begin() as connection:
             if not self.sqlite:
                 connection.exec_driver_sql(
-                    f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'; SET LOCAL statement_timeout = '{_STATEMENT_S}s'"
+                    f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'; SET LOCAL statement_timeout = '{statement_s}s'"
                 )
             return work(connection)
 

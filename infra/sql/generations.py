@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, inspect, select, text
+from sqlalchemy import Connection, Index, inspect, select, text
 from sqlalchemy.schema import CreateTable, DropTable
 
-from handlers.read_models import Mark, OutdatedError, ReadModelError
+from handlers.read_models import Mark, OutdatedError, ReadModelError, RebuiltError
 from infra.sql.schema import POSITION_VIEW, REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections import tables
 
@@ -66,7 +66,7 @@ def with_status(found: list[Generation], status: str) -> Generation | None:
 
 
 def begin(connection: Connection, pool: str, status: str, now: datetime) -> Generation:
-    """Make a generation's tables, and the register before the first.
+    """Make a generation's tables, without their indexes, and the register before the first.
 
     Raises:
         ReadModelError: a view's name is taken by something else.
@@ -78,14 +78,34 @@ def begin(connection: Connection, pool: str, status: str, now: datetime) -> Gene
     number = max((each.number for each in found), default=0) + 1
     for table in generation_tables(number).values():
         connection.execute(CreateTable(table))
-        for index in table.indexes:
-            index.create(connection)
     made = Generation(number, status, pool, tables.VERSION, Mark())
     values = {"generation": number, "status": status, "pool": pool, "version": tables.VERSION}
     connection.execute(REGISTER.insert().values(**values, position=0, skipped=0, written_at=now))
     if status == LIVE:
         show(connection, number)
     return made
+
+
+def missing_indexes(connection: Connection, number: int) -> list[Index]:
+    """Return the indexes that a generation's tables still lack.
+
+    Raises:
+        RebuiltError: the generation is gone, or about to go.
+    """
+    if all(each.number != number or each.status == RETIRED for each in generations(connection)):
+        raise RebuiltError
+    found = inspect(connection)
+    missing = []
+    for table in generation_tables(number).values():
+        there = {each["name"] for each in found.get_indexes(table.name)}
+        missing += sorted((each for each in table.indexes if each.name not in there), key=lambda each: str(each.name))
+    return missing
+
+
+def make_index(connection: Connection, index: Index) -> None:
+    """Make an index, unless another projector just has."""
+    lock_schema(connection)
+    index.create(connection, checkfirst=True)
 
 
 def _check_names(connection: Connection) -> None:

@@ -268,6 +268,19 @@ async def test_what_is_not_fit_to_be_read_goes_further(site: Site) -> None:
     assert site.kept.behind == -1
 
 
+async def test_it_ends_while_the_read_model_is_made_fit_to_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never() -> bool:
+        await asyncio.Event().wait()
+        return True
+
+    monkeypatch.setattr(site.kept, "caught_up", never)
+    site.append(tasks(1))
+    projector, work = await site.following()
+    assert site.kept.rows == [1]
+    projector.stop()
+    await asyncio.wait_for(work, 5)
+
+
 async def test_the_second_projector_stands_by_and_takes_over(site: Site) -> None:
     log = tasks(12)
     site.append(log[:4])
