@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from handlers.memory import Memory
 from handlers.ports import LogTruncatedError
 from infra.cli.progress import caught_up
-from infra.client import CustodyClient, CustodyError, CustodyRefusedError
+from infra.client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
 from projections.agreement import LISTED, backlog_differences, page_differences, statistics_differences
 from projections.queries import snapshot
 
@@ -72,6 +72,8 @@ async def compare(
         found.differences.append(str(error))
     except CustodyRefusedError as error:
         found.not_compared = f"the service does not answer queries: {error}"
+    except NoServiceError:
+        found.not_compared = f"nobody serves pool {session.settings.pool}, so there are none"
     except CustodyError as error:
         found.not_compared = str(error)
     return found
