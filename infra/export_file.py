@@ -16,6 +16,8 @@ import shutil
 import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from pydantic_core import from_json
+
 from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
 from infra.nats import evt_prefix
@@ -211,7 +213,7 @@ class ExportReader:
 
     def _message(self, line: bytes, count: int) -> StoredMessage:
         try:
-            found: dict[str, Any] = json.loads(line)
+            found: dict[str, Any] = from_json(line)
             text, coded, headers = found.get("body"), found.get("body64"), found["headers"]
             body = base64.b64decode(coded or "", validate=True) if text is None else text.encode()
             position, subject = found["position"], found["subject"]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from domain.timestamps import parse_timestamp
+from handlers.ports import UnreadableEventError
 from handlers.positions import position_at, time_at
 from infra.cli.moments import OpenLog
 from infra.cli.progress import bar
@@ -106,12 +107,16 @@ async def opened(session: Session) -> AsyncIterator[OpenLog]:
 
 def _exported(session: Session, reader: ExportReader) -> ExportedLog:
     with bar(reader.header.last, session.out) as show:
-        reader.check(show)
+        newest = reader.check(show)
     try:
         now = parse_timestamp(reader.header.exported_at)
     except (ValueError, OverflowError):
         raise ExportFileError(f"{reader.path} does not say when it was exported") from None
-    return ExportedLog(reader, now)
+    log = ExportedLog(reader, now)
+    with contextlib.suppress(UnreadableEventError):
+        # The clock of whoever exported it may be behind the service's.
+        log.now = max(now, log.codec.decode(newest).time)
+    return log
 
 
 @contextlib.asynccontextmanager
