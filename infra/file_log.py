@@ -79,8 +79,12 @@ class FileLog:
 
     async def position_at(self, at: datetime, codec: Codec) -> int:
         """The position of the last event at or before a time, `first` - 1 if there is none."""
-        with contextlib.closing(self._reader.messages()) as messages:
-            for message in messages:
+        async for chunk in self.read(after=self.first - 1, until=self.last):
+            newest = _time(chunk[-1], codec)
+            if newest is not None and newest <= at:
+                # Times never go backwards.
+                continue
+            for message in chunk:
                 time = _time(message, codec)
                 if time is not None and time > at:
                     return message.position - 1

@@ -64,7 +64,11 @@ async def test_it_finds_single_messages(log: FileLog, original: MemoryEventLog) 
     assert await log.last_matching("custody.default.evt.task.T1-4.>") == 5
 
 
-async def test_times_lie_where_the_log_has_them(log: FileLog, original: MemoryEventLog) -> None:
+@pytest.mark.parametrize("chunk", [4, 1_000])
+async def test_times_lie_where_the_log_has_them(
+    log: FileLog, original: MemoryEventLog, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_log, "CHUNK_MESSAGES", chunk)
     for seconds in (-1, 0, 1, 15, 20, 29, 30, 70, 100):
         at = START + timedelta(seconds=seconds)
         assert await log.position_at(at, CODEC) == await position_at(original, CODEC, at, first=1, last=LAST)
