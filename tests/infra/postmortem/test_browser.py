@@ -148,10 +148,12 @@ def test_it_is_of_use_without_scripts(shared_page: Page, written: Path) -> None:
     shared_page.open(written)
 
 
-@pytest.mark.parametrize("wide", [800, 1600])
+@pytest.mark.parametrize("wide", [800, 1360, 1600])
 def test_nothing_sticks_out_sideways(shared_page: Page, written: Path, wide: int) -> None:
     shared_page.open(written, width=wide)
     assert shared_page.run("return document.documentElement.scrollWidth") <= wide
+    hidden = "const rows = document.querySelector('.rows'); return rows.scrollWidth - rows.clientWidth"
+    assert shared_page.run(hidden) == 0, "no part of an event is cut off"
 
 
 def test_a_busy_log_is_shown_within_limits(shared_page: Page, tmp_path: Path) -> None:
