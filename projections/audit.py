@@ -10,6 +10,7 @@ from domain.events.task import Leased, Stolen
 if TYPE_CHECKING:
     from domain.events import Event
     from domain.recorded import Recorded
+    from projections.state import PoolState
 
 _BY_AGENT = "agent/"
 _NAMING_AGENTS = ("agent_id", "from_agent", "to_agent")
@@ -60,9 +61,14 @@ class AgentTrail:
             self._operations.discard(recorded.entity_id)
         return mine
 
-    def hold(self, token: int) -> None:
-        """Take in a lease that the agent holds already."""
-        self._tokens.add(token)
+    def begin(self, state: PoolState) -> None:
+        """Take in what the agent holds already, and the steals from and to it that are under way."""
+        for task in state.tasks.values():
+            if task.lease is not None and task.lease.agent_id == self.agent_id:
+                self._tokens.add(task.lease.token)
+        for steal in state.steals.values():
+            if not steal.over and self.agent_id in {steal.plan.from_agent, steal.plan.to_agent}:
+                self._operations.add(steal.operation_id)
 
     def learn(self, recorded: Recorded) -> None:
         """Take in a grant or a plan, whatever came between."""

@@ -17,6 +17,7 @@ from infra.cli.opening import opened
 from infra.cli.output import complain, printable
 from infra.cli.progress import bar
 from infra.cli.reading import check_name
+from infra.cli.rebuilding import restored
 from infra.cli.session import CommandError, Session
 from infra.nats import evt_prefix
 from projections.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
@@ -75,7 +76,9 @@ async def audit(
             entity_id=task,
             event=next(iter(names)) if len(names) == 1 else None,
         )
-        trail = None if agent is None else await _trail(session, log, agent, last, first, filtered=subjects is not None)
+        trail = None
+        if agent is not None:
+            trail = await _trail(session, log, agent, (first, last), task, whole=subjects is None)
         with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
             selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
             async for chunk in _messages(log, subjects, first - 1, last):
@@ -166,16 +169,28 @@ async def check_known(session: Session, log: OpenLog, task: str | None, agent: s
             raise CommandError(f"no {kind} {name} was {verb} pool {pool}")
 
 
-async def _trail(session: Session, log: OpenLog, agent: str, last: int, first: int, *, filtered: bool) -> AgentTrail:
-    """Return the agent's trail, which knows the grants that the audit itself will not pass by."""
-    trail = AgentTrail(agent)
-    until = last if filtered else first - 1
-    if until >= log.first:
-        for subject in LEARNED_FROM:
-            async for chunk in _messages(log, f"{evt_prefix(session.settings.pool)}{subject}", 0, until):
-                for message in chunk:
-                    with contextlib.suppress(UnreadableEventError):
-                        trail.learn(log.codec.decode(message))
+async def _trail(
+    session: Session, log: OpenLog, agent: str, between: tuple[int, int], task: str | None, *, whole: bool
+) -> AgentTrail:
+    """Return the agent's trail, which knows the grants that the audit itself will not pass by.
+
+    `whole`: the audit passes by all there is between the two positions.
+    """
+    trail, after, until = AgentTrail(agent), log.first - 1, between[1]
+    if whole:
+        until = between[0] - 1
+        if until > after:
+            # What had ended by then concerns nothing that comes later, so what was held at a snapshot will do.
+            memory = await restored(session, log, until)
+            trail.begin(memory.state)
+            after = max(after, memory.state.position)
+    prefix = evt_prefix(session.settings.pool)
+    for subject in LEARNED_FROM:
+        wanted = subject if task is None else subject.replace("task.*", f"task.{task}")
+        async for chunk in _messages(log, f"{prefix}{wanted}", after, until):
+            for message in chunk:
+                with contextlib.suppress(UnreadableEventError):
+                    trail.learn(log.codec.decode(message))
     return trail
 
 

@@ -85,9 +85,7 @@ class Scope:
     def begin(self, state: PoolState) -> None:
         """Learn which leases the agent holds already."""
         if self._trail is not None:
-            for task in state.tasks.values():
-                if task.lease is not None and task.lease.agent_id == self.agent_id:
-                    self._trail.hold(task.lease.token)
+            self._trail.begin(state)
 
     def includes(self, recorded: Recorded, holder: str | None) -> bool:
         """Return whether an event belongs here; it has to be shown every event, in order.

@@ -6,9 +6,11 @@ import pytest
 
 from domain.events import EVENT_TYPES, Entity
 from domain.recorded import Recorded
+from domain.rules import Rules
 from infra.codec import CloudEventsCodec
 from projections.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
 from projections.audit_rows import Rows
+from projections.state import PoolState
 from tests.docs.events_of_every_type import messages
 from tests.support.memory_log import matches
 from tests.support.scenario import OPS, Scenario
@@ -77,6 +79,18 @@ def test_a_trail_that_learned_the_grants_finds_the_same_in_any_part(two_agents: 
             if trail.follow(recorded):
                 found.append(f"{recorded.entity_id} {recorded.name}")
         assert found == whole
+
+
+def test_a_trail_that_begins_with_what_was_held_finds_the_same_from_there_on(two_agents: Scenario) -> None:
+    for agent_id in "AB":
+        everything = AgentTrail(agent_id)
+        found = [everything.follow(each) for each in two_agents.log]
+        state = PoolState("default", Rules())
+        for position, recorded in enumerate(two_agents.log):
+            trail = AgentTrail(agent_id)
+            trail.begin(state)
+            assert [trail.follow(each) for each in two_agents.log[position:]] == found[position:]
+            state.fold(recorded)
 
 
 def test_a_trail_forgets_leases_that_ended(two_agents: Scenario) -> None:

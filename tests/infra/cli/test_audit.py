@@ -4,15 +4,19 @@ import csv
 import io
 import json
 import sys
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handlers.ports import StoredMessage
 from infra import audit_formats
 from infra.cli import auditing
+from infra.cli.moments import OpenLog
 from infra.libraries import missing
 from infra.serving import PoolServer
+from projections.audit import LEARNED_FROM
 from tests.infra.cli.conftest import Result, Run
 
 
@@ -72,6 +76,27 @@ FILTERS: list[tuple[str, list[int]]] = [
 async def test_filters(busy: Run) -> None:
     found = {options: positions(await busy("audit", *options.split(), "--json")) for options, _ in FILTERS}
     assert found == dict(FILTERS)
+
+
+async def test_what_an_agent_held_when_the_audit_begins_is_known_from_a_snapshot(
+    busy: Run, at_broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def noted(log: OpenLog, subjects: str | None, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:
+        read.append((after, until))
+        return messages(log, subjects, after, until)
+
+    read: list[tuple[int, int]] = []
+    messages = auditing._messages
+    monkeypatch.setenv("CUSTODY_WRITER_PASSWORD", at_broker.credentials("writer")["password"])
+    await busy("submit", "T3")
+    await busy("assign", "T3", "--agent-id", "a1")
+    assert (await busy("snapshot", "--json")).json["position"] == 14
+    await busy("submit", "T4")
+    await busy("revoke", "T3")
+    monkeypatch.setattr(auditing, "_messages", noted)
+    found = rows(await busy("audit", "--agent", "a1", "--from", "16", "--json"))
+    assert [each["event"] for each in found] == ["revoked", "requeued"]
+    assert read == [*[(14, 15)] * len(LEARNED_FROM), (15, 17)]
 
 
 async def test_times_bound_an_audit_and_are_included(busy: Run) -> None:
