@@ -1,28 +1,24 @@
-"""An audit's rows as a table, JSON lines, CSV or Parquet. Each is written as it comes; no format needs the whole."""
+"""An audit's rows as a table, JSON lines or CSV. Each is written as it comes; no format needs the whole."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import importlib
 import os
 import re
 from enum import StrEnum
 from json.encoder import encode_basestring_ascii as _quoted
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from domain.timestamps import format_timestamp, timestamp_text
 from infra.disk import NOT_WRITTEN
-from infra.libraries import missing
 from projections.audit_rows import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 COLUMNS = Row._fields
-_TOKEN = COLUMNS.index("token")
-_LARGEST = 2**63 - 1
 _TABLE_COLUMNS = ("position", "time", "actor", "subject", "event", "agent", "token", "why", "what")
 _SIZING_ROWS = 200
 _WIDEST = 40
@@ -180,51 +176,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.verb} {row.command_id}".strip() if row.keyed else row.verb,
         row.what,
     )
-
-
-class Parquet:
-    """One row group for each so many rows; `numbers` and `data` are JSON text."""
-
-    ascii_only = False
-    GROUP_ROWS = 50_000
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._arrow: Any = importlib.import_module("pyarrow")
-            parquet: Any = importlib.import_module("pyarrow.parquet")
-        except ImportError:
-            raise FormatError(missing("Parquet needs the pyarrow library", "pyarrow")) from None
-        arrow = self._arrow
-        kinds = {
-            "position": arrow.int64(),
-            "time": arrow.timestamp("us", tz="UTC"),
-            "token": arrow.int64(),
-            "keyed": arrow.bool_(),
-        }
-        self._schema = arrow.schema([(name, kinds.get(name, arrow.string())) for name in COLUMNS])
-        self._writer = parquet.ParquetWriter(str(path), self._schema, compression="zstd")
-        self._waiting: list[Any] = []
-        self._rows = 0
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write some rows."""
-        columns = [*zip(*rows, strict=True)]
-        columns[_TOKEN] = tuple(None if token is None or token > _LARGEST else token for token in columns[_TOKEN])
-        arrays = [self._arrow.array(each, field.type) for each, field in zip(columns, self._schema, strict=True)]
-        self._waiting.append(self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema))
-        self._rows += len(rows)
-        if self._rows >= self.GROUP_ROWS:
-            self._flush()
-
-    def close(self) -> None:
-        """Write the last row group and the footer."""
-        self._flush()
-        self._writer.close()
-
-    def _flush(self) -> None:
-        if self._waiting:
-            self._writer.write_table(self._arrow.Table.from_batches(self._waiting))
-            self._waiting, self._rows = [], 0
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import typer
 
 from domain.events import EVENT_TYPES, Entity
 from handlers.ports import UnreadableEventError
-from infra.audit_formats import Csv, Format, FormatError, JsonLines, Parquet, Sink, Table, replacing
+from infra.audit_formats import Csv, Format, FormatError, JsonLines, Sink, Table, replacing
+from infra.audit_parquet import Parquet
 from infra.cli.moments import WHEN, WHEN_HELP, OpenLog
 from infra.cli.opening import opened
 from infra.cli.output import complain, printable

@@ -7,12 +7,9 @@ import contextlib
 import inspect
 import json
 import os
-import signal
 import sys
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -161,6 +158,8 @@ def connected(function: Callable[..., Awaitable[None]], *, reads_files: bool = F
 
     `reads_files`: and the option to read a file that was exported instead of the log at the broker.
     """
+    from infra.cli.files import file_option, read_from
+
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
@@ -173,44 +172,15 @@ def connected(function: Callable[..., Awaitable[None]], *, reads_files: bool = F
             wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
             session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
             if file is not None:
-                _read_from(session, file, given)
+                read_from(session, file, given)
             await function(session, **values)
 
         run_command(run, as_json=as_json)
 
     keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    command.__signature__ = inspect.Signature([*keyword_only, *([_file()] if reads_files else []), *_common()])  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature([*keyword_only, *([file_option()] if reads_files else []), *_common()])  # type: ignore[attr-defined]
     command.__doc__ = function.__doc__
     return command
-
-
-def _read_from(session: Session, file: Path, flags: dict[str, Any]) -> None:
-    """Let a session read an export: it is of the pool that the file says.
-
-    Raises:
-        CommandError: it is of another pool than the flags name.
-        ExportFileError: it is no export.
-    """
-    from infra.export_file import ExportReader
-
-    if flags["nats"] is not None:
-        raise typer.BadParameter("a file is read without a broker", param_hint="--file and --nats")
-    # Whoever reads a file never waits, so nobody would be told that asyncio wants the command cancelled.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    reader = ExportReader(file)
-    pool = reader.header.pool
-    if flags["pool"] not in {None, pool}:
-        raise CommandError(f"{file} is the log of pool {pool}, not of {flags['pool']}")
-    session.settings = session.settings.model_copy(update={"pool": pool})
-    session.export = reader
-
-
-def _file() -> inspect.Parameter:
-    option = typer.Option("--file", help="Read this export instead of the log at the broker.", show_default=False)
-    return inspect.Parameter(
-        "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, option]
-    )
 
 
 def _common() -> list[inspect.Parameter]:

@@ -10,7 +10,7 @@ import pytest
 
 from domain.timestamps import parse_timestamp
 from handlers.ports import StoredMessage
-from infra.audit_formats import Parquet
+from infra.audit_parquet import Parquet
 from infra.codec import CloudEventsCodec
 from projections.audit_rows import Rows
 from projections.json_text import EventText
@@ -32,6 +32,20 @@ def test_parquet_holds_what_the_lines_say(tmp_path: Path) -> None:
         for name in ("numbers", "data"):
             line[name] = json.dumps(line[name], ensure_ascii=False)
     assert parquet.read_table(tmp_path / "audit.parquet").to_pylist() == lines
+
+
+@pytest.mark.parametrize(("rows", "size", "groups"), [(50_000, 2**26, 1), (100, 2**26, 2), (50_000, 10_000, 2)])
+def test_parquet_keeps_no_more_than_a_row_group(
+    rows: int, size: int, groups: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(Parquet, "GROUP_ROWS", rows)
+    monkeypatch.setattr(Parquet, "GROUP_BYTES", size)
+    sink = Parquet(tmp_path / "audit.parquet")
+    for _ in range(groups - 1):
+        sink.write(Rows().of([CloudEventsCodec("default").decode(message) for message in read(HISTORIES[0])] * 2))
+    write(sink)
+    assert parquet.ParquetFile(tmp_path / "audit.parquet").num_row_groups == groups
 
 
 def test_csv_is_quoted_as_the_standard_library_quotes() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handlers.ports import StoredMessage
-from infra import audit_formats
+from infra import audit_formats, audit_parquet
 from infra.cli import auditing
 from infra.cli.moments import OpenLog
 from infra.libraries import missing
@@ -137,7 +137,7 @@ async def test_csv_keeps_every_column_and_nothing_that_a_spreadsheet_would_run(b
 
 async def test_parquet_has_types(busy: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(audit_formats.Parquet, "GROUP_ROWS", 5)
+    monkeypatch.setattr(audit_parquet.Parquet, "GROUP_ROWS", 5)
     file = tmp_path / "audit.parquet"
     await busy("audit", "--output", str(file))
     table = parquet.read_table(file)
