@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
-from domain.lifecycles import RANK, IllegalTransitionError
+from domain.events.task import Submitted
+from domain.lifecycles import RANK, IllegalTransitionError, TaskStatus
+from domain.policies.lease import LeasePolicy
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task
 from domain.task_fold import evolve_task
-from domain.timestamps import format_timestamp
+from domain.timestamps import EPOCH, format_timestamp
 from projections.holders import Holders
 
 if TYPE_CHECKING:
@@ -90,6 +92,19 @@ class Message(Protocol):
         ...
 
 
+class _Ended(NamedTuple):
+    """What later events on an ended task are checked against. A log has many, and few that differ in this."""
+
+    version: int
+    status: TaskStatus
+    attempt: int
+    late_token: int | None
+
+
+_NO_DEFINITION = Submitted(request_digest="", lease=LeasePolicy())
+"""In place of an ended task's, which no fold looks at."""
+
+
 class LogChecker:
     """Takes a pool's whole log in order. `findings` holds what is wrong, the first first."""
 
@@ -107,6 +122,10 @@ class LogChecker:
         self._holders = Holders()
         self._pool = Pool(pool_id)
         self._tasks: dict[str, Task] = {}
+        """Those that have not ended."""
+        self._ended: dict[str, _Ended] = {}
+        self._same: dict[_Ended, _Ended] = {}
+        """One of each."""
         self._agents: dict[str, Agent] = {}
         self._steals: dict[str, Steal] = {}
 
@@ -154,7 +173,7 @@ class LogChecker:
             "unreadable_events": self._unreadable,
             "findings": self.findings_total,
             "first_wrong_position": self.findings[0].position if self.findings else None,
-            "tasks": len(self._tasks),
+            "tasks": len(self._tasks) + len(self._ended),
             "agents": len(self._agents),
             "steals": len(self._steals),
             "held": self._holders.count,
@@ -201,12 +220,20 @@ class LogChecker:
                 self._pool = evolve_pool(self._pool, recorded)
 
     def _fold_task(self, recorded: Recorded) -> None:
-        before = self._tasks.get(recorded.entity_id)
+        task_id = recorded.entity_id
+        before, ended = self._tasks.get(task_id), self._ended.get(task_id)
+        if ended is not None:
+            before = _revived(task_id, ended)
         task = evolve_task(before, recorded)
         if before is not None and (task.attempt, RANK[task.status]) < (before.attempt, RANK[before.status]):
             was, now = f"{before.status} in attempt {before.attempt}", f"{task.status} in attempt {task.attempt}"
             self._found(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
-        self._tasks[recorded.entity_id] = _slim(task) if task.terminal else task
+        if task.terminal:
+            ended = _Ended(task.version, task.status, task.attempt, task.late_token)
+            self._ended[task_id] = self._same.setdefault(ended, ended) if ended.late_token is None else ended
+            self._tasks.pop(task_id, None)
+        else:
+            self._tasks[task_id] = task
 
     def _found(self, rule: Rule, message: str, *, at: int | None = None) -> None:
         self.findings_total += 1
@@ -220,7 +247,6 @@ def chain_hash(previous: str, stored: Message) -> str:
     return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
 
 
-def _slim(task: Task) -> Task:
-    """Return an ended task without what no later event looks at: a log has many of them."""
-    definition = task.definition.model_copy(update={"payload": None})
-    return task._replace(definition=definition, last_lease=None, handoff=None, outcome=None)
+def _revived(task_id: str, ended: _Ended) -> Task:
+    return Task(task_id, ended.version, 0, _NO_DEFINITION, EPOCH, ended.status, ended.attempt, 0, EPOCH,
+                late_token=ended.late_token)  # fmt: skip

@@ -11,8 +11,6 @@ import argparse
 import asyncio
 import gc
 import itertools
-import os
-import sys
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
@@ -27,13 +25,19 @@ from domain.events import pool as po
 from domain.events import task as ev
 from domain.policies.lease import LeasePolicy
 from domain.recorded import Recorded
+from domain.rules import Rules
+from handlers.memory import Memory, catch_up
 from handlers.ports import MAX_BATCH_MESSAGES
+from handlers.snapshots import encode, image_of
+from infra.build import fold_build
 from infra.codec import CloudEventsCodec
 from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.api import JetStreamApi
+from infra.nats.snapshots import NatsSnapshots
+from infra.settings import Settings
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
     from collections.abc import Awaitable, Callable, Generator, Iterator
 
     from handlers.ports import NewMessage
@@ -172,30 +176,40 @@ async def fill(broker: EmbeddedBroker, count: int, each_batch: Callable[[int], A
     await connection.close()
 
 
+async def store_snapshots(broker: EmbeddedBroker, count: int, every: int) -> None:
+    """Fold the log, and store a snapshot every so many events, as a service does."""
+    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    connection = await connect(broker.url, name="bench", auth=auth)
+    log = await NatsEventLog.open(connection, POOL)
+    store = NatsSnapshots(JetStreamApi(connection), POOL, fold_build())
+    memory = Memory(POOL, Rules(), CloudEventsCodec(POOL), outcomes=Settings().outcomes_remembered)
+    for position in range(every, count + 1, every):
+        began = time.perf_counter()
+        await catch_up(memory, log, until=position)
+        folded = time.perf_counter()
+        document = encode(image_of(memory), fold_build())
+        await store.put(position, document)
+        print(
+            f"snapshot of position {position:,}: {every / (folded - began):,.0f} events/s, then "
+            f"{time.perf_counter() - folded:.2f} s for {len(document):,} bytes",
+            flush=True,
+        )
+    await log.close()
+    await connection.close()
+
+
 async def make(directory: Path, count: int, every: int) -> None:
-    """Write a log that stays, and have `custody snapshot` store one every so many events meanwhile, 0 for none."""
-    began, stored = time.perf_counter(), 0
-    child: Process | None = None
+    """Write a log that stays, with a snapshot every so many events, 0 for none."""
+    began = time.perf_counter()
+
+    async def tell(position: int) -> None:
+        if position % 100_000 == 0:
+            print(f"{position:,} events, {position / (time.perf_counter() - began):,.0f}/s", flush=True)
+
     async with EmbeddedBroker(directory, BrokerOptions(sync_interval="2m")) as broker:
-        password = broker.credentials("writer")["password"]
-        environment = os.environ | {
-            "CUSTODY_NATS": broker.url,
-            "CUSTODY_POOL": POOL,
-            "CUSTODY_WRITER_PASSWORD": password,
-        }
-
-        async def snapshot(position: int) -> None:
-            nonlocal stored, child
-            if position % 100_000 == 0:
-                print(f"{position:,} events, {position / (time.perf_counter() - began):,.0f}/s", flush=True)
-            if every and position - stored >= every and (child is None or child.returncode is not None):
-                stored = position
-                program = (sys.executable, "-m", "infra.cli.main", "snapshot")
-                child = await asyncio.create_subprocess_exec(*program, env=environment)
-
-        await fill(broker, count, snapshot)
-        if child is not None:
-            await child.wait()
+        await fill(broker, count, tell)
+        if every:
+            await store_snapshots(broker, count, every)
 
 
 if __name__ == "__main__":

@@ -190,6 +190,24 @@ def test_what_somebody_else_said_about_a_held_task_is_named(scenario: Scenario) 
     assert first.message == "task/T: progressed by agent/B, and A holds it"
 
 
+def test_what_has_ended_is_checked_and_next_to_nothing_of_it_remembered() -> None:
+    s = Scenario()
+    for number in range(30):
+        token = s.holds("A", f"T{number}")
+        s.given("A", "complete", task_id=f"T{number}", token=token)
+    checker = checked(s.messages)
+    assert (checker.findings, checker.summary()["tasks"]) == ([], 30)
+    assert (len(checker._tasks), len(checker._ended), len(checker._same)) == (0, 30, 1)
+    started = next(each for each in s.log if each.name == "started")
+    for version, why in ((5, "names token 3"), (started.version, "is at version 4")):
+        again = started._replace(position=len(s.log) + 1, version=version)
+        subject, body, _ = CloudEventsCodec("default").encode([again], None)[0][0]
+        damaged = rechained([*s.messages, StoredMessage(again.position, subject, body)])
+        (found,) = checked(damaged).findings
+        assert (found.rule, found.position) == (Rule.FOLD, again.position)
+        assert why in found.message, found.message
+
+
 def test_damage_without_end_is_counted_and_kept_within_limits(scenario: Scenario) -> None:
     checker = LogChecker("default")
     for position in range(1, MAX_FINDINGS + 101):
