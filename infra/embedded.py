@@ -22,6 +22,8 @@ LOG_SIZE_BYTES = 10 * 1024 * 1024
 LOG_FILES = 3
 LOG_TAIL_LINES = 12
 POLL_INTERVAL_S = 0.01
+WRITE_ERROR_INTERVAL_S = 1.0
+_WRITE_ERROR = re.compile(rb"(?:critical write error: .*: |JetStream (?=file resource limits))([^:\n]+)\n")
 MAX_PAYLOAD_BYTES = 1024 * 1024
 """The broker's limit on a message; the largest event, with a payload and a hand-off, takes about 300 KiB."""
 
@@ -140,6 +142,22 @@ class EmbeddedBroker:
             msg = "the broker has not been started"
             raise RuntimeError(msg)
         return await self._process.wait()
+
+    async def write_error(self) -> str:
+        """Wait until the server cannot write to its store; return what it says, such as `no space left on device`.
+
+        From then on it answers no append, with room again or not, until it is started anew. It tells only its log.
+        """
+        read_to = self._log_start
+        while True:
+            with suppress(OSError), self.directory.log.open("rb") as log:
+                # A log that grew too large was set aside, and another begun.
+                log.seek(read_to if read_to <= os.fstat(log.fileno()).st_size else 0)
+                found = _WRITE_ERROR.search(lines := log.read())
+                if found:
+                    return found[1].decode("utf-8", "replace")
+                read_to = log.tell() - len(lines) + lines.rfind(b"\n") + 1
+            await asyncio.sleep(WRITE_ERROR_INTERVAL_S)
 
     async def __aenter__(self) -> Self:
         await self.start()

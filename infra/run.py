@@ -73,24 +73,25 @@ async def _serve(
     broker: EmbeddedBroker | None = None,
 ) -> int:
     server = PoolServer(settings, url)
+    ending = asyncio.create_task(_ended(stop, broker))
     try:
-        if not auths("operator").anonymous or auths("writer").anonymous:
-            asker = await connect(url, name=f"custody-{settings.pool}-check", auth=auths("operator"))
-            try:
-                await refuse_if_served(asker, settings.pool)
-            finally:
-                await asker.close()
-        else:
-            _LOG.warning("operator_password is not set, so nobody is asked whether pool %s is served", settings.pool)
-        await server.start(auths, sync_interval=sync_interval)
-    except (BrokerError, LogUnavailableError, PoolServedError) as error:
-        return _failed(str(error))
-    status = EXIT_OK
-    try:
-        _greet(settings, server, url)
-        status = await _until_stopped(server, stop, broker)
+        try:
+            starting = asyncio.create_task(_start(server, auths, sync_interval))
+            await _first(starting, ending)
+            if not starting.done():
+                return await _left(starting, ending)
+            starting.result()
+        except (BrokerError, LogUnavailableError, PoolServedError) as error:
+            return _failed(str(error))
+        status = EXIT_OK
+        try:
+            _greet(settings, server, url)
+            status = await _until_stopped(server, ending)
+        finally:
+            settled = await server.stop()
     finally:
-        settled = await server.stop()
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
     if settled:
         _say("stopped   everything taken was answered; nothing is half-done")
     else:
@@ -98,26 +99,69 @@ async def _serve(
     return status
 
 
-async def _until_stopped(server: PoolServer, stop: asyncio.Event, broker: EmbeddedBroker | None) -> int:
-    stopped = asyncio.create_task(stop.wait())
+async def _start(server: PoolServer, auths: Callable[[str], Auth], sync_interval: str | None) -> None:
+    pool = server.settings.pool
+    if not auths("operator").anonymous or auths("writer").anonymous:
+        asker = await connect(server.url, name=f"custody-{pool}-check", auth=auths("operator"))
+        try:
+            await refuse_if_served(asker, pool)
+        finally:
+            await asker.close()
+    else:
+        _LOG.warning("operator_password is not set, so nobody is asked whether pool %s is served", pool)
+    await server.start(auths, sync_interval=sync_interval)
+
+
+async def _left(starting: asyncio.Task[None], ending: asyncio.Task[str | None]) -> int:
+    """Leave a start that was not to be; return the exit status."""
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    return _status(ending.result())
+
+
+async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -> int:
     served = asyncio.create_task(server.served())
-    waiting: set[asyncio.Task[Any]] = {stopped, served}
-    if broker is not None:
-        waiting.add(asyncio.create_task(broker.wait()))
     try:
-        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if stopped in done:
-            return EXIT_OK
-        if served in done:
-            served.result()
-            return EXIT_OK
-        return _failed("the embedded broker ended by itself; its log is in the data directory")
+        await _first(served, ending)
+        if ending.done():
+            return _status(ending.result())
+        served.result()
     except SupersededError as error:
         return _failed(f"stepping down: {error}")
     finally:
-        for task in waiting:
+        served.cancel()
+        await asyncio.gather(served, return_exceptions=True)
+    return EXIT_OK
+
+
+async def _ended(stop: asyncio.Event, broker: EmbeddedBroker | None) -> str | None:
+    """Wait for a signal, or until the embedded broker is of no use any more; return why then."""
+    stopped = asyncio.create_task(stop.wait())
+    if broker is None:
+        await stopped
+        return None
+    died, full = asyncio.create_task(broker.wait()), asyncio.create_task(broker.write_error())
+    try:
+        await _first(stopped, died, full)
+        if stopped.done():
+            return None
+        if died.done():
+            return "the embedded broker ended by itself; its log is in the data directory"
+        where = broker.directory.root
+        return f"the embedded broker cannot write to {where}: {full.result()}; mend that, then start this again"
+    finally:
+        for task in (stopped, died, full):
             task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await asyncio.gather(stopped, died, full, return_exceptions=True)
+
+
+async def _first(*tasks: asyncio.Task[Any]) -> None:
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _status(why: str | None) -> int:
+    """Return the exit status of a service that was stopped, or that could not go on."""
+    return EXIT_OK if why is None else _failed(why)
 
 
 def _embedded_auth(broker: EmbeddedBroker, purpose: str) -> Auth:

@@ -24,6 +24,8 @@ class Access(NamedTuple):
 
     url: str
     auth: Auth
+    guessed: bool = False
+    """Whether nothing names the address: it is the usual one."""
 
 
 def find_access(settings: Settings, user: str = "operator") -> Access:
@@ -43,7 +45,7 @@ def find_access(settings: Settings, user: str = "operator") -> Access:
         password = directory.read_passwords().get(user)
         if password is not None:
             auth = replace(auth, user=user, password=password)
-    return Access(url, auth)
+    return Access(url, auth, guessed=settings.nats is None and record is None)
 
 
 async def refuses(url: str) -> bool:

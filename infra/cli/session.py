@@ -70,7 +70,9 @@ class Session:
         access = find_access(self.settings, user)
         access.auth.check()
         if await refuses(access.url):
-            raise BrokerUnavailableError(f"cannot use the broker at {without_password(access.url)}: connection refused")
+            looked = f" (none runs on {self.settings.data_dir})" if access.guessed else ""
+            address = without_password(access.url)
+            raise BrokerUnavailableError(f"cannot use the broker at {address}: connection refused{looked}")
         connection = await connect(
             access.url,
             name="custody-cli",

@@ -39,7 +39,7 @@ def test_what_the_settings_say_comes_first(beside_up: DataDir) -> None:
 
 
 def test_without_anything_it_is_the_usual_port() -> None:
-    assert find_access(Settings()) == Access(DEFAULT_URL, Auth())
+    assert find_access(Settings()) == Access(DEFAULT_URL, Auth(), guessed=True)
 
 
 async def test_a_port_without_a_listener_is_known_at_once() -> None:

@@ -1,6 +1,7 @@
 """Commands and queries against a real service: what they print, and what they end with."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from infra.cli import requests
 from infra.cli.session import Session
 from infra.embedded import EmbeddedBroker
 from infra.serving import PoolServer
-from tests.infra.cli.conftest import Run
+from tests.infra.cli.conftest import Run, invoke
 
 
 async def test_a_task_goes_from_submission_to_completion(ask: Run) -> None:
@@ -100,6 +101,14 @@ async def test_no_broker_is_status_3(run: Run) -> None:
         "custody: cannot use the broker at nats://127.0.0.1:1: connection refused; "
         "start one with `custody up`, or name one with --nats\n"
     )
+
+
+def test_without_an_address_it_is_said_where_a_broker_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.cli.access.DEFAULT_URL", "nats://127.0.0.1:1")
+    result = invoke("query", "health", "--data-dir", str(tmp_path))
+    assert f"connection refused (none runs on {tmp_path}); start one with" in result.err
 
 
 async def test_refused_credentials_are_status_3(run: Run) -> None:
