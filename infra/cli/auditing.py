@@ -16,7 +16,7 @@ from infra.audit_parquet import Parquet
 from infra.cli.moments import WHEN, WHEN_HELP, OpenLog
 from infra.cli.opening import opened
 from infra.cli.output import complain, printable
-from infra.cli.progress import bar
+from infra.cli.progress import bar, seldom_collected
 from infra.cli.reading import check_name
 from infra.cli.rebuilding import restored
 from infra.cli.session import CommandError, Session
@@ -80,7 +80,7 @@ async def audit(
         trail = None
         if agent is not None:
             trail = await _trail(session, log, agent, (first, last), task, whole=subjects is None)
-        with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show:
+        with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show, seldom_collected():
             selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
             async for chunk in _messages(log, subjects, first - 1, last):
                 rows = selection.of(chunk)

@@ -1,6 +1,7 @@
 """Audits of a real log: every filter, every format, and what is said of bad input."""
 
 import csv
+import gc
 import io
 import json
 import sys
@@ -14,6 +15,7 @@ from handlers.ports import StoredMessage
 from infra import audit_formats, audit_parquet
 from infra.cli import auditing
 from infra.cli.moments import OpenLog
+from infra.cli.progress import seldom_collected
 from infra.libraries import missing
 from infra.serving import PoolServer
 from projections.audit import LEARNED_FROM
@@ -204,3 +206,10 @@ async def test_it_streams(busy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.nats.reader.CHUNK_MESSAGES", 3)
     assert len((await busy("audit", "--json")).lines) == sum(written) == 12
     assert max(written) <= 3
+
+
+def test_garbage_is_looked_for_as_before_once_it_is_done() -> None:
+    before = gc.get_threshold()
+    with seldom_collected():
+        assert gc.get_threshold() > before
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
