@@ -52,12 +52,8 @@ class Session:
     """The file to read instead of the log at the broker; the settings name its pool."""
 
     @contextlib.asynccontextmanager
-    async def connected(
-        self, inbox_prefix: str = "_INBOX", user: str = "operator", *, patient: bool = False
-    ) -> AsyncIterator[NatsConnection]:
+    async def connected(self, inbox_prefix: str = "_INBOX", user: str = "operator") -> AsyncIterator[NatsConnection]:
         """A connection to the broker, as its operator, or as its `user`, unless the settings name somebody else.
-
-        `patient`: it is not given up while what was read is worked on for seconds.
 
         Raises:
             CredentialsError: a file with credentials cannot be used.
@@ -65,7 +61,6 @@ class Session:
         """
         from infra.cli.access import find_access, refuses
         from infra.nats import BrokerUnavailableError, connect, without_password
-        from infra.nats.connection import OUTSTANDING_PINGS, PATIENT_PINGS
 
         access = find_access(self.settings, user)
         access.auth.check()
@@ -74,12 +69,7 @@ class Session:
             address = without_password(access.url)
             raise BrokerUnavailableError(f"cannot use the broker at {address}: connection refused{looked}")
         connection = await connect(
-            access.url,
-            name="custody-cli",
-            auth=access.auth,
-            inbox_prefix=inbox_prefix,
-            deadline_s=self.timeout_s,
-            outstanding_pings=PATIENT_PINGS if patient else OUTSTANDING_PINGS,
+            access.url, name="custody-cli", auth=access.auth, inbox_prefix=inbox_prefix, deadline_s=self.timeout_s
         )
         connection.violated.add(lambda violation: complain(f"not allowed: {violation.operation} {violation.subject}"))
         try:
@@ -104,10 +94,7 @@ class Session:
         from infra.cli.unserved import UnservedError, broker_on_unserved
 
         try:
-            async with (
-                broker_on_unserved(self.settings, empty=empty),
-                self.connected(user=user, patient=True) as connection,
-            ):
+            async with broker_on_unserved(self.settings, empty=empty), self.connected(user=user) as connection:
                 yield connection
         except UnservedError as error:
             raise CommandError(str(error)) from None

@@ -159,6 +159,9 @@ class _TappedParser(parser.Parser):
 
     async def parse(self, data: bytes = b"") -> None:
         """Take the next bytes off the wire."""
+        if data:
+            # Who sends is there. Its answers to pings queue up behind a log that is read, and worked on, for seconds.
+            self._client._pings_outstanding = 0  # noqa: SLF001 # there is no public name for it
         if self._client.taps and self.state == parser.AWAITING_CONTROL_LINE:
             self.buf += data
             if len(self.buf) < self._wanted:

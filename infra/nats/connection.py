@@ -33,10 +33,8 @@ _RECONNECT_WAIT_S = 0.25
 _DIAL_TIMEOUT_S = 2
 _CLOSE_TIMEOUT_S = 1.0
 _PING_INTERVAL_S = 1
-OUTSTANDING_PINGS = 2
+_MAX_OUTSTANDING_PINGS = 2
 """A frozen broker is left after 2 to 3 s; the client's default is four minutes."""
-PATIENT_PINGS = 30
-"""For who reads a log and takes long over what comes: the broker's answers queue up behind it."""
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 _REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "authentication revoked")
@@ -169,6 +167,7 @@ class NatsConnection:
             reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # slept for, whole seconds or not
             connect_timeout=_DIAL_TIMEOUT_S,
             ping_interval=_PING_INTERVAL_S,
+            max_outstanding_pings=_MAX_OUTSTANDING_PINGS,
             pending_size=0,
             **options,
         )
@@ -210,11 +209,8 @@ async def connect(
     auth: Auth | None = None,
     inbox_prefix: str = "_INBOX",
     deadline_s: float = CONNECT_DEADLINE_S,
-    outstanding_pings: int = OUTSTANDING_PINGS,
 ) -> NatsConnection:
     """Connect to the broker at `url` (several, of one cluster, are separated by commas).
-
-    `outstanding_pings`: so many seconds without an answer are forgiven before the connection counts as lost.
 
     Raises:
         CredentialsError: a file that `auth` names cannot be used.
@@ -231,7 +227,6 @@ async def connect(
         "user_credentials": str(auth.creds) if auth.creds is not None else None,
         "nkeys_seed_str": read_seed(auth.nkey).decode() if auth.nkey is not None else None,
         "tls": auth.tls.context() if auth.tls is not None else None,
-        "max_outstanding_pings": outstanding_pings,
     }
     connection = NatsConnection(url)
     connection.client.insists_on_tls = auth.tls is not None or "tls://" in url

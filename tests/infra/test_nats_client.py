@@ -87,3 +87,12 @@ async def test_half_a_frame_of_a_lost_connection_is_forgotten() -> None:
     await client._ps.parse(TWO)
 
     assert client.taken == [("$JS.ACK.2", b"")]
+
+
+@pytest.mark.parametrize(("data", "left"), [(ONE[:5], 0), (ONE, 0), (OTHERS, 0), (b"", 2)])
+async def test_a_broker_that_sends_is_not_given_up_for_pings_that_it_has_not_answered(data: bytes, left: int) -> None:
+    client = Recording()
+    client._pings_outstanding = 2
+    await client._ps.parse(data)
+
+    assert client._pings_outstanding == left

@@ -2,16 +2,12 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from infra.cli.output import Output
-from infra.cli.session import Session
 from infra.embedded import EmbeddedBroker
 from infra.nats import Auth
-from infra.nats.connection import OUTSTANDING_PINGS, PATIENT_PINGS
 from infra.serving import PoolServer
 from infra.settings import Settings
 from tests.infra.cli.conftest import Result, invoke
@@ -79,12 +75,3 @@ async def test_an_exported_log_is_brought_back_into_an_empty_directory(left: Pat
     again = await ask("import", "left.gz", data=tmp_path / "new")
     assert again.status == 1
     assert "has a log already" in again.err
-
-
-async def test_who_reads_is_not_cut_off_for_taking_long(left: Path) -> None:
-    """The broker's answers queue up behind the log; three seconds of folding is no lost broker."""
-    session = Session(Settings(data_dir=left), Output(as_json=True, now=datetime.now(UTC)), 5.0)
-    async with session.reading() as connection:
-        assert connection.client.options["max_outstanding_pings"] == PATIENT_PINGS
-        async with Session(Settings(nats=connection.url, data_dir=left), session.out, 5.0).connected() as other:
-            assert other.client.options["max_outstanding_pings"] == OUTSTANDING_PINGS
