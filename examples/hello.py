@@ -26,7 +26,7 @@ async def main() -> None:
         print(subject, "->", reply["result"] if reply["ok"] else reply["error"])
         return reply["result"]
 
-    await ask("ops.submit", task_id="hello-1", title="Say hello", payload={"to": "world"})
+    await ask("ops.submit", title="Say hello", payload={"to": "world"})
     await ask("agent.alice.register", capabilities=["speech"])
     lease = (await ask("agent.alice.claim"))["leases"][0]
     held = {"task_id": lease["task_id"], "token": lease["token"]}

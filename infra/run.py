@@ -175,8 +175,8 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
     if facts is not None:
         _say(f"log       {facts.durability()}")
     _say(
-        f"pool      {settings.pool}: position {state.position}, {len(state.tasks)} live tasks, "
-        f"{len(state.agents)} agents, leader {server.leader}"
+        f"pool      {settings.pool}: position {state.position}, live tasks {len(state.tasks)}, "
+        f"agents {len(state.agents)}, leader {server.leader}"
     )
     unreadable = server.pool.memory.unreadable_count
     if unreadable:

@@ -53,7 +53,7 @@ async def audit(
     ] = None,
     entity: Annotated[Entity | None, typer.Option(help="Only events about one kind of thing.")] = None,
     format_: Annotated[
-        Format | None, typer.Option("--format", help="Default: by the ending of --output, else table.")
+        Format | None, typer.Option("--format", help="Default: by the ending of --output, without one table.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Write to this file; needed for parquet.")] = None,
 ) -> None:
@@ -141,12 +141,21 @@ class Selection:
 
 
 def _form(out: Output, format_: Format | None, output: Path | None) -> Format:
-    by_ending = {".csv": Format.CSV, ".parquet": Format.PARQUET, ".jsonl": Format.JSONL, ".ndjson": Format.JSONL}
+    by_ending = {
+        "": Format.TABLE,
+        ".txt": Format.TABLE,
+        ".csv": Format.CSV,
+        ".parquet": Format.PARQUET,
+        ".jsonl": Format.JSONL,
+        ".ndjson": Format.JSONL,
+    }
     if out.as_json:
         if format_ not in {None, Format.JSONL}:
             raise typer.BadParameter("--json is JSON lines", param_hint="--format")
         return Format.JSONL
-    form = format_ or by_ending.get(output.suffix.lower() if output is not None else "", Format.TABLE)
+    form = format_ or by_ending.get(output.suffix.lower() if output is not None else "")
+    if form is None:
+        raise typer.BadParameter(f"no format is known by the ending of {output}: choose one with --format")
     if form is Format.PARQUET and output is None:
         raise typer.BadParameter("parquet is not for reading: name a file with --output", param_hint="--format")
     return form

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -121,9 +122,10 @@ def test_an_agent_lets_go_of_what_it_has_lost(place: Place) -> None:
 
 
 def test_hello(place: Place) -> None:
-    hello = place.run(sys.executable, str(EXAMPLES / "hello.py"))
-    assert hello.returncode == 0, hello.stderr
-    assert "agent.alice.complete -> {'task_id': 'hello-1', 'status': 'completed'" in hello.stdout
+    for _ in range(2):
+        hello = place.run(sys.executable, str(EXAMPLES / "hello.py"))
+        assert hello.returncode == 0, hello.stderr
+        assert re.search(r"^agent\.alice\.complete -> .*'status': 'completed'", hello.stdout, re.MULTILINE)
     ask(place, "agent.alice.deregister")
 
 

@@ -99,4 +99,4 @@ def test_the_questions_of_the_readme_are_answered(tmp_path: Path, monkeypatch: p
         assert result.status == 0, (words, result.err)
         assert result.out
     assert (tmp_path / "postmortem-ben.html").stat().st_size > 10_000
-    assert (tmp_path / "whatif.png").stat().st_size > 10_000
+    assert (tmp_path / "demo.custody").stat().st_size > 10_000

@@ -82,7 +82,7 @@ async def test_what_was_done_is_there_at_the_next_start(tmp_path: Path) -> None:
         assert await service.stop(signal.SIGINT) == 0
         await service.start()
         await service.ready()
-        assert "1 live tasks, 1 agents" in await service.line(r"^pool ")
+        assert "live tasks 1, agents 1" in await service.line(r"^pool ")
         async with client(**access(tmp_path / "data")) as nc:
             ask = Caller(nc, POOL)
             assert (await ask.task("T1"))["token"] == lease["token"]

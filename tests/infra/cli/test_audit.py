@@ -189,7 +189,8 @@ async def test_bad_input_is_one_line(run: Run, service: PoolServer) -> None:
 
 
 async def test_wrong_usage(run: Run, service: PoolServer) -> None:
-    for options in ("--event leasd", "--format parquet", "--json --format csv", "--task T --entity pool"):
+    wrong = ("--event leasd", "--format parquet", "--json --format csv", "--task T --entity pool", "--output a.xls")
+    for options in wrong:
         assert (await run("audit", *options.split())).status == 2, options
 
 
