@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.timestamps import after, seconds_between
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from handlers.ports import Clock, EventLog, NewMessage
 
+_LOG = logging.getLogger(__name__)
 RETRY_S = 0.25
 """Pause before an unanswered append or look-up is sent again."""
 LATEST_S = 30.0
@@ -67,7 +69,11 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
             stored = await _is_stored(log, messages[0], base)
             if stored is not None:
                 return Stored() if stored else Conflicted()
-        except OutcomeUnknownError:
+        except OutcomeUnknownError as error:
+            if not maybe_stored:
+                _LOG.warning(
+                    "an append behind position %d is not confirmed: %s; finding out what became of it", base, error
+                )
             maybe_stored = True
         except LogUnavailableError:
             if not maybe_stored:

@@ -114,3 +114,12 @@ async def test_a_lost_request_that_is_then_rejected_for_good_is_refused_in_the_e
     assert joined.answer.code == "invalid_command"
     pool.log._faults.clear()
     assert (await pool.request("ops.submit", {"task_id": "T"})).ok
+
+
+async def test_it_is_logged_while_nobody_knows(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
+    pool.log.fail_next(LoseRequest(), LoseRequest(), LoseRequest())
+    position = pool.position
+
+    assert (await pool.request("ops.submit", {"task_id": "T"}, within_s=4)).ok
+
+    assert caplog.text.count(f"an append behind position {position} is not confirmed") == 3
