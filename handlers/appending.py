@@ -70,10 +70,7 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
             if stored is not None:
                 return Stored() if stored else Conflicted()
         except OutcomeUnknownError as error:
-            if not maybe_stored:
-                _LOG.warning(
-                    "an append behind position %d is not confirmed: %s; finding out what became of it", base, error
-                )
+            _LOG.warning("an append behind position %d is not confirmed: %s; it is sent again", base, error)
             maybe_stored = True
         except LogUnavailableError:
             if not maybe_stored:
