@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from handlers.ports import Clock
     from handlers.presence import Presence
 
-ANSWERED_AT_ONCE = 32
-"""Answers that go out together: so few that their callers come back while the others of a large group are answered."""
+ANSWERED_AT_ONCE = 128
+"""Answers that go out together. The callers of the first ones come back while the others of a large group are told."""
 
 
 class Answering:
