@@ -233,9 +233,13 @@ class Writer:
         for job in unknown:
             job.done(Answer(position, (), None, OUTCOME_UNKNOWN))
         for job in undecided:
-            job.done(Answer(position, (), None, OUTCOME_UNKNOWN if job.prior else refusal))
+            self._give_up(job, refusal)
         self._following = False
         self._run_boundary()
+
+    def _give_up(self, job: Job, refusal: Refusal) -> None:
+        """Tell why a job is not carried out; where an earlier append of it stands, that it is not known how it ends."""
+        job.done(Answer(self.memory.state.position, (), None, OUTCOME_UNKNOWN if job.prior else refusal))
 
     # Deciding
 
@@ -404,7 +408,7 @@ class Writer:
         if guilty is not None:
             self._queue.pop()
             refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
-            guilty.done(Answer(self.memory.state.position, (), None, refusal))
+            self._give_up(guilty, refusal)
 
     async def _follow(self) -> None:
         """Fold what others appended; rebuild everything if the log is not the one that was folded any more."""

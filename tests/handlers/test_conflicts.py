@@ -127,6 +127,29 @@ async def test_only_the_guilty_command_of_a_rejected_batch_is_refused(
     assert "rejected an append of 5 events" in caplog.text
 
 
+async def test_a_command_whose_second_append_is_rejected_has_begun_and_is_not_told_that_it_was_refused(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pool.holds("a", "T")
+    await pool.register("b")
+    original = pool.log._check
+
+    def check(message: NewMessage) -> None:
+        if message.subject.endswith(".stolen"):
+            raise AppendRejectedError("too ugly")
+        original(message)
+
+    monkeypatch.setattr(pool.log, "_check", check)
+    steal = {"from": "a", "to": "b", "count": 1, "command_id": "once"}
+    first = await pool.request("ops.steal", steal)
+    again = await pool.request("ops.steal", steal)
+
+    assert first.code == "unavailable"
+    assert again.ok
+    assert again.names == ["planned"]
+    assert pool.lease("T").agent_id == "a"
+
+
 async def test_a_query_does_not_hang_on_a_rejected_append(pool: PoolHarness) -> None:
     with pool.log.held():
         pool.log.fail_next(Reject())
