@@ -161,10 +161,12 @@ async def catch_up(
     event that was applied; `indexed`: it looks at the state's indexes, so they are kept at every event. Raises
     LogUnavailableError.
     """
+    state = memory.state
     goal = await log.last_position() if until is None else until
-    if goal > memory.state.position:
-        begins = memory.state.position == 0 and not indexed
-        with rebuilding(memory.state) if begins else _uncollected() if indexed else nullcontext():
+    if goal > state.position:
+        # Making the indexes anew costs what is alive, and keeping them what happens.
+        rebuilds = not indexed and goal - state.position > len(state.tasks) + len(state.agents)
+        with rebuilding(state) if rebuilds else _uncollected() if indexed else nullcontext():
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:
@@ -174,7 +176,7 @@ async def catch_up(
 
 @contextmanager
 def rebuilding(state: PoolState) -> Iterator[None]:
-    """Fold a whole log: the indexes come last."""
+    """Fold a long stretch of a log: the indexes come last."""
     state.begin_rebuild()
     try:
         with _uncollected():

@@ -114,7 +114,7 @@ class Projector(Generic[C]):
     async def _keep(self, *, follow: bool) -> None:
         state = (self._fold or await self._begin()).memory.state
         # Collectors that begin with the whole look at the indexes; the others look at none.
-        with rebuilding(state) if state.position == 0 and not self._whole else nullcontext():
+        with nullcontext() if self._whole else rebuilding(state):
             while True:
                 self.goal = await self._log.last_position()
                 if self.mark.position < self.goal:

@@ -432,7 +432,8 @@ class Writer:
                     for job in self._queue:
                         # What was looked for in the log that was is not known of the one that is.
                         job.known_at = -1
-                await catch_up(self.memory, self._log, until=end, seen=seen)
+                # The sweeper and the stealer look at a state that is not empty meanwhile, too.
+                await catch_up(self.memory, self._log, until=end, seen=seen, indexed=self.memory.state.position > 0)
             except LogUnavailableError:
                 await pause(self._clock)
             else:

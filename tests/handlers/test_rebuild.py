@@ -126,6 +126,17 @@ async def test_a_rebuild_that_breaks_off_leaves_indexes_that_fit_what_it_reached
     assert gc.isenabled()
 
 
-def test_only_an_empty_state_is_rebuilt(s: Scenario) -> None:
-    with pytest.raises(ValueError, match="begins empty"):
-        s.state.begin_rebuild()
+@pytest.mark.parametrize("behind", [1, 5, 12, 40])
+async def test_a_long_stretch_behind_a_state_is_folded_in_the_same_way(s: Scenario, behind: int) -> None:
+    log = log_of(s, damaged=False)
+    memory, other = await rebuilt(s, log), await followed(s, log)
+    one = Memory("default", s.rules, s.codec, outcomes=100)
+    await catch_up(one, log, until=max(1, len(s.messages) - behind), indexed=True)
+    await catch_up(one, log)
+
+    for each in (memory, other):
+        assert list(one.state.entities().items()) == list(each.state.entities().items())
+        assert one.state.held_by("A") == each.state.held_by("A")
+        assert set(one.state.due(s.now, 100)) == set(each.state.due(s.now, 100))
+    check_indexes(one.state, s.now)
+    assert gc.isenabled()
