@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from handlers.ports import Clock
     from handlers.presence import Presence
 
-ANSWERED_AT_ONCE = 128
+ANSWERED_AT_ONCE = 64
 """Answers that go out together. The callers of the first ones come back while the others of a large group are told."""
 
 

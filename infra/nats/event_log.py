@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from infra.nats.connection import NatsConnection, PermissionViolation
 
 APPEND_TIMEOUT_S = 5.0
-STAGED_AT_ONCE = 16
+STAGED_AT_ONCE = 64
 """Messages that are worth a write of their own."""
 
 _WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
