@@ -154,9 +154,8 @@ class Draft:
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
     ) -> Recorded:
         _, actor, causation_id, _, _, verb, keyed = self.request
-        return Recorded(
-            self.next_position, entity, entity_id, version + 1, self.now, actor, causation_id, event, verb, keyed
-        )
+        position = self.view.position + len(self.records) + 1
+        return Recorded(position, entity, entity_id, version + 1, self.now, actor, causation_id, event, verb, keyed)
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:
         self.records.append(recorded)

@@ -33,6 +33,12 @@ class CommandRoute(NamedTuple):
     named: tuple[EntityKey, ...] = ()
     """What the subject names."""
 
+    def read(self, body: bytes) -> commands.Command:
+        """Return the command that a body holds; raises pydantic's ValidationError."""
+        # By way of the model's own method it would take a third longer.
+        command: commands.Command = self.model.__pydantic_validator__.validate_json(body or b"{}")
+        return command
+
     def names(self, command: commands.Command) -> tuple[EntityKey, ...]:
         """Return the entities that subject and command name, and that may have left memory."""
         names = self.named

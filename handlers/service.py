@@ -120,7 +120,7 @@ class CommandService:
         try:
             if isinstance(route, QueryRoute):
                 return self._query(incoming, route.model.model_validate_json(incoming.body or b"{}"))
-            return self._command(incoming, route, route.model.model_validate_json(incoming.body or b"{}"))
+            return self._command(incoming, route, route.read(incoming.body))
         except ValidationError as error:
             return wire.malformed(error)
 

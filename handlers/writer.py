@@ -261,12 +261,13 @@ class Writer:
             tail = self._flight.group.tail_hash if self._flight is not None else self.memory.tail_hash
             group = self._open = Group(state.position, tail, state.last_time)
         for _ in range(min(SLICE, len(self._queue))):
-            if group.full or (self._queue.first.alone and group.jobs):
-                group.closed = True
-                break
             if len(group.unencoded) >= SLICE:
                 break
-            job = self._queue.pop()
+            job = self._queue.first
+            if group.full or (job.alone and group.jobs):
+                group.closed = True
+                break
+            self._queue.pop()
             if self._out_of_date(job):
                 continue
             if job.waits_until is not None and job.waits_until <= now:
