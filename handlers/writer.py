@@ -17,15 +17,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from domain.agent import Agent
 from domain.decisions import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
 from domain.events.pool import Led
 from domain.internal import Judge, MarkLost
-from domain.lifecycles import AgentStatus
 from domain.limits import MAX_EVENTS_PER_COMMAND
-from domain.task import Task
 from domain.timestamps import after, seconds_between
 from handlers.answering import Answering
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
@@ -39,6 +36,7 @@ from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
 from handlers.waiting import stirs
+from projections.state import is_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,7 +153,7 @@ class Writer:
         What is alive, or was changed beyond what is folded here, comes to memory by folding only.
         """
         state = self.memory.state
-        if entity.position <= state.committed_position and _is_over(entity):
+        if entity.position <= state.committed_position and is_over(entity):
             state.load(key, entity)
         return state.knows(key)
 
@@ -494,9 +492,3 @@ class Writer:
             self._wake.set()
         for job in self._queue.drop_late(now, timeout_s):
             job.done(Answer(self.memory.state.committed_position, (), None, NOT_DECIDED))
-
-
-def _is_over(entity: EntityState) -> bool:
-    if isinstance(entity, Task):
-        return entity.terminal
-    return isinstance(entity, Agent) and entity.status is AgentStatus.DEREGISTERED

@@ -170,7 +170,7 @@ class ExportReader:
     def _opened(self) -> Iterator[IO[bytes]]:
         try:
             with gzip.open(self.path, "rb") as file:
-                yield file  # type: ignore[misc]
+                yield file  # type: ignore[misc] # a GzipFile reads like any file; its type says otherwise
         except gzip.BadGzipFile as error:
             raise ExportFileError(f"{self.path} is no export of a log: {error}") from None
         except OSError as error:

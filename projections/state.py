@@ -349,3 +349,10 @@ def _goes_on(old: Task, new: Task) -> bool:
     """Return whether the same holder goes on with the task, as after most reports."""
     before, now = old.lease, new.lease
     return before is not None and now is not None and now.token == before.token and new.status is old.status
+
+
+def is_over(entity: EntityState) -> bool:
+    """Return whether a task has ended for ever, or an agent has left."""
+    if isinstance(entity, Task):
+        return entity.terminal
+    return isinstance(entity, Agent) and entity.status is AgentStatus.DEREGISTERED
