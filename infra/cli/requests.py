@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli.making import made
+from infra.cli.making import made, takes
 from infra.cli.options import OptionSpec, body_of, flag_for, options_of
 from infra.cli.replies import show_query, show_reply
 from infra.cli.session import Session, connected
@@ -92,9 +92,7 @@ def _command(name: str, model: type[BaseModel], run: Callable[..., Any], leading
         parameters.append(_argument(positional))
     parameters += [spec.to_parameter() for spec in _loosened(specs, positional)]
     parameters += [each for each in leading if each is not _AGENT]
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [inspect.Parameter("session", _KEYWORD), *parameters]
-    )
+    takes(run, [inspect.Parameter("session", _KEYWORD), *parameters])
     return made(name, connected(run), inspect.getdoc(model))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.access import DEFAULT_URL
+from infra.cli.making import takes
 from infra.cli.options import options_of
 from infra.cli.output import complain
 from infra.cli.session import EXIT_USAGE
@@ -52,9 +53,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(EXIT_USAGE) from None
         function(loaded, **values)
 
-    command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [*(each.replace(kind=_KEYWORD) for each in own), *(spec.to_parameter() for spec in specs)]
-    )
+    takes(command, [*(each.replace(kind=_KEYWORD) for each in own), *(spec.to_parameter() for spec in specs)])
     command.__doc__ = function.__doc__
     return command
 

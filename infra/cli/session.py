@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infra.cli.making import takes
 from infra.cli.output import Output, complain
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def connected(function: Callable[..., Awaitable[None]], *, reads_files: bool = F
         run_command(run, as_json=as_json)
 
     keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    command.__signature__ = inspect.Signature([*keyword_only, *([file_option()] if reads_files else []), *_common()])  # type: ignore[attr-defined]
+    takes(command, [*keyword_only, *([file_option()] if reads_files else []), *_common()])
     command.__doc__ = function.__doc__
     return command
 

@@ -9,11 +9,11 @@ from domain.decisions import decide
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
 from domain.due import due_at
-from domain.events import Entity
 from domain.events import task as ev
 from domain.internal import Extend, Judge, Rearm
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.pool import Pool
+from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.due import DueTimes
 from projections.whatif.ledger import Ledger
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from domain.draft import Decision
     from domain.steal import Steal
-    from domain.task import Task
     from projections.whatif.policy import Policy
     from projections.whatif.steps import Attempt, Step
 
@@ -264,11 +263,11 @@ class LeaseReplay:
             kind = type(recorded.event)
             self.ledger.renewals += kind is ev.Renewed
             self.ledger.quarantined += kind is ev.Quarantined
-        for (entity, key), after_it in decision.after.items():
-            if entity is Entity.TASK:
-                self._tasks[key] = after_it  # type: ignore[assignment]
-                self._due.replace(key, self._tasks[key])
-                if not self._tasks[key].held:
+        for (_, key), after_it in decision.after.items():
+            if isinstance(after_it, Task):
+                self._tasks[key] = after_it
+                self._due.replace(key, after_it)
+                if not after_it.held:
                     self._drop(key)
             elif isinstance(after_it, Pool):
                 self.pool = after_it
