@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service import Incoming
 from infra.nats.errors import BrokerUnavailableError
-from infra.nats.wire import StoredHeaders, publish_frame
+from infra.nats.wire import StoredHeaders, header_lines, publish_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -105,7 +105,7 @@ class NatsTransport:
 
 def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
     if headers:
-        return publish_frame(NewMessage(reply, body), headers, reply="", limit_bytes=limit_bytes)
+        return publish_frame(NewMessage(reply, body), header_lines(headers), reply="", limit_bytes=limit_bytes)
     if not reply.isprintable() or " " in reply or len(body) > limit_bytes:
         msg = "no literal subject, or too large"
         raise AppendRejectedError(msg)

@@ -124,7 +124,7 @@ class Publisher:
             return b"".join(
                 wire.publish_frame(
                     write.message,
-                    _control(write, batch_id, number, last),
+                    wire.header_lines(_control(write, batch_id, number, last)),
                     reply=reply if number == last else "",
                     limit_bytes=limit_bytes,
                 )

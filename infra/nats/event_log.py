@@ -49,6 +49,9 @@ _FIRST_SERVER_FAULT = 500
 _NO_RESPONDERS = "503"
 
 
+_COMMIT = wire.header_lines({wire.BATCH_COMMIT: "1"})
+
+
 class _Answer(NamedTuple):
     """What came back for an append: the body, and the status of a message that is the broker's own word."""
 
@@ -170,19 +173,16 @@ class NatsEventLog:
         """Encode what follows the first `sent` messages of an append; with a reply subject it is the end."""
         limit_bytes = self._connection.client.max_payload
         last = sent + len(messages)
+        condition = wire.header_lines({wire.EXPECTED_LAST_SEQUENCE: str(expected_position)}) if not sent else ""
+        of_batch = wire.header_lines({wire.BATCH_ID: batch_id})
         frames: list[bytes] = []
         for number, message in enumerate(messages, start=sent + 1):
             if not message.subject.startswith(self._prefix):
                 raise AppendRejectedError(f"not a subject of pool {self._pool}: {message.subject!r}")
-            control: dict[str, str] = {}
+            control = condition if number == 1 else ""
             ends = reply if number == last else ""
-            if number == 1:
-                control[wire.EXPECTED_LAST_SEQUENCE] = str(expected_position)
             if batch_id:
-                control[wire.BATCH_ID] = batch_id
-                control[wire.BATCH_SEQUENCE] = str(number)
-                if ends:
-                    control[wire.BATCH_COMMIT] = "1"
+                control = f"{control}{of_batch}{wire.BATCH_SEQUENCE}: {number}\r\n{_COMMIT if ends else ''}"
             frames.append(wire.publish_frame(message, control, reply=ends, limit_bytes=limit_bytes))
         return b"".join(frames)
 

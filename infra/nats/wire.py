@@ -36,8 +36,8 @@ _SHORT_ACK_STREAM_SEQUENCE = 5
 _LONG_ACK_STREAM_SEQUENCE = 7
 
 
-def publish_frame(message: NewMessage, control: Mapping[str, str], *, reply: str, limit_bytes: int) -> bytes:
-    """One `HPUB` frame: the message with its own headers, then the broker's `control` headers.
+def publish_frame(message: NewMessage, control: str, *, reply: str, limit_bytes: int) -> bytes:
+    """One `HPUB` frame: the message with its own headers, then `control`, the broker's as `header_lines` renders them.
 
     Raises:
         AppendRejectedError: the subject is no literal one, a header would break out of its line or belongs to
@@ -47,23 +47,25 @@ def publish_frame(message: NewMessage, control: Mapping[str, str], *, reply: str
     subject, body, headers = message
     if not _is_literal(subject):
         raise AppendRejectedError(f"not a literal subject: {subject!r}")
-    block = _VERSION_LINE
+    own = ""
     for name, value in headers.items():
         if not _is_own_name(name):
             raise AppendRejectedError(f"no name for a header of ours: {name!r}")
-        # A hash is alphanumeric, and other values repeat.
-        if not value.isalnum() and not _is_one_line(value):
+        if not value.isprintable() or value.strip() != value:
             raise AppendRejectedError(f"not a header of one printable line: {name}: {value!r}")
-        block += f"{name}: {value}\r\n"
-    for name, value in control.items():
-        block += f"{name}: {value}\r\n"
-    head = f"{block}\r\n".encode()
+        own = f"{own}{name}: {value}\r\n"
+    head = f"{_VERSION_LINE}{own}{control}\r\n".encode()
     total_bytes = len(head) + len(body)
     if total_bytes > limit_bytes:
         raise AppendRejectedError(
             f"a message of {total_bytes} bytes, headers included, is over the broker's {limit_bytes}: {subject}"
         )
-    return b"HPUB %b %b %d %d\r\n%b%b\r\n" % (subject.encode(), reply.encode(), len(head), total_bytes, head, body)
+    return b"%b%b%b\r\n" % (f"HPUB {subject} {reply} {len(head)} {total_bytes}\r\n".encode(), head, body)
+
+
+def header_lines(headers: Mapping[str, str]) -> str:
+    """Render headers that need no check: the broker's own, as we send them."""
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def _is_literal(subject: str) -> bool:
@@ -71,11 +73,6 @@ def _is_literal(subject: str) -> bool:
     if not subject.isprintable() or " " in subject or "*" in subject or ">" in subject or ".." in subject:
         return False
     return bool(subject) and subject[0] != "." and subject[-1] != "."
-
-
-@functools.lru_cache(maxsize=64)
-def _is_one_line(value: str) -> bool:
-    return value.isprintable() and value.strip() == value
 
 
 @functools.lru_cache(maxsize=64)

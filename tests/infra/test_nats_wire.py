@@ -8,6 +8,7 @@ from infra.nats.wire import (
     StoredHeaders,
     decode_header_block,
     delivered,
+    header_lines,
     is_status,
     publish_frame,
     stalled_reply,
@@ -17,7 +18,7 @@ from infra.nats.wire import (
 def test_a_frame_is_what_the_protocol_says() -> None:
     message = NewMessage("a.b", b"\r\nbody", {"Custody-Hash": "ü"})
 
-    frame = publish_frame(message, {"Nats-Batch-Id": "7"}, reply="r.1", limit_bytes=100)
+    frame = publish_frame(message, header_lines({"Nats-Batch-Id": "7"}), reply="r.1", limit_bytes=100)
 
     head = "NATS/1.0\r\nCustody-Hash: ü\r\nNats-Batch-Id: 7\r\n\r\n".encode()
     assert frame == b"HPUB a.b r.1 %d %d\r\n" % (len(head), len(head) + 6) + head + b"\r\nbody\r\n"
@@ -28,10 +29,10 @@ def test_the_limit_counts_headers_and_body(size_bytes: int) -> None:
     message = NewMessage("a.b", bytes(size_bytes))
 
     if size_bytes == 87:
-        assert publish_frame(message, {"A": "b"}, reply="", limit_bytes=105)
+        assert publish_frame(message, header_lines({"A": "b"}), reply="", limit_bytes=105)
     else:
         with pytest.raises(AppendRejectedError, match="a message of 106 bytes, headers included, is over"):
-            publish_frame(message, {"A": "b"}, reply="", limit_bytes=105)
+            publish_frame(message, header_lines({"A": "b"}), reply="", limit_bytes=105)
 
 
 def test_a_header_block_is_read_without_the_brokers_own() -> None:

@@ -238,7 +238,7 @@ class MemoryEventLog:
     def _check(self, message: NewMessage) -> None:
         if not message.subject.startswith(self._prefix):
             raise AppendRejectedError(f"not a subject of this log: {message.subject!r}")
-        publish_frame(message, {}, reply="", limit_bytes=MAX_MESSAGE_BYTES)
+        publish_frame(message, "", reply="", limit_bytes=MAX_MESSAGE_BYTES)
 
     def _append(self, messages: Sequence[NewMessage], expected_position: int) -> None:
         if expected_position != len(self._stored) or any(late.counted for late in self._late):
