@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from domain.view import PoolView
 
 EntityState = Task | Agent | Steal | Pool
+_TASK = Entity.TASK
+"""Looking a member up in its enumeration costs more than comparing it, and every report does."""
 EntityKey = tuple[Entity, str]
 
 
@@ -100,13 +102,13 @@ class Draft:
 
     def task(self, task_id: str) -> Task | None:
         """Return the task as the draft leaves it."""
-        state = self.after.get((Entity.TASK, task_id))
+        state = self.after.get((_TASK, task_id))
         return state if isinstance(state, Task) else self.view.task(task_id)
 
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""
         before = self.task(task_id)
-        recorded = self._recorded(Entity.TASK, task_id, before.version if before else 0, event)
+        recorded = self._recorded(_TASK, task_id, before.version if before else 0, event)
         after = evolve_task(before, recorded)
         self._add(recorded, after)
         return after

@@ -129,14 +129,9 @@ class Memory:
 
     def observe(self, records: Sequence[Recorded]) -> None:
         """Let the views follow acknowledged events."""
-        outcomes, directives, statistics = self.outcomes.observe, self.directives.apply, self.statistics.observe
-        for recorded in records:
-            if recorded.keyed:
-                outcomes(recorded)
-        for recorded in records:
-            directives(recorded)
-        for recorded in records:
-            statistics(recorded)
+        self.outcomes.observe(records)
+        self.directives.observe(records)
+        self.statistics.observe(records)
 
     def _skip(self, position: int, reason: str) -> None:
         self.state.skip(position)

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from domain.recorded import Recorded
 
@@ -28,12 +28,15 @@ class Outcomes:
     def __len__(self) -> int:
         return len(self._positions)
 
-    def observe(self, recorded: Recorded) -> None:
-        """Follow one acknowledged event."""
-        position, _, _, _, _, actor, causation_id, _, verb, keyed = recorded
-        if not keyed:
-            return
-        positions, key = self._positions, (actor, verb, causation_id)
+    def observe(self, records: Sequence[Recorded]) -> None:
+        """Follow acknowledged events."""
+        for recorded in records:
+            if recorded.keyed:
+                self._observe(recorded)
+
+    def _observe(self, recorded: Recorded) -> None:
+        position, positions = recorded.position, self._positions
+        key = (recorded.actor, recorded.verb, recorded.causation_id)
         known = positions.get(key)
         if known is None:
             positions[key] = (position,)

@@ -13,7 +13,7 @@ from domain.events.agent import Deregistered
 from domain.limits import MAX_DIRECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from domain.recorded import Recorded
 
@@ -24,11 +24,14 @@ class Directives:
     def __init__(self) -> None:
         self._stops: dict[str, dict[str, str]] = {}
 
-    def apply(self, recorded: Recorded) -> None:
-        """Follow one acknowledged event."""
+    def observe(self, records: Sequence[Recorded]) -> None:
+        """Follow acknowledged events."""
+        for recorded in records:
+            if type(recorded.event) in _CONCERNED:
+                self._observe(recorded)
+
+    def _observe(self, recorded: Recorded) -> None:
         event = recorded.event
-        if type(event) not in _CONCERNED:
-            return
         if isinstance(event, ev.Leased | ev.Stolen):
             self.obeyed(event.agent_id, recorded.entity_id)
         elif isinstance(event, Deregistered):

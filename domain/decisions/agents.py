@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from domain.commands import Deregister, Heartbeat, Register
     from domain.draft import Decision, Draft
 
+_LOST = AgentStatus.LOST
+"""Looking a member up in its enumeration costs more than comparing it, and every command of an agent does."""
 RELEASES_AT_ONCE = 400
 """Each release takes two events, and one append takes a thousand."""
 
@@ -94,7 +96,7 @@ def revive(draft: Draft) -> None:
     """Bring a lost agent back that was heard again; any command does, and some say so in an event of their own."""
     agent_id = draft.request.agent_id
     agent = draft.view.agent(agent_id) if agent_id else None
-    if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
+    if agent is not None and agent.status is _LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
         draft.record_agent(agent.agent_id, ev.Heartbeat())
 
 

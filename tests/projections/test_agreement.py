@@ -20,7 +20,7 @@ def shot(s: Scenario, *, late_s: float = 0.0, live: bool = True) -> Snapshot:
     """The live state as it answers, or the fold of its log."""
     counts = Statistics()
     for recorded in s.log:
-        counts.observe(recorded)
+        counts.observe([recorded])
     now = s.now + timedelta(seconds=late_s)
     return snapshot(s.state if live else s.shadow, now, counts.totals(), lambda _: now if live else None)
 

@@ -17,7 +17,7 @@ def compared(s: Scenario, earlier: int) -> Diff:
         if recorded.position == earlier + 1:
             comparison = Comparison(state, statistics.totals(), s.log[earlier - 1].time)
         state.fold(recorded)
-        statistics.observe(recorded)
+        statistics.observe([recorded])
         if comparison is not None:
             comparison.seen(recorded)
     assert comparison is not None
@@ -88,7 +88,7 @@ def test_every_position_can_be_looked_at_also_within_an_append() -> None:
     state, statistics = PoolState("default", s.rules), Statistics()
     for recorded in s.log:
         state.fold(recorded)
-        statistics.observe(recorded)
+        statistics.observe([recorded])
         tasks = views_at(state, statistics.totals(), state.last_time, 10)["statistics"]["tasks"]
         assert tasks.get("unheld", 0) == (recorded.position == revoked)
         assert sum(tasks.values()) == len(state.tasks)

@@ -16,7 +16,7 @@ def told(s: Scenario, agent_id: str = "A") -> list[tuple[str, str]]:
     """Fold the whole log; return the tasks that the agent is to stop, with the reasons."""
     directives = Directives()
     for recorded in s.log:
-        directives.apply(recorded)
+        directives.observe([recorded])
     assert all(each["do"] == "stop" for each in directives.stops(agent_id))
     return [(each["task_id"], each["reason"]) for each in directives.stops(agent_id)]
 
@@ -101,7 +101,7 @@ def test_obeying_ends_one_directive_and_is_no_error_without_one() -> None:
     for task_id in ("T", "T2"):
         s.given(OPS, "revoke", task_id=task_id)
     for recorded in s.log:
-        directives.apply(recorded)
+        directives.observe([recorded])
 
     directives.obeyed("A", "T")
     directives.obeyed("A", "T")
