@@ -61,8 +61,9 @@ class Answering:
                 filled.append((job, decision))
             else:
                 self._answer(job, decision, group.end)
-        if group.messages:
+        if group.stirs:
             self.resubmit(self._waker.follow(group.decisions, group.end))
+        if group.messages:
             self.committed()
         for job, decision in filled:
             if self.waiting.withdraw(job):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from domain.limits import MAX_EVENTS_PER_COMMAND
+from handlers.waiting import stirs
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,13 +31,12 @@ class Group:
     tail_hash: str | None
     """Hash of the last message: of this group, or before it."""
     end_time: datetime
+    """Of its last event, or of the log before it."""
     jobs: list[Job] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     messages: list[NewMessage] = field(default_factory=list)
     unencoded: list[Recorded] = field(default_factory=list)
-    """Events behind these messages; `encode` makes messages of them."""
-    changes: int = 0
-    """Entities replaced in the state, for committing just these."""
+    """Events behind these messages; `seal` makes messages of them."""
     size_bytes: int = 0
     deciding_s: float = 0.0
     """Time that deciding took, in seconds."""
@@ -44,6 +44,11 @@ class Group:
     """Whether a claim may begin to wait with it, or be woken by it."""
     closed: bool = False
     """Whether a job that must be alone is in it."""
+
+    @property
+    def changes(self) -> int:
+        """Entities replaced in the state, for committing just these."""
+        return sum([len(decision.after) for decision in self.decisions])
 
     @property
     def end(self) -> int:
@@ -59,9 +64,20 @@ class Group:
         """Return whether so many messages more still fit in one atomic batch."""
         return len(self.messages) + len(self.unencoded) + messages <= MAX_GROUP_MESSAGES
 
-    def encode(self, codec: Codec) -> None:
-        """Make messages of all events; of many at once, which is quicker than one by one."""
+    def add(self, job: Job, decision: Decision) -> None:
+        """Take one more job with what it came to; `seal` follows."""
+        self.jobs.append(job)
+        self.decisions.append(decision)
+        self.unencoded += decision.records
+        self.closed = job.alone
+        if decision.waits:
+            self.stirs = True
+
+    def seal(self, codec: Codec, end_time: datetime) -> None:
+        """Make messages of the events that were added; of many at once, which is quicker than one by one."""
         if self.unencoded:
+            self.end_time = end_time
+            self.stirs = self.stirs or stirs(self.unencoded)
             messages, self.tail_hash = codec.encode(self.unencoded, self.tail_hash)
             self.unencoded = []
             self.messages += messages

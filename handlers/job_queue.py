@@ -34,14 +34,14 @@ class JobQueue:
         """The job that comes next. Only where there is one."""
         return self._jobs[0]
 
-    def has_room_for(self, job: Job) -> bool:
-        """Return whether a caller's job may join the queue."""
-        return len(self._jobs) < self._max_jobs and self.size_bytes + job.size <= self._max_bytes
-
-    def put(self, job: Job) -> None:
-        """Add a job at the end."""
+    def offer(self, job: Job) -> bool:
+        """Add a caller's job at the end, if there is room; return whether there was."""
+        size_bytes = self.size_bytes + job.size
+        if len(self._jobs) >= self._max_jobs or size_bytes > self._max_bytes:
+            return False
         self._jobs.append(job)
-        self.size_bytes += job.size
+        self.size_bytes = size_bytes
+        return True
 
     def put_first(self, job: Job) -> None:
         """Add a job that comes next, whatever the queue's length."""

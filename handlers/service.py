@@ -178,12 +178,11 @@ class CommandService:
         if key is not None:
             self._in_flight[key] = job
         memory = self._writer.memory
-        known = True
-        for name in names:
-            known = known and memory.state.knows(name)
-            if request.agent_id is not None and name[0] is Entity.TASK:
-                memory.directives.obeyed(request.agent_id, name[1])
-        if known:
+        if request.agent_id is not None:
+            for entity, name in names:
+                if entity is _TASK:
+                    memory.directives.obeyed(request.agent_id, name)
+        if memory.state.knows_all(names):
             self._writer.submit(job)
         else:
             self._look_up(job)
@@ -297,6 +296,8 @@ class CommandService:
             failed()
 
 
+_TASK = Entity.TASK
+"""Looking a member up in its enumeration costs more than comparing it, and every command does."""
 _MAKES_IDS = frozenset({"submit", "steal"})
 _SHOWS_DIRECTIVES = frozenset({"register", "heartbeat"})
 

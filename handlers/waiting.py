@@ -14,7 +14,7 @@ from handlers.jobs import Answer
 from projections.heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import Decision
@@ -129,12 +129,10 @@ _GRANTS = frozenset({Leased, Stolen})
 _CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
 
 
-def stirs(decision: Decision) -> bool:
-    """Return whether a claim may begin to wait with the decision, or be woken by it."""
-    for recorded in decision.records:
-        if type(recorded.event) in _CONCERNED:
-            return True
-    return decision.waits
+def stirs(records: Sequence[Recorded]) -> bool:
+    """Return whether a claim that waits may be woken or answered by these events."""
+    # By exact type: on models isinstance is slow, and this runs for every event.
+    return not _CONCERNED.isdisjoint([type(recorded.event) for recorded in records])
 
 
 class Waker:
@@ -153,7 +151,6 @@ class Waker:
         work: list[Task] = []
         for decision in decisions:
             for recorded in decision.records:
-                # By exact type: on models isinstance is slow, and this runs for every event.
                 kind = type(recorded.event)
                 if kind not in _CONCERNED:
                     continue

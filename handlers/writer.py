@@ -35,7 +35,6 @@ from handlers.linger import Linger
 from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
-from handlers.waiting import stirs
 from projections.state import is_over
 
 if TYPE_CHECKING:
@@ -133,11 +132,10 @@ class Writer:
         if self._ended is not None:
             job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
             return
-        if not self._queue.has_room_for(job):
+        if self._queue.offer(job):
+            self._wake.set()
+        else:
             job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
-            return
-        self._queue.put(job)
-        self._wake.set()
 
     def submit_first(self, job: Job) -> None:
         """Queue the service's own business ahead of everybody's, whatever the queue's length."""
@@ -276,22 +274,12 @@ class Writer:
                 self._queue.put_first(job)
                 group.closed = True
                 break
-            self._add(group, job, decision)
-        group.encode(self._codec)
+            state.apply(decision)
+            group.add(job, decision)
+        group.seal(self._codec, state.last_time)
         group.deciding_s += loop.time() - started_s
         if not group.jobs:
             self._open = None
-
-    def _add(self, group: Group, job: Job, decision: Decision) -> None:
-        if decision.records:
-            group.unencoded += decision.records
-            self.memory.state.apply(decision)
-            group.changes += len(decision.after)
-            group.end_time = self.memory.state.last_time
-        group.stirs = group.stirs or stirs(decision)
-        group.jobs.append(job)
-        group.decisions.append(decision)
-        group.closed = job.alone
 
     def _decide(self, job: Job, now: datetime) -> Decision:
         if job.request.agent_id is not None and job.waits_until is None:
@@ -315,7 +303,7 @@ class Writer:
     def _out_of_date(self, job: Job) -> bool:
         """Send a job to be looked up again if something that it names has left memory, or may have, since."""
         state = self.memory.state
-        if job.look_up is None:
+        if job.look_up is None or state.knows_all(job.names):
             return False
         for name in job.names:
             if not state.knows(name) and (name not in job.absent or job.known_at < state.evicted_through):

@@ -19,7 +19,7 @@ from projections.due import DueTimes
 from projections.workloads import Workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from domain.draft import Decision, EntityKey, EntityState
@@ -205,6 +205,17 @@ class PoolState:
             self._put(key, before)
             self._retire(key)
         self.position, self.last_time = self._committed
+
+    def knows_all(self, keys: Iterable[EntityKey]) -> bool:
+        """Return whether all of these entities are in memory."""
+        tasks, agents = self.tasks, self.agents
+        for key in keys:
+            entity, entity_id = key
+            if (entity is _TASK and entity_id in tasks) or (entity is _AGENT and entity_id in agents):
+                continue
+            if not self.knows(key):
+                return False
+        return True
 
     def knows(self, key: EntityKey) -> bool:
         """Return whether an entity is in memory."""
