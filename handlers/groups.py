@@ -28,6 +28,8 @@ class Group:
     """Jobs with their decisions, and the messages that these make; right after `base` in the log."""
 
     base: int
+    most: int
+    """Commands that it takes."""
     tail_hash: str | None
     """Hash of the last message: of this group, or before it."""
     end_time: datetime
@@ -58,7 +60,7 @@ class Group:
     @property
     def full(self) -> bool:
         """Whether it takes no further job."""
-        return self.closed or self.size_bytes >= MAX_GROUP_BYTES or len(self.jobs) >= MAX_GROUP_COMMANDS
+        return self.closed or self.size_bytes >= MAX_GROUP_BYTES or len(self.jobs) >= self.most
 
     def has_room_for(self, messages: int) -> bool:
         """Return whether so many messages more still fit in one atomic batch."""

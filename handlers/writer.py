@@ -255,7 +255,7 @@ class Writer:
         group = self._open
         if group is None:
             tail = self._flight.group.tail_hash if self._flight is not None else self.memory.tail_hash
-            group = self._open = Group(state.position, tail, state.last_time)
+            group = self._open = Group(state.position, self._linger.most, tail, state.last_time)
         for _ in range(min(SLICE, len(self._queue))):
             if len(group.unencoded) >= SLICE:
                 break
@@ -344,7 +344,7 @@ class Writer:
         group = flight.group
         match verdict:
             case Stored():
-                waiting = len(self._open.jobs) if self._open is not None else 0
+                waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
                 self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
                 self.hearing.answered(self._clock.now())
                 self.answering.commit(group)

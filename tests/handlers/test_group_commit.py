@@ -13,7 +13,7 @@ from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted
 from domain.rules import Rules
 from domain.view import PoolView
-from handlers import groups, writer
+from handlers import groups, linger, writer
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
 
@@ -157,7 +157,9 @@ async def test_queries_are_answered_beside_commands_that_never_end(pool: PoolHar
     assert answered_at < [100]
 
 
-async def test_a_batch_takes_no_more_than_the_broker_does(pool: PoolHarness) -> None:
+async def test_a_batch_takes_no_more_than_the_broker_does(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linger, "ENOUGH", 2_345)
+    pool = await make_pool()
     with pool.log.held():
         await busy(pool)
         asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(2_345)]
@@ -169,7 +171,9 @@ async def test_a_batch_takes_no_more_than_the_broker_does(pool: PoolHarness) -> 
     assert all(each.answer.ok for each in asked)
 
 
-async def test_a_command_is_never_split_over_two_batches(pool: PoolHarness) -> None:
+async def test_a_command_is_never_split_over_two_batches(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linger, "ENOUGH", 1_000)
+    pool = await make_pool()
     await pool.register("a", capacity=100)
     with pool.log.held():
         await busy(pool)
