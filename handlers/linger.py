@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from handlers.groups import Group
 
-_PART = 0.25
+_PART = 0.5
 """Of the time that the last append took."""
 ENOUGH = 256
 """Commands that a batch takes at least, if they are there: with more of them its cost is hardly better shared."""

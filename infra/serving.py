@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from infra.settings import Settings
 
 PING_TIMEOUT_S = 1.0
-LINGER_S = 0.004
+LINGER_S = 0.002
 COLLECT_EVERY = 50_000
 """Objects made, less those freed, between two collections of the youngest."""
 

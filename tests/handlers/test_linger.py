@@ -23,9 +23,9 @@ from tests.support.memory_log import LoseAck, Reject
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
 LINGER_S = 0.002
-APPEND_S = 0.004
-PATIENCE_S = APPEND_S / 4
-"""A quarter of what the last append took, where that is less than the limit."""
+APPEND_S = 0.003
+PATIENCE_S = APPEND_S / 2
+"""Half of what the last append took, where that is less than the limit."""
 MOMENT_S = 0.000_1
 
 
@@ -99,8 +99,8 @@ async def test_a_batch_goes_with_whoever_has_come_when_its_patience_ends(
     assert not again.replies, "the next one has a patience of its own"
 
 
-@pytest.mark.parametrize(("append_s", "patience_s"), [(0.002, 0.0005), (0.006, 0.0015), (1.0, LINGER_S)])
-async def test_patience_is_a_quarter_of_the_last_append_and_has_a_limit(
+@pytest.mark.parametrize(("append_s", "patience_s"), [(0.001, 0.0005), (0.003, 0.0015), (1.0, LINGER_S)])
+async def test_patience_is_half_of_the_last_append_and_has_a_limit(
     lingering: PoolHarness, time: LoopTime, append_s: float, patience_s: float
 ) -> None:
     await append(lingering, time, 2, append_s)
