@@ -29,11 +29,15 @@ class Hearing:
         """Whether the broker was asked for something that it has not answered yet."""
         return self._asked_at is not None
 
+    def unanswered_s(self, now: datetime) -> float:
+        """Return for how many seconds the broker has owed an answer; 0 if it owes none."""
+        return 0.0 if self._asked_at is None else seconds_between(self._asked_at, now)
+
     def deaf(self, now: datetime) -> bool:
         """Return whether the pool has lost the broker, waits for it too long, or has yet to set a floor."""
         if self.disconnected or self.rearming:
             return True
-        return self._asked_at is not None and seconds_between(self._asked_at, now) > self._outage_s / 2
+        return self.unanswered_s(now) > self._outage_s / 2
 
     def asked(self, now: datetime) -> None:
         """Note that the broker is asked for something."""

@@ -15,7 +15,8 @@ from domain.lifecycles import IntakeStatus
 from domain.task import Task
 from domain.terms import holding_document
 from domain.timestamps import format_timestamp, seconds_between
-from handlers.jobs import Answer
+from handlers.jobs import Answer, unavailable
+from handlers.ports import LogUnavailableError
 from projections.documents import task_document
 from projections.queries import HealthQuery, Query, TaskQuery, answer, snapshot
 
@@ -70,8 +71,7 @@ class QueryService:
         if isinstance(query, TaskQuery):
             return await self._task(query)
         if isinstance(query, HealthQuery):
-            end = await self._log.last_position()
-            return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
+            return await self._healthy()
         if self._waiting >= MAX_VIEWS:
             return self._too_many()
         self._waiting += 1
@@ -140,6 +140,26 @@ class QueryService:
 
     def _snapshot(self, memory: Memory) -> Snapshot:
         return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._writer.presence.heard_at)
+
+    async def _healthy(self) -> Answer:
+        try:
+            end = await self._log.last_position()
+            return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
+        except LogUnavailableError as error:
+            return self._unhealthy(error)
+
+    def _unhealthy(self, error: LogUnavailableError) -> Answer:
+        """Refuse, with what is known all the same: who asks for a pool's health wants it most when it is ill."""
+        position = self._writer.memory.state.committed_position
+        waited_s = self._writer.hearing.unanswered_s(self._clock.now())
+        message = (
+            f"the broker has not confirmed an append for {waited_s:.0f} s; position {position} is the last that it"
+            " confirmed; look at its own log: a full disk is said only there"
+            if waited_s
+            else f"the broker did not answer: {error}"
+        )
+        known = {"leader": self._health().leader, "position": position, "unconfirmed_s": round(waited_s, 1)}
+        return Answer(position, (), None, unavailable(message)._replace(details=known))
 
     def _health_answer(self, memory: Memory, end: int) -> Answer:
         health = self._health()

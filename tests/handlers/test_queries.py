@@ -176,6 +176,33 @@ async def test_health(pool: PoolHarness) -> None:
     assert (await pool.given("query.health"))["intake"] == "paused"
 
 
+async def test_health_says_for_how_long_the_broker_has_confirmed_nothing(pool: PoolHarness) -> None:
+    await pool.submit("T")
+    position = pool.position
+    with pool.log.held():
+        pool.post("ops.submit")
+        await pool.advance(3)
+        asked = pool.post("query.health")
+        await pool.advance(6)
+        answer = asked.answer
+        assert answer.code == "unavailable"
+        assert answer["error"]["details"] == {
+            "leader": "host:1:1",
+            "position": position,
+            "unconfirmed_s": pytest.approx(8, abs=1),
+        }
+        assert f"position {position} is the last that it confirmed" in answer["error"]["message"]
+    await pool.rest()
+    assert (await pool.request("query.health")).ok
+
+
+async def test_health_says_that_the_broker_does_not_answer(pool: PoolHarness) -> None:
+    pool.log.fail_reads(1)
+    answer = await pool.request("query.health")
+    assert (answer.code, answer["error"]["details"]["unconfirmed_s"]) == ("unavailable", 0)
+    assert "the broker did not answer" in answer["error"]["message"]
+
+
 async def test_unreadable_events_are_skipped_and_shown(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
     await pool.submit("T")
     subject, body = "custody.p.evt.task.T.leased", b"not an event"
