@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from domain.view import PoolView
 
 EntityState = Task | Agent | Steal | Pool
+EntityKey = tuple[Entity, str]
 _TASK = Entity.TASK
 """Looking a member up in its enumeration costs more than comparing it, and every report does."""
-EntityKey = tuple[Entity, str]
 
 
 class Request(NamedTuple):

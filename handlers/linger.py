@@ -25,7 +25,7 @@ ENOUGH = 256
 
 
 class Linger:
-    """The patience of a writer with the next batch."""
+    """The size of a writer's next batch, and its patience with it."""
 
     def __init__(self, longest_s: float, over: Callable[[], None]) -> None:
         self._longest_s = longest_s
