@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from domain.events.task import SilenceNumbers
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
 from domain.terms import hard_cap
-from domain.timestamps import TICK, after, just_after, seconds_between
+from domain.timestamps import after, just_after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -67,20 +67,20 @@ def recovery_due_at(task: Task, lease: Lease, pool: Pool) -> datetime:
     if median_s is None:
         return due
     excused_until = after(lease.last_beat_at, tolerated_silence_s(median_s, task.definition.lease.silence_multiplier))
-    return max(due, excused_until + TICK)
+    return max(due, just_after(excused_until))
 
 
 def staleness_due_at(task: Task, lease: Lease, pool: Pool, rules: Rules) -> datetime | None:
     """Return when the holder counts as stale, or None if the lease is due first or there was no beat yet."""
     if not rules.sweeper_enabled or lease.last_beat_at is None or not task.ticking:
         return None
-    stale = after(lease.last_beat_at, rules.stuck_threshold_s) + TICK
+    stale = just_after(after(lease.last_beat_at, rules.stuck_threshold_s))
     floor = pool.floor(lease.token)
     if floor is not None and floor >= stale:
-        stale = floor + TICK
+        stale = just_after(floor)
     if lease.extensions and stale <= lease.expires_at:
         # What a probe has earned is not cut short.
-        stale = lease.expires_at + TICK
+        stale = just_after(lease.expires_at)
     return stale if stale < lease_due_at(lease, pool) else None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.errors import FoldError
 from domain.events import pool as ev
 from domain.lifecycles import INTAKE, IntakeStatus
+from domain.timestamps import after
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,7 +40,7 @@ class Pool(NamedTuple):
         """Return the moment before which the lease with this token is not judged, or None if there is no floor."""
         if self.not_before is None:
             return None
-        return self.not_before + timedelta(seconds=jitter_fraction(token) * self.jitter_s)
+        return after(self.not_before, jitter_fraction(token) * self.jitter_s)
 
 
 def jitter_fraction(token: int) -> float:

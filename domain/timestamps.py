@@ -12,6 +12,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH = EPOCH.replace(tzinfo=None)
 TICK = timedelta(microseconds=1)
 """The smallest difference that the log can express; a strict bound is due one tick after it."""
+_BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
@@ -46,8 +47,14 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 
 
 def after(at: datetime, seconds: float) -> datetime:
-    """Return the moment `seconds` after `at`, rounded to a microsecond."""
-    return at + _duration(seconds)
+    """Return the moment `seconds` after `at`, rounded to a microsecond; at most the end of time.
+
+    A log may hold any moment and any number, and what is read from it must not stop a pool.
+    """
+    try:
+        return at + _duration(seconds)
+    except OverflowError:
+        return _END_OF_TIME if seconds > 0 else _BEGINNING_OF_TIME
 
 
 @lru_cache(maxsize=1024)
