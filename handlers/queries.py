@@ -180,6 +180,7 @@ class QueryService:
             "unreadable_events": memory.unreadable_count,
             "unreadable": [unreadable._asdict() for unreadable in memory.unreadable],
             "last_event_at": format_timestamp(state.last_time),
+            "clock_behind_s": max(seconds_between(self._clock.now(), state.last_time), 0.0),
             "guarantees": health.guarantees,
             "software": health.software,
         }

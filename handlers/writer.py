@@ -58,6 +58,8 @@ WATCH_S = 1.0
 """How often at least overdue answers and the clock are looked at."""
 STALL_S = 2.0
 """Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
+BEHIND_S = 5.0
+"""A clock that is so much behind the log's last event was set back, or that event was written by a wrong one."""
 _FAULT = Decision([], {}, refusal=FAULT)
 _OF_SILENCE = (Judge, MarkLost)
 
@@ -112,6 +114,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._following = False
         self._stopping = False
+        self._behind = False
+        """Whether the clock is behind the log."""
         self._ended: Refusal | None = None
         """What everybody is told once nobody decides any more."""
         self._boundary = Boundary(memory)
@@ -462,11 +466,21 @@ class Writer:
             now = self._clock.now()
             self._answer_overdue(now)
             self.answering.end_waits(now)
+            self._compare_clock(now)
             await self._clock.sleep_until(after(now, pause_s))
             late_s = seconds_between(now, self._clock.now()) - pause_s
             if late_s > STALL_S:
                 _LOG.warning("the service stood still for %.1f s", late_s)
                 self.hearing.outage(late_s)
+
+    def _compare_clock(self, now: datetime) -> None:
+        """Say once that the clock is behind: times in a log never go back, so the pool's time stands still."""
+        behind_s = seconds_between(now, self.memory.state.last_time)
+        was_behind, self._behind = self._behind, behind_s > BEHIND_S
+        if self._behind and not was_behind:
+            _LOG.warning(
+                "this clock is %.0f s behind the log's last event; nothing expires until it has caught up", behind_s
+            )
 
     def _answer_overdue(self, now: datetime) -> None:
         timeout_s = self._limits.reply_timeout_s

@@ -125,8 +125,8 @@ QUERY_REPLIES: Final = {
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
-            "queued_commands", "intake", "not_before", "unreadable_events", "unreadable", "last_event_at", "guarantees",
-            "software",
+            "queued_commands", "intake", "not_before", "unreadable_events", "unreadable", "last_event_at",
+            "clock_behind_s", "guarantees", "software",
         ),
     ),
 }  # fmt: skip

@@ -196,6 +196,22 @@ async def test_health_says_for_how_long_the_broker_has_confirmed_nothing(pool: P
     assert (await pool.request("query.health")).ok
 
 
+async def test_health_and_one_warning_say_that_the_clock_was_set_back(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pool.advance(3600)
+    await pool.submit("T")
+    assert (await pool.given("query.health"))["clock_behind_s"] == 0
+    pool.clock.set_back(600)
+    await pool.restart()
+    await pool.advance(60)
+    shown = await pool.given("query.health")
+    assert (shown["last_event_at"], shown["clock_behind_s"]) == ("2026-11-21T09:00:00.000000Z", 540)
+    assert caplog.text.count("behind the log's last event; nothing expires until it has caught up") == 1
+    await pool.advance(600)
+    assert (await pool.given("query.health"))["clock_behind_s"] == 0
+
+
 async def test_health_says_that_the_broker_does_not_answer(pool: PoolHarness) -> None:
     pool.log.fail_reads(1)
     answer = await pool.request("query.health")

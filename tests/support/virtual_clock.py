@@ -77,6 +77,10 @@ class VirtualClock:
             pass
         self._now = until
 
+    def set_back(self, seconds: float) -> None:
+        """Set the clock back, as a wrong one is when somebody puts it right. Who sleeps goes on to the same moment."""
+        self._now -= timedelta(seconds=seconds)
+
     async def stall(self, seconds: float) -> None:
         """Let the process stand still: time passes, and then everybody wakes at once, late."""
         await self.rest()
