@@ -90,4 +90,8 @@ def test_every_service_has_a_health_check(compose: dict[str, Any]) -> None:
 def test_the_log_is_kept_in_a_named_volume(compose: dict[str, Any]) -> None:
     store = compose["services"]["nats"]["environment"]["CUSTODY_BROKER_STORE"]
     assert f"log:{store}" in compose["services"]["nats"]["volumes"]
-    assert "log" in compose["volumes"]
+    assert compose["volumes"]["log"]["name"] == "custody_log", "it is found again from a checkout of another name"
+
+
+def test_compose_1_29_reads_it_too(compose: dict[str, Any]) -> None:
+    assert compose.keys() == {"services", "volumes"}, "that is what Debian 12 has, and it refuses `name`"
