@@ -2,16 +2,28 @@
 
 import asyncio
 import json
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from infra.cli import access
 from infra.embedded import EmbeddedBroker
 from infra.nats import Auth
 from infra.serving import PoolServer
 from infra.settings import Settings
 from tests.infra.cli.conftest import Result, invoke
 from tests.support.broker import FAST
+
+
+@pytest.fixture(autouse=True)
+def nobody_at_the_default_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever runs these tests may have a broker there."""
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(access, "DEFAULT_URL", f"nats://127.0.0.1:{unheard.getsockname()[1]}")
+        yield
 
 
 @pytest.fixture
