@@ -20,31 +20,30 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from domain.decisions import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
-from domain.events.pool import Led
 from domain.internal import Judge, MarkLost
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.timestamps import after, seconds_between
 from handlers.answering import Answering
 from handlers.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 from handlers.boundary import Boundary
+from handlers.following import follow
 from handlers.groups import Group
 from handlers.hearing import Hearing
 from handlers.job_queue import JobQueue
 from handlers.jobs import FAULT, NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.linger import Linger
-from handlers.memory import Memory, catch_up
 from handlers.ports import LogUnavailableError
 from handlers.presence import Presence
 from projections.state import is_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from domain.draft import EntityKey, EntityState
-    from domain.recorded import Recorded
     from domain.rules import Rules
     from handlers.appending import Verdict
+    from handlers.memory import Memory
     from handlers.ports import Clock, Codec, EventLog
 
 _LOG = logging.getLogger(__name__)
@@ -402,58 +401,24 @@ class Writer:
             self._give_up(guilty, refusal)
 
     async def _follow(self) -> None:
-        """Fold what others appended; rebuild everything if the log is not the one that was folded any more."""
+        """Fold what others appended. Raises SupersededError if one of them leads the pool now."""
         self._following = True
-        leads: list[str] = []
-        rebuilt = False
+        followed = await follow(self.memory, self._log, self._clock, self._forget_lookups)
+        if self.leader is not None:
+            other = followed.superseding(self.leader)
+            if other is not None:
+                msg = f"{other} leads the pool"
+                raise SupersededError(msg)
+            if followed.rebuilt and self.leader not in followed.leads:
+                self.unled()
+        # What was undone may have hidden work from a claim that was then parked.
+        self.answering.resubmit(self.answering.waiting.everything())
+        self._following = False
 
-        def seen(recorded: Recorded) -> None:
-            if isinstance(recorded.event, Led):
-                leads.append(recorded.event.leader)
-
-        while True:
-            try:
-                end = await self._log.last_position()
-                lost = await self._lost(end)
-                if lost is not None:
-                    _LOG.critical("%s: the broker lost its tail; rebuilding", lost)
-                    self.memory.reset()
-                    leads.clear()
-                    rebuilt = True
-                    for job in self._queue:
-                        # What was looked for in the log that was is not known of the one that is.
-                        job.known_at = -1
-                # The sweeper and the stealer look at a state that is not empty meanwhile, too.
-                await catch_up(self.memory, self._log, until=end, seen=seen, indexed=self.memory.state.position > 0)
-            except LogUnavailableError:
-                await pause(self._clock)
-            else:
-                self._check_lead(leads, rebuilt=rebuilt)
-                # What was undone may have hidden work from a claim that was then parked.
-                self.answering.resubmit(self.answering.waiting.everything())
-                self._following = False
-                return
-
-    async def _lost(self, end: int) -> str | None:
-        """Return how the log shows that it lost what was folded here; None where it goes on from that."""
-        position = self.memory.state.position
-        if end < position:
-            return f"the log ends at {end}, and position {position} was acknowledged"
-        own = await self._log.get(position) if position else None
-        if position and (own is None or self._codec.hash_of(own) != self.memory.tail_hash):
-            return f"position {position} of the log holds something else than was acknowledged there"
-        return None
-
-    def _check_lead(self, leads: Sequence[str], *, rebuilt: bool) -> None:
-        """Give way to who leads the pool now; lead again if the record of our lead is lost."""
-        if self.leader is None:
-            return
-        since = leads[leads.index(self.leader) + 1 :] if self.leader in leads else [] if rebuilt else leads
-        if since:
-            msg = f"{since[-1]} leads the pool"
-            raise SupersededError(msg)
-        if rebuilt and self.leader not in leads:
-            self.unled()
+    def _forget_lookups(self) -> None:
+        """What was looked for in the log that was is not known of the one that is."""
+        for job in self._queue:
+            job.known_at = -1
 
     def _run_boundary(self) -> None:
         if self._boundary and self._at_rest:
