@@ -15,7 +15,7 @@ from domain.lifecycles import IntakeStatus
 from domain.task import Task
 from domain.terms import holding_document
 from domain.timestamps import format_timestamp, seconds_between
-from handlers.jobs import Answer, unavailable
+from handlers.jobs import Answer
 from handlers.ports import LogUnavailableError
 from projections.documents import task_document
 from projections.queries import HealthQuery, Query, TaskQuery, answer, snapshot
@@ -159,7 +159,7 @@ class QueryService:
             else f"the broker did not answer: {error}"
         )
         known = {"leader": self._health().leader, "position": position, "unconfirmed_s": round(waited_s, 1)}
-        return Answer(position, (), None, unavailable(message)._replace(details=known))
+        return Answer(position, (), None, Refusal(RefusalCode.UNAVAILABLE, message, known))
 
     def _health_answer(self, memory: Memory, end: int) -> Answer:
         health = self._health()

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 import zlib
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import from_json
 
@@ -167,16 +167,16 @@ class ExportReader:
         ]
 
     @contextlib.contextmanager
-    def _opened(self) -> Iterator[IO[bytes]]:
+    def _opened(self) -> Iterator[gzip.GzipFile]:
         try:
             with gzip.open(self.path, "rb") as file:
-                yield file  # type: ignore[misc] # a GzipFile reads like any file; its type says otherwise
+                yield file
         except gzip.BadGzipFile as error:
             raise ExportFileError(f"{self.path} is no export of a log: {error}") from None
         except OSError as error:
             raise ExportFileError(f"cannot read {self.path}: {error.strerror or error}") from None
 
-    def _header(self, file: IO[bytes]) -> Header:
+    def _header(self, file: gzip.GzipFile) -> Header:
         try:
             found: Any = json.loads(file.readline(_LONGEST_HEADER))
         except (ValueError, EOFError, zlib.error):
@@ -194,7 +194,7 @@ class ExportReader:
                 return header
         raise ExportFileError(f"{self.path} is no export of a log: its header is incomplete")
 
-    def _read(self, file: IO[bytes], count: int) -> bytes:
+    def _read(self, file: gzip.GzipFile, count: int) -> bytes:
         try:
             line = file.readline(_LONGEST_LINE)
         except (EOFError, zlib.error, gzip.BadGzipFile):

@@ -45,7 +45,8 @@ def go_through(directory: Path) -> None:
 async def main(directory: Path, *, everything: bool) -> None:
     """Run the questions against a broker on the directory."""
     async with EmbeddedBroker(directory, BrokerOptions(sync_interval="2m", start_timeout_s=600)) as broker:
-        connection = await connect(broker.url, name="bench", auth=Auth(**broker.credentials("operator")))  # type: ignore[arg-type]
+        auth = Auth(user="operator", password=broker.credentials("operator")["password"])
+        connection = await connect(broker.url, name="bench", auth=auth)
         log = await NatsEventLog.open(connection, POOL)
         last = await log.last_position()
         await log.close()
