@@ -71,7 +71,7 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         version=recorded.version,
         position=recorded.position,
         registered_position=recorded.position if joined else agent.registered_position,
-        status=AGENT.next(agent.status, event.name),
+        status=AGENT.next[agent.status, event.name],
     )
     if isinstance(event, ev.Registered):
         return agent._replace(
@@ -86,7 +86,7 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
             return agent._replace(last_recorded_at=recorded.time)
         return agent._replace(cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
-        return agent._replace(intake=INTAKE.next(agent.intake, event.name))
+        return agent._replace(intake=INTAKE.next[agent.intake, event.name])
     if isinstance(event, ev.Deregistered):
         return agent._replace(intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
     return agent

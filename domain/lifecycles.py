@@ -8,10 +8,13 @@ a test proves table and machine equal for every (state, event). Source: the life
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 
 from statemachine import StateMachine
 from statemachine.states import States
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 S = TypeVar("S", bound=StrEnum)
 
@@ -209,32 +212,41 @@ class TransitionTable(Generic[S]):
     def __init__(self, machine: type[StateMachine], statuses: type[S]) -> None:
         self.machine = machine
         self.statuses = statuses
-        self._next: dict[tuple[S, str], S] = {
-            (statuses(state.value), event.id): statuses(transition.target.value)
-            for state in machine.states_map.values()
-            for transition in state.transitions
-            for event in transition.events
-            if transition.target is not None
-        }
+        self.next: Mapping[tuple[S, str], S] = _Transitions(
+            {
+                (statuses(state.value), event.id): statuses(transition.target.value)
+                for state in machine.states_map.values()
+                for transition in state.transitions
+                for event in transition.events
+                if transition.target is not None
+            }
+        )
+        """The state that follows; raises IllegalTransitionError where the machine has no such transition.
+
+        Looked up, not called: every fold of an event asks twice.
+        """
 
     def allows(self, state: S, event: str) -> bool:
         """Return whether the event may happen in the state."""
-        return (state, event) in self._next
-
-    def next(self, state: S, event: str) -> S:
-        """Return the state that follows; raises IllegalTransitionError when the machine has no such transition."""
-        try:
-            return self._next[state, event]
-        except KeyError:
-            raise IllegalTransitionError(state.value, event, self.allowed(state)) from None
+        return (state, event) in self.next
 
     def allowed(self, state: S) -> tuple[str, ...]:
         """Return the names of the events that may happen in the state, sorted."""
-        return tuple(sorted(event for (source, event) in self._next if source == state))
+        return _allowed(state, self.next)
 
     def items(self) -> list[tuple[S, str, S]]:
         """Return every (state, event, next state)."""
-        return [(state, event, target) for (state, event), target in self._next.items()]
+        return [(state, event, target) for (state, event), target in self.next.items()]
+
+
+class _Transitions(dict[tuple[S, str], S]):
+    def __missing__(self, key: tuple[S, str]) -> NoReturn:
+        state, event = key
+        raise IllegalTransitionError(state.value, event, _allowed(state, self))
+
+
+def _allowed(state: S, transitions: Mapping[tuple[S, str], S]) -> tuple[str, ...]:
+    return tuple(sorted(event for (source, event) in transitions if source == state))
 
 
 TASK = TransitionTable(TaskLifecycle, TaskStatus)

@@ -68,7 +68,7 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
     if isinstance(event, ev.Rearmed):
         return pool._replace(not_before=event.not_before, jitter_s=event.jitter_s)
     if isinstance(event, _INTAKE_EVENTS):
-        return pool._replace(intake=INTAKE.next(pool.intake, event.name))
+        return pool._replace(intake=INTAKE.next[pool.intake, event.name])
     if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
         return pool._replace(expiry_held=isinstance(event, ev.ExpiryHeld))
     return pool

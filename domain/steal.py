@@ -44,7 +44,7 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
     if recorded.version != version + 1:
         msg = f"{recorded.originator_id} is at version {version}, and {event.name} claims {recorded.version}"
         raise FoldError(msg)
-    status = STEAL.next(StealStatus.NEW if steal is None else steal.status, event.name)
+    status = STEAL.next[StealStatus.NEW if steal is None else steal.status, event.name]
     if steal is None:
         if not isinstance(event, ev.Planned):
             msg = f"{recorded.originator_id} begins with {event.name}"

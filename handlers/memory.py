@@ -7,8 +7,6 @@ import logging
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.errors import FoldError
-from domain.lifecycles import IllegalTransitionError
 from handlers.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.directives import Directives
@@ -101,30 +99,27 @@ class Memory:
         seen: Callable[[Recorded], None] | None,
         skipped: Callable[[StoredMessage, str], None] | None,
     ) -> None:
-        decode, apply = self.codec.decode, self.state.fold
-        decoded: list[Recorded | UnreadableEventError] = []
+        decode = self.codec.decode
+        records: list[Recorded] = []
+        reasons: dict[int, str] = {}
         for message in messages:
             try:
-                decoded.append(decode(message))
+                records.append(decode(message))
             except UnreadableEventError as error:
-                decoded.append(error)
-        applied: list[Recorded] = []
-        for message, recorded in zip(messages, decoded, strict=True):
-            try:
-                if isinstance(recorded, UnreadableEventError):
-                    raise recorded
-                apply(recorded)
-            except (UnreadableEventError, FoldError, IllegalTransitionError) as error:
-                self._skip(message.position, str(error))
-                if skipped is not None:
-                    skipped(message, str(error))
-            else:
-                applied.append(recorded)
+                reasons[message.position] = str(error)
+        for recorded, why in self.state.fold_all(records):
+            reasons[recorded.position] = str(why)
+        if reasons:
+            records = [recorded for recorded in records if recorded.position not in reasons]
+            for message in messages:
+                if (reason := reasons.get(message.position)) is not None:
+                    self._skip(message, reason, skipped)
+            self.state.skip(messages[-1].position)
         # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
         self._tail = messages[-1]
-        self.observe(applied)
+        self.observe(records)
         if seen is not None:
-            for recorded in applied:
+            for recorded in records:
                 seen(recorded)
 
     def observe(self, records: Sequence[Recorded]) -> None:
@@ -133,12 +128,13 @@ class Memory:
         self.directives.observe(records)
         self.statistics.observe(records)
 
-    def _skip(self, position: int, reason: str) -> None:
-        self.state.skip(position)
+    def _skip(self, message: StoredMessage, reason: str, skipped: Callable[[StoredMessage, str], None] | None) -> None:
         self.unreadable_count += 1
         if len(self.unreadable) < _NAMED_UNREADABLE:
-            self.unreadable.append(Unreadable(position, reason))
-        _LOG.warning("skipped position %d: %s", position, reason)
+            self.unreadable.append(Unreadable(message.position, reason))
+        _LOG.warning("skipped position %d: %s", message.position, reason)
+        if skipped is not None:
+            skipped(message, reason)
 
 
 async def catch_up(

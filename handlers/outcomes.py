@@ -6,7 +6,7 @@ what the caller was told is rendered from the events again.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,27 +23,28 @@ class Outcomes:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._positions: OrderedDict[OutcomeKey, tuple[int, ...]] = OrderedDict()
+        self._positions: dict[OutcomeKey, tuple[int, ...]] = {}
+        self._order: deque[OutcomeKey] = deque()
+        """The keys, the oldest first: a dictionary that orders itself costs half as much again."""
 
     def __len__(self) -> int:
         return len(self._positions)
 
     def observe(self, records: Sequence[Recorded]) -> None:
         """Follow acknowledged events."""
+        positions, order = self._positions, self._order
         for recorded in records:
-            if recorded.keyed:
-                self._observe(recorded)
-
-    def _observe(self, recorded: Recorded) -> None:
-        position, positions = recorded.position, self._positions
-        key = (recorded.actor, recorded.verb, recorded.causation_id)
-        known = positions.get(key)
-        if known is None:
-            positions[key] = (position,)
-            if len(positions) > self._capacity:
-                positions.popitem(last=False)
-        else:
-            positions[key] = (*known, position)
+            if not recorded.keyed:
+                continue
+            key = (recorded.actor, recorded.verb, recorded.causation_id)
+            its_own = (recorded.position,)
+            known = positions.setdefault(key, its_own)
+            if known is not its_own:
+                positions[key] = known + its_own
+                continue
+            order.append(key)
+            if len(order) > self._capacity:
+                del positions[order.popleft()]
 
     @property
     def capacity(self) -> int:
@@ -56,9 +57,9 @@ class Outcomes:
 
     def load(self, outcomes: Iterable[tuple[OutcomeKey, tuple[int, ...]]]) -> None:
         """Remember these outcomes instead, as far as there is room for the latest."""
-        self._positions = OrderedDict(outcomes)
-        while len(self._positions) > self._capacity:
-            self._positions.popitem(last=False)
+        known = list(outcomes)
+        self._positions = dict(known[max(0, len(known) - self._capacity) :])
+        self._order = deque(self._positions)
 
     def get(self, key: OutcomeKey) -> tuple[int, ...] | None:
         """Return the positions of the events that a command appended, or None if it is not remembered."""

@@ -49,7 +49,7 @@ class NatsTransport:
         def take(frames: Sequence[Frame]) -> None:
             for subject, reply, head, body in frames:
                 headers = StoredHeaders(head) if head else _NO_HEADERS
-                handle(Incoming(subject.decode(errors="replace"), body, reply.decode(errors="replace"), headers))
+                handle(Incoming(subject, body, reply, headers))
 
         client = self._connection.client
         for kind in KINDS:

@@ -13,7 +13,7 @@ from domain.events.agent import Deregistered
 from domain.limits import MAX_DIRECTIVES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from domain.recorded import Recorded
 
@@ -31,12 +31,13 @@ class Directives:
                 self._observe(recorded)
 
     def _observe(self, recorded: Recorded) -> None:
-        event = recorded.event
-        if isinstance(event, ev.Leased | ev.Stolen):
+        event: Any = recorded.event
+        kind = type(event)
+        if kind in _GRANTS:
             self.obeyed(event.agent_id, recorded.entity_id)
-        elif isinstance(event, Deregistered):
+        elif kind is Deregistered:
             self._stops.pop(recorded.entity_id, None)
-        agent_id, reason = _stop(event)
+        agent_id, reason = _STOPS[kind](event) if kind in _STOPS else (None, "")
         if agent_id is None:
             return
         stops = self._stops.setdefault(agent_id, {})
@@ -70,22 +71,15 @@ class Directives:
         return [{"task_id": task_id, "do": "stop", "reason": reason} for task_id, reason in stops.items()]
 
 
-_CONCERNED = frozenset({ev.Leased, ev.Stolen, ev.Cancelled, ev.Revoked, ev.Expired, ev.Failed, Deregistered})
-"""Looked up by exact type first: matching models by instance is slow, and this runs for every event."""
-
-
-def _stop(event: object) -> tuple[str | None, str]:
-    """Return who is to stop because of the event, and why; nobody where the holder itself let go."""
-    match event:
-        case ev.Cancelled(agent_id=agent_id, reason=reason):
-            return agent_id, reason or "cancelled"
-        case ev.Revoked(agent_id=agent_id, reason=reason):
-            return agent_id, reason or "revoked"
-        case ev.Stolen(from_agent=agent_id, agent_id=target):
-            return agent_id, f"moved to {target}"
-        case ev.Expired(agent_id=agent_id):
-            return agent_id, "your lease expired"
-        case ev.Failed(agent_id=agent_id, error=error, numbers=numbers) if numbers is not None:
-            return agent_id, error
-        case _:
-            return None, ""
+_GRANTS = frozenset({ev.Leased, ev.Stolen})
+_STOPS: dict[type, Callable[[Any], tuple[str | None, str]]] = {
+    ev.Cancelled: lambda event: (event.agent_id, event.reason or "cancelled"),
+    ev.Revoked: lambda event: (event.agent_id, event.reason or "revoked"),
+    ev.Stolen: lambda event: (event.from_agent, f"moved to {event.agent_id}"),
+    ev.Expired: lambda event: (event.agent_id, "your lease expired"),
+    # A holder that failed knows; one that was failed by the sweeper is to be told.
+    ev.Failed: lambda event: (event.agent_id if event.numbers is not None else None, event.error),
+}
+"""Who is to stop because of the event, and why; nobody where the holder itself let go."""
+_CONCERNED = _GRANTS | _STOPS.keys() | {Deregistered}
+"""By exact type: asking models for their class is slow, and this runs for every event."""

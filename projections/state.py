@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from domain.agent import Agent, evolve_agent
+from domain.errors import FoldError
 from domain.events import Entity
 from domain.events.task import LateProgress
-from domain.lifecycles import TERMINAL, AgentStatus
+from domain.lifecycles import TERMINAL, AgentStatus, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from domain.draft import Decision, EntityKey, EntityState
     from domain.recorded import Recorded
     from domain.rules import Rules
+
+Refused: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
+"""An event that does not link or apply, and why."""
 
 _TASK, _AGENT, _STEAL = Entity.TASK, Entity.AGENT, Entity.STEAL
 """Looking a member up in its enumeration costs more than comparing it, and this is done for every event."""
@@ -137,15 +141,39 @@ class PoolState:
             FoldError, IllegalTransitionError: it does not link or apply; nothing has changed. The caller skips it,
                 as every fold does, with `skip`.
         """
-        if recorded.entity is _TASK:
-            self._fold_task(recorded)
-        else:
-            key = (recorded.entity, recorded.entity_id)
-            self._put(key, self._evolved(key, recorded))
-            self._retire(key)
-        position, time = recorded.position, recorded.time
-        time = max(time, self.last_time)
-        self.position, self.last_time = self._committed = (position, time)
+        for _, why in self.fold_all((recorded,)):
+            raise why
+
+    def fold_all(self, records: Sequence[Recorded]) -> list[Refused]:
+        """Apply events that the log holds, in order; return those that do not link or apply: they changed nothing.
+
+        As `fold` for each, in half the time.
+        """
+        tasks, last_time, position = self.tasks, self.last_time, self.position
+        refused: list[Refused] = []
+        for recorded in records:
+            try:
+                if recorded.entity is _TASK:
+                    task_id = recorded.entity_id
+                    before = tasks.get(task_id) or self.task(task_id)
+                    if before is not None or not self._missed(recorded):
+                        after = tasks[task_id] = evolve_task(before, recorded)
+                        if self._indexed:
+                            self._index(task_id, before, after)
+                        if after.status in TERMINAL:
+                            self._retire((_TASK, task_id))
+                else:
+                    key = (recorded.entity, recorded.entity_id)
+                    self._put(key, self._evolved(key, recorded))
+                    self._retire(key)
+            except (FoldError, IllegalTransitionError) as error:
+                refused.append((recorded, error))
+                continue
+            position = recorded.position
+            if recorded.time > last_time:  # noqa: PLR1730 # calling max costs three times as much, for every event
+                last_time = recorded.time
+        self.position, self.last_time = self._committed = (position, last_time)
+        return refused
 
     def begin_rebuild(self) -> None:
         """Leave the indexes alone until `end_rebuild`: nobody asks them while a long stretch of the log is folded.
@@ -241,18 +269,12 @@ class PoolState:
             (Entity.POOL, self.pool.pool_id): self.pool,
         }
 
-    def _fold_task(self, recorded: Recorded) -> None:
-        task_id = recorded.entity_id
-        before = self.tasks.get(task_id) or self.task(task_id)
-        if before is None and self.evicted_through and type(recorded.event) is LateProgress:
-            # A late report on a task that left memory changes nothing here; whoever names the task finds it in the log.
-            return
-        after = evolve_task(before, recorded)
-        self.tasks[task_id] = after
-        if self._indexed:
-            self._index(task_id, before, after)
-        if after.status in TERMINAL:
-            self._retire((Entity.TASK, task_id))
+    def _missed(self, recorded: Recorded) -> bool:
+        """Whether this is a late report on a task that left memory.
+
+        It changes nothing here; whoever names the task finds it in the log.
+        """
+        return self.evicted_through > 0 and type(recorded.event) is LateProgress
 
     def _evolved(self, key: EntityKey, recorded: Recorded) -> EntityState:
         entity, entity_id = key

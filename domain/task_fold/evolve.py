@@ -35,7 +35,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             position=recorded.position,
             definition=event,
             submitted_at=recorded.time,
-            status=TASK.next(TaskStatus.NEW, event.name),
+            status=TASK.next[TaskStatus.NEW, event.name],
             attempt=1,
             queued_position=recorded.position,
             status_since=recorded.time,

@@ -30,17 +30,17 @@ def _granted(task: Task, event: ev.Leased | ev.Stolen, recorded: Recorded) -> Le
         lease_s=event.lease_s,
         grace_s=event.grace_s,
         expires_at=event.expires_at,
-        status=LEASE.next(LeaseStatus.NEW, "granted"),
+        status=LEASE.next[LeaseStatus.NEW, "granted"],
     )
 
 
 def leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
-    return held(task, recorded, _granted(task, event, recorded), expiries=task.expiries, late_token=None)
+    return held(task, recorded, _granted(task, event, recorded), task.expiries, None)
 
 
 def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
     lease = current_lease(task, event)._replace(started_at=recorded.time)
-    return held(task, recorded, lease, expiries=task.expiries, late_token=task.late_token)
+    return held(task, recorded, lease, task.expiries, task.late_token)
 
 
 def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
@@ -59,7 +59,7 @@ def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
             renewals, extensions, escalated, stopped_s,
         ),
     )  # fmt: skip
-    return held(task, recorded, lease, expiries=0, late_token=task.late_token)
+    return held(task, recorded, lease, 0, task.late_token)
 
 
 def renewed(task: Task, event: ev.Renewed, recorded: Recorded) -> Task:
@@ -75,7 +75,7 @@ def renewed(task: Task, event: ev.Renewed, recorded: Recorded) -> Task:
             renewals + 1, extensions, escalated, stopped_s,
         ),
     )  # fmt: skip
-    return held(task, recorded, lease, expiries=task.expiries, late_token=task.late_token)
+    return held(task, recorded, lease, task.expiries, task.late_token)
 
 
 def silenced(task: Task, event: ev.Silenced, recorded: Recorded) -> Task:
@@ -124,7 +124,7 @@ def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
 
 def stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(task, recorded, lease=lease._replace(status=LEASE.next(lease.status, event.name)))
+    return moved(task, recorded, lease=lease._replace(status=LEASE.next[lease.status, event.name]))
 
 
 def recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
@@ -133,7 +133,7 @@ def recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
         task,
         recorded,
         lease=lease._replace(
-            status=LEASE.next(lease.status, event.name),
+            status=LEASE.next[lease.status, event.name],
             started_at=lease.started_at or recorded.time,
             lease_s=event.lease_s,
             grace_s=event.grace_s,

@@ -27,20 +27,20 @@ record: Callable[[type[_R], tuple[Any, ...]], _R] = tuple.__new__
 
 def moved(task: Task, recorded: Recorded, **changes: Any) -> Task:
     """Return the task moved along its lifecycle by this event, with the changes applied."""
-    status = TASK.next(task.status, recorded.event.name)
+    status = TASK.next[task.status, recorded.event.name]
     if status is not task.status:
         changes["status"] = status
         changes["status_since"] = recorded.time
     return task._replace(version=recorded.version, position=recorded.position, **changes)
 
 
-def held(task: Task, recorded: Recorded, lease: Lease, *, expiries: int, late_token: int | None) -> Task:
+def held(task: Task, recorded: Recorded, lease: Lease, expiries: int, late_token: int | None) -> Task:
     """`moved` for the events that come most often."""
     (
         task_id, _, _, definition, submitted_at, before, attempt, queued_position, since, _, last_lease, former,
         handoff, failures, _, steals, last_stolen_at, _, outcome,
     ) = task  # fmt: skip
-    status = TASK.next(before, recorded.event.name)
+    status = TASK.next[before, recorded.event.name]
     return record(
         Task,
         (
@@ -57,13 +57,13 @@ def current_lease(task: Task, event: ev.HeldEvent) -> Lease:
     if lease is None or lease.token != event.token:
         msg = f"{event.name} names token {event.token}; the current one is {lease.token if lease else None}"
         raise FoldError(msg)
-    LEASE.next(lease.status, event.name)
+    LEASE.next[lease.status, event.name]
     return lease
 
 
 def ended(task: Task, lease: Lease, event_name: str, *, lost: bool) -> tuple[FormerLease, ...]:
     """Return the former leases once this one has ended."""
-    status = LEASE.next(lease.status, event_name)
+    status = LEASE.next[lease.status, event_name]
     former = FormerLease(lease.token, lease.agent_id, status, lease.granted_at, lost=lost)
     return (*task.former[-(MAX_FORMER_LEASES - 1) :], former)
 

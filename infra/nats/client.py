@@ -28,14 +28,24 @@ if TYPE_CHECKING:
 
     from infra.nats.auth import Creds
 
-Frame: TypeAlias = tuple[bytes, bytes, bytes, bytes]
-"""One message off the wire, nothing in it looked at yet: subject, reply subject, header block (from its version line
-to its empty line; empty for a message without headers) and body."""
+Frame: TypeAlias = tuple[str, str, bytes, bytes]
+"""One message off the wire: subject, reply subject (empty without one), and, not looked at yet, header block (from its
+version line to its empty line; empty for a message without headers) and body."""
 
 _END = b"\r\n"
-_PLAIN, _WITH_HEADERS = b"MSG", b"HMSG"
-_MOST_TOKENS = {_PLAIN: 5, _WITH_HEADERS: 6}
-"""Of a delivery's control line; without a reply subject it has one less."""
+_PLAIN, _WITH_HEADERS = "MSG", "HMSG"
+_MOST_TOKENS = 6
+"""Of a delivery's control line; without a reply subject it has one less, and without headers, too."""
+
+
+class _Sizes(dict[str, int]):
+    """Numbers by their digits: looking up a small one takes a quarter of the time that reading it takes."""
+
+    def __missing__(self, digits: str) -> int:
+        return int(digits)
+
+
+_SIZES = _Sizes({str(size): size for size in range(4096)})
 
 _UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
 """Stands for headers that cannot be read: who asks is not known, and the service says so."""
@@ -113,11 +123,11 @@ class Client(LibraryClient):
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         take = self.taps.get(sid)
         if take is not None:
-            take([(subject, reply, headers or b"", data)])
+            take([(_text(subject), _text(reply), headers or b"", data)])
             return
         # Callers choose the bytes of subjects, reply subjects and headers. The library raises where they are not
         # UTF-8 or a header block is cut short, which ends its reader, and with it everybody's requests.
-        await super()._process_msg(sid, _as_utf8(subject), _as_utf8(reply), data, headers)  # type: ignore[arg-type] # None for none, there too
+        await super()._process_msg(sid, _text(subject).encode(), _text(reply).encode(), data, headers)  # type: ignore[arg-type] # None for none, there too
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
         try:
@@ -176,39 +186,52 @@ class _TappedParser(parser.Parser):
         taps, data = self._client.taps, bytes(self.buf)
         at = self._wanted = 0
         frames: list[Frame] = []
-        tapped: int | None = None
+        tapped = ""
         while (line_end := data.find(_END, at)) > 0:
-            tokens = data[at:line_end].split(b" ")
-            most = _MOST_TOKENS.get(tokens[0])
-            if most is None or not most - 1 <= len(tokens) <= most:
-                break
-            sid = int(tokens[2])
-            if sid not in taps:
-                break
-            subject, reply = tokens[1], tokens[3] if len(tokens) == most else b""
+            tokens = data[at:line_end].decode("utf-8", "replace").split(" ")
+            if len(tokens) != _MOST_TOKENS or tokens[0] != _WITH_HEADERS:
+                tokens = _completed(tokens)
+                if not tokens:
+                    break
+            _, subject, sid, reply, head_bytes, total_bytes = tokens
+            if sid != tapped:
+                if int(sid) not in taps:
+                    break
+                self._hand_over(tapped, frames)
+                tapped, frames = sid, []
             head = line_end + len(_END)
-            body = head + (int(tokens[-2]) if tokens[0] == _WITH_HEADERS else 0)
-            end = head + int(tokens[-1])
+            body = head + _SIZES[head_bytes]
+            end = head + _SIZES[total_bytes]
             if end + len(_END) > len(data):
                 self._wanted = end + len(_END) - at
                 break
-            if sid != tapped:
-                self._hand_over(tapped, frames)
-                tapped, frames = sid, []
             frames.append((subject, reply, data[head:body], data[body:end]))
             at = end + len(_END)
         del self.buf[:at]
         self._hand_over(tapped, frames)
 
-    def _hand_over(self, sid: int | None, frames: Sequence[Frame]) -> None:
-        take = None if sid is None else self._client.taps.get(sid)
+    def _hand_over(self, sid: str, frames: Sequence[Frame]) -> None:
+        take = self._client.taps.get(int(sid)) if frames else None
         if take is not None:
             take(frames)
+
+
+def _completed(tokens: list[str]) -> list[str]:
+    """A delivery's control line as if it named a reply subject and the size of headers; empty if it is none."""
+    plain = tokens[0] == _PLAIN
+    most = _MOST_TOKENS - plain
+    if not (plain or tokens[0] == _WITH_HEADERS) or not most - 1 <= len(tokens) <= most:
+        return []
+    if len(tokens) < most:
+        tokens.insert(3, "")
+    if plain:
+        tokens.insert(4, "0")
+    return tokens
 
 
 async def _unused(_: Any) -> None:
     """The library wants a callback; what is tapped never reaches it."""
 
 
-def _as_utf8(text: bytes) -> bytes:
-    return text if text.isascii() else text.decode("utf-8", "replace").encode()
+def _text(subject: bytes) -> str:
+    return subject.decode("utf-8", "replace")

@@ -188,7 +188,7 @@ class NatsEventLog:
         # Straight off the wire: by way of the library an acknowledgement waits for two more turns of the event loop,
         # and each may be full of commands.
         for subject, _, head, body in frames:
-            flight = self._flights.get(subject.decode(errors="replace"))
+            flight = self._flights.get(subject)
             if flight is not None and not flight.answer.done():
                 flight.answer.set_result(_Answer(body, wire.status_of(head)))
 

@@ -15,7 +15,7 @@ from handlers.ports import LogTruncatedError, LogUnavailableError, StoredMessage
 from infra.nats import wire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from nats.aio.subscription import Subscription
 
@@ -32,6 +32,9 @@ _HEARTBEAT_S = 0.5
 _SILENCE_S = 1.25
 _RETRY_PAUSE_S = 0.1
 _NS_PER_S = 1_000_000_000
+_new = object.__new__
+_message: Callable[[type[StoredMessage], tuple[Any, ...]], StoredMessage] = tuple.__new__
+"""Past the constructors, which cost twice as much: a rebuild takes millions of messages."""
 
 
 class _Delivery:
@@ -49,7 +52,7 @@ class _Delivery:
         self._loop = asyncio.get_running_loop()
         self._gapless = gapless
         self._consumer_sequence = 0
-        self._before = b"unknown before the first delivery "
+        self._before = "unknown before the first delivery "
 
     def take(self, frames: Sequence[Frame]) -> None:
         """What has come in for this consumer's subscription."""
@@ -58,13 +61,13 @@ class _Delivery:
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if wire.is_status(head):
-                self._on_status(reply.decode(errors="replace") or wire.stalled_reply(head))
+            if not head.startswith(wire.VERSION_LINE) and head:
+                self._on_status(reply or wire.stalled_reply(head))
                 continue
             if self.broken:
                 continue
-            if reply.startswith(b"%b%d.%d." % (before, position + 1, consumer_sequence + 1)):
-                # The next in line, as nearly all are: comparing costs a third of reading.
+            if reply.startswith(f"{before}{position + 1}."):
+                # The next in line, as nearly all are: taking the reply subject apart costs a third of reading.
                 position += 1
                 consumer_sequence += 1
             else:
@@ -79,7 +82,9 @@ class _Delivery:
                     self.broken = True
                     continue
                 before, position, consumer_sequence = found
-            add(StoredMessage(position, subject.decode(errors="replace"), body, wire.StoredHeaders(head)))
+            headers = _new(wire.StoredHeaders)
+            headers.block = head
+            add(_message(StoredMessage, (position, subject, body, headers)))
         self._received, self._consumer_sequence, self._before = position, consumer_sequence, before
         self.news.set()
 

@@ -25,7 +25,7 @@ BATCH_COMMIT = "Nats-Batch-Commit"
 
 _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"
-_VERSION_LINE_BYTES = _VERSION_LINE.encode()
+VERSION_LINE = _VERSION_LINE.encode()
 _STALLED = "Nats-Consumer-Stalled"
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
@@ -94,22 +94,22 @@ class StoredHeaders(Mapping[str, str]):
     A rebuild asks once in a thousand messages, for the last one's hash.
     """
 
-    __slots__ = ("_block",)
+    __slots__ = ("block",)
 
     def __init__(self, block: bytes) -> None:
-        self._block = block
+        self.block = block
 
     def __getitem__(self, name: str) -> str:
-        return decode_header_block(self._block)[name]
+        return decode_header_block(self.block)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(decode_header_block(self._block))
+        return iter(decode_header_block(self.block))
 
     def __len__(self) -> int:
-        return len(decode_header_block(self._block))
+        return len(decode_header_block(self.block))
 
     def __repr__(self) -> str:
-        return repr(decode_header_block(self._block))
+        return repr(decode_header_block(self.block))
 
 
 def decode_header_block(block: bytes) -> dict[str, str]:
@@ -126,22 +126,22 @@ def decode_header_block(block: bytes) -> dict[str, str]:
 class Delivered(NamedTuple):
     """What a delivery's reply subject tells."""
 
-    before: bytes
+    before: str
     """Everything up to the sequences: the same for all first deliveries of a consumer."""
     position: int
     consumer_sequence: int
 
 
-def delivered(reply: bytes) -> Delivered:
+def delivered(reply: str) -> Delivered:
     """Read a delivery's reply subject; raises ValueError or IndexError when it is none."""
-    tokens = reply.split(b".")
+    tokens = reply.split(".")
     at = _SHORT_ACK_STREAM_SEQUENCE if len(tokens) == _SHORT_ACK_TOKENS else _LONG_ACK_STREAM_SEQUENCE
-    return Delivered(b".".join([*tokens[:at], b""]), int(tokens[at]), int(tokens[at + 1]))
+    return Delivered(".".join([*tokens[:at], ""]), int(tokens[at]), int(tokens[at + 1]))
 
 
 def is_status(head: bytes) -> bool:
     """Whether a header block is the broker's own word, such as a heartbeat, and not a message's."""
-    return bool(head) and not head.startswith(_VERSION_LINE_BYTES)
+    return bool(head) and not head.startswith(VERSION_LINE)
 
 
 def status_of(head: bytes) -> str | None:

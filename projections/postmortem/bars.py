@@ -115,7 +115,7 @@ def stories(collected: Collected) -> Stories:
             if isinstance(seen.recorded.event, ev.Recovered):
                 story.resume(seen)
             if now is None or now.token != held.token:
-                ended = LEASE.next(held.status, seen.recorded.name)
+                ended = LEASE.next[held.status, seen.recorded.name]
                 bars.append(opened.pop(task_id).bar(ended.value, seen))
         if now is not None:
             story = opened.setdefault(task_id, _Open(task_id, now))

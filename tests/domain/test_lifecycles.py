@@ -87,7 +87,7 @@ def test_table_and_machine_agree(name: str, state: StrEnum, event: str) -> None:
 
     if table.allows(state, event):
         machine.send(event)
-        assert table.next(state, event).value == machine.current_state_value
+        assert table.next[state, event].value == machine.current_state_value
         assert event in table.allowed(state)
     else:
         with pytest.raises(TransitionNotAllowed):
@@ -95,7 +95,7 @@ def test_table_and_machine_agree(name: str, state: StrEnum, event: str) -> None:
         assert machine.current_state_value == state.value, "nothing happened"
         assert event not in table.allowed(state)
         with pytest.raises(IllegalTransitionError) as caught:
-            table.next(state, event)
+            table.next[state, event]
         assert (caught.value.state, caught.value.event) == (state.value, event)
         assert caught.value.allowed == table.allowed(state)
 
@@ -119,7 +119,7 @@ def test_the_task_machine_is_the_contracts_table(state: TaskStatus, event: str) 
 
     assert TASK.allows(state, event) == (state in sources)
     if state in sources:
-        assert TASK.next(state, event) is (target or state)
+        assert TASK.next[state, event] is (target or state)
 
 
 def test_every_event_of_the_contract_is_in_the_machine_and_the_catalogue() -> None:
@@ -161,7 +161,7 @@ def test_the_lease_follows_its_task(state: TaskStatus, event: str, after: TaskSt
     if state not in HELD:
         return
     lease = LeaseStatus.ACTIVE if state in TICKING else LeaseStatus.STOPPED
-    after_it = LEASE.next(lease, event)
+    after_it = LEASE.next[lease, event]
     if after in HELD and event != "stolen":
         assert after_it is (LeaseStatus.ACTIVE if after in TICKING else LeaseStatus.STOPPED)
     else:
@@ -176,5 +176,5 @@ def test_an_illegal_transition_says_what_is_allowed() -> None:
     with pytest.raises(
         IllegalTransitionError, match="'leased' is not allowed from 'completed'; allowed: nothing"
     ) as caught:
-        TASK.next(COMPLETED, "leased")
+        TASK.next[COMPLETED, "leased"]
     assert caught.value.allowed == ()

@@ -35,7 +35,7 @@ class Recording(Client):
         self.taps[7] = self.take
 
     def take(self, frames: Sequence[Frame]) -> None:
-        self.taken += [(reply.decode(), body) for _, reply, _, body in frames]
+        self.taken += [(reply, body) for _, reply, _, body in frames]
 
     async def _process_ping(self) -> None:
         self.pings += 1

@@ -54,9 +54,9 @@ def test_a_header_block_is_read_without_the_brokers_own() -> None:
     ids=["short", "with domain and account"],
 )
 def test_a_delivery_names_its_positions(reply: str) -> None:
-    before, position, consumer_sequence = delivered(reply.encode())
+    before, position, consumer_sequence = delivered(reply)
     assert (position, consumer_sequence) == (41, 7)
-    assert reply.encode().startswith(b"%b41.7." % before)
+    assert reply.startswith(f"{before}41.7.")
 
 
 def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
