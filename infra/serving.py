@@ -102,8 +102,9 @@ class PoolServer:
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
-            await self._pool.open(progress)
             _settle_memory()
+            await self._pool.open(progress)
+            gc.freeze()  # the rebuilt state lives long, too
             await self._transport.listen(self._pool.commands.handle)
         except BaseException:
             await self.stop()
@@ -172,7 +173,7 @@ class PoolServer:
 
 
 def _settle_memory() -> None:
-    """Spare the collector what lives long: the rebuilt state, and the records that replace each other.
+    """Spare the collector what lives long: the program itself, and the records that replace each other.
 
     Records are immutable and hold no cycles, so counting frees them; collecting often only costs (measured: an eighth
     of a command).

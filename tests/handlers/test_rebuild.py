@@ -7,7 +7,7 @@ import gc
 import pytest
 
 import projections.state
-from handlers.memory import Memory, catch_up
+from handlers.memory import Memory, catch_up, rebuilding
 from handlers.ports import LogUnavailableError, NewMessage
 from tests.support.invariants import check_indexes
 from tests.support.memory_log import MemoryEventLog
@@ -45,11 +45,11 @@ def s() -> Scenario:
     return s
 
 
-def log_of(s: Scenario, *, damaged: bool) -> MemoryEventLog:
+def log_of(s: Scenario, damaged: tuple[int, ...] = ()) -> MemoryEventLog:
     messages = [NewMessage(each.subject, each.body, each.headers) for each in s.messages]
-    if damaged:
-        subject, body, headers = messages[BEHIND_A_GRANT]
-        messages[BEHIND_A_GRANT] = NewMessage(subject, body[:-1], headers)
+    for place in damaged:
+        subject, body, headers = messages[place]
+        messages[place] = NewMessage(subject, body[:-1], headers)
     return MemoryEventLog("default", messages)
 
 
@@ -66,13 +66,17 @@ async def followed(s: Scenario, log: MemoryEventLog) -> Memory:
     return memory
 
 
-@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize(
+    "damaged",
+    [(), (BEHIND_A_GRANT,), (-1,), (BEHIND_A_GRANT, BEHIND_A_GRANT + 14, -1)],
+    ids=["whole", "behind a grant", "at the end", "in several places"],
+)
 @pytest.mark.parametrize("kept", [1_000, 1])
 async def test_a_rebuild_and_a_follower_remember_the_same(
-    s: Scenario, monkeypatch: pytest.MonkeyPatch, *, damaged: bool, kept: int
+    s: Scenario, monkeypatch: pytest.MonkeyPatch, damaged: tuple[int, ...], kept: int
 ) -> None:
     monkeypatch.setattr(projections.state, "RECENT_ENTITIES", kept)
-    log = log_of(s, damaged=damaged)
+    log = log_of(s, damaged)
     one, other = await rebuilt(s, log), await followed(s, log)
 
     assert one.state.position == other.state.position == len(s.messages)
@@ -88,7 +92,8 @@ async def test_a_rebuild_and_a_follower_remember_the_same(
         assert set(one.state.due(s.now, 100)) == set(other.state.due(s.now, 100))
     assert one.tail_hash == other.tail_hash == s.messages[-1].headers["Custody-Hash"]
     assert one.unreadable == other.unreadable
-    assert (one.unreadable_count > 0) == damaged
+    assert (one.unreadable_count > 0) == bool(damaged)
+    assert [each.position for each in one.unreadable] == sorted({each.position for each in one.unreadable})
     assert one.statistics.totals() == other.statistics.totals()
     assert [one.directives.stops(agent) for agent in "ABCD"] == [other.directives.stops(agent) for agent in "ABCD"]
     keys = [("agent/A", "progress", f"p{percent}") for percent in (10, 50, 90)]
@@ -96,7 +101,7 @@ async def test_a_rebuild_and_a_follower_remember_the_same(
 
 
 async def test_after_a_rebuild_the_indexes_follow_event_by_event(s: Scenario) -> None:
-    log = log_of(s, damaged=False)
+    log = log_of(s)
     memory = Memory("default", s.rules, s.codec, outcomes=100)
     for until in range(1, len(s.messages) + 1):
         await catch_up(memory, log, until=until)
@@ -105,7 +110,7 @@ async def test_after_a_rebuild_the_indexes_follow_event_by_event(s: Scenario) ->
 
 
 async def test_a_rebuild_that_breaks_off_leaves_indexes_that_fit_what_it_reached(s: Scenario) -> None:
-    log = log_of(s, damaged=False)
+    log = log_of(s)
     memory = Memory("default", s.rules, s.codec, outcomes=100)
     seen = 0
 
@@ -128,7 +133,7 @@ async def test_a_rebuild_that_breaks_off_leaves_indexes_that_fit_what_it_reached
 
 @pytest.mark.parametrize("behind", [1, 5, 12, 40])
 async def test_a_long_stretch_behind_a_state_is_folded_in_the_same_way(s: Scenario, behind: int) -> None:
-    log = log_of(s, damaged=False)
+    log = log_of(s)
     memory, other = await rebuilt(s, log), await followed(s, log)
     one = Memory("default", s.rules, s.codec, outcomes=100)
     await catch_up(one, log, until=max(1, len(s.messages) - behind), indexed=True)
@@ -140,3 +145,21 @@ async def test_a_long_stretch_behind_a_state_is_folded_in_the_same_way(s: Scenar
         assert set(one.state.due(s.now, 100)) == set(each.state.due(s.now, 100))
     check_indexes(one.state, s.now)
     assert gc.isenabled()
+
+
+@pytest.mark.parametrize("frozen", [False, True], ids=["nothing frozen before", "something frozen before"])
+def test_what_a_rebuild_made_is_not_looked_through_for_garbage(s: Scenario, *, frozen: bool) -> None:
+    if frozen:
+        gc.freeze()
+    before = gc.get_freeze_count()
+    try:
+        with rebuilding(s.state):
+            made: list[list[int]] = [[] for _ in range(10_000)]
+
+        # Who keeps nothing from the collector for good is left with nothing of the kind.
+        assert (gc.get_freeze_count() > before) == frozen
+        oldest = {id(each) for each in gc.get_objects(generation=2)}
+        assert all((id(each) in oldest) != frozen for each in made)
+        assert gc.isenabled()
+    finally:
+        gc.unfreeze()
