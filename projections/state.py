@@ -147,7 +147,7 @@ class PoolState:
     def fold_all(self, records: Sequence[Recorded]) -> list[Refused]:
         """Apply events that the log holds, in order; return those that do not link or apply: they changed nothing.
 
-        As `fold` for each, in half the time.
+        As `fold` for each, and a fifth quicker.
         """
         tasks, last_time, position = self.tasks, self.last_time, self.position
         refused: list[Refused] = []

@@ -66,7 +66,7 @@ def current_lease(task: Task, event: ev.HeldEvent) -> Lease:
     if lease is None or lease.token != event.token:
         msg = f"{event.name} names token {event.token}; the current one is {lease.token if lease else None}"
         raise FoldError(msg)
-    LEASE.next[lease.status, event.name]
+    LEASE.next[lease.status, event.name]  # raises where its lifecycle does not allow the event
     return lease
 
 

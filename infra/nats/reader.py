@@ -61,13 +61,14 @@ class _Delivery:
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if not head.startswith(wire.VERSION_LINE) and head:
+            if not head.startswith(wire.VERSION_LINE) and head:  # `wire.is_status`, without the call
                 self._on_status(reply or wire.stalled_reply(head))
                 continue
             if self.broken:
                 continue
             if reply.startswith(f"{before}{position + 1}."):
-                # The next in line, as nearly all are: taking the reply subject apart costs a third of reading.
+                # The next position, as nearly all are, so nothing is missing before it; taking the reply subject apart
+                # costs a third of reading.
                 position += 1
                 consumer_sequence += 1
             else:
