@@ -127,6 +127,8 @@ class CloudEventsCodec:
         position, subject, body, _ = message
         try:
             envelope = _read_envelope(body)
+            if not body.isascii():
+                body.decode()  # nobody else looks at the bytes of what is passed over
             at = envelope.time if envelope.time.tzinfo is UTC else envelope.time.astimezone(UTC)
             form = self._forms[envelope.type]
         except (ValueError, LookupError, RecursionError, OverflowError) as error:

@@ -115,8 +115,24 @@ def test_what_a_log_without_the_extensions_lacks_has_a_default() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"no json", b"{", b"[]", b"null", b"5", b'"x"', b"\xff\xfe", BODY[:-1], BODY + b"}", b"[" * 100_000],
-    ids=lambda body: repr(body[:12]),
+    [
+        b"",
+        b"no json",
+        b"{",
+        b"[]",
+        b"null",
+        b"5",
+        b'"x"',
+        b"\xff\xfe",
+        BODY[:-1],
+        BODY + b"}",
+        b"[" * 100_000,
+        BODY[:-1] + b',"mood":"\xff"}',
+        BODY[:-1] + b',"\xff":1}',
+        BODY[:-1] + b',"mood":"\\ud800"}',
+        BODY[:-1] + b',"mood":NaN}',
+    ],
+    ids=lambda body: repr(body[:12] + b".." + body[-20:]),
 )
 def test_what_is_no_json_object_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableEventError) as caught:
