@@ -23,7 +23,34 @@ from tests.system.projectors import POOL, environment, projecting, story, until
 pytestmark = [pytest.mark.system]
 
 SMALL_WRITES = "import infra.cli.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
-EVENTS = 1_500
+DYING = """
+import os, signal
+import infra.cli.projecting as command, infra.sql.model as model
+from infra.cli.main import main
+
+command.SQL_EVENTS, left = 20, 5
+
+def moment(name):
+    global left
+    left -= name == "{moment}"
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def put(*args, replace):
+    put_all(*args, replace=replace)
+    # The events come last, and the mark behind them.
+    moment("when all rows are put" if not replace else "before")
+
+async def write(self, *args):
+    await written(self, *args)
+    moment("when it is committed")
+
+put_all, model.put = model.put, put
+written, model.SqlReadModel.write = model.SqlReadModel.write, write
+main()
+"""
+"""Dies by SIGKILL at the fifth write of 20 events."""
+EVENTS = 300
 
 
 class Site:
@@ -82,27 +109,28 @@ async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
         yield running
 
 
+@pytest.mark.parametrize(("moment", "kept"), [("when all rows are put", 80), ("when it is committed", 100)])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_kill_9_in_the_middle_counts_no_event_twice(
     own_broker: EmbeddedBroker,
     tmp_path: Path,
     kind: str,
+    moment: str,
+    kept: int,
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = f"sqlite:///{tmp_path}/pool.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
     site = Site(own_broker, url)
     await site.append(story(EVENTS))
-    async with projecting(SMALL_WRITES, tmp_path, own_broker, "--sql", url) as killed:
-        await site.reaches(EVENTS // 5)
-        assert await killed.end(signal.SIGKILL) == -signal.SIGKILL
-    reached = await site.check()
-    assert 0 < reached < EVENTS
+    async with projecting(DYING.format(moment=moment), tmp_path, own_broker, "--sql", url) as killed:
+        assert await killed.end() == -signal.SIGKILL, killed.said
+    assert await site.check() == kept
     for name, value in environment(own_broker).items():
         monkeypatch.setenv(name, value)
     last = await asyncio.to_thread(invoke, "project", "--sql", url, "--once")
     assert (last.status, last.err) == (0, "")
-    assert last.out.startswith(f"stopped at position {EVENTS}, 0 events behind; {EVENTS - reached} events written in ")
+    assert last.out.startswith(f"stopped at position {EVENTS}, 0 events behind; {EVENTS - kept} events written in ")
     assert await site.check() == EVENTS
     await site.close()
 
