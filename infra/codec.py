@@ -67,9 +67,9 @@ class _Form(NamedTuple):
     head: str
     """What stands before the entity's id in the message's subject."""
     tail: str
-    """And what behind it."""
+    """What stands behind the id."""
     read: Callable[[bytes], Event]
-    """Its data."""
+    """Makes the event of its data; raises ValueError where it cannot."""
 
 
 def chain_hash(previous: str, position: int, subject: str, body: bytes) -> str:
