@@ -183,10 +183,11 @@ class _TappedParser(parser.Parser):
         await super().parse(data)
 
     def _take_tapped(self) -> None:
+        """Take whole frames of tapped subscriptions off the front; what is odd is left for the library to judge."""
         taps, data = self._client.taps, bytes(self.buf)
         at = self._wanted = 0
         frames: list[Frame] = []
-        tapped = ""
+        tapped: str | None = None
         while (line_end := data.find(_END, at)) > 0:
             tokens = data[at:line_end].decode("utf-8", "replace").split(" ")
             if len(tokens) != _MOST_TOKENS or tokens[0] != _WITH_HEADERS:
@@ -195,13 +196,15 @@ class _TappedParser(parser.Parser):
                     break
             _, subject, sid, reply, head_bytes, total_bytes = tokens
             if sid != tapped:
-                if int(sid) not in taps:
+                if not sid.isdecimal() or int(sid) not in taps:
                     break
                 self._hand_over(tapped, frames)
                 tapped, frames = sid, []
             head = line_end + len(_END)
-            body = head + _SIZES[head_bytes]
-            end = head + _SIZES[total_bytes]
+            try:
+                body, end = head + _SIZES[head_bytes], head + _SIZES[total_bytes]
+            except ValueError:
+                break
             if end + len(_END) > len(data):
                 self._wanted = end + len(_END) - at
                 break
@@ -210,8 +213,8 @@ class _TappedParser(parser.Parser):
         del self.buf[:at]
         self._hand_over(tapped, frames)
 
-    def _hand_over(self, sid: str, frames: Sequence[Frame]) -> None:
-        take = self._client.taps.get(int(sid)) if frames else None
+    def _hand_over(self, sid: str | None, frames: Sequence[Frame]) -> None:
+        take = None if sid is None else self._client.taps.get(int(sid))
         if take is not None:
             take(frames)
 

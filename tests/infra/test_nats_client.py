@@ -59,6 +59,28 @@ async def test_frames_are_taken_in_order_whatever_comes_between_and_wherever_the
     assert not client._ps.buf
 
 
+@pytest.mark.parametrize(
+    ("frame", "reply"),
+    [
+        (b"MSG  in.1 7 4\r\nbody\r\n", ""),
+        (b"MSG in.1  7 4\r\nbody\r\n", ""),
+        (b"MSG in.1 7  4\r\nbody\r\n", ""),
+        (b"MSG in.1 7 re  4\r\nbody\r\n", "re"),
+        (b"HMSG  in.1 7 12 16\r\nNATS/1.0\r\n\r\nbody\r\n", ""),
+        (b"HMSG in.1  7 re 12 16\r\nNATS/1.0\r\n\r\nbody\r\n", "re"),
+        (b"HMSG\tin.1 7 re 12 16\r\nNATS/1.0\r\n\r\nbody\r\n", "re"),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("before", [b"", ONE], ids=["alone", "behind another"])
+async def test_more_blanks_than_a_broker_sends_are_no_matter(frame: bytes, reply: str, before: bytes) -> None:
+    client = Recording()
+    await client._ps.parse(before + frame + TWO)
+
+    assert client.taken[-2:] == [(reply, b"body"), ("$JS.ACK.2", b"")]
+    assert not client._ps.buf
+
+
 async def test_a_large_frame_is_not_copied_for_every_piece_of_it() -> None:
     client = Recording()
     body = bytes(1_000_000)
