@@ -111,10 +111,10 @@ class Memory:
             reasons[recorded.position] = str(why)
         if reasons:
             records = [recorded for recorded in records if recorded.position not in reasons]
+            self.state.skip(messages[-1].position)
             for message in messages:
                 if (reason := reasons.get(message.position)) is not None:
                     self._skip(message, reason, skipped)
-            self.state.skip(messages[-1].position)
         # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
         self._tail = messages[-1]
         self.observe(records)

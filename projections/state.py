@@ -141,8 +141,10 @@ class PoolState:
             FoldError, IllegalTransitionError: it does not link or apply; nothing has changed. The caller skips it,
                 as every fold does, with `skip`.
         """
-        for _, why in self.fold_all((recorded,)):
-            raise why
+        refused = self.fold_all((recorded,))
+        if refused:
+            # Not kept in a name: the error will know this frame, and a frame that knows it is garbage.
+            raise refused.pop()[1]
 
     def fold_all(self, records: Sequence[Recorded]) -> list[Refused]:
         """Apply events that the log holds, in order; return those that do not link or apply: they changed nothing.
@@ -167,7 +169,8 @@ class PoolState:
                     self._put(key, self._evolved(key, recorded))
                     self._retire(key)
             except (FoldError, IllegalTransitionError) as error:
-                refused.append((recorded, error))
+                # Without the way it came, which leads by this frame back to itself: the collector may be off.
+                refused.append((recorded, error.with_traceback(None)))
                 continue
             position = recorded.position
             if recorded.time > last_time:  # noqa: PLR1730 # calling max costs three times as much, for every event

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 
 import pytest
 
 import projections.state
+from domain.errors import FoldError
 from handlers.memory import Memory, catch_up, rebuilding
 from handlers.ports import LogUnavailableError, NewMessage
 from tests.support.invariants import check_indexes
@@ -149,6 +151,7 @@ async def test_a_long_stretch_behind_a_state_is_folded_in_the_same_way(s: Scenar
 
 @pytest.mark.parametrize("frozen", [False, True], ids=["nothing frozen before", "something frozen before"])
 def test_what_a_rebuild_made_is_not_looked_through_for_garbage(s: Scenario, *, frozen: bool) -> None:
+    gc.unfreeze()
     if frozen:
         gc.freeze()
     before = gc.get_freeze_count()
@@ -163,3 +166,32 @@ def test_what_a_rebuild_made_is_not_looked_through_for_garbage(s: Scenario, *, f
         assert gc.isenabled()
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("damaged", [(0, 3), (BEHIND_A_GRANT, BEHIND_A_GRANT + 14)], ids=["unreadable", "unlinked"])
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_what_is_skipped_leaves_no_garbage(s: Scenario, damaged: tuple[int, ...], at_once: int) -> None:
+    messages = log_of(s, damaged).messages
+    memory = Memory("default", s.rules, s.codec, outcomes=100)
+    memory.fold(messages)
+    gc.collect()
+    gc.disable()
+    try:
+        for start in range(0, len(messages), at_once):
+            memory.fold(messages[start : start + at_once])
+        assert memory.unreadable_count > len(messages)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_an_event_that_is_refused_leaves_no_garbage(s: Scenario) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            with contextlib.suppress(FoldError):
+                s.state.fold(s.log[-2])
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
