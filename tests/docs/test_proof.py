@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from infra.checkpoint import Checkpoint, canonical, read_checkpoint
 from infra.export_file import ExportWriter
@@ -66,5 +66,6 @@ def test_the_checkpoint_shown_has_every_field_and_a_signature_over_what_the_page
     said = {name: value for name, value in made.items() if name != "signature"}
     assert canonical(said) == json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
     key = serialization.load_pem_public_key(Path("audit.key.pub").read_bytes())
-    assert read_checkpoint(Path("monday.json"), key).pool == "default"  # type: ignore[arg-type]
-    assert made["key_id"] == key_id(key)  # type: ignore[arg-type]
+    assert isinstance(key, Ed25519PublicKey)
+    assert read_checkpoint(Path("monday.json"), key).pool == "default"
+    assert made["key_id"] == key_id(key)
