@@ -15,6 +15,8 @@ COPY domain domain
 COPY projections projections
 COPY handlers handlers
 COPY infra infra
+COPY custody_demo custody_demo
+COPY custody_eventsourcing custody_eventsourcing
 RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \
  && /opt/custody/bin/pip install --no-deps --no-index /dist/*.whl
 

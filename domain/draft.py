@@ -10,8 +10,7 @@ from domain.events import Entity
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import Steal, evolve_steal
-from domain.task import Task
-from domain.task_fold import evolve_task
+from domain.task import Task, evolve_task
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from domain.events.pool import PoolEvent
     from domain.events.steal import StealEvent
     from domain.events.task import TaskEvent
-    from domain.internal import Internal
+    from domain.pool_view import PoolView
     from domain.rules import Rules
-    from domain.view import PoolView
+    from domain.service_commands import Internal
 
 EntityState = Task | Agent | Steal | Pool
 EntityKey = tuple[Entity, str]

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events.task import SilenceNumbers
+from domain.lease_terms import hard_cap
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
-from domain.terms import hard_cap
 from domain.timestamps import after, just_after, seconds_between
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.policies.lease import LeasePolicy
-from domain.policies.stealing import StealConfig
+from domain.policies.load_balancing import StealConfig
 
 
 class Rules(BaseModel):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.support.checkout import ROOT
+
 PURE_PACKAGES = ("domain", "projections")
 
 PURE_MODULES = frozenset(
@@ -73,7 +74,7 @@ def test_is_pure(path: Path) -> None:
         "import logging",
         "import asyncio",
         "def f():\n    import secrets",
-        "from infra.clock import now",
+        "from infra.host.clock import now",
         "x = datetime.now(UTC)",
         "x = dt.datetime.utcnow()",
         "x = date.today()",

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import bootstrap
-from infra.broker_binary import MINIMUM_VERSION
+from infra.broker.binary import MINIMUM_VERSION
+from tests.support.checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 TOOLS = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for a server is a shell script")

@@ -12,8 +12,9 @@ from zipfile import ZipFile
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGES = ("domain", "projections", "handlers", "infra")
+from tests.support.checkout import ROOT
+
+PACKAGES = ("domain", "projections", "handlers", "infra", "custody_demo", "custody_eventsourcing")
 COPY = re.compile(r"(?m)^COPY (?!--from)(?P<sources>.+) (?P<target>\S+)$")
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from docs.generator.fields import cell, doc_of, kind_of, meaning_of, shown
-from infra.cli.options import options_of
-from infra.settings import FORGIVING, GROUPS, Settings
-from infra.settings_sources import ENV_PREFIX
+from infra.cli.framework.options import options_of
+from infra.settings.settings import FORGIVING, GROUPS, Settings
+from infra.settings.sources import ENV_PREFIX
 
 _HEAD = """\
 # Settings
 
-<!-- Made by `python -m docs.generate` from infra/settings.py; edit that. -->
+<!-- Made by `python -m docs.generate` from infra/settings/settings.py; edit that. -->
 
 A setting comes from its flag, else from its environment variable, else from the configuration file, else it has its
 default. The file is TOML with the names below as keys, `custody.toml` in the working directory or the one that

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from docs.generator.fields import cell
-from projections.tables import TABLES, VERSION, Kind
+from projections.read_models.tables import TABLES, VERSION, Kind
 
 _HEAD = """\
 # Tables
 
-<!-- Made by `python -m docs.generate` from projections/tables.py; edit that. -->
+<!-- Made by `python -m docs.generate` from projections/read_models/tables.py; edit that. -->
 
 What `custody project --sql URL` keeps; [read-models.md](read-models.md) says how. Version {version}. The names below
 are views; columns are only ever added at the end. The first column tells rows apart.

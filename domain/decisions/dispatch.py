@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain import commands, internal
-from domain.decisions import agents, holding, judging, leading, operating, stealing
+from domain import commands, service_commands
+from domain.decisions import judging, leading, membership, operating, stealing, working
 from domain.draft import Decision, Draft, Refused, Request
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from domain.pool_view import PoolView
     from domain.rules import Rules
-    from domain.view import PoolView
 
 
 def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
@@ -27,7 +27,7 @@ def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Dec
     draft = Draft(view, request, now, rules)
     try:
         decision = _HANDLERS[type(request.command)](draft, request.command)
-        agents.revive(draft)
+        membership.revive(draft)
     except Refused as refused:
         if refused.recorded:
             return draft.decided(refusal=refused.refusal)
@@ -37,43 +37,43 @@ def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Dec
 
 def _drain(draft: Draft, command: commands.Drain) -> Decision:
     if command.agent_id is not None:
-        return agents.set_intake(draft, command.agent_id, agent_ev.AgentDraining(reason=command.reason))
+        return membership.set_intake(draft, command.agent_id, agent_ev.AgentDraining(reason=command.reason))
     return operating.set_pool_intake(draft, pool_ev.PoolDraining(reason=command.reason))
 
 
 def _pause(draft: Draft, command: commands.Pause) -> Decision:
     if command.agent_id is not None:
-        return agents.set_intake(draft, command.agent_id, agent_ev.AgentPaused(reason=command.reason))
+        return membership.set_intake(draft, command.agent_id, agent_ev.AgentPaused(reason=command.reason))
     return operating.set_pool_intake(draft, pool_ev.PoolPaused(reason=command.reason))
 
 
 def _resume(draft: Draft, command: commands.Resume) -> Decision:
     if command.agent_id is not None:
-        return agents.set_intake(draft, command.agent_id, agent_ev.AgentResumed(reason=command.reason))
+        return membership.set_intake(draft, command.agent_id, agent_ev.AgentResumed(reason=command.reason))
     return operating.set_pool_intake(draft, pool_ev.PoolResumed(reason=command.reason))
 
 
-def _judge(draft: Draft, command: internal.Judge) -> Decision:
+def _judge(draft: Draft, command: service_commands.Judge) -> Decision:
     return judging.judge_tasks(draft, command.task_ids)
 
 
-def _mark_lost(draft: Draft, command: internal.MarkLost) -> Decision:
-    return agents.mark_lost(draft, command.agent_id, command.silence_s)
+def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
+    return membership.mark_lost(draft, command.agent_id, command.silence_s)
 
 
 _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
-    commands.Register: agents.register,
-    commands.Heartbeat: agents.heartbeat,
-    commands.Deregister: agents.deregister,
-    commands.Claim: holding.claim,
-    commands.ReadLease: holding.read_lease,
-    commands.Start: holding.start,
-    commands.Progress: holding.progress,
-    commands.Silence: holding.silence,
-    commands.Release: holding.release,
-    commands.Block: holding.block,
-    commands.Complete: holding.complete,
-    commands.Fail: holding.fail,
+    commands.Register: membership.register,
+    commands.Heartbeat: membership.heartbeat,
+    commands.Deregister: membership.deregister,
+    commands.Claim: working.claim,
+    commands.ReadLease: working.read_lease,
+    commands.Start: working.start,
+    commands.Progress: working.progress,
+    commands.Silence: working.silence,
+    commands.Release: working.release,
+    commands.Block: working.block,
+    commands.Complete: working.complete,
+    commands.Fail: working.fail,
     commands.Submit: operating.submit,
     commands.Assign: operating.assign,
     commands.Cancel: operating.cancel,
@@ -84,13 +84,13 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     commands.Drain: _drain,
     commands.Pause: _pause,
     commands.Resume: _resume,
-    internal.Open: leading.open_log,
-    internal.Lead: leading.lead,
-    internal.Rearm: leading.rearm,
-    internal.Judge: _judge,
-    internal.Extend: judging.extend,
-    internal.MarkLost: _mark_lost,
-    internal.PlanSteal: stealing.plan,
-    internal.ExecuteSteal: stealing.execute,
-    internal.Leave: agents.leave,
+    service_commands.Open: leading.open_log,
+    service_commands.Lead: leading.lead,
+    service_commands.Rearm: leading.rearm,
+    service_commands.Judge: _judge,
+    service_commands.Extend: judging.extend,
+    service_commands.MarkLost: _mark_lost,
+    service_commands.PlanSteal: stealing.plan,
+    service_commands.ExecuteSteal: stealing.execute,
+    service_commands.Leave: membership.leave,
 }

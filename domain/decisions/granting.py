@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events import task as ev
-from domain.terms import first_expiry, renewed_expiry
+from domain.lease_terms import first_expiry, renewed_expiry
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from domain.decisions import aftermath
+from domain.decisions import after_attempt
 from domain.due import lease_due_at, recovery_due_at, silence_numbers, staleness_due_at
 from domain.events import task as ev
+from domain.lease_terms import hard_cap
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
-from domain.terms import hard_cap
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.draft import Decision, Draft
-    from domain.internal import Extend
+    from domain.service_commands import Extend
     from domain.task import Lease, Task
 
 
@@ -102,7 +102,7 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> Finding:
         f"lease expired at {format_timestamp(lease.expires_at)}, "
         f"{numbers.silence_s:.0f} s after {lease.agent_id} was last heard on it"
     )
-    after_it = aftermath.again(draft, after_it, ev.Cause.EXPIRY, reason)
+    after_it = after_attempt.again(draft, after_it, ev.Cause.EXPIRY, reason)
     return Finding(after_it.status.value) if after_it.status.value != "queued" else Finding.REQUEUED
 
 

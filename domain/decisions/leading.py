@@ -9,7 +9,7 @@ from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from domain.draft import Decision, Draft
-    from domain.internal import Lead, Open, Rearm
+    from domain.service_commands import Lead, Open, Rearm
 
 
 def open_log(draft: Draft, command: Open) -> Decision:

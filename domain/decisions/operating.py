@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from domain.commands import lease_misfit, request_digest_source
-from domain.decisions import aftermath, checks
+from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import pool as pool_ev
 from domain.events import task as ev
+from domain.lease_terms import lease_document
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeasePolicy
-from domain.terms import lease_document
 from domain.timestamps import after
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def requeue(draft: Draft, command: commands.Requeue) -> Decision:
         task = _revoked(draft, task, reason)
     elif task.status is not TaskStatus.QUARANTINED:
         raise checks.illegal(task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue")
-    task = aftermath.again(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
+    task = after_attempt.again(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
@@ -143,7 +143,7 @@ def unblock(draft: Draft, command: commands.Unblock) -> Decision:
     task = checks.live_task(draft, command.task_id)
     checks.allowed(task, ev.Unblocked.name)
     task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason))
-    task = aftermath.again(draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True)
+    task = after_attempt.again(draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True)
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
@@ -152,7 +152,7 @@ def revoke(draft: Draft, command: commands.Revoke) -> Decision:
     task = checks.live_task(draft, command.task_id)
     checks.allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
-    task = aftermath.again(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
+    task = after_attempt.again(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 

@@ -9,11 +9,11 @@ from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import steal as ev
 from domain.events import task as task_ev
-from domain.internal import ExecuteSteal
+from domain.lease_terms import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
-from domain.policies.stealing import is_overloaded, is_underloaded
-from domain.terms import first_expiry
+from domain.policies.load_balancing import is_overloaded, is_underloaded
+from domain.service_commands import ExecuteSteal
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.commands import StealTasks
     from domain.draft import Decision, Draft
-    from domain.internal import PlanSteal
+    from domain.service_commands import PlanSteal
     from domain.task import Task
 
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.lazy import Entry, LazyGroup, lazy_group
+from infra.cli.framework.lazy_group import Entry, LazyGroup, lazy_group
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -90,49 +90,49 @@ GROUP_HELP = {
 
 
 def _ops(name: str) -> Any:
-    from infra.cli.requests import ops_command
+    from infra.cli.commands.requests import ops_command
 
     return ops_command(name)
 
 
 def _agent(name: str) -> Any:
-    from infra.cli.requests import agent_command
+    from infra.cli.commands.requests import agent_command
 
     return agent_command(name)
 
 
 def _query(name: str) -> Any:
-    from infra.cli.requests import query_command
+    from infra.cli.commands.requests import query_command
 
     return query_command(name)
 
 
 def _log(name: str) -> Any:
-    from infra.cli import (
+    from infra.cli.commands import (
         auditing,
+        history,
         moving,
         postmortem,
         projecting,
-        reading,
-        rebuilding,
-        replaying,
-        travelling,
+        replay,
+        time_travel,
         verifying,
         whatif,
     )
-    from infra.cli.making import made
-    from infra.cli.session import connected
+    from infra.cli.framework.making import made
+    from infra.cli.session import rebuilding
+    from infra.cli.session.session import connected
 
     functions: dict[str, Callable[..., Awaitable[None]]] = {
-        "history": reading.history,
-        "explain": reading.explain_task,
+        "history": history.history,
+        "explain": history.explain_task,
         "audit": auditing.audit,
-        "tail": reading.tail,
-        "at": travelling.at,
-        "diff": travelling.diff,
+        "tail": history.tail,
+        "at": time_travel.at,
+        "diff": time_travel.diff,
         "postmortem": postmortem.postmortem,
         "whatif": whatif.whatif,
-        "replay": replaying.replay,
+        "replay": replay.replay,
         "snapshot": rebuilding.snapshot,
         "project": projecting.project,
         "export": moving.export,
@@ -143,16 +143,16 @@ def _log(name: str) -> Any:
 
 
 def _checkpoint(name: str) -> Any:
-    from infra.cli import checkpoints
-    from infra.cli.making import made
-    from infra.cli.session import connected
+    from infra.cli.commands import checkpoints
+    from infra.cli.framework.making import made
+    from infra.cli.session.session import connected
 
     return made(name, checkpoints.keygen if name == "keygen" else connected(checkpoints.sign))
 
 
 def _service(name: str) -> Any:
-    from infra.cli import running
-    from infra.cli.making import made
+    from infra.cli.commands import running
+    from infra.cli.framework.making import made
 
     functions = {"up": running.up, "serve": running.serve, "demo": running.demo, "config": running.config}
     return made(name, running.with_settings(functions[name]))
@@ -189,7 +189,7 @@ def main() -> None:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        from infra.disk import NOT_WRITTEN
+        from infra.host.disk import NOT_WRITTEN
 
         if error.errno not in NOT_WRITTEN:
             raise

@@ -1,8 +1,7 @@
 """The broker: connecting to it, the stream it keeps for a pool, the event log on that stream."""
 
 from infra.nats.auth import Auth, Tls
-from infra.nats.connection import NatsConnection, PermissionViolation, connect, without_password
-from infra.nats.errors import (
+from infra.nats.broker_errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,
@@ -10,6 +9,7 @@ from infra.nats.errors import (
     NoJetStreamError,
     StreamMismatchError,
 )
+from infra.nats.connection import NatsConnection, PermissionViolation, connect, without_password
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream, evt_prefix, feed_prefix, stream_name
 

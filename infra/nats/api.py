@@ -9,7 +9,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
 from handlers.ports import LogUnavailableError
-from infra.cancellation import heeding
+from infra.nats.cancellation import heeding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,8 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from infra.nats.errors import CredentialsError
-from infra.small_files import read_small
+from infra.host.small_files import read_small
+from infra.nats.broker_errors import CredentialsError
 
 if TYPE_CHECKING:
     from pathlib import Path

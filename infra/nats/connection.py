@@ -19,8 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 from nats.errors import Error as NatsError
 
 from infra.nats.auth import Auth, read_seed
-from infra.nats.client import Client, PlaintextError
-from infra.nats.errors import BrokerUnavailableError, TurnedAwayError
+from infra.nats.broker_errors import BrokerUnavailableError, TurnedAwayError
+from infra.nats.library_client import Client, PlaintextError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,9 +21,9 @@ from handlers.ports import (
     OutcomeUnknownError,
     StoredMessage,
 )
-from infra.nats import wire
+from infra.nats import wire_format
 from infra.nats.api import MESSAGE_NOT_FOUND, REQUEST_TIMEOUT_S, ApiError, JetStreamApi
-from infra.nats.errors import BrokerUnavailableError
+from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.reader import StreamReader
 from infra.nats.staging import Staging
 from infra.nats.stream import evt_prefix, stream_name
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
     from handlers.ports import NewMessage
-    from infra.nats.client import Frame
     from infra.nats.connection import NatsConnection, PermissionViolation
+    from infra.nats.library_client import Frame
 
 APPEND_TIMEOUT_S = 5.0
 STAGED_AT_ONCE = 64
@@ -47,7 +47,7 @@ _STORE_FAILED = 10077
 _TOO_MANY_REQUESTS = 429
 _FIRST_SERVER_FAULT = 500
 _NO_RESPONDERS = "503"
-_COMMIT = wire.header_lines({wire.BATCH_COMMIT: "1"})
+_COMMIT = wire_format.header_lines({wire_format.BATCH_COMMIT: "1"})
 
 
 class _Answer(NamedTuple):
@@ -171,8 +171,9 @@ class NatsEventLog:
         """Encode what follows the first `sent` messages of an append; with a reply subject it is the end."""
         limit_bytes = self._connection.client.max_payload
         last = sent + len(messages)
-        condition = wire.header_lines({wire.EXPECTED_LAST_SEQUENCE: str(expected_position)}) if not sent else ""
-        of_batch = wire.header_lines({wire.BATCH_ID: batch_id})
+        expected = {wire_format.EXPECTED_LAST_SEQUENCE: str(expected_position)}
+        condition = "" if sent else wire_format.header_lines(expected)
+        of_batch = wire_format.header_lines({wire_format.BATCH_ID: batch_id})
         frames: list[bytes] = []
         for number, message in enumerate(messages, start=sent + 1):
             if not message.subject.startswith(self._prefix):
@@ -180,8 +181,8 @@ class NatsEventLog:
             control = condition if number == 1 else ""
             ends = reply if number == last else ""
             if batch_id:
-                control = f"{control}{of_batch}{wire.BATCH_SEQUENCE}: {number}\r\n{_COMMIT if ends else ''}"
-            frames.append(wire.publish_frame(message, control, reply=ends, limit_bytes=limit_bytes))
+                control = f"{control}{of_batch}{wire_format.BATCH_SEQUENCE}: {number}\r\n{_COMMIT if ends else ''}"
+            frames.append(wire_format.publish_frame(message, control, reply=ends, limit_bytes=limit_bytes))
         return b"".join(frames)
 
     def _on_answers(self, frames: Sequence[Frame]) -> None:
@@ -190,7 +191,7 @@ class NatsEventLog:
         for subject, _, head, body in frames:
             flight = self._flights.get(subject)
             if flight is not None and not flight.answer.done():
-                flight.answer.set_result(_Answer(body, wire.status_of(head)))
+                flight.answer.set_result(_Answer(body, wire_format.status_of(head)))
 
     def _on_timeout(self, answer: asyncio.Future[_Answer]) -> None:
         if not answer.done():
@@ -204,7 +205,7 @@ class NatsEventLog:
         if violation.operation != "publish":
             return
         for flight in tuple(self._flights.values()):
-            if not flight.answer.done() and wire.violating_subjects(flight.subjects, violation.subject):
+            if not flight.answer.done() and wire_format.violating_subjects(flight.subjects, violation.subject):
                 flight.answer.set_exception(
                     AppendRejectedError(f"the broker does not allow a publish to {violation.subject}")
                 )
@@ -308,7 +309,7 @@ class NatsEventLog:
             position=int(stored["seq"]),
             subject=stored["subject"],
             body=base64.b64decode(stored.get("data", "")),
-            headers=wire.decode_header_block(base64.b64decode(stored.get("hdrs", ""))),
+            headers=wire_format.decode_header_block(base64.b64decode(stored.get("hdrs", ""))),
         )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage
 from infra.nats.api import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
-from infra.nats.errors import BrokerError
+from infra.nats.broker_errors import BrokerError
 from infra.nats.stream import StreamSettings, config_differences, stream_config, stream_name
 
 if TYPE_CHECKING:

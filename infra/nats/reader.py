@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogTruncatedError, LogUnavailableError, StoredMessage
-from infra.nats import wire
+from infra.nats import wire_format
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nats.aio.subscription import Subscription
 
     from infra.nats.api import JetStreamApi
-    from infra.nats.client import Frame
+    from infra.nats.library_client import Frame
 
 CHUNK_MESSAGES = 2_000
 """The most that a reader hands over at once, so that its taker can let others run in between."""
@@ -61,8 +61,8 @@ class _Delivery:
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if not head.startswith(wire.VERSION_LINE) and head:  # `wire.is_status`, without the call
-                self._on_status(reply or wire.stalled_reply(head))
+            if not head.startswith(wire_format.VERSION_LINE) and head:  # as `wire_format.is_status`, without the call
+                self._on_status(reply or wire_format.stalled_reply(head))
                 continue
             if self.broken:
                 continue
@@ -73,7 +73,7 @@ class _Delivery:
                 consumer_sequence += 1
             else:
                 try:
-                    found = wire.delivered(reply)
+                    found = wire_format.delivered(reply)
                 except (ValueError, IndexError):  # no delivery at all
                     self.broken = True
                     continue
@@ -83,7 +83,7 @@ class _Delivery:
                     self.broken = True
                     continue
                 before, position, consumer_sequence = found
-            headers = _new(wire.StoredHeaders)
+            headers = _new(wire_format.StoredHeaders)
             headers.block = head
             add(_message(StoredMessage, (position, subject, body, headers)))
         self._received, self._consumer_sequence, self._before = position, consumer_sequence, before

@@ -16,7 +16,7 @@ from infra.nats.api import (
     JetStreamApi,
     NobodyAnswersError,
 )
-from infra.nats.errors import (
+from infra.nats.broker_errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from handlers.read_models import ReadModelError, ReadModelUnavailableError
-from infra.libraries import missing
-from infra.sql.rows import copied
+from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
+from infra.host.optional_libraries import missing
+from infra.sql.row_writing import copied
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

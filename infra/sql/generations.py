@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, Index, inspect, select, text
 from sqlalchemy.schema import CreateTable, DropTable
 
-from handlers.read_models import Mark, OutdatedError, ReadModelError, RebuiltError
+from handlers.projector.read_model import Mark, OutdatedError, ReadModelError, RebuiltError
 from infra.sql.schema import POSITION_VIEW, REGISTER, REGISTER_NAME, VIEWS, generation_tables
-from projections import tables
+from projections.read_models import tables
 
 if TYPE_CHECKING:
     from datetime import datetime

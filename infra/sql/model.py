@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from handlers.read_models import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError, RebuiltError
+from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError, RebuiltError
 from infra.sql import generations as gen
-from infra.sql.rows import put
+from infra.sql.row_writing import put
 from infra.sql.schema import REGISTER
-from projections.tables import EVENTS, VERSION
+from projections.read_models.tables import EVENTS, VERSION
 
 if TYPE_CHECKING:
     from handlers.ports import Clock
     from infra.sql.database import Database
-    from projections.tabulation import Changes
+    from projections.read_models.tabulation import Changes
 
 _INDEX_S = 3_600
 """An index over many millions of rows takes minutes."""

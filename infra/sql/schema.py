@@ -1,4 +1,4 @@
-"""The tables of a generation, made from `projections.tables`, and the register of generations.
+"""The tables of a generation, made from `projections.read_models.tables`, and the register of generations.
 
 A generation is one set of tables. Readers know the views, which have the tables' plain names and show one generation.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Inde
 from sqlalchemy import Integer as SmallInteger
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from projections.tables import TABLES, Kind
+from projections.read_models.tables import TABLES, Kind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Dialect
     from sqlalchemy.types import TypeEngine
 
-    from projections import tables as spec
+    from projections.read_models import tables as spec
 
 PREFIX = "custody_"
 """What the name of everything but the views begins with."""

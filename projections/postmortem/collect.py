@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
 from domain.events.task import Failed, Requeued, Submitted, TaskEvent
-from projections.audit import AgentTrail
-from projections.explain import candidates_for
+from projections.reports.audit import AgentTrail
+from projections.reports.explain import candidates_for
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.rules import Rules
     from domain.task import Task
-    from projections.explain import Candidate
-    from projections.state import PoolState
+    from projections.reports.explain import Candidate
+    from projections.state.pool_state import PoolState
 
 
 MOST_IDLE = 200

@@ -9,14 +9,14 @@ from projections.postmortem.bars import stories
 from projections.postmortem.causes import findings
 from projections.postmortem.lanes import timeline
 from projections.postmortem.verdicts import verdicts
-from projections.timeline import entry
+from projections.reports.timeline import entry
 
 if TYPE_CHECKING:
     from projections.postmortem.causes import Finding
     from projections.postmortem.collect import Collected
     from projections.postmortem.lanes import Timeline
     from projections.postmortem.verdicts import Verdict
-    from projections.timeline import Entry
+    from projections.reports.timeline import Entry
 
 MOST_LANES = 400
 

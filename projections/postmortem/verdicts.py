@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
-from projections.explain import explain
+from projections.reports.explain import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from domain.pool import Pool
     from domain.rules import Rules
     from domain.task import Task
-    from projections.foresight import Upcoming
     from projections.postmortem.collect import Collected
+    from projections.reports.upcoming import Upcoming
 
 
 class Verdict(NamedTuple):

@@ -17,7 +17,7 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.timestamps import after
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from projections.whatif.steps import Attempt, Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
 from projections.whatif.words import words_of
 

@@ -10,10 +10,10 @@ from domain.events import task as ev
 from domain.lifecycles import IllegalTransitionError
 from domain.timestamps import seconds_between
 from projections.whatif.behaviour import Behaviour
+from projections.whatif.lease_replay import LeaseReplay
 from projections.whatif.ledger import Ledger, Measures
 from projections.whatif.policy import Policy
-from projections.whatif.replaying import LeaseReplay
-from projections.whatif.stealing import STEALER, StealReplay
+from projections.whatif.steal_replay import STEALER, StealReplay
 from projections.whatif.steps import Heard, Lost, Spoke
 
 if TYPE_CHECKING:

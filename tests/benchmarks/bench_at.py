@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from domain.timestamps import format_timestamp
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from tests.benchmarks.long_log import EVENT_S, POOL, START, fill
 
 DELIVERED = 50_000

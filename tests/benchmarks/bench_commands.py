@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import nats
 
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 
 if TYPE_CHECKING:
     from nats.aio.client import Client

@@ -19,11 +19,11 @@ import time
 from collections.abc import Sequence
 
 from domain.rules import Rules
-from handlers.pool import PoolOptions, PoolService
+from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import NewMessage
-from handlers.service import Incoming
-from infra.clock import SystemClock
+from handlers.service.command_service import Incoming
 from infra.codec import CloudEventsCodec
+from infra.host.clock import SystemClock
 from tests.support.memory_log import MemoryEventLog
 
 TASKS = 500

@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from handlers.ports import NewMessage
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 
 POOL = "bench"

@@ -13,7 +13,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect
 from tests.benchmarks.bench_at import custody
 from tests.benchmarks.long_log import POOL

@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 from domain.rules import Rules
-from handlers.memory import Memory, catch_up
-from handlers.projecting import Projector
-from handlers.read_models import Source
-from infra.cli.projecting import SQL_EVENTS
-from infra.clock import SystemClock
+from handlers.memory.memory import Memory, catch_up
+from handlers.projector.projector import Projector
+from handlers.projector.read_model import Source
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.cli.commands.projecting import SQL_EVENTS
 from infra.codec import CloudEventsCodec
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.host.clock import SystemClock
 from infra.nats import Auth, NatsEventLog, connect
 from infra.sql.database import Database, parse_url
 from infra.sql.model import SqlReadModel
-from projections.tabulation import Tabulation
+from projections.read_models.tabulation import Tabulation
 from tests.benchmarks.long_log import POOL, fill
 from tests.support.postgres import binaries, running_postgres
 

@@ -15,10 +15,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from domain.rules import Rules
-from handlers.memory import Memory, catch_up
+from handlers.memory.memory import Memory, catch_up
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.memory_log import MemoryEventLog

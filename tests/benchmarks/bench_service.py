@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import NewMessage
-from infra.data_dir import DataDir
+from infra.broker.data_dir import DataDir
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
-from infra.serving import PoolServer
-from infra.settings import Settings
-from infra.transport import NatsTransport
+from infra.service.serving import PoolServer
+from infra.service.transport import NatsTransport
+from infra.settings.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from handlers.service import Incoming
+    from handlers.service.command_service import Incoming
 
 MAX_BATCH = 1000
 

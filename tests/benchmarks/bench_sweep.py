@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from domain.decisions import decide
 from domain.draft import Request
-from domain.internal import Judge
+from domain.service_commands import Judge
 from tests.benchmarks.busy_pool import BusyPool
 
 ROUNDS = 15

@@ -18,7 +18,7 @@ from domain.policies.lease import LeaseMode
 from domain.recorded import Recorded
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from projections.whatif.comparison import Comparison, Outcome
 from projections.whatif.policy import Policy
 from tests.benchmarks.busy_pool import POOL, BusyPool

@@ -12,7 +12,7 @@ from domain.decisions import decide
 from domain.draft import Decision, Request
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

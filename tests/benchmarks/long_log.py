@@ -26,16 +26,16 @@ from domain.events import task as ev
 from domain.policies.lease import LeasePolicy
 from domain.recorded import Recorded
 from domain.rules import Rules
-from handlers.memory import Memory, catch_up
+from handlers.memory.memory import Memory, catch_up
+from handlers.memory.snapshots import encode, image_of
 from handlers.ports import MAX_BATCH_MESSAGES
-from handlers.snapshots import encode, image_of
-from infra.build import fold_build
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from infra.nats.api import JetStreamApi
-from infra.nats.snapshots import NatsSnapshots
-from infra.settings import Settings
+from infra.nats.snapshot_store import NatsSnapshots
+from infra.service.fold_build import fold_build
+from infra.settings.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator

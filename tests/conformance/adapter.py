@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from domain.policies.cadence import median_interval_s, should_recover
 from domain.policies.lease import LeaseMode, LeasePolicy, first_terms, renewal_terms
-from domain.policies.stealing import (
+from domain.policies.load_balancing import (
     Candidate,
     Load,
     LoadStatus,

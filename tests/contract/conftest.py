@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from infra.embedded import EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
 from tests.support.logs import Log, OpenLog
 from tests.support.memory_log import MemoryEventLog

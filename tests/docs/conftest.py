@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 class Place(NamedTuple):
     """A working directory in which `custody up` runs, and the environment to run things in."""

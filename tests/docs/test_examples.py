@@ -14,7 +14,8 @@ from typing import Any
 import nats
 import pytest
 
-from tests.docs.conftest import ROOT, Place
+from tests.docs.conftest import Place
+from tests.support.checkout import ROOT
 from tests.system.caller import Caller
 
 pytestmark = pytest.mark.system

@@ -11,13 +11,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from infra.checkpoint import Checkpoint, canonical, read_checkpoint
-from infra.export_file import ExportWriter
-from infra.signing import key_id
-from projections.verification import Rule
-from tests.docs.conftest import ROOT
+from infra.export.export_file import ExportWriter
+from infra.proof.checkpoint import Checkpoint, canonical, read_checkpoint
+from infra.proof.signing import key_id
+from projections.reports.verification import Rule
 from tests.docs.test_readme import BLOCK
 from tests.infra.cli.conftest import invoke
+from tests.support.checkout import ROOT
 from tests.support.scenario import Scenario
 
 PAGE = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.infra.sql.conftest import Site, history_of
+from tests.support.checkout import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "read-models.md"
+PAGE = ROOT / "docs" / "read-models.md"
 QUERIES = re.findall(r"```sql\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.docs.conftest import ROOT, Place, environment, up
+from tests.docs.conftest import Place, environment, up
+from tests.support.checkout import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"<!-- (?P<mark>[^>]+) -->\n```\w+\n(?P<text>.*?)\n```", re.DOTALL)

@@ -13,9 +13,10 @@ import nats
 import pytest
 
 from infra.cli.main import GROUP_HELP
-from tests.docs.conftest import ROOT, Place
+from tests.docs.conftest import Place
 from tests.docs.test_readme import BLOCK, README
 from tests.infra.cli.conftest import invoke
+from tests.support.checkout import ROOT
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 FENCED = re.compile(r"(?m)^```(?P<kind>sh|console|bash|shell)\n(?P<text>.*?)^```$", re.DOTALL)

@@ -10,8 +10,7 @@ from domain.events import task as ev
 from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.recorded import Recorded
-from domain.task import FormerLease, Lease, Outcome, Task
-from domain.task_fold import evolve_task
+from domain.task import FormerLease, Lease, Outcome, Task, evolve_task
 
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
 NOW = AT + timedelta(minutes=9)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from domain.events import task as ev
-from domain.internal import MarkLost
 from domain.limits import MAX_CLAIM_REPLY_BYTES
+from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario, Step
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from domain.draft import Request
 from domain.events import task as ev
-from domain.internal import Extend, Judge
 from domain.lifecycles import TERMINAL, TaskStatus
 from domain.rules import Rules
+from domain.service_commands import Extend, Judge
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario
 

@@ -6,9 +6,9 @@ import pytest
 
 from domain.due import lease_due_at
 from domain.events.pool import Rearmed
-from domain.internal import Rearm
 from domain.pool import jitter_fraction
 from domain.rules import Rules
+from domain.service_commands import Rearm
 from tests.support.scenario import Scenario
 
 

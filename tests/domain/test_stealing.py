@@ -8,10 +8,10 @@ import pytest
 
 from domain.events import steal as steal_ev
 from domain.events import task as ev
-from domain.internal import ExecuteSteal, MarkLost, PlanSteal
 from domain.lifecycles import StealStatus, TaskStatus
-from domain.policies.stealing import StealConfig
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
+from domain.service_commands import ExecuteSteal, MarkLost, PlanSteal
 from tests.support.scenario import OPS, Scenario, Step
 
 MOVED = ["planned", "executing", "stolen", "completed"]

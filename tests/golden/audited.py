@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import StoredMessage
-from infra.audit_formats import Csv, JsonLines, Table
-from infra.cli.auditing import Selection
+from infra.cli.commands.auditing import Selection
 from infra.codec import CloudEventsCodec
-from projections.audit_rows import Rows
+from infra.reports.audit_formats import Csv, JsonLines, Table
+from projections.reports.audit_rows import Rows
 from tests.golden.test_golden import HISTORIES, read
 
 if TYPE_CHECKING:
-    from infra.audit_formats import Sink
+    from infra.reports.audit_formats import Sink
 
 AUDIT = Path(__file__).parent / "audit"
 _HARD = 'a "quote", a \\ and a /, a \ttab\r\nand a line; ümläut, \u2028, \U0001f600, \x00 and \x7f'

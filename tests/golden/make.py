@@ -11,8 +11,8 @@ from pathlib import Path
 
 from domain.draft import Draft, Request
 from domain.events import pool as pool_ev
-from domain.internal import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
 from domain.rules import Rules
+from domain.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
 from tests.golden.snapshot import snapshot
 from tests.support.scenario import OPS, Scenario
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from domain.timestamps import format_timestamp
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 
 
 def snapshot(state: PoolState) -> dict[str, Any]:

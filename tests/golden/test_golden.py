@@ -12,7 +12,7 @@ from domain.events import EVENT_TYPES
 from domain.rules import Rules
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec, chain_hash
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from tests.golden.snapshot import snapshot
 from tests.support.invariants import check_indexes
 

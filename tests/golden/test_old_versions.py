@@ -16,11 +16,11 @@ from domain.events import CATALOGUE, EVENT_TYPES, Catalogue
 from domain.events.catalogue import Data, Upcaster
 from domain.events.task import HeldEvent, Progressed
 from domain.rules import Rules
-from domain.task_fold import evolve
+from domain.task import evolve
 from domain.timestamps import Timestamp
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.codec import CloudEventsCodec
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from tests.golden.snapshot import snapshot
 from tests.golden.test_golden import differences, read
 

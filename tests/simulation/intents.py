@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from domain.draft import Request
-from domain.internal import ExecuteSteal, Extend, Internal, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
+from domain.service_commands import ExecuteSteal, Extend, Internal, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
 from tests.support.scenario import OPS, Scenario
 
 AGENTS = ("A", "B", "C", "D")

@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-import projections.state
 from domain.draft import Draft, Request
 from domain.events import pool as pool_ev
-from domain.internal import Judge
-from domain.policies.stealing import StealConfig
+from domain.policies.load_balancing import StealConfig
 from domain.recorded import Recorded
 from domain.rules import Rules
-from projections.state import PoolState
+from domain.service_commands import Judge
+from projections.state import pool_state
+from projections.state.pool_state import PoolState
 from tests.simulation.intents import Internally, Wish, cast, seconds, wishes
 from tests.support.invariants import check_equal, check_indexes
 from tests.support.scenario import Scenario
@@ -44,12 +44,12 @@ batches = st.lists(wishes, min_size=1, max_size=6)
 class PoolModel(RuleBasedStateMachine):
     """A pool under random commands, clocks, sweeps, outages and refused appends."""
 
-    remembered: ClassVar[int] = projections.state.RECENT_ENTITIES
+    remembered: ClassVar[int] = pool_state.RECENT_ENTITIES
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(projections.state, "RECENT_ENTITIES", self.remembered)
+        self.patch.setattr(pool_state, "RECENT_ENTITIES", self.remembered)
         self.s = Scenario(RULES)
 
     @initialize(capacities=st.lists(st.integers(1, 12), min_size=2, max_size=2))

@@ -16,11 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from domain.events.task import LateProgress, Leased, Renewed, Submitted
 from domain.policies.lease import LeasePolicy
-from domain.policies.stealing import StealConfig
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
 from domain.task import Task
-from handlers.writer import WriterLimits
-from projections.state import PoolState
+from handlers.writer.writer import WriterLimits
+from projections.state.pool_state import PoolState
 from tests.support.memory_log import DroppedLater, Fault, LoseAck, LoseRequest, Reject, StoredLater, Unavailable
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from nats.aio.client import Client
 
-from infra.broker_users import ADMIN
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.users import ADMIN
 
 FAST = BrokerOptions(sync_interval="2m", extra_users=(ADMIN,))
 """Users enforced, an `admin` beside the service's own, and no flush to disk for each append."""

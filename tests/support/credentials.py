@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from infra.broker_users import BrokerUser
+from infra.broker.users import BrokerUser
 
 ISSUED_AT = 1_700_000_000
 NO_LIMIT = {"subs": -1, "data": -1, "payload": -1}

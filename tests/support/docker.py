@@ -18,7 +18,7 @@ from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
-from infra.broker_binary import candidates
+from infra.broker.binary import candidates
 
 OFFICIAL_IMAGE = os.environ.get("CUSTODY_NATS_IMAGE", "nats:2.15-alpine")
 LOCAL_IMAGE = "custody-test/nats:local"

@@ -10,10 +10,10 @@ from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, TaskStatus
-from domain.policies.stealing import Candidate, LoadStatus, best_agent, load_status
+from domain.policies.load_balancing import Candidate, LoadStatus, best_agent, load_status
 from domain.recorded import Recorded
 from domain.task import Task
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 
 EVERYTHING = 1_000_000
 TOKENS = range(1, 9)

@@ -23,7 +23,7 @@ from handlers.ports import (
     OutcomeUnknownError,
     StoredMessage,
 )
-from infra.nats.wire import publish_frame
+from infra.nats.wire_format import publish_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

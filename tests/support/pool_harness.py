@@ -19,14 +19,14 @@ from domain.events import Entity, Event
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task
-from handlers.memory import Memory, catch_up
-from handlers.pool import PoolOptions, PoolService
+from handlers.background.sweeper import Probe
+from handlers.memory.memory import Memory, catch_up
+from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import LogUnavailableError, NewMessage, UnreadableEventError
-from handlers.service import Incoming
-from handlers.sweeper import Probe
-from handlers.writer import WriterLimits
+from handlers.service.command_service import Incoming
+from handlers.writer.writer import WriterLimits
 from infra.codec import GENESIS_HASH, CloudEventsCodec, chain_hash
-from projections.state import RECENT_ENTITIES, PoolState
+from projections.state.pool_state import RECENT_ENTITIES, PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 from tests.support.memory_log import MemoryEventLog
 from tests.support.virtual_clock import VirtualClock

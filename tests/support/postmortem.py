@@ -7,7 +7,7 @@ from typing import Any
 from projections.postmortem.causes import Cause, Finding, findings
 from projections.postmortem.collect import Collected, Collector, Scope
 from projections.postmortem.report import Postmortem, postmortem
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from tests.support.scenario import Scenario
 
 

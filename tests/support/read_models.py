@@ -10,12 +10,12 @@ from sqlalchemy import Column, MetaData, Table, select
 from sqlalchemy.engine import Connection
 
 from domain.rules import Rules
-from handlers.memory import Memory
+from handlers.memory.memory import Memory
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
 from infra.sql.schema import POSITION_VIEW, generation_tables
-from projections import tables
-from projections.tabulation import Tabulation
+from projections.read_models import tables
+from projections.read_models.tabulation import Tabulation
 
 Rows = dict[str, dict[Any, tuple[Any, ...]]]
 """By table and key."""

@@ -11,14 +11,13 @@ from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from domain.decisions import decide
 from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
-from domain.internal import Internal, Judge
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.task import Lease, Task
-from domain.task_fold import evolve_task
+from domain.service_commands import Internal, Judge
+from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec
-from projections.state import PoolState
+from projections.state.pool_state import PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 
 E = TypeVar("E", bound=Event)

@@ -3,7 +3,7 @@
 import asyncio
 
 from handlers.ports import LogUnavailableError
-from projections.snapshots import SnapshotError
+from projections.state.state_image import SnapshotError
 
 
 class MemorySnapshots:

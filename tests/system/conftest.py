@@ -5,10 +5,10 @@ from typing import Any, Protocol
 
 import pytest
 
-from infra.embedded import EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats import Auth
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 from tests.support.broker import Connect
 from tests.system.caller import Caller
 

@@ -11,9 +11,9 @@ from nats.errors import Error as NatsError
 
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
-from infra.settings import Settings
-from projections.documents import task_document
-from projections.state import PoolState
+from infra.settings.settings import Settings
+from projections.queries.documents import task_document
+from projections.state.pool_state import PoolState
 from tests.system.caller import Caller, Reply
 from tests.system.streams import Stored, check_log, read_log
 

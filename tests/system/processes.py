@@ -18,8 +18,8 @@ from nats.aio.client import Client
 
 START = """
 import asyncio, json, sys
-from infra.run import run_serve, run_up
-from infra.settings import Settings
+from infra.service.run import run_serve, run_up
+from infra.settings.settings import Settings
 how, values = sys.argv[1], json.loads(sys.argv[2])
 settings = Settings(**values)
 sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, values["nats"])))

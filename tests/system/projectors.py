@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from handlers.ports import NewMessage
+from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.embedded import EmbeddedBroker
 from tests.benchmarks.long_log import Story
+from tests.support.checkout import ROOT
 
 POOL = "default"
 POLL_S = 0.01
@@ -92,7 +93,7 @@ async def projecting(
         stdout=PIPE,
         stderr=PIPE,
         cwd=directory,
-        env={**os.environ, **environment(broker), "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, **environment(broker), "PYTHONPATH": str(ROOT)},
     )
     running = Projector(process)
     try:

@@ -2,17 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import nats
 import pytest
 from nats.js.api import StreamConfig
 
+from tests.support.checkout import ROOT
 from tests.support.docker import broker_container
 
 pytestmark = [pytest.mark.docker, pytest.mark.system, pytest.mark.timeout(240)]
 
-CONFIG = Path(__file__).parents[2] / "infra" / "nats" / "custody.conf"
+CONFIG = ROOT / "infra" / "broker" / "custody.conf"
 PASSWORDS = {user: f"{user}-in-a-container" for user in ("writer", "responder", "operator")}
 
 

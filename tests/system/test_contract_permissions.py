@@ -8,11 +8,11 @@ import nats
 import pytest
 from nats.aio.client import Client
 
-from infra.broker_users import agent_user
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.users import agent_user
 from infra.nats import Auth
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 from tests.support.broker import settled
 from tests.system.caller import Caller
 from tests.system.streams import last_position

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded import EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from tests.system.caller import Caller
 from tests.system.load import SHORT, Attempt, Load, check_fold, check_promises
 from tests.system.processes import Service, access, client

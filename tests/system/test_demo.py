@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
+from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
+from custody_demo.happenings import UNLOGGED, Happening, Tally
+from custody_demo.keeping import CONFIG
+from custody_demo.log_check import Inspection, inspect_log
+from custody_demo.plan import Script, draw_up, limits_problem
+from custody_demo.summary import Facts, percentile
 from handlers.ports import StoredMessage
+from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
-from infra.demo.check import Inspection, inspect_log
-from infra.demo.happenings import UNLOGGED, Happening, Tally
-from infra.demo.keeping import CONFIG
-from infra.demo.plan import Script, draw_up, limits_problem
-from infra.demo.run import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
-from infra.demo.summary import Facts, percentile
-from infra.embedded import EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect
-from infra.settings import Settings
+from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 from tests.support.broker import FAST
 from tests.support.scenario import OPS, Scenario

@@ -13,7 +13,7 @@ from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.task import Lease, Task
-from infra.probe_git import GitWorktreeProbe
+from infra.service.git_probe import GitWorktreeProbe
 from tests.support.broker import Connect
 from tests.system.caller import Caller
 from tests.system.conftest import Serve

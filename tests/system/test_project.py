@@ -11,8 +11,8 @@ import pytest
 
 from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
-from handlers.read_models import ReadModelError, ReadModelUnavailableError
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from infra.sql.database import Database, parse_url
 from tests.infra.cli.conftest import invoke
@@ -22,10 +22,10 @@ from tests.system.projectors import POOL, environment, projecting, story, until
 
 pytestmark = [pytest.mark.system]
 
-SMALL_WRITES = "import infra.cli.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
+SMALL_WRITES = "import infra.cli.commands.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
 DYING = """
 import os, signal
-import infra.cli.projecting as command, infra.sql.model as model
+import infra.cli.commands.projecting as command, infra.sql.model as model
 from infra.cli.main import main
 
 command.SQL_EVENTS, left = 20, 5

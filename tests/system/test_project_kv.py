@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from domain.rules import Rules
-from handlers.memory import Memory, catch_up
+from handlers.memory.memory import Memory, catch_up
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
 from infra.nats.api import JetStreamApi
-from infra.nats.filtered import read_matching
-from projections.live_documents import LiveDocuments
+from infra.nats.filtered_reader import read_matching
+from projections.read_models.live_documents import LiveDocuments
 from tests.benchmarks.long_log import Story
 from tests.system.projectors import POOL, projecting, until
 
@@ -31,9 +31,9 @@ BUCKET = f"CUSTODY_VIEWS_{POOL}"
 PREFIX = f"$KV.{BUCKET}."
 DYING = """
 import os, signal, sys
-import infra.cli.projecting as command, infra.nats.kv_views as views
+import infra.cli.commands.projecting as command, infra.nats.kv_read_model as views
 from infra.cli.main import main
-from infra.nats.client import Client
+from infra.nats.library_client import Client
 
 command.KV_EVENTS, views.MAX_BATCH_MESSAGES, left = {events}, {batch}, {moment}
 

@@ -14,9 +14,9 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import NoRespondersError
 
-from infra.embedded import BrokerOptions, EmbeddedBroker
-from infra.run import run_serve
-from infra.settings import Settings
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.service.run import run_serve
+from infra.settings.settings import Settings
 from tests.support.broker import Connect
 from tests.support.fake_broker import FakeBroker
 from tests.system.caller import Caller, Reply

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from infra.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import Auth, NatsConnection
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 from tests.support.broker import Connect, frozen, settled
 from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller, Reply
@@ -147,7 +147,7 @@ async def test_a_stop_while_the_broker_is_away_is_a_stop(tmp_path: Path) -> None
 async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.pool.STOP_LIMIT_S", 0.5)
+    monkeypatch.setattr("handlers.pool_service.STOP_LIMIT_S", 0.5)
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
         assert broker.pid
         server = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))

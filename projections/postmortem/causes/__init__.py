@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from projections.postmortem.causes.finding import CONTEXT, RULES, Cause, Evidence, Finding
-from projections.postmortem.causes.limits import limits, overdue, people
+from projections.postmortem.causes.limits_reached import limits, overdue, people
 from projections.postmortem.causes.load import capacity, cascades, overload
-from projections.postmortem.causes.pool import gates, held_expiry, lost, outages, restarts
+from projections.postmortem.causes.pool_wide import gates, held_expiry, lost, outages, restarts
 from projections.postmortem.causes.silence import alive, silences
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.policies.stealing import Candidate, assignment_score, average_duration_s, best_agent
+from domain.policies.load_balancing import Candidate, assignment_score, average_duration_s, best_agent
 
 GPU = frozenset({"gpu"})
 NOTHING: frozenset[str] = frozenset()

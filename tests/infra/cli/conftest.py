@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from infra.broker.embedded import EmbeddedBroker
 from infra.cli.main import cli
-from infra.embedded import EmbeddedBroker
 from infra.nats import Auth
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 
 
 class Result(NamedTuple):

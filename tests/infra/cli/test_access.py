@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli.access import DEFAULT_URL, Access, find_access, refuses
-from infra.data_dir import BrokerRecord, DataDir, write_private
+from infra.broker.data_dir import BrokerRecord, DataDir, write_private
+from infra.cli.session.broker_access import DEFAULT_URL, Access, find_access, refuses
 from infra.nats import Auth
-from infra.settings import Settings
+from infra.settings.settings import Settings
 
 URL = "nats://127.0.0.1:4333"
 OPERATOR = Auth(user="operator", password="hush")

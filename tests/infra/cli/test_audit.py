@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from handlers.ports import StoredMessage
-from infra import audit_formats, audit_parquet
-from infra.cli import auditing
-from infra.cli.moments import OpenLog
-from infra.cli.progress import seldom_collected
-from infra.libraries import missing
-from infra.serving import PoolServer
-from projections.audit import LEARNED_FROM
+from infra.cli.commands import auditing
+from infra.cli.session.moments import OpenLog
+from infra.cli.terminal.progress import seldom_collected
+from infra.host.optional_libraries import missing
+from infra.reports import audit_formats, audit_parquet
+from infra.service.serving import PoolServer
+from projections.reports.audit import LEARNED_FROM
 from tests.infra.cli.conftest import Result, Run
 
 

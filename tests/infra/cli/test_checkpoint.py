@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.embedded import EmbeddedBroker
-from infra.export_file import ExportReader, ExportWriter
-from infra.serving import PoolServer
+from infra.broker.embedded import EmbeddedBroker
+from infra.export.export_file import ExportReader, ExportWriter
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
 from tests.infra.cli.test_tampering import Log, rechained, renumbered
 from tests.support.broker import Connect

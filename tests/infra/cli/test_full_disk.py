@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from infra.audit_formats import FormatError, replacing
-from infra.export_file import ExportWriter
+from infra.export.export_file import ExportWriter
+from infra.reports.audit_formats import FormatError, replacing
+from tests.support.checkout import ROOT
 
 FULL = Path("/dev/full")
 
@@ -22,7 +23,7 @@ def test_a_full_disk_behind_the_output_is_one_line(arguments: str, tmp_path: Pat
         ran = subprocess.run(
             [sys.executable, "-m", "infra.cli.main", *arguments.split()],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             check=False,
             stdout=full,
             stderr=subprocess.PIPE,

@@ -7,22 +7,22 @@ import sys
 import pytest
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from infra.cli import (
+from infra.cli import main
+from infra.cli.commands import (
     auditing,
     checkpoints,
-    main,
+    history,
     moving,
     postmortem,
     projecting,
-    reading,
-    rebuilding,
-    replaying,
+    replay,
     running,
-    travelling,
+    time_travel,
     verifying,
     whatif,
 )
-from projections.queries import QUERIES
+from infra.cli.session import rebuilding
+from projections.queries.answers import QUERIES
 from tests.infra.cli.conftest import invoke
 
 
@@ -38,15 +38,15 @@ def test_every_verb_and_view_is_listed_in_its_own_words() -> None:
 
 def test_the_other_commands_are_listed_in_their_own_words() -> None:
     log = {
-        "history": reading.history,
-        "explain": reading.explain_task,
+        "history": history.history,
+        "explain": history.explain_task,
         "audit": auditing.audit,
-        "tail": reading.tail,
-        "at": travelling.at,
-        "diff": travelling.diff,
+        "tail": history.tail,
+        "at": time_travel.at,
+        "diff": time_travel.diff,
         "postmortem": postmortem.postmortem,
         "whatif": whatif.whatif,
-        "replay": replaying.replay,
+        "replay": replay.replay,
         "snapshot": rebuilding.snapshot,
         "project": projecting.project,
         "export": moving.export,

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from handlers.ports import NewMessage
-from infra.embedded import EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats import Auth, NatsEventLog, connect
-from infra.serving import PoolServer
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 

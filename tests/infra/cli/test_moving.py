@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from handlers.ports import StoredMessage
-from infra.embedded import EmbeddedBroker
-from infra.export_file import ExportReader, ExportWriter
+from infra.broker.embedded import EmbeddedBroker
+from infra.export.export_file import ExportReader, ExportWriter
 from infra.nats import Auth, NatsEventLog, connect
-from infra.serving import PoolServer
-from infra.settings import Settings
-from projections.verification import HASH_HEADER, chain_hash
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
+from projections.reports.verification import HASH_HEADER, chain_hash
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 

@@ -8,9 +8,9 @@ import typer
 from pydantic import BaseModel
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat, Progress, StealTasks, Submit
-from infra.cli.options import OptionSpec, body_of, flag_for, options_of
-from infra.settings import Settings
-from projections.queries import QUERIES, TasksQuery
+from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
+from infra.settings.settings import Settings
+from projections.queries.answers import QUERIES, TasksQuery
 
 MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIES, "settings": Settings}
 

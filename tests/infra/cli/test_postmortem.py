@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli import postmortem
-from infra.serving import PoolServer
+from infra.cli.commands import postmortem
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Result, Run
 from tests.support.broker import Connect
 

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 from nats.js.errors import KeyNotFoundError
 
-from infra.embedded import EmbeddedBroker
-from infra.libraries import missing
-from infra.serving import PoolServer
+from infra.broker.embedded import EmbeddedBroker
+from infra.host.optional_libraries import missing
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 from tests.support.postgres import Postgres

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from infra.serving import PoolServer
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
+from tests.support.checkout import ROOT
 
 FILE = "log.gz"
-ROOT = Path(__file__).parents[3]
 NOWHERE = "nats://127.0.0.1:1"
 PAST = [
     ["audit", "--json"],

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli import requests
-from infra.cli.session import Session
-from infra.embedded import EmbeddedBroker
-from infra.serving import PoolServer
+from infra.broker.embedded import EmbeddedBroker
+from infra.cli.commands import requests
+from infra.cli.session.session import Session
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
 
 
@@ -106,7 +106,7 @@ async def test_no_broker_is_status_3(run: Run) -> None:
 def test_without_an_address_it_is_said_where_a_broker_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infra.cli.access.DEFAULT_URL", "nats://127.0.0.1:1")
+    monkeypatch.setattr("infra.cli.session.broker_access.DEFAULT_URL", "nats://127.0.0.1:1")
     result = invoke("query", "health", "--data-dir", str(tmp_path))
     assert f"connection refused (none runs on {tmp_path}); start one with" in result.err
 

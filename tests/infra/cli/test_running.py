@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.settings import Settings
+from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 
 
@@ -57,7 +57,7 @@ def test_up_runs_with_the_settings_and_ends_with_its_status(monkeypatch: pytest.
     async def run_up(settings: Settings) -> int:
         return 7 if settings.pool == "p1" else 1
 
-    stub(monkeypatch, "infra.run", run_up=run_up)
+    stub(monkeypatch, "infra.service.run", run_up=run_up)
     assert invoke("up", "--pool", "p1").status == 7
 
 
@@ -71,7 +71,7 @@ def test_serve_goes_to_the_named_broker(arguments: list[str], url: str, monkeypa
         asked.append(nats_url)
         return 0
 
-    stub(monkeypatch, "infra.run", run_serve=run_serve)
+    stub(monkeypatch, "infra.service.run", run_serve=run_serve)
     assert invoke("serve", *arguments).status == 0
     assert asked == [url]
 
@@ -83,7 +83,7 @@ def test_demo_passes_its_size_on(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.update(size)
         return 0
 
-    stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
+    stub(monkeypatch, "custody_demo.demo", run_demo=run_demo)
     assert invoke("demo", "--agents", "9", "--tasks", "70", "--seconds", "7", "--seed", "4", "--keep").status == 0
     assert asked == {"agents": 9, "tasks": 70, "seconds": 7.0, "seed": 4, "keep": True, "into": None}
 
@@ -95,7 +95,7 @@ def test_demo_is_kept_where_the_data_directory_is_named(monkeypatch: pytest.Monk
         asked.update(size)
         return 0
 
-    stub(monkeypatch, "infra.demo.run", run_demo=run_demo)
+    stub(monkeypatch, "custody_demo.demo", run_demo=run_demo)
     assert invoke("demo", "--keep", "--data-dir", "here").status == 0
     assert asked["into"] == Path("here")
 

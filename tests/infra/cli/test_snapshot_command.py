@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from handlers import memory as memory_module
-from infra.build import fold_build
+from handlers.memory import memory as memory_module
 from infra.nats import Auth
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.fold_build import fold_build
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from handlers.ports import StoredMessage
-from infra.export_file import ExportWriter
-from projections.verification import GENESIS_HASH, HASH_HEADER, chain_hash
+from infra.export.export_file import ExportWriter
+from projections.reports.verification import GENESIS_HASH, HASH_HEADER, chain_hash
 from tests.golden.test_golden import read
 from tests.infra.cli.conftest import invoke
+from tests.support.checkout import ROOT
 
 Log = list[StoredMessage]
-HISTORY = Path(__file__).parents[2] / "golden" / "v1" / "tasks.jsonl"
+HISTORY = ROOT / "tests" / "golden" / "v1" / "tasks.jsonl"
 AT = 6
 """In the middle of the history: a report on a task that is held."""
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from infra.serving import PoolServer
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from infra.cli import access
-from infra.embedded import EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
+from infra.cli.session import broker_access
 from infra.nats import Auth
-from infra.serving import PoolServer
-from infra.settings import Settings
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Result, invoke
 from tests.support.broker import FAST
 
@@ -22,7 +22,7 @@ def nobody_at_the_default_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     """Whoever runs these tests may have a broker there."""
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
-        monkeypatch.setattr(access, "DEFAULT_URL", f"nats://127.0.0.1:{unheard.getsockname()[1]}")
+        monkeypatch.setattr(broker_access, "DEFAULT_URL", f"nats://127.0.0.1:{unheard.getsockname()[1]}")
         yield
 
 

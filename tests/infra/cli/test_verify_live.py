@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from infra.client import CustodyClient
-from infra.serving import PoolServer
+from infra.nats.contract_client import CustodyClient
+from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 

@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from domain.rules import Rules
-from handlers.memory import Memory, catch_up
+from handlers.memory.memory import Memory, catch_up
 from handlers.ports import NewMessage
-from handlers.projecting import Projector
-from handlers.read_models import Source
+from handlers.projector.projector import Projector
+from handlers.projector.read_model import Source
 from infra.codec import CloudEventsCodec
 from infra.sql.database import Database, parse_url
 from infra.sql.model import SqlReadModel
-from projections.tabulation import Changes, Tabulation
+from projections.read_models.tabulation import Changes, Tabulation
 from tests.golden.make import HISTORIES
 from tests.support.memory_log import MemoryEventLog
 from tests.support.read_models import Rows, contents, expected, position

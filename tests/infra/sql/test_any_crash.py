@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.ports import NewMessage
-from handlers.read_models import ReadModelUnavailableError
+from handlers.projector.read_model import ReadModelUnavailableError
 from infra.sql.model import SqlReadModel
 from tests.infra.sql.conftest import Site, history_of
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 from sqlalchemy.engine import Connection
 
-from handlers.read_models import RebuiltError
+from handlers.projector.read_model import RebuiltError
 from infra.sql import generations as gen
 from infra.sql.schema import generation_tables
-from projections import tables
+from projections.read_models import tables
 from tests.infra.sql.conftest import Site
 
 ALL = {f"{table.name}_{'_'.join(index)}" for table in tables.TABLES for index in table.indexes}

@@ -9,11 +9,11 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from handlers.ports import NewMessage
-from handlers.read_models import Mark, MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
+from handlers.projector.read_model import Mark, MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
 from infra.sql import generations as gen
 from infra.sql.model import SqlReadModel
-from projections import tables
-from projections.tabulation import Changes
+from projections.read_models import tables
+from projections.read_models.tabulation import Changes
 from tests.infra.sql.conftest import Site, history_of
 
 

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import inspect, text
 
 from handlers.ports import NewMessage
-from handlers.read_models import Mark, OutdatedError, RebuiltError
+from handlers.projector.read_model import Mark, OutdatedError, RebuiltError
 from infra.sql import generations as gen
-from projections import tables
-from projections.tabulation import Changes
+from projections.read_models import tables
+from projections.read_models.tabulation import Changes
 from tests.infra.sql.conftest import Site
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.events.task import Stolen
-from domain.internal import Rearm
+from domain.service_commands import Rearm
 from projections.postmortem import collect
 from projections.postmortem.bars import ENDS, Bar
 from projections.postmortem.report import postmortem

@@ -1,0 +1,116 @@
+"""Reading the whole log back from the broker and holding it against what was asked for and what the service has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from custody_demo.happenings import Tally
+from custody_demo.mirror import AT_REST
+from domain.errors import FoldError
+from domain.lifecycles import IllegalTransitionError, TaskStatus
+from handlers.ports import UnreadableEventError
+from projections.reports.verification import LogChecker
+from projections.state.pool_state import PoolState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from domain.recorded import Recorded
+    from domain.rules import Rules
+    from handlers.ports import Codec, EventLog, StoredMessage
+
+RULES = (
+    "the hash chain is unbroken",
+    "no task ever had two holders",
+    "tokens only rise",
+    "every task only moves forward",
+    "every event fits onto the one before",
+)
+"""What `LogChecker` sees to, in words."""
+
+
+class Verdict(NamedTuple):
+    """What the check came to."""
+
+    findings: tuple[str, ...]
+    """What is wrong; empty if the check passed."""
+    events: int
+    statuses: dict[str, TaskStatus]
+    """Every task of the log, with the status that its last event left it in."""
+    tally: Tally
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def count(self, status: TaskStatus) -> int:
+        """Return how many tasks ended up there."""
+        return sum(each is status for each in self.statuses.values())
+
+    def still_open(self) -> list[str]:
+        """Return the tasks that did not come to rest."""
+        return sorted(task_id for task_id, status in self.statuses.items() if status not in AT_REST)
+
+
+class Inspection:
+    """Takes the log message by message, then holds it against what it should be."""
+
+    def __init__(self, pool: str, rules: Rules, codec: Codec) -> None:
+        self.fold = PoolState(pool, rules)
+        self.statuses: dict[str, TaskStatus] = {}
+        self.tally = Tally()
+        self._checker = LogChecker(pool)
+        self._codec = codec
+
+    def take(self, stored: StoredMessage) -> None:
+        """Check one message and fold it."""
+        recorded: Recorded | None = None
+        try:
+            recorded = self._codec.decode(stored)
+        except UnreadableEventError as error:
+            self._checker.check(stored, None, reason=error.reason)
+        else:
+            self._checker.check(stored, recorded)
+        try:
+            if recorded is not None:
+                self.fold.fold(recorded)
+        except (FoldError, IllegalTransitionError):
+            recorded = None
+        if recorded is None:
+            self.fold.skip(stored.position)
+            return
+        self.tally.observe(recorded)
+        task = self.fold.task(recorded.entity_id)
+        if task is not None:
+            self.statuses[task.task_id] = task.status
+
+    def verdict(self, submitted: Sequence[str], live: PoolState) -> Verdict:
+        """Hold the log against the tasks that were submitted and against the state that the service has."""
+        findings = [str(finding) for finding in self._checker.findings]
+        findings += self._lost(submitted)
+        findings += self._differences(live)
+        return Verdict(tuple(findings), self.fold.position, self.statuses, self.tally)
+
+    def _lost(self, submitted: Sequence[str]) -> list[str]:
+        missing = [task_id for task_id in submitted if task_id not in self.statuses]
+        unasked = sorted(self.statuses.keys() - set(submitted))
+        return [f"task {task_id} was accepted, and the log knows nothing of it" for task_id in missing] + [
+            f"task {task_id} is in the log, and nobody submitted it" for task_id in unasked
+        ]
+
+    def _differences(self, live: PoolState) -> list[str]:
+        if live.position != self.fold.position:
+            return [f"the service is at position {live.position}, and the log ends at {self.fold.position}"]
+        have, should = dict(live.entities()), dict(self.fold.entities())
+        names = sorted(key for key in have.keys() | should.keys() if have.get(key) != should.get(key))
+        return [f"the service's {kind.value} {name} is not what the log makes of it" for kind, name in names]
+
+
+async def inspect_log(inspection: Inspection, log: EventLog) -> None:
+    """Read the log from its first message to its last. Raises LogUnavailableError."""
+    end = await log.last_position()
+    chunks: AsyncIterator[Sequence[StoredMessage]] = log.read(after=0, until=end)
+    async for chunk in chunks:
+        for stored in chunk:
+            inspection.take(stored)

@@ -1,0 +1,88 @@
+"""The pool as a dashboard sees it: folded from the feed that the broker republishes, and from nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from domain.errors import FoldError
+from domain.lifecycles import IllegalTransitionError, TaskStatus
+from handlers.ports import StoredMessage, UnreadableEventError
+from infra.nats import NatsEventLog, evt_prefix, feed_prefix
+from projections.state.pool_state import PoolState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nats.aio.msg import Msg
+
+    from domain.recorded import Recorded
+    from domain.rules import Rules
+    from domain.task import Task
+    from handlers.ports import Codec
+    from infra.nats import NatsConnection
+
+SEQUENCE_HEADER = "Nats-Sequence"
+AT_REST = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUARANTINED})
+"""Where a task may stay for ever by itself."""
+
+
+class Mirror:
+    """Folds the feed; a gap in its positions is filled from the stream."""
+
+    def __init__(
+        self,
+        connection: NatsConnection,
+        pool: str,
+        rules: Rules,
+        codec: Codec,
+        see: Callable[[Recorded, Task | None], None],
+    ) -> None:
+        self.state = PoolState(pool, rules)
+        self.status_of: dict[str, TaskStatus] = {}
+        self.at_rest = 0
+        """How many tasks have come to rest."""
+        self._connection = connection
+        self._pool = pool
+        self._codec = codec
+        self._see = see
+        """Is shown each event, and the task as it was before."""
+        self._feed: asyncio.Queue[Msg] = asyncio.Queue()
+
+    async def listen(self) -> None:
+        """Subscribe to the feed; before the pool is served, so that nothing of it is missed."""
+        client = self._connection.client
+        await client.subscribe(f"{feed_prefix(self._pool)}>", cb=self._feed.put)
+        await client.flush()
+
+    async def run(self) -> None:
+        """Follow the feed until cancelled; the stream must exist by now. Raises LogUnavailableError."""
+        log = await NatsEventLog.open(self._connection, self._pool)
+        try:
+            while True:
+                message = await self._feed.get()
+                headers = message.headers or {}
+                position = int(headers[SEQUENCE_HEADER])
+                if position > self.state.position + 1:
+                    async for chunk in log.read(after=self.state.position, until=position):
+                        for stored in chunk:
+                            self._fold(stored)
+                elif position == self.state.position + 1:
+                    subject = message.subject.replace(feed_prefix(self._pool), evt_prefix(self._pool), 1)
+                    self._fold(StoredMessage(position, subject, message.data, headers))
+        finally:
+            await log.close()
+
+    def _fold(self, stored: StoredMessage) -> None:
+        try:
+            recorded = self._codec.decode(stored)
+            before = self.state.task(recorded.entity_id)
+            self.state.fold(recorded)
+        except (UnreadableEventError, FoldError, IllegalTransitionError):
+            self.state.skip(stored.position)
+            return
+        task = self.state.task(recorded.entity_id)
+        if task is not None:
+            self.at_rest += (task.status in AT_REST) - (self.status_of.get(task.task_id) in AT_REST)
+            self.status_of[task.task_id] = task.status
+        self._see(recorded, before)

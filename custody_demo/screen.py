@@ -1,0 +1,206 @@
+"""The demonstration on a terminal: what a dashboard on the feed would show, on one screen that fits the window.
+
+Colours are the terminal's own green, red and magenta, which read well on dark and on light, and words say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.layout import Layout
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from custody_demo.happenings import Happening
+from custody_demo.simulated_agents import Condition
+from custody_demo.summary import percentile
+from domain.lifecycles import TaskStatus
+from domain.policies.load_balancing import LoadStatus, load_status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from custody_demo.mirror import Mirror
+    from custody_demo.simulated_agents import SimulatedAgent
+    from custody_demo.story import Line, Story
+    from custody_demo.world import World
+
+FRAMES_PER_S = 6
+LEAST_WIDTH, LEAST_HEIGHT = 80, 22
+_HEAD_ROWS, _FOOT_ROWS, _BORDER_ROWS = 2, 2, 2
+_TASKS_WIDTH = 24
+_AGENT_WIDTH = 26
+_RECENT = 200
+"""Commands of which the reply time is shown."""
+_STATUSES = (
+    (TaskStatus.QUEUED, ""), (TaskStatus.ASSIGNED, ""), (TaskStatus.IN_PROGRESS, ""), (TaskStatus.STUCK, "magenta"),
+    (TaskStatus.BLOCKED, "magenta"), (TaskStatus.COMPLETED, "green"), (TaskStatus.FAILED, "red"),
+    (TaskStatus.CANCELLED, ""), (TaskStatus.QUARANTINED, "red"),
+)  # fmt: skip
+_BAD = frozenset({
+    Happening.CRASHED, Happening.SILENT, Happening.LOST, Happening.EXPIRED, Happening.FAILED, Happening.DEADLINE,
+    Happening.QUARANTINED, Happening.STUCK,
+})  # fmt: skip
+_GOOD = frozenset({
+    Happening.TAKEN_OVER, Happening.LATE_COMPLETION, Happening.STEAL, Happening.RECOVERED, Happening.RESTARTED,
+    Happening.UNBLOCKED, Happening.BACK,
+})  # fmt: skip
+_STATE_STYLES = {"crashed": "red", "lost": "red", "silent": "magenta", "draining": "magenta", "overloaded": "bold"}
+_RESCUES = (
+    ("expired", Happening.EXPIRED), ("hand-offs", Happening.TAKEN_OVER), ("late refused", Happening.REFUSED),
+    ("late accepted", Happening.LATE_COMPLETION), ("stolen", Happening.STOLEN), ("stuck", Happening.STUCK),
+)  # fmt: skip
+_MISHAPS = (
+    ("crashes", Happening.CRASHED), ("silences", Happening.SILENT), ("retries", Happening.RETRIED),
+    ("deadlines", Happening.DEADLINE),
+)  # fmt: skip
+
+
+class ScreenView:
+    """Draws the whole screen anew a few times a second."""
+
+    def __init__(
+        self, world: World, mirror: Mirror, story: Story, agents: Sequence[SimulatedAgent], console: Console
+    ) -> None:
+        self._world = world
+        self._mirror = mirror
+        self._story = story
+        self._agents = agents
+        self._console = console
+
+    async def run(self) -> None:
+        """Draw until cancelled; the terminal is then as it was."""
+        with Live(self.frame(), console=self._console, screen=True, auto_refresh=False) as live:
+            while True:
+                await asyncio.sleep(1 / FRAMES_PER_S)
+                live.update(self.frame(), refresh=True)
+
+    def frame(self) -> Layout:
+        """Return the screen as it is now."""
+        width, height = self._console.size
+        columns = max((width - _TASKS_WIDTH - 4) // _AGENT_WIDTH, 1)
+        agent_rows = max(-(-len(self._agents) // columns), len(_STATUSES))
+        agent_rows = max(min(agent_rows, (height - _HEAD_ROWS - _FOOT_ROWS) // 2), len(_STATUSES))
+        middle = agent_rows + _BORDER_ROWS
+        story_rows = max(height - _HEAD_ROWS - _FOOT_ROWS - middle - _BORDER_ROWS, 1)
+        layout = Layout()
+        layout.split_column(
+            Layout(self._head(width), size=_HEAD_ROWS),
+            Layout(name="middle", size=middle),
+            Layout(_panel(self._latest(story_rows), "what happens"), name="story"),
+            Layout(self._counters(), size=_FOOT_ROWS),
+        )
+        layout["middle"].split_row(
+            Layout(_panel(self._tasks(), "tasks"), size=_TASKS_WIDTH),
+            Layout(_panel(self._fleet(columns, agent_rows), "agents: tasks held, cpu")),
+        )
+        return layout
+
+    def _head(self, width: int) -> Group:
+        total, at_rest = len(self._world.plan.tasks), self._mirror.at_rest
+        words = f"{len(self._agents)} agents, {total} tasks, one real broker"
+        clock = f"{self._world.elapsed_s():4.1f} s of about {self._world.plan.pace.seconds:g} s "
+        first = Table.grid(expand=True)
+        first.add_column(ratio=1)
+        first.add_column(justify="right")
+        first.add_row(Text.assemble((" custody demo  ", "bold"), words), clock)
+        done = f" {at_rest} of {total} tasks at rest "
+        bar = ProgressBar(
+            total=total,
+            completed=at_rest,
+            width=max(width - len(done) - 2, 10),
+            style="dim",
+            complete_style="green",
+            finished_style="green",
+        )
+        second = Table.grid()
+        second.add_row(" ", bar, done)
+        return Group(first, second)
+
+    def _tasks(self) -> Table:
+        counts = dict.fromkeys(TaskStatus, 0)
+        for status in self._mirror.status_of.values():
+            counts[status] += 1
+        table = Table.grid(expand=True)
+        table.add_column(ratio=1)
+        table.add_column(justify="right")
+        for status, style in _STATUSES:
+            shown = style if counts[status] else "dim"
+            table.add_row(Text(status.value.replace("_", " "), shown), Text(str(counts[status]), shown))
+        return table
+
+    def _fleet(self, columns: int, rows: int) -> Table:
+        """Return the agents, down the columns; those that do not fit are only counted."""
+        shown = list(self._agents[: columns * rows])
+        if len(shown) < len(self._agents):
+            shown.pop()
+        cells: list[Table | Text] = [self._agent(agent) for agent in shown]
+        if len(shown) < len(self._agents):
+            cells.append(Text(f"and {len(self._agents) - len(shown)} more", "dim"))
+        deep = min(rows, -(-len(cells) // columns))
+        table = Table.grid(expand=True, padding=(0, 1))
+        for _ in range(columns):
+            table.add_column(ratio=1)
+        for row in range(deep):
+            table.add_row(*(cells[n] if n < len(cells) else "" for n in range(row, columns * deep, deep)))
+        return table
+
+    def _agent(self, agent: SimulatedAgent) -> Table:
+        known = self._mirror.state.agent(agent.name)
+        held = self._mirror.state.tasks_held(agent.name)
+        state = self._condition(agent, held)
+        style = _STATE_STYLES.get(state, "dim" if state == "idle" else "")
+        cell = Table.grid(expand=True)
+        cell.add_column(width=7, no_wrap=True)
+        cell.add_column(ratio=1, no_wrap=True)
+        cell.add_column(width=3, justify="right", no_wrap=True)
+        cell.add_column(width=5, justify="right", no_wrap=True)
+        cpu = f"{known.cpu:3.0f}%" if known is not None else ""
+        cell.add_row(agent.name, Text(state, style), str(held or "-"), Text(cpu, "dim"))
+        return cell
+
+    def _condition(self, agent: SimulatedAgent, held: int) -> str:
+        known = self._mirror.state.agent(agent.name)
+        if known is None:
+            return "joining"
+        if agent.condition is not Condition.UP:
+            return "lost" if known.status.value == "lost" else agent.condition.value
+        if known.intake.value == "draining":
+            return "draining"
+        if load_status(held, known.cpu) is LoadStatus.OVERLOADED:
+            return "overloaded"
+        return "working" if held else "idle"
+
+    def _latest(self, rows: int) -> Text:
+        lines = list(self._story.latest)[-rows:]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(_told(line) for line in lines)
+
+    def _counters(self) -> Text:
+        tally = self._story.tally
+        elapsed_s = max(self._world.elapsed_s(), 1.0)
+        text = Text(no_wrap=True)
+        for counters in (_RESCUES, _MISHAPS):
+            for name, kind in counters:
+                text.append(f"  {name} ").append(str(tally[kind]), "bold")
+            if counters is _RESCUES:
+                text.append("\n")
+        median_ms = 1000 * percentile(self._world.latencies_s[-_RECENT:], 0.5)
+        text.append("  events ").append(f"{self._mirror.state.position / elapsed_s:.0f}/s", "bold")
+        return text.append("  reply ").append(f"{median_ms:.1f} ms", "bold")
+
+
+def _told(line: Line) -> Text:
+    style = "red" if line.kind in _BAD else "green" if line.kind in _GOOD else ""
+    return Text.assemble((f"{line.at_s:5.1f} ", "dim"), (line.text, style))
+
+
+def _panel(content: Table | Text, title: str) -> Panel:
+    return Panel(content, title=title, title_align="left", box=box.ROUNDED, border_style="dim", padding=(0, 1))

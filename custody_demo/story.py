@@ -1,0 +1,145 @@
+"""What is worth telling, in one line each: from the events of the feed, and from what the agents say of themselves."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from custody_demo.happenings import Happening, Tally, happening
+from domain.events import agent as ag
+from domain.events import steal as st
+from domain.events import task as ev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domain.recorded import Recorded
+    from domain.task import Task
+
+REMEMBERED = 200
+
+
+class Line(NamedTuple):
+    """A moment of the story."""
+
+    at_s: float
+    kind: Happening | None
+    text: str
+
+
+class Story:
+    """Tells each line to whoever listens, keeps the latest, and counts."""
+
+    def __init__(self, elapsed_s: Callable[[], float]) -> None:
+        self.tally = Tally()
+        self.latest: deque[Line] = deque(maxlen=REMEMBERED)
+        self.listener: Callable[[Line], None] | None = None
+        self._elapsed_s = elapsed_s
+        self._expired: ev.Expired | None = None
+        self._moves: dict[str, st.Planned] = {}
+
+    def tell(self, kind: Happening | None, text: str) -> None:
+        """Take what no event says."""
+        if kind is not None:
+            self.tally.add(kind)
+        self._line(kind, text)
+
+    def see(self, recorded: Recorded, before: Task | None) -> None:
+        """Take an event, and the task as it was before."""
+        self.tally.observe(recorded)
+        event = recorded.event
+        if isinstance(event, ev.Expired):
+            # What follows from it is in the next event of the same append; both make one line.
+            self._expired = event
+            return
+        expired, self._expired = self._expired, None
+        if isinstance(event, ev.Requeued | ev.Quarantined) and expired is not None:
+            self._line(happening(recorded) or Happening.EXPIRED, f"{recorded.entity_id}: {_end(expired, event)}")
+        elif isinstance(event, st.Planned):
+            self._moves[recorded.entity_id] = event
+        elif isinstance(event, st.StealCompleted):
+            self._line(Happening.STEAL, _move(self._moves.pop(recorded.entity_id), event))
+        elif isinstance(event, ev.Leased) and before is not None and before.handoff is not None:
+            self._taken_over(recorded.entity_id, event, before.handoff)
+        else:
+            text = _words(recorded, before)
+            if text:
+                self._line(happening(recorded), text)
+
+    def _taken_over(self, task_id: str, event: ev.Leased, handoff: ev.Handoff) -> None:
+        self.tally.add(Happening.TAKEN_OVER)
+        if handoff.progress > 0 and handoff.from_agent != event.agent_id:
+            text = f"{task_id}: {event.agent_id} goes on at the {handoff.progress} % that {handoff.from_agent} left"
+            self._line(Happening.TAKEN_OVER, text)
+
+    def _line(self, kind: Happening | None, text: str) -> None:
+        line = Line(self._elapsed_s(), kind, text)
+        self.latest.append(line)
+        if self.listener is not None:
+            self.listener(line)
+
+
+def _move(plan: st.Planned, event: st.StealCompleted) -> str:
+    tasks = f"{event.moved} task{'s' * (event.moved != 1)}"
+    return (
+        f"{tasks} stolen from {plan.from_agent} ({event.source_tasks_before} -> {event.source_tasks_after})"
+        f" for {plan.to_agent} ({event.target_tasks_before} -> {event.target_tasks_after})"
+    )
+
+
+def _end(expired: ev.Expired, event: ev.Requeued | ev.Quarantined) -> str:
+    if isinstance(event, ev.Quarantined):
+        return f"quarantined, {event.reason.partition(';')[0]} (last: {expired.agent_id})"
+    progress = event.handoff.progress if event.handoff is not None else 0
+    again = f"attempt {event.attempt} to go on at {progress} %" if progress else f"attempt {event.attempt} is due"
+    return f"{_expiry(expired)}; {again}"
+
+
+def _expiry(event: ev.Expired) -> str:
+    numbers = event.numbers
+    if numbers.last_beat_at is None:
+        return f"lease expired, not a word from {event.agent_id} in {numbers.silence_s:.1f} s"
+    return f"lease expired, {event.agent_id} silent for {numbers.silence_s:.1f} s"
+
+
+def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
+    name = recorded.entity_id
+    holder = before.lease.agent_id if before is not None and before.lease is not None else "nobody"
+    match recorded.event:
+        case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
+            return f"{name} counts as lost: not heard for {silence_s:.1f} s (limit {threshold_s:.1f} s)"
+        case ag.AgentDraining(reason=reason):
+            return f"{name} is drained by the operator: {reason}"
+        case ag.AgentResumed():
+            return f"{name} takes work again"
+        case ev.LateProgress(agent_id=agent_id, kind=kind, percent=percent):
+            what = f"{percent} %" if percent is not None else f"its {kind}"
+            return f"{name}: {what} reported late by {agent_id}, kept as evidence"
+        case ev.Completed(late=True, agent_id=agent_id):
+            return f"{name}: completed late by {agent_id}, and nobody had it since: accepted"
+        case ev.Requeued(cause=ev.Cause.FAILURE, attempt=attempt, error=error):
+            return f"{name}: failed ({error}), attempt {attempt} is due"
+        case ev.Failed(numbers=None, failures=failures, error=error):
+            return f"{name}: failed for good after {failures} failures ({error})"
+        case ev.Failed(numbers=numbers) if numbers is not None:
+            return f"{name}: deadline missed, swept {numbers.overdue_s * 1000:.0f} ms later (held by {holder})"
+        case ev.Quarantined(reason=reason):
+            return f"{name}: quarantined, {reason}"
+        case ev.Stuck(numbers=numbers, agent_id=agent_id):
+            return f"{name}: stuck, {agent_id} silent for {numbers.silence_s:.1f} s; swept"
+        case ev.Recovered():
+            return f"{name}: {holder} is heard again, no longer stuck"
+        case ev.Requeued(cause=ev.Cause.OPERATOR, reason=reason):
+            return f"{name}: freed by the operator, {reason}"
+        case ev.Silenced(for_s=for_s, reason=reason):
+            return f"{name}: {holder} will be quiet for {for_s:.1f} s: {reason}"
+        case ev.Released(reason=reason):
+            return f"{name}: given back by {holder}: {reason}"
+        case ev.Blocked(reason=reason):
+            return f"{name}: blocked, {reason}"
+        case ev.Unblocked(reason=reason):
+            return f"{name}: unblocked, {reason}"
+        case ev.Cancelled():
+            return f"{name}: cancelled by the operator (held by {holder})"
+        case _:
+            return ""

@@ -1,0 +1,145 @@
+"""What is said at the end: the outcomes, what happened on the way, and whether the log stood the check."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import TYPE_CHECKING, NamedTuple
+
+from custody_demo.happenings import Happening
+from custody_demo.log_check import RULES
+from domain.lifecycles import TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from custody_demo.happenings import Tally
+    from custody_demo.log_check import Verdict
+    from custody_demo.plan import Plan
+
+_SHOWN = 5
+_LABEL_CHARS = 9
+
+
+class Facts(NamedTuple):
+    """What the summary is made of."""
+
+    plan: Plan
+    verdict: Verdict
+    told: Tally
+    """What the agents told, beside what the log says."""
+    refusals: Mapping[str, int]
+    latencies_s: Sequence[float]
+    took_s: float
+    durable: bool
+    """Whether the broker has an event on disk before it acknowledges it."""
+
+
+def summary(facts: Facts) -> list[str]:
+    """Return the summary's lines, none longer than 80 characters as a rule."""
+    return [
+        *_entry("tasks", _outcomes(facts.verdict)),
+        *_entry("agents", _agents(facts)),
+        *_entry("rescue", _rescue(facts)),
+        *_entry("else", _everyday(facts.verdict.tally)),
+        *_entry("commands", _commands(facts)),
+        *_entry("log", _log(facts)),
+        *_entry("check", _check(facts)),
+    ]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """Return the value that this share of the values does not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(math.ceil(share * len(ordered)), 1) - 1] if ordered else 0.0
+
+
+def _entry(label: str, lines: Sequence[str]) -> list[str]:
+    return [f"{label if n == 0 else '':<{_LABEL_CHARS}} {line}" for n, line in enumerate(lines)]
+
+
+def _outcomes(verdict: Verdict) -> list[str]:
+    tally = verdict.tally
+    counts = [
+        f"{verdict.count(TaskStatus.COMPLETED)} completed",
+        f"{verdict.count(TaskStatus.FAILED)} failed",
+        f"{verdict.count(TaskStatus.CANCELLED)} cancelled",
+        f"{verdict.count(TaskStatus.QUARANTINED)} quarantined",
+    ]
+    lines = [f"{len(verdict.statuses)} submitted: {', '.join(counts)}"]
+    lines.append(
+        f"of the failed, {tally[Happening.DEADLINE]} missed their deadline and"
+        f" {tally[Happening.FAILED]} used up their failures"
+    )
+    still_open = verdict.still_open()
+    if still_open:
+        named = ", ".join(f"{task_id} ({verdict.statuses[task_id]})" for task_id in still_open[:_SHOWN])
+        more = f" and {len(still_open) - _SHOWN} more" if len(still_open) > _SHOWN else ""
+        lines.append(f"still open when time was up: {named}{more}")
+    return lines
+
+
+def _agents(facts: Facts) -> list[str]:
+    told, tally = facts.told, facts.verdict.tally
+    mishaps = f"{told[Happening.CRASHED]} crashes, {told[Happening.SILENT]} silences"
+    return [
+        f"{len(facts.plan.agents)} took part: {mishaps}, {tally[Happening.DRAINED]} drained;",
+        f"{tally[Happening.LOST]} times one of them counted as lost",
+    ]
+
+
+def _rescue(facts: Facts) -> list[str]:
+    told, tally = facts.told, facts.verdict.tally
+    freed = f"{tally[Happening.RECOVERED]} recovered, {tally[Happening.FREED]} freed by the operator"
+    return [
+        f"{tally[Happening.EXPIRED]} leases expired; {told[Happening.TAKEN_OVER]} hand-offs taken up by a next holder",
+        f"{told[Happening.REFUSED]} late commands refused ({_codes(facts.refusals)})",
+        f"{tally[Happening.EVIDENCE]} late reports kept as evidence",
+        f"{tally[Happening.LATE_COMPLETION]} late completions accepted, for nobody had the task since",
+        f"{tally[Happening.STOLEN]} tasks stolen for idle agents, in {tally[Happening.STEAL]} moves",
+        f"{tally[Happening.STUCK]} found stuck: {freed}",
+    ]
+
+
+def _codes(refusals: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {code}" for code, count in sorted(refusals.items())) or "none"
+
+
+def _everyday(tally: Tally) -> list[str]:
+    blocked = f"{tally[Happening.BLOCKED]} blocked and {tally[Happening.UNBLOCKED]} of them unblocked"
+    return [
+        f"{tally[Happening.RETRIED]} failures retried, {tally[Happening.RELEASED]} tasks given back half-done",
+        f"{blocked}, {tally[Happening.ANNOUNCED]} quiet spells announced",
+    ]
+
+
+def _commands(facts: Facts) -> list[str]:
+    times = facts.latencies_s
+    median_ms = 1000 * statistics.median(times) if times else 0.0
+    return [
+        f"{len(times)} answered; median {median_ms:.1f} ms, p99 {1000 * percentile(times, 0.99):.1f} ms",
+        "as their senders saw it; all agents and the service share one process",
+    ]
+
+
+def _log(facts: Facts) -> list[str]:
+    events = facts.verdict.events
+    lines = [f"{events} events in {facts.took_s:.0f} s, {events / max(facts.took_s, 1e-9):.0f} a second"]
+    return [*lines, "each on disk before it was acknowledged"] if facts.durable else lines
+
+
+def _check(facts: Facts) -> list[str]:
+    verdict = facts.verdict
+    if not verdict.ok:
+        return [
+            f"FAILED: {verdict.findings[0]}",
+            *([f"and {len(verdict.findings) - 1} more findings"] if len(verdict.findings) > 1 else []),
+        ]
+    return [
+        f"passed: all {verdict.events} events read back from the broker;",
+        f"every one of the {len(verdict.statuses)} tasks is accounted for, nothing is lost;",
+        f"{RULES[0]}; {RULES[1]};",
+        f"{RULES[2]}; {RULES[3]};",
+        f"{RULES[4]};",
+        "what the service had in memory is what the log makes of it",
+    ]

@@ -1,0 +1,53 @@
+"""What goes wrong at the broker, as the library's own classes of errors."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from eventsourcing.persistence import (
+    DatabaseError,
+    DataError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+)
+
+from handlers.ports import AppendRejectedError, LogError, OutcomeUnknownError
+from infra.nats.api import STREAM_NOT_FOUND, ApiError
+from infra.nats.broker_errors import BrokerError, BrokerTooOldError, NoJetStreamError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class UnknownOutcomeError(OperationalError):
+    """The broker did not say whether it stored the events: they are stored, or will be, or never.
+
+    A retry is safe: the same versions are refused with IntegrityError if they are stored after all.
+    """
+
+
+class ForbiddenError(ProgrammingError):
+    """The broker does not allow this to the user that the connection gives."""
+
+
+@contextlib.contextmanager
+def library_errors() -> Iterator[None]:
+    """Raise what the library's callers expect."""
+    try:
+        yield
+    except (BrokerTooOldError, NoJetStreamError) as error:
+        raise NotSupportedError(str(error)) from error
+    except OutcomeUnknownError as error:
+        raise UnknownOutcomeError(f"not known whether it was stored: {error}") from error
+    except AppendRejectedError as error:
+        if "does not allow" in str(error):
+            raise ForbiddenError(str(error)) from error
+        raise DataError(str(error)) from error
+    except (BrokerError, LogError) as error:
+        raise OperationalError(str(error)) from error
+    except ApiError as error:
+        if error.err_code == STREAM_NOT_FOUND:
+            raise ProgrammingError(f"there is no such stream: {error}") from error
+        raise DatabaseError(str(error)) from error

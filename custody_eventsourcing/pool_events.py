@@ -1,0 +1,111 @@
+"""A Custody pool's events as the library wants them: with the project's own `evolve` as their way to be applied."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pydantic_core
+from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notification, NotSupportedError
+
+from domain.agent import Agent, evolve_agent
+from domain.errors import FoldError
+from domain.events import Entity
+from domain.lifecycles import IllegalTransitionError
+from domain.pool import Pool, evolve_pool
+from domain.recorded import Recorded
+from domain.steal import Steal, evolve_steal
+from domain.task import Task, evolve_task
+from handlers.ports import StoredMessage, UnreadableEventError
+from infra.codec import CloudEventsCodec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from eventsourcing.domain import DomainEventProtocol
+    from eventsourcing.persistence import StoredEvent
+
+_log = logging.getLogger(__name__)
+
+READ_ONLY = "a pool is written by its own service alone: send it commands"
+
+EntityState = Task | Agent | Steal | Pool
+
+
+class PoolEvent(Recorded):
+    """A recorded event that applies itself, so that the library's own projector folds it."""
+
+    __slots__ = ()
+
+    def mutate(self, aggregate: EntityState | None) -> EntityState | None:
+        """The entity after this event. One that does not link or apply is passed by, as in every fold of the log."""
+        try:
+            return _EVOLVE[self.entity](aggregate, self)
+        except (FoldError, IllegalTransitionError) as error:
+            _log.warning("skipped position %d: %s", self.position, error)
+            return aggregate
+
+
+def _evolve_pool(pool: Pool | None, recorded: Recorded) -> Pool:
+    return evolve_pool(Pool(recorded.entity_id) if pool is None else pool, recorded)
+
+
+_EVOLVE: dict[Entity, Callable[[Any, Recorded], EntityState]] = {
+    Entity.TASK: evolve_task,
+    Entity.AGENT: evolve_agent,
+    Entity.STEAL: evolve_steal,
+    Entity.POOL: _evolve_pool,
+}
+
+
+@dataclass(frozen=True)
+class PoolNotification(Notification):
+    """An event of a pool's log: the topic is its CloudEvents type, the state its whole body."""
+
+    recorded: Recorded = field(compare=False, repr=False)
+
+
+def read_event(codec: CloudEventsCodec, message: StoredMessage) -> PoolNotification | None:
+    """The event of a message; None if it is none that this version can read, which every fold skips alike."""
+    try:
+        recorded = codec.decode(message)
+    except UnreadableEventError as error:
+        _log.warning("skipped position %d: %s", error.position, error.reason)
+        return None
+    return PoolNotification(
+        originator_id=recorded.originator_id,
+        originator_version=recorded.version,
+        topic=recorded.event.type_name,
+        state=message.body,
+        id=recorded.position,
+        recorded=recorded,
+    )
+
+
+class PoolMapper(Mapper[str]):
+    """From stored events to `PoolEvent`, and never back."""
+
+    def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
+        """Raises NotSupportedError."""
+        raise NotSupportedError(f"{type(domain_event).__name__} is not stored: {READ_ONLY}")
+
+    def to_domain_event(self, stored_event: StoredEvent) -> PoolEvent:
+        """The event with its envelope, whether it comes from the log or from somebody who kept its body."""
+        if isinstance(stored_event, PoolNotification):
+            return PoolEvent(*stored_event.recorded)
+        try:
+            return PoolEvent(*_from_body(stored_event))
+        except (UnreadableEventError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise MapperDeserialisationError(
+                f"{stored_event.originator_id} version {stored_event.originator_version}: {error}"
+            ) from error
+
+
+def _from_body(stored_event: StoredEvent) -> Recorded:
+    envelope = pydantic_core.from_json(stored_event.state)
+    pool = envelope["source"].removeprefix("custody/")
+    kind, _, entity_id = envelope["subject"].partition("/")
+    _, _, event, _ = envelope["type"].split(".")
+    subject = f"custody.{pool}.evt.{kind}.{entity_id}.{event}"
+    return CloudEventsCodec(pool).decode(StoredMessage(int(envelope["id"]), subject, stored_event.state))

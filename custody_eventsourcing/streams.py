@@ -1,0 +1,105 @@
+"""The streams that hold an application's events, snapshots and tracking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from eventsourcing.persistence import NotSupportedError, ProgrammingError
+
+from custody_eventsourcing.naming import Subjects
+from custody_eventsourcing.publishing import Publisher
+from custody_eventsourcing.reading import StreamView
+from custody_eventsourcing.sequences import Sequences
+from infra.nats.api import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, JetStreamApi
+from infra.nats.stream import OLDEST_BROKER
+
+if TYPE_CHECKING:
+    from custody_eventsourcing.exchange import Exchange
+
+TRACKING_HISTORY = 16
+"""Messages kept on each subject of a stream without events: only the last counts, unless an answer was lost."""
+
+
+class StreamSpec(NamedTuple):
+    """A stream as a recorder wants it."""
+
+    name: str
+    create: bool = True
+    """Whether to make it if it is missing."""
+    replicas: int = 1
+    keep: int = -1
+    """How many messages to keep on a subject; -1: all."""
+
+
+class OpenStream:
+    """A stream that is known to be there."""
+
+    def __init__(self, exchange: Exchange, spec: StreamSpec) -> None:
+        self.subjects = Subjects(spec.name)
+        self.view = StreamView(exchange, spec.name)
+        self.publisher = Publisher(exchange, self.view)
+        self.sequences = Sequences(self.subjects, self.view, self.publisher)
+
+
+async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
+    """Make the stream, or make sure that the one there will do; never change one.
+
+    Raises:
+        ProgrammingError: it is missing and must not be made, or has settings under which inserts are not atomic.
+        NotSupportedError: the broker is too old.
+        LogUnavailableError: no answer.
+        ApiError: the broker refuses to make it.
+    """
+    version = exchange.connection.client.connected_server_version
+    if (version.major, version.minor, version.patch) < OLDEST_BROKER:
+        oldest = ".".join(map(str, OLDEST_BROKER))
+        raise NotSupportedError(f"the broker is nats-server {version}; atomic inserts need {oldest} or newer")
+    wanted = stream_config(spec)
+    config = await _info_or_create(JetStreamApi(exchange.connection), spec, wanted)
+    differences = [
+        f"{name} is {config.get(name)!r}, not {wanted[name]!r}"
+        for name in ("subjects", "allow_atomic", "allow_direct", "retention")
+        if config.get(name) != wanted[name]
+    ]
+    if differences:
+        raise ProgrammingError(f"stream {spec.name} does not suit: {'; '.join(differences)}")
+    return OpenStream(exchange, spec)
+
+
+def stream_config(spec: StreamSpec) -> dict[str, Any]:
+    """The configuration the stream is created with."""
+    return {
+        "name": spec.name,
+        "description": "Recorded by the persistence module of Custody for the eventsourcing library",
+        "subjects": [Subjects(spec.name).all],
+        "storage": "file",
+        "num_replicas": spec.replicas,
+        "retention": "limits",
+        "discard": "new",
+        "max_msgs": -1,
+        "max_bytes": -1,
+        "max_age": 0,
+        "max_msgs_per_subject": spec.keep,
+        "allow_atomic": True,
+        "allow_direct": True,
+        "deny_delete": True,
+        "deny_purge": True,
+    }
+
+
+async def _info_or_create(api: JetStreamApi, spec: StreamSpec, wanted: dict[str, Any]) -> dict[str, Any]:
+    try:
+        answer = await api.call(f"STREAM.INFO.{spec.name}")
+    except ApiError as error:
+        if error.err_code != STREAM_NOT_FOUND:
+            raise
+        if not spec.create:
+            raise ProgrammingError(f"there is no stream {spec.name}, and CREATE_TABLE is off") from error
+        try:
+            answer = await api.call(f"STREAM.CREATE.{spec.name}", wanted)
+        except ApiError as refusal:
+            if refusal.err_code != STREAM_NAME_IN_USE:
+                raise
+            answer = await api.call(f"STREAM.INFO.{spec.name}")
+    config: dict[str, Any] = answer["config"]
+    return config

@@ -1,0 +1,72 @@
+"""One step for each kind of event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.errors import FoldError
+from domain.events import task as ev
+from domain.lifecycles import TASK, TaskStatus
+from domain.task import at_end, while_held
+from domain.task.record import Task
+from domain.task.steps import moved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from domain.recorded import Recorded
+
+
+def evolve_task(task: Task | None, recorded: Recorded) -> Task:
+    """Return the task after one more event.
+
+    Raises:
+        FoldError: the event is not the next one of this task, or its token is not the current one.
+        IllegalTransitionError: the lifecycle forbids it.
+    """
+    event = recorded.event
+    if task is None:
+        if not isinstance(event, ev.Submitted) or recorded.version != 1:
+            msg = f"{recorded.originator_id} begins with {event.name} at version {recorded.version}"
+            raise FoldError(msg)
+        return Task(
+            task_id=recorded.entity_id,
+            version=1,
+            position=recorded.position,
+            definition=event,
+            submitted_at=recorded.time,
+            status=TASK.next[TaskStatus.NEW, event.name],
+            attempt=1,
+            queued_position=recorded.position,
+            status_since=recorded.time,
+        )
+    if recorded.version != task.version + 1:
+        msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"
+        raise FoldError(msg)
+    return _FOLDS[type(event)](task, event, recorded)
+
+
+_FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
+    ev.Submitted: lambda task, _event, recorded: moved(task, recorded),
+    ev.Leased: while_held.leased,
+    ev.Started: while_held.started,
+    ev.Progressed: while_held.progressed,
+    ev.Renewed: while_held.renewed,
+    ev.Silenced: while_held.silenced,
+    ev.Extended: while_held.extended,
+    ev.Escalated: while_held.escalated,
+    ev.Stolen: while_held.stolen,
+    ev.Released: at_end.released,
+    ev.Revoked: at_end.revoked,
+    ev.Expired: at_end.expired,
+    ev.Stuck: while_held.stuck,
+    ev.Recovered: while_held.recovered,
+    ev.Blocked: at_end.blocked,
+    ev.Unblocked: at_end.unblocked,
+    ev.Quarantined: at_end.quarantined,
+    ev.Requeued: at_end.requeued,
+    ev.Completed: at_end.completed,
+    ev.Failed: at_end.failed,
+    ev.Cancelled: at_end.cancelled,
+    ev.LateProgress: at_end.late_progress,
+}

@@ -1,0 +1,117 @@
+"""A task and its lease, as the log has them.
+
+State is what `domain.task` makes of the log and nothing else. Records are named tuples because they are replaced
+for every event: copying one costs a microsecond.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.events import task as ev
+from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class Lease(NamedTuple):
+    """One attempt at a task by one agent. `token` is the position of the event that granted it."""
+
+    token: int
+    agent_id: str
+    attempt: int
+    granted_at: datetime
+    lease_s: float
+    grace_s: float
+    expires_at: datetime
+    status: LeaseStatus = LeaseStatus.ACTIVE
+    started_at: datetime | None = None
+    reports: int = 0
+    percent: int = 0
+    note: str | None = None
+    checkpoint: Any = None
+    report_times_s: tuple[float, ...] = ()
+    """Epoch seconds of the last reports, for the cadence."""
+    last_beat_at: datetime | None = None
+    """The last report or recorded renewal; the end of an announced silence, which may lie ahead."""
+    renewals: int = 0
+    """Recorded renewals without a report."""
+    extensions: int = 0
+    escalated: bool = False
+    stopped_s: float = 0.0
+    """Seconds for which its clock stood still, because the task was stuck."""
+
+
+class FormerLease(NamedTuple):
+    """A lease that ended before the task did."""
+
+    token: int
+    agent_id: str
+    ended: LeaseStatus
+    granted_at: datetime
+    late_reports: int = 0
+    lost: bool = True
+    """Whether it was taken from the holder; False when the holder itself gave it up or finished."""
+
+
+class Outcome(NamedTuple):
+    """How a task ended, was put aside or was given up last."""
+
+    event: str
+    at: datetime
+    actor: str
+    token: int | None
+    agent_id: str | None
+    detail: str | None
+    result: Any = None
+
+
+class Task(NamedTuple):
+    """A task as the log has it."""
+
+    task_id: str
+    version: int
+    position: int
+    """Of the task's last event."""
+    definition: ev.Submitted
+    submitted_at: datetime
+    status: TaskStatus
+    attempt: int
+    queued_position: int
+    """Of the event that queued it last: the order of the backlog within a priority."""
+    status_since: datetime
+    lease: Lease | None = None
+    last_lease: Lease | None = None
+    """The lease that ended last, as it was then: what a hand-off is made of."""
+    former: tuple[FormerLease, ...] = ()
+    handoff: ev.Handoff | None = None
+    failures: int = 0
+    expiries: int = 0
+    """Expiries in a row, without a report between."""
+    steals: int = 0
+    last_stolen_at: datetime | None = None
+    late_token: int | None = None
+    """The expired lease that may still complete the task, while nobody was granted it since."""
+    outcome: Outcome | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the task has ended for ever."""
+        return self.status in TERMINAL
+
+    @property
+    def held(self) -> bool:
+        """Whether an agent holds it."""
+        return self.status in HELD
+
+    @property
+    def ticking(self) -> bool:
+        """Whether an agent holds it on a running clock."""
+        return self.status in TICKING
+
+
+def stopped_until(task: Task, lease: Lease, now: datetime) -> Lease:
+    """Return the lease of a stuck task with its clock started again now."""
+    return lease._replace(stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

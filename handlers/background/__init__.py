@@ -1,0 +1,1 @@
+"""What acts by itself: the sweeper, the stealer, the snapshotter. They meet the writer through one narrow door."""

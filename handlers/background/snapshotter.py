@@ -1,0 +1,53 @@
+"""Stores a snapshot of the served pool every so many events, beside the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from domain.timestamps import after
+from handlers.memory.snapshots import encode, image_of
+from handlers.ports import LogUnavailableError
+from projections.state.state_image import SnapshotError
+
+if TYPE_CHECKING:
+    from handlers.memory.snapshots import Snapshots
+    from handlers.ports import Clock
+    from handlers.writer.writer import Writer
+
+_LOG = logging.getLogger(__name__)
+LOOK_EVERY_S = 5.0
+REST_S = 60.0
+"""The least time between two snapshots, however many events came."""
+
+
+class Snapshotter:
+    """Stores one pool's snapshots; `last_position` is that of the one it began with."""
+
+    def __init__(self, writer: Writer, snapshots: Snapshots, clock: Clock, *, last_position: int) -> None:
+        self._writer = writer
+        self._snapshots = snapshots
+        self._clock = clock
+        self.last_position = last_position
+
+    async def run(self) -> None:
+        """Store snapshots until cancelled. A failure is a warning: the log has everything."""
+        while True:
+            await self._clock.sleep_until(after(self._clock.now(), LOOK_EVERY_S))
+            if self._writer.memory.state.committed_position - self.last_position < self._snapshots.every:
+                continue
+            try:
+                await self.take()
+            except (SnapshotError, LogUnavailableError) as error:
+                _LOG.warning("no snapshot is stored: %s", error)
+            await self._clock.sleep_until(after(self._clock.now(), REST_S - LOOK_EVERY_S))
+
+    async def take(self) -> int:
+        """Store a snapshot of what is acknowledged; return its position. Raises SnapshotError, LogUnavailableError."""
+        image = await self._writer.at_boundary(image_of)
+        document = await asyncio.to_thread(encode, image, self._snapshots.build)
+        await self._snapshots.store.put(image.state.position, document)
+        self.last_position = image.state.position
+        _LOG.info("stored a snapshot of position %d, %d bytes", self.last_position, len(document))
+        return self.last_position

@@ -1,0 +1,1 @@
+"""Read models kept elsewhere, in step with the log."""

@@ -1,0 +1,1 @@
+"""The command service: a request in, checked and routed; a reply out. Queries and repeated commands, too."""

@@ -1,0 +1,117 @@
+"""What a request asks for: by its subject, and of which entities."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain import commands, limits
+from domain.draft import Refusal
+from domain.events import Entity
+from handlers.service import reply_bodies
+from projections.queries.answers import QUERIES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from domain.draft import EntityKey
+    from projections.queries.answers import Query
+
+_NAME = re.compile(limits.NAME_PATTERN)
+MAX_REMEMBERED = 10_000
+"""Subjects that are remembered at once; then all are forgotten. A fleet of agents uses the same few every time."""
+
+
+class CommandRoute(NamedTuple):
+    """A command, asked by an agent or, without one, by an operator."""
+
+    verb: str
+    model: type[commands.Command]
+    agent_id: str | None = None
+    actor: str | None = None
+    """Who asks; for operators a header says so."""
+    named: tuple[EntityKey, ...] = ()
+    """What the subject names."""
+
+    def read(self, body: bytes) -> commands.Command:
+        """Return the command that a body holds; raises pydantic's ValidationError."""
+        # By way of the model's own method it would take a third longer.
+        command: commands.Command = self.model.__pydantic_validator__.validate_json(body or b"{}")
+        return command
+
+    def names(self, command: commands.Command) -> tuple[EntityKey, ...]:
+        """Return the entities that subject and command name, and that may have left memory."""
+        names = self.named
+        for field, entity in _NAMING_FIELDS[self.model]:
+            value = getattr(command, field)
+            if type(value) is str:
+                names += ((entity, value),)
+            elif value is not None:
+                names += tuple((entity, each) for each in value)
+        return names
+
+
+class QueryRoute(NamedTuple):
+    """A question."""
+
+    model: type[Query]
+
+
+Route = CommandRoute | QueryRoute
+
+
+class Routes:
+    """Reads the subjects of one pool's requests."""
+
+    def __init__(self, pool_id: str) -> None:
+        self._prefix = f"custody.{pool_id}."
+        self._known: dict[str, Route] = {}
+
+    def find(self, subject: str) -> Route | Refusal:
+        """Return what the subject asks for, or why nobody knows."""
+        route = self._known.get(subject)
+        if route is not None:
+            return route
+        found = self._read(subject.removeprefix(self._prefix).split("."))
+        if not isinstance(found, Refusal):
+            if len(self._known) >= MAX_REMEMBERED:
+                self._known.clear()
+            self._known[subject] = found
+        return found
+
+    def _read(self, tokens: list[str]) -> Route | Refusal:
+        match tokens:
+            case ["agent", agent_id, verb]:
+                if not _NAME.fullmatch(agent_id):
+                    return reply_bodies.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
+                asked = commands.AGENT_COMMANDS.get(verb)
+                if asked is None:
+                    return _unknown("verb", verb, commands.AGENT_COMMANDS)
+                return CommandRoute(verb, asked, agent_id, f"agent/{agent_id}", ((Entity.AGENT, agent_id),))
+            case ["ops", verb]:
+                model = commands.OPS_COMMANDS.get(verb)
+                return _unknown("verb", verb, commands.OPS_COMMANDS) if model is None else CommandRoute(verb, model)
+            case ["query", view]:
+                query = QUERIES.get(view)
+                return _unknown("view", view, QUERIES) if query is None else QueryRoute(query)
+        return reply_bodies.invalid(
+            "subject", "must be agent.<agent>.<verb>, ops.<verb> or query.<view> after the pool, with known names"
+        )
+
+
+def _unknown(field: str, name: str, known: Mapping[str, object]) -> Refusal:
+    return reply_bodies.invalid(field, f"{name!r} is not one of {', '.join(sorted(known))}")
+
+
+_ENTITY_OF_FIELD = {
+    "agent_id": Entity.AGENT,
+    "from_agent": Entity.AGENT,
+    "to_agent": Entity.AGENT,
+    "task_id": Entity.TASK,
+    "task_ids": Entity.TASK,
+}
+_NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
+    model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
+    for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())
+}
+"""Asking a model for a field that it lacks is slow, so what each command names is known beforehand."""

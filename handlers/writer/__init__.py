@@ -1,0 +1,1 @@
+"""The pool's single writer: a queue of commands, batches, appends and their outcomes, replies, waiting claims."""

@@ -1,0 +1,137 @@
+"""The live views of a running service, held against a fold of its log.
+
+Each page is compared at the position that it is true at: the fold is brought there first. So nothing has to stand
+still, and a pool is verified while it works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from handlers.memory.memory import Memory
+from handlers.ports import LogTruncatedError
+from infra.cli.terminal.progress import caught_up
+from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
+from projections.queries.answers import snapshot
+from projections.reports.agreement import LISTED, backlog_differences, page_differences, statistics_differences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infra.cli.session.session import Session
+    from infra.codec import CloudEventsCodec
+    from infra.nats import NatsConnection, NatsEventLog
+    from projections.queries.answers import Snapshot
+
+_PAGE = 1_000
+_MAX_DIFFERENCES = 1_000
+
+
+class _GoneBackError(Exception):
+    """An answer is older than one before it, or newer than the log: one line says so."""
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What the comparison came to."""
+
+    position: int | None = None
+    """Of the last answer that was compared."""
+    rows: int = 0
+    differences: list[str] = field(default_factory=list)
+    not_compared: str | None = None
+    """Why there was nothing to compare with."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "compared_at": self.position,
+            "compared_rows": self.rows,
+            "not_compared": self.not_compared,
+            "live_differences": self.differences,
+        }
+
+    def line(self) -> str:
+        """Return it for people."""
+        if self.not_compared is not None:
+            return f"live views: not compared: {self.not_compared}"
+        agree = "differ from the log" if self.differences else "are what the log makes them"
+        return f"live views: {self.rows} rows at position {self.position} {agree}"
+
+
+async def compare(
+    session: Session, connection: NatsConnection, log: NatsEventLog, codec: CloudEventsCodec
+) -> Agreement:
+    """Ask the pool's service for every view and hold them against the log. Raises LogUnavailableError."""
+    comparison = _Comparison(session, CustodyClient(connection.client, session.settings.pool), log, codec)
+    found = comparison.found
+    try:
+        await comparison.run()
+    except _GoneBackError as error:
+        found.differences.append(str(error))
+    except CustodyRefusedError as error:
+        found.not_compared = f"the service does not answer queries: {error}"
+    except NoServiceError:
+        found.not_compared = f"nobody serves pool {session.settings.pool}, so there are none"
+    except CustodyError as error:
+        found.not_compared = str(error)
+    return found
+
+
+class _Comparison:
+    def __init__(self, session: Session, client: CustodyClient, log: NatsEventLog, codec: CloudEventsCodec) -> None:
+        self.found = Agreement()
+        self._session = session
+        self._client = client
+        self._log = log
+        self._memory = Memory(session.settings.pool, session.settings.rules(), codec, outcomes=0)
+
+    async def run(self) -> None:
+        await self._health()
+        for view in LISTED:
+            after: str | None = None
+            while True:
+                result, shot = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
+                self.found.rows += len(result[view])
+                self._note(page_differences(view, result, after, shot))
+                after = result["next"]
+                if after is None:
+                    break
+        result, shot = await self._asked("backlog", {"limit": _PAGE})
+        self._note(backlog_differences(result, shot))
+        result, shot = await self._asked("statistics", {})
+        self._note(statistics_differences(result, shot))
+
+    async def _health(self) -> None:
+        result, shot = await self._asked("health", {})
+        ours = {
+            "live_tasks": len(shot.tasks),
+            "agents": len(shot.agents),
+            "unreadable_events": self._memory.unreadable_count,
+            "intake": shot.pool.intake.value,
+        }
+        self._note(
+            f"health: the service says {name} {result.get(name)}, and the log makes it {value}"
+            for name, value in ours.items()
+            if result.get(name) != value
+        )
+
+    async def _asked(self, view: str, body: dict[str, Any]) -> tuple[dict[str, Any], Snapshot]:
+        """Return the service's answer and the fold at its position."""
+        reply = await self._client.request(f"query.{view}", body, timeout=self._session.timeout_s)
+        position, memory = int(reply["position"]), self._memory
+        if position < memory.state.position:
+            raise _GoneBackError(f"the service answers at position {position}, after {memory.state.position}")
+        try:
+            await caught_up(memory, self._log, self._session.out, until=position)
+        except LogTruncatedError as error:
+            raise _GoneBackError(f"the service answers at position {position}: {error}") from None
+        self.found.position = position
+        now = memory.state.last_time
+        return reply["result"], snapshot(memory.state, now, memory.statistics.totals(), lambda _: None)
+
+    def _note(self, differences: Iterable[str]) -> None:
+        for each in differences:
+            if len(self.found.differences) < _MAX_DIFFERENCES:
+                self.found.differences.append(each)

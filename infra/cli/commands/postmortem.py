@@ -1,0 +1,175 @@
+"""`custody postmortem`: what happened to a task, an agent or in a span of time, as one page that opens offline."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from domain.events.task import Leased, Stolen
+from handlers.memory.memory import catch_up
+from handlers.ports import UnreadableEventError
+from infra.cli.commands.auditing import check_known, check_order
+from infra.cli.commands.history import check_name
+from infra.cli.session.moments import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.opening import opened
+from infra.cli.session.rebuilding import rebuilt
+from infra.cli.session.session import CommandError, Session
+from infra.cli.terminal.output import complain
+from infra.cli.terminal.progress import bar, quiet
+from infra.nats import evt_prefix
+from infra.reports.audit_formats import FormatError, replacing
+from projections.postmortem.collect import Collector, Scope
+
+if TYPE_CHECKING:
+    from projections.postmortem.collect import Collected
+
+MOST_EVENTS = 10_000
+_EVENTS = 3_000
+
+
+async def postmortem(
+    session: Session,
+    *,
+    task: Annotated[str | None, typer.Option(help="What happened to this task.")] = None,
+    agent: Annotated[str | None, typer.Option(help="What happened to this agent and the tasks that it held.")] = None,
+    from_: Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")] = None,
+    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: postmortem-<what>.html here.", show_default=False)
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MOST_EVENTS, help="The newest so many events are shown.", show_default=True)
+    ] = _EVENTS,
+) -> None:
+    """Write what happened as one page: a timeline, the causes that can be named, and what the rules said."""
+    for name in (task, agent):
+        if name is not None:
+            check_name(name)
+    async with opened(session) as log:
+        first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
+        check_order(from_, to, first, last)
+        await check_known(session, log, task, agent)
+        if task is not None:
+            first, last = await _life(session, log, task, first, last)
+        if first > last:
+            raise _nothing(task, agent)
+        collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
+    if not collected.seen:
+        raise _nothing(task, agent)
+    file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
+    text = _page(session, _title(session, task, agent), collected, unreadable)
+    try:
+        with replacing(file) as path:
+            path.write_text(text, encoding="utf-8")
+    except FormatError as error:
+        raise CommandError(str(error)) from None
+    _report(session, file, collected, text)
+
+
+async def _life(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
+    """Return the range, narrowed to where the task has events."""
+    prefix = f"{evt_prefix(session.settings.pool)}task.{task}."
+    begin = await log.last_matching(f"{prefix}submitted")
+    end = await log.last_matching(f"{prefix}>")
+    return max(first, begin), min(last, end)
+
+
+async def _collected(
+    session: Session, log: OpenLog, task: str | None, agent: str | None, span: tuple[int, int], limit: int
+) -> tuple[Collected, int]:
+    """Return what the page is made of, and how many messages of the range cannot be read."""
+    first, last = span
+    # Where everything is in question, nothing needs to be seen that will not be shown.
+    skipped = max(0, last - first + 1 - limit) if task is None and agent is None else 0
+    first += skipped
+    also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
+    memory = await rebuilt(session, log, first - 1)
+    state = memory.state
+    if agent is not None and task is None:
+        also |= frozenset(state.held_by(agent))
+    skipped_before = memory.unreadable_count
+    collector = Collector(Scope(task, agent, also), limit, skipped=skipped)
+    collector.begin(state)
+    with quiet(logging.getLogger("handlers.memory.memory")), bar(last, session.out) as show:
+        await catch_up(
+            memory,
+            log.log,
+            until=last,
+            progress=lambda read, _: show(read),
+            seen=lambda recorded: collector.saw(recorded, state),
+            indexed=True,
+        )
+    return collector.collected(state, session.settings.rules()), memory.unreadable_count - skipped_before
+
+
+async def _held_by(session: Session, log: OpenLog, agent: str, span: tuple[int, int]) -> frozenset[str]:
+    """Return the tasks that were granted to an agent, or stolen for it, within a range."""
+    pool, found = session.settings.pool, set()
+    for name in (Leased.name, Stolen.name):
+        subjects = f"{evt_prefix(pool)}task.*.{name}"
+        messages = log.matching(subjects, after=span[0] - 1, until=span[1])
+        async with aclosing(messages) as chunks:
+            async for chunk in chunks:
+                for message in chunk:
+                    try:
+                        recorded = log.codec.decode(message)
+                    except UnreadableEventError:
+                        continue
+                    if isinstance(recorded.event, Leased | Stolen) and recorded.event.agent_id == agent:
+                        found.add(recorded.entity_id)
+    return frozenset(found)
+
+
+def _page(session: Session, title: str, collected: Collected, unreadable: int) -> str:
+    from importlib.metadata import version
+
+    from infra.reports.postmortem.render import Heading, page
+    from projections.postmortem.causes.finding import count
+    from projections.postmortem.report import postmortem as report
+
+    found = report(collected)
+    notices = []
+    if found.dropped:
+        notices.append(
+            f"{found.dropped} older events are left out: the newest {len(found.entries)} are shown."
+            " Narrow the range with --from and --to, or raise --limit."
+        )
+    if found.timeline.omitted:
+        notices.append(f"{found.timeline.omitted} lanes are left out of the timeline; the events are all in the table.")
+    if unreadable:
+        notices.append(
+            f"{count(unreadable, 'message')} of the range cannot be read, and every fold passes over what it cannot"
+            " read; custody verify says which."
+        )
+    heading = Heading(title, session.settings.pool, f"custody {version('custody')}", datetime.now(UTC), tuple(notices))
+    return page(found, heading)
+
+
+def _nothing(task: str | None, agent: str | None) -> CommandError:
+    to_whom = f" to {_names(task, agent)}" if task or agent else ""
+    return CommandError(f"nothing happened{to_whom} in that range")
+
+
+def _names(task: str | None, agent: str | None) -> str:
+    return " and ".join(f"{kind} {name}" for kind, name in (("task", task), ("agent", agent)) if name)
+
+
+def _title(session: Session, task: str | None, agent: str | None) -> str:
+    return _names(task, agent) or f"pool {session.settings.pool}"
+
+
+def _report(session: Session, file: Path, collected: Collected, text: str) -> None:
+    size = len(text.encode())
+    if session.out.as_json:
+        session.out.json(
+            {"file": str(file), "bytes": size, "events": len(collected.seen), "left_out": collected.dropped}
+        )
+        return
+    session.out.line(f"{file}: {len(collected.seen)} events, {size // 1024} KiB")
+    if collected.dropped:
+        complain(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")

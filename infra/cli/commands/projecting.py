@@ -1,0 +1,155 @@
+"""`custody project`: read models of the log elsewhere, kept in step with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from handlers.memory.memory import catch_up
+from handlers.projector.projector import Projector
+from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
+from infra.cli.session.opening import opened_at_broker
+from infra.cli.session.rebuilding import restored
+from infra.cli.session.session import CommandError, Session
+from infra.cli.terminal.lag import Lag
+from infra.cli.terminal.progress import quiet
+from infra.host.clock import SystemClock
+from infra.host.optional_libraries import missing
+from infra.host.stop_signals import stop_signal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from handlers.memory.memory import Memory
+    from handlers.projector.read_model import Collector, ReadModel
+    from infra.cli.session.opening import BrokerLog
+    from infra.sql.model import SqlReadModel
+    from projections.state.pool_state import PoolState
+
+SQL_EVENTS = 20_000
+"""Events in one transaction at most."""
+KV_EVENTS = 300
+"""Events in one write into a bucket at most: what they change fits into one batch."""
+
+
+async def project(
+    session: Session,
+    *,
+    sql: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Keep tables, in SQLite (sqlite:///FILE) or PostgreSQL (postgresql://USER@HOST/DATABASE).",
+        ),
+    ] = None,
+    kv: Annotated[
+        bool, typer.Option("--kv", help="Keep leases and workloads in a key-value bucket of the broker.")
+    ] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", help="Make tables anew beside those that are read, then switch; mend the bucket in place."
+        ),
+    ] = False,
+    once: Annotated[bool, typer.Option("--once", help="End when the log's end is reached.")] = False,
+) -> None:
+    """Keep tables or key-value buckets in step with the log, each event once, for others to read and watch."""
+    if (sql is None) != kv:
+        raise typer.BadParameter("say where to keep it: --sql or --kv, one of them", param_hint="--sql")
+    work = _Projection(session, follow=not once, rebuild=rebuild)
+    try:
+        await (work.tables(sql) if sql is not None else work.bucket())
+    except OutdatedError as error:
+        raise CommandError(f"{error}; --rebuild makes it anew from the log") from None
+    except (ReadModelError, ReadModelUnavailableError) as error:
+        raise CommandError(str(error)) from None
+
+
+class _Projection:
+    """One run of the command."""
+
+    def __init__(self, session: Session, *, follow: bool, rebuild: bool) -> None:
+        self._session = session
+        self._follow = follow
+        self._rebuild = rebuild
+
+    async def tables(self, url: str) -> None:
+        """Keep tables in a database."""
+        from projections.read_models.tabulation import Tabulation
+
+        async with opened_at_broker(self._session, live=self._follow) as log, self._tables(url) as model:
+            try:
+                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+            except OutdatedError:
+                if not self._rebuild:
+                    raise
+                # What an earlier rebuild had begun is of no use any more.
+                await model.discard_building()
+                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+
+    @contextlib.asynccontextmanager
+    async def _tables(self, url: str) -> AsyncIterator[SqlReadModel]:
+        try:
+            from infra.sql.database import Database, parse_url
+            from infra.sql.model import SqlReadModel
+        except ImportError:
+            raise CommandError(missing("tables need the SQLAlchemy library", "sqlalchemy")) from None
+        database = Database(parse_url(url))
+        try:
+            model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)
+            await _reached(model)
+            yield model
+        finally:
+            await database.close()
+
+    async def bucket(self) -> None:
+        """Keep the live views in a bucket."""
+        from infra.nats.kv_read_model import KvViews
+        from projections.read_models.live_documents import LiveDocuments
+
+        async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
+            model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
+            await _reached(model)
+            await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)
+
+    async def _run(
+        self,
+        log: BrokerLog,
+        model: ReadModel[C],
+        collect: Callable[[PoolState], Collector[C]],
+        *,
+        most_events: int,
+        whole: bool = False,
+    ) -> None:
+        """Keep a read model until the end of the log, or a signal."""
+        lag = Lag(self._session.out, log.log)
+
+        async def remember(position: int) -> Memory:
+            memory = await restored(self._session, log, 0 if self._rebuild else position)
+            await catch_up(memory, log.log, until=position)
+            return memory
+
+        source = Source(log.log, log.codec, remember)
+        projector = Projector(source, model, collect, SystemClock(), lag.tell, most_events=most_events, whole=whole)
+        forget = log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
+        stop = asyncio.ensure_future(stop_signal().wait())
+        stop.add_done_callback(lambda _: projector.stop())
+        try:
+            with quiet(logging.getLogger("handlers.memory.memory")):
+                async with lag.shown(projector):
+                    await projector.run(follow=self._follow)
+        finally:
+            stop.cancel()
+            forget()
+
+
+async def _reached(model: ReadModel[C]) -> None:
+    """See whether it can be kept there at all: at the start, nobody waits for what does not answer."""
+    try:
+        await model.mark()
+    except ReadModelUnavailableError as error:
+        raise CommandError(str(error)) from None

@@ -1,0 +1,1 @@
+"""How a command is declared: lazily, with options made from models."""

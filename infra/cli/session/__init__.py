@@ -1,0 +1,1 @@
+"""One run of a command: settings, connection, a log opened for reading, errors as exit codes."""

@@ -1,0 +1,45 @@
+"""`--file`: an export that is read instead of the log at the broker."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from infra.cli.session.session import Session
+
+
+def file_option() -> inspect.Parameter:
+    """Return the option, as a parameter of a command."""
+    option = typer.Option("--file", help="Read this export instead of the log at the broker.", show_default=False)
+    return inspect.Parameter(
+        "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, option]
+    )
+
+
+def read_from(session: Session, file: Path, flags: dict[str, Any]) -> None:
+    """Let a session read an export: it is of the pool that the file says.
+
+    Raises:
+        CommandError: it is of another pool than the flags name.
+        ExportFileError: it is no export.
+    """
+    from infra.cli.session.session import CommandError
+    from infra.export.export_file import ExportReader
+
+    if flags["nats"] is not None:
+        raise typer.BadParameter("a file is read without a broker", param_hint="--file and --nats")
+    # Whoever reads a file never waits, so nobody would be told that asyncio wants the command cancelled.
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    reader = ExportReader(file)
+    pool = reader.header.pool
+    if flags["pool"] not in {None, pool}:
+        raise CommandError(f"{file} is the log of pool {pool}, not of {flags['pool']}")
+    session.settings = session.settings.model_copy(update={"pool": pool})
+    session.export = reader

@@ -1,0 +1,115 @@
+"""What a command line means by a time or a position, on a log that is open for reading."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.timestamps import EPOCH, TICK, parse_timestamp
+from infra.cli.session.session import CommandError
+from infra.codec import CloudEventsCodec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
+
+    from handlers.memory.snapshots import SnapshotStore
+    from handlers.ports import ReadableLog, StoredMessage
+
+WHEN = "TIME|POSITION"
+_LONGEST_POSITION = 20
+WHEN_HELP = "an RFC 3339 time with its offset, or a position"
+
+
+class Moment(NamedTuple):
+    """A point of the log's history: what had happened by then, and what the clock said."""
+
+    position: int
+    now: datetime
+
+
+class OpenLog(ABC):
+    """A pool's log, for reading, with the positions it had when it was opened; `now`: until when it tells."""
+
+    not_yet = "has not come yet"
+    """What is said of a time after `now`."""
+
+    def __init__(self, pool: str, log: ReadableLog, *, first: int, last: int, now: datetime) -> None:
+        self.log = log
+        self.codec = CloudEventsCodec(pool)
+        self.first = first
+        self.last = last
+        self.now = now
+
+    @abstractmethod
+    def matching(self, subject_filter: str, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message on matching subjects with `after` < position <= `until`, in order, in chunks."""
+
+    @abstractmethod
+    async def last_matching(self, subject_filter: str) -> int:
+        """The position of the newest message on a matching subject, 0 if there is none."""
+
+    @abstractmethod
+    def snapshots(self, build: str) -> SnapshotStore | None:
+        """The snapshots that a build made of this log, if there are any to be had."""
+
+    @abstractmethod
+    async def position_at(self, at: datetime) -> int:
+        """The position of the last event at or before a time, `first` - 1 if there is none."""
+
+    @abstractmethod
+    async def time_at(self, position: int) -> datetime | None:
+        """The time of the nearest readable event from `position` down; None if there is none."""
+
+    async def moment(self, text: str, flag: str) -> Moment:
+        """Return the moment that a text means.
+
+        Raises:
+            CommandError: it is neither a position of the log nor a time that the log tells of.
+        """
+        at = self._parsed(text, flag)
+        if isinstance(at, int):
+            self._check_kept(at, flag)
+            return Moment(at, await self.time_at(at) or EPOCH)
+        if at > self.now:
+            raise CommandError(f"{flag} {text} {self.not_yet}")
+        return Moment(await self._until(at), at)
+
+    async def first_from(self, text: str | None, flag: str) -> int:
+        """Return the position at which reading begins that is to begin at a time or a position."""
+        if text is None:
+            return self.first
+        at = self._parsed(text, flag)
+        if isinstance(at, int):
+            return max(self.first, at)
+        return max(self.first, await self._until(at - TICK) + 1) if at > EPOCH else self.first
+
+    async def last_until(self, text: str | None, flag: str) -> int:
+        """Return the position at which reading ends that is to end at a time or a position, both included."""
+        if text is None:
+            return self.last
+        at = self._parsed(text, flag)
+        if not isinstance(at, int):
+            return await self._until(at)
+        self._check_kept(at, flag)
+        return at
+
+    async def _until(self, at: datetime) -> int:
+        found = await self.position_at(at)
+        return found if found >= self.first else 0
+
+    def _check_kept(self, position: int, flag: str) -> None:
+        if 0 < position < self.first - 1:
+            raise CommandError(f"{flag}: position {position} is before the beginning of the log, {self.first}")
+
+    def _parsed(self, text: str, flag: str) -> int | datetime:
+        if text.isascii() and text.isdigit():
+            if len(text) > _LONGEST_POSITION or int(text) > self.last:
+                raise CommandError(f"{flag}: position {text} is past the end of the log, {self.last}")
+            return int(text)
+        try:
+            return parse_timestamp(text)
+        except (ValueError, OverflowError) as error:
+            raise CommandError(
+                f"{flag} {text!r} is neither a position nor a time such as 2026-11-21T08:00:00Z: {error}"
+            ) from None

@@ -1,0 +1,1 @@
+"""What a person sees: output, progress, lag, replies as text."""

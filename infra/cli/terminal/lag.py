@@ -1,0 +1,145 @@
+"""How far behind the log a projector is: a live line where somebody watches, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from handlers.ports import LogUnavailableError
+from infra.cli.terminal.output import printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rich.progress import Progress
+
+    from handlers.projector.projector import Projector
+    from infra.cli.terminal.output import Output
+    from infra.nats import NatsEventLog
+
+_TERMINAL_S = 0.5
+_CATCHING_UP_S = 10.0
+_FOLLOWING_S = 60.0
+
+
+class Lag:
+    """Shows one projector's lag while it runs."""
+
+    def __init__(self, out: Output, log: NatsEventLog) -> None:
+        self._out = out
+        self._log = log
+        self._began = time.monotonic()
+        self._progress: Progress | None = None
+        self._known = True
+        """Whether the log's end could be asked for."""
+
+    def tell(self, text: str) -> None:
+        """Show something that happened, on standard error."""
+        if self._progress is not None:
+            self._progress.console.print(f"custody: {printable(text)}", soft_wrap=True)
+        else:
+            print(f"custody: {printable(text)}", file=sys.stderr, flush=True)
+
+    @contextlib.asynccontextmanager
+    async def shown(self, projector: Projector[Any]) -> AsyncIterator[None]:
+        """Show the lag until the block ends, then what came of it all."""
+        if self._out.terminal and sys.stderr.isatty() and not self._out.as_json:
+            showing = asyncio.ensure_future(self._show_live(projector))
+        else:
+            showing = asyncio.ensure_future(self._show_lines(projector))
+        try:
+            yield
+        finally:
+            showing.cancel()
+            await asyncio.gather(showing, return_exceptions=True)
+        self._line(projector, "stopped")
+
+    async def _show_live(self, projector: Projector[Any]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[lag]}"),
+            console=Console(stderr=True, markup=False, highlight=False, emoji=False),
+            transient=True,
+            auto_refresh=False,
+        )
+        shown = progress.add_task("", total=None, lag="")
+        self._progress = progress
+        try:
+            with progress:
+                while True:
+                    await self._look(projector)
+                    progress.update(
+                        shown,
+                        description=_state(projector),
+                        total=projector.goal,
+                        completed=projector.mark.position,
+                        lag=self._lag(projector),
+                    )
+                    progress.refresh()
+                    await asyncio.sleep(_TERMINAL_S)
+        finally:
+            self._progress = None
+
+    async def _show_lines(self, projector: Projector[Any]) -> None:
+        while True:
+            await asyncio.sleep(_FOLLOWING_S if projector.following else _CATCHING_UP_S)
+            await self._look(projector)
+            self._line(projector, _state(projector))
+
+    async def _look(self, projector: Projector[Any]) -> None:
+        self._known = not projector.in_trouble
+        if projector.following:
+            try:
+                projector.goal = max(projector.goal, await self._log.last_position())
+            except LogUnavailableError:
+                self._known = False
+
+    def _lag(self, projector: Projector[Any]) -> str:
+        behind = max(projector.goal - projector.mark.position, 0)
+        seconds = f" ({_behind_s(projector):,.1f} s)" if behind else ""
+        return f"{behind} events behind{seconds}{'' if self._known else ' when last heard of'}"
+
+    def _line(self, projector: Projector[Any], what: str) -> None:
+        mark, took_s = projector.mark, time.monotonic() - self._began
+        if self._out.as_json:
+            self._out.json_line(
+                {
+                    "status": what,
+                    "position": mark.position,
+                    "behind": max(projector.goal - mark.position, 0),
+                    "behind_s": _behind_s(projector),
+                    "written": projector.written,
+                    "skipped": mark.skipped,
+                    "seconds": round(took_s, 3),
+                }
+            )
+            return
+        skipped = f", {mark.skipped} skipped as every fold skips them" if mark.skipped else ""
+        rate = f", {projector.written / took_s:,.0f}/s" if projector.written > took_s else ""
+        self._out.line(
+            f"{what} at position {mark.position}, {self._lag(projector)}; "
+            f"{projector.written} events written in {took_s:.1f} s{rate}{skipped}"
+        )
+
+
+def _behind_s(projector: Projector[Any]) -> float:
+    """Return how old the last event is that is kept, where there are later ones."""
+    mark = projector.mark
+    if mark.position >= projector.goal or mark.time is None:
+        return 0.0
+    return round(max((datetime.now(UTC) - mark.time).total_seconds(), 0.0), 3)
+
+
+def _state(projector: Projector[Any]) -> str:
+    if projector.standing_by:
+        return "standing by"
+    return "following" if projector.following else "catching up"

@@ -1,0 +1,253 @@
+"""What the command line prints: readable and coloured in a terminal, plain lines elsewhere, JSON when asked for.
+
+What others wrote (titles, notes, errors) is shown with its control characters spelt out, so that no task can steer
+the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from domain.timestamps import parse_timestamp
+from projections.reports.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from rich.console import Console
+
+STYLES = {
+    "queued": "cyan",
+    "assigned": "blue",
+    "in_progress": "green",
+    "stuck": "yellow",
+    "blocked": "yellow",
+    "quarantined": "magenta",
+    "completed": "bold green",
+    "failed": "bold red",
+    "cancelled": "dim",
+    "live": "green",
+    "lost": "red",
+    "draining": "yellow",
+    "paused": "yellow",
+    "expiring_soon": "yellow",
+    "expired": "red",
+    "overloaded": "red",
+    "underloaded": "cyan",
+    "unreadable": "bold red",
+}
+"""Words that are coloured wherever they stand alone."""
+_TIMESTAMP_CHARS = 27
+
+
+class Output:
+    """Standard output of one command."""
+
+    def __init__(self, *, as_json: bool, now: datetime) -> None:
+        self.as_json = as_json
+        self.terminal = sys.stdout.isatty()
+        self._now = now
+        self._console: Console | None = None
+
+    def json(self, value: Any) -> None:
+        """Print a value as JSON: on one line, or indented for a person's eyes."""
+        print(json.dumps(value, indent=2 if self.terminal else None), flush=True)
+
+    def json_line(self, value: Any) -> None:
+        """Print a value as one line of JSON."""
+        print(json.dumps(value), flush=True)
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line as it is, unwrapped."""
+        text = printable(text)
+        if self.terminal:
+            from rich.text import Text
+
+            self.console.print(Text(text, style=style), soft_wrap=True)
+        else:
+            print(text, flush=True)
+
+    def wrapped(self, text: str) -> None:
+        """Print a line of a list; a terminal breaks it at words, with an indent."""
+        if not self.terminal:
+            self.line(f"  {text}")
+            return
+        from rich.padding import Padding
+        from rich.text import Text
+
+        self.console.print(Padding(Text(printable(text)), (0, 0, 0, 2)))
+
+    def heading(self, text: str) -> None:
+        """Print a heading."""
+        self.line(text, "bold")
+
+    def facts(self, pairs: Iterable[tuple[str, Any]], title: str = "") -> None:
+        """Print names with their values."""
+        rows = [(name, self.cell(name, value)) for name, value in pairs]
+        if self.terminal:
+            from rich.table import Table
+            from rich.text import Text
+
+            grid = Table.grid(padding=(0, 2))
+            grid.add_column(style="dim", no_wrap=True)
+            grid.add_column(overflow="fold")
+            for name, value in rows:
+                grid.add_row(Text(name), Text(value, style=STYLES.get(value, "")))
+            self._titled(title)
+            self.console.print(grid)
+            return
+        self._titled(title)
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, value in rows:
+            self.line(f"{name:<{width}}  {value}".rstrip())
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], title: str = "") -> None:
+        """Print rows under their columns; columns without any value are left out."""
+        kept = [index for index in range(len(columns)) if any(row[index] not in (None, "", [], {}) for row in rows)]
+        cells = [[self.cell(columns[index], row[index], brief=True) for index in kept] for row in rows]
+        names = [columns[index] for index in kept]
+        if self.terminal:
+            names, cells = _fitted(names, cells, self.console.width)
+        self._titled(title)
+        if self.terminal:
+            from rich import box
+            from rich.table import Table
+            from rich.text import Text
+
+            table = Table(
+                box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True
+            )
+            for name, column in zip(names, zip(*cells, strict=True), strict=True):
+                widest = max(map(len, column), default=0)
+                table.add_column(
+                    Text(name),
+                    overflow="fold",
+                    no_wrap=name not in _FLEXIBLE,
+                    min_width=min(widest, _FLEXIBLE_WIDTH) if name in _FLEXIBLE else None,
+                )
+            for row in cells:
+                table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+            self.console.print(table)
+            return
+        widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+        for line in (names, *cells):
+            self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+    def cell(self, name: str, value: Any, *, brief: bool = False) -> str:
+        """Return a value as it stands in a cell; in a terminal a time is told from now, `brief`: only so."""
+        if value is None:
+            return "-" if self.terminal else ""
+        if isinstance(value, str):
+            return printable(self._moment(value, brief=brief))
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if isinstance(value, float):
+            return f"{value:.6g}"
+        if isinstance(value, list) and all(isinstance(each, str) for each in value):
+            return printable(", ".join(value))
+        if isinstance(value, list | dict):
+            return printable(json.dumps(value, ensure_ascii=False))
+        return f"{value} %" if name == "percent" else str(value)
+
+    @property
+    def console(self) -> Console:
+        """The terminal."""
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(highlight=False, markup=False, emoji=False)
+        return self._console
+
+    def _titled(self, title: str) -> None:
+        if title:
+            self.heading(title)
+
+    def _moment(self, text: str, *, brief: bool) -> str:
+        if not self.terminal or len(text) != _TIMESTAMP_CHARS or not text.endswith("Z"):
+            return text
+        try:
+            seconds = (parse_timestamp(text) - self._now).total_seconds()
+        except ValueError:
+            return text
+        relative = f"in {duration(seconds)}" if seconds >= 0 else f"{duration(-seconds)} ago"
+        return relative if brief else f"{text[:10]} {text[11:19]}Z ({relative})"
+
+
+_FLEXIBLE = frozenset(
+    {"title", "labels", "capabilities", "required_capabilities", "reason", "why", "value", "task_ids", "detail"}
+)
+"""Columns that wrap where a terminal is narrow, down to `_FLEXIBLE_WIDTH`."""
+_FLEXIBLE_WIDTH = 16
+_DISPENSABLE = (
+    "submitted_at",
+    "required_capabilities",
+    "granted_at",
+    "lease_s",
+    "grace_s",
+    "planned_at",
+    "version",
+    "intake",
+    "left_s",
+    "reports",
+    "last_beat_at",
+    "task_status",
+    "attempt",
+    "grace_until",
+    "labels",
+    "status_since",
+    "heard_at",
+    "deadline",
+    "priority",
+)
+"""Columns that are left out where a terminal is too narrow, the first one first."""
+
+
+def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
+    """Return the columns that fit into a terminal."""
+    widths = {
+        name: max(len(name), *(len(row[index]) for row in cells)) if cells else len(name)
+        for index, name in enumerate(names)
+    }
+    widths = {name: min(wide, _FLEXIBLE_WIDTH) if name in _FLEXIBLE else wide for name, wide in widths.items()}
+    for name in _DISPENSABLE:
+        if sum(widths.values()) + 2 * len(widths) <= width:
+            break
+        widths.pop(name, None)
+    kept = [index for index, name in enumerate(names) if name in widths]
+    return [names[index] for index in kept], [[row[index] for index in kept] for row in cells]
+
+
+def complain(text: str) -> None:
+    """Print one line on standard error."""
+    print(f"custody: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return the text with line breaks and control characters spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def pairs_of(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a document's values under dotted names, nested objects taken apart; one of counts stays one value."""
+    pairs: list[tuple[str, Any]] = []
+    for name, value in document.items():
+        if not isinstance(value, dict) or not value:
+            pairs.append((f"{prefix}{name}", value))
+        elif len(value) > 1 and all(each is None or _is_number(each) for each in value.values()):
+            pairs.append((f"{prefix}{name}", _counts(value)))
+        else:
+            pairs.extend(pairs_of(value, f"{prefix}{name}."))
+    return pairs
+
+
+def _counts(counts: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in counts.items() if value) or "none"
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,77 @@
+"""Replies as a person reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from infra.cli.terminal.output import pairs_of
+
+if TYPE_CHECKING:
+    from infra.cli.terminal.output import Output
+
+_SHOWN_EVENTS = 6
+_OWN_TABLES = frozenset({"handoff", "payload"})
+
+
+def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
+    """Print what a command came to."""
+    result = reply.get("result") or {}
+    events = [f"{_event_name(each['type'])} at {each['position']}" for each in reply.get("events", [])]
+    if len(events) > _SHOWN_EVENTS:
+        events = [*events[:_SHOWN_EVENTS], f"{len(events) - _SHOWN_EVENTS} more"]
+    out.line(f"{verb}: {', '.join(events) or 'nothing new to record'}", "green" if events else "")
+    leases, directives = result.pop("leases", None), result.pop("directives", None)
+    if leases is not None:
+        if leases:
+            show_rows(out, leases, "leases")
+        else:
+            out.line("no work now" if verb == "claim" else "holds nothing")
+        for lease in leases:
+            _show_documents(out, lease)
+    if directives:
+        show_rows(out, directives, "asked to")
+    if "token" in result:
+        _show_documents(out, result)
+    rest = {name: value for name, value in result.items() if name not in _OWN_TABLES and value not in (None, [], {})}
+    out.facts(pairs_of(rest))
+
+
+def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
+    """Print a view: its rows as tables, everything else as facts."""
+    result = dict(reply["result"])
+    cursor = result.pop("next", None)
+    tables = {name: result.pop(name) for name, value in list(result.items()) if _is_rows(value)}
+    facts = [(name, value) for name, value in pairs_of(result) if value not in (None, [], "", {})]
+    if facts:
+        out.facts(facts)
+    for name, rows in tables.items():
+        if rows:
+            show_rows(out, rows, name if facts or len(tables) > 1 else "")
+        elif name == view or not facts:
+            out.line(f"no {name.replace('_', ' ')}")
+    if cursor is not None:
+        out.line(f"more with --after {cursor}", "dim")
+
+
+def show_rows(out: Output, rows: list[dict[str, Any]], title: str = "") -> None:
+    """Print documents as the rows of a table."""
+    flat = [dict(pairs_of({key: row[key] for key in row if key not in _OWN_TABLES})) for row in rows]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    out.table(columns, [[row.get(name) for name in columns] for row in flat], title.replace("_", " "))
+
+
+def _show_documents(out: Output, lease: dict[str, Any]) -> None:
+    """Print a lease's payload and hand-off, which no cell can hold."""
+    if lease.get("payload") is not None:
+        out.facts([(f"payload of {lease['task_id']}", lease["payload"])])
+    if lease.get("handoff"):
+        out.facts(pairs_of(lease["handoff"]), f"hand-off of {lease['task_id']}")
+
+
+def _event_name(event_type: str) -> str:
+    """Return `task.leased` for `custody.task.leased.v1`."""
+    return event_type.removeprefix("custody.").rpartition(".")[0]
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)

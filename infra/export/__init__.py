@@ -1,0 +1,1 @@
+"""A pool's log as a file, and that file read as a log."""

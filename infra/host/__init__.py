@@ -1,0 +1,1 @@
+"""The machine that Custody runs on: clock, disk, small files, signals, optional libraries."""

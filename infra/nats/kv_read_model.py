@@ -1,0 +1,210 @@
+"""The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>` and the mark under `position`.
+
+A bucket is a stream. Every write is one atomic batch that ends with the mark and expects the stream's last sequence, so
+documents and mark change together and two projectors cannot write across each other. What ended is marked as deleted,
+for watchers to see; these marks vanish after an hour.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
+from nats.nuid import NUID
+
+from domain.timestamps import format_timestamp, parse_timestamp
+from handlers.ports import MAX_BATCH_MESSAGES, LogUnavailableError
+from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
+from infra.nats import wire_format
+from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, ApiError
+from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.cancellation import heeding
+from infra.nats.filtered_reader import read_matching
+from infra.nats.stream import stream_name
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infra.nats.api import JetStreamApi
+    from infra.nats.connection import PermissionViolation
+    from projections.read_models.live_documents import LiveChanges
+
+POSITION = "position"
+DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
+_VERSION = 1
+_TIMEOUT_S = 5.0
+_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+_MANY = 2**62
+
+
+def views_bucket(pool: str) -> str:
+    """The bucket of a pool's live views. No pool's log has a name that begins like its stream's."""
+    return f"CUSTODY_VIEWS_{pool}"
+
+
+class KvViews:
+    """The `ReadModel` of one pool in a bucket. With `rebuild` it is mended, whatever it was made from."""
+
+    def __init__(self, api: JetStreamApi, pool: str, *, rebuild: bool = False) -> None:
+        self._api = api
+        self._pool = pool
+        self._bucket = views_bucket(pool)
+        self._stream = f"KV_{self._bucket}"
+        self._prefix = f"$KV.{self._bucket}."
+        self._rebuild = rebuild
+        self._sequence: int | None = None
+        """The last one that this writer knows of; None when it has to look."""
+        self._batch_ids = NUID()
+        self._forbidden = False
+        self.name = f"bucket {self._bucket}"
+        api.connection.violated.add(self._on_violation)
+
+    def _on_violation(self, violation: PermissionViolation) -> None:
+        self._forbidden |= violation.operation == "publish" and violation.subject.startswith(self._prefix.lower())
+
+    async def mark(self) -> Mark:
+        """How far it is; makes the bucket where there is none."""
+        try:
+            await self._ensure()
+            # In this order: what somebody writes in between is behind the sequence, and refuses ours.
+            self._sequence = int((await self._api.stream_state(self._stream))["last_seq"])
+            stored = await self._stored_mark()
+        except LogUnavailableError as error:
+            raise ReadModelUnavailableError(str(error)) from error
+        return Mark() if self._rebuild else stored
+
+    async def _stored_mark(self) -> Mark:
+        try:
+            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": self._prefix + POSITION})
+        except ApiError as error:
+            if error.err_code == MESSAGE_NOT_FOUND:
+                return Mark()
+            raise LogUnavailableError(str(error)) from error
+        try:
+            found = json.loads(base64.b64decode(answer["message"].get("data", "")))
+            time = found["time"]
+            return Mark(
+                int(found["position"]),
+                found["hash"],
+                found["log_id"],
+                parse_timestamp(time) if time is not None else None,
+                int(found["skipped"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReadModelError(f"{self.name}: its key {POSITION} is not custody's: {error}") from error
+
+    async def write(self, changes: LiveChanges, before: Mark, after: Mark) -> None:
+        """Write documents and the mark; more than a batch holds go in several, the mark with the last."""
+        if self._sequence is None and not (await self.mark()).same_place(before):
+            raise MarkMovedError
+        try:
+            documents = await self._differing(changes) if changes.whole else changes.documents
+        except LogUnavailableError as error:
+            raise ReadModelUnavailableError(str(error)) from error
+        if not documents and before == after:
+            return
+        writes = [(f"{self._prefix}{key}", document) for key, document in sorted(documents.items())]
+        writes.append((self._prefix + POSITION, self._position_document(after)))
+        for start in range(0, len(writes), MAX_BATCH_MESSAGES):
+            await self._append(writes[start : start + MAX_BATCH_MESSAGES])
+        self._rebuild = False
+
+    async def caught_up(self) -> bool:
+        """Nothing is left to do."""
+        return True
+
+    async def _differing(self, changes: LiveChanges) -> dict[str, bytes | None]:
+        """Return what makes the bucket hold exactly these documents."""
+        kept = dict[str, bytes]()
+        everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_MANY)
+        async for chunk in everything:
+            for message in chunk:
+                kept[message.subject.removeprefix(self._prefix)] = message.body
+        wrong: dict[str, bytes | None] = {
+            key: document for key, document in changes.documents.items() if kept.get(key) != document
+        }
+        wrong.update({key: None for key, body in kept.items() if body and key not in {POSITION, *changes.documents}})
+        return wrong
+
+    def _position_document(self, mark: Mark) -> bytes:
+        document = {"pool": self._pool, "version": _VERSION, **mark._asdict()}
+        document["time"] = format_timestamp(mark.time) if mark.time is not None else None
+        return json.dumps(document, separators=(",", ":")).encode()
+
+    async def _append(self, writes: Sequence[tuple[str, bytes | None]]) -> None:
+        """Append all or nothing right behind the last sequence known."""
+        expected, self._sequence = self._sequence, None
+        client, batch_id = self._api.connection.client, self._batch_ids.next().decode()
+        last, answer = len(writes), None
+        try:
+            for number, (subject, document) in enumerate(writes, start=1):
+                headers = dict(DELETED) if document is None else {}
+                if last > 1:
+                    headers |= {wire_format.BATCH_ID: batch_id, wire_format.BATCH_SEQUENCE: str(number)}
+                if number == 1:
+                    headers[wire_format.EXPECTED_LAST_SEQUENCE] = str(expected)
+                if number < last:
+                    await client.publish(subject, document or b"", headers=headers)
+                    continue
+                if last > 1:
+                    headers[wire_format.BATCH_COMMIT] = "1"
+                answer = await heeding(client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers))
+        except (NoRespondersError, BrokerUnavailableError, NatsError, TimeoutError, OSError) as error:
+            if self._forbidden:
+                raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
+            reason = str(error).removeprefix("nats: ") or type(error).__name__
+            raise ReadModelUnavailableError(f"{self.name}: {reason}") from error
+        self._sequence = self._sequence_of(json.loads(answer.data) if answer is not None else {})
+
+    def _sequence_of(self, answer: dict[str, Any]) -> int:
+        error = answer.get("error")
+        if error is None:
+            return int(answer["seq"])
+        if error.get("err_code") in _WRONG_LAST_SEQUENCE:
+            raise MarkMovedError
+        raise ReadModelUnavailableError(f"{self.name}: {error.get('description')}")
+
+    async def _ensure(self) -> None:
+        """Make the bucket with as many copies as the log has, unless it is there.
+
+        Raises:
+            ReadModelError: it was made otherwise.
+        """
+        try:
+            log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
+            config = self._config(int(log["config"]["num_replicas"]))
+            try:
+                await self._api.call(f"STREAM.CREATE.{self._stream}", config)
+            except ApiError as error:
+                if error.err_code != STREAM_NAME_IN_USE:
+                    raise
+                found = (await self._api.call(f"STREAM.INFO.{self._stream}"))["config"]
+                other = [name for name in _NEEDED if found.get(name) != config[name]]
+                if other:
+                    raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it") from None
+        except ApiError as error:
+            raise ReadModelError(f"{self.name}: {error}") from error
+
+    def _config(self, replicas: int) -> dict[str, Any]:
+        return {
+            "name": self._stream,
+            "description": f"Leases and workloads of the Custody pool {self._pool}: made from its log, safe to delete",
+            "subjects": [f"{self._prefix}>"],
+            "storage": "file",
+            "num_replicas": replicas,
+            "retention": "limits",
+            "discard": "new",
+            "max_msgs_per_subject": 1,
+            "allow_rollup_hdrs": True,
+            "deny_delete": True,
+            # Whoever may read has no right to direct gets, and clients send them where a stream allows them.
+            "allow_direct": False,
+            "allow_atomic": True,
+            "allow_msg_ttl": True,
+        }
+
+
+_NEEDED = ("subjects", "max_msgs_per_subject", "allow_atomic", "allow_msg_ttl")

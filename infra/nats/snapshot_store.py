@@ -1,0 +1,119 @@
+"""Snapshots in a stream of their own beside the log: a key-value bucket whose oldest parts make room for new ones.
+
+A snapshot is cut into parts; its manifest is written last, so without one there is no snapshot. Subjects are
+`$KV.<bucket>.<build>.<position>.<part>`, for these are what the broker's users may write and read.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+
+from handlers.ports import LogUnavailableError
+from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
+from infra.nats.stream import stream_name
+from projections.state.state_image import SnapshotError
+
+if TYPE_CHECKING:
+    from infra.nats.api import JetStreamApi
+
+PART_BYTES = 512 * 1024
+MAX_PARTS = 2_000
+"""Parts and manifests that the bucket holds; the oldest are dropped, and with them the snapshot they belong to."""
+_MANIFEST = "manifest"
+_PUT_TIMEOUT_S = 10.0
+
+
+def bucket_name(pool: str) -> str:
+    """The bucket of a pool's snapshots. No pool's log has a name that begins like its stream's."""
+    return f"CUSTODY_SNAPSHOTS_{pool}"
+
+
+class NatsSnapshots:
+    """The `SnapshotStore` of one pool, for the snapshots of one build."""
+
+    def __init__(self, api: JetStreamApi, pool: str, build: str) -> None:
+        self._api = api
+        self._pool = pool
+        self._stream = f"KV_{bucket_name(pool)}"
+        self._prefix = f"$KV.{bucket_name(pool)}.{build}."
+
+    async def positions(self, until: int) -> list[int]:
+        """The positions at or before `until` of which there is a snapshot, the latest first."""
+        request = {"subjects_filter": f"{self._prefix}*.{_MANIFEST}"}
+        try:
+            answer = await self._api.call(f"STREAM.INFO.{self._stream}", request)
+        except ApiError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                return []
+            raise SnapshotError(str(error)) from error
+        found = (
+            int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in answer["state"].get("subjects", {})
+        )
+        return sorted((position for position in found if position <= until), reverse=True)
+
+    async def get(self, position: int) -> bytes:
+        """The snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
+        try:
+            parts = int(json.loads(await self._part(position, _MANIFEST))["parts"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise SnapshotError(f"its manifest cannot be read: {error}") from error
+        if not 0 < parts < MAX_PARTS:
+            raise SnapshotError(f"its manifest names {parts} parts")
+        return b"".join([await self._part(position, str(number)) for number in range(parts)])
+
+    async def put(self, position: int, document: bytes) -> None:
+        """Keep a snapshot. Raises SnapshotError if that is refused, LogUnavailableError."""
+        parts = [document[start : start + PART_BYTES] for start in range(0, len(document), PART_BYTES)]
+        if len(parts) >= MAX_PARTS:
+            raise SnapshotError(f"{len(document)} bytes are too many")
+        await self._ensure()
+        for number, part in enumerate(parts):
+            await self._publish(f"{self._prefix}{position}.{number}", part)
+        manifest = json.dumps({"parts": len(parts), "bytes": len(document)}).encode()
+        await self._publish(f"{self._prefix}{position}.{_MANIFEST}", manifest)
+
+    async def _publish(self, subject: str, body: bytes) -> None:
+        try:
+            await self._api.connection.client.jetstream().publish(subject, body, timeout=_PUT_TIMEOUT_S)
+        except APIError as error:
+            raise SnapshotError(f"the broker refuses a part: {error}") from error
+        except (NatsError, TimeoutError, OSError) as error:
+            raise LogUnavailableError(f"no answer to a part: {str(error) or type(error).__name__}") from error
+
+    async def _part(self, position: int, name: str) -> bytes:
+        request = {"last_by_subj": f"{self._prefix}{position}.{name}"}
+        try:
+            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", request)
+        except ApiError as error:
+            if error.err_code == MESSAGE_NOT_FOUND:
+                raise SnapshotError(f"its part {name} is gone") from error
+            raise SnapshotError(str(error)) from error
+        return base64.b64decode(answer["message"].get("data", ""))
+
+    async def _ensure(self) -> None:
+        """Create the bucket with as many copies as the log has, unless it is there."""
+        try:
+            log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
+            await self._api.call(f"STREAM.CREATE.{self._stream}", self._config(int(log["config"]["num_replicas"])))
+        except ApiError as error:
+            if error.err_code != STREAM_NAME_IN_USE:
+                raise SnapshotError(str(error)) from error
+
+    def _config(self, replicas: int) -> dict[str, Any]:
+        return {
+            "name": self._stream,
+            "description": f"Snapshots of the Custody pool {self._pool}: a cache, safe to delete",
+            "subjects": [f"$KV.{bucket_name(self._pool)}.>"],
+            "storage": "file",
+            "num_replicas": replicas,
+            "retention": "limits",
+            "discard": "old",
+            "max_msgs": MAX_PARTS,
+            "max_msgs_per_subject": 1,
+            "allow_direct": True,
+        }

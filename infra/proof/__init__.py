@@ -1,0 +1,1 @@
+"""Signed checkpoints: evidence that a log was not rewritten."""

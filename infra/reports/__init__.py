@@ -1,0 +1,1 @@
+"""Reports as files: audit formats, what-if plots, the post-mortem page."""

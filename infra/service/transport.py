@@ -1,0 +1,112 @@
+"""Commands and queries in, replies out, on core NATS.
+
+This connection may publish to inboxes only, so no reply subject that a caller picks can make an answer land in a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from nats.errors import Error as NatsError
+
+from handlers.ports import AppendRejectedError, NewMessage
+from handlers.service.command_service import Incoming
+from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.wire_format import StoredHeaders, header_lines, publish_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nats.aio.subscription import Subscription
+
+    from infra.nats import NatsConnection
+    from infra.nats.library_client import Frame
+
+_LOG = logging.getLogger(__name__)
+KINDS = ("agent", "ops", "query")
+DRAIN_TIMEOUT_S = 2.0
+"""How long a stop waits for the broker to say that it has delivered everything."""
+_NO_HEADERS: Mapping[str, str] = {}
+
+
+class NatsTransport:
+    """One pool's requests and replies."""
+
+    def __init__(self, connection: NatsConnection, pool: str) -> None:
+        self._connection = connection
+        self._pool = pool
+        self._subscriptions: list[Subscription] = []
+        self._frames: list[bytes] = []
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def listen(self, handle: Callable[[Incoming], None]) -> None:
+        """Pass every request of the pool to `handle`, which must return at once."""
+
+        # Nothing queues here: what waits, waits in the writer's queue, which has limits and says when it is full.
+        def take(frames: Sequence[Frame]) -> None:
+            for subject, reply, head, body in frames:
+                headers = StoredHeaders(head) if head else _NO_HEADERS
+                handle(Incoming(subject, body, reply, headers))
+
+        client = self._connection.client
+        for kind in KINDS:
+            self._subscriptions.append(await client.tap(f"custody.{self._pool}.{kind}.>", take))
+        await self._round_trip()
+
+    async def deaf(self) -> None:
+        """Take no further requests; what the broker has delivered is still passed on. A frozen broker is left."""
+        subscriptions, self._subscriptions = self._subscriptions, []
+        with contextlib.suppress(TimeoutError, BrokerUnavailableError, NatsError, OSError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                numbers = [subscription._id for subscription in subscriptions]  # noqa: SLF001 # nobody else tells
+                await self._connection.send(b"".join(b"UNSUB %d\r\n" % number for number in numbers))
+                await self._round_trip()
+                for subscription in subscriptions:
+                    await subscription.unsubscribe()
+
+    async def _round_trip(self) -> None:
+        """Return when the broker has dealt with what was sent. The library's ping may overtake it; a second cannot."""
+        await self._connection.client.flush()
+        await self._connection.client.flush()
+
+    def respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a reply; replies of one turn of the loop go out in one write. Lost if the broker is away."""
+        try:
+            self._frames.append(_frame(reply, body, headers, self._connection.client.max_payload))
+        except AppendRejectedError as error:
+            _LOG.warning("could not answer on %r: %s", reply, error)
+            return
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().create_task(self._flush())
+
+    async def flushed(self) -> None:
+        """Return when the broker has every reply so far: it may be about to end, and what it has not read is lost."""
+        if self._flushing is not None:
+            await self._flushing
+        with contextlib.suppress(TimeoutError, NatsError, OSError):
+            async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                if self._connection.is_connected:
+                    await self._round_trip()
+
+    async def _flush(self) -> None:
+        try:
+            while self._frames:
+                frames, self._frames = self._frames, []
+                await self._connection.send(b"".join(frames))
+        except BrokerUnavailableError:
+            # The caller lost the broker too; it asks again with its command_id.
+            self._frames.clear()
+        finally:
+            self._flushing = None
+
+
+def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
+    if headers:
+        return publish_frame(NewMessage(reply, body), header_lines(headers), reply="", limit_bytes=limit_bytes)
+    if not reply.isprintable() or " " in reply or len(body) > limit_bytes:
+        msg = "no literal subject, or too large"
+        raise AppendRejectedError(msg)
+    return b"PUB %b %d\r\n%b\r\n" % (reply.encode(), len(body), body)

@@ -1,0 +1,52 @@
+"""Which credentials the service and its tools connect with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.nats import Auth, Tls
+
+if TYPE_CHECKING:
+    from infra.settings.settings import Settings
+
+_PLACE = "{user}"
+
+
+def auth_for(settings: Settings, user: str) -> Auth:
+    """Return the credentials for a purpose: `writer`, `responder` or `operator`.
+
+    What the settings say of one user, a token or a file goes for everything; else the purpose's own password; else
+    nothing, for a broker that lets anyone in. A file whose name holds `{user}` is the purpose's own.
+    """
+    tls = _tls(settings, user)
+    if settings.nats_user is not None:
+        password = settings.nats_password.get_secret_value() if settings.nats_password else None
+        return Auth(user=settings.nats_user, password=password, tls=tls)
+    if settings.nats_token is not None:
+        return Auth(token=settings.nats_token.get_secret_value(), tls=tls)
+    if settings.nats_creds is not None:
+        return Auth(creds=_own(settings.nats_creds, user), tls=tls)
+    if settings.nats_nkey is not None:
+        return Auth(nkey=_own(settings.nats_nkey, user), tls=tls)
+    own = {
+        "writer": settings.writer_password,
+        "responder": settings.responder_password,
+        "operator": settings.operator_password,
+    }[user]
+    return Auth(user=user, password=own.get_secret_value(), tls=tls) if own is not None else Auth(tls=tls)
+
+
+def anonymous(settings: Settings, url: str) -> bool:
+    """Return whether neither the settings nor the address hold any credentials."""
+    return auth_for(settings, "writer").anonymous and "@" not in url
+
+
+def _tls(settings: Settings, user: str) -> Tls | None:
+    if settings.nats_ca is None and settings.nats_cert is None:
+        return None
+    return Tls(ca=_own(settings.nats_ca, user), cert=_own(settings.nats_cert, user), key=_own(settings.nats_key, user))
+
+
+def _own(path: Path | None, user: str) -> Path | None:
+    return None if path is None else Path(str(path).replace(_PLACE, user)).expanduser()

@@ -1,0 +1,66 @@
+"""Which setting sets which rule; the rules' own limits hold for the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, cast
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.policies.lease import LeasePolicy
+from domain.policies.load_balancing import StealConfig
+from domain.rules import Rules
+
+LEASE_FIELDS: Final = {
+    "lease_mode": "mode",
+    "lease_s": "lease_s",
+    "lease_grace_s": "grace_s",
+    "lease_default_hours": "default_hours",
+    "lease_min_hours": "min_hours",
+    "lease_max_hours": "max_hours",
+    "lease_renewal_decay": "renewal_decay",
+    "lease_max_renewals": "max_renewals",
+    "lease_max_s": "max_lease_s",
+    "lease_silence_multiplier": "silence_multiplier",
+}
+"""Setting -> field of the pool's lease policy."""
+STEAL_FIELDS: Final = {
+    "steal_enabled": "enabled",
+    "steal_threshold": "steal_threshold",
+    "steal_max_batch": "max_steal_batch",
+    "steal_min_tasks": "min_tasks_to_steal",
+    "steal_interval_s": "interval_s",
+    "steal_cooldown_s": "cooldown_s",
+}
+"""Setting -> field of the stealer's configuration."""
+RULE_FIELDS: Final = {
+    "sweeper_enabled": "sweeper_enabled",
+    "stuck_threshold_s": "stuck_threshold_s",
+    "lease_warning_s": "warning_s",
+    "agent_lost_after_s": "lost_after_s",
+    "heartbeat_record_s": "heartbeat_record_s",
+    "renewal_worth": "renewal_worth",
+    "handoff_valid_s": "handoff_valid_s",
+    "handoff_branch_template": "branch_template",
+    "rearm_max_s": "rearm_max_s",
+    "rearm_jitter_s": "rearm_jitter_s",
+}
+"""Setting -> field of the rules themselves."""
+
+
+def check_rule(name: str, value: object) -> None:
+    """Hold a value against the limits of the rule that it sets; raises ValueError."""
+    if name in STEAL_FIELDS:
+        field = STEAL_FIELDS[name]
+        try:
+            StealConfig(**{field: cast("Any", value)})
+        except ValueError as error:
+            raise ValueError(str(error).removeprefix(f"{field} ")) from None
+    model, field = (Rules, RULE_FIELDS[name]) if name in RULE_FIELDS else (LeasePolicy, LEASE_FIELDS.get(name, ""))
+    if not field:
+        return
+    info = model.model_fields[field]
+    allowed: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    try:
+        TypeAdapter(allowed).validate_python(value)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None

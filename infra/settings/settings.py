@@ -1,0 +1,289 @@
+"""Every setting of the service and its command line, with its default, its meaning and what is allowed.
+
+A setting `x` comes from the flag `--x`, else from the environment variable `CUSTODY_X`, else from `x` in the
+configuration file, else it has its default; `infra.settings.loading` reads them. Units stand last in the names.
+The pool's rules have their defaults and their limits from `domain.rules`, so the two cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from domain.json_values import Name
+from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.load_balancing import StealConfig
+from domain.rules import Rules
+from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
+from infra.settings.sources import ENV_PREFIX, FlagsSource, environment_source, file_source
+
+_log = logging.getLogger(__name__)
+_RULES: Final = Rules()
+_LEASE: Final = _RULES.lease
+_STEAL: Final = _RULES.steal
+_SCHEMES: Final = {"nats", "tls", "ws", "wss"}
+_PLACEHOLDERS: Final = {"task_id", "agent_id", "attempt"}
+
+FORGIVING: Final = frozenset({"sweeper_interval_s", "stuck_threshold_s"})
+"""An unusable value of these falls back to the default with a warning; any other setting's is an error."""
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False
+    )
+
+
+class BrokerSettings(_Group):
+    """Broker."""
+
+    pool: Name = "default"
+    """The pool: one log of tasks and agents."""
+    nats: str | None = None
+    """The broker's address, several of one cluster separated by commas; absent: the one that `custody up` runs on
+    the data directory, else nats://127.0.0.1:4222."""
+    nats_user: str | None = None
+    """User to connect as; absent: the user for the purpose, when its password is known."""
+    nats_password: SecretStr | None = None
+    """Password of `nats_user`."""
+    nats_token: SecretStr | None = None
+    """Token to connect with."""
+    nats_creds: Path | None = None
+    """A `.creds` file to connect with; `{user}` in it stands for `writer`, `responder` or `operator`."""
+    nats_nkey: Path | None = None
+    """A file with the seed of an nkey to connect with; `{user}` as above."""
+    nats_ca: Path | None = None
+    """Authorities (PEM) that the broker's certificate is checked against; absent: the system's. Insists on TLS."""
+    nats_cert: Path | None = None
+    """The client's certificate (PEM), for a broker that asks for one; `{user}` as above. Insists on TLS."""
+    nats_key: Path | None = None
+    """Key of `nats_cert`, if it is in a file of its own; `{user}` as above."""
+    writer_password: SecretStr | None = None
+    """Password of the broker's user `writer`, which appends events."""
+    responder_password: SecretStr | None = None
+    """Password of the broker's user `responder`, which takes commands and answers."""
+    operator_password: SecretStr | None = None
+    """Password of the broker's user `operator`, which asks and reads."""
+    data_dir: Path = Path(".custody")
+    """Directory of the embedded broker: its log, its address and its passwords."""
+    broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Loopback port of the embedded broker; 0 takes a free one."""
+    broker_sync_interval: Annotated[str, Field(pattern=r"^(always|\d+(ms|s|m|h))$")] = "always"
+    """How often the embedded broker flushes to disk: `always`, else a duration such as 2m."""
+    stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """Copies of a new pool's log in a cluster."""
+    stream_compression: bool = False
+    """Compress a new pool's log; point reads become slow."""
+
+
+class LeaseSettings(_Group):
+    """Leases."""
+
+    lease_mode: LeaseMode = _LEASE.mode
+    """Which rule sets the terms of leases on tasks that bring none of their own."""
+    lease_s: float = _LEASE.lease_s
+    """Mode fixed: the length of every term, in seconds."""
+    lease_grace_s: float | None = _LEASE.grace_s
+    """Modes fixed and estimated: seconds of grace after expiry; absent: 60 or 1800."""
+    lease_default_hours: float = _LEASE.default_hours
+    """Mode estimated: the estimate of a task that has none."""
+    lease_min_hours: float = _LEASE.min_hours
+    """Mode estimated: no term is shorter."""
+    lease_max_hours: float = _LEASE.max_hours
+    """Mode estimated: no term is longer."""
+    lease_renewal_decay: float = _LEASE.renewal_decay
+    """Mode estimated: each renewal is this part of what it would be without those before it."""
+    lease_max_renewals: int = _LEASE.max_renewals
+    """Reports on one lease after which it is escalated, once."""
+    lease_max_s: float = _LEASE.max_lease_s
+    """Seconds from the grant after which a lease expires whatever is reported."""
+    lease_silence_multiplier: float = _LEASE.silence_multiplier
+    """How many times its median interval between reports an agent may be silent."""
+    lease_warning_s: float = _RULES.warning_s
+    """Leases with less than this left are listed as expiring soon."""
+    renewal_worth: float = _RULES.renewal_worth
+    """A sign of life is recorded as a renewal if it moves the expiry by this part of the term."""
+    handoff_valid_s: float = _RULES.handoff_valid_s
+    """Seconds for which a hand-off is shown to the next holder."""
+    handoff_branch_template: str | None = _RULES.branch_template
+    """Names the branch in a hand-off, with {task_id}, {agent_id} and {attempt}; absent: no branch."""
+    rearm_max_s: float = _RULES.rearm_max_s
+    """The longest reprieve after an outage of the pool's own, in seconds; 0: none."""
+    rearm_jitter_s: float = _RULES.rearm_jitter_s
+    """The most that a lease waits on top of the reprieve, in seconds."""
+
+
+class WatchSettings(_Group):
+    """Sweeper, agents and probes."""
+
+    sweeper_enabled: bool = _RULES.sweeper_enabled
+    """Whether overdue and stale tasks are swept; leases expire either way."""
+    sweeper_interval_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 300.0
+    """Seconds between the sweeper's passes over everything; an unusable value means the default."""
+    stuck_threshold_s: float = _RULES.stuck_threshold_s
+    """A holder whose last beat is older than this is stuck; an unusable value means the default."""
+    agent_lost_after_s: float = _RULES.lost_after_s
+    """An agent that sent no command for this long is lost."""
+    heartbeat_record_s: float = _RULES.heartbeat_record_s
+    """A heartbeat that changes nothing is recorded at most this often."""
+    worktree_probe_enabled: bool = False
+    """Whether unresolved merge conflicts in a task's git worktree on this host plead for its lease."""
+    worktree_template: str | None = None
+    """Where a task's worktree is, with {task_id}, {agent_id} and {attempt}."""
+    worktree_probe_timeout_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10.0
+    """Seconds that a look at a worktree may take."""
+
+
+class StealSettings(_Group):
+    """Stealing."""
+
+    steal_enabled: bool = _STEAL.enabled
+    """Whether tasks move from overloaded to underloaded agents by themselves."""
+    steal_threshold: int = _STEAL.steal_threshold
+    """A move needs at least this difference in tasks."""
+    steal_max_batch: int = _STEAL.max_steal_batch
+    """A move takes at most this many tasks."""
+    steal_min_tasks: int = _STEAL.min_tasks_to_steal
+    """An agent with fewer tasks is left alone."""
+    steal_interval_s: float = _STEAL.interval_s
+    """Seconds from one pass to the next."""
+    steal_cooldown_s: float = _STEAL.cooldown_s
+    """Seconds for which a stolen task is not stolen again; 0: none."""
+
+
+class ServiceSettings(_Group):
+    """Service."""
+
+    queue_length: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Commands waiting for a decision; one more is refused as overloaded."""
+    queue_bytes: Annotated[int, Field(ge=1024 * 1024, le=16 * 1024**3)] = 64 * 1024**2
+    """Bytes of the waiting commands; one more is refused as overloaded."""
+    outcomes_remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
+    """Outcomes of commands with an id that are kept for answering a repeat."""
+    snapshot_every: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100_000
+    """Events between two snapshots of the state, a cache for quick starts and looks into the past; 0: none."""
+    reply_timeout_s: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 5.0
+    """Seconds after which a command that the broker has not confirmed is answered as unavailable."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    """What the service says about itself."""
+
+
+GROUPS: Final = (BrokerSettings, LeaseSettings, WatchSettings, StealSettings, ServiceSettings)
+"""The settings' classes, each named by its docstring, in the order in which they are shown."""
+
+
+class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, BrokerSettings):
+    """All settings; construction reads the environment and the configuration file beneath what is passed.
+
+    Raises pydantic's ValidationError; `infra.settings.loading.load_settings` says it in words.
+    """
+
+    config: Path | None = None
+    """The configuration file; absent: `custody.toml` in the working directory, if it is there."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours skips empty variables
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of the sources
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of the sources
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, the environment, the configuration file."""
+        flags = FlagsSource(settings_cls, init_settings())
+        environment = environment_source(settings_cls)
+        return flags, environment, file_source(settings_cls, flags(), environment())
+
+    def rules(self) -> Rules:
+        """Return the pool's rules as these settings have them."""
+        return Rules(
+            lease=LeasePolicy(**{field: getattr(self, name) for name, field in LEASE_FIELDS.items()}),
+            steal=StealConfig(**{field: getattr(self, name) for name, field in STEAL_FIELDS.items()}),
+            **{field: getattr(self, name) for name, field in RULE_FIELDS.items()},
+        )
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _allowed(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+        name = info.field_name or ""
+        try:
+            checked: object = handler("true" if name in FORGIVING and value is True else value)
+            check_rule(name, checked)
+        except ValueError:
+            if name not in FORGIVING:
+                raise
+            default = cls.model_fields[name].default
+            _log.warning(
+                "%s%s: %r is no usable number of seconds; using the default, %g",
+                ENV_PREFIX,
+                name.upper(),
+                value,
+                default,
+            )
+            return default
+        return checked
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for problem in _problems(self):
+            raise ValueError(problem)
+        return self
+
+
+def _problems(settings: Settings) -> Iterator[str]:
+    """Yield what does not fit together, one line each."""
+    yield from _broker_problems(settings)
+    if settings.lease_max_hours < settings.lease_min_hours:
+        yield f"lease_max_hours must be at least lease_min_hours, {settings.lease_min_hours:g}"
+    if settings.lease_mode is LeaseMode.FIXED and settings.lease_s > settings.lease_max_s:
+        yield f"lease_s must be at most lease_max_s, {settings.lease_max_s:g}"
+    if settings.heartbeat_record_s >= settings.agent_lost_after_s:
+        yield f"heartbeat_record_s must be below agent_lost_after_s, {settings.agent_lost_after_s:g}"
+    if 0 < settings.rearm_max_s < settings.rearm_jitter_s:
+        yield f"rearm_jitter_s must be at most rearm_max_s, {settings.rearm_max_s:g}"
+    if 0 < settings.steal_cooldown_s < settings.steal_interval_s:
+        yield f"steal_cooldown_s must be 0 or at least steal_interval_s, {settings.steal_interval_s:g}"
+    if settings.worktree_probe_enabled and settings.worktree_template is None:
+        yield "worktree_probe_enabled needs worktree_template"
+    for name in ("handoff_branch_template", "worktree_template"):
+        unknown = set(re.findall(r"\{([^{}]*)\}", getattr(settings, name) or "")) - _PLACEHOLDERS
+        if unknown:
+            allowed = ", ".join(f"{{{each}}}" for each in sorted(_PLACEHOLDERS))
+            yield f"{name} may hold {allowed}, not {{{min(unknown)}}}"
+
+
+def _is_address(address: str) -> bool:
+    try:
+        parts = urlsplit(address if "://" in address else f"nats://{address}")
+        return parts.scheme in _SCHEMES and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+
+
+def _broker_problems(settings: Settings) -> Iterator[str]:
+    if settings.nats is not None and not all(_is_address(each.strip()) for each in settings.nats.split(",")):
+        yield "nats should be HOST:PORT or nats://HOST:PORT, or such with tls, ws or wss"
+    if settings.stream_compression and settings.stream_replicas > 1:
+        yield "stream_compression must be off with stream_replicas above 1: a killed replica may not recover"
+    if settings.nats_key is not None and settings.nats_cert is None:
+        yield "nats_key needs nats_cert"

@@ -1,0 +1,1 @@
+"""What may be asked of a pool, and the documents that answer it."""

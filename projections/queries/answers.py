@@ -1,0 +1,314 @@
+"""What may be asked of the views, and the answers, computed on an acknowledged snapshot.
+
+Entities are immutable, so a snapshot is a shallow copy; the computing can then take its time beside the writer.
+Pages are in the order of ids: `after` is the last id of the page before.
+"""
+
+from __future__ import annotations
+
+import heapq
+import statistics
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+
+import pydantic_core
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.json_values import Label, Name
+from domain.lifecycles import TaskStatus
+from domain.limits import DEFAULT_PAGE, MAX_PAGE
+from domain.steal import Steal
+from domain.task import Task
+from domain.timestamps import seconds_between
+from domain.values import Priority
+from projections.queries.documents import (
+    agent_document,
+    lease_phase,
+    lease_row,
+    steal_document,
+    task_summary,
+    workload_document,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from domain.agent import Agent
+    from domain.pool import Pool
+    from projections.state.pool_state import PoolState
+
+PAGE_BYTES = 768 * 1024
+"""A page ends before it grows larger than this."""
+
+
+class Query(BaseModel):
+    """A query's body; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    view: ClassVar[str]
+
+
+class Page(Query):
+    """A query that answers in pages."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    after: Annotated[str, Field(max_length=64)] | None = None
+
+
+class TaskQuery(Query):
+    """One task, whole."""
+
+    view: ClassVar[str] = "task"
+    task_id: Name
+
+
+class TasksQuery(Page):
+    """Live tasks, and those that ended lately."""
+
+    view: ClassVar[str] = "tasks"
+    status: Annotated[TaskStatus, Field(strict=False)] | None = None
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+    label: Label | None = None
+
+
+class LeasesQuery(Page):
+    """Leases held."""
+
+    view: ClassVar[str] = "leases"
+    agent_id: Name | None = None
+    status: Literal["active", "expiring_soon", "expired"] | None = None
+
+
+class AgentsQuery(Page):
+    """Agents of the pool."""
+
+    view: ClassVar[str] = "agents"
+    agent_id: Name | None = None
+
+
+class WorkloadsQuery(Page):
+    """Who is loaded how."""
+
+    view: ClassVar[str] = "workloads"
+    agent_id: Name | None = None
+
+
+class BacklogQuery(Page):
+    """The queued tasks, the next one to be granted first."""
+
+    view: ClassVar[str] = "backlog"
+
+
+class StatisticsQuery(Query):
+    """Counts."""
+
+    view: ClassVar[str] = "statistics"
+
+
+class StealsQuery(Page):
+    """Steal operations that are open, and lately ended ones."""
+
+    view: ClassVar[str] = "steals"
+    agent_id: Name | None = None
+
+
+class HealthQuery(Query):
+    """Whether the pool is served, and how."""
+
+    view: ClassVar[str] = "health"
+
+
+QUERIES: dict[str, type[Query]] = {
+    cls.view: cls
+    for cls in (
+        TaskQuery, TasksQuery, LeasesQuery, AgentsQuery, WorkloadsQuery, BacklogQuery, StatisticsQuery, StealsQuery,
+        HealthQuery,
+    )
+}  # fmt: skip
+
+
+class Snapshot(NamedTuple):
+    """The acknowledged state at one position."""
+
+    position: int
+    now: datetime
+    warning_s: float
+    pool: Pool
+    tasks: Mapping[str, Task]
+    """Live tasks."""
+    recent: Mapping[str, Task]
+    """Lately ended tasks."""
+    agents: Mapping[str, Agent]
+    steals: Mapping[str, Steal]
+    held: Mapping[str, int]
+    heard: Mapping[str, datetime | None]
+    totals: Mapping[str, Any]
+
+
+def snapshot(
+    state: PoolState, now: datetime, totals: Mapping[str, Any], heard_at: Callable[[str], datetime | None]
+) -> Snapshot:
+    """Copy what queries look at; costs a shallow copy of the live entities."""
+    recent = state.recent.items()
+    return Snapshot(
+        position=state.position,
+        now=now,
+        warning_s=state.rules.warning_s,
+        pool=state.pool,
+        tasks=dict(state.tasks),
+        recent={key[1]: each for key, each in recent if isinstance(each, Task)},
+        agents=dict(state.agents),
+        steals={
+            **{key[1]: each for key, each in recent if isinstance(each, Steal)},
+            **state.steals,
+        },
+        held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
+        heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
+        totals=totals,
+    )
+
+
+def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
+    """Return the result of a query that needs nothing but the snapshot."""
+    match query:
+        case TasksQuery():
+            return _tasks(query, shot)
+        case LeasesQuery():
+            return _leases(query, shot)
+        case AgentsQuery():
+            return _agents(query, shot)
+        case WorkloadsQuery():
+            return _workloads(query, shot)
+        case BacklogQuery():
+            return _backlog(query, shot)
+        case StealsQuery():
+            return _steals(query, shot)
+        case StatisticsQuery():
+            return statistics_document(shot)
+    msg = f"no answer is known to {type(query).__name__}"
+    raise TypeError(msg)
+
+
+def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Return one page of rows and the cursor of the next one."""
+    wanted = (each for each in ids if query.after is None or each > query.after)
+    chosen = heapq.nsmallest(query.limit + 1, wanted)
+    return _cut(name, chosen, query.limit, row)
+
+
+def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    size = 0
+    for each in chosen[:limit]:
+        document = row(each)
+        size += len(pydantic_core.to_json(document))
+        if rows and size > PAGE_BYTES:
+            break
+        rows.append(document)
+    complete = len(rows) == len(chosen)
+    return {name: rows, "next": None if complete else chosen[len(rows) - 1]}
+
+
+def _tasks(query: TasksQuery, shot: Snapshot) -> dict[str, Any]:
+    everything = {**shot.recent, **shot.tasks}
+
+    def fits(task: Task) -> bool:
+        return (
+            (query.status is None or task.status is query.status)
+            and (query.priority is None or task.definition.priority is query.priority)
+            and (query.label is None or query.label in task.definition.labels)
+        )
+
+    ids = (task_id for task_id, task in everything.items() if fits(task))
+    return _page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id]))
+
+
+def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
+    def fits(task: Task) -> bool:
+        lease = task.lease
+        if lease is None or (query.agent_id is not None and lease.agent_id != query.agent_id):
+            return False
+        return query.status is None or lease_phase(lease, shot.pool, shot.now, shot.warning_s) == query.status
+
+    def row(task_id: str) -> dict[str, Any]:
+        task = shot.tasks[task_id]
+        return lease_row(task, task.lease, shot.pool, shot.now, shot.warning_s) if task.lease else {}
+
+    return _page(query, "leases", (task_id for task_id, task in shot.tasks.items() if fits(task)), row)
+
+
+def _agents(query: AgentsQuery, shot: Snapshot) -> dict[str, Any]:
+    ids = (each for each in shot.agents if query.agent_id in {None, each})
+    return _page(
+        query,
+        "agents",
+        ids,
+        lambda each: agent_document(shot.agents[each], shot.held[each], shot.heard[each]),
+    )
+
+
+def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
+    def row(agent_id: str) -> dict[str, Any]:
+        return workload_document(shot.agents[agent_id], shot.held[agent_id], shot.pool)
+
+    return _page(query, "workloads", (each for each in shot.agents if query.agent_id in {None, each}), row)
+
+
+def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
+    queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
+    order = {task.task_id: (-task.definition.priority.rank, task.queued_position) for task in queued}
+    after = order.get(query.after) if query.after is not None else None
+    rest = (task_id for task_id in order if after is None or order[task_id] > after)
+    chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
+    by_priority = {priority.value: 0 for priority in Priority}
+    for task in queued:
+        by_priority[task.definition.priority.value] += 1
+    oldest = min((task.status_since for task in queued), default=None)
+    return {
+        **_cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id])),
+        "queued": len(queued),
+        "by_priority": by_priority,
+        "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
+    }
+
+
+def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:
+    def fits(steal: Steal) -> bool:
+        return query.agent_id in {None, steal.plan.from_agent, steal.plan.to_agent}
+
+    ids = (operation_id for operation_id, steal in shot.steals.items() if fits(steal))
+    return _page(query, "steals", ids, lambda each: steal_document(shot.steals[each]))
+
+
+def statistics_document(shot: Snapshot) -> dict[str, Any]:
+    """Return counts over what is alive, and the totals since the log began."""
+    by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
+    phases = {"active": 0, "expiring_soon": 0, "in_grace": 0}
+    renewals: list[int] = []
+    escalated = 0
+    for task in shot.tasks.values():
+        status = task.status.value
+        # Between the events of one append, where only a look into the past can stand, a task may be `unheld`.
+        by_status[status] = by_status.get(status, 0) + 1
+        lease = task.lease
+        if lease is None:
+            continue
+        renewals.append(lease.reports + lease.renewals)
+        escalated += lease.escalated
+        phase = lease_phase(lease, shot.pool, shot.now, shot.warning_s)
+        phases["in_grace" if phase == "expired" else phase] += 1
+    for status in ("completed", "failed", "cancelled"):
+        by_status[status] = shot.totals[status]
+    return {
+        "tasks": by_status,
+        "leases": {
+            "held": len(renewals),
+            **phases,
+            "renewals_mean": statistics.fmean(renewals) if renewals else 0.0,
+            "renewals_high": max(renewals, default=0),
+            "escalated": escalated,
+        },
+        "agents": len(shot.agents),
+        "totals": dict(shot.totals),
+    }

@@ -1,0 +1,179 @@
+"""Entities as JSON documents, the way queries show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.policies.load_balancing import load_status
+from domain.timestamps import after, format_timestamp, seconds_between
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.agent import Agent
+    from domain.pool import Pool
+    from domain.steal import Steal
+    from domain.task import Lease, Task
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else format_timestamp(at)
+
+
+def task_document(task: Task) -> dict[str, Any]:
+    """Return a task's whole state."""
+    definition = task.definition
+    outcome = task.outcome
+    return {
+        **task_summary(task),
+        "payload": definition.payload,
+        "estimated_hours": definition.estimated_hours,
+        "lease_policy": definition.lease.model_dump(mode="json"),
+        "on_silence": definition.on_silence.value,
+        "budgets": definition.budgets.model_dump(),
+        "failures": task.failures,
+        "expiries": task.expiries,
+        "steals": task.steals,
+        "handoff": task.handoff.model_dump(mode="json") if task.handoff else None,
+        "lease": lease_state(task.lease) if task.lease else None,
+        "former_leases": [
+            {
+                "token": former.token,
+                "agent_id": former.agent_id,
+                "ended": former.ended.value,
+                "granted_at": _time(former.granted_at),
+                "late_reports": former.late_reports,
+            }
+            for former in task.former
+        ],
+        "outcome": None
+        if outcome is None
+        else {
+            "event": outcome.event,
+            "at": _time(outcome.at),
+            "by": outcome.actor,
+            "token": outcome.token,
+            "agent_id": outcome.agent_id,
+            "detail": outcome.detail,
+            "result": outcome.result,
+        },
+        "version": task.version,
+        "position": task.position,
+    }
+
+
+def task_summary(task: Task) -> dict[str, Any]:
+    """Return a task as a list shows it, without its documents."""
+    definition = task.definition
+    return {
+        "task_id": task.task_id,
+        "status": task.status.value,
+        "attempt": task.attempt,
+        "title": definition.title,
+        "priority": definition.priority.value,
+        "labels": list(definition.labels),
+        "required_capabilities": list(definition.required_capabilities),
+        "deadline": _time(definition.deadline),
+        "submitted_at": _time(task.submitted_at),
+        "status_since": _time(task.status_since),
+        "agent_id": task.lease.agent_id if task.lease else None,
+        "token": task.lease.token if task.lease else None,
+        "percent": task.lease.percent if task.lease else None,
+    }
+
+
+def lease_state(lease: Lease) -> dict[str, Any]:
+    """Return the state of a lease."""
+    return {
+        "token": lease.token,
+        "agent_id": lease.agent_id,
+        "attempt": lease.attempt,
+        "status": lease.status.value,
+        "granted_at": _time(lease.granted_at),
+        "started_at": _time(lease.started_at),
+        "expires_at": _time(lease.expires_at),
+        "lease_s": lease.lease_s,
+        "grace_s": lease.grace_s,
+        "reports": lease.reports,
+        "renewals": lease.renewals,
+        "percent": lease.percent,
+        "note": lease.note,
+        "checkpoint": lease.checkpoint,
+        "last_beat_at": _time(lease.last_beat_at),
+        "extensions": lease.extensions,
+        "escalated": lease.escalated,
+    }
+
+
+def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> str:
+    """Return `active`, `expiring_soon` or `expired` (in grace, or waiting for its judgement)."""
+    if lease.status.value == "stopped":
+        return "active"
+    left_s = seconds_between(now, lease.expires_at)
+    floor = pool.floor(lease.token)
+    if floor is not None and floor > now and left_s <= warning_s:
+        return "expiring_soon"
+    if left_s < 0:
+        return "expired"
+    return "expiring_soon" if left_s < warning_s else "active"
+
+
+def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: float) -> dict[str, Any]:
+    """Return a lease as a list shows it; times left in seconds."""
+    return {
+        "task_id": task.task_id,
+        "token": lease.token,
+        "agent_id": lease.agent_id,
+        "attempt": lease.attempt,
+        "task_status": task.status.value,
+        "status": lease_phase(lease, pool, now, warning_s),
+        "granted_at": _time(lease.granted_at),
+        "expires_at": _time(lease.expires_at),
+        "grace_s": lease.grace_s,
+        "grace_until": _time(after(lease.expires_at, lease.grace_s)),
+        "left_s": round(seconds_between(now, lease.expires_at), 3),
+        "reports": lease.reports,
+        "percent": lease.percent,
+        "last_beat_at": _time(lease.last_beat_at),
+    }
+
+
+def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[str, Any]:
+    """Return an agent's state; `heard_at` is this service's own memory of it."""
+    return {
+        "agent_id": agent.agent_id,
+        "status": agent.status.value,
+        "intake": agent.intake.value,
+        "capabilities": sorted(agent.capabilities),
+        "priority": agent.priority,
+        "capacity": agent.capacity,
+        "labels": list(agent.labels),
+        "tasks": held,
+        "load": {"cpu": agent.cpu, "memory": agent.memory},
+        "heard_at": _time(heard_at),
+    }
+
+
+def workload_document(agent: Agent, held: int, pool: Pool) -> dict[str, Any]:
+    """Return how much an agent has to do, and whether it takes more."""
+    return {
+        "agent_id": agent.agent_id,
+        "tasks": held,
+        "capacity": agent.capacity,
+        "room": max(agent.capacity - held, 0),
+        "load": {"cpu": agent.cpu, "memory": agent.memory},
+        "load_status": load_status(held, agent.cpu).value,
+        "takes_grants": pool.takes_grants and agent.takes_grants and held < agent.capacity,
+    }
+
+
+def steal_document(steal: Steal) -> dict[str, Any]:
+    """Return a steal operation's state."""
+    return {
+        "operation_id": steal.operation_id,
+        "status": steal.status.value,
+        "planned_at": _time(steal.planned_at),
+        "by": steal.planned_by,
+        "plan": steal.plan.model_dump(mode="json"),
+        "outcome": None if steal.outcome is None else steal.outcome.model_dump(mode="json"),
+    }

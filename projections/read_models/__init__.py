@@ -1,0 +1,1 @@
+"""A pool's log as tables and as live documents, for stores elsewhere."""

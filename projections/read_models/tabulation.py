@@ -1,0 +1,108 @@
+"""What a stretch of the log changes in the tables: rows to write, gathered while the log is folded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.events import Entity
+from domain.events.task import LateProgress
+from projections.read_models import tables
+from projections.read_models.table_rows import (
+    Values,
+    agent_row,
+    event_row,
+    lease_row,
+    steal_row,
+    task_row,
+    unreadable_row,
+)
+from projections.reports import audit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from domain.agent import Agent
+    from domain.recorded import Recorded
+    from domain.steal import Steal
+    from domain.task import Lease, Task
+    from projections.state.pool_state import PoolState
+
+
+class Changes(NamedTuple):
+    """Rows to write, for a stretch of the log."""
+
+    replaced: Mapping[tables.Table, Sequence[Values]]
+    """Rows that are new, or take the place of the row with their key; one for each key."""
+    events: Sequence[Values]
+    """Rows of the table of events; all are new."""
+
+
+class Tabulation:
+    """Follows the fold of a log and gathers what changes; `state` is the fold, and stands where the tables stand.
+
+    It remembers the leases that are held: when one ends, its task's state knows no more of it than how.
+    """
+
+    def __init__(self, state: PoolState) -> None:
+        self._state = state
+        self._held: dict[str, Lease] = {
+            task_id: task.lease for task_id, task in state.tasks.items() if task.lease is not None
+        }
+        self._clear()
+
+    def _clear(self) -> None:
+        self._tasks: dict[str, Task] = {}
+        self._leases: dict[int, tuple[str, Lease, str | None, Recorded]] = {}
+        """By token: the task, the lease, how it ended if it did, and the last event on it."""
+        self._agents: dict[str, Agent] = {}
+        self._steals: dict[str, tuple[Steal, Recorded]] = {}
+        self._events: list[Values] = []
+
+    def take(self) -> Changes:
+        """Return what has changed since the last call."""
+        replaced: dict[tables.Table, list[Values]] = {
+            tables.TASKS: [task_row(task) for task in self._tasks.values()],
+            tables.LEASES: [lease_row(*each) for each in self._leases.values()],
+            tables.AGENTS: [agent_row(agent) for agent in self._agents.values()],
+            tables.STEALS: [steal_row(*each) for each in self._steals.values()],
+        }
+        changes = Changes({table: rows for table, rows in replaced.items() if rows}, self._events)
+        self._clear()
+        return changes
+
+    def follow(self, recorded: Recorded, body: bytes) -> None:
+        """Take in an event that the state has just folded; `body` is how the log has it."""
+        self._events.append(event_row(recorded, body))
+        entity_id = recorded.entity_id
+        match recorded.entity:
+            case Entity.TASK:
+                task = self._state.task(entity_id)
+                if task is not None and not (task.terminal and type(recorded.event) is LateProgress):
+                    # A late report on what has ended is told by its event alone: whether the fold takes it in depends
+                    # on what is still in memory.
+                    self._follow_task(task, recorded)
+            case Entity.AGENT:
+                agent = self._state.agent(entity_id)
+                if agent is not None:
+                    self._agents[entity_id] = agent
+            case Entity.STEAL:
+                steal = self._state.steal(entity_id)
+                if steal is not None:
+                    self._steals[entity_id] = steal, recorded
+
+    def skip(self, position: int, subject: str, body: bytes, reason: str, recorded: Recorded | None) -> None:
+        """Take in a message that the fold skips; `recorded` is its event, where only the fold refuses it."""
+        if recorded is not None:
+            self._events.append(event_row(recorded, body, reason))
+        else:
+            self._events.append(unreadable_row(audit_rows.unreadable_row(position, subject, reason), reason))
+
+    def _follow_task(self, task: Task, recorded: Recorded) -> None:
+        task_id, before, now = task.task_id, self._held.get(task.task_id), task.lease
+        self._tasks[task_id] = task
+        if before is not None and (now is None or now.token != before.token):
+            self._leases[before.token] = task_id, before, task.former[-1].ended.value, recorded
+            del self._held[task_id]
+        if now is not None and now is not before:
+            self._held[task_id] = now
+            self._leases[now.token] = task_id, now, None, recorded

@@ -1,0 +1,1 @@
+"""What the log says, for people and checks: audits, differences, explanations, verification, words."""

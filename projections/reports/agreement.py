@@ -1,0 +1,142 @@
+"""Does a service say what its log says? Pages of its answers, held against the fold at the position of each answer.
+
+What an answer owes to the clock or to the service's own memory is left out: how long is left, who was heard when.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pydantic_core
+
+from domain.lifecycles import TERMINAL
+from domain.limits import MAX_PAGE
+from projections.queries.answers import (
+    AgentsQuery,
+    BacklogQuery,
+    LeasesQuery,
+    StealsQuery,
+    TasksQuery,
+    WorkloadsQuery,
+    answer,
+    statistics_document,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from projections.queries.answers import Page, Snapshot
+
+_TERMINAL = frozenset(each.value for each in TERMINAL)
+_ENDED_STEALS = frozenset({"completed", "failed"})
+_PHASES = frozenset({"active", "expiring_soon", "in_grace"})
+
+
+class _Listed(NamedTuple):
+    """A view that lists entities in the order of their ids."""
+
+    query: type[Page]
+    entity: str
+    id: str
+    clocked: frozenset[str] = frozenset()
+    """Fields that depend on when one looks, or on who looks."""
+    ended: frozenset[str] = frozenset()
+    """In these statuses it may be listed or not: services remember the last ones that ended."""
+
+
+LISTED = {
+    "tasks": _Listed(TasksQuery, "task", "task_id", ended=_TERMINAL),
+    "leases": _Listed(LeasesQuery, "lease of", "task_id", clocked=frozenset({"status", "left_s"})),
+    "agents": _Listed(AgentsQuery, "agent", "agent_id", clocked=frozenset({"heard_at"})),
+    "workloads": _Listed(WorkloadsQuery, "workload of", "agent_id"),
+    "steals": _Listed(StealsQuery, "steal", "operation_id", ended=_ENDED_STEALS),
+}
+"""The views that are compared row by row."""
+
+
+def page_differences(view: str, result: Mapping[str, Any], after: str | None, shot: Snapshot) -> Iterator[str]:
+    """Yield in what a page of a service's answer differs from the log, one line each.
+
+    `after`: what the page was asked to begin behind; `shot`: the fold at the page's position.
+    """
+    listed = LISTED[view]
+    theirs = {str(row[listed.id]): row for row in result[view]}
+    ours = _rows(view, listed, shot, after, result["next"], theirs)
+    for name in sorted(theirs.keys() | ours.keys()):
+        said, should = theirs.get(name), ours.get(name)
+        if said is None or should is None:
+            row = said or should or {}
+            if row.get("status") in listed.ended:
+                continue
+            who = "the log makes none, and the service shows it" if should is None else "the service does not show it"
+            yield f"{listed.entity} {name}: {who}"
+            continue
+        for field in sorted((said.keys() | should.keys()) - listed.clocked):
+            if said.get(field) != should.get(field):
+                yield (
+                    f"{listed.entity} {name}: the service says {field} {_shown(said.get(field))}, "
+                    f"and the log makes it {_shown(should.get(field))}"
+                )
+                break
+
+
+def _rows(
+    view: str, listed: _Listed, shot: Snapshot, after: str | None, last: str | None, named: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Return the log's rows of a page that ends with `last`, or with the view."""
+
+    def within(name: str) -> bool:
+        return (after is None or name > after) and (last is None or name <= last)
+
+    near = shot._replace(
+        tasks={name: each for name, each in shot.tasks.items() if within(name)},
+        recent={name: each for name, each in shot.recent.items() if name in named},
+        agents={name: each for name, each in shot.agents.items() if within(name)},
+        steals={name: each for name, each in shot.steals.items() if within(name)},
+    )
+    rows: dict[str, dict[str, Any]] = {}
+    cursor = None
+    while True:
+        page = _plain(answer(listed.query(limit=MAX_PAGE, after=cursor), near))
+        rows.update((row[listed.id], row) for row in page[view])
+        cursor = page["next"]
+        if cursor is None:
+            return rows
+
+
+def backlog_differences(result: Mapping[str, Any], shot: Snapshot) -> Iterator[str]:
+    """Yield in what the first page of a service's backlog differs from the log: the counts, and who is next."""
+    ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), shot))
+    for name in ("queued", "by_priority"):
+        if result[name] != ours[name]:
+            yield f"backlog: the service says {name} {_shown(result[name])}, and the log makes it {_shown(ours[name])}"
+    said, should = ([row["task_id"] for row in each["tasks"]] for each in (result, ours))
+    for place, (one, other) in enumerate(zip(said, should, strict=False), start=1):
+        if one != other:
+            yield f"backlog: the service has {one} in place {place}, and the log {other}"
+            return
+
+
+def statistics_differences(result: Mapping[str, Any], shot: Snapshot) -> Iterator[str]:
+    """Yield in what a service's counts differ from the log's."""
+    said, should = _flat(result), _flat(_plain(statistics_document(shot)))
+    for name in sorted(said.keys() | should.keys()):
+        if name.removeprefix("leases.") not in _PHASES and said.get(name) != should.get(name):
+            one, other = _shown(said.get(name)), _shown(should.get(name))
+            yield f"statistics: the service says {name} {one}, and the log makes it {other}"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix.removesuffix("."): value}
+    return {name: each for key, part in value.items() for name, each in _flat(part, f"{prefix}{key}.").items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a result as it comes over the wire."""
+    return json.loads(pydantic_core.to_json(value))
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,98 @@
+"""Who did what, when, why, under which token, and decided by which numbers: the log as rows, one for each event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from projections.reports.audit import agent_of
+from projections.reports.json_text import EventText
+from projections.reports.timeline import unreadable_entry
+from projections.reports.wording import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+_new_row = tuple.__new__
+"""A named tuple's own maker takes twice as long."""
+_SUBJECT_ENTITY = 3
+_SUBJECT_TOKENS = 6
+
+
+class Row(NamedTuple):
+    """One event of an audit."""
+
+    position: int
+    time: datetime | None
+    """None for a message that cannot be read."""
+    actor: str
+    entity: str
+    id: str
+    event: str
+    agent: str | None
+    """Whose lease or membership it concerns, as far as the event itself says."""
+    token: int | None
+    verb: str
+    """What was asked for."""
+    command_id: str
+    keyed: bool
+    """Whether the caller chose the command id."""
+    reason: str | None
+    what: str
+    """What it means, in words, with the numbers it was decided by."""
+    numbers: str
+    """The numbers and limits that it was decided by, or that it sets, as JSON."""
+    data: str
+    """The event's own fields as JSON."""
+
+
+_NOBODY = Row(0, None, "", "", "", "", None, None, "", "", keyed=False, reason=None, what="", numbers="{}", data="{}")
+
+
+class Rows:
+    """Makes the rows of an audit. `ascii_only`: in their JSON, everything else is escaped."""
+
+    def __init__(self, *, ascii_only: bool = False) -> None:
+        self._text = EventText(ascii_only=ascii_only)
+
+    def of(self, records: Sequence[Recorded]) -> list[Row]:
+        """Return the rows of some events. Each step is done for all of them at once, which takes a fifth less time."""
+        events = [recorded.event for recorded in records]
+        texts = [*map(self._text.of, events)]
+        words = [*map(describe, events)]
+        agents = [*map(agent_of, records)]
+        return [
+            _new_row(
+                Row,
+                (
+                    position,
+                    time,
+                    actor,
+                    kind.value,
+                    entity_id,
+                    event.name,
+                    agent,
+                    event.__dict__.get("token"),
+                    verb,
+                    command_id,
+                    keyed,
+                    event.__dict__.get("reason") or event.__dict__.get("error"),
+                    what,
+                    numbers,
+                    data,
+                ),
+            )
+            for (position, kind, entity_id, _, time, actor, command_id, event, verb, keyed), agent, what, (
+                data,
+                numbers,
+            ) in zip(records, agents, words, texts, strict=True)
+        ]
+
+
+def unreadable_row(position: int, subject: str, reason: str) -> Row:
+    """Return the row of a message that no fold can read; its subject says what it claims to be about."""
+    told = unreadable_entry(position, subject, reason)
+    entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
+    return _NOBODY._replace(position=position, entity=entity, id=entity_id, event=told.event, what=told.what)

@@ -1,0 +1,205 @@
+"""What changed in a pool between two moments: tasks, agents and counts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.events import Entity
+from domain.task import Task
+from domain.timestamps import format_timestamp
+from projections.queries.answers import snapshot, statistics_document
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from domain.agent import Agent
+    from domain.recorded import Recorded
+    from projections.state.pool_state import PoolState
+
+
+class TaskGlance(NamedTuple):
+    """What a comparison looks at in a task."""
+
+    status: str
+    attempt: int
+    agent_id: str | None
+    percent: int | None
+    ended: bool
+
+
+class AgentGlance(NamedTuple):
+    """What a comparison looks at in an agent."""
+
+    status: str
+    intake: str
+    tasks: int
+    capacity: int
+    cpu: float
+    memory: float
+    capabilities: tuple[str, ...]
+
+
+class Change(NamedTuple):
+    """One task or agent, before and after."""
+
+    id: str
+    change: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+    def differing(self) -> tuple[str, ...]:
+        """Return the names of the fields that differ, all of them where one side is missing."""
+        if self.before is None or self.after is None:
+            return tuple(self.before or self.after or ())
+        return tuple(name for name, value in self.before.items() if value != self.after[name])
+
+
+class Comparison:
+    """Begins at one state, is shown every event after it, and ends at the state that they lead to.
+
+    It remembers the tasks that were touched, and of those only what it compares.
+    """
+
+    def __init__(self, state: PoolState, totals: Mapping[str, Any], now: datetime) -> None:
+        self._state = state
+        self._began = _moment(state, now)
+        self._counts = _counts(state, totals, now)
+        self._agents = _agents(state)
+        known = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
+        self._known = known
+        self._tasks: dict[str, tuple[TaskGlance | None, TaskGlance]] = {}
+        self._events: Counter[str] = Counter()
+
+    def seen(self, recorded: Recorded) -> None:
+        """Follow one event that was just folded."""
+        self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
+        if recorded.entity is not Entity.TASK:
+            return
+        task = self._state.task(recorded.entity_id)
+        if task is None:
+            # A late report on a task that had ended and left memory before: it changes nothing.
+            return
+        touched = self._tasks.get(task.task_id)
+        if touched is None:
+            before = self._known.get(task.task_id)
+            if before is None and recorded.version > 1:
+                return
+            self._tasks[task.task_id] = (None if before is None else _glance(before), _glance(task))
+        else:
+            self._tasks[task.task_id] = (touched[0], _glance(task))
+
+    def result(self, totals: Mapping[str, Any], now: datetime) -> Diff:
+        """Return what changed, `now` being the later moment."""
+        after = _agents(self._state)
+        ids = dict.fromkeys([*self._agents, *after])
+        agents = [_agent_change(each, self._agents.get(each), after.get(each)) for each in ids]
+        tasks = [_task_change(task_id, *glances) for task_id, glances in self._tasks.items()]
+        counts = _counts(self._state, totals, now)
+        return Diff(
+            self._began,
+            _moment(self._state, now),
+            dict(sorted(self._events.items())),
+            {name: (self._counts.get(name, 0), counts.get(name, 0)) for name in {**counts, **self._counts}},
+            [each for each in tasks if each is not None],
+            [each for each in agents if each is not None],
+        )
+
+
+class Diff(NamedTuple):
+    """What changed between two moments."""
+
+    began: dict[str, Any]
+    ended: dict[str, Any]
+    by_event: dict[str, int]
+    counts: dict[str, tuple[int, int]]
+    tasks: list[Change]
+    agents: list[Change]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for machines."""
+        return {
+            "from": self.began,
+            "to": self.ended,
+            "events": sum(self.by_event.values()),
+            "by_event": self.by_event,
+            "counts": {name: {"before": before, "after": after} for name, (before, after) in self.counts.items()},
+            "tasks": [_named("task_id", each) for each in self.tasks],
+            "agents": [_named("agent_id", each) for each in self.agents],
+        }
+
+
+def _named(name: str, change: Change) -> dict[str, Any]:
+    document = change._asdict()
+    return {name: document.pop("id"), **document}
+
+
+def _moment(state: PoolState, now: datetime) -> dict[str, Any]:
+    return {"position": state.position, "now": format_timestamp(now)}
+
+
+def _counts(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[str, int]:
+    document = statistics_document(snapshot(state, now, totals, lambda _: None))
+    leases = document["leases"]
+    return {
+        **{f"tasks.{status}": count for status, count in document["tasks"].items()},
+        **{f"leases.{name}": leases[name] for name in ("held", "active", "expiring_soon", "in_grace", "escalated")},
+        "agents": document["agents"],
+    }
+
+
+def _glance(task: Task) -> TaskGlance:
+    lease = task.lease
+    return TaskGlance(
+        task.status.value,
+        task.attempt,
+        None if lease is None else lease.agent_id,
+        None if lease is None else lease.percent,
+        task.terminal,
+    )
+
+
+def _task_change(task_id: str, before: TaskGlance | None, after: TaskGlance) -> Change | None:
+    if before == after:
+        return None
+    words = [
+        word
+        for word, holds in (
+            ("new", before is None),
+            ("ended", after.ended and not (before is not None and before.ended)),
+        )
+        if holds
+    ]
+    return Change(task_id, " and ".join(words) or "changed", _document(before), _document(after))
+
+
+def _document(glance: TaskGlance | None) -> dict[str, Any] | None:
+    if glance is None:
+        return None
+    document = glance._asdict()
+    del document["ended"]
+    return document
+
+
+def _agents(state: PoolState) -> dict[str, AgentGlance]:
+    return {agent_id: _agent_glance(agent, state.tasks_held(agent_id)) for agent_id, agent in state.agents.items()}
+
+
+def _agent_glance(agent: Agent, held: int) -> AgentGlance:
+    return AgentGlance(
+        agent.status.value,
+        agent.intake.value,
+        held,
+        agent.capacity,
+        agent.cpu,
+        agent.memory,
+        tuple(sorted(agent.capabilities)),
+    )
+
+
+def _agent_change(agent_id: str, before: AgentGlance | None, after: AgentGlance | None) -> Change | None:
+    if before == after:
+        return None
+    word = "joined" if before is None else "left" if after is None else "changed"
+    return Change(agent_id, word, before and before._asdict(), after and after._asdict())

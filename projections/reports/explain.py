@@ -1,0 +1,181 @@
+"""Where a task is, why, and what happens next and when: by the same rules that judge it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from domain.lifecycles import TaskStatus
+from domain.policies.cadence import median_interval_s
+from domain.timestamps import format_timestamp, seconds_between
+from projections.reports.upcoming import upcoming
+from projections.reports.wording import duration, moment
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from typing import Any
+
+    from domain.pool import Pool
+    from domain.rules import Rules
+    from domain.task import Lease, Task
+    from projections.reports.upcoming import Upcoming
+    from projections.state.pool_state import PoolState
+
+
+class Candidate(NamedTuple):
+    """An agent that could or could not claim a queued task."""
+
+    agent_id: str
+    can: bool
+    why: str
+    """Its room, or what stands in the way."""
+
+
+class Explanation(NamedTuple):
+    """The state of a task in sentences."""
+
+    task_id: str
+    status: str
+    headline: str
+    why: tuple[str, ...]
+    next: tuple[Upcoming, ...]
+    """In the order of time; what has no time of its own stands last."""
+    budgets: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the explanation for machines."""
+        return {
+            **self._asdict(),
+            "next": [
+                {"at": None if each.at is None else format_timestamp(each.at), "what": each.what} for each in self.next
+            ],
+            "candidates": [each._asdict() for each in self.candidates],
+        }
+
+
+def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolState | None = None) -> Explanation:
+    """Return the explanation of a task at `now`.
+
+    `state` is the whole pool, if it is known; without it nothing is said about who could claim a queued task.
+    """
+    queued = task.status is TaskStatus.QUEUED
+    candidates = candidates_for(task, state) if queued and state is not None else ()
+    return Explanation(
+        task_id=task.task_id,
+        status=task.status.value,
+        headline=_headline(task, now),
+        why=(*_why(task, pool, now), *(_chances(task, state, candidates) if queued and state is not None else ())),
+        next=upcoming(task, pool, rules, now),
+        budgets=() if task.terminal else _budgets(task),
+        candidates=candidates,
+    )
+
+
+def _headline(task: Task, now: datetime) -> str:
+    age = duration(max(0.0, seconds_between(task.status_since, now)))
+    since = f"for {age}"
+    lease = task.lease
+    if lease is not None:
+        by = f"{lease.agent_id} under token {lease.token}, attempt {task.attempt}"
+        match task.status:
+            case TaskStatus.ASSIGNED:
+                return f"assigned {since} to {by}; not started"
+            case TaskStatus.STUCK:
+                return f"stuck {since}: held by {by}, which is silent; its clock is stopped at {lease.percent} %"
+            case _:
+                return f"in progress {since} with {by}, at {lease.percent} %"
+    if task.terminal:
+        return f"{task.status} {age} ago, in attempt {task.attempt}"
+    return f"{task.status} {since}, attempt {task.attempt}"
+
+
+def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
+    reasons = []
+    outcome = task.outcome
+    if outcome is None or task.lease is not None:
+        reasons.append(f"submitted at {moment(task.submitted_at)}")
+    if outcome is not None:
+        holder = f", held by {outcome.agent_id} under token {outcome.token}" if outcome.agent_id else ""
+        detail = f": {outcome.detail}" if outcome.detail else ""
+        before = "the attempt before ended: " if task.lease is not None else ""
+        reasons.append(f"{before}{outcome.event} at {moment(outcome.at)} by {outcome.actor}{holder}{detail}")
+    if task.lease is not None:
+        reasons.extend(_lease_story(task.lease, now))
+    if task.handoff is not None and not task.terminal:
+        reasons.append(f"hand-off: {task.handoff.instructions}")
+    if task.lease is None and task.status is TaskStatus.QUEUED and not pool.takes_grants:
+        reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
+    return reasons
+
+
+def _lease_story(lease: Lease, now: datetime) -> list[str]:
+    story = [f"granted at {moment(lease.granted_at)}"]
+    if lease.started_at is not None:
+        story.append(f"started at {moment(lease.started_at)}")
+    if lease.reports:
+        note = f', the last note: "{lease.note}"' if lease.note else ""
+        median_s = median_interval_s(lease.report_times_s)
+        rhythm = f", one about every {duration(median_s)}" if median_s is not None else ""
+        story.append(f"{lease.reports} progress report{'s' if lease.reports > 1 else ''}{rhythm}{note}")
+    if lease.last_beat_at is None:
+        story.append("not heard on it since the grant")
+    elif lease.last_beat_at > now:
+        story.append(f"announced to be quiet until {moment(lease.last_beat_at)}")
+    else:
+        story.append(f"last heard on it {duration(seconds_between(lease.last_beat_at, now))} ago")
+    story.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
+    if lease.extensions:
+        story.append(f"extended {lease.extensions} times on a probe's plea")
+    if lease.escalated:
+        story.append("escalated: it reached its limit of renewals")
+    return story
+
+
+def _budgets(task: Task) -> tuple[str, ...]:
+    budgets = task.definition.budgets
+    return (
+        f"attempts: {max(0, budgets.attempts - task.attempt)} left after this one of {budgets.attempts}",
+        f"failures: {task.failures} of {budgets.failures}",
+        f"expiries in a row: {task.expiries} of {budgets.expiries}",
+        f"steals: {task.steals} of {budgets.steals}",
+    )
+
+
+def _chances(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
+    """Return a queued task's place in line, and whether anybody is there to take it."""
+    mine = (-task.definition.priority.rank, task.queued_position)
+    ahead = sum(
+        (-other.definition.priority.rank, other.queued_position) < mine
+        for other in state.tasks.values()
+        if other.status is TaskStatus.QUEUED
+    )
+    waited = (
+        f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
+    )
+    chances = ["first in line" if ahead == 0 else waited]
+    if not any(candidate.can for candidate in candidates):
+        chances.append("no registered agent can take it now")
+    return chances
+
+
+def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
+    """Return every registered agent, in the order of registration; those that could claim the task first."""
+    required = frozenset(task.definition.required_capabilities)
+    found = []
+    for agent in sorted(state.agents.values(), key=lambda agent: agent.registered_position):
+        held = state.tasks_held(agent.agent_id)
+        missing = required - agent.capabilities
+        obstacles = [
+            obstacle
+            for obstacle, applies in (
+                (f"lacks {', '.join(sorted(missing))}", bool(missing)),
+                (str(agent.status), agent.status.value != "live"),
+                (str(agent.intake), agent.intake.value != "open"),
+                (f"full: holds {held} of {agent.capacity}", held >= agent.capacity),
+            )
+            if applies
+        ]
+        found.append(
+            Candidate(agent.agent_id, not obstacles, "; ".join(obstacles) or f"holds {held} of {agent.capacity}")
+        )
+    return tuple(sorted(found, key=lambda candidate: not candidate.can))

@@ -1,0 +1,80 @@
+"""What happened, in words: one entry for each event, for histories, live tails and post-mortems."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from domain.timestamps import format_timestamp
+from projections.reports.wording import describe
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+
+class Entry(NamedTuple):
+    """One event as a person reads it."""
+
+    position: int
+    time: datetime | None
+    """None for a message that cannot be read."""
+    subject: str
+    """The entity, such as `task/T1`; the whole subject for a message that cannot be read."""
+    event: str
+    actor: str
+    verb: str
+    command_id: str
+    keyed: bool
+    """Whether the caller chose the command id."""
+    token: int | None
+    what: str
+    """What it means, with the numbers it was decided by."""
+    data: dict[str, Any]
+    """The event's own fields, as JSON has them."""
+
+    @property
+    def why(self) -> str:
+        """What was asked for: the verb, and the command's id if its caller gave one."""
+        return f"{self.verb} {self.command_id}".strip() if self.keyed else self.verb
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry for machines."""
+        time = None if self.time is None else format_timestamp(self.time)
+        return {**self._asdict(), "time": time}
+
+
+def entry(recorded: Recorded) -> Entry:
+    """Return the entry of an event."""
+    data = recorded.event.model_dump(mode="json")
+    token = data.get("token")
+    return Entry(
+        position=recorded.position,
+        time=recorded.time,
+        subject=recorded.originator_id,
+        event=recorded.name,
+        actor=recorded.actor,
+        verb=recorded.verb,
+        command_id=recorded.causation_id,
+        keyed=recorded.keyed,
+        token=token if isinstance(token, int) else None,
+        what=describe(recorded.event),
+        data=data,
+    )
+
+
+def unreadable_entry(position: int, subject: str, reason: str) -> Entry:
+    """Return the entry of a message that no fold can read; it is shown, never hidden."""
+    return Entry(
+        position=position,
+        time=None,
+        subject=subject,
+        event="unreadable",
+        actor="",
+        verb="",
+        command_id="",
+        keyed=False,
+        token=None,
+        what=f"cannot be read, and every fold skips it: {reason}",
+        data={},
+    )

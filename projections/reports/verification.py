@@ -1,0 +1,251 @@
+"""Is this log what it claims to be? Every rule that a pool's log obeys, checked event by event.
+
+The checker shares `evolve` with every other fold, and beside it keeps its own account of hashes, holders and tokens,
+so that a mistake in the fold does not hide itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from domain.agent import Agent, evolve_agent
+from domain.errors import FoldError
+from domain.events import Entity
+from domain.events.task import Submitted
+from domain.lifecycles import RANK, IllegalTransitionError, TaskStatus
+from domain.policies.lease import LeasePolicy
+from domain.pool import Pool, evolve_pool
+from domain.steal import Steal, evolve_steal
+from domain.task import Task, evolve_task
+from domain.timestamps import EPOCH, format_timestamp
+from projections.reports.holders import Holders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+
+GENESIS_HASH = "0" * 64
+HASH_HEADER = "Custody-Hash"
+MAX_FINDINGS = 1_000
+"""Findings kept word for word; beyond it they are only counted."""
+
+
+class Rule(StrEnum):
+    """What a log must keep to."""
+
+    # Positions follow each other without a gap, from 1 or from where the chain begins.
+    POSITION = "position"
+    # The hash covers the one before, the position, the subject and the body.
+    HASH = "hash"
+    # The message is an event that this version reads.
+    READABLE = "readable"
+    # The event is its entity's next one, and its lifecycle allows it.
+    FOLD = "fold"
+    # Time never goes backwards.
+    TIME = "time"
+    # (attempt, rank) of a task never falls.
+    FORWARD = "forward"
+    # A grant's token is its own position, and rises.
+    TOKEN = "token"  # noqa: S105 - a lease's token, no secret
+    # A task has at most one holder.
+    HOLDER = "holder"
+
+
+class Finding(NamedTuple):
+    """Something wrong at a position."""
+
+    position: int
+    rule: Rule
+    message: str
+
+    def __str__(self) -> str:
+        return f"position {self.position}: {self.rule}: {self.message}"
+
+
+class Message(Protocol):
+    """A message as the log holds it."""
+
+    @property
+    def position(self) -> int:
+        """The stream sequence."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """The full subject."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """The bytes as stored."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The writer's headers."""
+        ...
+
+
+class _Ended(NamedTuple):
+    """What later events on an ended task are checked against. A log has many, and few that differ in this."""
+
+    version: int
+    status: TaskStatus
+    attempt: int
+    late_token: int | None
+
+
+_NO_DEFINITION = Submitted(request_digest="", lease=LeasePolicy())
+"""In place of an ended task's, which no fold looks at."""
+
+
+class LogChecker:
+    """Takes a pool's whole log in order. `findings` holds what is wrong, the first first."""
+
+    def __init__(self, pool_id: str) -> None:
+        self.findings: list[Finding] = []
+        self.findings_total = 0
+        self.first: int | None = None
+        """Where the log begins."""
+        self.position = 0
+        self._misplaced = False
+        self._hash = GENESIS_HASH
+        self._time: datetime | None = None
+        self._events: Counter[str] = Counter()
+        self._unreadable = 0
+        self._holders = Holders()
+        self._pool = Pool(pool_id)
+        self._tasks: dict[str, Task] = {}
+        """Those that have not ended."""
+        self._ended: dict[str, _Ended] = {}
+        self._same: dict[_Ended, _Ended] = {}
+        """One of each."""
+        self._agents: dict[str, Agent] = {}
+        self._steals: dict[str, Steal] = {}
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong so far."""
+        return self.findings_total == 0
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether positions are missing or out of order."""
+        return self._misplaced
+
+    def check(
+        self, stored: Message, recorded: Recorded | None, *, reason: str = "no event that this version reads"
+    ) -> None:
+        """Check the next message; `recorded` is its event, None if it could not be read, for `reason`."""
+        self._check_chain(stored)
+        if recorded is None:
+            self._unreadable += 1
+            self._found(Rule.READABLE, f"{stored.subject}: {reason}")
+            return
+        self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
+        if self._time is not None and recorded.time < self._time:
+            earlier, later = format_timestamp(recorded.time), format_timestamp(self._time)
+            self._found(Rule.TIME, f"{recorded.originator_id} {recorded.name} at {earlier}, after an event at {later}")
+        self._time = max(self._time or recorded.time, recorded.time)
+        try:
+            self._fold(recorded)
+        except (FoldError, IllegalTransitionError) as error:
+            self._found(Rule.FOLD, f"{recorded.originator_id} {recorded.name}: {error}")
+            return
+        for problem in self._holders.follow(recorded):
+            self._found(Rule.TOKEN if "token" in problem else Rule.HOLDER, f"{recorded.originator_id}: {problem}")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts: what was checked, what was found."""
+        return {
+            "ok": self.ok,
+            "events": sum(self._events.values()),
+            "first": self.first,
+            "position": self.position,
+            "hash": self._hash,
+            "last_time": None if self._time is None else format_timestamp(self._time),
+            "unreadable_events": self._unreadable,
+            "findings": self.findings_total,
+            "first_wrong_position": self.findings[0].position if self.findings else None,
+            "tasks": len(self._tasks) + len(self._ended),
+            "agents": len(self._agents),
+            "steals": len(self._steals),
+            "held": self._holders.count,
+            "grants": self._holders.grants,
+            "by_event": dict(sorted(self._events.items())),
+        }
+
+    def end(self, position: int) -> None:
+        """Say where the log must end: what is missing there is found."""
+        if self.position < position:
+            self._missing(self.position + 1, position)
+
+    def _check_chain(self, stored: Message) -> None:
+        expected, self.position = self.position + 1, stored.position
+        found, computed = stored.headers.get(HASH_HEADER), chain_hash(self._hash, stored)
+        # What is chained to nothing is the first event whatever its position: the stream was made to begin there.
+        begins = self.first is None and found == computed
+        self.first = self.first or stored.position
+        if stored.position > expected and not begins:
+            self._missing(expected, stored.position - 1)
+        elif stored.position < expected:
+            self._found(Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice")
+        elif found is None:
+            self._found(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
+        elif found != computed and stored.position == expected:
+            self._found(Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}")
+        # Whatever was wrong, the chain can only be taken up from here.
+        self._hash = found or GENESIS_HASH
+
+    def _missing(self, first: int, last: int) -> None:
+        which = f"positions {first} to {last} are" if last > first else f"position {first} is"
+        self._found(Rule.POSITION, f"{which} missing", at=first)
+
+    def _fold(self, recorded: Recorded) -> None:
+        entity_id = recorded.entity_id
+        match recorded.entity:
+            case Entity.TASK:
+                self._fold_task(recorded)
+            case Entity.AGENT:
+                self._agents[entity_id] = evolve_agent(self._agents.get(entity_id), recorded)
+            case Entity.STEAL:
+                self._steals[entity_id] = evolve_steal(self._steals.get(entity_id), recorded)
+            case Entity.POOL:
+                self._pool = evolve_pool(self._pool, recorded)
+
+    def _fold_task(self, recorded: Recorded) -> None:
+        task_id = recorded.entity_id
+        before, ended = self._tasks.get(task_id), self._ended.get(task_id)
+        if ended is not None:
+            before = _revived(task_id, ended)
+        task = evolve_task(before, recorded)
+        if before is not None and (task.attempt, RANK[task.status]) < (before.attempt, RANK[before.status]):
+            was, now = f"{before.status} in attempt {before.attempt}", f"{task.status} in attempt {task.attempt}"
+            self._found(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
+        if task.terminal:
+            ended = _Ended(task.version, task.status, task.attempt, task.late_token)
+            self._ended[task_id] = self._same.setdefault(ended, ended) if ended.late_token is None else ended
+            self._tasks.pop(task_id, None)
+        else:
+            self._tasks[task_id] = task
+
+    def _found(self, rule: Rule, message: str, *, at: int | None = None) -> None:
+        self.findings_total += 1
+        self._misplaced = self._misplaced or rule is Rule.POSITION
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(self.position if at is None else at, rule, message))
+
+
+def chain_hash(previous: str, stored: Message) -> str:
+    """Return the hash that the wire contract wants a message to carry after one that carries `previous`."""
+    return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
+
+
+def _revived(task_id: str, ended: _Ended) -> Task:
+    return Task(task_id, ended.version, 0, _NO_DEFINITION, EPOCH, ended.status, ended.attempt, 0, EPOCH,
+                late_token=ended.late_token)  # fmt: skip

@@ -1,0 +1,199 @@
+"""A folded state as lines of JSON, and back: what a snapshot of a pool consists of.
+
+A line is a kind, a space and a JSON value. Indexes are not written; they follow from the entities.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from domain.agent import Agent
+from domain.events import EVENT_TYPES, Entity
+from domain.pool import Pool
+from domain.rules import Rules
+from domain.steal import Steal
+from domain.task import Task
+from domain.timestamps import format_timestamp, parse_timestamp
+from projections.state.directives import Directives
+from projections.state.pool_state import PoolState
+from projections.state.statistics import Statistics
+
+LINE_ENTITIES = 500
+"""Entities in one line, so that writing and reading come in small steps."""
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Return the adapter of a record whose module imports `datetime` for the type checker only."""
+    adapter = TypeAdapter(kind)
+    adapter.rebuild(_types_namespace={"datetime": datetime})
+    return adapter
+
+
+_POOL = _adapter(Pool)
+_LISTS = {"task": _adapter(list[Task]), "agent": _adapter(list[Agent]), "steal": _adapter(list[Steal])}
+_RECENT = "recent-"
+
+
+class SnapshotError(ValueError):
+    """It is no snapshot that this version can use; one line says why."""
+
+
+class StateImage(NamedTuple):
+    """A state, its views' counts and directives at one position; entities are immutable, so it is a shallow copy."""
+
+    position: int
+    last_time: datetime
+    evicted_through: int
+    pool: Pool
+    tasks: Sequence[Task]
+    agents: Sequence[Agent]
+    steals: Sequence[Steal]
+    recent: Sequence[Task | Agent | Steal]
+    """Ended entities, the one that ended or was loaded first first."""
+    statistics: dict[str, Any]
+    directives: dict[str, dict[str, str]]
+
+
+def capture(state: PoolState, statistics: Statistics, directives: Directives) -> StateImage:
+    """Return the image of a state that is acknowledged as a whole."""
+    return StateImage(
+        state.position,
+        state.last_time,
+        state.evicted_through,
+        state.pool,
+        list(state.tasks.values()),
+        list(state.agents.values()),
+        list(state.steals.values()),
+        [each for each in state.recent.values() if not isinstance(each, Pool)],
+        statistics.dump(),
+        directives.dump(),
+    )
+
+
+def lines(image: StateImage) -> Iterator[bytes]:
+    """Write an image."""
+    yield _line(
+        "state",
+        {
+            "position": image.position,
+            "last_time": format_timestamp(image.last_time),
+            "evicted_through": image.evicted_through,
+        },
+    )
+    yield b"pool " + _POOL.dump_json(image.pool)
+    for kind, entities in (("task", image.tasks), ("agent", image.agents), ("steal", image.steals)):
+        for start in range(0, len(entities), LINE_ENTITIES):
+            yield kind.encode() + b" " + _LISTS[kind].dump_json(list(entities[start : start + LINE_ENTITIES]))
+    for entity in image.recent:
+        kind = _kind(entity)
+        yield f"{_RECENT}{kind} ".encode() + _LISTS[kind].dump_json([entity])
+    yield _line("statistics", image.statistics)
+    yield _line("directives", image.directives)
+
+
+class ImageReader:
+    """Takes the lines of an image in any order; `image` is what they make."""
+
+    def __init__(self) -> None:
+        self._single: dict[str, Any] = {}
+        self._live: dict[str, list[Any]] = {kind: [] for kind in _LISTS}
+        self._recent: list[Task | Agent | Steal] = []
+
+    def take(self, kind: str, value: bytes) -> bool:
+        """Read one line; return whether its kind is an image's.
+
+        Raises:
+            SnapshotError: the value is not of its kind.
+        """
+        try:
+            if kind in self._live:
+                self._live[kind].extend(_LISTS[kind].validate_json(value))
+            elif kind.startswith(_RECENT) and kind.removeprefix(_RECENT) in _LISTS:
+                self._recent.extend(_LISTS[kind.removeprefix(_RECENT)].validate_json(value))
+            elif kind == "pool":
+                self._single[kind] = _POOL.validate_json(value)
+            elif kind in {"state", "statistics", "directives"}:
+                self._single[kind] = json.loads(value)
+            else:
+                return False
+        except ValidationError as error:
+            raise SnapshotError(f"{kind}: {error.errors()[0]['msg']}") from error
+        except ValueError as error:
+            raise SnapshotError(f"{kind}: {error}") from error
+        return True
+
+    def image(self) -> StateImage:
+        """Return the image.
+
+        Raises:
+            SnapshotError: something is missing or ill-formed.
+        """
+        try:
+            state = self._single["state"]
+            return StateImage(
+                int(state["position"]),
+                parse_timestamp(state["last_time"]),
+                int(state["evicted_through"]),
+                self._single["pool"],
+                self._live["task"],
+                self._live["agent"],
+                self._live["steal"],
+                self._recent,
+                self._single["statistics"],
+                self._single["directives"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise SnapshotError(f"incomplete: {type(error).__name__} {error}") from error
+
+
+def restored(image: StateImage, rules: Rules) -> PoolState:
+    """Return the state of an image, its indexes made anew by these rules."""
+    return PoolState.restored(
+        image.pool,
+        rules,
+        live={
+            **{(Entity.AGENT, each.agent_id): each for each in image.agents},
+            **{(Entity.TASK, each.task_id): each for each in image.tasks},
+            **{(Entity.STEAL, each.operation_id): each for each in image.steals},
+        },
+        recent={_key(each): each for each in image.recent},
+        committed=(image.position, image.last_time),
+        evicted_through=image.evicted_through,
+    )
+
+
+def statistics_of(image: StateImage) -> Statistics:
+    """Return the counts of an image; raises SnapshotError."""
+    try:
+        return Statistics.loaded(image.statistics, EVENT_TYPES)
+    except (KeyError, TypeError, ValueError) as error:
+        raise SnapshotError(f"statistics: {type(error).__name__} {error}") from error
+
+
+def directives_of(image: StateImage) -> Directives:
+    """Return the directives of an image; raises SnapshotError."""
+    try:
+        return Directives.loaded(image.directives)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SnapshotError(f"directives: {error}") from error
+
+
+def _line(kind: str, value: Any) -> bytes:
+    return f"{kind} {json.dumps(value, separators=(',', ':'))}".encode()
+
+
+def _kind(entity: Task | Agent | Steal) -> str:
+    return _key(entity)[0].value
+
+
+def _key(entity: Task | Agent | Steal) -> tuple[Entity, str]:
+    if isinstance(entity, Task):
+        return (Entity.TASK, entity.task_id)
+    if isinstance(entity, Agent):
+        return (Entity.AGENT, entity.agent_id)
+    return (Entity.STEAL, entity.operation_id)

@@ -1,0 +1,59 @@
+"""What a pass of the stealer sees in the views, and the one move that it asks for next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from domain.policies.load_balancing import Load, LoadStatus, next_target, overloaded_sources, target_score
+from domain.service_commands import PlanSteal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.agent import Agent
+    from domain.policies.load_balancing import StealConfig
+    from projections.state.workloads import Workloads
+
+_SCORE_DECIMALS = 6
+
+
+class Loads(Protocol):
+    """How a pass is told who is loaded how."""
+
+    workloads: Workloads
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return an agent."""
+        ...
+
+
+def sources(state: Loads, config: StealConfig) -> Sequence[Load]:
+    """Return the agents that a pass which begins now takes work off, in the order of their registration."""
+    return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED))
+
+
+def move_from(state: Loads, config: StealConfig, source: Load, operation_id: str) -> PlanSteal | None:
+    """Return the move that relieves a source as the loads stand now, or None if there is none."""
+    targets = _loads(state, LoadStatus.UNDERLOADED)
+    move = next_target(config, source, targets)
+    if move is None:
+        return None
+    target = next(each for each in targets if each.agent_id == move.target)
+    score = round(target_score(source, target), _SCORE_DECIMALS)
+    return PlanSteal(operation_id, move.source, move.target, move.count, score)
+
+
+def _loads(state: Loads, status: LoadStatus) -> list[Load]:
+    found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status))
+    return [
+        Load(
+            agent_id=agent_id,
+            tasks=state.workloads.count(agent_id),
+            cpu=agent.cpu,
+            capabilities=agent.capabilities,
+            priority=agent.priority,
+            capacity=agent.capacity,
+        )
+        for agent_id, agent in found
+        if agent is not None
+    ]

@@ -1,0 +1,129 @@
+"""Who holds what, and who could take more: the views behind capacity, best-agent assignment and stealing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.policies.load_balancing import LoadStatus, load_status
+from projections.state.indexed_heap import IndexedHeap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from domain.agent import Agent
+    from domain.task import Task
+
+_Preference = tuple[int, int]
+
+
+class Workloads:
+    """Leases by holder, in the order of their grants; available agents by capability set; agents by load status."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, IndexedHeap[str, int]] = {}
+        self._agents: dict[str, Agent] = {}
+        self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
+        self._loads: dict[str, LoadStatus] = {}
+        self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
+
+    def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
+        """Follow one task from its old state to its new one."""
+        before = old.lease if old is not None else None
+        now = new.lease if new is not None else None
+        if before is None and now is None:
+            return
+        if before is not None and now is not None and before.token == now.token:
+            return
+        if before is not None:
+            held = self._held[before.agent_id]
+            held.remove(task_id)
+            if not held:
+                del self._held[before.agent_id]
+            self._place(before.agent_id)
+        if now is not None:
+            self._held.setdefault(now.agent_id, IndexedHeap()).set(task_id, now.token)
+            self._place(now.agent_id)
+
+    def replace_agent(self, agent_id: str, old: Agent | None, new: Agent | None) -> None:
+        """Follow one agent from its old state to its new one."""
+        if old is not None:
+            self._displace(old)
+        if new is None:
+            self._agents.pop(agent_id, None)
+            return
+        self._agents[agent_id] = new
+        self._place(agent_id)
+
+    def held_by(self, agent_id: str) -> Sequence[str]:
+        """Return the ids of the tasks that the agent holds, oldest grant first."""
+        held = self._held.get(agent_id)
+        return [task_id for task_id, _ in sorted(held.items(), key=_second)] if held else ()
+
+    def count(self, agent_id: str) -> int:
+        """Return how many tasks the agent holds."""
+        held = self._held.get(agent_id)
+        return len(held) if held else 0
+
+    def best_agent(self, required: frozenset[str]) -> str | None:
+        """Return the available agent with every required capability and the best score.
+
+        Among agents that have every capability the score 0.6/(tasks+1) + 0.4·share is highest where the fewest tasks
+        are held; the first registered wins ties. Source: the work-stealing coordinator.
+        """
+        tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
+        return min((top for top in tops if top is not None), default=(None, None))[1]
+
+    def with_load(self, status: LoadStatus) -> Sequence[str]:
+        """Return the ids of the agents that take grants and have this load status, in registration order.
+
+        Of the overloaded, those from which tasks may be stolen; they need not take grants.
+        """
+        return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
+
+    def holders(self) -> Iterable[str]:
+        """Return the ids of all agents that hold something."""
+        return self._held.keys()
+
+    def anything_held(self) -> bool:
+        """Return whether any lease is held in the pool."""
+        return bool(self._held)
+
+    def _displace(self, agent: Agent) -> None:
+        group = self._available.get(agent.capabilities)
+        if group is not None:
+            group.remove(agent.agent_id)
+            if not group:
+                del self._available[agent.capabilities]
+        load = self._loads.pop(agent.agent_id, None)
+        if load is not None:
+            self._by_load[load].remove(agent.agent_id)
+
+    def _place(self, agent_id: str) -> None:
+        agent = self._agents.get(agent_id)
+        if agent is None:
+            return
+        count = self.count(agent_id)
+        if agent.takes_grants and count < agent.capacity:
+            self._available.setdefault(agent.capabilities, IndexedHeap()).set(
+                agent_id, (count, agent.registered_position)
+            )
+        elif (group := self._available.get(agent.capabilities)) is not None:
+            group.remove(agent_id)
+            if not group:
+                del self._available[agent.capabilities]
+        self._place_load(agent, count)
+
+    def _place_load(self, agent: Agent, count: int) -> None:
+        before = self._loads.get(agent.agent_id)
+        status = load_status(count, agent.cpu)
+        shown = agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants
+        if before is not None and (before is not status or not shown):
+            self._by_load[before].remove(agent.agent_id)
+            del self._loads[agent.agent_id]
+        if shown:
+            self._loads[agent.agent_id] = status
+            self._by_load[status].set(agent.agent_id, agent.registered_position)
+
+
+def _second(entry: tuple[str, int]) -> int:
+    return entry[1]

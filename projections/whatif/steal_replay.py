@@ -1,0 +1,173 @@
+"""Other steal settings over the recorded workload: the moves that the stealer would have asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn
+
+from domain.decisions import decide
+from domain.draft import Request
+from domain.events import Entity
+from domain.events import pool as pool_ev
+from domain.events import task as ev
+from domain.steal import Steal
+from domain.task import Task
+from domain.timestamps import after
+from projections.state.steal_pass import move_from, sources
+from projections.state.workloads import Workloads
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from domain.agent import Agent
+    from domain.draft import Decision
+    from domain.pool import Pool
+    from domain.recorded import Recorded
+    from domain.rules import Rules
+    from projections.state.pool_state import PoolState
+
+STEALER = "stealer"
+_OPERATION = "whatif"
+
+
+class StealReplay:
+    """The recorded tasks under holders of their own. Implements the domain's `PoolView`.
+
+    The record's grants happen, and its own moves by the stealer do not: who holds a task then keeps it until it is
+    moved here. Work on a task begins and ends when it really did, whoever holds it here.
+    """
+
+    def __init__(self, record: PoolState, rules: Rules) -> None:
+        self.moved = 0
+        """Tasks moved so far."""
+        self.workloads = Workloads()
+        self.position = 0
+        self._record = record
+        self._rules = rules
+        self._tasks: dict[str, Task] = {}
+        self._agents: dict[str, Agent] = {}
+        self._steals: dict[str, Steal] = {}
+        self._next_pass: datetime | None = None
+        self._changed = False
+        self._counted = True
+        self._cools_until: datetime | None = None
+
+    def passes_until(self, now: datetime, *, counted: bool = True) -> None:
+        """Make the passes that fall before now; `counted`: what they move counts."""
+        self._counted = counted
+        steal = self._rules.steal
+        if not steal.enabled or self._next_pass is None:
+            return
+        while self._next_pass < now:
+            at = self._next_pass
+            self._next_pass = after(at, steal.interval_s)
+            if not self._changed and (self._cools_until is None or at > after(self._cools_until, steal.interval_s)):
+                # Nothing changes any more before now, and so no pass would find what this one does not.
+                missed = (now - at).total_seconds() // steal.interval_s
+                self._next_pass = after(at, (missed + 1) * steal.interval_s)
+                return
+            self._changed = False
+            self._pass(at)
+
+    def observe(self, recorded: Recorded) -> None:
+        """Follow an event that the record has folded."""
+        if recorded.entity is Entity.TASK:
+            self._follow(recorded)
+        elif recorded.entity is Entity.AGENT:
+            agent_id, agent = recorded.entity_id, self._record.agent(recorded.entity_id)
+            self.workloads.replace_agent(agent_id, self._agents.pop(agent_id, None), agent)
+            if agent is not None:
+                self._agents[agent_id] = agent
+            self._changed = True
+        elif isinstance(recorded.event, pool_ev.Led):
+            # The stealer begins anew with its service, which was away before.
+            self._next_pass = after(recorded.time, self._rules.steal.interval_s)
+            self._changed = True
+
+    # What decisions look at
+
+    @property
+    def pool(self) -> Pool:
+        """The pool as the record has it."""
+        return self._record.pool
+
+    def task(self, task_id: str) -> Task | None:
+        """Return a held task."""
+        return self._tasks.get(task_id)
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return an agent as the record has it."""
+        return self._agents.get(agent_id)
+
+    def steal(self, operation_id: str) -> Steal | None:
+        """Return the move at hand."""
+        return self._steals.get(operation_id)
+
+    def held_by(self, agent_id: str) -> Sequence[str]:
+        """Return what the agent holds here, oldest grant first."""
+        return self.workloads.held_by(agent_id)
+
+    def tasks_held(self, agent_id: str) -> int:
+        """Return how much the agent holds here."""
+        return self.workloads.count(agent_id)
+
+    def queued_for(self, capabilities: frozenset[str], limit: int) -> NoReturn:
+        """Nobody claims here: grants are the record's."""
+        raise NotImplementedError
+
+    def best_agent(self, required: frozenset[str]) -> NoReturn:
+        """Nobody is chosen here: grants are the record's."""
+        raise NotImplementedError
+
+    def _follow(self, recorded: Recorded) -> None:
+        task_id, event = recorded.entity_id, recorded.event
+        new, old = self._record.tasks.get(task_id), self._tasks.get(task_id)
+        if new is None or new.lease is None:
+            self._put(task_id, None)
+            return
+        moved_by_stealer = isinstance(event, ev.Stolen) and recorded.actor == STEALER
+        granted = isinstance(event, ev.Leased | ev.Stolen) and not moved_by_stealer
+        if not granted and old is not None and old.lease is not None:
+            lease = new.lease._replace(agent_id=old.lease.agent_id, token=old.lease.token)
+            new = new._replace(lease=lease, steals=old.steals, last_stolen_at=old.last_stolen_at)
+            self._changed = self._changed or old.status is not new.status
+            self._tasks[task_id] = new
+        else:
+            self._put(task_id, new)
+
+    def _put(self, task_id: str, new: Task | None) -> None:
+        """Follow a task to another holder, or to none."""
+        self._changed = True
+        # Two steps: a lease made here may have the number of one that the record makes later.
+        self.workloads.replace_task(task_id, self._tasks.get(task_id), None)
+        self.workloads.replace_task(task_id, None, new)
+        if new is None:
+            self._tasks.pop(task_id, None)
+        else:
+            self._tasks[task_id] = new
+
+    def _pass(self, at: datetime) -> None:
+        self.position = self._record.position
+        if not self.pool.takes_grants:
+            return
+        for source in sources(self, self._rules.steal):
+            command = move_from(self, self._rules.steal, source, _OPERATION)
+            if command is None:
+                continue
+            request: Request | None = Request(command, STEALER, "")
+            while request is not None:
+                decision = decide(self, request, at, self._rules)
+                self._apply(decision, at)
+                request = decision.follow_up
+
+    def _apply(self, decision: Decision, at: datetime) -> None:
+        for (_, key), new in decision.after.items():
+            if isinstance(new, Task):
+                self._put(key, new)
+                self.moved += self._counted
+                self._cools_until = after(at, self._rules.steal.cooldown_s)
+            elif isinstance(new, Steal):
+                self._steals[key] = new
+                if new.over:
+                    del self._steals[key]
+        self.position += len(decision.records)

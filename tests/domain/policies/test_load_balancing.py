@@ -1,0 +1,253 @@
+"""Which agent takes work off which."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.policies.load_balancing import (
+    Load,
+    LoadStatus,
+    Move,
+    StealConfig,
+    capability_match,
+    is_overloaded,
+    is_underloaded,
+    load_status,
+    next_target,
+    overloaded_sources,
+    plan,
+    target_score,
+)
+
+CONFIG = StealConfig()
+BUSY = Load("busy", tasks=12)
+CAPABILITIES = st.frozensets(st.sampled_from(["gpu", "web", "db", "ml"]))
+CONFIGS = st.builds(
+    StealConfig,
+    steal_threshold=st.integers(0, 12),
+    max_steal_batch=st.integers(1, 12),
+    min_tasks_to_steal=st.integers(0, 12),
+)
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> list[Load]:
+    return [
+        Load(
+            f"a{number}",
+            tasks=draw(st.integers(0, 25)),
+            cpu=draw(st.sampled_from([0.0, 29.99, 30.0, 80.0, 80.01])),
+            capabilities=draw(CAPABILITIES),
+            priority=draw(st.integers(0, 10)),
+            capacity=draw(st.none() | st.integers(0, 25)),
+        )
+        for number in range(draw(st.integers(0, 8)))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tasks", "cpu", "expect"),
+    [
+        pytest.param(9, 0.0, LoadStatus.OVERLOADED, id="more than 8 tasks: overloaded"),
+        pytest.param(8, 80.0, LoadStatus.NORMAL, id="8 tasks and 80 % cpu: normal"),
+        pytest.param(0, 80.01, LoadStatus.OVERLOADED, id="more than 80 % cpu: overloaded, even without tasks"),
+        pytest.param(1, 29.99, LoadStatus.UNDERLOADED, id="fewer than 2 tasks and less than 30 % cpu: underloaded"),
+        pytest.param(2, 0.0, LoadStatus.NORMAL, id="2 tasks: normal"),
+        pytest.param(0, 30.0, LoadStatus.NORMAL, id="30 % cpu: normal"),
+    ],
+)
+def test_load_status(tasks: int, cpu: float, expect: LoadStatus) -> None:
+    assert load_status(tasks, cpu) is expect
+    assert is_overloaded(tasks, cpu) == (expect is LoadStatus.OVERLOADED)
+    assert is_underloaded(tasks, cpu) == (expect is LoadStatus.UNDERLOADED)
+
+
+@given(tasks=st.integers(0, 500), cpu=st.floats(0, 100))
+def test_nobody_is_overloaded_and_underloaded(tasks: int, cpu: float) -> None:
+    assert not (is_overloaded(tasks, cpu) and is_underloaded(tasks, cpu))
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expect"),
+    [
+        pytest.param([], [], 0.5, id="neither has any: 0.5"),
+        pytest.param(["gpu"], [], 0.5, id="one has none: 0.5"),
+        pytest.param(["gpu"], ["web"], 0.0, id="nothing in common: 0"),
+        pytest.param(["gpu", "web"], ["web", "gpu"], 1.0, id="the same, in any order: 1"),
+        pytest.param(["gpu"], ["gpu", "web", "db", "ml"], 0.25, id="common over the longer"),
+        pytest.param(["gpu", "gpu"], ["gpu"], 1.0, id="duplicates do not count"),
+    ],
+)
+def test_capability_match(source: list[str], target: list[str], expect: float) -> None:
+    assert capability_match(source, target) == expect
+
+
+@given(source=CAPABILITIES, target=CAPABILITIES)
+def test_a_capability_match_is_mutual_and_from_0_to_1(source: frozenset[str], target: frozenset[str]) -> None:
+    assert 0 <= capability_match(source, target) == capability_match(target, source) <= 1
+
+
+def test_target_score_weighs_match_difference_and_priority() -> None:
+    source = Load("s", tasks=9, capabilities=frozenset({"gpu"}))
+    target = Load("t", tasks=1, capabilities=frozenset({"gpu", "web"}), priority=5)
+    assert target_score(source, target) == pytest.approx(0.4 * 0.5 + 0.4 * 8 + 0.1 * 5)
+
+
+@pytest.mark.parametrize(
+    ("source", "others", "config", "expect"),
+    [
+        pytest.param(BUSY, [Load("t", 0)], CONFIG, ("t", 2), id="no more than the batch"),
+        pytest.param(BUSY, [Load("t", 0)], StealConfig(max_steal_batch=9), ("t", 6), id="no more than half"),
+        pytest.param(BUSY, [Load("t", 1)], StealConfig(max_steal_batch=9), ("t", 5), id="half is rounded down"),
+        pytest.param(BUSY, [Load("t", 2)], CONFIG, None, id="a target is underloaded"),
+        pytest.param(BUSY, [Load("t", 0, cpu=30.0)], CONFIG, None, id="a target's cpu is low too"),
+        pytest.param(BUSY, [], CONFIG, None, id="nobody there"),
+        pytest.param(Load("s", 0), [], CONFIG, None, id="nobody moves work to itself"),
+        pytest.param(BUSY, [Load("t", 0), Load("u", 0)], CONFIG, ("t", 2), id="the first wins ties"),
+        pytest.param(BUSY, [Load("t", 0), Load("u", 0, priority=2)], CONFIG, ("u", 2), id="priority breaks ties"),
+        pytest.param(BUSY, [Load("t", 1), Load("u", 0)], CONFIG, ("u", 2), id="the larger difference wins"),
+        pytest.param(
+            replace(BUSY, capabilities=frozenset({"gpu"})),
+            [Load("t", 0, capabilities=frozenset({"web"})), Load("u", 0, capabilities=frozenset({"gpu"}))],
+            CONFIG,
+            ("u", 2),
+            id="the better match wins",
+        ),
+        pytest.param(
+            Load("s", 3, cpu=90.0), [Load("t", 0)], CONFIG, ("t", 1), id="a difference at the threshold will do"
+        ),
+        pytest.param(
+            Load("s", 2, cpu=90.0), [Load("t", 0)], CONFIG, None, id="a difference below the threshold will not"
+        ),
+        pytest.param(
+            Load("s", 3, cpu=90.0),
+            [Load("t", 1, priority=10), Load("u", 0, priority=0)],
+            CONFIG,
+            None,
+            id="if the best target is below the threshold no other is tried",
+        ),
+        pytest.param(
+            Load("s", 1, cpu=90.0), [Load("t", 0)], StealConfig(steal_threshold=0), None, id="half of one is nothing"
+        ),
+        pytest.param(
+            Load("s", 2, cpu=90.0),
+            [Load("t", 0, priority=-5)],
+            StealConfig(steal_threshold=2),
+            None,
+            id="a score of 0.5 is not above 0.5",
+        ),
+        pytest.param(BUSY, [Load("t", 0, capacity=1)], CONFIG, ("t", 1), id="no more than the target has room for"),
+        pytest.param(BUSY, [Load("t", 1, capacity=1), Load("u", 1)], CONFIG, ("u", 2), id="who is full is no target"),
+        pytest.param(BUSY, [Load("t", 0)], StealConfig(enabled=False), None, id="disabled"),
+    ],
+)
+def test_next_target(source: Load, others: list[Load], config: StealConfig, expect: tuple[str, int] | None) -> None:
+    move = next_target(config, source, [source, *others])
+    assert move == (None if expect is None else Move(source.agent_id, *expect))
+
+
+@pytest.mark.parametrize(
+    ("agents", "config", "expect"),
+    [
+        pytest.param([], CONFIG, [], id="an empty fleet"),
+        pytest.param(
+            [Load("s1", 12), Load("s2", 20), Load("t", 0)],
+            CONFIG,
+            [Move("s1", "t", 2)],
+            id="a target that has taken its share is judged anew: one is not flooded",
+        ),
+        pytest.param(
+            [Load("s1", 12), Load("s2", 20), Load("t", 0)],
+            StealConfig(max_steal_batch=1),
+            [Move("s1", "t", 1), Move("s2", "t", 1)],
+            id="while it is underloaded it may take more",
+        ),
+        pytest.param(
+            [Load("s1", 12), Load("t", 0), Load("u", 0), Load("s2", 12)],
+            CONFIG,
+            [Move("s1", "t", 2), Move("s2", "u", 2)],
+            id="sources take their turn in registration order, one target each",
+        ),
+        pytest.param(
+            [Load("s", 20), Load("t", 0)],
+            StealConfig(max_steal_batch=10),
+            [Move("s", "t", 10)],
+            id="who is overloaded is judged at the start, so a target never passes work on",
+        ),
+        pytest.param(
+            [Load("s", 5, cpu=90.0), Load("t", 0)], StealConfig(min_tasks_to_steal=6), [], id="a source has min tasks"
+        ),
+        pytest.param([Load("s", 12), Load("t", 0)], StealConfig(enabled=False), [], id="disabled"),
+    ],
+)
+def test_plan(agents: list[Load], config: StealConfig, expect: list[Move]) -> None:
+    assert plan(config, agents) == expect
+
+
+def carry_out(agents: Sequence[Load], moves: Sequence[Move]) -> list[list[Load]]:
+    """The loads before each move, and after the last."""
+    stages = [list(agents)]
+    for move in moves:
+        change = {move.source: -move.count, move.target: move.count}
+        stages.append([replace(a, tasks=a.tasks + change.get(a.agent_id, 0)) for a in stages[-1]])
+    return stages
+
+
+@given(config=CONFIGS, agents=fleets())
+def test_every_move_of_a_plan_keeps_the_rules(config: StealConfig, agents: list[Load]) -> None:
+    moves = plan(config, agents)
+    for move, stage in zip(moves, carry_out(agents, moves), strict=False):
+        loads = {agent.agent_id: agent for agent in stage}
+        source, target = loads[move.source], loads[move.target]
+        difference = source.tasks - target.tasks
+        assert is_underloaded(target.tasks, target.cpu)
+        assert difference >= config.steal_threshold
+        assert 1 <= move.count <= config.max_steal_batch
+        assert move.count <= difference / 2
+        assert target.capacity is None or target.tasks + move.count <= target.capacity
+
+
+@given(config=CONFIGS, agents=fleets())
+def test_a_plan_takes_once_from_each_source_in_registration_order(config: StealConfig, agents: list[Load]) -> None:
+    sources = [source.agent_id for source in overloaded_sources(config, agents)]
+    taken = [move.source for move in plan(config, agents)]
+    assert taken == [source for source in sources if source in taken]
+
+
+@given(config=CONFIGS, agents=fleets())
+def test_a_plan_loses_and_makes_no_task_and_never_widens_the_spread(config: StealConfig, agents: list[Load]) -> None:
+    after = carry_out(agents, plan(config, agents))[-1]
+    assert sum(agent.tasks for agent in after) == sum(agent.tasks for agent in agents)
+    if agents:
+        assert max(a.tasks for a in after) <= max(a.tasks for a in agents)
+        assert min(a.tasks for a in after) >= min(a.tasks for a in agents)
+
+
+@given(config=CONFIGS, agents=fleets())
+def test_a_plan_is_its_moves_one_at_a_time(config: StealConfig, agents: list[Load]) -> None:
+    moves: list[Move] = []
+    for source in overloaded_sources(config, agents):
+        now = carry_out(agents, moves)[-1]
+        move = next_target(config, next(a for a in now if a.agent_id == source.agent_id), now)
+        moves += [] if move is None else [move]
+    assert moves == plan(config, agents)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("steal_threshold", -1),
+        ("max_steal_batch", 0),
+        ("max_steal_batch", 201),
+        ("min_tasks_to_steal", -1),
+        ("interval_s", 0.0),
+        ("interval_s", float("nan")),
+        ("cooldown_s", -1.0),
+    ],
+)
+def test_a_setting_out_of_range_is_refused_and_named(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{field} must be from "):
+        replace(CONFIG, **{field: value})  # type: ignore[arg-type]

@@ -1,0 +1,273 @@
+"""Live views in a bucket of a real broker: they are those of the fold, and a watch sees them change."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from nats.js.kv import KeyValue
+
+from domain.rules import Rules
+from handlers.memory.memory import Memory, catch_up
+from handlers.ports import NewMessage
+from handlers.projector.projector import Projector
+from handlers.projector.read_model import (
+    Mark,
+    MarkMovedError,
+    OutdatedError,
+    ReadModelError,
+    ReadModelUnavailableError,
+    Source,
+)
+from infra.broker.embedded import EmbeddedBroker
+from infra.codec import CloudEventsCodec
+from infra.nats import Auth, connect, ensure_stream
+from infra.nats.api import JetStreamApi
+from infra.nats.filtered_reader import read_matching
+from infra.nats.kv_read_model import KvViews
+from projections.read_models.live_documents import LiveChanges, LiveDocuments
+from tests.golden.make import HISTORIES
+from tests.support.broker import Connect
+from tests.support.memory_log import MemoryEventLog
+from tests.support.scenario import OPS, Scenario
+from tests.support.virtual_clock import VirtualClock
+
+pytestmark = [pytest.mark.system]
+LOG = "default"
+CODEC = CloudEventsCodec(LOG)
+RULES = Rules(branch_template="task/{task_id}/{attempt}")
+
+
+def messages(scenario: Scenario, after: int = 0) -> list[NewMessage]:
+    return [NewMessage(each.subject, each.body, dict(each.headers)) for each in scenario.messages[after:]]
+
+
+class Site:
+    """A log in memory, and the bucket of a pool on the session's broker."""
+
+    def __init__(self, api: JetStreamApi, pool: str, bucket: KeyValue) -> None:
+        self.api = api
+        self.pool = pool
+        self.bucket = bucket
+        self.clock = VirtualClock()
+        self.log = MemoryEventLog(LOG)
+        self.told: list[str] = []
+
+    def model(self, *, rebuild: bool = False) -> KvViews:
+        return KvViews(self.api, self.pool, rebuild=rebuild)
+
+    def projector(self, model: KvViews | None = None) -> Projector[LiveChanges]:
+        source = Source(self.log, CODEC, self.remember)
+        kept = model or self.model()
+        return Projector(source, kept, LiveDocuments, self.clock, self.told.append, most_events=3, whole=True)
+
+    async def remember(self, position: int) -> Memory:
+        memory = Memory(LOG, RULES, CODEC, outcomes=0)
+        await catch_up(memory, self.log, until=position)
+        return memory
+
+    async def catch_up(self, model: KvViews | None = None) -> Projector[LiveChanges]:
+        projector = self.projector(model)
+        await self.finish(asyncio.ensure_future(projector.run(follow=False)))
+        return projector
+
+    async def finish(self, work: asyncio.Future[Any]) -> None:
+        while not work.done():
+            await asyncio.wait({work}, timeout=0.02)
+            if not work.done():
+                await self.clock.advance(1)
+        work.result()
+
+    async def contents(self) -> dict[str, Any]:
+        """Every document but the mark."""
+        prefix = f"$KV.CUSTODY_VIEWS_{self.pool}."
+        found = {}
+        # The library's own listing may come out empty: what tells it the end can overtake the messages.
+        async for chunk in read_matching(self.api, f"KV_CUSTODY_VIEWS_{self.pool}", f"{prefix}>", after=0, until=2**62):
+            found.update({each.subject.removeprefix(prefix): json.loads(each.body) for each in chunk if each.body})
+        assert found.pop("position")["position"] == len(self.log.messages)
+        return found
+
+    async def expected(self) -> dict[str, Any]:
+        memory = await self.remember(len(self.log.messages))
+        taken = LiveDocuments(memory.state).take()
+        return {key: json.loads(document) for key, document in taken.documents.items() if document is not None}
+
+    async def sequence(self) -> int:
+        return int((await self.api.stream_state(f"KV_CUSTODY_VIEWS_{self.pool}"))["last_seq"])
+
+
+@pytest.fixture
+async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncIterator[Site]:
+    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
+    await ensure_stream(connection, pool)
+    api = JetStreamApi(connection)
+    await KvViews(api, pool).mark()
+    reader = await connect_as("operator")
+    yield Site(api, pool, await reader.jetstream().key_value(f"CUSTODY_VIEWS_{pool}"))
+    await connection.close()
+
+
+@pytest.fixture
+def connect_as(connect: Connect) -> Connect:
+    """The fixture, under a name that the function of the same name leaves free."""
+    return connect
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+async def test_the_bucket_is_the_fold_of_the_log(site: Site, name: str) -> None:
+    scenario = Scenario(RULES)
+    HISTORIES[name](scenario)
+    log = messages(scenario)
+    projector = site.projector()
+    for start in range(0, len(log), 11):
+        site.log.append_foreign(*log[start : start + 11])
+        await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+        assert await site.contents() == await site.expected()
+    before = await site.sequence()
+    await site.catch_up()
+    assert await site.sequence() == before, "a restart writes only what differs"
+
+
+async def test_a_watch_sees_a_lease_come_change_and_go(site: Site) -> None:
+    s = Scenario(RULES)
+    watch: Any = await site.bucket.watch("lease.*")
+    assert await watch.updates(timeout=5) is None, "what was there when it began"
+    projector = site.projector()
+    following = asyncio.ensure_future(projector.run(follow=True))
+
+    async def seen() -> tuple[str, str | None, Any]:
+        update = await watch.updates(timeout=5)
+        assert update is not None
+        return update.key, update.operation, json.loads(update.value) if update.value else None
+
+    def happened(count: int) -> None:
+        site.log.append_foreign(*messages(s, count))
+        site.log._notify()
+
+    token = s.holds("a1", "t1")
+    happened(0)
+    key, _, document = await seen()
+    assert (key, document["agent_id"], document["token"], document["percent"]) == ("lease.t1", "a1", token, 0)
+    before = len(s.messages)
+    s.at(30).given("a1", "progress", task_id="t1", token=token, percent=40)
+    happened(before)
+    while document["percent"] != 40:
+        _, _, document = await seen()
+    before = len(s.messages)
+    s.at(60).given("a1", "complete", task_id="t1", token=token)
+    happened(before)
+    operation = None
+    while operation != "DEL":
+        key, operation, document = await seen()
+        assert key == "lease.t1"
+    assert (await site.contents()).keys() == {"workload.a1"}
+    projector.stop()
+    await following
+
+
+async def test_two_projectors_do_no_harm(site: Site) -> None:
+    scenario = Scenario(RULES)
+    HISTORIES["tasks"](scenario)
+    log = messages(scenario)
+    site.log.append_foreign(*log[:5])
+    one, other = site.projector(), site.projector()
+    works = [asyncio.ensure_future(each.run(follow=True)) for each in (one, other)]
+    for start in range(5, len(log), 6):
+        site.log.append_foreign(*log[start : start + 6])
+        site.log._notify()
+        await asyncio.wait(works, timeout=0.01)
+    while one.mark.position < len(log) and other.mark.position < len(log):
+        await asyncio.wait(works, timeout=0.02)
+        await site.clock.advance(1)
+    assert await site.contents() == await site.expected()
+    one.stop()
+    other.stop()
+    await asyncio.gather(*works)
+
+
+class LosesAnswers(KvViews):
+    """Its n-th write is carried out, and nobody hears of it."""
+
+    losing = 2
+
+    async def write(self, *args: Any) -> None:
+        await super().write(*args)
+        self.losing -= 1
+        if self.losing == 0:
+            self._sequence = None
+            raise ReadModelUnavailableError("no answer")
+
+
+async def test_a_write_whose_answer_is_lost_is_found_out(site: Site) -> None:
+    scenario = Scenario(RULES)
+    HISTORIES["tasks"](scenario)
+    log = messages(scenario)
+    projector = site.projector(LosesAnswers(site.api, site.pool))
+    for count in (10, 20, len(log)):
+        site.log.append_foreign(*log[len(site.log.messages) : count])
+        await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+    assert await site.contents() == await site.expected()
+    assert site.told[0] == "no answer; trying again"
+
+
+async def test_who_writes_behind_another_writes_nothing(site: Site) -> None:
+    stale = site.model()
+    before = await stale.mark()
+    site.log.append_foreign(*messages(_one_lease()))
+    await site.catch_up()
+    with pytest.raises(MarkMovedError):
+        await stale.write(LiveChanges({"lease.t1": b"{}"}, whole=False), before, Mark(1))
+    assert await site.contents() == await site.expected()
+
+
+def _one_lease() -> Scenario:
+    s = Scenario(RULES)
+    s.holds("a1", "t1")
+    return s
+
+
+async def test_a_restart_mends_what_somebody_wrote(site: Site, connect_as: Connect) -> None:
+    site.log.append_foreign(*messages(_one_lease()))
+    await site.catch_up()
+    writer = (await connect_as("writer")).jetstream()
+    for key in ("lease.t1", "lease.t2", "workload.a1"):
+        await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.{key}", b'{"wrong":1}')
+    before = await site.sequence()
+    await site.catch_up()
+    assert await site.contents() == await site.expected()
+    assert await site.sequence() == before + 4, "three documents and the mark"
+
+
+async def test_a_bucket_of_another_log_is_refused_until_a_rebuild(site: Site) -> None:
+    site.log.append_foreign(*messages(_one_lease()))
+    await site.catch_up()
+    site.log.truncate_to(0)
+    other = Scenario(RULES)
+    other.given(OPS, "submit", task_id="t9")
+    other.holds("a9", "t8")
+    other.given(OPS, "submit", task_id="t7")
+    site.log.append_foreign(*messages(other))
+    with pytest.raises(OutdatedError, match="it was made from another log than the one that the pool has now"):
+        await site.catch_up()
+    await site.catch_up(site.model(rebuild=True))
+    assert await site.contents() == await site.expected()
+    assert "lease.t1" not in await site.contents()
+
+
+async def test_a_bucket_that_was_made_otherwise_is_refused(site: Site, pool: str, connect_as: Connect) -> None:
+    writer = (await connect_as("writer")).jetstream()
+    await ensure_stream(site.api.connection, f"{pool}x")
+    await writer.create_key_value(bucket=f"CUSTODY_VIEWS_{pool}x", history=5)
+    with pytest.raises(ReadModelError, match="has another max_msgs_per_subject than it needs: delete it"):
+        await KvViews(site.api, f"{pool}x").mark()
+
+
+async def test_a_mark_that_is_none_is_refused(site: Site, connect_as: Connect) -> None:
+    writer = (await connect_as("writer")).jetstream()
+    await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.position", b"junk")
+    with pytest.raises(ReadModelError, match="its key position is not custody's"):
+        await site.model().mark()

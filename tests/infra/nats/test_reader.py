@@ -1,0 +1,220 @@
+"""Readers over restarts, gaps, slow takers and logs that lost their tail."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from handlers.ports import LogTruncatedError, LogUnavailableError, NewMessage
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats import NatsConnection, NatsEventLog, StreamSettings, connect, ensure_stream, stream_name
+from infra.nats.api import JetStreamApi
+from infra.nats.reader import StreamReader
+from infra.nats.stream import stream_config
+from tests.support.tcp_proxy import TcpProxy
+
+POOL = "p"
+
+
+@pytest.fixture
+async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+    """A broker the test may stop, with the pool's stream on it."""
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
+        connection = await connect(running.url, name="setup")
+        await ensure_stream(connection, POOL)
+        await connection.close()
+        yield running
+
+
+@pytest.fixture
+async def connection(own_broker: EmbeddedBroker) -> AsyncIterator[NatsConnection]:
+    opened = await connect(own_broker.url, name="test")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def log(connection: NatsConnection) -> NatsEventLog:
+    return await NatsEventLog.open(connection, POOL)
+
+
+def events(count: int, size_bytes: int = 10) -> list[NewMessage]:
+    return [NewMessage(f"custody.{POOL}.evt.task.T{number}.queued", bytes(size_bytes)) for number in range(count)]
+
+
+async def consumers(connection: NatsConnection) -> int:
+    return int((await JetStreamApi(connection).call(f"STREAM.INFO.{stream_name(POOL)}"))["state"]["consumer_count"])
+
+
+async def come_to(connection: NatsConnection, count: int) -> None:
+    """Wait until the stream has so many consumers. The broker deletes in its own time, but not in seconds."""
+    async with asyncio.timeout(2):  # an abandoned consumer would stay for five
+        while await consumers(connection) != count:
+            pass
+
+
+async def test_a_follower_lives_through_stops_and_kills_of_the_broker(
+    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
+) -> None:
+    positions: list[int] = []
+    await log.append(events(3), expected_position=0)
+    async for message in log.follow(after=0):
+        positions.append(message.position)
+        if len(positions) in (3, 6):
+            await (own_broker.stop() if len(positions) == 3 else own_broker.kill())
+            await own_broker.start()
+            assert await connection.wait_connected()
+            await log.append(events(3), expected_position=len(positions))
+        if len(positions) == 9:
+            break
+    assert positions == list(range(1, 10))
+
+
+async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+    size_bytes = 900_000
+    for position in range(0, 30, 10):
+        await log.append(events(10, size_bytes), expected_position=position)
+
+    positions: list[int] = []
+    async for chunk in log.read(after=0, until=30):
+        if not positions:
+            await own_broker.kill()
+            await own_broker.start()
+        positions += [message.position for message in chunk]
+    assert positions == list(range(1, 31))
+
+
+async def test_a_read_gives_up_on_a_broker_that_stays_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+    await log.append(events(3), expected_position=0)
+    await own_broker.stop()
+    reader = StreamReader(log._api, stream_name(POOL), patience_s=0.1)
+
+    with pytest.raises(LogUnavailableError, match=r"nothing came after position 0 for 0\.1 s"):
+        async for _ in reader.until(3):
+            pass
+
+
+async def test_deliveries_that_get_lost_are_fetched_again(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+    await log.append(events(500, 1_000), expected_position=0)
+    async with TcpProxy(own_broker.url) as proxy:
+        connection = await connect(proxy.url, name="test")
+        other = await NatsEventLog.open(connection, POOL)
+        positions: list[int] = []
+        async for message in other.follow(after=0):
+            positions.append(message.position)
+            if message.position == 250:
+                proxy.cut()
+            if message.position == 500:
+                break
+        assert positions == list(range(1, 501))
+        await connection.close()
+
+
+async def test_silence_makes_a_follower_ask_again(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+    await log.append(events(1), expected_position=0)
+    following = log.follow(after=0)
+    assert (await anext(following)).position == 1
+
+    # The consumer vanishes without a word: a restart forgets it, too, but would be noticed by the connection.
+    api = log._api
+    names = (await api.call(f"CONSUMER.NAMES.{stream_name(POOL)}"))["consumers"]
+    await api.call(f"CONSUMER.DELETE.{stream_name(POOL)}.{names[0]}")
+    await log.append(events(1), expected_position=1)
+
+    assert (await anext(following)).position == 2
+    await following.aclose()
+
+
+async def test_closing_the_connection_ends_its_readers(connection: NatsConnection, log: NatsEventLog) -> None:
+    await log.append(events(1), expected_position=0)
+    following = log.follow(after=0)
+    await anext(following)
+    waiting = asyncio.create_task(anext(following))
+    await connection.close()
+
+    with pytest.raises(LogUnavailableError, match="was closed"):
+        await waiting
+    with pytest.raises(LogUnavailableError):
+        await anext(log.follow(after=0))
+    with pytest.raises(LogUnavailableError):
+        await anext(log.read(after=0, until=1))
+
+
+async def test_a_slow_taker_makes_the_broker_wait(log: NatsEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    for position in range(0, 60, 10):
+        await log.append(events(10, 1_000_000), expected_position=position)
+    reader = StreamReader(log._api, stream_name(POOL))
+    chunks = reader.until(60)
+    taken = await anext(chunks)
+
+    delivery = reader._delivery
+    assert delivery is not None
+    stalled = asyncio.Event()
+    asked: list[str] = []
+    on_status = delivery._on_status
+
+    def note_repeats(flow_reply: str | None) -> None:
+        on_status(flow_reply)
+        if flow_reply in asked:
+            stalled.set()
+        elif flow_reply:
+            asked.append(flow_reply)
+
+    monkeypatch.setattr(delivery, "_on_status", note_repeats)
+    await stalled.wait()
+    assert len(taken) + len(delivery.buffer) < 60
+
+    positions = [message.position for message in taken] + [m.position async for chunk in chunks for m in chunk]
+    assert positions == list(range(1, 61))
+
+
+async def test_nothing_is_left_behind_on_the_broker(connection: NatsConnection, log: NatsEventLog) -> None:
+    await log.append(events(5), expected_position=0)
+    await log.last_position()  # the client's own subscription for answers stays
+    subscriptions = len(connection.client._subs)
+
+    assert [chunk async for chunk in log.read(after=0, until=5)]
+    assert await log.history(f"custody.{POOL}.evt.>")
+    following = log.follow(after=0)
+    await anext(following)
+    await come_to(connection, 1)
+    await following.aclose()
+
+    await come_to(connection, 0)
+    assert len(connection.client._subs) == subscriptions
+
+
+async def test_a_follower_of_a_log_that_lost_its_tail_is_told(
+    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog, tmp_path: Path
+) -> None:
+    await log.append(events(3), expected_position=0)
+    await own_broker.stop()
+    shutil.copytree(own_broker.directory.broker, tmp_path / "earlier", ignore=shutil.ignore_patterns("*.ports"))
+    await own_broker.start()
+    assert await connection.wait_connected()
+    await log.append(events(3), expected_position=3)
+    following = log.follow(after=0)
+    assert [(await anext(following)).position for _ in range(6)] == [1, 2, 3, 4, 5, 6]
+
+    await own_broker.kill()
+    shutil.rmtree(own_broker.directory.broker / "jetstream")
+    shutil.copytree(tmp_path / "earlier" / "jetstream", own_broker.directory.broker / "jetstream")
+    await own_broker.start()
+
+    with pytest.raises(LogTruncatedError, match="ends at position 3, before 6"):
+        await anext(following)
+
+
+async def test_a_restored_log_is_read_from_its_first_position(connection: NatsConnection) -> None:
+    api = JetStreamApi(connection)
+    config = {**stream_config("r", StreamSettings()), "first_seq": 1_000}
+    await api.call("STREAM.CREATE.CUSTODY_r", config)
+    log = await NatsEventLog.open(connection, "r")
+    messages = [NewMessage("custody.r.evt.task.T1.noted", b"%d" % number) for number in range(3)]
+    assert await log.append(messages, expected_position=999) == 1_002
+
+    read = [message async for chunk in log.read(after=0, until=1_002) for message in chunk]
+    assert [message.position for message in read] == [1_000, 1_001, 1_002]
+    assert [message.position for message in await log.history("custody.r.evt.>")] == [1_000, 1_001, 1_002]

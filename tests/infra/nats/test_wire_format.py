@@ -1,0 +1,87 @@
+"""Frames, header blocks and delivery subjects, byte for byte."""
+
+import pytest
+
+from handlers.ports import AppendRejectedError, NewMessage
+from infra.nats.library_client import Client
+from infra.nats.wire_format import (
+    StoredHeaders,
+    decode_header_block,
+    delivered,
+    header_lines,
+    is_status,
+    publish_frame,
+    stalled_reply,
+)
+
+
+def test_a_frame_is_what_the_protocol_says() -> None:
+    message = NewMessage("a.b", b"\r\nbody", {"Custody-Hash": "ü"})
+
+    frame = publish_frame(message, header_lines({"Nats-Batch-Id": "7"}), reply="r.1", limit_bytes=100)
+
+    head = "NATS/1.0\r\nCustody-Hash: ü\r\nNats-Batch-Id: 7\r\n\r\n".encode()
+    assert frame == b"HPUB a.b r.1 %d %d\r\n" % (len(head), len(head) + 6) + head + b"\r\nbody\r\n"
+
+
+@pytest.mark.parametrize("size_bytes", [87, 88])
+def test_the_limit_counts_headers_and_body(size_bytes: int) -> None:
+    message = NewMessage("a.b", bytes(size_bytes))
+
+    if size_bytes == 87:
+        assert publish_frame(message, header_lines({"A": "b"}), reply="", limit_bytes=105)
+    else:
+        with pytest.raises(AppendRejectedError, match="a message of 106 bytes, headers included, is over"):
+            publish_frame(message, header_lines({"A": "b"}), reply="", limit_bytes=105)
+
+
+def test_a_header_block_is_read_without_the_brokers_own() -> None:
+    block = "NATS/1.0\r\nNats-Expected-Last-Sequence: 3\r\nCustody-Note: a: ü\r\nEmpty:\r\n\r\n".encode()
+
+    assert decode_header_block(block) == {"Custody-Note": "a: ü", "Empty": ""}
+    assert decode_header_block(b"") == {}
+    assert StoredHeaders(block) == {"Custody-Note": "a: ü", "Empty": ""}
+    assert StoredHeaders(block).get("Nats-Expected-Last-Sequence") is None
+    assert dict(StoredHeaders(b"")) == {}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "$JS.ACK.CUSTODY_p.c1.1.41.7.1795256951329977399.0",
+        "$JS.ACK.hub.acc1234.CUSTODY_p.c1.1.41.7.1795256951329977399.0.x7Ab",
+    ],
+    ids=["short", "with domain and account"],
+)
+def test_a_delivery_names_its_positions(reply: str) -> None:
+    before, position, consumer_sequence = delivered(reply)
+    assert (position, consumer_sequence) == (41, 7)
+    assert reply.startswith(f"{before}41.7.")
+
+
+def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
+    heartbeat = b"NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Stream: 7\r\nNats-Consumer-Stalled: $JS.FC.s.c.x\r\n\r\n"
+
+    assert is_status(heartbeat)
+    assert stalled_reply(heartbeat) == "$JS.FC.s.c.x"
+    assert is_status(b"NATS/1.0 100 FlowControl Request\r\n\r\n")
+    assert not is_status(b"NATS/1.0\r\nNats-Consumer-Stalled: x\r\n\r\n")
+    assert not is_status(b"")
+    assert stalled_reply(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n") is None
+
+
+@pytest.mark.parametrize(
+    ("raw", "headers"),
+    [
+        (b"A: b\r\nC:d\r\n\r\n", {"A": "b", "C": "d"}),
+        (b"A:  b: c \r\n", {"A": "b: c"}),
+        (b"no colon\r\n: no name\r\nbad name: x\r\nA: b\r\n", {"A": "b"}),
+        ("Ä: x\r\nA: ü\r\n".encode(), {"A": "ü"}),
+        (b"A: \xff\r\nB: c\r\n", {"A": "\ufffd", "B": "c"}),
+        (b"", {}),
+    ],
+    ids=repr,
+)
+def test_the_faster_header_reader_reads_as_the_librarys_does(raw: bytes, headers: dict[str, str]) -> None:
+    assert Client._parse_header_lines(raw) == headers
+    assert super(Client, Client)._parse_header_lines(raw) == ({"": "no name"} if b": no name" in raw else {}) | headers

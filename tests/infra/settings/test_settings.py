@@ -1,0 +1,192 @@
+"""Settings: which source wins, what is refused and how, what falls back."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from domain.policies.lease import LeaseMode
+from domain.rules import Rules
+from infra.settings.loading import load_settings
+from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
+from infra.settings.settings import FORGIVING, GROUPS, Settings
+from infra.settings.sources import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and no CUSTODY_ variable."""
+    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_defaults_are_the_rules_own() -> None:
+    assert Settings().rules() == Rules()
+
+
+def test_every_rule_has_a_setting() -> None:
+    rules = set(Rules.model_fields) - {"lease", "steal"}
+    assert set(RULE_FIELDS.values()) == rules
+    assert set(LEASE_FIELDS.values()) == set(type(Rules().lease).model_fields)
+    assert set(STEAL_FIELDS.values()) == set(vars(type(Rules().steal))["__dataclass_fields__"])
+
+
+def test_every_setting_belongs_to_a_group_and_says_what_it_is() -> None:
+    grouped = {name for group in GROUPS for name in group.model_fields}
+    assert grouped | {"config"} == set(Settings.model_fields)
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_flags_win_over_the_environment_over_the_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "custody.toml").write_text('pool = "file"\nlease_s = 11\nlease_max_s = 1111\n')
+    monkeypatch.setenv("CUSTODY_POOL", "environment")
+    monkeypatch.setenv("CUSTODY_LEASE_S", "22")
+    settings, origins = load_settings({"pool": "flag", "nats": None})
+    assert (settings.pool, settings.lease_s, settings.lease_max_s) == ("flag", 22, 1111)
+    assert [str(origins[name]) for name in ("pool", "lease_s", "lease_max_s", "nats")] == [
+        "--pool",
+        "CUSTODY_LEASE_S",
+        "custody.toml",
+        "default",
+    ]
+
+
+def test_another_file_can_be_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (directory / "custody.toml").write_text('pool = "here"\n')
+    (directory / "other.toml").write_text('pool = "other"\n')
+    assert load_settings({"config": directory / "other.toml"}).settings.pool == "other"
+    monkeypatch.setenv("CUSTODY_CONFIG", "other.toml")
+    assert Settings().pool == "other"
+
+
+def test_settings_reach_the_rules() -> None:
+    settings = load_settings(
+        {"lease_mode": "fixed", "lease_s": "30", "lease_grace_s": 5, "steal_enabled": "no", "lease_warning_s": 7}
+    ).settings
+    rules = settings.rules()
+    assert (rules.lease.mode, rules.lease.lease_s, rules.lease.grace_s) == (LeaseMode.FIXED, 30, 5)
+    assert not rules.steal.enabled
+    assert rules.warning_s == 7
+
+
+@pytest.mark.parametrize("name", sorted(FORGIVING))
+@pytest.mark.parametrize("value", ["abc", "0", "-5", "nan", "inf", "1e99", "true", "12 s"])
+def test_an_unusable_sweeper_setting_is_the_default_with_a_warning(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    variable = f"CUSTODY_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with caplog.at_level(logging.WARNING):
+        settings = Settings()
+    assert getattr(settings, name) == Settings.model_fields[name].default
+    assert variable in caplog.text
+    assert str(load_settings().origins[name]) == f"default ({variable} is unusable)"
+
+
+def test_a_usable_sweeper_setting_is_read_at_construction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_SWEEPER_INTERVAL_S", "12.5")
+    monkeypatch.setenv("CUSTODY_STUCK_THRESHOLD_S", "25")
+    settings = Settings()
+    assert (settings.sweeper_interval_s, settings.stuck_threshold_s) == (12.5, 25)
+    assert settings.rules().stuck_threshold_s == 25
+
+
+def test_a_boolean_in_the_file_is_no_number_of_seconds(directory: Path) -> None:
+    (directory / "custody.toml").write_text("sweeper_interval_s = true\n")
+    assert Settings().sweeper_interval_s == 300
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("CUSTODY_LEASE_S", "soon", "lease_s from CUSTODY_LEASE_S: 'soon' should be a valid number"),
+        ("CUSTODY_LEASE_S", "0", "lease_s from CUSTODY_LEASE_S: '0' should be greater than or equal to 0.1"),
+        ("CUSTODY_STEAL_MAX_BATCH", "0", "steal_max_batch from CUSTODY_STEAL_MAX_BATCH: '0': must be from 1 to 200"),
+        ("CUSTODY_POOL", "a.b", "pool from CUSTODY_POOL: 'a.b' should be 1 to 64 letters, digits, _ or -"),
+        ("CUSTODY_LEASE_MODE", "odd", "lease_mode from CUSTODY_LEASE_MODE: 'odd' should be 'adaptive', 'estimated'"),
+        ("CUSTODY_LOG_LEVEL", "loud", "log_level from CUSTODY_LOG_LEVEL: 'loud' should be 'debug', 'info'"),
+        ("CUSTODY_STREAM_REPLICAS", "9", "stream_replicas from CUSTODY_STREAM_REPLICAS: '9' should be less than"),
+        ("CUSTODY_WORKTREE_TEMPLATE", "/w/{task}", "not {task} (worktree_template from CUSTODY_WORKTREE_TEMPLATE)"),
+        ("CUSTODY_WORKTREE_PROBE_ENABLED", "yes", "worktree_probe_enabled needs worktree_template"),
+        ("CUSTODY_HEARTBEAT_RECORD_S", "600", "heartbeat_record_s must be below agent_lost_after_s, 600"),
+        ("CUSTODY_REARM_MAX_S", "5", "rearm_jitter_s must be at most rearm_max_s, 5 (rearm_max_s from CUSTODY_REARM"),
+        ("CUSTODY_STEAL_COOLDOWN_S", "3", "steal_cooldown_s must be 0 or at least steal_interval_s, 10"),
+        ("CUSTODY_LEASE_MIN_HOURS", "30", "lease_max_hours must be at least lease_min_hours, 30"),
+        ("CUSTODY_NATS", "http://me:hush@host", "nats should be HOST:PORT or nats://HOST:PORT, or such with tls, ws"),
+        ("CUSTODY_NATS", "host:99999", "nats should be HOST:PORT or nats://HOST:PORT"),
+        ("CUSTODY_NATS", "one:4222,,two:4222", "nats should be HOST:PORT or nats://HOST:PORT"),
+        ("CUSTODY_CONFIG", "absent.toml", "config: there is no file absent.toml"),
+    ],
+)
+def test_a_bad_value_is_one_line_with_setting_source_and_what_is_allowed(
+    variable: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "host:4222", "nats://a:4222, nats://b", "tls://u:p@broker.example", "ws://[::1]:80"]
+)
+def test_addresses_of_brokers(address: str) -> None:
+    assert Settings(nats=address).nats == address
+
+
+def test_a_zero_turns_reprieve_and_cooldown_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_REARM_MAX_S", "0")
+    monkeypatch.setenv("CUSTODY_STEAL_COOLDOWN_S", "0")
+    assert Settings().rules().rearm_max_s == 0
+
+
+def test_bounds_of_hours_are_held_against_each_other_not_against_the_defaults() -> None:
+    assert load_settings({"lease_min_hours": 0.1, "lease_max_hours": 0.5}).settings.rules().lease.max_hours == 0.5
+
+
+def test_compression_and_replicas_exclude_each_other() -> None:
+    with pytest.raises(SettingsError, match="stream_compression must be off"):
+        load_settings({"stream_compression": True, "stream_replicas": 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "stuck_treshold_s = 5",
+            "stuck_treshold_s from custody.toml: unknown setting; did you mean stuck_threshold_s?",
+        ),
+        ("[lease]\nlease_s = 5", "lease from custody.toml: unknown setting"),
+        ("pool = 5", "pool from custody.toml: 5 should be a valid string"),
+        ("pool", "custody.toml: not TOML"),
+        ('config = "x"', "config from custody.toml: not allowed in the file itself"),
+    ],
+)
+def test_a_mistake_in_the_file_is_an_error(text: str, said: str, directory: Path) -> None:
+    (directory / "custody.toml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert said in str(refused.value)
+
+
+def test_every_mistake_has_its_line() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings({"lease_s": "x", "queue_length": 0})
+    assert [line.partition(" ")[0] for line in str(refused.value).splitlines()] == ["lease_s", "queue_length"]
+
+
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_NATS", "")
+    assert str(load_settings().origins["nats"]) == "default"
+
+
+def test_secrets_are_masked() -> None:
+    loaded = load_settings({"nats": "nats://me:hush@host:4222", "nats_password": "hush", "operator_password": "hush"})
+    assert loaded.shown()["nats"] == "nats://********@host:4222"
+    assert "hush" not in str(loaded.shown())
+    assert "hush" not in repr(loaded.settings.nats_password)

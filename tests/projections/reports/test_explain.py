@@ -1,0 +1,173 @@
+"""Where a task is, why, and what comes next: each sentence agrees with the rules that judge."""
+
+import json
+
+import pytest
+
+from domain.due import due_at
+from domain.lifecycles import TaskStatus
+from domain.rules import Rules
+from domain.service_commands import Rearm
+from domain.task import Task
+from domain.timestamps import after
+from projections.reports.explain import Explanation, explain
+from tests.domain.situations import SITUATIONS
+from tests.support.scenario import OPS, START, Scenario
+
+
+def explained(s: Scenario, task_id: str = "T") -> Explanation:
+    return explain(s.task(task_id), s.state.pool, s.rules, s.now, state=s.state)
+
+
+def coming(s: Scenario) -> dict[str, float | None]:
+    """What is to come -> when, in seconds after the start."""
+    return {each.what: None if each.at is None else s.seconds_until(each.at) for each in explained(s).next}
+
+
+@pytest.mark.parametrize("how", SITUATIONS)
+def test_every_situation_can_be_explained(how: str) -> None:
+    s = Scenario()
+    status, build = SITUATIONS[how]
+    build(s)
+    told = explained(s)
+    assert told.status == status
+    assert told.headline.startswith(status.replace("_", " "))
+    assert told.why
+    assert bool(told.next) != s.task("T").terminal
+    json.dumps(told.as_json())
+
+
+@pytest.mark.parametrize("how", SITUATIONS)
+def test_the_next_judgement_is_among_what_comes(how: str) -> None:
+    s = Scenario()
+    SITUATIONS[how][1](s)
+    due = due_at(s.task("T"), s.state.pool, s.rules)
+    moments = {each.at for each in explained(s).next}
+    deadline = s.task("T").definition.deadline
+    if due is not None and deadline is not None and due > deadline:
+        due = deadline
+    assert due is None or due in moments
+
+
+def test_a_fresh_lease_expires_has_grace_and_is_requeued() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    told = coming(s)
+    assert told["the lease expires, unless the holder is heard"] == 180
+    assert told["its grace ends"] == 240
+    assert told["if still silent: expired and requeued as attempt 2, with a hand-off"] == 240
+    assert told["its longest life ends: nothing renews it beyond"] == 86_400
+
+
+def test_a_rhythm_excuses_silence() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    for at in (100, 220, 340):
+        s.at(at).given("A", "progress", task_id="T", token=token, percent=1)
+    told = coming(s)
+    assert told["its silence is excused until here: its median report interval is 2m, times 5"] == 940
+    assert told["if still silent: expired and requeued as attempt 2, with a hand-off"] == pytest.approx(940)
+    assert "3 progress reports, one about every 2m" in explained(s).why
+
+
+def test_the_term_is_told_as_it_is_now_and_the_grant_as_it_was() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.at(60).given("A", "progress", task_id="T", token=token, percent=90)
+    s.at(90).given("A", "progress", task_id="T", token=token, percent=95)
+    why = explained(s).why
+    assert why.index("granted at 2026-11-21 08:00:00Z") < why.index("its term is 6m, with 1m 30s of grace")
+
+
+def test_the_last_expiry_in_the_budget_quarantines() -> None:
+    s = Scenario()
+    s.holds("A", "T", budgets={"expiries": 1})
+    assert any(what.startswith("if still silent: expired and quarantined (1 expiries in a row") for what in coming(s))
+
+
+def test_a_task_that_asks_for_it_becomes_stuck() -> None:
+    s = Scenario()
+    s.holds("A", "T", on_silence="stuck")
+    assert "if still silent: stuck, and the holder keeps it on a stopped clock" in coming(s)
+
+
+def test_staleness_comes_before_a_long_lease_ends() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})
+    s.at(10).given("A", "progress", task_id="T", token=token, percent=1)
+    assert coming(s)["stuck, if not heard for more than 10m"] == pytest.approx(610)
+
+
+def test_an_outage_of_the_pool_shows_as_a_floor() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.at(100).asks(Rearm("outage", 1000), actor="writer")
+    floor = s.state.pool.floor(s.token("T"))
+    assert floor is not None
+    assert coming(s)["nobody is judged before this, for the pool itself could not hear its agents"] == (
+        s.seconds_until(floor)
+    )
+
+
+def test_a_deadline_is_told_with_what_it_does() -> None:
+    s = Scenario()
+    s.holds("A", "T", deadline_s=60)
+    assert coming(s)["deadline: past it the sweeper fails the task"] == 60
+    task: Task = s.task("T")
+    told = explain(task, s.state.pool, Rules(sweeper_enabled=False), s.now)
+    assert "deadline: nothing happens, for the sweeper is off" in {each.what for each in told.next}
+
+
+def test_who_could_claim_a_queued_task_and_who_not() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="first", priority="high")
+    s.given(OPS, "submit", task_id="T", required_capabilities=["gpu"])
+    s.given("busy", "register", capabilities=["gpu"], capacity=1)
+    s.given("plain", "register")
+    s.given("able", "register", capabilities=["gpu", "git"], capacity=4)
+    s.given("resting", "register", capabilities=["gpu"])
+    s.given(OPS, "pause", agent_id="resting")
+    s.given(OPS, "submit", task_id="other")
+    s.given(OPS, "assign", task_id="other", agent_id="busy")
+    told = explained(s)
+    assert [tuple(each) for each in told.candidates] == [
+        ("able", True, "holds 0 of 4"),
+        ("busy", False, "full: holds 1 of 1"),
+        ("plain", False, "lacks gpu"),
+        ("resting", False, "paused"),
+    ]
+    assert "1 queued task is more urgent or has waited longer" in told.why
+    assert explained(s, "first").why[-1] == "first in line"
+    s.given("able", "deregister")
+    assert explained(s).why[-1] == "no registered agent can take it now"
+
+
+def test_a_paused_pool_is_named() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.given(OPS, "pause")
+    assert "the pool is paused: nothing is granted until it is resumed" in explained(s).why
+    assert list(coming(s)) == [
+        "granted at the next claim of an agent that can do it, once the pool is no longer paused"
+    ]
+
+
+def test_a_requeued_task_says_what_happened_before() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.sweep(at=5000)
+    told = explained(s)
+    assert told.headline == "queued for 0s, attempt 2"
+    assert told.why[0].startswith("requeued at 2026-11-21 09:23:20Z by sweeper: lease expired at")
+    assert any(reason.startswith("hand-off: A held this task for") for reason in told.why)
+    assert told.budgets[0] == "attempts: 8 left after this one of 10"
+    assert any("late completion under expired token" in each.what for each in told.next)
+
+
+def test_what_is_to_come_is_in_the_order_of_time() -> None:
+    s = Scenario()
+    s.holds("A", "T", deadline_s=200)
+    moments = [each.at for each in explained(s).next if each.at is not None]
+    assert moments == sorted(moments)
+    assert moments[0] == after(START, 180)
+    assert s.task("T").status is TaskStatus.ASSIGNED

@@ -1,0 +1,100 @@
+"""What other steal settings would have moved."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.events.pool import Led
+from domain.policies.load_balancing import StealConfig
+from domain.rules import Rules
+from domain.service_commands import Lead
+from projections.state.steal_pass import move_from, sources
+from projections.whatif.comparison import Comparison
+from projections.whatif.policy import Policy
+from tests.support.scenario import OPS, Scenario
+
+
+def steals(s: Scenario, *configs: StealConfig) -> list[int]:
+    """Return what was moved in the record, in the replay, and under each of these settings."""
+    policies = [Policy(f"{number}", Rules(steal=each)) for number, each in enumerate(configs)]
+    comparison = Comparison("default", s.rules, policies)
+    for recorded in s.log:
+        comparison.take(recorded)
+    outcome = comparison.finish()
+    return [each.measures.steals for each in (outcome.recorded, outcome.replayed, *outcome.policies)]
+
+
+def passes(s: Scenario, until_s: float) -> None:
+    """Let the stealer make its passes, every interval from the lead on."""
+    led = next(each.time for each in s.log if isinstance(each.event, Led))
+    interval_s = s.rules.steal.interval_s
+    at_s = s.seconds_until(led) + interval_s
+    while at_s <= until_s:
+        if at_s >= s.seconds_until(s.now):
+            s.at(at_s)
+            for source in sources(s.state, s.rules.steal):
+                command = move_from(s.state, s.rules.steal, source, f"steal-{s.state.position}")
+                if command is not None:
+                    s.asks(command, actor="stealer")
+        at_s += interval_s
+    s.at(until_s)
+
+
+@pytest.fixture
+def s() -> Scenario:
+    """A holds ten tasks, B none, and the stealer begins."""
+    scenario = Scenario(Rules(steal=StealConfig(interval_s=10, cooldown_s=20)))
+    scenario.asks(Lead("host:1:1"), actor="writer")
+    scenario.given("B", "register", capacity=20)
+    scenario.holds("A", *[f"T{number}" for number in range(10)])
+    return scenario
+
+
+def test_the_recorded_settings_make_the_recorded_moves(s: Scenario) -> None:
+    passes(s, 35)
+    s.given("B", "heartbeat")
+    recorded, replayed = steals(s)
+    assert recorded == replayed == 2
+
+
+def test_settings_that_take_more_at_once_or_nothing(s: Scenario) -> None:
+    passes(s, 35)
+    s.given("B", "heartbeat")
+    assert steals(
+        s,
+        StealConfig(enabled=False),
+        StealConfig(max_steal_batch=5, cooldown_s=0, interval_s=10),
+        StealConfig(steal_threshold=11),
+        StealConfig(interval_s=100, cooldown_s=100),
+    )[2:] == [0, 5, 0, 0]
+
+
+def test_what_the_record_moved_stays_where_it_was_until_it_is_moved_here(s: Scenario) -> None:
+    passes(s, 15)
+    s.given(OPS, "submit", task_id="more")
+    s.given(OPS, "assign", task_id="more", agent_id="A")
+    passes(s, 45)
+    s.given("B", "heartbeat")
+    # At 20 s A holds eleven here, and B none; in the record it is nine and two, and B is not idle any more.
+    assert steals(s, StealConfig(interval_s=20, cooldown_s=20, max_steal_batch=8)) == [2, 2, 5]
+
+
+def test_a_started_task_is_not_moved(s: Scenario) -> None:
+    for number in range(10):
+        s.given("A", "start", task_id=f"T{number}", token=s.token(f"T{number}"), at=5)
+    passes(s, 35)
+    s.given("B", "heartbeat")
+    assert steals(s, StealConfig(interval_s=1, cooldown_s=20)) == [0, 0, 2]
+
+
+def test_an_operators_move_is_made_under_every_setting(s: Scenario) -> None:
+    s.given(OPS, "steal", from_="A", to="B", count=5)
+    passes(s, 35)
+    s.given("B", "heartbeat")
+    assert steals(s, StealConfig(interval_s=1, cooldown_s=20)) == [0, 0, 0]
+
+
+def test_the_stealer_is_away_with_its_service(s: Scenario) -> None:
+    s.at(3600).asks(Lead("host:1:2"), actor="writer")
+    s.given("B", "heartbeat")
+    assert steals(s) == [0, 0]
