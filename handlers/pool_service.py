@@ -10,19 +10,22 @@ from domain.service_commands import Lead, Open, Rearm
 from domain.timestamps import after, seconds_between
 from handlers.background.snapshotter import Snapshotter
 from handlers.background.stealer import Stealer
-from handlers.background.sweeper import Probe, Sweeper, ask
+from handlers.background.sweeper import Sweeper
+from handlers.memory.catch_up import catch_up
 from handlers.memory.lookup import Lookup
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.memory import Memory
 from handlers.memory.snapshots import restore_nearest
 from handlers.service.command_service import CommandService
 from handlers.service.query_service import Health, QueryService
+from handlers.writer.pool_access import PoolAccess
 from handlers.writer.writer import Writer, WriterLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
     from typing import Any
 
     from domain.rules import Rules
+    from handlers.background.probe import Probe
     from handlers.memory.snapshots import Snapshots
     from handlers.ports import Clock, Codec, EventLog
     from handlers.writer.jobs import Answer
@@ -49,7 +52,7 @@ class PoolOptions(NamedTuple):
 
 
 class PoolService:
-    """Writer, sweeper, stealer and command service of one pool."""
+    """Writer, sweeper, stealer and command service of one pool. It observes its writer (`WriterObserver`)."""
 
     def __init__(
         self,
@@ -63,21 +66,20 @@ class PoolService:
         probe: Probe | None = None,
     ) -> None:
         self.memory = Memory(pool_id, rules, codec, outcomes=options.outcomes)
-        self.writer = Writer(self.memory, log, codec, clock, rules, options.limits)
-        self.sweeper = Sweeper(self.writer, clock, interval_s=options.sweeper_interval_s, probe=probe)
-        self.stealer = Stealer(self.writer, clock)
+        self.writer = Writer(self.memory, log, codec, clock, rules, options.limits, self)
+        self.access = PoolAccess(self.writer, clock)
+        self.sweeper = Sweeper(self.access, clock, interval_s=options.sweeper_interval_s, probe=probe)
+        self.stealer = Stealer(self.access, clock)
         lookup = Lookup(pool_id, log, codec)
-        self.queries = QueryService(self.writer, log, lookup, clock, self._health)
-        self.commands = CommandService(pool_id, self.writer, lookup, self.queries, clock, respond)
-        self.writer.answering.committed = self.sweeper.look_again
-        self.writer.hearing.outage = self.heard_again
-        self.writer.unled = self._lead_again
+        self.queries = QueryService(self.access, log, lookup, clock, self._health)
+        self.commands = CommandService(pool_id, self.writer, self.access, lookup, self.queries, clock, respond)
         self._log = log
         self._clock = clock
         self._options = options
         self._running: asyncio.Task[None] | None = None
-        self._helpers: list[asyncio.Task[None]] = []
-        self._errands: set[asyncio.Task[Any]] = set()
+        self._background: list[asyncio.Task[None]] = []
+        self._errands: set[asyncio.Task[None]] = set()
+        """Short tasks that the writer's observations began."""
 
     async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
@@ -94,28 +96,19 @@ class PoolService:
         blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
         now = self._clock.now()
         for agent_id in state.agents:
-            self.writer.presence.heard(agent_id, now)
+            self.writer.liveness.heard(agent_id, now)
         self._running = asyncio.create_task(self.writer.run(), name="writer")
-        await self._own(Open(self._options.software), "open")
+        await self._put_through(Open(self._options.software), "open")
         self.writer.leader = self._options.leader
-        await self._own(Lead(self._options.leader), "lead")
+        await self._put_through(Lead(self._options.leader), "lead")
         if blind_s > 0 and state.workloads.anything_held():
-            await self._own(Rearm("start", blind_s), "rearm")
-        self._helpers = [
+            await self._put_through(Rearm("start", blind_s), "rearm")
+        self._background = [
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self.stealer.run(), name="stealer"),
         ]
         if snapshotter is not None:
-            self._helpers.append(asyncio.create_task(snapshotter.run(), name="snapshotter"))
-
-    async def _restore(self) -> Snapshotter | None:
-        """Begin with the latest usable snapshot; return who stores the next ones, if anybody is to."""
-        snapshots = self._options.snapshots
-        if snapshots is None:
-            return None
-        end = await self._log.last_position()
-        position = await restore_nearest(self.memory, snapshots.store, self._log, build=snapshots.build, until=end)
-        return Snapshotter(self.writer, snapshots, self._clock, last_position=position)
+            self._background.append(asyncio.create_task(snapshotter.run(), name="snapshotter"))
 
     async def served(self) -> None:
         """Return when the pool was stopped.
@@ -126,44 +119,45 @@ class PoolService:
         if self._running is None:
             msg = "the pool is not open"
             raise RuntimeError(msg)
-        done, _ = await asyncio.wait([self._running, *self._helpers], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([self._running, *self._background], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             if not task.cancelled():
                 task.result()
 
     def disconnected(self) -> None:
-        """Judge nobody until `heard_again`: the agents cannot be heard."""
-        self.writer.hearing.disconnected = True
+        """Judge no agent's silence until `reconnected`: agents cannot be heard."""
+        self.writer.broker_link.disconnected()
 
-    def heard_again(self, blind_s: float) -> None:
-        """Set the floor after a spell of `blind_s` seconds in which the agents could not be heard.
+    def reconnected(self, blind_s: float) -> None:
+        """Agents can be heard again, after `blind_s` seconds in which they could not."""
+        self.writer.broker_link.connected()
+        self.agents_unheard(blind_s)
 
-        Nobody is judged until the floor is in the log.
-        """
-        self.writer.hearing.disconnected = False
-        self.writer.presence.excuse(self._clock.now())
-        self.writer.hearing.rearming += 1
-        task = asyncio.get_running_loop().create_task(self._rearm(blind_s))
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+    # What the writer observes
 
-    async def _rearm(self, blind_s: float) -> None:
-        try:
-            if self._running is not None and self.memory.state.workloads.anything_held():
-                _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
-                await self._ask(Rearm("outage", blind_s), "rearm")
-        finally:
-            self.writer.hearing.rearming -= 1
-            self.sweeper.look_again()
+    def state_changed(self) -> None:
+        """Let the sweeper look for an earlier due moment."""
+        self.sweeper.look_again()
+
+    def agents_unheard(self, blind_s: float) -> None:
+        """Set the floor after a spell in which agents could not be heard; nothing is judged until it is in the log."""
+        self.writer.liveness.reset_all(self._clock.now())
+        self.writer.broker_link.begin_rearming()
+        self._begin_errand(self._rearm(blind_s))
+
+    def lead_lost(self) -> None:
+        """Record the lead again."""
+        self._begin_errand(self._lead_again())
 
     async def stop(self) -> bool:
         """Answer what was taken, end the waits, and stop; nothing is left half-done.
 
-        Return False when the broker did not confirm the last append within `STOP_LIMIT_S`: then what became of it is
-        in the log, and the next start finds it there.
+        Return False when the broker did not confirm the last append within `STOP_LIMIT_S`: then the log has its
+        outcome, and the next start finds it there.
         """
-        for task in (*self._helpers, *self._errands):
+        for task in (*self._background, *self._errands):
             task.cancel()
+        probes = self.sweeper.cancel_probes()
         drained = asyncio.ensure_future(self._drain())
         limit = asyncio.ensure_future(self._clock.sleep_until(after(self._clock.now(), STOP_LIMIT_S)))
         await asyncio.wait((drained, limit), return_when=asyncio.FIRST_COMPLETED)
@@ -172,11 +166,19 @@ class PoolService:
             _LOG.error("the broker did not confirm the last append; its outcome is in the log")
         limit.cancel()
         drained.cancel()
-        running = [self._running] if self._running is not None else []
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*self._helpers, *self._errands, *running, limit, drained, return_exceptions=True)
+        await self._cancel(*probes, limit, drained)
         return settled
+
+    async def kill(self) -> None:
+        """End everything at once, without an answer and without an append, as the end of the process would."""
+        await self._cancel(*self.commands.cancel(), *self.sweeper.cancel_probes())
+
+    async def _cancel(self, *more: asyncio.Future[None]) -> None:
+        running = [self._running] if self._running is not None else []
+        tasks = [*self._background, *self._errands, *running]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, *more, return_exceptions=True)
 
     async def _drain(self) -> None:
         # Look-ups first: what they find is still to be decided.
@@ -185,13 +187,34 @@ class PoolService:
         if self._running is not None:
             await asyncio.wait([self._running])
 
-    def _lead_again(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._ask(Lead(self._options.leader), "lead"))
+    async def _restore(self) -> Snapshotter | None:
+        """Begin with the latest usable snapshot; return what stores the next ones, if that is wanted."""
+        snapshots = self._options.snapshots
+        if snapshots is None:
+            return None
+        end = await self._log.last_position()
+        position = await restore_nearest(self.memory, snapshots.store, self._log, build=snapshots.build, until=end)
+        return Snapshotter(self.access, snapshots, self._clock, last_position=position)
+
+    async def _rearm(self, blind_s: float) -> None:
+        try:
+            if self._running is not None and self.memory.state.workloads.anything_held():
+                _LOG.warning("could not hear the agents for %.1f s; nothing expires for as long", blind_s)
+                await self._ask(Rearm("outage", blind_s), "rearm")
+        finally:
+            self.writer.broker_link.end_rearming()
+            self.sweeper.look_again()
+
+    async def _lead_again(self) -> None:
+        await self._ask(Lead(self._options.leader), "lead")
+
+    def _begin_errand(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    async def _own(self, command: Open | Lead | Rearm, verb: str) -> None:
-        """Put the service's own command through.
+    async def _put_through(self, command: Open | Lead | Rearm, verb: str) -> None:
+        """Have the service's own command carried out.
 
         Raises:
             SupersededError: another service leads the pool.
@@ -204,7 +227,7 @@ class PoolService:
             raise RuntimeError(msg)
 
     async def _ask(self, command: Open | Lead | Rearm, verb: str) -> Answer:
-        return await ask(self.writer, self._clock, command, "writer", verb)
+        return await self.access.ask(command, "writer", verb)
 
     def _health(self) -> Health:
         options = self._options

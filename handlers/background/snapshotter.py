@@ -14,19 +14,19 @@ from projections.state.state_image import SnapshotError
 if TYPE_CHECKING:
     from handlers.memory.snapshots import Snapshots
     from handlers.ports import Clock
-    from handlers.writer.writer import Writer
+    from handlers.writer.pool_access import PoolAccess
 
 _LOG = logging.getLogger(__name__)
 LOOK_EVERY_S = 5.0
-REST_S = 60.0
+MIN_INTERVAL_S = 60.0
 """The least time between two snapshots, however many events came."""
 
 
 class Snapshotter:
     """Stores one pool's snapshots; `last_position` is that of the one it began with."""
 
-    def __init__(self, writer: Writer, snapshots: Snapshots, clock: Clock, *, last_position: int) -> None:
-        self._writer = writer
+    def __init__(self, pool: PoolAccess, snapshots: Snapshots, clock: Clock, *, last_position: int) -> None:
+        self._pool = pool
         self._snapshots = snapshots
         self._clock = clock
         self.last_position = last_position
@@ -35,17 +35,17 @@ class Snapshotter:
         """Store snapshots until cancelled. A failure is a warning: the log has everything."""
         while True:
             await self._clock.sleep_until(after(self._clock.now(), LOOK_EVERY_S))
-            if self._writer.memory.state.committed_position - self.last_position < self._snapshots.every:
+            if self._pool.state.committed_position - self.last_position < self._snapshots.every:
                 continue
             try:
                 await self.take()
             except (SnapshotError, LogUnavailableError) as error:
                 _LOG.warning("no snapshot is stored: %s", error)
-            await self._clock.sleep_until(after(self._clock.now(), REST_S - LOOK_EVERY_S))
+            await self._clock.sleep_until(after(self._clock.now(), MIN_INTERVAL_S - LOOK_EVERY_S))
 
     async def take(self) -> int:
         """Store a snapshot of what is acknowledged; return its position. Raises SnapshotError, LogUnavailableError."""
-        image = await self._writer.at_boundary(image_of)
+        image = await self._pool.read(image_of)
         document = await asyncio.to_thread(encode, image, self._snapshots.build)
         await self._snapshots.store.put(image.state.position, document)
         self.last_position = image.state.position

@@ -1,7 +1,6 @@
-"""Looks at the workloads every so often and has work moved from the overloaded to the idle.
+"""Looks at the workloads at an interval and has tasks moved from overloaded agents to underloaded ones.
 
-It plans on the acknowledged views, one move after the other with the loads as they then stand; each move is decided
-anew by the writer, which checks everything again.
+A pass plans one move after the other, each on the loads as they are then; the writer checks each move again.
 """
 
 from __future__ import annotations
@@ -12,49 +11,48 @@ from typing import TYPE_CHECKING
 
 from domain.service_commands import ExecuteSteal
 from domain.timestamps import after
-from handlers.background.sweeper import ask
 from projections.state.steal_pass import move_from, sources
 
 if TYPE_CHECKING:
     from handlers.ports import Clock
-    from handlers.writer.writer import Writer
+    from handlers.writer.pool_access import PoolAccess
 
 _LOG = logging.getLogger(__name__)
 
 
 class Stealer:
-    """The pool's balance."""
+    """Balances the load of one pool's agents."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
-        self._writer = writer
+    def __init__(self, pool: PoolAccess, clock: Clock) -> None:
+        self._pool = pool
         self._clock = clock
         self.moved = 0
         """Tasks moved so far."""
 
     async def run(self) -> None:
-        """Make a pass every interval, until cancelled. A pass that fails is logged, and the next one comes."""
-        interval_s = self._writer.rules.steal.interval_s
+        """Make a pass every interval, until cancelled. A pass that fails is logged; the next one follows."""
+        interval_s = self._pool.rules.steal.interval_s
         await self.finish_open()
         while True:
             await self._clock.sleep_until(after(self._clock.now(), interval_s))
             try:
                 await self.steal()
-            except Exception:  # noqa: BLE001 - the next pass may do better; the pool goes on without stealing
+            except Exception:  # noqa: BLE001 - the pool goes on without this pass
                 _LOG.exception("a steal pass failed")
 
     async def finish_open(self) -> None:
-        """Carry out or give up what was planned before a restart."""
-        for operation_id in list(self._writer.memory.state.steals):
-            await ask(self._writer, self._clock, ExecuteSteal(operation_id), "stealer", "steal")
+        """Carry out or give up the operations that were planned before a restart."""
+        for operation_id in list(self._pool.state.steals):
+            await self._pool.ask(ExecuteSteal(operation_id), "stealer", "steal")
 
     async def steal(self) -> None:
-        """Make one pass: each agent that was overloaded at its beginning gives to one target."""
-        config = self._writer.rules.steal
-        state = self._writer.memory.state
+        """Make one pass: each agent that is overloaded at its beginning gives tasks to one target."""
+        config = self._pool.rules.steal
+        state = self._pool.state
         if not config.enabled or not state.pool.takes_grants:
             return
         for source in sources(state, config):
-            command = move_from(self._writer.memory.state, config, source, uuid.uuid4().hex)
+            command = move_from(self._pool.state, config, source, uuid.uuid4().hex)
             if command is not None:
-                answer = await ask(self._writer, self._clock, command, "stealer", "steal")
+                answer = await self._pool.ask(command, "stealer", "steal")
                 self.moved += len((answer.result or {}).get("task_ids", ()))

@@ -1,24 +1,32 @@
-"""All that a service remembers of a pool: the state and the views over acknowledged events, rebuilt from the log."""
+"""All that a service remembers of a pool: the state and the views over acknowledged events, rebuilt from the log.
+
+This is the only place that changes the pool's state:
+- `fold` applies what the log holds;
+- `apply` applies a decision, tentatively;
+- `commit` makes what was applied first final, once the log has acknowledged it, and lets the views follow;
+- `undo` takes back all that is tentative;
+- `load_ended` brings an ended entity back that was read from the log.
+"""
 
 from __future__ import annotations
 
-import gc
 import logging
-from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from handlers.memory.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.state.directives import Directives
-from projections.state.pool_state import PoolState
+from projections.state.pool_state import PoolState, is_over
 from projections.state.statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
+    from domain.draft import Decision, EntityKey, EntityState
     from domain.recorded import Recorded
     from domain.rules import Rules
-    from handlers.ports import Codec, ReadableLog, StoredMessage
+    from handlers.ports import Codec, StoredMessage
 
 _LOG = logging.getLogger(__name__)
 _NAMED_UNREADABLE = 20
@@ -47,16 +55,11 @@ class Memory:
 
     @property
     def tail_hash(self) -> str | None:
-        """Hash of the message at the state's position; None for an empty log."""
+        """Hash of the message at the acknowledged position; None for an empty log."""
         if self._tail is not None:
             self._tail_hash = self.codec.hash_of(self._tail)
             self._tail = None
         return self._tail_hash
-
-    @tail_hash.setter
-    def tail_hash(self, tail_hash: str | None) -> None:
-        self._tail_hash = tail_hash
-        self._tail = None
 
     def reset(self) -> None:
         """Forget everything, to be rebuilt from the log."""
@@ -64,7 +67,7 @@ class Memory:
         self.outcomes = Outcomes(self._outcomes)
         self.directives = Directives()
         self.statistics = Statistics()
-        self.tail_hash = None
+        self._set_tail_hash(None)
         self.unreadable_count = 0
         self.unreadable: list[Unreadable] = []
         """The first of them, for `query.health`."""
@@ -77,8 +80,9 @@ class Memory:
         tail_hash: str | None,
         unreadable: tuple[int, list[Unreadable]],
     ) -> None:
-        """Take over what a snapshot holds, the outcomes apart."""
-        self.state, self.statistics, self.directives, self.tail_hash = state, statistics, directives, tail_hash
+        """Take over what a snapshot holds, except the outcomes."""
+        self.state, self.statistics, self.directives = state, statistics, directives
+        self._set_tail_hash(tail_hash)
         self.unreadable_count, self.unreadable = unreadable
 
     def fold(
@@ -88,10 +92,46 @@ class Memory:
         skipped: Callable[[StoredMessage, str], None] | None = None,
     ) -> None:
         """Apply messages of the log in order; `seen` is told what was applied, `skipped` the rest, and why."""
-        # Who is told of each event looks at the state as it is then; else each step is done for many at once.
+        # `seen` and `skipped` read the state as it is after each event; without them each step is done for many.
         at_once = _FOLDED_AT_ONCE if seen is None and skipped is None else 1
         for start in range(0, len(messages), at_once):
             self._fold(messages[start : start + at_once], seen, skipped)
+
+    def apply(self, decision: Decision) -> None:
+        """Apply what was decided on this state, tentatively."""
+        self.state.apply(decision)
+
+    def commit(
+        self,
+        decisions: Sequence[Decision],
+        changes: int,
+        position: int,
+        last_time: datetime,
+        tail_hash: str | None,
+    ) -> None:
+        """Make the decisions that were applied first final: the log has acknowledged their events.
+
+        They replaced `changes` entities; their last event has `position`, `last_time` and `tail_hash`.
+        """
+        self.state.commit(changes, position, last_time)
+        self._set_tail_hash(tail_hash)
+        self._observe([recorded for decision in decisions for recorded in decision.records])
+
+    def undo(self) -> None:
+        """Take back everything that was applied and is not acknowledged."""
+        self.state.undo()
+
+    def load_ended(self, key: EntityKey, entity: EntityState) -> bool:
+        """Bring an ended entity back that a look-up found in the log; return whether it is in memory now.
+
+        Live entities, and those changed beyond the acknowledged position, come to memory by folding only.
+        """
+        if entity.position <= self.state.committed_position and is_over(entity):
+            self.state.load(key, entity)
+        return self.state.knows(key)
+
+    def _set_tail_hash(self, tail_hash: str | None) -> None:
+        self._tail_hash, self._tail = tail_hash, None
 
     def _fold(
         self,
@@ -115,14 +155,14 @@ class Memory:
             for message in messages:
                 if (reason := reasons.get(message.position)) is not None:
                     self._skip(message, reason, skipped)
-        # Its hash is looked at when somebody asks: reading the headers of every message is a tenth of a rebuild.
+        # The hash is read on demand: reading the headers of every message is a tenth of a rebuild.
         self._tail = messages[-1]
-        self.observe(records)
+        self._observe(records)
         if seen is not None:
             for recorded in records:
                 seen(recorded)
 
-    def observe(self, records: Sequence[Recorded]) -> None:
+    def _observe(self, records: Sequence[Recorded]) -> None:
         """Let the views follow acknowledged events."""
         self.outcomes.observe(records)
         self.directives.observe(records)
@@ -135,72 +175,3 @@ class Memory:
         _LOG.warning("skipped position %d: %s", message.position, reason)
         if skipped is not None:
             skipped(message, reason)
-
-
-async def catch_up(
-    memory: Memory,
-    log: ReadableLog,
-    *,
-    until: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    seen: Callable[[Recorded], None] | None = None,
-    indexed: bool = False,
-) -> int:
-    """Fold what the log holds beyond the memory's position; return the position reached.
-
-    `until`: stop there instead of at the log's end. `progress` is told the position reached and the goal; `seen` each
-    event that was applied; `indexed`: it looks at the state's indexes, so they are kept at every event. Raises
-    LogUnavailableError.
-    """
-    state = memory.state
-    goal = await log.last_position() if until is None else until
-    if goal > state.position:
-        # Making the indexes anew costs what is alive, and keeping them what happens.
-        rebuilds = not indexed and goal - state.position > len(state.tasks) + len(state.agents)
-        with rebuilding(state) if rebuilds else _uncollected() if indexed else nullcontext():
-            async for chunk in log.read(after=memory.state.position, until=goal):
-                memory.fold(chunk, seen)
-                if progress is not None:
-                    progress(memory.state.position, goal)
-    return memory.state.position
-
-
-@contextmanager
-def rebuilding(state: PoolState) -> Iterator[None]:
-    """Fold a long stretch of a log: the indexes come last."""
-    state.begin_rebuild()
-    try:
-        with _uncollected():
-            try:
-                yield
-            finally:
-                _set_aside()
-    finally:
-        state.end_rebuild()
-
-
-def _set_aside() -> None:
-    """Let the collector take all that there is for old; else it first looks through all that a fold has made.
-
-    That is a twentieth of a rebuild, for nothing: records hold no cycles.
-    """
-    frozen = gc.get_freeze_count() > 0
-    gc.freeze()
-    if not frozen:
-        # What nobody set aside for good goes to the oldest generation.
-        gc.unfreeze()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no garbage meanwhile, which takes a third of the time.
-
-    What a fold makes is kept, or freed by counting.
-    """
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

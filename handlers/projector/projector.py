@@ -13,7 +13,7 @@ import gc
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic
 
-from handlers.memory.memory import rebuilding
+from handlers.memory.catch_up import rebuilding
 from handlers.ports import LogTruncatedError, LogUnavailableError
 from handlers.projector.pending_changes import Arrivals, Stretch, Stretches
 from handlers.projector.read_model import (

@@ -1,29 +1,31 @@
-"""The command service of one pool: requests in, replies out. It speaks the wire contract and knows no transport.
+"""The command service of one pool: requests in, replies out. It knows the wire contract and no transport.
 
-A request is checked completely before it reaches the writer's queue, so bad input costs nothing but its error reply.
+A request is checked completely before it reaches the writer's queue, so bad input costs only its error reply.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import uuid
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
 from domain import limits
 from domain.draft import Refusal, Request
-from domain.events import Entity
 from handlers.ports import LogUnavailableError
 from handlers.service import reply_bodies
-from handlers.service.repeated_commands import Repeats
+from handlers.service.guarded_tasks import GuardedTasks
+from handlers.service.name_resolution import NameResolution
+from handlers.service.repeated_commands import RepeatedCommands
+from handlers.service.reply_sender import ReplySender
 from handlers.service.routes import QueryRoute, Routes
 from handlers.writer.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    import asyncio
+    from collections.abc import Callable, Mapping
 
     from domain.commands import Command
     from domain.draft import EntityKey
@@ -32,14 +34,13 @@ if TYPE_CHECKING:
     from handlers.ports import Clock
     from handlers.service.query_service import QueryService
     from handlers.service.routes import CommandRoute
+    from handlers.writer.pool_access import PoolAccess
     from handlers.writer.writer import Writer
     from projections.queries.answers import Query
 
 _LOG = logging.getLogger(__name__)
-MAX_LOOKUPS = 10_000
-"""Requests that may wait for a look-up in the log, or for a view, at once."""
-MAX_LOOKUP_BYTES = 64 * 1024 * 1024
-"""Bytes of the commands that may wait for a look-up at once."""
+_NEED_NEW_IDS = frozenset({"submit", "steal"})
+_SHOW_DIRECTIVES = frozenset({"register", "heartbeat"})
 
 
 class Incoming(NamedTuple):
@@ -48,7 +49,7 @@ class Incoming(NamedTuple):
     subject: str
     body: bytes
     reply: str
-    """Where the answer goes; empty if nobody waits for one."""
+    """The reply subject; empty if no answer is expected."""
     headers: Mapping[str, str]
 
 
@@ -59,40 +60,31 @@ class CommandService:
         self,
         pool_id: str,
         writer: Writer,
+        access: PoolAccess,
         lookup: Lookup,
         queries: QueryService,
         clock: Clock,
         respond: Callable[[str, bytes, Mapping[str, str]], None],
     ) -> None:
         self._routes = Routes(pool_id)
-        self._writer = writer
-        self._lookup = lookup
+        self._memory = writer.memory
         self._queries = queries
-        self._repeats = Repeats(writer, lookup, queries)
         self._clock = clock
-        self._respond = respond
-        self._in_flight: dict[OutcomeKey, Job] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._looking_up_bytes = 0
+        self._tasks = GuardedTasks()
+        self._names = NameResolution(writer, lookup, self._tasks)
+        self._repeated = RepeatedCommands(access, lookup, queries)
+        self._replies = ReplySender(respond)
+        self._under_way: dict[OutcomeKey, Job] = {}
         self._open = True
-        self._made = 0
-        self._made_prefix = f"{uuid.uuid4().hex}-"
+        self._ids_made = 0
+        self._id_prefix = f"{uuid.uuid4().hex}-"
         self.refused_replies = 0
         """Requests dropped because their reply subject lay outside the inboxes."""
 
     def handle(self, incoming: Incoming) -> None:
-        """Take one request; its reply follows when the writer has come to it. Never raises."""
+        """Take one request; its reply follows when it was carried out. Never raises."""
         if incoming.reply and not incoming.reply.startswith(reply_bodies.REPLY_PREFIX):
-            # The service's own rights would carry the reply there: into the log, say.
-            self.refused_replies += 1
-            if self.refused_replies.bit_count() == 1:
-                # The first, the second, the fourth, ...: nobody fills the log with them.
-                _LOG.warning(
-                    "dropped a request on %s with the reply subject %s; it was number %d of its kind",
-                    incoming.subject,
-                    incoming.reply,
-                    self.refused_replies,
-                )
+            self._drop(incoming)
             return
         try:
             refusal = self._take(incoming)
@@ -100,13 +92,29 @@ class CommandService:
             _LOG.exception("could not take a request on %s", incoming.subject)
             refusal = FAULT
         if refusal is not None:
-            self._fail(incoming.reply, refusal)
+            self._replies.refuse(incoming.reply, refusal)
 
     async def close(self) -> None:
-        """Refuse what still comes, and wait until everything taken is answered."""
+        """Refuse further requests, and wait until every look-up and query is answered."""
         self._open = False
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        await self._tasks.finished()
+
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Refuse further requests, and cancel look-ups and queries without an answer; return their tasks."""
+        self._open = False
+        return self._tasks.cancel()
+
+    def _drop(self, incoming: Incoming) -> None:
+        """Drop a request whose reply the service's own rights would carry elsewhere: into the log, say."""
+        self.refused_replies += 1
+        # Warn of the 1st, 2nd, 4th, 8th ...: such requests must not flood the log.
+        if self.refused_replies.bit_count() == 1:
+            _LOG.warning(
+                "dropped a request on %s with the reply subject %s; it was number %d of its kind",
+                incoming.subject,
+                incoming.reply,
+                self.refused_replies,
+            )
 
     def _take(self, incoming: Incoming) -> Refusal | None:
         """Pass the request on, or return why not."""
@@ -124,6 +132,8 @@ class CommandService:
         except ValidationError as error:
             return reply_bodies.malformed(error)
 
+    # Commands
+
     def _command(self, incoming: Incoming, route: CommandRoute, command: Command) -> Refusal | None:
         actor = route.actor
         if actor is None:
@@ -137,169 +147,92 @@ class CommandService:
         request = Request(
             command,
             actor,
-            command_id if command_id is not None else self._made_id(),
+            command_id if command_id is not None else self._make_id(),
             route.agent_id,
-            uuid.uuid4().hex if verb in _MAKES_IDS else "",
+            uuid.uuid4().hex if verb in _NEED_NEW_IDS else "",
             verb,
             command_id is not None,
         )
         return self._admit(incoming, request, route.names(command))
 
-    def _made_id(self) -> str:
-        self._made += 1
-        return f"{self._made_prefix}{self._made}"
+    def _make_id(self) -> str:
+        self._ids_made += 1
+        return f"{self._id_prefix}{self._ids_made}"
 
     def _admit(self, incoming: Incoming, request: Request, names: tuple[EntityKey, ...]) -> Refusal | None:
-        """Join an outcome that is known or under way, else queue the command."""
+        """Answer with an outcome that is recorded or under way, else queue the command."""
         reply = incoming.reply
         key: OutcomeKey | None = None
         if request.keyed:
             key = (request.actor, request.verb, request.causation_id)
-            under_way = self._in_flight.get(key)
+            under_way = self._under_way.get(key)
             if under_way is not None:
-                self._join(under_way, reply)
+                under_way.join(reply, self._time_out, self._clock.now())
                 return None
-            positions = self._writer.memory.outcomes.get(key)
+            positions = self._memory.outcomes.get(key)
             if positions is not None:
-                if len(self._tasks) >= MAX_LOOKUPS:
-                    return OVERLOADED
-                self._spawn(self._repeat(reply, request, positions), lambda: self._fail(reply, FAULT))
-                return None
+                return self._replay(reply, request, positions)
         job = Job(
             request,
-            partial(self._done, key),
+            partial(self._answer, key),
             self._clock.now(),
             len(incoming.body),
             names,
             callers=[reply],
-            overdue=self._overdue,
-            look_up=self._look_up,
+            on_timeout=self._time_out,
+            on_stale_look_up=self._names.resolve,
         )
         if key is not None:
-            self._in_flight[key] = job
-        memory = self._writer.memory
-        if request.agent_id is not None:
-            for entity, name in names:
-                if entity is _TASK:
-                    memory.directives.obeyed(request.agent_id, name)
-        if memory.state.knows_all(names):
-            self._writer.submit(job)
-        else:
-            self._look_up(job)
+            self._under_way[key] = job
+        self._names.submit(job)
         return None
 
-    def _join(self, job: Job, reply: str) -> None:
-        """Let one more caller wait for the outcome of a command that is under way."""
-        job.callers.append(reply)
-        if job.overdue is None:
-            # Those before were told already that it takes its time; this one has a patience of its own.
-            job.overdue = self._overdue
-            job.received_at = self._clock.now()
+    def _replay(self, reply: str, request: Request, positions: tuple[int, ...]) -> Refusal | None:
+        if self._tasks.full:
+            return OVERLOADED
+        self._tasks.spawn(self._replay_outcome(reply, request, positions), lambda: self._replies.refuse(reply, FAULT))
+        return None
 
-    def _look_up(self, job: Job) -> None:
-        """Find in the log what the job names and memory lacks, then queue it."""
-        position = self._writer.memory.state.committed_position
-        if len(self._tasks) >= MAX_LOOKUPS or self._looking_up_bytes + job.size > MAX_LOOKUP_BYTES:
-            job.done(Answer(position, (), None, OVERLOADED))
-            return
-        self._looking_up_bytes += job.size
-        self._spawn(self._looked_up(job), lambda: job.done(Answer(position, (), None, FAULT)))
-
-    async def _looked_up(self, job: Job) -> None:
+    async def _replay_outcome(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:
         try:
-            await self._find(job)
-        finally:
-            self._looking_up_bytes -= job.size
-
-    async def _find(self, job: Job) -> None:
-        while True:
-            state = self._writer.memory.state
-            job.known_at = state.committed_position
-            try:
-                found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
-            except LogUnavailableError:
-                refusal = unavailable("the broker did not answer a look-up in time; nothing was done; try again")
-                job.done(Answer(state.committed_position, (), None, refusal))
-                return
-            if self._writer.memory.state is state and state.evicted_through <= job.known_at:
-                break
-            # What was found may have changed, come into memory and left it again meanwhile.
-        job.absent = frozenset(name for name, entity in found if entity is None or not self._writer.load(name, entity))
-        self._writer.submit(job)
-
-    async def _repeat(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:
-        try:
-            answer = await self._repeats.first_answer(request, positions)
+            answer = await self._repeated.first_answer(request, positions)
         except LogUnavailableError:
-            self._fail(reply, unavailable("the broker did not answer in time; try again with the same command_id"))
+            refusal = unavailable("the broker did not answer in time; try again with the same command_id")
+            self._replies.refuse(reply, refusal)
         else:
-            self._send(reply, answer)
+            self._replies.send(reply, answer)
 
-    def _done(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
+    def _answer(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
         request = job.request
-        if request.verb in _SHOWS_DIRECTIVES and answer.result is not None:
-            answer = answer._replace(result=self._queries.directed(answer.result, request.agent_id or ""))
+        if request.verb in _SHOW_DIRECTIVES and answer.result is not None:
+            answer = answer._replace(result=self._queries.with_directives(answer.result, request.agent_id or ""))
         if key is not None:
-            del self._in_flight[key]
+            del self._under_way[key]
         for reply in job.callers:
-            self._send(reply, answer)
+            self._replies.send(reply, answer)
 
-    def _overdue(self, job: Job) -> None:
-        callers, job.callers = job.callers, []
-        for reply in callers:
-            self._fail(reply, OUTCOME_UNKNOWN)
+    def _time_out(self, job: Job) -> None:
+        for reply in job.take_callers():
+            self._replies.refuse(reply, OUTCOME_UNKNOWN)
 
-    def _send(self, reply: str, answer: Answer) -> None:
-        if answer.refusal is not None:
-            self._fail(reply, answer.refusal)
-        elif reply:
-            self._deliver(reply, reply_bodies.success(answer.position, answer.records, answer.result or {}))
-
-    def _deliver(self, reply: str, body: bytes) -> None:
-        if len(body) > limits.MAX_REPLY_BYTES:
-            _LOG.error("a reply of %d bytes was too large to send", len(body))
-            self._fail(reply, unavailable("the command was carried out, but its reply is too large to send"))
-            return
-        self._respond(reply, body, {})
-
-    def _fail(self, reply: str, refusal: Refusal) -> None:
-        if reply:
-            body, headers = reply_bodies.failure(refusal)
-            self._respond(reply, body, headers)
+    # Queries
 
     def _query(self, incoming: Incoming, query: Query) -> Refusal | None:
-        if not incoming.reply:
+        reply = incoming.reply
+        if not reply:
             return None
-        if len(self._tasks) >= MAX_LOOKUPS:
+        if self._tasks.full:
             return OVERLOADED
-        self._spawn(self._answer_query(incoming.reply, query), lambda: self._fail(incoming.reply, FAULT))
+        self._tasks.spawn(self._answer_query(reply, query), lambda: self._replies.refuse(reply, FAULT))
         return None
 
-    async def _answer_query(self, reply: str, query: Any) -> None:
+    async def _answer_query(self, reply: str, query: Query) -> None:
         try:
             answer = await self._queries.answer(query)
         except LogUnavailableError:
-            self._fail(reply, unavailable("the broker did not answer in time; try again"))
+            self._replies.refuse(reply, unavailable("the broker did not answer in time; try again"))
         else:
-            self._send(reply, answer)
-
-    def _spawn(self, work: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._guarded(work, failed))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Coroutine[Any, Any, None], failed: Callable[[], None]) -> None:
-        try:
-            await work
-        except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
-            _LOG.exception("a request could not be answered")
-            failed()
-
-
-_TASK = Entity.TASK
-"""Looking a member up in its enumeration costs more than comparing it, and every command does."""
-_MAKES_IDS = frozenset({"submit", "steal"})
-_SHOWS_DIRECTIVES = frozenset({"register", "heartbeat"})
+            self._replies.send(reply, answer)
 
 
 def _is_actor(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Queries: answered from acknowledged state, and computed beside the writer on a snapshot."""
+"""Queries: answered from acknowledged state, and computed beside the writer on a copy of it."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from handlers.memory.lookup import Lookup
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, ReadableLog
-    from handlers.writer.writer import Writer
+    from handlers.writer.pool_access import PoolAccess
     from projections.queries.answers import Snapshot
 
 SLOW_SNAPSHOT = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
-MAX_VIEWS = 1_000
-"""Views that may wait for each other at once."""
-VIEW_PATIENCE_S = 5.0
-"""How long a view waits for those before it: who asked does not wait much longer."""
+MAX_WAITING_VIEWS = 1_000
+"""Queries for views that may wait for each other."""
+VIEW_TIMEOUT_S = 5.0
+"""How long such a query waits for those before it: its caller does not wait much longer."""
 TOO_MANY_VIEWS = Refusal(RefusalCode.OVERLOADED, "too many views are asked for; try again later", {})
 
-DIRECTIVES_BYTES = 512 * 1024
-"""What the directives in one reply take together; leases and events need the rest of it."""
+MAX_DIRECTIVES_BYTES = 512 * 1024
+"""Bytes of the directives in one reply; leases and events need the rest of it."""
 _FEW_DIRECTIVES = 50
 """So few are never too large."""
 
@@ -56,72 +56,72 @@ class QueryService:
     """Answers one pool's queries."""
 
     def __init__(
-        self, writer: Writer, log: ReadableLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
+        self, pool: PoolAccess, log: ReadableLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
     ) -> None:
-        self._writer = writer
+        self._pool = pool
         self._log = log
         self._lookup = lookup
         self._clock = clock
         self._health = health
-        self._views = asyncio.Lock()
-        self._waiting = 0
+        self._one_view = asyncio.Lock()
+        self._waiting_views = 0
 
     async def answer(self, query: Query) -> Answer:
         """Return the answer to a query, true at its position. Raises LogUnavailableError."""
         if isinstance(query, TaskQuery):
             return await self._task(query)
         if isinstance(query, HealthQuery):
-            return await self._healthy()
-        if self._waiting >= MAX_VIEWS:
-            return self._too_many()
-        self._waiting += 1
+            return await self._health_of_pool()
+        if self._waiting_views >= MAX_WAITING_VIEWS:
+            return self._too_many_views()
+        self._waiting_views += 1
         try:
             return await self._view(query)
         finally:
-            self._waiting -= 1
+            self._waiting_views -= 1
 
     async def _view(self, query: Query) -> Answer:
         asked_at = self._clock.now()
-        async with self._views:
-            if seconds_between(asked_at, self._clock.now()) >= VIEW_PATIENCE_S:
-                return self._too_many()
-            shot = await self._writer.at_boundary(self._snapshot)
-            if len(shot.tasks) > SLOW_SNAPSHOT:
-                result = await asyncio.to_thread(answer, query, shot)
+        async with self._one_view:
+            if seconds_between(asked_at, self._clock.now()) >= VIEW_TIMEOUT_S:
+                return self._too_many_views()
+            copy = await self._pool.read(self._snapshot)
+            if len(copy.tasks) > SLOW_SNAPSHOT:
+                result = await asyncio.to_thread(answer, query, copy)
             else:
-                result = answer(query, shot)
-            # One after the other, and what came meanwhile is heard in between: a page takes milliseconds, and however
-            # many are asked for at once, they hold up neither commands nor the clockwork nor the broker's pings.
+                result = answer(query, copy)
+            # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
+            # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)
-        return Answer(shot.position, (), result, None)
+        return Answer(copy.position, (), result, None)
 
-    def _too_many(self) -> Answer:
-        return Answer(self._writer.memory.state.committed_position, (), None, TOO_MANY_VIEWS)
+    def _too_many_views(self) -> Answer:
+        return Answer(self._pool.state.committed_position, (), None, TOO_MANY_VIEWS)
 
-    def holds(self, agent_id: str) -> dict[str, Any]:
-        """Return what an agent holds and is asked to do now. Only at a boundary."""
-        state = self._writer.memory.state
+    def held_by(self, agent_id: str) -> dict[str, Any]:
+        """Return what an agent holds and is asked to do now. All of the state must be acknowledged."""
+        state = self._pool.state
         held = (state.task(task_id) for task_id in state.held_by(agent_id))
         agent = state.agent(agent_id)
         draining = agent is not None and agent.intake is IntakeStatus.DRAINING
         return holding_document((task for task in held if task is not None), draining=draining)
 
-    def directed(self, result: dict[str, Any], agent_id: str) -> dict[str, Any]:
-        """Return what an agent holds with all that it is asked to do: to stop what it lost comes first.
+    def with_directives(self, result: dict[str, Any], agent_id: str) -> dict[str, Any]:
+        """Return what an agent holds with all its directives, those to stop first.
 
-        At most so many bytes at once; what is left over comes when the first ones are obeyed.
+        They take at most `MAX_DIRECTIVES_BYTES`; the others follow when the first ones are obeyed.
         """
-        directives = self._writer.memory.directives.stops(agent_id) + result["directives"]
+        directives = self._pool.memory.directives.stops(agent_id) + result["directives"]
         if len(directives) > _FEW_DIRECTIVES:
             sizes = accumulate(len(pydantic_core.to_json(each)) for each in directives)
-            directives = [each for each, size in zip(directives, sizes, strict=True) if size <= DIRECTIVES_BYTES]
+            directives = [each for each, size in zip(directives, sizes, strict=True) if size <= MAX_DIRECTIVES_BYTES]
         return {**result, "directives": directives}
 
     async def _task(self, query: TaskQuery) -> Answer:
-        def look(memory: Memory) -> tuple[int, Task | None]:
+        def read(memory: Memory) -> tuple[int, Task | None]:
             return memory.state.position, memory.state.task(query.task_id)
 
-        position, task = await self._writer.at_boundary(look)
+        position, task = await self._pool.read(read)
         if task is None:
             found = await self._lookup.entity((Entity.TASK, query.task_id))
             task = found if isinstance(found, Task) else None
@@ -139,19 +139,19 @@ class QueryService:
         return Answer(position, (), task_document(task), None)
 
     def _snapshot(self, memory: Memory) -> Snapshot:
-        return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._writer.presence.heard_at)
+        return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._pool.heard_at)
 
-    async def _healthy(self) -> Answer:
+    async def _health_of_pool(self) -> Answer:
         try:
             end = await self._log.last_position()
-            return await self._writer.at_boundary(lambda memory: self._health_answer(memory, end))
+            return await self._pool.read(lambda memory: self._health_answer(memory, end))
         except LogUnavailableError as error:
             return self._unhealthy(error)
 
     def _unhealthy(self, error: LogUnavailableError) -> Answer:
-        """Refuse, with what is known all the same: who asks for a pool's health wants it most when it is ill."""
-        position = self._writer.memory.state.committed_position
-        waited_s = self._writer.hearing.unanswered_s(self._clock.now())
+        """Refuse, with what is known without the broker: health matters most when the broker does not answer."""
+        position = self._pool.state.committed_position
+        waited_s = self._pool.unanswered_s
         message = (
             f"the broker has not confirmed an append for {waited_s:.0f} s; position {position} is the last that it"
             " confirmed; look at its own log: a full disk is said only there"
@@ -173,8 +173,8 @@ class QueryService:
             "live_tasks": len(state.tasks),
             "agents": len(state.agents),
             "queued": len(state.backlog),
-            "waiting_claims": len(self._writer.answering.waiting),
-            "queued_commands": self._writer.queued,
+            "waiting_claims": self._pool.waiting_claims,
+            "queued_commands": self._pool.queued_commands,
             "intake": pool.intake.value,
             "not_before": format_timestamp(pool.not_before) if pool.not_before else None,
             "unreadable_events": memory.unreadable_count,

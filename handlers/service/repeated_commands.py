@@ -1,8 +1,8 @@
-"""Answering a command whose id was seen before: the first outcome, rendered from its events again.
+"""Replays the recorded outcome of a repeated command: a command whose id was seen before.
 
-Every command's result can be told from the events that it appended and the tasks as they were right after them, so
-nothing but positions has to be remembered, and the answer after a restart is the answer before it. What an agent
-holds (the result of `register` and `heartbeat`) is a view, and is told as it is now.
+Every command's result follows from the events that it appended and from the tasks as they were right after them. So
+only positions have to be remembered, and the answer after a restart equals the answer before it. What an agent holds
+(the result of `register` and `heartbeat`) is a view, and is answered as it is now.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from domain.task import Lease, Task
     from handlers.memory.lookup import Lookup
     from handlers.service.query_service import QueryService
-    from handlers.writer.writer import Writer
+    from handlers.writer.pool_access import PoolAccess
 
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
@@ -36,16 +36,16 @@ _INTAKE_VERBS = frozenset({"drain", "pause", "resume"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
-class Repeats:
-    """Tells first outcomes again."""
+class RepeatedCommands:
+    """Replays recorded outcomes of one pool's commands."""
 
-    def __init__(self, writer: Writer, lookup: Lookup, queries: QueryService) -> None:
-        self._writer = writer
+    def __init__(self, pool: PoolAccess, lookup: Lookup, queries: QueryService) -> None:
+        self._pool = pool
         self._lookup = lookup
         self._queries = queries
 
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
-        """Return what the command was told the first time. Raises LogUnavailableError."""
+        """Return the answer that the command got the first time. Raises LogUnavailableError."""
         records = await self._lookup.at(positions)
         last = records[-1] if records else None
         position = positions[-1]
@@ -64,7 +64,7 @@ class Repeats:
         if verb in _VIEW_VERBS:
             agent_id = request.agent_id or ""
             queries = self._queries
-            return await self._writer.at_boundary(lambda _: queries.directed(queries.holds(agent_id), agent_id))
+            return await self._pool.read(lambda _: queries.with_directives(queries.held_by(agent_id), agent_id))
         if verb == "deregister":
             return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
         if verb == "claim":
@@ -99,14 +99,14 @@ class Repeats:
         return result
 
     async def _advice(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> str:
-        """Return what the holder was asked to do with the task; only reports have it on record."""
+        """Return the directive that the holder got on the task; only reports have it on record."""
         records = await self._lookup.records((Entity.AGENT, lease.agent_id))
         agent = fold_agent(records, until=recorded.position)
-        draft = Draft(self._writer.memory.state, request, recorded.time, self._writer.rules)
+        draft = Draft(self._pool.state, request, recorded.time, self._pool.rules)
         return directive(draft, agent.intake if agent is not None else IntakeStatus.OPEN, task, lease)
 
     async def _steal_result(self, records: list[Recorded]) -> dict[str, Any]:
-        """Return what moved; if the service stopped between the plan and its execution, what moved after all."""
+        """Return what moved, also if the service stopped between the plan and its execution."""
         planned = next(r for r in records if isinstance(r.event, steal_ev.Planned))
         if not any(isinstance(r.event, steal_ev.Executing | steal_ev.StealFailed) for r in records):
             records = await self._lookup.records((Entity.STEAL, planned.entity_id))
@@ -118,10 +118,10 @@ class Repeats:
         return lease_document(task, recorded.time)
 
     async def _own_task(self, request: Request, records: list[Recorded]) -> str:
-        """Return the task that the command was about, as its events tell: a repeat may name another, for nothing.
+        """Return the task that the command was about, from its events: a repeat may wrongly name another.
 
-        What was renewed on the side is not it. Where nothing but renewals was written, the repeat is believed if its
-        agent held the task that it names.
+        A task that was only renewed on the side is not it. Where nothing but renewals was written, the repeat's own
+        task counts if its agent held that.
         """
         tasks = [recorded for recorded in records if recorded.entity is Entity.TASK]
         own = [recorded.entity_id for recorded in tasks if not isinstance(recorded.event, ev.Renewed)]

@@ -1,4 +1,4 @@
-"""Getting a group into the log, and finding out whether it got there. Nothing here touches the state."""
+"""Appending a batch to the log, and finding out whether it was stored. Nothing here touches the state."""
 
 from __future__ import annotations
 
@@ -23,37 +23,38 @@ _LOG = logging.getLogger(__name__)
 RETRY_S = 0.25
 """Pause before an unanswered append or look-up is sent again."""
 LATEST_S = 30.0
-"""How late an append that was not answered may still be stored, before a rejection of its resend is believed.
+"""How late an unanswered append may still be stored, before a rejection of its resend is believed.
 
-Seen were 17 s, when a peer came back."""
+Observed: up to 17 s, after a peer rejoined.
+"""
 
 
 class Stored(NamedTuple):
-    """The log holds the group."""
+    """The log holds the batch."""
 
 
 class Conflicted(NamedTuple):
-    """The log holds something else in its place, or ends before it; the group was not stored and never will be."""
+    """The log holds something else in its place, or ends before it; the batch was not stored and never will be."""
 
 
 class Rejected(NamedTuple):
-    """The broker will not take it."""
+    """The broker refuses this content."""
 
     reason: str
 
 
 class Unsent(NamedTuple):
-    """There is no broker, and it certainly did not get this."""
+    """There is no broker, and it certainly did not receive this."""
 
 
 Verdict = Stored | Conflicted | Rejected | Unsent
 
 
 async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], base: int) -> Verdict:
-    """Append the messages right after `base`; return only when it is known what became of them.
+    """Append the messages right after `base`; return only when their outcome is known.
 
-    No answer means unknown, not failed: the same content is sent again on the same condition until the log has
-    accepted it, or refuses the condition and shows what stands there instead.
+    No answer means unknown, not failed: the same content is sent again on the same condition until the log accepts
+    it, or refuses the condition and shows what is stored in its place.
     """
     maybe_stored = False
     rejected_since: datetime | None = None
@@ -65,7 +66,7 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
                 rejected_since = rejected_since or clock.now()
                 if not maybe_stored or seconds_between(rejected_since, clock.now()) >= LATEST_S:
                     return Rejected(str(error))
-            # Not this time; but an earlier send may have been taken, or be on its way still.
+            # This attempt was refused; an earlier one may have been stored, or may still be on its way.
             stored = await _is_stored(log, messages[0], base)
             if stored is not None:
                 return Stored() if stored else Conflicted()
@@ -81,10 +82,10 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
 
 
 async def _is_stored(log: EventLog, first: NewMessage, base: int) -> bool | None:
-    """Find out, after a conflict, whether the log holds this very group; None: ask again later.
+    """Find out, after a conflict, whether the log holds this very batch; None: ask again later.
 
-    A conflict alone is no proof: an earlier send may have been stored, and a leader without a quorum counts what is
-    not. A batch is stored whole or not at all, so its first message speaks for it.
+    A conflict alone is no proof: an earlier attempt may have been stored, and a leader without a quorum counts what
+    is not stored. A batch is stored whole or not at all, so its first message decides.
     """
     try:
         message = await log.get(base + 1)
@@ -98,5 +99,5 @@ async def _is_stored(log: EventLog, first: NewMessage, base: int) -> bool | None
 
 
 async def pause(clock: Clock) -> None:
-    """Wait a moment before the broker is asked again."""
+    """Wait before the broker is asked again."""
     await clock.sleep_until(after(clock.now(), RETRY_S))

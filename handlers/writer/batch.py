@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from domain.limits import MAX_EVENTS_PER_COMMAND
-from handlers.writer.waiting_claims import stirs
+from handlers.writer.waiting_claims import affects_waiting
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,40 +16,39 @@ if TYPE_CHECKING:
     from handlers.ports import Codec, NewMessage
     from handlers.writer.jobs import Job
 
-MAX_GROUP_BYTES = 4 * 1024 * 1024
-"""A group takes no further command once its bodies exceed this; looked at after every few commands."""
-MAX_GROUP_MESSAGES = MAX_EVENTS_PER_COMMAND
-MAX_GROUP_COMMANDS = 2_000
-"""Refusals and other commands without events count too, for their callers wait for the group."""
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+"""A batch takes no further command once its bodies exceed this; checked after each slice of commands."""
+MAX_BATCH_MESSAGES = MAX_EVENTS_PER_COMMAND
+MAX_BATCH_COMMANDS = 2_000
+"""Refusals and other commands without events count too, for their callers wait for the batch."""
 
 
 @dataclass(slots=True, eq=False)
-class Group:
-    """Jobs with their decisions, and the messages that these make; right after `base` in the log."""
+class Batch:
+    """Jobs with their decisions, and the messages that these make, right after position `base` of the log."""
 
     base: int
-    most: int
-    """Commands that it takes."""
+    max_commands: int
     tail_hash: str | None
-    """Hash of the last message: of this group, or before it."""
+    """Hash of its last message, or of the message before it while it has none."""
     end_time: datetime
-    """Of its last event, or of the log before it."""
+    """Time of its last event, or of the event before it while it has none."""
     jobs: list[Job] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
     messages: list[NewMessage] = field(default_factory=list)
     unencoded: list[Recorded] = field(default_factory=list)
-    """Events behind these messages; `seal` makes messages of them."""
+    """Events that follow these messages; `encode` makes messages of them."""
     size_bytes: int = 0
     deciding_s: float = 0.0
-    """Time that deciding took, in seconds."""
-    stirs: bool = False
-    """Whether a claim may begin to wait with it, or be woken by it."""
+    """Time spent on deciding, in seconds."""
+    affects_waiting: bool = False
+    """Whether a claim may begin to wait with it, be woken by it, or be answered by it."""
     closed: bool = False
-    """Whether a job that must be alone is in it."""
+    """Whether it takes no further job, because one in it or the next one must be alone, or has too many events."""
 
     @property
     def changes(self) -> int:
-        """Entities replaced in the state, for committing just these."""
+        """How many entities it replaces in the state."""
         return sum([len(decision.after) for decision in self.decisions])
 
     @property
@@ -60,26 +59,26 @@ class Group:
     @property
     def full(self) -> bool:
         """Whether it takes no further job."""
-        return self.closed or self.size_bytes >= MAX_GROUP_BYTES or len(self.jobs) >= self.most
+        return self.closed or self.size_bytes >= MAX_BATCH_BYTES or len(self.jobs) >= self.max_commands
 
     def has_room_for(self, messages: int) -> bool:
-        """Return whether so many messages more still fit in one atomic batch."""
-        return len(self.messages) + len(self.unencoded) + messages <= MAX_GROUP_MESSAGES
+        """Return whether so many more messages fit into one atomic batch."""
+        return len(self.messages) + len(self.unencoded) + messages <= MAX_BATCH_MESSAGES
 
     def add(self, job: Job, decision: Decision) -> None:
-        """Take one more job with what it came to; `seal` follows."""
+        """Take one more job with its decision; `encode` has to follow."""
         self.jobs.append(job)
         self.decisions.append(decision)
         self.unencoded += decision.records
         self.closed = job.alone
         if decision.waits:
-            self.stirs = True
+            self.affects_waiting = True
 
-    def seal(self, codec: Codec, end_time: datetime) -> None:
-        """Make messages of the events that were added; of many at once, which is quicker than one by one."""
+    def encode(self, codec: Codec, end_time: datetime) -> None:
+        """Make messages of the events that were added: many at once, which is quicker than one by one."""
         if self.unencoded:
             self.end_time = end_time
-            self.stirs = self.stirs or stirs(self.unencoded)
+            self.affects_waiting = self.affects_waiting or affects_waiting(self.unencoded)
             messages, self.tail_hash = codec.encode(self.unencoded, self.tail_hash)
             self.unencoded = []
             self.messages += messages

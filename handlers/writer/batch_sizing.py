@@ -1,9 +1,9 @@
-"""How many commands a batch takes, and whether it waits a moment for the callers of the last one to come back.
+"""How many commands a batch takes, and whether it waits briefly for the callers of the previous batch to return.
 
-A batch costs the broker about the same whatever its size, so callers that come back a moment too late for one wait for
-two. Nobody lingers for a lone caller, nor where deciding takes longer than appending. But a crowd goes in two batches
-that take turns: while the broker has one, the callers of the other are answered, come back, and are decided. All in
-one, they would wait for each other at each of these steps.
+A batch costs the broker about the same whatever its size, so a caller that just misses a batch waits for two appends.
+A batch does not wait for a lone caller, nor where deciding takes longer than appending. A large crowd is split into
+two batches that alternate: while the broker stores one, the callers of the other are answered, return and are decided.
+In a single batch all of them would wait for each other at each of these steps.
 """
 
 from __future__ import annotations
@@ -11,57 +11,57 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from handlers.writer.batch import MAX_GROUP_COMMANDS
+from handlers.writer.batch import MAX_BATCH_COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handlers.writer.batch import Group
+    from handlers.writer.batch import Batch
 
-_PART = 0.5
-"""Of the time that the last append took."""
+_WAIT_FRACTION = 0.5
+"""The longest wait, as a fraction of the time that the previous append took."""
 ENOUGH = 256
-"""Commands that a batch takes at least, if they are there: with more of them its cost is hardly better shared."""
+"""Commands that every batch may take: beyond this the broker's cost per command hardly falls."""
 
 
-class Linger:
-    """The size of a writer's next batch, and its patience with it."""
+class BatchSizing:
+    """The size limit of the writer's next batch, and how long it may wait to be sent."""
 
-    def __init__(self, longest_s: float, over: Callable[[], None]) -> None:
-        self._longest_s = longest_s
-        self._tell = over
-        self.most = ENOUGH
+    def __init__(self, longest_wait_s: float, on_wait_over: Callable[[], None]) -> None:
+        self._longest_wait_s = longest_wait_s
+        self._on_wait_over = on_wait_over
+        self.max_commands = ENOUGH
         """Commands that the next batch takes at most."""
         self._expected = 0
-        """Jobs that a batch may hope for: as many as were answered last, and those that wait already."""
+        """Jobs that the next batch may expect: those answered last, and those that are queued already."""
         self._append_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._over = False
+        self._wait_over = False
 
-    def holds(self, group: Group) -> bool:
-        """Return whether the group should not go yet; `over` is called when it should."""
-        patience_s = min(self._longest_s, self._append_s * _PART)
-        if self._over or patience_s <= 0 or group.full or len(group.jobs) >= self._expected:
+    def should_wait(self, batch: Batch) -> bool:
+        """Return whether the batch should not be sent yet; `on_wait_over` is called when it should."""
+        wait_s = min(self._longest_wait_s, self._append_s * _WAIT_FRACTION)
+        if self._wait_over or wait_s <= 0 or batch.full or len(batch.jobs) >= self._expected:
             return False
-        if group.deciding_s > patience_s:
+        if batch.deciding_s > wait_s:
             return False
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(patience_s, self._end)
+            self._timer = asyncio.get_running_loop().call_later(wait_s, self._end_wait)
         return True
 
-    def launched(self) -> None:
-        """Begin anew: the group is on its way."""
+    def sent(self) -> None:
+        """Start afresh: the batch was sent."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer, self._over = None, False
+        self._timer, self._wait_over = None, False
 
-    def landed(self, jobs: int, append_s: float) -> None:
-        """Learn from an append: how many jobs were in it or wait already, and how long it took."""
+    def stored(self, jobs: int, append_s: float) -> None:
+        """Learn from an append: the number of jobs in it and queued, and how long it took."""
         self._expected = jobs
-        self.most = min(MAX_GROUP_COMMANDS, max(ENOUGH, jobs // 2))
+        self.max_commands = min(MAX_BATCH_COMMANDS, max(ENOUGH, jobs // 2))
         self._append_s = append_s
 
-    def _end(self) -> None:
-        # A flag and not a look at the clock: a timer may fire a moment before the time that it was set for.
-        self._over = True
-        self._tell()
+    def _end_wait(self) -> None:
+        # A flag instead of comparing times: a timer may fire slightly before the time that it was set for.
+        self._wait_over = True
+        self._on_wait_over()

@@ -1,4 +1,4 @@
-"""Whether the pool can be sure to hear its agents. While it cannot, nobody's silence is judged."""
+"""The link between the pool and its agents: the broker. While it may be broken, no agent's silence is judged."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
-class Hearing:
-    """What is known of the way between the pool and its agents: the broker, and how long it has not answered."""
+class BrokerLink:
+    """Whether agents can be heard, and since when the broker owes an answer. Times are of the wall clock."""
 
-    def __init__(self, outage_s: float) -> None:
-        self.disconnected = False
-        """Whether agents cannot reach the pool just now."""
-        self.rearming = 0
-        """Floors that are about to be set, after spells in which nobody was heard."""
-        self.outage: Callable[[float], None] = lambda _blind_s: None
-        """Called with the seconds of a spell in which nobody was heard, once it is over."""
+    def __init__(self, outage_s: float, on_outage: Callable[[float], None]) -> None:
+        """`on_outage` is called with the seconds of a spell in which no agent was heard, once it is over."""
         self._outage_s = outage_s
+        self._on_outage = on_outage
+        self._disconnected = False
+        self._rearming = 0
         self._asked_at: datetime | None = None
 
     @property
-    def waits(self) -> bool:
+    def owes_answer(self) -> bool:
         """Whether the broker was asked for something that it has not answered yet."""
         return self._asked_at is not None
 
@@ -33,11 +31,27 @@ class Hearing:
         """Return for how many seconds the broker has owed an answer; 0 if it owes none."""
         return 0.0 if self._asked_at is None else seconds_between(self._asked_at, now)
 
-    def deaf(self, now: datetime) -> bool:
-        """Return whether the pool has lost the broker, waits for it too long, or has yet to set a floor."""
-        if self.disconnected or self.rearming:
+    def cannot_judge(self, now: datetime) -> bool:
+        """Return whether an agent's silence may be the link's: disconnected, unanswered for long, or not re-armed."""
+        if self._disconnected or self._rearming:
             return True
         return self.unanswered_s(now) > self._outage_s / 2
+
+    def disconnected(self) -> None:
+        """Note that agents cannot reach the pool."""
+        self._disconnected = True
+
+    def connected(self) -> None:
+        """Note that agents can reach the pool again."""
+        self._disconnected = False
+
+    def begin_rearming(self) -> None:
+        """Judge no silence from now on: the floor after an outage is about to be written."""
+        self._rearming += 1
+
+    def end_rearming(self) -> None:
+        """Judge again, once every floor that was begun has ended."""
+        self._rearming -= 1
 
     def asked(self, now: datetime) -> None:
         """Note that the broker is asked for something."""
@@ -45,8 +59,8 @@ class Hearing:
             self._asked_at = now
 
     def answered(self, now: datetime) -> None:
-        """Note that the broker answers; if that took long, nobody was heard for as long."""
+        """Note that the broker answers. If that took long, no agent was heard for as long."""
         since, self._asked_at = self._asked_at, None
         blind_s = seconds_between(since, now) if since is not None else 0.0
         if blind_s > self._outage_s:
-            self.outage(blind_s)
+            self._on_outage(blind_s)

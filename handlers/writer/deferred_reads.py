@@ -1,4 +1,4 @@
-"""Looks at the pool's memory that wait until it rests: until everything in it is acknowledged by the log."""
+"""Reads deferred until all state is acknowledged by the log."""
 
 from __future__ import annotations
 
@@ -17,51 +17,51 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class _Look(NamedTuple):
-    call: Callable[[], None]
-    give_up: Callable[[], None]
+class _Read(NamedTuple):
+    run: Callable[[], None]
+    fail: Callable[[], None]
     asked_at: datetime
 
 
-class Boundary:
-    """The looks that wait."""
+class DeferredReads:
+    """Reads of the memory that wait until nothing in it is tentative."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._looks: list[_Look] = []
+        self._reads: list[_Read] = []
 
     def __bool__(self) -> bool:
-        return bool(self._looks)
+        return bool(self._reads)
 
-    def ask(self, look: Callable[[Memory], _T], now: datetime) -> asyncio.Future[_T]:
-        """Return what `look` will return; LogUnavailableError if the state is not acknowledged in time."""
+    def defer(self, read: Callable[[Memory], _T], now: datetime) -> asyncio.Future[_T]:
+        """Return a future for what `read` returns; it fails with LogUnavailableError after a timeout."""
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
-        def call() -> None:
+        def run() -> None:
             if not future.cancelled():
                 try:
-                    future.set_result(look(self._memory))
-                except Exception as error:  # noqa: BLE001 - handed to the one who asked
+                    future.set_result(read(self._memory))
+                except Exception as error:  # noqa: BLE001 - handed to the caller of `defer`
                     future.set_exception(error)
 
-        def give_up() -> None:
+        def fail() -> None:
             if not future.cancelled():
                 future.set_exception(LogUnavailableError("the state was not acknowledged in time"))
 
-        self._looks.append(_Look(call, give_up, now))
+        self._reads.append(_Read(run, fail, now))
         return future
 
-    def reached(self) -> None:
-        """Let everybody look: the memory rests."""
-        looks, self._looks = self._looks, []
-        for look in looks:
-            look.call()
+    def run_all(self) -> None:
+        """Run every deferred read. Nothing in the memory may be tentative."""
+        reads, self._reads = self._reads, []
+        for read in reads:
+            read.run()
 
-    def give_up(self, now: datetime, timeout_s: float) -> bool:
-        """Send away who has waited for so long; return whether anybody was."""
-        late = [look for look in self._looks if seconds_between(look.asked_at, now) >= timeout_s]
+    def fail_timed_out(self, now: datetime, timeout_s: float) -> bool:
+        """Fail reads that have waited for `timeout_s`; return whether there were any."""
+        late = [read for read in self._reads if seconds_between(read.asked_at, now) >= timeout_s]
         if late:
-            self._looks = [look for look in self._looks if seconds_between(look.asked_at, now) < timeout_s]
-            for look in late:
-                look.give_up()
+            self._reads = [read for read in self._reads if seconds_between(read.asked_at, now) < timeout_s]
+            for read in late:
+                read.fail()
         return bool(late)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class JobQueue:
-    """First come, first decided; the service's own business goes ahead."""
+    """First in, first decided; the service's own commands go ahead."""
 
     def __init__(self, max_jobs: int, max_bytes: int) -> None:
         self._max_jobs = max_jobs
@@ -31,11 +31,11 @@ class JobQueue:
 
     @property
     def first(self) -> Job:
-        """The job that comes next. Only where there is one."""
+        """The job that comes next. The queue must not be empty."""
         return self._jobs[0]
 
     def offer(self, job: Job) -> bool:
-        """Add a caller's job at the end, if there is room; return whether there was."""
+        """Add a caller's job at the end if there is room; return whether there was."""
         size_bytes = self.size_bytes + job.size
         if len(self._jobs) >= self._max_jobs or size_bytes > self._max_bytes:
             return False
@@ -55,16 +55,16 @@ class JobQueue:
         return job
 
     def clear(self) -> None:
-        """Forget every job."""
+        """Remove every job."""
         self._jobs.clear()
         self.size_bytes = 0
 
-    def drop_late(self, now: datetime, timeout_s: float) -> list[Job]:
-        """Remove and return what callers asked that long ago, and nobody has begun.
+    def remove_timed_out(self, now: datetime, timeout_s: float) -> list[Job]:
+        """Remove and return callers' jobs that were received `timeout_s` ago or earlier and were not begun.
 
-        Parts of a command that began go on, and so does a claim that waits.
+        The second part of a command that was begun stays, and so does a claim that waited.
         """
-        late = [job for job in self._jobs if _may_drop(job, now, timeout_s)]
+        late = [job for job in self._jobs if _timed_out(job, now, timeout_s)]
         if late:
             dropped = set(map(id, late))
             self._jobs = deque(job for job in self._jobs if id(job) not in dropped)
@@ -72,10 +72,10 @@ class JobQueue:
         return late
 
 
-def _may_drop(job: Job, now: datetime, timeout_s: float) -> bool:
+def _timed_out(job: Job, now: datetime, timeout_s: float) -> bool:
     return (
-        job.overdue is not None
+        job.on_timeout is not None
         and not job.prior
-        and job.waits_until is None
+        and job.wait_until is None
         and seconds_between(job.received_at, now) >= timeout_s
     )

@@ -1,4 +1,8 @@
-"""One command on its way through the writer, and what its caller is told."""
+"""One command on its way through the writer, and what its callers are told.
+
+A job changes only through its own methods, so that its life can be read here: it may be looked up, undone and decided
+again, parked as a waiting claim, or followed by a second part; in the end it is answered exactly once.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from domain.draft import Refusal
 from domain.errors import RefusalCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import EntityKey, Request
@@ -27,41 +31,95 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """A command in the queue, in an append, or parked as a waiting claim."""
+    """A command in the queue, in a batch, or parked as a waiting claim."""
 
     request: Request
-    answered: Callable[[Job, Answer], None]
-    """Told the answer, and whose it is: a job that held on to itself would be left to the garbage collector."""
+    on_answer: Callable[[Job, Answer], None]
+    """Called with the job and its answer. A job that held a closure over itself would be a reference cycle."""
     received_at: datetime
     size: int = 0
     """Bytes of its request, for the limit on the queue."""
     names: tuple[EntityKey, ...] = ()
-    """Entities that the command names; each must be in memory, or looked for in the log."""
-    absent: frozenset[EntityKey] = frozenset()
-    """Those of them that the log did not have at `known_at`."""
-    known_at: int = -1
+    """Entities that the command names; each must be in memory, or known to be absent from the log."""
     callers: list[str] = field(default_factory=list)
-    """Where the answer goes; whoever was told that it is not known yet has gone."""
-    overdue: Callable[[Job], None] | None = None
-    """Called when the callers should be told that the outcome is not known yet; `done` follows."""
-    look_up: Callable[[Job], None] | None = None
-    """Called when what was looked up may be out of date; the job comes back through the queue."""
-    waits_until: datetime | None = None
-    """The end of a waiting claim's patience, once it waits."""
+    """Reply subjects of those who wait for the answer."""
+    on_timeout: Callable[[Job], None] | None = None
+    """Called once when the callers should be told that the outcome is not known yet; the answer still follows."""
+    on_stale_look_up: Callable[[Job], None] | None = None
+    """Called when its look-ups may be out of date; the job comes back through the queue."""
+    absent: frozenset[EntityKey] = frozenset()
+    """Those of `names` that the log did not have at `looked_up_at`."""
+    looked_up_at: int = -1
+    wait_until: datetime | None = None
+    """When a waiting claim ends empty; None until it waits."""
     place: int | None = None
     """Its place in the line of waiting claims, once it waits."""
     prior: list[Recorded] = field(default_factory=list)
     """Events that earlier appends of the same command made."""
     alone: bool = False
-    """Whether it must have an append of its own, because one that it shared was rejected."""
+    """Whether it needs a batch of its own, because one that it shared was rejected."""
 
-    def done(self, answer: Answer) -> None:
+    def answer(self, answer: Answer) -> None:
         """Tell the acknowledged outcome, or a definite refusal; called exactly once."""
-        self.answered(self, answer)
+        self.on_answer(self, answer)
+
+    def time_out(self) -> None:
+        """Tell the callers, once, that the outcome is not known yet."""
+        on_timeout, self.on_timeout = self.on_timeout, None
+        if on_timeout is not None:
+            on_timeout(self)
+
+    def join(self, caller: str, on_timeout: Callable[[Job], None], now: datetime) -> None:
+        """Add a caller who sent the same command again. If the earlier ones were timed out, its time starts now."""
+        self.callers.append(caller)
+        if self.on_timeout is None:
+            self.on_timeout = on_timeout
+            self.received_at = now
+
+    def take_callers(self) -> list[str]:
+        """Return the callers and forget them: they were told."""
+        callers, self.callers = self.callers, []
+        return callers
+
+    def begin_look_up(self, position: int) -> None:
+        """Note the position at which its names are looked for in the log."""
+        self.looked_up_at = position
+
+    def end_look_up(self, absent: Iterable[EntityKey]) -> None:
+        """Note which of its names the log does not have."""
+        self.absent = frozenset(absent)
+
+    def invalidate_look_up(self) -> None:
+        """Forget what was looked up: the log was replaced."""
+        self.looked_up_at = -1
+
+    def resubmitted(self, now: datetime) -> None:
+        """Note that a waiting claim goes back to the queue."""
+        self.received_at = now
+
+    def continue_with(self, request: Request, records: Iterable[Recorded]) -> None:
+        """Go on with the second part of the command, after the events of its first."""
+        self.request = request
+        self.prior.extend(records)
+
+    def park(self, until: datetime, records: Iterable[Recorded]) -> None:
+        """Begin or go on to wait, after events that the claim made on the side."""
+        self.wait_until = until
+        self.prior.extend(records)
+
+    def take_place(self, place: int) -> int:
+        """Take a place in the line of waiting claims, or its own from an earlier wait; return it."""
+        if self.place is None:
+            self.place = place
+        return self.place
+
+    def go_alone(self) -> None:
+        """Ask for a batch of its own."""
+        self.alone = True
 
 
 def unavailable(message: str) -> Refusal:
-    """Return the refusal for an outcome that nobody knows yet."""
+    """Return the refusal for an outcome that is not known yet."""
     return Refusal(RefusalCode.UNAVAILABLE, message, {})
 
 

@@ -1,4 +1,4 @@
-"""Folding what others appended, and noticing a log that is not the one that was folded any more."""
+"""Folding what others appended, and detecting that the log is no longer the one that was folded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events.pool import Led
-from handlers.memory.memory import catch_up
+from handlers.memory.catch_up import catch_up
 from handlers.ports import LogUnavailableError
 from handlers.writer.appending import pause
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 
-class Followed(NamedTuple):
-    """What was met on the way."""
+class Refolded(NamedTuple):
+    """What was found while folding."""
 
     leads: Sequence[str]
-    """Who took the lead, in order."""
+    """The leaders whose `led` was folded, in order."""
     rebuilt: bool
-    """Whether everything was folded anew."""
+    """Whether the whole log was folded anew."""
 
     def superseding(self, leader: str) -> str | None:
-        """Return who leads the pool instead of `leader`, which led it before; None if nobody does."""
+        """Return the service that leads the pool instead of `leader`, which led it before; None if none does."""
         if leader in self.leads:
             since = self.leads[self.leads.index(leader) + 1 :]
         else:
@@ -37,10 +37,10 @@ class Followed(NamedTuple):
         return since[-1] if since else None
 
 
-async def follow(memory: Memory, log: ReadableLog, clock: Clock, rebuilding: Callable[[], None]) -> Followed:
-    """Fold what the log holds beyond the memory; all of it, if it lost what was folded. Waits for the log if need be.
+async def refold(memory: Memory, log: ReadableLog, clock: Clock, on_rebuild: Callable[[], None]) -> Refolded:
+    """Fold what the log holds beyond the memory, or all of it if the log lost what was folded.
 
-    `rebuilding` is called before each fold of all of it.
+    Tries again until the log answers. `on_rebuild` is called before each fold of the whole log.
     """
     leads: list[str] = []
     rebuilt = False
@@ -58,17 +58,17 @@ async def follow(memory: Memory, log: ReadableLog, clock: Clock, rebuilding: Cal
                 memory.reset()
                 leads.clear()
                 rebuilt = True
-                rebuilding()
-            # The sweeper and the stealer look at a state that is not empty meanwhile, too.
+                on_rebuild()
+            # The sweeper and the stealer read the state meanwhile, so its indexes must be kept unless it is empty.
             await catch_up(memory, log, until=end, seen=seen, indexed=memory.state.position > 0)
         except LogUnavailableError:
             await pause(clock)
         else:
-            return Followed(leads, rebuilt)
+            return Refolded(leads, rebuilt)
 
 
 async def _lost(memory: Memory, log: ReadableLog, end: int) -> str | None:
-    """Return how the log shows that it lost what was folded here; None where it goes on from that."""
+    """Return how the log differs from what was folded, in words; None where it continues that."""
     position = memory.state.position
     if end < position:
         return f"the log ends at {end}, and position {position} was acknowledged"

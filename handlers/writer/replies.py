@@ -1,131 +1,82 @@
-"""What becomes of a decided job once the log has acknowledged all that its answer rests on."""
+"""What each job of a batch is told once the log has acknowledged all that the answers rest on."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from domain.errors import RefusalCode
-from domain.timestamps import after
-from handlers.writer.jobs import OVERLOADED, Answer
-from handlers.writer.waiting_claims import WaitingClaims, Waker, end_wait
+from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable
 
     from domain.draft import Decision
-    from handlers.memory.memory import Memory
-    from handlers.ports import Clock
-    from handlers.writer.agent_liveness import Presence
-    from handlers.writer.batch import Group
+    from handlers.writer.batch import Batch
     from handlers.writer.jobs import Job
+    from handlers.writer.waiting_claims import WaitingClaims
 
-ANSWERED_AT_ONCE = 64
-"""Answers that go out together. The callers of the first ones come back while the others of a large group are told."""
+REPLIES_AT_ONCE = 64
+"""Answers sent before the event loop gets its turn: the first callers of a large batch return while others are told."""
 
 
-class Answering:
-    """Answers jobs, sends those back that have a second part, and parks the claims that wait for work."""
+class BatchReplies:
+    """Answers the jobs of an acknowledged batch in their order, a number at a time."""
 
-    def __init__(self, memory: Memory, presence: Presence, clock: Clock, again: Callable[[Job], None]) -> None:
-        self.waiting = WaitingClaims()
-        self.committed: Callable[[], None] = lambda: None
-        """Called after each acknowledged group, and when a claim begins to wait."""
-        self.parks = True
-        """Whether claims may still wait; no longer once the service stops."""
-        self._memory = memory
-        self._clock = clock
-        self._again = again
-        self._waker = Waker(self.waiting, presence)
+    def __init__(self, batch: Batch, waiting: WaitingClaims, continue_job: Callable[[Job], None]) -> None:
+        """`continue_job` puts the second part of a command first into the queue."""
+        self._batch = batch
+        self._waiting = waiting
+        self._continue = continue_job
+        self._decided = zip(batch.jobs, batch.decisions, strict=True)
+        self._left = len(batch.jobs)
+        self._without_room: list[tuple[Job, Decision]] = []
 
-    def commit(self, group: Group) -> None:
-        """Make the group final."""
-        memory = self._memory
-        if group.messages:
-            memory.state.commit(group.changes, group.end, group.end_time)
-            memory.tail_hash = group.tail_hash
-            memory.observe([recorded for decision in group.decisions for recorded in decision.records])
-
-    def answer(self, group: Group) -> Iterator[None]:
-        """Answer the jobs of a group that is final, in their order.
-
-        Stops after every few of them, so that these can be on their way, and come back, while the others are answered.
-        """
-        filled: list[tuple[Job, Decision]] = []
-        for number, (job, decision) in enumerate(zip(group.jobs, group.decisions, strict=True)):
-            if number and number % ANSWERED_AT_ONCE == 0:
-                yield
-            if self._was_filled(job, decision):
-                # Perhaps by what this group gives its agent, and that is then its answer.
-                self._park(job, decision)
-                filled.append((job, decision))
+    def answer_next(self, count: int) -> bool:
+        """Answer the next `count` jobs; return whether there are more. After the last, waiting claims are woken."""
+        for job, decision in islice(self._decided, count):
+            self._left -= 1
+            if _lost_its_room(job, decision):
+                # A grant in this very batch may have filled its agent, and is then its answer.
+                self._waiting.park(job, decision)
+                self._without_room.append((job, decision))
             else:
-                self._answer(job, decision, group.end)
-        if group.stirs:
-            self.resubmit(self._waker.follow(group.decisions, group.end))
-        if group.messages:
-            self.committed()
-        for job, decision in filled:
-            if self.waiting.withdraw(job):
-                self._answer(job, decision, group.end)
+                self._answer(job, decision)
+        if self._left:
+            return True
+        self._finish()
+        return False
 
-    def resubmit(self, jobs: list[Job]) -> None:
-        """Let claims that waited be decided again, in their order, before everybody else's commands."""
-        now = self._clock.now()
-        for job in reversed(jobs):
-            job.received_at = now
-            self._again(job)
+    def answer_rest(self) -> None:
+        """Answer all that were not answered yet."""
+        while self.answer_next(self._left or 1):
+            pass
 
-    def end_wait(self, job: Job) -> None:
-        """Answer a claim that waited, with what it came to without work."""
-        end_wait(job, self._memory.state.committed_position)
+    def _finish(self) -> None:
+        batch = self._batch
+        if batch.affects_waiting:
+            self._waiting.follow(batch.decisions, batch.end)
+        for job, decision in self._without_room:
+            if self._waiting.withdraw(job):
+                self._answer(job, decision)
 
-    def end_waits(self, now: datetime) -> None:
-        """Answer the claims whose patience has ended."""
-        for job in self.waiting.expired(now):
-            self.end_wait(job)
-
-    def end_all_waits(self) -> None:
-        """Answer every claim that waits, and let none wait from now on."""
-        self.parks = False
-        for job in self.waiting.everything():
-            self.end_wait(job)
-
-    def _was_filled(self, job: Job, decision: Decision) -> bool:
-        """Return whether a claim waited, and finds now that its agent has no room."""
-        refusal = decision.refusal
-        return job.waits_until is not None and refusal is not None and refusal.code is RefusalCode.AT_CAPACITY
-
-    def _answer(self, job: Job, decision: Decision, position: int) -> None:
+    def _answer(self, job: Job, decision: Decision) -> None:
         if decision.follow_up is not None:
-            job.request = decision.follow_up
-            job.prior.extend(decision.records)
-            self._again(job)
+            job.continue_with(decision.follow_up, decision.records)
+            self._continue(job)
             return
-        if decision.waits and self.parks:
-            self._park(job, decision)
+        if decision.waits and self._waiting.open:
+            self._waiting.park(job, decision)
             return
         records = [*job.prior, *decision.records] if job.prior else decision.records
         if job.request.keyed and job.prior:
-            # What does not count as its outcome is not shown, so that a repeat is told the same.
+            # Events that do not count as the command's outcome are not shown, so that a repeat is told the same.
             records = [recorded for recorded in records if recorded.keyed]
-        job.done(Answer(records[-1].position if records else position, records, decision.result, decision.refusal))
+        position = records[-1].position if records else self._batch.end
+        job.answer(Answer(position, records, decision.result, decision.refusal))
 
-    def _park(self, job: Job, decision: Decision) -> None:
-        agent_id = job.request.agent_id or ""
-        agent = self._memory.state.agent(agent_id)
-        now = self._clock.now()
-        wait_s: Any = getattr(job.request.command, "wait_s", 0.0)
-        until = job.waits_until or after(job.received_at, wait_s)
-        job.prior.extend(decision.records)
-        if agent is None or until <= now:
-            self.end_wait(job)
-        elif self.waiting.full(agent_id) and job.prior:
-            # What it renewed stands, so it was no refusal.
-            self.end_wait(job)
-        elif self.waiting.full(agent_id):
-            job.done(Answer(self._memory.state.committed_position, (), None, OVERLOADED))
-        else:
-            job.waits_until = until
-            self.waiting.park(job, agent.capabilities, until)
-            self.committed()
+
+def _lost_its_room(job: Job, decision: Decision) -> bool:
+    """Return whether a claim that waited is refused because its agent has no room any more."""
+    refusal = decision.refusal
+    return job.wait_until is not None and refusal is not None and refusal.code is RefusalCode.AT_CAPACITY

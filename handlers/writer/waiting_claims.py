@@ -1,4 +1,4 @@
-"""Claims that wait for work, found by what their agents can do."""
+"""Claims that wait for work: when one is parked, what wakes or answers it, and when it ends empty."""
 
 from __future__ import annotations
 
@@ -10,182 +10,162 @@ from domain.events.task import Leased, Requeued, Stolen, Submitted
 from domain.lease_terms import lease_document
 from domain.lifecycles import TaskStatus
 from domain.task import Task
-from handlers.writer.jobs import Answer
-from projections.state.indexed_heap import IndexedHeap
+from domain.timestamps import after
+from handlers.writer.claim_line import ClaimLine
+from handlers.writer.jobs import OVERLOADED, Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import Decision
     from domain.recorded import Recorded
-    from handlers.writer.agent_liveness import Presence
+    from handlers.memory.memory import Memory
+    from handlers.ports import Clock
+    from handlers.writer.agent_liveness import AgentLiveness
     from handlers.writer.jobs import Job
-
-MAX_WAITING = 10_000
-"""Waiting claims in a pool."""
-MAX_WAITING_PER_AGENT = 16
-
-_Serial = int
-_Line = IndexedHeap[_Serial, _Serial]
-
-
-class WaitingClaims:
-    """Parked jobs, first come first served among the agents that can do a task.
-
-    A claim that was woken in vain takes its old place again.
-    """
-
-    def __init__(self) -> None:
-        self._serial = 0
-        self._jobs: dict[_Serial, Job] = {}
-        self._by_capabilities: dict[frozenset[str], _Line] = {}
-        self._capabilities: dict[_Serial, frozenset[str]] = {}
-        self._by_agent: dict[str, _Line] = {}
-        self._deadlines: IndexedHeap[_Serial, datetime] = IndexedHeap()
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def full(self, agent_id: str) -> bool:
-        """Return whether no further claim of this agent may wait."""
-        return len(self._jobs) >= MAX_WAITING or len(self._by_agent.get(agent_id, ())) >= MAX_WAITING_PER_AGENT
-
-    def park(self, job: Job, capabilities: frozenset[str], until: datetime) -> None:
-        """Keep a claim until work comes or its patience ends."""
-        if job.place is None:
-            self._serial += 1
-            job.place = self._serial
-        serial = job.place
-        self._jobs[serial] = job
-        self._capabilities[serial] = capabilities
-        self._by_capabilities.setdefault(capabilities, IndexedHeap()).set(serial, serial)
-        self._by_agent.setdefault(job.request.agent_id or "", IndexedHeap()).set(serial, serial)
-        self._deadlines.set(serial, until)
-
-    def for_task(self, required: frozenset[str]) -> Job | None:
-        """Take out the claim that has waited longest among those whose agents can do a task."""
-        firsts = [line.peek() for capabilities, line in self._by_capabilities.items() if required <= capabilities]
-        return self._take(min(serial for first in firsts if first is not None for serial in first)) if firsts else None
-
-    def of_agent(self, agent_id: str) -> Job | None:
-        """Take out the agent's claim that has waited longest."""
-        line = self._by_agent.get(agent_id)
-        first = line.peek() if line is not None else None
-        return self._take(first[1]) if first is not None else None
-
-    def withdraw(self, job: Job) -> bool:
-        """Take out a claim, if it still waits; return whether it did."""
-        waits = job.place is not None and self._jobs.get(job.place) is job
-        if waits and job.place is not None:
-            self._take(job.place)
-        return waits
-
-    def all_of(self, agent_id: str) -> list[Job]:
-        """Take out all claims of an agent, oldest first."""
-        line = self._by_agent.get(agent_id)
-        return [self._take(serial) for serial, _ in sorted(line.items())] if line is not None else []
-
-    def expired(self, now: datetime) -> list[Job]:
-        """Take out the claims whose patience has ended."""
-        found = []
-        while (first := self._deadlines.peek()) is not None and first[0] <= now:
-            found.append(self._take(first[1]))
-        return found
-
-    def next_at(self) -> datetime | None:
-        """Return when the next claim's patience ends."""
-        first = self._deadlines.peek()
-        return None if first is None else first[0]
-
-    def everything(self) -> list[Job]:
-        """Take out all claims, oldest first."""
-        return [self._take(serial) for serial in sorted(self._jobs)]
-
-    def _take(self, serial: _Serial) -> Job:
-        job = self._jobs.pop(serial)
-        capabilities = self._capabilities.pop(serial)
-        line = self._by_capabilities[capabilities]
-        line.remove(serial)
-        if not line:
-            del self._by_capabilities[capabilities]
-        agent_id = job.request.agent_id or ""
-        mine = self._by_agent[agent_id]
-        mine.remove(serial)
-        if not mine:
-            del self._by_agent[agent_id]
-        self._deadlines.remove(serial)
-        return job
-
-
-def end_wait(job: Job, position: int) -> None:
-    """Answer a waiting claim that no work came for."""
-    job.done(Answer(position, job.prior, {"leases": []}, None))
-
 
 _AGENT_CHANGES = frozenset({Registered, Deregistered, Lost})
 _WORK = frozenset({Submitted, Requeued})
 _GRANTS = frozenset({Leased, Stolen})
-_CONCERNED = _AGENT_CHANGES | _WORK | _GRANTS
+_RELEVANT = _AGENT_CHANGES | _WORK | _GRANTS
 
 
-def stirs(records: Sequence[Recorded]) -> bool:
-    """Return whether a claim that waits may be woken or answered by these events."""
+def affects_waiting(records: Sequence[Recorded]) -> bool:
+    """Return whether a waiting claim may be woken or answered by these events."""
     # By exact type: on models isinstance is slow, and this runs for every event.
-    return not _CONCERNED.isdisjoint([type(recorded.event) for recorded in records])
+    return not _RELEVANT.isdisjoint([type(recorded.event) for recorded in records])
 
 
-class Waker:
-    """Lets waiting claims follow what was acknowledged: work came, was given, or an agent changed."""
+class WaitingClaims:
+    """Parks claims, and lets them follow what was acknowledged: work came, was granted, or an agent changed."""
 
-    def __init__(self, waiting: WaitingClaims, presence: Presence) -> None:
-        self._waiting = waiting
-        self._presence = presence
+    def __init__(
+        self,
+        memory: Memory,
+        liveness: AgentLiveness,
+        clock: Clock,
+        *,
+        resubmit: Callable[[Job], None],
+        on_parked: Callable[[], None],
+    ) -> None:
+        """`resubmit` puts a claim first into the queue; `on_parked` is called when one begins to wait."""
+        self._memory = memory
+        self._liveness = liveness
+        self._clock = clock
+        self._resubmit = resubmit
+        self._on_parked = on_parked
+        self._line = ClaimLine()
+        self.open = True
+        """Whether claims may still be parked; no longer once the service stops."""
 
-    def follow(self, decisions: Iterable[Decision], position: int) -> list[Job]:
-        """Follow acknowledged decisions that end at `position`; return the claims to be decided again, in order.
+    def __len__(self) -> int:
+        return len(self._line)
 
-        What was given goes first: a claim that is answered by it needs no other work.
+    def park(self, job: Job, decision: Decision) -> None:
+        """Let an empty claim wait; answer it at once if it may not, or no longer."""
+        agent_id = job.request.agent_id or ""
+        agent = self._memory.state.agent(agent_id)
+        wait_s: float = getattr(job.request.command, "wait_s", 0.0)
+        until = job.wait_until or after(job.received_at, wait_s)
+        if agent is not None and until > self._clock.now() and not self._line.full(agent_id):
+            job.park(until, decision.records)
+            self._line.add(job, agent.capabilities, until)
+            self._on_parked()
+            return
+        job.park(until, decision.records)
+        if agent is None or until <= self._clock.now() or job.prior:
+            # A claim that renewed something on the side is no refusal, for that stands.
+            self.end(job)
+        else:
+            job.answer(Answer(self._memory.state.committed_position, (), None, OVERLOADED))
+
+    def withdraw(self, job: Job) -> bool:
+        """Take a claim out of the line, if it still waits; return whether it did."""
+        return self._line.withdraw(job)
+
+    def end(self, job: Job) -> None:
+        """Answer a claim that found no work."""
+        self._end_at(job, self._memory.state.committed_position)
+
+    def end_timed_out(self, now: datetime) -> None:
+        """Answer the claims whose wait has ended."""
+        for job in self._line.take_timed_out(now):
+            self.end(job)
+
+    def end_all(self) -> None:
+        """Answer every waiting claim, and let none wait from now on."""
+        self.open = False
+        for job in self._line.take_all():
+            self.end(job)
+
+    def next_timeout_at(self) -> datetime | None:
+        """Return when the next claim's wait ends."""
+        return self._line.next_timeout_at()
+
+    def take_all(self) -> list[Job]:
+        """Take every claim out of the line, oldest first."""
+        return self._line.take_all()
+
+    def resubmit_all(self) -> None:
+        """Let every waiting claim be decided again."""
+        self._resubmit_in_order(self._line.take_all())
+
+    def follow(self, decisions: Iterable[Decision], position: int) -> None:
+        """Follow acknowledged decisions that end at `position`: answer claims by grants, wake others for work.
+
+        Grants to waiting agents go first: a claim that is answered by one needs no other work.
         """
         woken: list[Job] = []
-        work: list[Task] = []
+        queued: list[Task] = []
         for decision in decisions:
             for recorded in decision.records:
                 kind = type(recorded.event)
-                if kind not in _CONCERNED:
+                if kind not in _RELEVANT:
                     continue
                 if kind in _AGENT_CHANGES:
-                    woken += self._agent_changed(recorded, position)
-                elif len(self._waiting):
+                    woken += self._follow_agent(recorded, position)
+                elif len(self._line):
                     task = decision.after.get((Entity.TASK, recorded.entity_id))
                     if isinstance(task, Task) and task.status is TaskStatus.QUEUED:
-                        work.append(task)
+                        queued.append(task)
                     elif isinstance(task, Task):
-                        self._given(recorded, task, position)
-        for task in work:
-            job = self._waiting.for_task(frozenset(task.definition.required_capabilities))
+                        self._answer_by_grant(recorded, task, position)
+        for task in queued:
+            job = self._line.take_for_task(frozenset(task.definition.required_capabilities))
             if job is not None:
                 woken.append(job)
-        return woken
+        self._resubmit_in_order(woken)
 
-    def _agent_changed(self, recorded: Recorded, position: int) -> list[Job]:
+    def _follow_agent(self, recorded: Recorded, position: int) -> list[Job]:
+        """Return the claims to be decided again because their agent changed."""
         agent_id = recorded.entity_id
         if isinstance(recorded.event, Registered):
-            self._presence.heard(agent_id, recorded.time)
+            self._liveness.heard(agent_id, recorded.time)
         else:
-            self._presence.forget(agent_id)
-        jobs = self._waiting.all_of(agent_id)
+            self._liveness.forget(agent_id)
+        jobs = self._line.take_all_of(agent_id)
         if not isinstance(recorded.event, Lost):
             return jobs
         for job in jobs:
-            # Deciding it again would revive an agent that said nothing.
-            end_wait(job, position)
+            # Deciding it again would revive an agent that sent nothing.
+            self._end_at(job, position)
         return []
 
-    def _given(self, recorded: Recorded, task: Task, position: int) -> None:
+    def _answer_by_grant(self, recorded: Recorded, task: Task, position: int) -> None:
+        """Answer a claim of the agent that others gave the task to."""
         lease = task.lease
         if lease is None or lease.token != recorded.position or recorded.actor == f"agent/{lease.agent_id}":
             return
-        job = self._waiting.of_agent(lease.agent_id)
+        job = self._line.take_of_agent(lease.agent_id)
         if job is not None:
-            job.done(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
+            job.answer(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
+
+    def _resubmit_in_order(self, jobs: list[Job]) -> None:
+        now = self._clock.now()
+        for job in reversed(jobs):
+            job.resubmitted(now)
+            self._resubmit(job)
+
+    def _end_at(self, job: Job, position: int) -> None:
+        job.answer(Answer(position, job.prior, {"leases": []}, None))

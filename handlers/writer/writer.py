@@ -1,14 +1,14 @@
 """The pool's writer: the one coroutine that decides, and the only one that appends.
 
-Commands wait in a queue. What arrives while an append is in flight is decided meanwhile, in order, each on the
-tentative state that those before it leave, and appended next as one batch, on the condition that the log ends where
-that state began. Nobody is answered until the log has acknowledged all that the answer rests on; when an append is
-refused, everything tentative is undone and decided again.
+Commands wait in a queue. Those that arrive while an append is in flight are decided meanwhile, in order, each on the
+tentative state that its predecessors leave. They are appended next as one batch, on the condition that the log ends
+where that state began. No caller is answered before the log has acknowledged all that the answer rests on; when an
+append is refused, everything tentative is undone and decided again.
 
 Invariants:
 - With nothing in flight and nothing decided, the state is exactly the fold of the log up to its position.
 - Every job is answered exactly once, in the order in which the jobs were decided.
-- An append whose outcome is unknown is found out before anything else is appended.
+- While the outcome of an append is unknown, nothing else is appended.
 """
 
 from __future__ import annotations
@@ -17,50 +17,43 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from domain.decisions import decide
-from domain.draft import Decision, Refusal
+from domain.draft import Refusal
 from domain.errors import RefusalCode
-from domain.limits import MAX_EVENTS_PER_COMMAND
-from domain.service_commands import Judge, MarkLost
-from domain.timestamps import after, seconds_between
+from domain.events import Entity
+from domain.timestamps import seconds_between
 from handlers.ports import LogUnavailableError
-from handlers.writer.agent_liveness import Presence
+from handlers.writer.agent_liveness import AgentLiveness
 from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, append, pause
-from handlers.writer.batch import Group
-from handlers.writer.batch_sizing import Linger
-from handlers.writer.broker_link import Hearing
-from handlers.writer.deferred_reads import Boundary
+from handlers.writer.batch import Batch
+from handlers.writer.batch_sizing import BatchSizing
+from handlers.writer.broker_link import BrokerLink
+from handlers.writer.deciding import Decider
+from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
-from handlers.writer.jobs import FAULT, NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
-from handlers.writer.refold import follow
-from handlers.writer.replies import Answering
-from projections.state.pool_state import is_over
+from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
+from handlers.writer.refold import refold
+from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
+from handlers.writer.waiting_claims import WaitingClaims
+from handlers.writer.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import datetime
 
-    from domain.draft import EntityKey, EntityState
     from domain.rules import Rules
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Codec, EventLog
     from handlers.writer.appending import Verdict
+    from handlers.writer.observer import WriterObserver
 
 _LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 SLICE = 128
-"""Commands decided, or events that came of them, before the event loop gets its turn.
+"""Commands decided, or events made by them, before the event loop gets its turn.
 
-Many at once take a quarter less time each than a few, which outweighs that an acknowledgement waits for them: 5 ms."""
-WATCH_S = 1.0
-"""How often at least overdue answers and the clock are looked at."""
-STALL_S = 2.0
-"""Waking up this much too late means that the process stood still, and heard nobody meanwhile."""
-BEHIND_S = 5.0
-"""A clock that is so much behind the log's last event was set back, or that event was written by a wrong one."""
-_FAULT = Decision([], {}, refusal=FAULT)
-_OF_SILENCE = (Judge, MarkLost)
+Many at once cost a quarter less each than a few, which outweighs that an acknowledgement waits for them: 5 ms.
+"""
 
 
 class SupersededError(Exception):
@@ -74,14 +67,16 @@ class WriterLimits(NamedTuple):
     queue_bytes: int = 64 * 1024 * 1024
     reply_timeout_s: float = 5.0
     """After this a caller is told that the outcome is unknown."""
-    linger_s: float = 0.0
-    """How long at most to wait for the callers of the last batch to come back, before the next one goes."""
+    batch_wait_s: float = 0.0
+    """The longest that a batch waits for the callers of the previous one to return."""
     outage_s: float = 2.0
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
 
 
 class _Flight(NamedTuple):
-    group: Group
+    """A batch on its way into the log."""
+
+    batch: Batch
     verdict: asyncio.Task[Verdict]
     started_s: float
 
@@ -90,89 +85,81 @@ class Writer:
     """Decides and appends for one pool. `run` is its life; everything else is called from the same event loop."""
 
     def __init__(
-        self, memory: Memory, log: EventLog, codec: Codec, clock: Clock, rules: Rules, limits: WriterLimits
+        self,
+        memory: Memory,
+        log: EventLog,
+        codec: Codec,
+        clock: Clock,
+        rules: Rules,
+        limits: WriterLimits,
+        observer: WriterObserver,
     ) -> None:
         self.memory = memory
         self.rules = rules
-        self.presence = Presence(rules.lost_after_s)
         self.leader: str | None = None
-        """The name under which this writer leads; seeing another one in the log ends it."""
-        self.unled: Callable[[], None] = lambda: None
-        """Called when the log has lost the record of this writer's lead."""
-        self.hearing = Hearing(limits.outage_s)
-        self.answering = Answering(memory, self.presence, clock, self.submit_first)
+        """The name under which this writer leads; another one in the log ends it."""
+        self.liveness = AgentLiveness(rules.lost_after_s)
+        self.broker_link = BrokerLink(limits.outage_s, observer.agents_unheard)
+        self.waiting = WaitingClaims(
+            memory, self.liveness, clock, resubmit=self.submit_first, on_parked=observer.state_changed
+        )
         self._log = log
         self._codec = codec
         self._clock = clock
         self._limits = limits
+        self._observer = observer
+        self._decider = Decider(memory, rules, self.liveness, self.broker_link, clock)
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
-        self._open: Group | None = None
+        self._open: Batch | None = None
+        """The batch that is being decided."""
         self._flight: _Flight | None = None
-        self._landed: Iterator[None] | None = None
-        """Answers what the log has acknowledged, and not everybody was told yet."""
+        self._replies: BatchReplies | None = None
+        """The acknowledged batch whose jobs are not all answered yet."""
+        self._deferred_reads = DeferredReads(memory)
         self._wake = asyncio.Event()
-        self._following = False
+        self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
+        self._refolding = False
         self._stopping = False
-        self._behind = False
-        """Whether the clock is behind the log."""
         self._ended: Refusal | None = None
-        """What everybody is told once nobody decides any more."""
-        self._boundary = Boundary(memory)
-        self._linger = Linger(limits.linger_s, self._wake.set)
+        """Why nothing is decided any more; None while the writer runs, or has yet to."""
 
     @property
     def queued(self) -> int:
         """Commands that wait to be decided."""
         return len(self._queue)
 
-    @property
-    def deaf(self) -> bool:
-        """Whether the pool cannot be sure to hear its agents just now."""
-        return self.hearing.deaf(self._clock.now())
-
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
         if self._ended is not None:
-            job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
-            return
-        if self._queue.offer(job):
+            self._refuse(job, self._ended)
+        elif self._queue.offer(job):
             self._wake.set()
         else:
-            job.done(Answer(self.memory.state.committed_position, (), None, OVERLOADED))
+            self._refuse(job, OVERLOADED)
 
     def submit_first(self, job: Job) -> None:
-        """Queue the service's own business ahead of everybody's, whatever the queue's length."""
+        """Queue a job of the service's own, or one that was decided before, ahead of all others."""
         if self._ended is not None:
-            job.done(Answer(self.memory.state.committed_position, (), None, self._ended))
+            self._refuse(job, self._ended)
             return
         self._queue.put_first(job)
         self._wake.set()
 
-    def load(self, key: EntityKey, entity: EntityState) -> bool:
-        """Bring an ended entity back into memory, as a look-up found it in the log; return whether it is there.
-
-        What is alive, or was changed beyond what is folded here, comes to memory by folding only.
-        """
-        state = self.memory.state
-        if entity.position <= state.committed_position and is_over(entity):
-            state.load(key, entity)
-        return state.knows(key)
-
-    async def at_boundary(self, look: Callable[[Memory], _T]) -> _T:
-        """Call `look` when the state is acknowledged as a whole, and return what it returns; it must not wait.
+    async def read(self, read: Callable[[Memory], _T]) -> _T:
+        """Call `read` when all of the state is acknowledged, and return what it returns; it must not wait.
 
         Raises LogUnavailableError when the log does not acknowledge it in time.
         """
         if self._at_rest:
-            return look(self.memory)
-        future = self._boundary.ask(look, self._clock.now())
+            return read(self.memory)
+        future = self._deferred_reads.defer(read, self._clock.now())
         self._wake.set()
         return await future
 
     def stop(self) -> None:
         """Let `run` return once everything queued is decided and answered; waiting claims end empty."""
         self._stopping = True
-        self.answering.end_all_waits()
+        self.waiting.end_all()
         self._wake.set()
 
     async def run(self) -> None:
@@ -181,281 +168,281 @@ class Writer:
         Raises:
             SupersededError: another service leads the pool.
         """
-        watch = asyncio.create_task(self._watch())
+        watchdog = Watchdog(self, self.memory, self._clock, self._limits.reply_timeout_s)
+        watching = asyncio.create_task(watchdog.run())
         ended = NOT_DECIDED
         try:
             while True:
                 self._wake.clear()
                 if self._flight is not None and self._flight.verdict.done():
                     await self._land(self._flight)
-                    # Before anything more is decided: a queue that never empties must not keep queries waiting.
-                    self._run_boundary()
+                    # Before anything more is decided: a queue that never empties must not keep reads waiting.
+                    self._run_deferred_reads()
                 self._decide_slice()
                 self._launch()
-                self._run_boundary()
+                self._run_deferred_reads()
                 if self._queue and self._may_decide():
                     await asyncio.sleep(0)
                 elif self._stopping and not self._queue and self._at_rest:
                     ended = STOPPING
                     return
-                elif self.hearing.waits and self._at_rest and not self._queue:
-                    await self._knock()
+                elif self.broker_link.owes_answer and self._at_rest and not self._queue:
+                    await self._ping_broker()
                 else:
                     await self._wake.wait()
         except SupersededError:
             ended = NOT_WRITER
             raise
         finally:
-            watch.cancel()
+            watching.cancel()
             self._end(ended)
 
     @property
     def _at_rest(self) -> bool:
         """Whether the state is acknowledged as a whole, and complete."""
-        return self._flight is None and self._open is None and not self._following
+        return self._flight is None and self._open is None and not self._refolding
 
     def _end(self, refusal: Refusal) -> None:
-        """Tell everybody who still waits why nothing more is decided; what is in flight stays unknown."""
+        """Answer every job that still waits; the outcome of a batch in flight stays unknown."""
         self._ended = refusal
-        for _ in self._landed or ():
-            pass
+        if self._replies is not None:
+            self._replies.answer_rest()
         unknown: list[Job] = []
         if self._flight is not None:
             self._flight.verdict.cancel()
-            unknown = self._flight.group.jobs
+            unknown = self._flight.batch.jobs
         decided = self._open.jobs if self._open is not None else ()
-        undecided = [*decided, *self._queue, *self.answering.waiting.everything()]
+        undecided = [*decided, *self._queue, *self.waiting.take_all()]
         self._flight = self._open = None
         self._queue.clear()
-        self.memory.state.undo()
-        position = self.memory.state.position
+        self.memory.undo()
         for job in unknown:
-            job.done(Answer(position, (), None, OUTCOME_UNKNOWN))
+            self._refuse(job, OUTCOME_UNKNOWN)
         for job in undecided:
             self._give_up(job, refusal)
-        self._following = False
-        self._run_boundary()
+        self._refolding = False
+        self._run_deferred_reads()
+
+    def _refuse(self, job: Job, refusal: Refusal) -> None:
+        job.answer(Answer(self.memory.state.committed_position, (), None, refusal))
 
     def _give_up(self, job: Job, refusal: Refusal) -> None:
-        """Tell why a job is not carried out; where an earlier append of it stands, that it is not known how it ends."""
-        job.done(Answer(self.memory.state.position, (), None, OUTCOME_UNKNOWN if job.prior else refusal))
+        """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
+        self._refuse(job, OUTCOME_UNKNOWN if job.prior else refusal)
 
     # Deciding
 
     def _may_decide(self) -> bool:
-        """Return whether the next job may be decided now: its group has room, and nobody waits for a boundary."""
+        """Return whether the next job may be decided now: its batch has room, and no read is deferred."""
         if self._open is None:
-            return not self._boundary or self._flight is None
-        return not self._open.full and not self._boundary
+            return not self._deferred_reads or self._flight is None
+        return not self._open.full and not self._deferred_reads
 
     def _decide_slice(self) -> None:
-        """Decide the next jobs in the queue into the open group."""
+        """Decide the next jobs in the queue into the open batch."""
         if not self._queue or not self._may_decide():
             return
         state, loop = self.memory.state, asyncio.get_running_loop()
         started_s = loop.time()
         now = max(self._clock.now(), state.last_time)
-        group = self._open
-        if group is None:
-            tail = self._flight.group.tail_hash if self._flight is not None else self.memory.tail_hash
-            group = self._open = Group(state.position, self._linger.most, tail, state.last_time)
+        batch = self._open = self._open or self._new_batch()
         for _ in range(min(SLICE, len(self._queue))):
-            if len(group.unencoded) >= SLICE:
+            if len(batch.unencoded) >= SLICE:
                 break
             job = self._queue.first
-            if group.full or (job.alone and group.jobs):
-                group.closed = True
+            if batch.full or (job.alone and batch.jobs):
+                batch.closed = True
                 break
             self._queue.pop()
-            if self._out_of_date(job):
+            if self._looks_up_again(job):
                 continue
-            if job.waits_until is not None and job.waits_until <= now:
-                self.answering.end_wait(job)
+            if job.wait_until is not None and job.wait_until <= now:
+                self.waiting.end(job)
                 continue
-            decision = self._decide(job, now)
-            if not group.has_room_for(len(decision.records)):
+            decision = self._decider.decide(job, now)
+            if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
-                group.closed = True
+                batch.closed = True
                 break
-            state.apply(decision)
-            group.add(job, decision)
-        group.seal(self._codec, state.last_time)
-        group.deciding_s += loop.time() - started_s
-        if not group.jobs:
+            self.memory.apply(decision)
+            batch.add(job, decision)
+        batch.encode(self._codec, state.last_time)
+        batch.deciding_s += loop.time() - started_s
+        if not batch.jobs:
             self._open = None
 
-    def _decide(self, job: Job, now: datetime) -> Decision:
-        if job.request.agent_id is not None and job.waits_until is None:
-            self.presence.heard(job.request.agent_id, now)
-        command = job.request.command
-        if isinstance(command, _OF_SILENCE) and (self.deaf or not self._still_silent(command)):
-            return Decision([], {}, {})
-        try:
-            decision = decide(self.memory.state, job.request, now, self.rules)
-        except Exception:  # noqa: BLE001 - a fault in the rules must cost one command, not the pool
-            _LOG.exception("could not decide %s for %s", job.request.verb, job.request.actor)
-            return _FAULT
-        if len(decision.records) > MAX_EVENTS_PER_COMMAND:
-            _LOG.error("%s for %s came to %d events", job.request.verb, job.request.actor, len(decision.records))
-            return _FAULT
-        return decision
-
-    def _still_silent(self, command: Judge | MarkLost) -> bool:
-        return isinstance(command, Judge) or self.presence.is_silent(command.agent_id, self._clock.now())
-
-    def _out_of_date(self, job: Job) -> bool:
-        """Send a job to be looked up again if something that it names has left memory, or may have, since."""
+    def _new_batch(self) -> Batch:
         state = self.memory.state
-        if job.look_up is None or state.knows_all(job.names):
+        tail_hash = self._flight.batch.tail_hash if self._flight is not None else self.memory.tail_hash
+        return Batch(state.position, self._batch_sizing.max_commands, tail_hash, state.last_time)
+
+    def _looks_up_again(self, job: Job) -> bool:
+        """Send a job back to be looked up if something that it names has left memory, or may have, since."""
+        state = self.memory.state
+        if job.on_stale_look_up is None or state.knows_all(job.names):
             return False
         for name in job.names:
-            if not state.knows(name) and (name not in job.absent or job.known_at < state.evicted_through):
-                job.look_up(job)
+            if not state.knows(name) and (name not in job.absent or job.looked_up_at < state.evicted_through):
+                job.on_stale_look_up(job)
                 return True
         return False
 
     # Appending
 
     def _launch(self) -> None:
-        """Send the open group off, unless one is in flight or its callers' fellows are worth a moment."""
-        group = self._open
-        if group is None:
+        """Send the open batch, unless one is in flight or it should wait for more callers."""
+        batch = self._open
+        if batch is None:
             return
         if self._flight is not None:
-            self._log.stage(group.messages, expected_position=group.base)
+            self._log.stage(batch.messages, expected_position=batch.base)
             return
-        if not group.messages:
+        if not batch.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            for _ in self.answering.answer(group):
-                pass
+            self._obey_directives(batch)
+            BatchReplies(batch, self.waiting, self.submit_first).answer_rest()
             return
-        if self._linger.holds(group):
+        if self._batch_sizing.should_wait(batch):
             return
         self._open = None
-        self._linger.launched()
+        self._batch_sizing.sent()
         loop = asyncio.get_running_loop()
-        verdict = loop.create_task(append(self._log, self._clock, group.messages, group.base))
+        verdict = loop.create_task(append(self._log, self._clock, batch.messages, batch.base))
         verdict.add_done_callback(lambda _: self._wake.set())
-        self.hearing.asked(self._clock.now())
-        self._flight = _Flight(group, verdict, loop.time())
+        self.broker_link.asked(self._clock.now())
+        self._flight = _Flight(batch, verdict, loop.time())
 
     async def _land(self, flight: _Flight) -> None:
-        """Act on what became of the group in flight."""
+        """Act on the outcome of the append in flight."""
         self._flight = None
         verdict = flight.verdict.result()
-        group = flight.group
+        batch = flight.batch
         match verdict:
             case Stored():
-                waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
-                self._linger.landed(len(group.jobs) + waiting, asyncio.get_running_loop().time() - flight.started_s)
-                self.hearing.answered(self._clock.now())
-                self.answering.commit(group)
-                self._landed = self.answering.answer(group)
-                if self._open is not None and self._open.messages and not group.stirs:
-                    # The broker is not kept waiting for the next group while the callers of this one are answered;
-                    # but what waits for work is to be decided again before that.
-                    self._launch()
-                    await asyncio.sleep(0)
-                for _ in self._landed:
-                    await asyncio.sleep(0)
-                self._landed = None
+                self._learn_size(flight)
+                self.broker_link.answered(self._clock.now())
+                self._commit(batch)
+                await self._reply(batch)
             case Conflicted():
-                self._undo(group)
-                await self._follow()
-                self.hearing.answered(self._clock.now())
+                self._undo(batch)
+                await self._refold()
+                self.broker_link.answered(self._clock.now())
             case Rejected(reason):
-                self.hearing.answered(self._clock.now())
-                self._reject(group, reason)
+                self.broker_link.answered(self._clock.now())
+                self._reject(batch, reason)
             case Unsent():
-                self._undo(group)
+                self._undo(batch)
                 await pause(self._clock)
 
-    async def _knock(self) -> None:
-        """Ask the broker whether it is back; with nothing to append nobody else would."""
+    def _learn_size(self, flight: _Flight) -> None:
+        waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
+        append_s = asyncio.get_running_loop().time() - flight.started_s
+        self._batch_sizing.stored(len(flight.batch.jobs) + waiting, append_s)
+
+    def _commit(self, batch: Batch) -> None:
+        """Make an acknowledged batch final."""
+        self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
+        self._obey_directives(batch)
+
+    def _obey_directives(self, batch: Batch) -> None:
+        """Drop the directives on tasks that their agents named in a command: each has its answer now."""
+        directives = self.memory.directives
+        if not directives:
+            return
+        position = batch.base
+        for job, decision in zip(batch.jobs, batch.decisions, strict=True):
+            agent_id = job.request.agent_id
+            if agent_id is not None:
+                for entity, name in job.names:
+                    if entity is Entity.TASK:
+                        directives.obeyed(agent_id, name, position)
+            position += len(decision.records)
+
+    async def _reply(self, batch: Batch) -> None:
+        """Answer a committed batch; the broker gets the next batch first, where that does not depend on the answers."""
+        self._replies = BatchReplies(batch, self.waiting, self.submit_first)
+        answered_all = False
+        if self._open is None or not self._open.messages or batch.affects_waiting:
+            # A claim that this batch wakes has to be decided before the next one goes.
+            answered_all = not self._replies.answer_next(REPLIES_AT_ONCE)
+        else:
+            self._launch()
+        while not answered_all:
+            await asyncio.sleep(0)
+            answered_all = not self._replies.answer_next(REPLIES_AT_ONCE)
+        self._replies = None
+        self._observer.state_changed()
+
+    async def _ping_broker(self) -> None:
+        """Ask the broker whether it is back: with nothing to append, no append would show it."""
         try:
             await self._log.last_position()
         except LogUnavailableError:
             await pause(self._clock)
         else:
-            self.hearing.answered(self._clock.now())
+            self.broker_link.answered(self._clock.now())
 
-    def _undo(self, group: Group) -> None:
+    def _undo(self, batch: Batch) -> None:
         """Take back everything tentative; its jobs are decided again, in their order."""
         opened, self._open = self._open, None
-        self.memory.state.undo()
-        jobs = [*group.jobs, *(opened.jobs if opened is not None else ())]
+        self.memory.undo()
+        jobs = [*batch.jobs, *(opened.jobs if opened is not None else ())]
         for job in reversed(jobs):
             self._queue.put_first(job)
 
-    def _reject(self, group: Group, reason: str) -> None:
-        """Refuse the one command that the broker will not take; try those that shared its append one by one."""
-        _LOG.error("the broker rejected an append of %d events: %s", len(group.messages), reason)
-        guilty = group.jobs[0] if len(group.jobs) == 1 else None
-        for job in group.jobs:
-            job.alone = True
-        self._undo(group)
-        if guilty is not None:
+    def _reject(self, batch: Batch, reason: str) -> None:
+        """Refuse the one command that the broker will not take; try those that shared its batch one by one."""
+        _LOG.error("the broker rejected an append of %d events: %s", len(batch.messages), reason)
+        rejected = batch.jobs[0] if len(batch.jobs) == 1 else None
+        for job in batch.jobs:
+            job.go_alone()
+        self._undo(batch)
+        if rejected is not None:
             self._queue.pop()
             refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
-            self._give_up(guilty, refusal)
+            self._give_up(rejected, refusal)
 
-    async def _follow(self) -> None:
+    async def _refold(self) -> None:
         """Fold what others appended. Raises SupersededError if one of them leads the pool now."""
-        self._following = True
-        followed = await follow(self.memory, self._log, self._clock, self._forget_lookups)
+        self._refolding = True
+        refolded = await refold(self.memory, self._log, self._clock, self._invalidate_look_ups)
         if self.leader is not None:
-            other = followed.superseding(self.leader)
+            other = refolded.superseding(self.leader)
             if other is not None:
                 msg = f"{other} leads the pool"
                 raise SupersededError(msg)
-            if followed.rebuilt and self.leader not in followed.leads:
-                self.unled()
+            if refolded.rebuilt and self.leader not in refolded.leads:
+                self._observer.lead_lost()
         # What was undone may have hidden work from a claim that was then parked.
-        self.answering.resubmit(self.answering.waiting.everything())
-        self._following = False
+        self.waiting.resubmit_all()
+        self._refolding = False
 
-    def _forget_lookups(self) -> None:
-        """What was looked for in the log that was is not known of the one that is."""
+    def _invalidate_look_ups(self) -> None:
+        """Have everything looked up again: what was absent from the old log may be in the new one."""
         for job in self._queue:
-            job.known_at = -1
+            job.invalidate_look_up()
 
-    def _run_boundary(self) -> None:
-        if self._boundary and self._at_rest:
-            self._boundary.reached()
+    def _run_deferred_reads(self) -> None:
+        if self._deferred_reads and self._at_rest:
+            self._deferred_reads.run_all()
 
-    async def _watch(self) -> None:
-        """Tell callers in time when nobody knows yet what became of their commands, and notice a standstill."""
-        pause_s = min(self._limits.reply_timeout_s / 4, WATCH_S)
-        while True:
-            now = self._clock.now()
-            self._answer_overdue(now)
-            self.answering.end_waits(now)
-            self._compare_clock(now)
-            await self._clock.sleep_until(after(now, pause_s))
-            late_s = seconds_between(now, self._clock.now()) - pause_s
-            if late_s > STALL_S:
-                _LOG.warning("the service stood still for %.1f s", late_s)
-                self.hearing.outage(late_s)
+    # Called by the watchdog
 
-    def _compare_clock(self, now: datetime) -> None:
-        """Say once that the clock is behind: times in a log never go back, so the pool's time stands still."""
-        behind_s = seconds_between(now, self.memory.state.last_time)
-        was_behind, self._behind = self._behind, behind_s > BEHIND_S
-        if self._behind and not was_behind:
-            _LOG.warning(
-                "this clock is %.0f s behind the log's last event; nothing expires until it has caught up", behind_s
-            )
-
-    def _answer_overdue(self, now: datetime) -> None:
+    def end_timed_out(self, now: datetime) -> None:
+        """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
         timeout_s = self._limits.reply_timeout_s
-        decided = [group for group in (self._flight and self._flight.group, self._open) if group is not None]
-        for group in decided:
-            for job in group.jobs:
-                if job.overdue is not None and seconds_between(job.received_at, now) >= timeout_s:
-                    overdue, job.overdue = job.overdue, None
-                    overdue(job)
-        if self._boundary.give_up(now, timeout_s):
+        batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
+        for batch in batches:
+            for job in batch.jobs:
+                if job.on_timeout is not None and seconds_between(job.received_at, now) >= timeout_s:
+                    job.time_out()
+        if self._deferred_reads.fail_timed_out(now, timeout_s):
             self._wake.set()
-        for job in self._queue.drop_late(now, timeout_s):
-            job.done(Answer(self.memory.state.committed_position, (), None, NOT_DECIDED))
+        for job in self._queue.remove_timed_out(now, timeout_s):
+            self._refuse(job, NOT_DECIDED)
+        self.waiting.end_timed_out(now)
+
+    def stood_still(self, seconds: float) -> None:
+        """Count the spell as an outage: no agent was heard meanwhile."""
+        self._observer.agents_unheard(seconds)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 PING_TIMEOUT_S = 1.0
-LINGER_S = 0.002
+BATCH_WAIT_S = 0.002
 COLLECT_EVERY = 50_000
 """Objects made, less those freed, between two collections of the youngest."""
 
@@ -144,7 +144,7 @@ class PoolServer:
     def _back(self, purpose: str) -> None:
         self._lost_purposes.discard(purpose)
         if not self._lost_purposes and self._pool is not None:
-            self._pool.heard_again(time.monotonic() - self._lost_at_s)
+            self._pool.reconnected(time.monotonic() - self._lost_at_s)
 
     def _options(self, facts: StreamFacts, api: JetStreamApi) -> PoolOptions:
         settings = self.settings
@@ -158,7 +158,7 @@ class PoolServer:
                 queue_commands=settings.queue_length,
                 queue_bytes=settings.queue_bytes,
                 reply_timeout_s=settings.reply_timeout_s,
-                linger_s=LINGER_S,
+                batch_wait_s=BATCH_WAIT_S,
             ),
             guarantees={
                 "replicas": facts.replicas,

@@ -19,7 +19,7 @@ from domain.rules import Rules
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import format_timestamp, parse_timestamp
-from projections.state.directives import Directives
+from projections.state.directives import Directives, Stop
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
 
@@ -56,7 +56,7 @@ class StateImage(NamedTuple):
     recent: Sequence[Task | Agent | Steal]
     """Ended entities, the one that ended or was loaded first first."""
     statistics: dict[str, Any]
-    directives: dict[str, dict[str, str]]
+    directives: dict[str, dict[str, Stop]]
 
 
 def capture(state: PoolState, statistics: Statistics, directives: Directives) -> StateImage:

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import Source
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker

@@ -15,7 +15,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec

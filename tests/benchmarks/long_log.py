@@ -26,7 +26,8 @@ from domain.events import task as ev
 from domain.policies.lease import LeasePolicy
 from domain.recorded import Recorded
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.memory.snapshots import encode, image_of
 from handlers.ports import MAX_BATCH_MESSAGES
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker

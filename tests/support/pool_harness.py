@@ -19,8 +19,9 @@ from domain.events import Entity, Event
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task
-from handlers.background.sweeper import Probe
-from handlers.memory.memory import Memory, catch_up
+from handlers.background.probe import Probe
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import LogUnavailableError, NewMessage, UnreadableEventError
 from handlers.service.command_service import Incoming
@@ -157,12 +158,7 @@ class PoolHarness:
         for each in self.asked:
             each.lost = each.lost or not each.replies
         self._inboxes.clear()
-        tasks = [*service._helpers, *service.commands._tasks, *service.sweeper._probing]
-        if service._running is not None:
-            tasks.append(service._running)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await service.kill()
 
     async def restart(self, *, after_s: float = 0.0) -> None:
         """Kill the service and start another on the same log."""

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.events.task import Leased, Stolen
-from handlers.memory.memory import catch_up
+from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.auditing import check_known, check_order
 from infra.cli.commands.history import check_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from handlers.memory.memory import catch_up
+from handlers.memory.catch_up import catch_up
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
 from infra.cli.session.opening import opened_at_broker

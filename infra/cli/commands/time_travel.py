@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from handlers.memory.memory import catch_up
+from handlers.memory.catch_up import catch_up
 from infra.cli.session.moments import WHEN, WHEN_HELP
 from infra.cli.session.opening import opened
 from infra.cli.session.rebuilding import rebuilt

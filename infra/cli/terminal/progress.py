@@ -8,7 +8,7 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
-from handlers.memory.memory import catch_up
+from handlers.memory.catch_up import catch_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from domain.pool_view import PoolView
 from domain.rules import Rules
 from domain.service_commands import Judge
 from handlers.background import sweeper
-from handlers.writer import writer
+from handlers.writer import deciding
 from projections.state.due_times import DueTimes
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
@@ -124,7 +124,7 @@ async def test_what_finished_meanwhile_is_counted_and_never_overwritten(pool: Po
     token = await pool.holds("a", "T")
     await pool.given("agent.a.complete", task_id="T", token=token)
     position = pool.position
-    answer = await sweeper.ask(pool.service.writer, pool.clock, Judge(("T", "gone")), "sweeper", "judge")
+    answer = await pool.service.access.ask(Judge(("T", "gone")), "sweeper", "judge")
     assert answer.result == {"already_finished": 2}
     assert pool.position == position
     await pool.service.sweeper._judge(["T"], pool.clock.now())
@@ -203,7 +203,7 @@ async def test_a_judgement_that_comes_to_nothing_does_not_spin(
             return Decision([], {}, {"nothing": 1})
         return decide(view, request, pool.clock.now(), rules)
 
-    monkeypatch.setattr(writer, "decide", nothing)
+    monkeypatch.setattr(deciding, "decide", nothing)
     jumps = pool.clock.jumps
     await pool.advance(DUE_S + 100)
     assert pool.clock.jumps - jumps < 700

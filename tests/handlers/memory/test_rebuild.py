@@ -8,7 +8,8 @@ import gc
 import pytest
 
 from domain.errors import FoldError
-from handlers.memory.memory import Memory, catch_up, rebuilding
+from handlers.memory.catch_up import catch_up, rebuilding
+from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage
 from projections.state import pool_state
 from tests.support.invariants import check_indexes

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handlers.background.snapshotter import Snapshotter
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.memory.snapshots import MemoryImage, Snapshots, adopt, decode, encode, image_of, restore_nearest
 from handlers.pool_service import PoolOptions
 from handlers.ports import NewMessage, StoredMessage
@@ -270,7 +271,7 @@ async def test_a_store_that_fails_is_a_warning(
 async def test_nothing_is_stored_before_so_many_events(make_pool: MakePool) -> None:
     store = MemorySnapshots()
     pool = await make_pool()
-    snapshotter = Snapshotter(pool.service.writer, Snapshots(store, BUILD, every=1_000), pool.clock, last_position=0)
+    snapshotter = Snapshotter(pool.service.access, Snapshots(store, BUILD, every=1_000), pool.clock, last_position=0)
     running = asyncio.create_task(snapshotter.run())
     await pool.advance(100)
     running.cancel()

@@ -9,7 +9,8 @@ import pytest
 
 from domain.recorded import Recorded
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage, StoredMessage
 from handlers.projector.projector import STANDBY_S, Projector
 from handlers.projector.read_model import (

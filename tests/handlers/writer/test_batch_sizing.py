@@ -14,7 +14,7 @@ from domain.draft import Decision, Request
 from domain.events.pool import PoolPaused
 from domain.pool_view import PoolView
 from domain.rules import Rules
-from handlers.writer import writer
+from handlers.writer import deciding
 from handlers.writer.batch_sizing import ENOUGH
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
@@ -37,7 +37,7 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
 @pytest.fixture
 async def lingering(time: LoopTime, make_pool: MakePool) -> AsyncIterator[PoolHarness]:
     """A pool that lingers, after which nobody waits any more."""
-    pool = await make_pool(limits=WriterLimits(linger_s=LINGER_S))
+    pool = await make_pool(limits=WriterLimits(batch_wait_s=LINGER_S))
     yield pool
     await pool.rest()
     for _ in range(3):
@@ -170,7 +170,7 @@ async def test_nobody_lingers_where_deciding_takes_longer(
         return decide(state, request, now, rules)
 
     await append(lingering, time, 4)
-    monkeypatch.setattr(writer, "decide", slowly)
+    monkeypatch.setattr(deciding, "decide", slowly)
     assert (await lingering.request("ops.submit")).ok
 
 
@@ -231,7 +231,7 @@ async def test_what_another_appended_meanwhile_is_folded_first(lingering: PoolHa
 
 
 async def test_a_stop_sends_off_what_lingers_and_answers_it(time: LoopTime, make_pool: MakePool) -> None:
-    pool = await make_pool(limits=WriterLimits(linger_s=LINGER_S))
+    pool = await make_pool(limits=WriterLimits(batch_wait_s=LINGER_S))
     await append(pool, time, 3)
     (asked,) = submit(pool, 1)
     await pool.rest()

@@ -84,7 +84,7 @@ async def test_after_a_reconnection(pool: PoolHarness) -> None:
     pool.service.disconnected()
     await pool.advance(100)
     assert pool.task("T").status == "assigned", "nobody is judged unheard"
-    pool.service.heard_again(100.0)
+    pool.service.reconnected(100.0)
     await pool.rest()
     (floor,) = floors(pool)
     assert (floor.reason, floor.blind_s) == ("outage", 100.0)
@@ -96,12 +96,12 @@ async def test_a_second_disconnection_while_the_first_floor_is_set(pool: PoolHar
     pool.service.disconnected()
     await pool.advance(5)
     with pool.log.held():
-        pool.service.heard_again(5.0)
+        pool.service.reconnected(5.0)
         await pool.rest()
         pool.service.disconnected()
     await pool.advance(500)
     assert pool.task("T").status == "assigned"
-    pool.service.heard_again(500.0)
+    pool.service.reconnected(500.0)
     await pool.advance(600)
     assert [floor.blind_s for floor in floors(pool)] == [5.0, 500.0]
     assert pool.task("T").status == "queued"
@@ -176,9 +176,9 @@ async def test_a_short_delay_is_no_outage(pool: PoolHarness) -> None:
 
 async def test_a_floor_is_never_lowered(pool: PoolHarness) -> None:
     await pool.holds("a", "T")
-    pool.service.heard_again(500.0)
+    pool.service.reconnected(500.0)
     await pool.rest()
-    pool.service.heard_again(5.0)
+    pool.service.reconnected(5.0)
     await pool.rest()
     assert [floor.blind_s for floor in floors(pool)] == [500.0]
 
@@ -244,4 +244,4 @@ async def test_strangers_are_not_watched(pool: PoolHarness) -> None:
         assert (await pool.request(f"agent.x{number}.heartbeat")).code == "unknown_agent"
     await pool.advance(700)
     assert not pool.events(Lost)
-    assert len(pool.service.writer.presence._heard) == 0
+    assert len(pool.service.writer.liveness) == 0

@@ -13,7 +13,7 @@ from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted
 from domain.pool_view import PoolView
 from domain.rules import Rules
-from handlers.writer import batch, batch_sizing, writer
+from handlers.writer import batch, batch_sizing, deciding, writer
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
 
@@ -188,7 +188,7 @@ async def test_a_command_is_never_split_over_two_batches(make_pool: MakePool, mo
 
 
 async def test_a_batch_is_closed_at_its_limit_in_bytes(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch, "MAX_GROUP_BYTES", 100_000)
+    monkeypatch.setattr(batch, "MAX_BATCH_BYTES", 100_000)
     with pool.log.held():
         await busy(pool)
         for _ in range(writer.SLICE + 2):
@@ -205,7 +205,7 @@ async def test_a_command_of_too_many_events_is_refused_alone(
     pool = await make_pool()
     await pool.register("a", capacity=10)
     await pool.submit(*(f"T{number}" for number in range(10)))
-    monkeypatch.setattr(writer, "MAX_EVENTS_PER_COMMAND", 5)
+    monkeypatch.setattr(deciding, "MAX_EVENTS_PER_COMMAND", 5)
 
     reply = await pool.request("agent.a.claim", {"max": 10})
 
@@ -223,7 +223,7 @@ async def test_a_fault_in_deciding_costs_one_command(
             raise ZeroDivisionError
         return decide(view, request, now, rules)
 
-    monkeypatch.setattr(writer, "decide", faulty)
+    monkeypatch.setattr(deciding, "decide", faulty)
     with pool.log.held():
         await busy(pool)
         before = pool.post("ops.submit", {"title": "before"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from handlers.writer.replies import ANSWERED_AT_ONCE
+from handlers.writer.replies import REPLIES_AT_ONCE
 from tests.support.memory_log import LoseRequest
 from tests.support.pool_harness import Asked, PoolHarness
 
@@ -104,13 +104,12 @@ async def test_who_is_answered_is_answered_with_the_truth_though_the_writer_ends
     with pool.log.held():
         pool.post("ops.pause")
         await pool.rest()
-        asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(3 * ANSWERED_AT_ONCE)]
+        asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(3 * REPLIES_AT_ONCE)]
         await pool.rest()
-    service, running = pool.service, pool.service._running
-    assert running is not None
+    (running,) = (task for task in asyncio.all_tasks() if task.get_name() == "writer")
 
     def cancel(each: Asked) -> None:
-        if each is asked[ANSWERED_AT_ONCE + 1]:
+        if each is asked[REPLIES_AT_ONCE + 1]:
             running.cancel()
 
     pool.on_reply = cancel
@@ -119,5 +118,4 @@ async def test_who_is_answered_is_answered_with_the_truth_though_the_writer_ends
     assert running.done()
     assert all(each.answer.ok for each in asked)
     assert pool.names().count("submitted") == len(asked)
-    await asyncio.gather(*(task for task in service._helpers if task.cancel()), return_exceptions=True)
-    pool._service = None
+    await pool.kill()

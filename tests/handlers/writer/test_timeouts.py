@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.service import command_service, query_service
+from handlers.service import guarded_tasks, name_resolution, query_service
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
 from tests.support.memory_log import LoseAck, LoseRequest, Unavailable
@@ -162,7 +162,7 @@ async def test_what_the_service_asks_of_itself_finds_room_in_a_full_queue(make_p
 
 
 async def test_only_so_many_look_ups_at_once(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_service, "MAX_LOOKUPS", 2)
+    monkeypatch.setattr(guarded_tasks, "MAX_TASKS", 2)
     pool = await make_pool()
     asked = [pool.post("ops.submit", {"task_id": f"T{number}", "command_id": str(number)}) for number in range(4)]
     query = pool.post("query.health")
@@ -174,19 +174,21 @@ async def test_only_so_many_look_ups_at_once(make_pool: MakePool, monkeypatch: p
 
 
 async def test_only_so_many_bytes_wait_for_look_ups(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command_service, "MAX_LOOKUP_BYTES", 100_000)
+    monkeypatch.setattr(name_resolution, "MAX_RESOLVING_BYTES", 100_000)
     pool = await make_pool()
     asked = [pool.post("ops.submit", {"task_id": f"T{number}", "payload": "x" * 40_000}) for number in range(4)]
     await pool.rest()
     assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
     assert (await pool.request("ops.submit", {"task_id": "T3", "payload": "x" * 60_000})).ok
-    assert pool.service.commands._looking_up_bytes == 0
+    assert (await pool.request("ops.submit", {"task_id": "T4", "payload": "x" * 60_000})).ok, (
+        "the bytes were given back"
+    )
 
 
 async def test_only_so_many_repeats_at_once(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = await make_pool()
     first = await pool.request("ops.submit", {"task_id": "T", "command_id": "c"})
-    monkeypatch.setattr(command_service, "MAX_LOOKUPS", 2)
+    monkeypatch.setattr(guarded_tasks, "MAX_TASKS", 2)
     asked = [pool.post("ops.submit", {"task_id": "T", "command_id": "c"}) for _ in range(4)]
     await pool.rest()
     assert [each.answer.code for each in asked] == [None, None, "overloaded", "overloaded"]
@@ -208,7 +210,7 @@ async def test_views_that_wait_for_each_other_wait_no_longer_together(make_pool:
 async def test_only_so_many_views_at_once_and_the_rest_of_the_pool_does_not_notice(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_service, "MAX_VIEWS", 3)
+    monkeypatch.setattr(query_service, "MAX_WAITING_VIEWS", 3)
     pool = await make_pool()
     views = [pool.post("query.tasks") for _ in range(5)]
     others = [pool.post("query.health"), pool.post("ops.submit", {"task_id": "T1"})]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.rules import Rules
-from handlers.writer import waiting_claims
+from handlers.writer import claim_line
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
 
@@ -223,7 +223,7 @@ async def test_patience_ends_to_the_moment(pool: PoolHarness) -> None:
         assert not claims[number].replies
         await pool.advance(0.001)
         assert tasks(claims[number]) == []
-    assert len(pool.service.writer.answering.waiting) == 0
+    assert len(pool.service.writer.waiting) == 0
 
 
 async def test_patience_begins_when_the_claim_comes(pool: PoolHarness) -> None:
@@ -282,7 +282,7 @@ async def test_a_dead_client_costs_one_lease_and_no_more(pool: PoolHarness) -> N
 
 async def test_only_so_many_wait_for_one_agent(pool: PoolHarness) -> None:
     await pool.register("a", "b")
-    claims = [wait(pool, "a", 5.0) for _ in range(waiting_claims.MAX_WAITING_PER_AGENT + 1)]
+    claims = [wait(pool, "a", 5.0) for _ in range(claim_line.MAX_WAITING_PER_AGENT + 1)]
     other = wait(pool, "b", 5.0)
     await pool.rest()
     assert [bool(claim.replies) for claim in claims] == [False] * 16 + [True]
@@ -292,7 +292,7 @@ async def test_only_so_many_wait_for_one_agent(pool: PoolHarness) -> None:
 
 
 async def test_only_so_many_wait_in_all(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting_claims, "MAX_WAITING", 3)
+    monkeypatch.setattr(claim_line, "MAX_WAITING", 3)
     await pool.register("a", "b")
     claims = [wait(pool, agent, 5.0) for agent in "abab"]
     await pool.rest()

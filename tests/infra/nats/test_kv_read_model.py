@@ -11,7 +11,8 @@ import pytest
 from nats.js.kv import KeyValue
 
 from domain.rules import Rules
-from handlers.memory.memory import Memory, catch_up
+from handlers.memory.catch_up import catch_up
+from handlers.memory.memory import Memory
 from handlers.ports import NewMessage
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import (

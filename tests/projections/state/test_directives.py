@@ -103,11 +103,25 @@ def test_obeying_ends_one_directive_and_is_no_error_without_one() -> None:
     for recorded in s.log:
         directives.observe([recorded])
 
-    directives.obeyed("A", "T")
-    directives.obeyed("A", "T")
-    directives.obeyed("X", "T")
+    directives.obeyed("A", "T", s.state.position)
+    directives.obeyed("A", "T", s.state.position)
+    directives.obeyed("X", "T", s.state.position)
 
     assert [each["task_id"] for each in directives.stops("A")] == ["T2"]
+
+
+def test_a_directive_is_not_obeyed_by_a_command_that_was_decided_before_it() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    directives, before = Directives(), s.state.position
+    s.given(OPS, "revoke", task_id="T")
+    for recorded in s.log:
+        directives.observe([recorded])
+
+    directives.obeyed("A", "T", before)
+    assert [each["task_id"] for each in directives.stops("A")] == ["T"]
+    directives.obeyed("A", "T", before + 1)
+    assert directives.stops("A") == []
 
 
 def test_the_oldest_directives_are_dropped_beyond_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,69 @@
+"""Finds in the log the entities that a command names and that have left memory, before the command is queued."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.ports import LogUnavailableError
+from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
+
+if TYPE_CHECKING:
+    from domain.draft import Refusal
+    from handlers.memory.lookup import Lookup
+    from handlers.service.guarded_tasks import GuardedTasks
+    from handlers.writer.jobs import Job
+    from handlers.writer.writer import Writer
+
+MAX_RESOLVING_BYTES = 64 * 1024 * 1024
+"""Bytes of the commands that may wait for a look-up at once."""
+
+
+class NameResolution:
+    """Brings named entities back into memory, then queues the job."""
+
+    def __init__(self, writer: Writer, lookup: Lookup, tasks: GuardedTasks) -> None:
+        self._writer = writer
+        self._lookup = lookup
+        self._tasks = tasks
+        self._bytes = 0
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; first look up what it names, unless all of that is in memory."""
+        if self._writer.memory.state.knows_all(job.names):
+            self._writer.submit(job)
+        else:
+            self.resolve(job)
+
+    def resolve(self, job: Job) -> None:
+        """Look up what a job names and memory lacks, then queue it."""
+        if self._tasks.full or self._bytes + job.size > MAX_RESOLVING_BYTES:
+            self._refuse(job, OVERLOADED)
+            return
+        self._bytes += job.size
+        self._tasks.spawn(self._resolve(job), lambda: self._refuse(job, FAULT))
+
+    async def _resolve(self, job: Job) -> None:
+        try:
+            await self._find(job)
+        finally:
+            self._bytes -= job.size
+
+    async def _find(self, job: Job) -> None:
+        memory = self._writer.memory
+        while True:
+            state = memory.state
+            job.begin_look_up(state.committed_position)
+            try:
+                found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
+            except LogUnavailableError:
+                message = "the broker did not answer a look-up in time; nothing was done; try again"
+                self._refuse(job, unavailable(message))
+                return
+            if memory.state is state and state.evicted_through <= job.looked_up_at:
+                break
+            # Meanwhile what was found may have changed, come into memory and left it again.
+        job.end_look_up(name for name, entity in found if entity is None or not memory.load_ended(name, entity))
+        self._writer.submit(job)
+
+    def _refuse(self, job: Job, refusal: Refusal) -> None:
+        job.answer(Answer(self._writer.memory.state.committed_position, (), None, refusal))

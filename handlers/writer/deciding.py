@@ -1,0 +1,64 @@
+"""Deciding one job on the tentative state."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from domain.decisions import decide
+from domain.draft import Decision
+from domain.limits import MAX_EVENTS_PER_COMMAND
+from domain.service_commands import Judge, MarkLost
+from handlers.writer.jobs import FAULT
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from domain.rules import Rules
+    from handlers.memory.memory import Memory
+    from handlers.ports import Clock
+    from handlers.writer.agent_liveness import AgentLiveness
+    from handlers.writer.broker_link import BrokerLink
+    from handlers.writer.jobs import Job
+
+_LOG = logging.getLogger(__name__)
+_FAULT = Decision([], {}, refusal=FAULT)
+_JUDGEMENTS = (Judge, MarkLost)
+
+
+class Decider:
+    """Decides jobs by the pool's rules. A fault in the rules costs one command, not the pool."""
+
+    def __init__(
+        self, memory: Memory, rules: Rules, liveness: AgentLiveness, broker_link: BrokerLink, clock: Clock
+    ) -> None:
+        self._memory = memory
+        self._rules = rules
+        self._liveness = liveness
+        self._broker_link = broker_link
+        self._clock = clock
+
+    def decide(self, job: Job, now: datetime) -> Decision:
+        """Return what a job comes to. An agent's own command is a sign of life, a claim decided again is none."""
+        request = job.request
+        if request.agent_id is not None and job.wait_until is None:
+            self._liveness.heard(request.agent_id, now)
+        command = request.command
+        if isinstance(command, _JUDGEMENTS) and not self._may_judge(command):
+            return Decision([], {}, {})
+        try:
+            decision = decide(self._memory.state, request, now, self._rules)
+        except Exception:  # noqa: BLE001 - the boundary: see the class
+            _LOG.exception("could not decide %s for %s", request.verb, request.actor)
+            return _FAULT
+        if len(decision.records) > MAX_EVENTS_PER_COMMAND:
+            _LOG.error("%s for %s came to %d events", request.verb, request.actor, len(decision.records))
+            return _FAULT
+        return decision
+
+    def _may_judge(self, command: Judge | MarkLost) -> bool:
+        """Return whether silence may be judged: agents can be heard, and this one is still silent."""
+        now = self._clock.now()
+        if self._broker_link.cannot_judge(now):
+            return False
+        return isinstance(command, Judge) or self._liveness.is_silent(command.agent_id, now)

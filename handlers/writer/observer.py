@@ -1,0 +1,21 @@
+"""What the writer tells its owner."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class WriterObserver(Protocol):
+    """Called by the writer from the event loop; must return at once."""
+
+    def state_changed(self) -> None:
+        """A batch was acknowledged, or a claim began to wait: something may fall due earlier than before."""
+        ...
+
+    def agents_unheard(self, blind_s: float) -> None:
+        """A spell of `blind_s` seconds in which no agent could be heard is over."""
+        ...
+
+    def lead_lost(self) -> None:
+        """The log has lost the record that this writer leads."""
+        ...

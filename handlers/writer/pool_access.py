@@ -1,0 +1,106 @@
+"""What background work and queries may see of a served pool, and ask of it: one narrow door to the writer."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import TYPE_CHECKING, TypeVar
+
+from domain.draft import Request
+from handlers.writer.jobs import Answer, Job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.rules import Rules
+    from domain.service_commands import Internal
+    from handlers.memory.memory import Memory
+    from handlers.ports import Clock
+    from handlers.writer.writer import Writer
+    from projections.state.pool_state import PoolState
+
+_T = TypeVar("_T")
+
+
+class PoolAccess:
+    """The view of one pool, and `ask`. The state may be read only; what changes it goes through `ask`."""
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    @property
+    def state(self) -> PoolState:
+        """The state as it is now, tentative changes included. Replaced when the log is folded anew: do not keep it."""
+        return self._writer.memory.state
+
+    @property
+    def memory(self) -> Memory:
+        """The state with the views over acknowledged events."""
+        return self._writer.memory
+
+    @property
+    def rules(self) -> Rules:
+        """The pool's rules."""
+        return self._writer.rules
+
+    @property
+    def cannot_judge(self) -> bool:
+        """Whether an agent's silence may be the link's to the broker, so that it must not be judged now."""
+        return self._writer.broker_link.cannot_judge(self._clock.now())
+
+    @property
+    def unanswered_s(self) -> float:
+        """For how many seconds the broker has owed an answer; 0 if it owes none."""
+        return self._writer.broker_link.unanswered_s(self._clock.now())
+
+    @property
+    def queued_commands(self) -> int:
+        """Commands that wait to be decided."""
+        return self._writer.queued
+
+    @property
+    def waiting_claims(self) -> int:
+        """Claims that wait for work."""
+        return len(self._writer.waiting)
+
+    def heard_at(self, agent_id: str) -> datetime | None:
+        """Return when the agent was last heard, or None if it is not watched."""
+        return self._writer.liveness.heard_at(agent_id)
+
+    def silent_agents(self, now: datetime) -> list[tuple[str, float]]:
+        """Return the agents that count as lost now, with their silence in seconds."""
+        return self._writer.liveness.silent(now)
+
+    def forget_agent(self, agent_id: str) -> None:
+        """Stop watching an agent."""
+        self._writer.liveness.forget(agent_id)
+
+    def end_timed_out_waits(self, now: datetime) -> None:
+        """Answer the waiting claims whose time has come."""
+        self._writer.waiting.end_timed_out(now)
+
+    def next_timeout_at(self) -> datetime | None:
+        """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""
+        moments = (self._writer.waiting.next_timeout_at(), self._writer.liveness.next_at())
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    async def read(self, read: Callable[[Memory], _T]) -> _T:
+        """Call `read` when all of the state is acknowledged, and return what it returns; it must not wait.
+
+        Raises LogUnavailableError when the log does not acknowledge it in time.
+        """
+        return await self._writer.read(read)
+
+    async def ask(self, command: Internal, actor: str, verb: str) -> Answer:
+        """Put a command of the service's own through the writer, ahead of the queue; return its answer."""
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def on_answer(_: Job, answer: Answer) -> None:
+            if not answered.done():
+                answered.set_result(answer)
+
+        request = Request(command, actor, uuid.uuid4().hex, verb=verb)
+        self._writer.submit_first(Job(request, on_answer, self._clock.now()))
+        return await answered

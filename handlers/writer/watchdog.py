@@ -1,0 +1,66 @@
+"""Looks at the clock every second or so: timed out callers and reads, a process that stood still, a clock set back."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from domain.timestamps import after, seconds_between
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from handlers.memory.memory import Memory
+    from handlers.ports import Clock
+
+_LOG = logging.getLogger(__name__)
+LONGEST_PAUSE_S = 1.0
+"""The longest time between two looks."""
+STALL_S = 2.0
+"""Waking up this much late means that the process stood still, and heard no agent meanwhile."""
+BEHIND_S = 5.0
+"""A clock that is this far behind the log's last event was set back, or that event was written by a wrong one."""
+
+
+class Watched(Protocol):
+    """What is looked after."""
+
+    def end_timed_out(self, now: datetime) -> None:
+        """Answer whatever has waited for too long."""
+        ...
+
+    def stood_still(self, seconds: float) -> None:
+        """The process did not run for so long."""
+        ...
+
+
+class Watchdog:
+    """Runs beside the writer; `reply_timeout_s` decides how often it has to look."""
+
+    def __init__(self, watched: Watched, memory: Memory, clock: Clock, reply_timeout_s: float) -> None:
+        self._watched = watched
+        self._memory = memory
+        self._clock = clock
+        self._pause_s = min(reply_timeout_s / 4, LONGEST_PAUSE_S)
+        self._behind = False
+
+    async def run(self) -> None:
+        """Look, until cancelled."""
+        while True:
+            now = self._clock.now()
+            self._watched.end_timed_out(now)
+            self._compare_clock(now)
+            await self._clock.sleep_until(after(now, self._pause_s))
+            late_s = seconds_between(now, self._clock.now()) - self._pause_s
+            if late_s > STALL_S:
+                _LOG.warning("the service stood still for %.1f s", late_s)
+                self._watched.stood_still(late_s)
+
+    def _compare_clock(self, now: datetime) -> None:
+        """Warn once when the clock is behind the log: times in a log never go back, so the pool's time stands still."""
+        behind_s = seconds_between(now, self._memory.state.last_time)
+        was_behind, self._behind = self._behind, behind_s > BEHIND_S
+        if self._behind and not was_behind:
+            _LOG.warning(
+                "this clock is %.0f s behind the log's last event; nothing expires until it has caught up", behind_s
+            )
