@@ -1,1 +1,1 @@
-"""Process managers and services: async, talking to the outside through ports only."""
+"""Services and process managers: asynchronous; they reach the outside through the protocols in `ports` only."""

@@ -75,7 +75,7 @@ class StoredMessage(NamedTuple):
 
 
 class ReadableLog(Protocol):
-    """One pool's log, as those see it who only read."""
+    """One pool's log, for reading only."""
 
     async def last_position(self) -> int:
         """The last position as the stream's leader knows it; 0 when empty. Raises LogUnavailableError."""

@@ -1,8 +1,9 @@
-"""The two promises of the layout: `domain` and `projections` are pure, and imports point one way."""
+"""What the layout promises: pure rooms, one import direction, and one place for each kind of change."""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,77 @@ def test_imports_point_one_way() -> None:
     lint = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
     outcome = subprocess.run([sys.executable, "-c", lint], cwd=ROOT, capture_output=True, text=True, check=False)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+STATE_CHANGES = frozenset(
+    {"fold", "fold_all", "apply", "commit", "undo", "skip", "load", "begin_rebuild", "end_rebuild"}
+)
+CHANGE_STATE = Path("handlers", "memory")
+
+
+def state_changes(source: str) -> Iterator[str]:
+    """Every call that changes a pool's state: `state.commit(...)`, `self._pool.state.undo()`."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="state") | ast.Attribute(attr="state"), attr=attr), lineno=line
+            ) if attr in STATE_CHANGES:
+                yield f"line {line}: calls {attr}"
+            case _:
+                pass
+
+
+def handler_files() -> list[Path]:
+    return sorted(path.relative_to(ROOT) for path in (ROOT / "handlers").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", [path for path in handler_files() if CHANGE_STATE not in path.parents], ids=str)
+def test_only_the_memory_changes_the_pools_state(path: Path) -> None:
+    assert list(state_changes((ROOT / path).read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("source", ["self.memory.state.undo()", "state.apply(decision)"])
+def test_a_change_of_state_is_noticed(source: str) -> None:
+    assert list(state_changes(source))
+
+
+JOB_FIELDS = frozenset(
+    {
+        *("request", "received_at", "callers", "on_timeout", "absent", "looked_up_at", "wait_until", "place", "prior"),
+        "alone",
+    }
+)
+JOBS = Path("handlers", "writer", "jobs.py")
+
+
+def job_changes(source: str) -> Iterator[str]:
+    """Every assignment to a job's field, or to what may be one: `job.alone = True`, `each.request = ...`."""
+    for node in ast.walk(ast.parse(source)):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Attribute) and target.attr in JOB_FIELDS:
+                yield f"line {target.lineno}: sets {target.attr}"
+
+
+@pytest.mark.parametrize("path", [path for path in handler_files() if path != JOBS], ids=str)
+def test_a_job_is_changed_by_its_own_methods_only(path: Path) -> None:
+    assert list(job_changes((ROOT / path).read_text(encoding="utf-8"))) == []
+
+
+def test_a_change_of_a_job_is_noticed() -> None:
+    assert list(job_changes("job.alone = True"))
+    assert list(job_changes("job.prior += records"))
+
+
+SHARED_NAMES = {
+    "agent.py": "the entity and its events",
+    "pool.py": "the entity and its events",
+    "steal.py": "the entity and its events",
+    "pools.py": "the persistence module under its present and its earlier name",
+}
+PACKAGES = (*PURE_PACKAGES, "handlers", "infra", "custody_demo", "custody_eventsourcing")
+
+
+def test_two_files_share_a_name_only_where_they_share_a_concept() -> None:
+    names = Counter(path.name for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    assert {name for name, count in names.items() if count > 1} == {"__init__.py", *SHARED_NAMES}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.errors import FoldError
 from domain.events import task as ev
 from domain.task.record import FormerLease, Outcome, Task
-from domain.task.steps import current_lease, ended, moved, outcome
+from domain.task.transition import current_lease, ended, moved, outcome
 
 if TYPE_CHECKING:
     from domain.recorded import Recorded

@@ -9,7 +9,7 @@ from domain.events import task as ev
 from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
 from domain.task.record import Task
-from domain.task.steps import moved
+from domain.task.transition import moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from domain.events import task as ev
 from domain.lifecycles import LEASE, LeaseStatus
 from domain.policies.cadence import MAX_REPORT_TIMES
 from domain.task.record import Lease, Task, stopped_until
-from domain.task.steps import current_lease, ended, held, later, moved, record
+from domain.task.transition import current_lease, ended, held, later, moved, record
 
 if TYPE_CHECKING:
     from domain.recorded import Recorded

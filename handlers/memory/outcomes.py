@@ -1,7 +1,7 @@
-"""The memory that makes commands idempotent: (actor, verb, command id) -> the positions that its events have.
+"""Outcomes of commands, which make repeats idempotent: (actor, verb, command id) -> positions of its events.
 
-It is filled from acknowledged events only, so a rebuild from the log gives the same memory. Positions are enough:
-what the caller was told is rendered from the events again.
+Filled from acknowledged events only, so a rebuild from the log gives the same. Positions are enough, for the answer is
+rendered from the events again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Outcomes:
         self._capacity = capacity
         self._positions: dict[OutcomeKey, tuple[int, ...]] = {}
         self._order: deque[OutcomeKey] = deque()
-        """The keys, the oldest first: a dictionary that orders itself costs half as much again."""
+        """The keys, the oldest first. An OrderedDict instead of dict and deque costs half as much again."""
 
     def __len__(self) -> int:
         return len(self._positions)

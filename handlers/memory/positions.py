@@ -1,4 +1,4 @@
-"""Where in the log a moment is: found by halving, for times never go backwards."""
+"""The position of a moment in the log, by binary search: times in a log never go backwards."""
 
 from __future__ import annotations
 

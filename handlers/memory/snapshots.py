@@ -1,4 +1,4 @@
-"""Snapshots of a pool's memory: a cache of the fold, and never more.
+"""Snapshots of a pool's memory: a cache of the fold, never a source of truth.
 
 A snapshot is used only if everything about it holds: format, pool, build, checksum, and that the log's message at its
 position carries the hash that the snapshot ends with. Else the log is folded instead, and a warning says why.
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 FORMAT = "custody-snapshot"
 VERSION = 1
 MAX_BYTES = 4 * 1024**3
-"""No snapshot is larger, unpacked."""
+"""Bytes of an unpacked snapshot, at most."""
 _COMPRESSION_LEVEL = 1
 _OUTCOMES_A_LINE = 2_000
 _TRIED = 3
@@ -65,7 +65,7 @@ class Snapshots(NamedTuple):
 
     store: SnapshotStore
     build: str
-    """Which code folds: snapshots of another build are no use."""
+    """Digest of the code that folds: a snapshot of another build is not used."""
     every: int = 100_000
     """Events between two of them."""
 
@@ -198,7 +198,7 @@ def _unpacked(packed: bytes, raw_bytes: int) -> bytes:
 
 
 def adopt(memory: Memory, image: MemoryImage) -> None:
-    """Make the memory what the image says.
+    """Bring the memory to the state of an image.
 
     Raises:
         SnapshotError: the image cannot be used; the memory is unchanged.

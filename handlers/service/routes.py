@@ -1,4 +1,4 @@
-"""What a request asks for: by its subject, and of which entities."""
+"""Routes: from a request's subject to the command or query, and the entities that it names."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from projections.queries.answers import Query
 
 _NAME = re.compile(limits.NAME_PATTERN)
-MAX_REMEMBERED = 10_000
-"""Subjects that are remembered at once; then all are forgotten. A fleet of agents uses the same few every time."""
+MAX_CACHED = 10_000
+"""Parsed subjects that are cached; beyond that the cache is emptied. A fleet uses the same few subjects again."""
 
 
 class CommandRoute(NamedTuple):
@@ -29,7 +29,7 @@ class CommandRoute(NamedTuple):
     model: type[commands.Command]
     agent_id: str | None = None
     actor: str | None = None
-    """Who asks; for operators a header says so."""
+    """The agent; None for operators, whom a header names."""
     named: tuple[EntityKey, ...] = ()
     """What the subject names."""
 
@@ -52,7 +52,7 @@ class CommandRoute(NamedTuple):
 
 
 class QueryRoute(NamedTuple):
-    """A question."""
+    """A query."""
 
     model: type[Query]
 
@@ -61,22 +61,22 @@ Route = CommandRoute | QueryRoute
 
 
 class Routes:
-    """Reads the subjects of one pool's requests."""
+    """Parses the subjects of one pool's requests."""
 
     def __init__(self, pool_id: str) -> None:
         self._prefix = f"custody.{pool_id}."
-        self._known: dict[str, Route] = {}
+        self._cache: dict[str, Route] = {}
 
     def find(self, subject: str) -> Route | Refusal:
-        """Return what the subject asks for, or why nobody knows."""
-        route = self._known.get(subject)
+        """Return what the subject asks for, or the refusal of an unknown one."""
+        route = self._cache.get(subject)
         if route is not None:
             return route
         found = self._read(subject.removeprefix(self._prefix).split("."))
         if not isinstance(found, Refusal):
-            if len(self._known) >= MAX_REMEMBERED:
-                self._known.clear()
-            self._known[subject] = found
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            self._cache[subject] = found
         return found
 
     def _read(self, tokens: list[str]) -> Route | Refusal:
@@ -114,4 +114,4 @@ _NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
     model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
     for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())
 }
-"""Asking a model for a field that it lacks is slow, so what each command names is known beforehand."""
+"""Computed beforehand, because asking a model for a field that it lacks is slow."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DueTimes:
-    """A lower bound of each task's due time, made exact when it comes to the front.
+    """A lower bound of each task's due time, computed exactly when it comes to the front.
 
     Renewals only move a due time later, so they leave the entry where it is; what comes to the front too early is put
     back at its exact time. A floor set by an outage needs no pass over the leases for the same reason.

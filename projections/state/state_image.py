@@ -40,7 +40,7 @@ _RECENT = "recent-"
 
 
 class SnapshotError(ValueError):
-    """It is no snapshot that this version can use; one line says why."""
+    """The snapshot cannot be used by this version; its message says why in one line."""
 
 
 class StateImage(NamedTuple):
@@ -54,7 +54,7 @@ class StateImage(NamedTuple):
     agents: Sequence[Agent]
     steals: Sequence[Steal]
     recent: Sequence[Task | Agent | Steal]
-    """Ended entities, the one that ended or was loaded first first."""
+    """Ended entities, in the order in which they ended or were loaded."""
     statistics: dict[str, Any]
     directives: dict[str, dict[str, Stop]]
 

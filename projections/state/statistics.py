@@ -31,7 +31,7 @@ class Statistics:
             return
         for recorded in records:
             event = recorded.event
-            # Not isinstance: a model's class answers that in Python.
+            # By exact type: isinstance on a pydantic model runs Python code.
             if type(event) is ev.Completed:
                 self._durations_s.append(event.duration_s)
                 self.late_completions += event.late

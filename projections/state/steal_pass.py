@@ -1,4 +1,4 @@
-"""What a pass of the stealer sees in the views, and the one move that it asks for next."""
+"""A pass of the stealer: the loads that it reads from the views, and the next move that it asks for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCORE_DECIMALS = 6
 
 
 class Loads(Protocol):
-    """How a pass is told who is loaded how."""
+    """What a pass reads: agents and their workloads."""
 
     workloads: Workloads
 
@@ -28,7 +28,7 @@ class Loads(Protocol):
 
 
 def sources(state: Loads, config: StealConfig) -> Sequence[Load]:
-    """Return the agents that a pass which begins now takes work off, in the order of their registration."""
+    """Return the agents that a pass takes tasks from, if it begins now, in registration order."""
     return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED))
 
 

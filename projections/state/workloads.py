@@ -1,4 +1,4 @@
-"""Who holds what, and who could take more: the views behind capacity, best-agent assignment and stealing."""
+"""Leases by holder and agents by load: the indexes behind capacity, best-agent assignment and stealing."""
 
 from __future__ import annotations
 
