@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.service_commands import Lead, Open, Rearm
-from domain.timestamps import after, seconds_between
+from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
 from handlers.background.stealer import Stealer
 from handlers.background.sweeper import Sweeper
@@ -94,9 +94,8 @@ class PoolService:
         await catch_up(self.memory, self._log, progress=progress)
         state = self.memory.state
         blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
-        now = self._clock.now()
         for agent_id in state.agents:
-            self.writer.liveness.heard(agent_id, now)
+            self.writer.liveness.watch(agent_id, self._clock.steady())
         self._running = asyncio.create_task(self.writer.run(), name="writer")
         await self._put_through(Open(self._options.software), "open")
         self.writer.leader = self._options.leader
@@ -139,9 +138,13 @@ class PoolService:
         """Let the sweeper look for an earlier due moment."""
         self.sweeper.look_again()
 
+    def clock_changed(self) -> None:
+        """Let the sweeper plan anew: its due moments are of the wall clock."""
+        self.sweeper.plan_again()
+
     def agents_unheard(self, blind_s: float) -> None:
         """Set the floor after a spell in which agents could not be heard; nothing is judged until it is in the log."""
-        self.writer.liveness.reset_all(self._clock.now())
+        self.writer.liveness.reset_all(self._clock.steady())
         self.writer.broker_link.begin_rearming()
         self._begin_errand(self._rearm(blind_s))
 
@@ -159,7 +162,7 @@ class PoolService:
             task.cancel()
         probes = self.sweeper.cancel_probes()
         drained = asyncio.ensure_future(self._drain())
-        limit = asyncio.ensure_future(self._clock.sleep_until(after(self._clock.now(), STOP_LIMIT_S)))
+        limit = asyncio.ensure_future(self._clock.sleep(STOP_LIMIT_S))
         await asyncio.wait((drained, limit), return_when=asyncio.FIRST_COMPLETED)
         settled = drained.done()
         if not settled:

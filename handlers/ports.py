@@ -6,12 +6,14 @@ contract suite (`tests/contract/`).
 
 from __future__ import annotations
 
+from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
+
+from domain.timestamps import after
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
-    from datetime import datetime
 
     from domain.recorded import Recorded
 
@@ -148,13 +150,30 @@ class Codec(Protocol):
         ...
 
 
+Steady = NewType("Steady", datetime)
+"""A moment on a clock that is never set: for waits and spans only. It must not be compared with a time of the log."""
+
+
+def steadily_after(moment: Steady, seconds: float) -> Steady:
+    """Return the moment so many seconds later on the steady clock."""
+    return Steady(after(moment, seconds))
+
+
 class Clock(Protocol):
-    """The only source of time for handlers."""
+    """The only source of time for handlers.
+
+    What is written into the log follows the wall clock. Waits, timeouts and spans of silence follow the steady clock,
+    so that a wall clock that is set changes none of them.
+    """
 
     def now(self) -> datetime:
         """The wall clock, aware, in UTC, with microseconds."""
         ...
 
-    async def sleep_until(self, when: datetime) -> None:
-        """Return once `now() >= when`."""
+    def steady(self) -> Steady:
+        """The steady clock, aware, with microseconds."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds of the steady clock; at once for none or fewer."""
         ...

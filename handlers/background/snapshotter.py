@@ -6,7 +6,6 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from domain.timestamps import after
 from handlers.memory.snapshots import encode, image_of
 from handlers.ports import LogUnavailableError
 from projections.state.state_image import SnapshotError
@@ -34,14 +33,14 @@ class Snapshotter:
     async def run(self) -> None:
         """Store snapshots until cancelled. A failure is a warning: the log has everything."""
         while True:
-            await self._clock.sleep_until(after(self._clock.now(), LOOK_EVERY_S))
+            await self._clock.sleep(LOOK_EVERY_S)
             if self._pool.state.committed_position - self.last_position < self._snapshots.every:
                 continue
             try:
                 await self.take()
             except (SnapshotError, LogUnavailableError) as error:
                 _LOG.warning("no snapshot is stored: %s", error)
-            await self._clock.sleep_until(after(self._clock.now(), MIN_INTERVAL_S - LOOK_EVERY_S))
+            await self._clock.sleep(MIN_INTERVAL_S - LOOK_EVERY_S)
 
     async def take(self) -> int:
         """Store a snapshot of what is acknowledged; return its position. Raises SnapshotError, LogUnavailableError."""

@@ -10,7 +10,6 @@ import uuid
 from typing import TYPE_CHECKING
 
 from domain.service_commands import ExecuteSteal
-from domain.timestamps import after
 from projections.state.steal_pass import move_from, sources
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ class Stealer:
         interval_s = self._pool.rules.steal.interval_s
         await self.finish_open()
         while True:
-            await self._clock.sleep_until(after(self._clock.now(), interval_s))
+            await self._clock.sleep(interval_s)
             try:
                 await self.steal()
             except Exception:  # noqa: BLE001 - the pool goes on without this pass

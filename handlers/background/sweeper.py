@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from domain.due import due_at
 from domain.lifecycles import AgentStatus
 from domain.policies.probes import MAX_EXTENSIONS
 from domain.service_commands import Extend, Judge, MarkLost
-from domain.timestamps import after
+from domain.timestamps import after, seconds_between
+from handlers.ports import steadily_after
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from domain.service_commands import Internal
     from domain.task import Lease, Task
     from handlers.background.probe import Probe
-    from handlers.ports import Clock
+    from handlers.ports import Clock, Steady
     from handlers.writer.jobs import Answer
     from handlers.writer.pool_access import PoolAccess
 
@@ -35,6 +36,13 @@ RECHECK_S = 1.0
 """Pause before a task is judged again that could not be judged, because agents could not be heard."""
 
 
+class _Plan(NamedTuple):
+    """The moment of the next sweep on both clocks."""
+
+    steady: Steady
+    wall: datetime
+
+
 class Sweeper:
     """Judges what falls due in one pool."""
 
@@ -44,7 +52,7 @@ class Sweeper:
         self._interval_s = interval_s
         self._probe = probe
         self._wake = asyncio.Event()
-        self._planned: datetime | None = None
+        self._planned: _Plan | None = None
         """When the next sweep is planned; None while one runs."""
         self._set_aside: dict[str, datetime] = {}
         """Tasks that are not judged before a moment: a probe looks at them, or judging changed nothing."""
@@ -59,10 +67,16 @@ class Sweeper:
             self._wake.set()
             return
         timeout_at = self._pool.next_timeout_at()
-        if (timeout_at is not None and timeout_at < planned) or self._pool.state.may_fall_due_before(planned):
-            due = self._next_due()
-            if due is not None and due < planned:
+        if timeout_at is not None and timeout_at < planned.steady:
+            self._wake.set()
+        elif self._pool.state.may_fall_due_before(planned.wall):
+            due = self._next_judgement()
+            if due is not None and due < planned.wall:
                 self._wake.set()
+
+    def plan_again(self) -> None:
+        """Wake up in any case: the wall clock was set, so the planned moment may be wrong."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Judge what is due, until cancelled."""
@@ -71,14 +85,7 @@ class Sweeper:
                 await self.sweep()
             except Exception:  # noqa: BLE001 - the sweeper must go on; what was due is still due
                 _LOG.exception("a sweep failed")
-            now = self._clock.now()
-            planned = after(now, self._interval_s)
-            due = self._next_due()
-            if due is not None and due < planned:
-                # What is due and could not be judged must not make a busy loop.
-                planned = due if due > now and not self._pool.cannot_judge else after(now, RECHECK_S)
-            self._planned = planned
-            await self._sleep_until(planned)
+            await self._sleep(self._pause_s())
 
     def cancel_probes(self) -> list[asyncio.Task[None]]:
         """Cancel the probes that still run; return their tasks, which end soon."""
@@ -90,10 +97,10 @@ class Sweeper:
     async def sweep(self) -> None:
         """Judge everything that is due now."""
         now = self._clock.now()
-        self._pool.end_timed_out_waits(now)
+        self._pool.end_timed_out_waits()
         if self._pool.cannot_judge:
             return
-        await self._mark_lost(now)
+        await self._mark_lost()
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > now}
         while True:
             state = self._pool.state
@@ -103,8 +110,8 @@ class Sweeper:
                 return
             await self._judge(due, now)
 
-    async def _mark_lost(self, now: datetime) -> None:
-        silent = self._pool.silent_agents(now)
+    async def _mark_lost(self) -> None:
+        silent = self._pool.silent_agents()
         await asyncio.gather(*(self._ask(MarkLost(agent_id, silence_s), "lost") for agent_id, silence_s in silent))
         agents = self._pool.state.agents
         for agent_id, _ in silent:
@@ -159,9 +166,19 @@ class Sweeper:
     async def _ask(self, command: Internal, verb: str) -> Answer:
         return await self._pool.ask(command, "sweeper", verb)
 
-    def _next_due(self) -> datetime | None:
-        moments = (self._next_judgement(), self._pool.next_timeout_at())
-        return min((moment for moment in moments if moment is not None), default=None)
+    def _pause_s(self) -> float:
+        """Return for how many seconds nothing falls due, at most the interval."""
+        due, timeout_at = self._next_judgement(), self._pool.next_timeout_at()
+        pauses_s = [self._interval_s]
+        if due is not None:
+            pauses_s.append(seconds_between(self._clock.now(), due))
+        if timeout_at is not None:
+            pauses_s.append(seconds_between(self._clock.steady(), timeout_at))
+        pause_s = min(pauses_s)
+        if pause_s < self._interval_s and (pause_s <= 0 or self._pool.cannot_judge):
+            # What is due and could not be judged must not make a busy loop.
+            return RECHECK_S
+        return pause_s
 
     def _next_judgement(self) -> datetime | None:
         """Return when a task falls due that is not set aside, or when the first of those comes back."""
@@ -177,9 +194,10 @@ class Sweeper:
                 break
         return min(moments)
 
-    async def _sleep_until(self, planned: datetime) -> None:
+    async def _sleep(self, pause_s: float) -> None:
+        self._planned = _Plan(steadily_after(self._clock.steady(), pause_s), after(self._clock.now(), pause_s))
         self._wake.clear()
-        sleep = asyncio.ensure_future(self._clock.sleep_until(planned))
+        sleep = asyncio.ensure_future(self._clock.sleep(pause_s))
         wake = asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ class Outages:
 
     async def pause(self, seconds: float) -> None:
         """Let time pass. Raises StoppedError."""
-        waking = asyncio.ensure_future(self._clock.sleep_until(self._clock.now() + timedelta(seconds=seconds)))
+        waking = asyncio.ensure_future(self._clock.sleep(seconds))
         stopping = asyncio.ensure_future(self.stopping.wait())
         try:
             await asyncio.wait({waking, stopping}, return_when=asyncio.FIRST_COMPLETED)

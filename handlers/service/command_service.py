@@ -167,7 +167,7 @@ class CommandService:
             key = (request.actor, request.verb, request.causation_id)
             under_way = self._under_way.get(key)
             if under_way is not None:
-                under_way.join(reply, self._time_out, self._clock.now())
+                under_way.join(reply, self._time_out, self._clock.steady())
                 return None
             positions = self._memory.outcomes.get(key)
             if positions is not None:
@@ -175,7 +175,7 @@ class CommandService:
         job = Job(
             request,
             partial(self._answer, key),
-            self._clock.now(),
+            self._clock.steady(),
             len(incoming.body),
             names,
             callers=[reply],

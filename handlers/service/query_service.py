@@ -81,9 +81,9 @@ class QueryService:
             self._waiting_views -= 1
 
     async def _view(self, query: Query) -> Answer:
-        asked_at = self._clock.now()
+        asked_at = self._clock.steady()
         async with self._one_view:
-            if seconds_between(asked_at, self._clock.now()) >= VIEW_TIMEOUT_S:
+            if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
             copy = await self._pool.read(self._snapshot)
             if len(copy.tasks) > SLOW_SNAPSHOT:

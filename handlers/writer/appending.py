@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.timestamps import after, seconds_between
+from domain.timestamps import seconds_between
 from handlers.ports import (
     AppendConflictError,
     AppendRejectedError,
@@ -15,9 +15,8 @@ from handlers.ports import (
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from handlers.ports import Clock, EventLog, NewMessage
+    from handlers.ports import Clock, EventLog, NewMessage, Steady
 
 _LOG = logging.getLogger(__name__)
 RETRY_S = 0.25
@@ -57,14 +56,14 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
     it, or refuses the condition and shows what is stored in its place.
     """
     maybe_stored = False
-    rejected_since: datetime | None = None
+    rejected_since: Steady | None = None
     while True:
         try:
             await log.append(messages, expected_position=base)
         except (AppendConflictError, AppendRejectedError) as error:
             if isinstance(error, AppendRejectedError):
-                rejected_since = rejected_since or clock.now()
-                if not maybe_stored or seconds_between(rejected_since, clock.now()) >= LATEST_S:
+                rejected_since = rejected_since or clock.steady()
+                if not maybe_stored or seconds_between(rejected_since, clock.steady()) >= LATEST_S:
                     return Rejected(str(error))
             # This attempt was refused; an earlier one may have been stored, or may still be on its way.
             stored = await _is_stored(log, messages[0], base)
@@ -100,4 +99,4 @@ async def _is_stored(log: EventLog, first: NewMessage, base: int) -> bool | None
 
 async def pause(clock: Clock) -> None:
     """Wait before the broker is asked again."""
-    await clock.sleep_until(after(clock.now(), RETRY_S))
+    await clock.sleep(RETRY_S)

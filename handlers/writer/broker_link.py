@@ -8,11 +8,12 @@ from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
+
+    from handlers.ports import Steady
 
 
 class BrokerLink:
-    """Whether agents can be heard, and since when the broker owes an answer. Times are of the wall clock."""
+    """Whether agents can be heard, and since when the broker owes an answer."""
 
     def __init__(self, outage_s: float, on_outage: Callable[[float], None]) -> None:
         """`on_outage` is called with the seconds of a spell in which no agent was heard, once it is over."""
@@ -20,18 +21,18 @@ class BrokerLink:
         self._on_outage = on_outage
         self._disconnected = False
         self._rearming = 0
-        self._asked_at: datetime | None = None
+        self._asked_at: Steady | None = None
 
     @property
     def owes_answer(self) -> bool:
         """Whether the broker was asked for something that it has not answered yet."""
         return self._asked_at is not None
 
-    def unanswered_s(self, now: datetime) -> float:
+    def unanswered_s(self, now: Steady) -> float:
         """Return for how many seconds the broker has owed an answer; 0 if it owes none."""
         return 0.0 if self._asked_at is None else seconds_between(self._asked_at, now)
 
-    def cannot_judge(self, now: datetime) -> bool:
+    def cannot_judge(self, now: Steady) -> bool:
         """Return whether an agent's silence may be the link's: disconnected, unanswered for long, or not re-armed."""
         if self._disconnected or self._rearming:
             return True
@@ -53,12 +54,12 @@ class BrokerLink:
         """Judge again, once every floor that was begun has ended."""
         self._rearming -= 1
 
-    def asked(self, now: datetime) -> None:
+    def asked(self, now: Steady) -> None:
         """Note that the broker is asked for something."""
         if self._asked_at is None:
             self._asked_at = now
 
-    def answered(self, now: datetime) -> None:
+    def answered(self, now: Steady) -> None:
         """Note that the broker answers. If that took long, no agent was heard for as long."""
         since, self._asked_at = self._asked_at, None
         blind_s = seconds_between(since, now) if since is not None else 0.0

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from handlers.ports import Steady
     from handlers.writer.jobs import Job
 
 MAX_WAITING = 10_000
@@ -31,7 +30,7 @@ class ClaimLine:
         self._by_capabilities: dict[frozenset[str], _Queue] = {}
         self._capabilities: dict[_Place, frozenset[str]] = {}
         self._by_agent: dict[str, _Queue] = {}
-        self._timeouts: IndexedHeap[_Place, datetime] = IndexedHeap()
+        self._timeouts: IndexedHeap[_Place, Steady] = IndexedHeap()
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -40,7 +39,7 @@ class ClaimLine:
         """Return whether no further claim of this agent may wait."""
         return len(self._jobs) >= MAX_WAITING or len(self._by_agent.get(agent_id, ())) >= MAX_WAITING_PER_AGENT
 
-    def add(self, job: Job, capabilities: frozenset[str], until: datetime) -> None:
+    def add(self, job: Job, capabilities: frozenset[str], until: Steady) -> None:
         """Keep a claim until it is taken out."""
         place = job.take_place(self._last_place + 1)
         self._last_place = max(self._last_place, place)
@@ -75,14 +74,14 @@ class ClaimLine:
         queue = self._by_agent.get(agent_id)
         return [self._take(place) for place, _ in sorted(queue.items())] if queue is not None else []
 
-    def take_timed_out(self, now: datetime) -> list[Job]:
+    def take_timed_out(self, now: Steady) -> list[Job]:
         """Take out the claims whose wait has ended."""
         found = []
         while (first := self._timeouts.peek()) is not None and first[0] <= now:
             found.append(self._take(first[1]))
         return found
 
-    def next_timeout_at(self) -> datetime | None:
+    def next_timeout_at(self) -> Steady | None:
         """Return when the next claim's wait ends."""
         first = self._timeouts.peek()
         return None if first is None else first[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from domain.rules import Rules
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock
+    from handlers.ports import Clock, Steady
     from handlers.writer.agent_liveness import AgentLiveness
     from handlers.writer.broker_link import BrokerLink
     from handlers.writer.jobs import Job
@@ -38,11 +38,14 @@ class Decider:
         self._broker_link = broker_link
         self._clock = clock
 
-    def decide(self, job: Job, now: datetime) -> Decision:
-        """Return what a job comes to. An agent's own command is a sign of life, a claim decided again is none."""
+    def decide(self, job: Job, now: datetime, steady: Steady) -> Decision:
+        """Return what a job comes to at a time of the log, and of the steady clock.
+
+        An agent's own command is a sign of life, a claim that waited and is decided again is none.
+        """
         request = job.request
         if request.agent_id is not None and job.wait_until is None:
-            self._liveness.heard(request.agent_id, now)
+            self._liveness.heard(request.agent_id, steady, now)
         command = request.command
         if isinstance(command, _JUDGEMENTS) and not self._may_judge(command):
             return Decision([], {}, {})
@@ -58,7 +61,7 @@ class Decider:
 
     def _may_judge(self, command: Judge | MarkLost) -> bool:
         """Return whether silence may be judged: agents can be heard, and this one is still silent."""
-        now = self._clock.now()
+        now = self._clock.steady()
         if self._broker_link.cannot_judge(now):
             return False
         return isinstance(command, Judge) or self._liveness.is_silent(command.agent_id, now)

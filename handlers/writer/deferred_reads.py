@@ -10,9 +10,9 @@ from handlers.ports import LogUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from handlers.memory.memory import Memory
+    from handlers.ports import Steady
 
 _T = TypeVar("_T")
 
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 class _Read(NamedTuple):
     run: Callable[[], None]
     fail: Callable[[], None]
-    asked_at: datetime
+    asked_at: Steady
 
 
 class DeferredReads:
@@ -33,7 +33,7 @@ class DeferredReads:
     def __bool__(self) -> bool:
         return bool(self._reads)
 
-    def defer(self, read: Callable[[Memory], _T], now: datetime) -> asyncio.Future[_T]:
+    def defer(self, read: Callable[[Memory], _T], now: Steady) -> asyncio.Future[_T]:
         """Return a future for what `read` returns; it fails with LogUnavailableError after a timeout."""
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
 
@@ -57,7 +57,7 @@ class DeferredReads:
         for read in reads:
             read.run()
 
-    def fail_timed_out(self, now: datetime, timeout_s: float) -> bool:
+    def fail_timed_out(self, now: Steady, timeout_s: float) -> bool:
         """Fail reads that have waited for `timeout_s`; return whether there were any."""
         late = [read for read in self._reads if seconds_between(read.asked_at, now) >= timeout_s]
         if late:

@@ -9,8 +9,8 @@ from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
+    from handlers.ports import Steady
     from handlers.writer.jobs import Job
 
 
@@ -59,7 +59,7 @@ class JobQueue:
         self._jobs.clear()
         self.size_bytes = 0
 
-    def remove_timed_out(self, now: datetime, timeout_s: float) -> list[Job]:
+    def remove_timed_out(self, now: Steady, timeout_s: float) -> list[Job]:
         """Remove and return callers' jobs that were received `timeout_s` ago or earlier and were not begun.
 
         The second part of a command that was begun stays, and so does a claim that waited.
@@ -72,7 +72,7 @@ class JobQueue:
         return late
 
 
-def _timed_out(job: Job, now: datetime, timeout_s: float) -> bool:
+def _timed_out(job: Job, now: Steady, timeout_s: float) -> bool:
     return (
         job.on_timeout is not None
         and not job.prior

@@ -14,10 +14,10 @@ from domain.errors import RefusalCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from domain.draft import EntityKey, Request
     from domain.recorded import Recorded
+    from handlers.ports import Steady
 
 
 class Answer(NamedTuple):
@@ -36,7 +36,7 @@ class Job:
     request: Request
     on_answer: Callable[[Job, Answer], None]
     """Called with the job and its answer. A job that held a closure over itself would be a reference cycle."""
-    received_at: datetime
+    received_at: Steady
     size: int = 0
     """Bytes of its request, for the limit on the queue."""
     names: tuple[EntityKey, ...] = ()
@@ -50,7 +50,7 @@ class Job:
     absent: frozenset[EntityKey] = frozenset()
     """Those of `names` that the log did not have at `looked_up_at`."""
     looked_up_at: int = -1
-    wait_until: datetime | None = None
+    wait_until: Steady | None = None
     """When a waiting claim ends empty; None until it waits."""
     place: int | None = None
     """Its place in the line of waiting claims, once it waits."""
@@ -69,7 +69,7 @@ class Job:
         if on_timeout is not None:
             on_timeout(self)
 
-    def join(self, caller: str, on_timeout: Callable[[Job], None], now: datetime) -> None:
+    def join(self, caller: str, on_timeout: Callable[[Job], None], now: Steady) -> None:
         """Add a caller who sent the same command again. If the earlier ones were timed out, its time starts now."""
         self.callers.append(caller)
         if self.on_timeout is None:
@@ -93,7 +93,7 @@ class Job:
         """Forget what was looked up: the log was replaced."""
         self.looked_up_at = -1
 
-    def resubmitted(self, now: datetime) -> None:
+    def resubmitted(self, now: Steady) -> None:
         """Note that a waiting claim goes back to the queue."""
         self.received_at = now
 
@@ -102,7 +102,7 @@ class Job:
         self.request = request
         self.prior.extend(records)
 
-    def park(self, until: datetime, records: Iterable[Recorded]) -> None:
+    def park(self, until: Steady, records: Iterable[Recorded]) -> None:
         """Begin or go on to wait, after events that the claim made on the side."""
         self.wait_until = until
         self.prior.extend(records)

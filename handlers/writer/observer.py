@@ -12,6 +12,10 @@ class WriterObserver(Protocol):
         """A batch was acknowledged, or a claim began to wait: something may fall due earlier than before."""
         ...
 
+    def clock_changed(self) -> None:
+        """The wall clock was set."""
+        ...
+
     def agents_unheard(self, blind_s: float) -> None:
         """A spell of `blind_s` seconds in which no agent could be heard is over."""
         ...

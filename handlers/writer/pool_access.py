@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from domain.service_commands import Internal
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock
+    from handlers.ports import Clock, Steady
     from handlers.writer.writer import Writer
     from projections.state.pool_state import PoolState
 
@@ -48,12 +48,12 @@ class PoolAccess:
     @property
     def cannot_judge(self) -> bool:
         """Whether an agent's silence may be the link's to the broker, so that it must not be judged now."""
-        return self._writer.broker_link.cannot_judge(self._clock.now())
+        return self._writer.broker_link.cannot_judge(self._clock.steady())
 
     @property
     def unanswered_s(self) -> float:
         """For how many seconds the broker has owed an answer; 0 if it owes none."""
-        return self._writer.broker_link.unanswered_s(self._clock.now())
+        return self._writer.broker_link.unanswered_s(self._clock.steady())
 
     @property
     def queued_commands(self) -> int:
@@ -69,19 +69,19 @@ class PoolAccess:
         """Return when the agent was last heard, or None if it is not watched."""
         return self._writer.liveness.heard_at(agent_id)
 
-    def silent_agents(self, now: datetime) -> list[tuple[str, float]]:
+    def silent_agents(self) -> list[tuple[str, float]]:
         """Return the agents that count as lost now, with their silence in seconds."""
-        return self._writer.liveness.silent(now)
+        return self._writer.liveness.silent(self._clock.steady())
 
     def forget_agent(self, agent_id: str) -> None:
         """Stop watching an agent."""
         self._writer.liveness.forget(agent_id)
 
-    def end_timed_out_waits(self, now: datetime) -> None:
+    def end_timed_out_waits(self) -> None:
         """Answer the waiting claims whose time has come."""
-        self._writer.waiting.end_timed_out(now)
+        self._writer.waiting.end_timed_out(self._clock.steady())
 
-    def next_timeout_at(self) -> datetime | None:
+    def next_timeout_at(self) -> Steady | None:
         """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""
         moments = (self._writer.waiting.next_timeout_at(), self._writer.liveness.next_at())
         return min((moment for moment in moments if moment is not None), default=None)
@@ -102,5 +102,5 @@ class PoolAccess:
                 answered.set_result(answer)
 
         request = Request(command, actor, uuid.uuid4().hex, verb=verb)
-        self._writer.submit_first(Job(request, on_answer, self._clock.now()))
+        self._writer.submit_first(Job(request, on_answer, self._clock.steady()))
         return await answered

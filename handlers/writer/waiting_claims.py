@@ -10,18 +10,17 @@ from domain.events.task import Leased, Requeued, Stolen, Submitted
 from domain.lease_terms import lease_document
 from domain.lifecycles import TaskStatus
 from domain.task import Task
-from domain.timestamps import after
+from handlers.ports import steadily_after
 from handlers.writer.claim_line import ClaimLine
 from handlers.writer.jobs import OVERLOADED, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from datetime import datetime
 
     from domain.draft import Decision
     from domain.recorded import Recorded
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock
+    from handlers.ports import Clock, Steady
     from handlers.writer.agent_liveness import AgentLiveness
     from handlers.writer.jobs import Job
 
@@ -67,14 +66,14 @@ class WaitingClaims:
         agent_id = job.request.agent_id or ""
         agent = self._memory.state.agent(agent_id)
         wait_s: float = getattr(job.request.command, "wait_s", 0.0)
-        until = job.wait_until or after(job.received_at, wait_s)
-        if agent is not None and until > self._clock.now() and not self._line.full(agent_id):
+        until = job.wait_until or steadily_after(job.received_at, wait_s)
+        if agent is not None and until > self._clock.steady() and not self._line.full(agent_id):
             job.park(until, decision.records)
             self._line.add(job, agent.capabilities, until)
             self._on_parked()
             return
         job.park(until, decision.records)
-        if agent is None or until <= self._clock.now() or job.prior:
+        if agent is None or until <= self._clock.steady() or job.prior:
             # A claim that renewed something on the side is no refusal, for that stands.
             self.end(job)
         else:
@@ -88,7 +87,7 @@ class WaitingClaims:
         """Answer a claim that found no work."""
         self._end_at(job, self._memory.state.committed_position)
 
-    def end_timed_out(self, now: datetime) -> None:
+    def end_timed_out(self, now: Steady) -> None:
         """Answer the claims whose wait has ended."""
         for job in self._line.take_timed_out(now):
             self.end(job)
@@ -99,7 +98,7 @@ class WaitingClaims:
         for job in self._line.take_all():
             self.end(job)
 
-    def next_timeout_at(self) -> datetime | None:
+    def next_timeout_at(self) -> Steady | None:
         """Return when the next claim's wait ends."""
         return self._line.next_timeout_at()
 
@@ -141,7 +140,7 @@ class WaitingClaims:
         """Return the claims to be decided again because their agent changed."""
         agent_id = recorded.entity_id
         if isinstance(recorded.event, Registered):
-            self._liveness.heard(agent_id, recorded.time)
+            self._liveness.heard(agent_id, self._clock.steady(), recorded.time)
         else:
             self._liveness.forget(agent_id)
         jobs = self._line.take_all_of(agent_id)
@@ -162,7 +161,7 @@ class WaitingClaims:
             job.answer(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
 
     def _resubmit_in_order(self, jobs: list[Job]) -> None:
-        now = self._clock.now()
+        now = self._clock.steady()
         for job in reversed(jobs):
             job.resubmitted(now)
             self._resubmit(job)

@@ -1,23 +1,23 @@
-"""Looks at the clock every second or so: timed out callers and reads, a process that stood still, a clock set back."""
+"""Looks every second or so: timed out callers and reads, a process that stood still, a wall clock that was set."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from domain.timestamps import after, seconds_between
+from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock
+    from handlers.ports import Clock, Steady
 
 _LOG = logging.getLogger(__name__)
 LONGEST_PAUSE_S = 1.0
 """The longest time between two looks."""
 STALL_S = 2.0
 """Waking up this much late means that the process stood still, and heard no agent meanwhile."""
+SET_S = 1.0
+"""A wall clock that moves by this much more or less than the steady one between two looks was set."""
 BEHIND_S = 5.0
 """A clock that is this far behind the log's last event was set back, or that event was written by a wrong one."""
 
@@ -25,12 +25,16 @@ BEHIND_S = 5.0
 class Watched(Protocol):
     """What is looked after."""
 
-    def end_timed_out(self, now: datetime) -> None:
+    def end_timed_out(self, now: Steady) -> None:
         """Answer whatever has waited for too long."""
         ...
 
     def stood_still(self, seconds: float) -> None:
         """The process did not run for so long."""
+        ...
+
+    def clock_changed(self) -> None:
+        """The wall clock was set."""
         ...
 
 
@@ -47,18 +51,23 @@ class Watchdog:
     async def run(self) -> None:
         """Look, until cancelled."""
         while True:
-            now = self._clock.now()
+            now, wall = self._clock.steady(), self._clock.now()
             self._watched.end_timed_out(now)
-            self._compare_clock(now)
-            await self._clock.sleep_until(after(now, self._pause_s))
-            late_s = seconds_between(now, self._clock.now()) - self._pause_s
+            self._compare_clock()
+            await self._clock.sleep(self._pause_s)
+            passed_s = seconds_between(now, self._clock.steady())
+            late_s = passed_s - self._pause_s
             if late_s > STALL_S:
                 _LOG.warning("the service stood still for %.1f s", late_s)
                 self._watched.stood_still(late_s)
+            set_by_s = seconds_between(wall, self._clock.now()) - passed_s
+            if abs(set_by_s) > SET_S:
+                _LOG.warning("the wall clock was set by %+.1f s", set_by_s)
+                self._watched.clock_changed()
 
-    def _compare_clock(self, now: datetime) -> None:
+    def _compare_clock(self) -> None:
         """Warn once when the clock is behind the log: times in a log never go back, so the pool's time stands still."""
-        behind_s = seconds_between(now, self._memory.state.last_time)
+        behind_s = seconds_between(self._clock.now(), self._memory.state.last_time)
         was_behind, self._behind = self._behind, behind_s > BEHIND_S
         if self._behind and not was_behind:
             _LOG.warning(

@@ -38,11 +38,10 @@ from handlers.writer.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from domain.rules import Rules
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock, Codec, EventLog
+    from handlers.ports import Clock, Codec, EventLog, Steady
     from handlers.writer.appending import Verdict
     from handlers.writer.observer import WriterObserver
 
@@ -152,7 +151,7 @@ class Writer:
         """
         if self._at_rest:
             return read(self.memory)
-        future = self._deferred_reads.defer(read, self._clock.now())
+        future = self._deferred_reads.defer(read, self._clock.steady())
         self._wake.set()
         return await future
 
@@ -244,7 +243,7 @@ class Writer:
             return
         state, loop = self.memory.state, asyncio.get_running_loop()
         started_s = loop.time()
-        now = max(self._clock.now(), state.last_time)
+        now, steady = max(self._clock.now(), state.last_time), self._clock.steady()
         batch = self._open = self._open or self._new_batch()
         for _ in range(min(SLICE, len(self._queue))):
             if len(batch.unencoded) >= SLICE:
@@ -256,10 +255,10 @@ class Writer:
             self._queue.pop()
             if self._looks_up_again(job):
                 continue
-            if job.wait_until is not None and job.wait_until <= now:
+            if job.wait_until is not None and job.wait_until <= steady:
                 self.waiting.end(job)
                 continue
-            decision = self._decider.decide(job, now)
+            decision = self._decider.decide(job, now, steady)
             if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
                 batch.closed = True
@@ -310,7 +309,7 @@ class Writer:
         loop = asyncio.get_running_loop()
         verdict = loop.create_task(append(self._log, self._clock, batch.messages, batch.base))
         verdict.add_done_callback(lambda _: self._wake.set())
-        self.broker_link.asked(self._clock.now())
+        self.broker_link.asked(self._clock.steady())
         self._flight = _Flight(batch, verdict, loop.time())
 
     async def _land(self, flight: _Flight) -> None:
@@ -321,15 +320,15 @@ class Writer:
         match verdict:
             case Stored():
                 self._learn_size(flight)
-                self.broker_link.answered(self._clock.now())
+                self.broker_link.answered(self._clock.steady())
                 self._commit(batch)
                 await self._reply(batch)
             case Conflicted():
                 self._undo(batch)
                 await self._refold()
-                self.broker_link.answered(self._clock.now())
+                self.broker_link.answered(self._clock.steady())
             case Rejected(reason):
-                self.broker_link.answered(self._clock.now())
+                self.broker_link.answered(self._clock.steady())
                 self._reject(batch, reason)
             case Unsent():
                 self._undo(batch)
@@ -381,7 +380,7 @@ class Writer:
         except LogUnavailableError:
             await pause(self._clock)
         else:
-            self.broker_link.answered(self._clock.now())
+            self.broker_link.answered(self._clock.steady())
 
     def _undo(self, batch: Batch) -> None:
         """Take back everything tentative; its jobs are decided again, in their order."""
@@ -429,7 +428,7 @@ class Writer:
 
     # Called by the watchdog
 
-    def end_timed_out(self, now: datetime) -> None:
+    def end_timed_out(self, now: Steady) -> None:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
         timeout_s = self._limits.reply_timeout_s
         batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
@@ -442,6 +441,10 @@ class Writer:
         for job in self._queue.remove_timed_out(now, timeout_s):
             self._refuse(job, NOT_DECIDED)
         self.waiting.end_timed_out(now)
+
+    def clock_changed(self) -> None:
+        """Tell the owner."""
+        self._observer.clock_changed()
 
     def stood_still(self, seconds: float) -> None:
         """Count the spell as an outage: no agent was heard meanwhile."""

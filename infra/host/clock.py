@@ -1,22 +1,29 @@
-"""The wall clock."""
+"""The machine's clocks."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+
+from handlers.ports import Steady
 
 
 class SystemClock:
-    """The machine's time, in UTC."""
+    """The wall clock in UTC, and a steady one beside it that nobody can set."""
+
+    def __init__(self) -> None:
+        self._started_at = self.now()
+        self._started_s = time.monotonic()
 
     def now(self) -> datetime:
         """Return the time now, aware, with microseconds."""
         return datetime.now(UTC)
 
-    async def sleep_until(self, when: datetime) -> None:
-        """Return once `now() >= when`; a clock that is set meanwhile is followed within a minute."""
-        while True:
-            left_s = (when - self.now()).total_seconds()
-            if left_s <= 0:
-                return
-            await asyncio.sleep(min(left_s, 60.0))
+    def steady(self) -> Steady:
+        """Return the time now, counted from the wall clock at construction and never set since."""
+        return Steady(self._started_at + timedelta(seconds=time.monotonic() - self._started_s))
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many seconds of the steady clock."""
+        await asyncio.sleep(seconds)

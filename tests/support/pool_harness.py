@@ -131,7 +131,7 @@ class PoolHarness:
 
     async def start(self) -> None:
         """Serve the pool from the log, whatever the log is up to."""
-        until = self.clock.now() + timedelta(seconds=START_LIMIT_S)
+        until = self.clock.steady() + timedelta(seconds=START_LIMIT_S)
         while True:
             self._make()
             opening = asyncio.ensure_future(self.service.open())
@@ -195,7 +195,7 @@ class PoolHarness:
         """Send a request and return its answer, which must come without time passing, or within so many seconds."""
         asked = self.post(subject, body, reply=reply, headers=headers)
         await self.clock.rest()
-        until = self.clock.now() + timedelta(seconds=within_s)
+        until = self.clock.steady() + timedelta(seconds=within_s)
         while not asked.replies and await self.clock.step(until):
             pass
         return asked.answer

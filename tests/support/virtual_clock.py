@@ -11,36 +11,43 @@ import heapq
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from handlers.ports import Steady
+
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 RESTLESS_TURNS = 200_000
 """Turns of the loop without a rest after which something is taken to spin."""
 
 
 class VirtualClock:
-    """The `Clock` port, for a test to drive."""
+    """The `Clock` port, for a test to drive. Its wall clock can be set, its steady one cannot."""
 
     def __init__(self, start: datetime = START) -> None:
-        self._now = start
+        self._steady = start
+        self._set_by = timedelta(0)
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._serial = 0
         self.jumps = 0
         """How often time moved on to a sleeper's moment."""
 
     def now(self) -> datetime:
-        return self._now
+        return self._steady + self._set_by
 
-    async def sleep_until(self, when: datetime) -> None:
-        if when <= self._now:
+    def steady(self) -> Steady:
+        return Steady(self._steady)
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
             return
         self._serial += 1
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        when = self._steady + max(timedelta(seconds=seconds), timedelta(microseconds=1))
         heapq.heappush(self._sleepers, (when, self._serial, woken))
         await woken
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
-        return (self._now - START).total_seconds()
+        return (self._steady - START).total_seconds()
 
     def next_wake(self) -> datetime | None:
         """Return the next sleeper's moment, or None if nobody sleeps."""
@@ -64,7 +71,7 @@ class VirtualClock:
         moment = self.next_wake()
         if moment is None or moment > until:
             return False
-        self._now = max(self._now, moment)
+        self._steady = max(self._steady, moment)
         self.jumps += 1
         self._wake()
         await self.rest()
@@ -72,24 +79,24 @@ class VirtualClock:
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, everything in its order."""
-        until = self._now + timedelta(seconds=seconds)
+        until = self._steady + timedelta(seconds=seconds)
         while await self.step(until):
             pass
-        self._now = until
+        self._steady = until
 
     def set_back(self, seconds: float) -> None:
-        """Set the clock back, as a wrong one is when somebody puts it right. Who sleeps goes on to the same moment."""
-        self._now -= timedelta(seconds=seconds)
+        """Set the wall clock back, as a wrong one is when somebody puts it right; negative: set it ahead."""
+        self._set_by -= timedelta(seconds=seconds)
 
     async def stall(self, seconds: float) -> None:
         """Let the process stand still: time passes, and then everybody wakes at once, late."""
         await self.rest()
-        self._now += timedelta(seconds=seconds)
+        self._steady += timedelta(seconds=seconds)
         self._wake()
         await self.rest()
 
     def _wake(self) -> None:
-        while self._sleepers and self._sleepers[0][0] <= self._now:
+        while self._sleepers and self._sleepers[0][0] <= self._steady:
             _, _, woken = heapq.heappop(self._sleepers)
             if not woken.done():
                 woken.set_result(None)
