@@ -50,7 +50,8 @@ AGENT_REPLIES: Final = {
         (E.UNKNOWN_AGENT, E.PAUSED, E.AT_CAPACITY),
         "The most urgent queued tasks that the "
         "agent can do, oldest first. Each of `leases` is a [lease](#a-lease). Empty if there is no work; with `wait_s` "
-        "the reply waits for some. The client's own timeout must be longer.",
+        "the reply waits for some, and for a pool or agent that is paused or draining to be resumed. The client's own "
+        "timeout must be longer.",
     ),
     "lease": Reply(LEASE_KEYS, _ON_TASK),
     "start": Reply(_TERMS, _ON_TASK, "A repeat appends nothing."),

@@ -29,6 +29,8 @@ _IN_PROGRESS, _DRAINING = TaskStatus.IN_PROGRESS, IntakeStatus.DRAINING
 def claim(draft: Draft, command: commands.Claim) -> Decision:
     """Grant the most urgent work that the agent can do, as much as it asked for and has room for."""
     agent = checks.asking_agent(draft)
+    if command.wait_s > 0 and not (draft.view.pool.takes_grants and agent.intake is IntakeStatus.OPEN):
+        return _empty_claim(draft, agent.agent_id, waits=True)
     checks.takes_grants(draft, agent)
     room = checks.room(draft, agent)
     leases: list[dict[str, Any]] = []
@@ -40,10 +42,16 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
         if size >= MAX_CLAIM_REPLY_BYTES:
             break
     if not leases:
-        # An empty claim is no outcome to remember: what it renews on the side is not its own.
-        draft.request = draft.request._replace(keyed=False)
+        return _empty_claim(draft, agent.agent_id, waits=command.wait_s > 0)
     sign_of_life(draft, agent.agent_id)
-    return draft.decided({"leases": leases}, waits=not leases and command.wait_s > 0)
+    return draft.decided({"leases": leases})
+
+
+def _empty_claim(draft: Draft, agent_id: str, *, waits: bool) -> Decision:
+    """An empty claim is no outcome to remember: what it renews on the side is not its own."""
+    draft.request = draft.request._replace(keyed=False)
+    sign_of_life(draft, agent_id)
+    return draft.decided({"leases": []}, waits=waits)
 
 
 def read_lease(draft: Draft, command: commands.ReadLease) -> Decision:

@@ -19,18 +19,20 @@ _Queue = IndexedHeap[_Place, _Place]
 
 
 class ClaimLine:
-    """Parked claims by capability set, by agent and by timeout.
+    """Parked claims by agent, by timeout, and by capability set while their agents can take a task.
 
     A claim that was woken in vain takes its old place again.
     """
 
     def __init__(self) -> None:
-        self._last_place = 0
+        self.last_place = 0
+        """The place that was given out last."""
         self._jobs: dict[_Place, Job] = {}
-        self._by_capabilities: dict[frozenset[str], _Queue] = {}
-        self._capabilities: dict[_Place, frozenset[str]] = {}
         self._by_agent: dict[str, _Queue] = {}
         self._timeouts: IndexedHeap[_Place, Steady] = IndexedHeap()
+        self._by_capabilities: dict[frozenset[str], _Queue] = {}
+        self._offered_as: dict[str, frozenset[str]] = {}
+        """Capabilities of the agents whose claims are in `_by_capabilities`."""
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -39,18 +41,41 @@ class ClaimLine:
         """Return whether no further claim of this agent may wait."""
         return len(self._jobs) >= MAX_WAITING or len(self._by_agent.get(agent_id, ())) >= MAX_WAITING_PER_AGENT
 
-    def add(self, job: Job, capabilities: frozenset[str], until: Steady) -> None:
-        """Keep a claim until it is taken out."""
-        place = job.take_place(self._last_place + 1)
-        self._last_place = max(self._last_place, place)
+    def waits(self, agent_id: str) -> bool:
+        """Return whether a claim of this agent waits."""
+        return agent_id in self._by_agent
+
+    def add(self, job: Job, until: Steady) -> None:
+        """Keep a claim until it is taken out; `set_available` says whether its agent can take a task."""
+        agent_id = job.request.agent_id or ""
+        place = job.take_place(self.last_place + 1)
+        self.last_place = max(self.last_place, place)
         self._jobs[place] = job
-        self._capabilities[place] = capabilities
-        self._by_capabilities.setdefault(capabilities, IndexedHeap()).set(place, place)
-        self._by_agent.setdefault(job.request.agent_id or "", IndexedHeap()).set(place, place)
+        self._by_agent.setdefault(agent_id, IndexedHeap()).set(place, place)
         self._timeouts.set(place, until)
+        capabilities = self._offered_as.get(agent_id)
+        if capabilities is not None:
+            self._by_capabilities[capabilities].set(place, place)
+
+    def set_available(self, agent_id: str, capabilities: frozenset[str] | None) -> None:
+        """Offer tasks to an agent with these capabilities from now on; None: offer none, it cannot take one."""
+        before, own = self._offered_as.get(agent_id), self._by_agent.get(agent_id)
+        if before == capabilities or own is None:
+            return
+        if before is not None:
+            queue = self._by_capabilities[before]
+            for place in own:
+                queue.remove(place)
+            self._drop_if_empty(before)
+            del self._offered_as[agent_id]
+        if capabilities is not None:
+            self._offered_as[agent_id] = capabilities
+            queue = self._by_capabilities.setdefault(capabilities, IndexedHeap())
+            for place in own:
+                queue.set(place, place)
 
     def take_for_task(self, required: frozenset[str]) -> Job | None:
-        """Take out the claim that has waited longest among those whose agents can do a task."""
+        """Take out the claim that has waited longest among those whose agents can take a task that requires this."""
         firsts = [queue.peek() for capabilities, queue in self._by_capabilities.items() if required <= capabilities]
         places = [first[1] for first in firsts if first is not None]
         return self._take(min(places)) if places else None
@@ -72,7 +97,7 @@ class ClaimLine:
     def take_all_of(self, agent_id: str) -> list[Job]:
         """Take out all claims of an agent, oldest first."""
         queue = self._by_agent.get(agent_id)
-        return [self._take(place) for place, _ in sorted(queue.items())] if queue is not None else []
+        return [self._take(place) for place in sorted(queue)] if queue is not None else []
 
     def take_timed_out(self, now: Steady) -> list[Job]:
         """Take out the claims whose wait has ended."""
@@ -92,15 +117,20 @@ class ClaimLine:
 
     def _take(self, place: _Place) -> Job:
         job = self._jobs.pop(place)
-        capabilities = self._capabilities.pop(place)
-        queue = self._by_capabilities[capabilities]
-        queue.remove(place)
-        if not queue:
-            del self._by_capabilities[capabilities]
         agent_id = job.request.agent_id or ""
+        self._timeouts.remove(place)
+        capabilities = self._offered_as.get(agent_id)
+        if capabilities is not None:
+            self._by_capabilities[capabilities].remove(place)
         own = self._by_agent[agent_id]
         own.remove(place)
         if not own:
             del self._by_agent[agent_id]
-        self._timeouts.remove(place)
+            self._offered_as.pop(agent_id, None)
+        if capabilities is not None:
+            self._drop_if_empty(capabilities)
         return job
+
+    def _drop_if_empty(self, capabilities: frozenset[str]) -> None:
+        if not self._by_capabilities[capabilities]:
+            del self._by_capabilities[capabilities]

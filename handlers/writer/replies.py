@@ -36,6 +36,8 @@ class BatchReplies:
         """Answer the next `count` jobs; return whether there are more. After the last, waiting claims are woken."""
         for job, decision in islice(self._decided, count):
             self._left -= 1
+            if job.request.verb == "register" and decision.refusal is None:
+                self._waiting.end_earlier_life(job.request.agent_id or "")
             if _lost_its_room(job, decision):
                 # A grant in this very batch may have filled its agent, and is then its answer.
                 self._waiting.park(job, decision)
@@ -59,6 +61,9 @@ class BatchReplies:
         for job, decision in self._without_room:
             if self._waiting.withdraw(job):
                 self._answer(job, decision)
+        for job in batch.jobs:
+            if job.wait_until is not None:
+                self._waiting.settle(job)
 
     def _answer(self, job: Job, decision: Decision) -> None:
         if decision.follow_up is not None:

@@ -1,12 +1,19 @@
-"""Claims that wait for work: when one is parked, what wakes or answers it, and when it ends empty."""
+"""Claims that wait for work: when one is parked, what wakes or answers it, and when it ends empty.
+
+A wake-up is never lost. A claim is woken for a kind of task: for what queued tasks require. Until it is decided it
+counts as promised to that kind, and whatever becomes of it, the next claim is woken while there are more queued tasks
+of the kind than promised claims. So no claim waits beside a queued task that its agent could take.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from domain.events import Entity
-from domain.events.agent import Deregistered, Lost, Registered
-from domain.events.task import Leased, Requeued, Stolen, Submitted
+from domain.events import agent as agent_ev
+from domain.events import pool as pool_ev
+from domain.events import task as ev
 from domain.lease_terms import lease_document
 from domain.lifecycles import TaskStatus
 from domain.task import Task
@@ -24,10 +31,24 @@ if TYPE_CHECKING:
     from handlers.writer.agent_liveness import AgentLiveness
     from handlers.writer.jobs import Job
 
-_AGENT_CHANGES = frozenset({Registered, Deregistered, Lost})
-_WORK = frozenset({Submitted, Requeued})
-_GRANTS = frozenset({Leased, Stolen})
-_RELEVANT = _AGENT_CHANGES | _WORK | _GRANTS
+_AGENT_CHANGES = frozenset(
+    {
+        agent_ev.Registered,
+        agent_ev.Deregistered,
+        agent_ev.Lost,
+        agent_ev.AgentDraining,
+        agent_ev.AgentPaused,
+        agent_ev.AgentResumed,
+    }
+)
+_LEASE_ENDS = frozenset(
+    {
+        *(ev.Released, ev.Revoked, ev.Expired, ev.Blocked, ev.Quarantined, ev.Requeued, ev.Completed, ev.Failed),
+        ev.Cancelled,
+    }
+)
+_GRANTS = frozenset({ev.Leased, ev.Stolen})
+_RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, pool_ev.PoolResumed}
 
 
 def affects_waiting(records: Sequence[Recorded]) -> bool:
@@ -55,6 +76,12 @@ class WaitingClaims:
         self._resubmit = resubmit
         self._on_parked = on_parked
         self._line = ClaimLine()
+        self._woken_for: dict[int, frozenset[str]] = {}
+        """By place: what the tasks require that a claim was woken for, until it is decided."""
+        self._promised: Counter[frozenset[str]] = Counter()
+        """How many claims were woken for each kind of task."""
+        self._lives: dict[str, int] = {}
+        """By agent: the last place that was given out when it registered. Claims up to it are of an earlier life."""
         self.open = True
         """Whether claims may still be parked; no longer once the service stops."""
 
@@ -67,21 +94,32 @@ class WaitingClaims:
         agent = self._memory.state.agent(agent_id)
         wait_s: float = getattr(job.request.command, "wait_s", 0.0)
         until = job.wait_until or steadily_after(job.received_at, wait_s)
-        if agent is not None and until > self._clock.steady() and not self._line.full(agent_id):
-            job.park(until, decision.records)
-            self._line.add(job, agent.capabilities, until)
-            self._on_parked()
-            return
+        over = agent is None or until <= self._clock.steady() or self.is_of_earlier_life(job)
+        full = self._line.full(agent_id)
         job.park(until, decision.records)
-        if agent is None or until <= self._clock.steady() or job.prior:
+        if not over and not full:
+            self._line.add(job, until)
+            self._offer_to(agent_id)
+            self._on_parked()
+        elif over or job.prior:
             # A claim that renewed something on the side is no refusal, for that stands.
             self.end(job)
         else:
+            self.settle(job)
             job.answer(Answer(self._memory.state.committed_position, (), None, OVERLOADED))
 
     def withdraw(self, job: Job) -> bool:
         """Take a claim out of the line, if it still waits; return whether it did."""
         return self._line.withdraw(job)
+
+    def settle(self, job: Job) -> None:
+        """A woken claim was decided, or has ended: wake the next one if there is more work of the kind."""
+        required = self._woken_for.pop(job.place, None) if job.place is not None else None
+        if required is not None:
+            self._promised[required] -= 1
+            if not self._promised[required]:
+                del self._promised[required]
+            self._offer(required)
 
     def end(self, job: Job) -> None:
         """Answer a claim that found no work."""
@@ -96,6 +134,19 @@ class WaitingClaims:
         """Answer every waiting claim, and let none wait from now on."""
         self.open = False
         for job in self._line.take_all():
+            self.end(job)
+
+    def begin_life(self, agent_id: str) -> None:
+        """An agent registers: its claims so far are of an earlier life, and end instead of taking a task."""
+        self._lives[agent_id] = self._line.last_place
+
+    def is_of_earlier_life(self, job: Job) -> bool:
+        """Return whether a claim that waited was sent before its agent registered again."""
+        return job.place is not None and job.place <= self._lives.get(job.request.agent_id or "", 0)
+
+    def end_earlier_life(self, agent_id: str) -> None:
+        """Answer the agent's waiting claims: its registration is acknowledged, and later claims are parked later."""
+        for job in self._line.take_all_of(agent_id):
             self.end(job)
 
     def next_timeout_at(self) -> Steady | None:
@@ -115,41 +166,60 @@ class WaitingClaims:
 
         Grants to waiting agents go first: a claim that is answered by one needs no other work.
         """
-        woken: list[Job] = []
-        queued: list[Task] = []
+        agents: dict[str, None] = {}
+        kinds: dict[frozenset[str], None] = {}
+        resumed = False
         for decision in decisions:
             for recorded in decision.records:
                 kind = type(recorded.event)
                 if kind not in _RELEVANT:
                     continue
                 if kind in _AGENT_CHANGES:
-                    woken += self._follow_agent(recorded, position)
+                    self._follow_agent(recorded, position)
+                    agents[recorded.entity_id] = None
+                elif kind is pool_ev.PoolResumed:
+                    resumed = True
                 elif len(self._line):
                     task = decision.after.get((Entity.TASK, recorded.entity_id))
-                    if isinstance(task, Task) and task.status is TaskStatus.QUEUED:
-                        queued.append(task)
-                    elif isinstance(task, Task):
-                        self._answer_by_grant(recorded, task, position)
-        for task in queued:
-            job = self._line.take_for_task(frozenset(task.definition.required_capabilities))
-            if job is not None:
-                woken.append(job)
-        self._resubmit_in_order(woken)
+                    if isinstance(task, Task):
+                        self._follow_task(recorded, task, position, agents, kinds)
+        for agent_id in agents:
+            self._offer_to(agent_id)
+        for required in self._memory.state.backlog.kinds() if resumed else kinds:
+            self._offer(required)
 
-    def _follow_agent(self, recorded: Recorded, position: int) -> list[Job]:
-        """Return the claims to be decided again because their agent changed."""
+    def _follow_agent(self, recorded: Recorded, position: int) -> None:
         agent_id = recorded.entity_id
-        if isinstance(recorded.event, Registered):
+        event = type(recorded.event)
+        if event is agent_ev.Registered:
             self._liveness.heard(agent_id, self._clock.steady(), recorded.time)
-        else:
+        elif event is agent_ev.Lost:
             self._liveness.forget(agent_id)
-        jobs = self._line.take_all_of(agent_id)
-        if not isinstance(recorded.event, Lost):
-            return jobs
-        for job in jobs:
-            # Deciding it again would revive an agent that sent nothing.
-            self._end_at(job, position)
-        return []
+            for job in self._line.take_all_of(agent_id):
+                # Deciding it again would revive an agent that sent nothing.
+                self._end_at(job, position)
+        elif event is agent_ev.Deregistered:
+            self._liveness.forget(agent_id)
+            self._lives.pop(agent_id, None)
+            self._resubmit_in_order(self._line.take_all_of(agent_id))
+
+    def _follow_task(
+        self,
+        recorded: Recorded,
+        task: Task,
+        position: int,
+        agents: dict[str, None],
+        kinds: dict[frozenset[str], None],
+    ) -> None:
+        """Note the agents whose room changed and the kinds of which there is work; answer a claim by a grant."""
+        if type(recorded.event) in _GRANTS:
+            self._answer_by_grant(recorded, task, position)
+        if task.lease is not None:
+            agents[task.lease.agent_id] = None
+        if task.former:
+            agents[task.former[-1].agent_id] = None
+        if task.status is TaskStatus.QUEUED:
+            kinds[frozenset(task.definition.required_capabilities)] = None
 
     def _answer_by_grant(self, recorded: Recorded, task: Task, position: int) -> None:
         """Answer a claim of the agent that others gave the task to."""
@@ -160,6 +230,33 @@ class WaitingClaims:
         if job is not None:
             job.answer(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
 
+    def _offer_to(self, agent_id: str) -> None:
+        """Follow an agent's availability; wake claims for all that it can do, if it can take a task."""
+        if not self._line.waits(agent_id):
+            return
+        state = self._memory.state
+        capabilities = state.available_capabilities(agent_id)
+        self._line.set_available(agent_id, capabilities)
+        if capabilities is not None:
+            for required in state.backlog.kinds():
+                if required <= capabilities:
+                    self._offer(required)
+
+    def _offer(self, required: frozenset[str]) -> None:
+        """Wake claims for a kind of task while there is more of it than claims were woken for."""
+        state = self._memory.state
+        if not state.pool.takes_grants:
+            return
+        woken: list[Job] = []
+        while state.backlog.count(required) > self._promised[required]:
+            job = self._line.take_for_task(required)
+            if job is None or job.place is None:
+                break
+            self._woken_for[job.place] = required
+            self._promised[required] += 1
+            woken.append(job)
+        self._resubmit_in_order(woken)
+
     def _resubmit_in_order(self, jobs: list[Job]) -> None:
         now = self._clock.steady()
         for job in reversed(jobs):
@@ -167,4 +264,5 @@ class WaitingClaims:
             self._resubmit(job)
 
     def _end_at(self, job: Job, position: int) -> None:
+        self.settle(job)
         job.answer(Answer(position, job.prior, {"leases": []}, None))

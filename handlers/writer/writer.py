@@ -255,10 +255,12 @@ class Writer:
             self._queue.pop()
             if self._looks_up_again(job):
                 continue
-            if job.wait_until is not None and job.wait_until <= steady:
+            if job.wait_until is not None and (job.wait_until <= steady or self.waiting.is_of_earlier_life(job)):
                 self.waiting.end(job)
                 continue
             decision = self._decider.decide(job, now, steady)
+            if job.request.verb == "register" and decision.refusal is None:
+                self.waiting.begin_life(job.request.agent_id or "")
             if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
                 batch.closed = True
@@ -362,7 +364,7 @@ class Writer:
         """Answer a committed batch; the broker gets the next batch first, where that does not depend on the answers."""
         self._replies = BatchReplies(batch, self.waiting, self.submit_first)
         answered_all = False
-        if self._open is None or not self._open.messages or batch.affects_waiting:
+        if self._open is None or not self._open.messages or self._may_wake(batch):
             # A claim that this batch wakes has to be decided before the next one goes.
             answered_all = not self._replies.answer_next(REPLIES_AT_ONCE)
         else:
@@ -372,6 +374,10 @@ class Writer:
             answered_all = not self._replies.answer_next(REPLIES_AT_ONCE)
         self._replies = None
         self._observer.state_changed()
+
+    def _may_wake(self, batch: Batch) -> bool:
+        """Return whether a claim may be woken or answered by a batch."""
+        return batch.affects_waiting and (len(self.waiting) > 0 or any(each.waits for each in batch.decisions))
 
     async def _ping_broker(self) -> None:
         """Ask the broker whether it is back: with nothing to append, no append would show it."""

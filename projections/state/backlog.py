@@ -40,6 +40,15 @@ class Backlog:
             self._groups.setdefault(_required(new), IndexedHeap()).set(task_id, _order(new))
             self._size += 1
 
+    def kinds(self) -> list[frozenset[str]]:
+        """Return the distinct sets of required capabilities of which there is a queued task."""
+        return list(self._groups)
+
+    def count(self, required: frozenset[str]) -> int:
+        """Return how many queued tasks require exactly these capabilities."""
+        group = self._groups.get(required)
+        return len(group) if group is not None else 0
+
     def first(self, capabilities: frozenset[str], limit: int) -> list[str]:
         """Return the ids of the first tasks that an agent with these capabilities can do, at most `limit`."""
         found = [group.first(limit) for required, group in self._groups.items() if required <= capabilities]

@@ -31,6 +31,9 @@ class IndexedHeap(Generic[K, P]):
     def __contains__(self, key: K) -> bool:
         return key in self._priorities
 
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._priorities)
+
     def priority(self, key: K) -> P | None:
         """Return a key's priority, or None if it is not here."""
         return self._priorities.get(key)

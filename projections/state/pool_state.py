@@ -124,6 +124,10 @@ class PoolState:
         """Return the agent to assign a task to, or None if no live agent with room has every capability."""
         return self.workloads.best_agent(required)
 
+    def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
+        """Return the capabilities of an agent that takes grants and has room; None for any other."""
+        return self.workloads.available_capabilities(agent_id)
+
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the ids of at most `limit` tasks on which a judgement is due."""
         return self.due_times.due(now, limit, self.pool)

@@ -73,6 +73,13 @@ class Workloads:
         tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
         return min((top for top in tops if top is not None), default=(None, None))[1]
 
+    def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
+        """Return the capabilities of an agent that takes grants and has room; None for any other."""
+        agent = self._agents.get(agent_id)
+        if agent is None or not agent.takes_grants or self.count(agent_id) >= agent.capacity:
+            return None
+        return agent.capabilities
+
     def with_load(self, status: LoadStatus) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 

@@ -59,9 +59,19 @@ async def test_only_who_can_do_the_work_is_woken(ask: Caller) -> None:
     first, second = await waiting(ask, "a1"), await waiting(ask, "a2")
     await ask.done("ops.submit", task_id="T1", required_capabilities=["gpu"])
     assert (await second).result["leases"][0]["task_id"] == "T1"
+    await ask.done("ops.submit", task_id="T2", required_capabilities=["x"])
+    assert (await first).result["leases"][0]["task_id"] == "T2"
+
+
+async def test_a_registration_ends_the_waits_before_it(ask: Caller) -> None:
+    await ask.done("agent.a1.register")
+    before = await waiting(ask, "a1")
     await ask.done("agent.a1.register", capabilities=["y"])
-    await ask.done("ops.submit", task_id="T2", required_capabilities=["y"])
-    assert (await first).result["leases"][0]["task_id"] == "T2", "it waits with what the agent can do now"
+    async with asyncio.timeout(2):
+        assert (await before).result == {"leases": []}
+    after = await waiting(ask, "a1")
+    await ask.done("ops.submit", task_id="T1", required_capabilities=["y"])
+    assert (await after).result["leases"][0]["task_id"] == "T1"
 
 
 async def test_what_is_requeued_wakes_a_waiter(ask: Caller, connect: Connect, pool: str) -> None:
@@ -106,10 +116,14 @@ async def test_who_leaves_is_told_at_once(ask: Caller) -> None:
         assert (await claim).code == "unknown_agent"
 
 
-async def test_a_closed_gate_refuses_even_who_would_wait(ask: Caller) -> None:
+async def test_a_claim_waits_for_a_closed_gate_to_open(ask: Caller) -> None:
     await ask.done("agent.a1.register")
     await ask.done("ops.pause")
-    await ask.refused("agent.a1.claim", "paused", wait_s=5)
+    await ask.done("ops.submit", task_id="T1")
+    await ask.refused("agent.a1.claim", "paused")
+    claim = await waiting(ask, "a1")
+    await ask.done("ops.resume")
+    assert (await claim).result["leases"][0]["task_id"] == "T1"
 
 
 async def test_waiting_is_no_sign_of_trouble_for_others(serve: Serve, connect: Connect, pool: str) -> None:

@@ -72,15 +72,6 @@ async def test_an_expired_lease_answers_it_the_moment_it_is_judged(pool: PoolHar
     assert tasks(claim) == ["T"]
 
 
-async def test_a_pause_refuses_it_when_work_comes(pool: PoolHarness) -> None:
-    await pool.register("a")
-    claim = wait(pool, "a")
-    await pool.given("ops.pause")
-    assert not claim.replies
-    await pool.submit("T")
-    assert claim.answer.code == "paused"
-
-
 async def test_a_task_assigned_meanwhile_is_told_to_the_agents_oldest_claim(pool: PoolHarness) -> None:
     await pool.register("a", capabilities=["web"])
     await pool.register("b")
@@ -195,22 +186,35 @@ async def test_only_who_can_do_it_is_woken(pool: PoolHarness) -> None:
     assert tasks(plain) == ["U"]
 
 
-async def test_new_capabilities_count_while_it_waits(pool: PoolHarness) -> None:
-    await pool.register("a")
+async def test_a_registration_ends_it_empty_for_its_process_may_be_gone(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    claim, of_another = wait(pool, "a"), wait(pool, "b")
+    await pool.register("a", capabilities=["gpu"])
+    assert tasks(claim) == []
+    assert not of_another.replies
+    again = wait(pool, "a")
     await pool.submit("T", required_capabilities=["gpu"])
+    assert tasks(again) == ["T"]
+
+
+async def test_a_registration_that_changes_nothing_ends_it_too(pool: PoolHarness) -> None:
+    await pool.register("a")
+    claim = wait(pool, "a")
+    await pool.register("a")
+    assert tasks(claim) == []
+
+
+async def test_a_claim_that_was_woken_takes_nothing_once_its_agent_registers_again(pool: PoolHarness) -> None:
+    await pool.register("a")
     claim = wait(pool, "a")
     await pool.rest()
-    assert not claim.replies
-    await pool.register("a", capabilities=["gpu"])
-    assert tasks(claim) == ["T"]
-
-
-async def test_capabilities_that_went_count_too(pool: PoolHarness) -> None:
-    await pool.register("a", capabilities=["gpu"])
-    claim = wait(pool, "a", 20.0)
-    await pool.register("a")
-    await pool.submit("T", required_capabilities=["gpu"])
-    await pool.advance(20)
+    with pool.log.held():
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+        registered = pool.post("agent.a.register", {"capacity": 10})
+        await pool.rest()
+    await pool.rest()
+    assert registered.answer.ok
     assert tasks(claim) == []
     assert pool.task("T").status == "queued"
 
@@ -303,11 +307,9 @@ async def test_only_so_many_wait_in_all(pool: PoolHarness, monkeypatch: pytest.M
 
 async def test_a_refused_claim_does_not_wait(pool: PoolHarness) -> None:
     await pool.holds("a", "T", capacity=1)
-    await pool.register("b")
-    await pool.given("ops.pause", agent_id="b")
-    full, paused, unknown = wait(pool, "a"), wait(pool, "b"), wait(pool, "nobody")
+    full, unknown = wait(pool, "a"), wait(pool, "nobody")
     await pool.rest()
-    assert [claim.answer.code for claim in (full, paused, unknown)] == ["at_capacity", "paused", "unknown_agent"]
+    assert [claim.answer.code for claim in (full, unknown)] == ["at_capacity", "unknown_agent"]
 
 
 async def test_a_restart_forgets_who_waited(pool: PoolHarness) -> None:

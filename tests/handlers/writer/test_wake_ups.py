@@ -1,0 +1,162 @@
+"""A wake-up is never lost: no claim waits beside a queued task that its agent could take."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from tests.handlers.conftest import MakePool
+from tests.support.pool_harness import Asked, PoolHarness
+
+FIXED = {"mode": "fixed", "lease_s": 50_000}
+
+
+def wait(pool: PoolHarness, agent_id: str, wait_s: float = 30.0, **body: Any) -> Asked:
+    return pool.post(f"agent.{agent_id}.claim", {"wait_s": wait_s, **body})
+
+
+def tasks(claim: Asked) -> list[str]:
+    return [lease["task_id"] for lease in claim.answer.result["leases"]]
+
+
+async def test_a_paused_agents_claim_waits_and_the_next_one_gets_the_task(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    first, second = wait(pool, "a"), wait(pool, "b")
+    await pool.given("ops.pause", agent_id="a")
+    await pool.submit("T")
+    assert tasks(second) == ["T"]
+    assert not first.replies
+    await pool.submit("U")
+    assert not first.replies
+    await pool.given("ops.resume", agent_id="a")
+    assert tasks(first) == ["U"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "drain"])
+@pytest.mark.parametrize("agent_id", ["a", None], ids=["agent", "pool"])
+async def test_a_claim_on_a_closed_gate_waits_for_it_to_open(
+    pool: PoolHarness, verb: str, agent_id: str | None
+) -> None:
+    await pool.register("a")
+    gate = {} if agent_id is None else {"agent_id": agent_id}
+    await pool.given(f"ops.{verb}", **gate)
+    await pool.submit("T")
+    claim = wait(pool, "a")
+    await pool.advance(10)
+    assert not claim.replies
+    assert (await pool.request("agent.a.claim")).code == "paused", "without wait_s it is refused"
+    await pool.given("ops.resume", **gate)
+    assert tasks(claim) == ["T"]
+
+
+async def test_a_claim_on_a_closed_gate_ends_empty_when_its_time_is_over(pool: PoolHarness) -> None:
+    await pool.register("a")
+    await pool.given("ops.pause")
+    claim = wait(pool, "a", 5.0)
+    await pool.submit("T")
+    await pool.advance(5.1)
+    assert tasks(claim) == []
+
+
+Free = Callable[[PoolHarness, int], Awaitable[Any]]
+WAYS_TO_ROOM: dict[str, Free] = {
+    "completed": lambda pool, token: pool.given("agent.a.complete", task_id="H", token=token),
+    "failed": lambda pool, token: pool.given("agent.a.fail", task_id="H", token=token, error="x", retryable=False),
+    "blocked": lambda pool, token: pool.given("agent.a.block", task_id="H", token=token, reason="x"),
+    "cancelled": lambda pool, _token: pool.given("ops.cancel", task_id="H"),
+    "stolen": lambda pool, _token: pool.given("ops.steal", from_="a", to="b", task_ids=["H"]),
+}
+
+
+@pytest.mark.parametrize("free", WAYS_TO_ROOM.values(), ids=WAYS_TO_ROOM)
+async def test_room_wakes_who_waits(pool: PoolHarness, free: Free) -> None:
+    await pool.register("a", capacity=2)
+    await pool.register("b", capabilities=["other"])
+    token = await pool.holds("a", "H", lease=FIXED)
+    claim, second = wait(pool, "a"), wait(pool, "a")
+    await pool.submit("T")
+    assert tasks(claim) == ["T"]
+    await pool.submit("U", required_capabilities=[])
+    if not pool.state.task("U") or pool.task("U").status != "queued":
+        pytest.fail("nobody but a could take it")
+    assert not second.replies, "its agent is full"
+    await free(pool, token)
+    assert tasks(second) == ["U"]
+
+
+async def test_a_woken_claim_that_takes_another_task_passes_its_wake_up_on(pool: PoolHarness) -> None:
+    """The first claim is woken for T, and finds the more urgent U; the second must get T."""
+    await pool.register("a", capabilities=["gpu"])
+    await pool.register("b")
+    first, second = wait(pool, "a"), wait(pool, "b")
+    await pool.rest()
+    with pool.log.held():
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+        pool.post("ops.submit", {"task_id": "U", "priority": "critical", "required_capabilities": ["gpu"]})
+        await pool.rest()
+    await pool.rest()
+    assert {*tasks(first), *tasks(second)} == {"T", "U"}
+
+
+async def test_a_woken_claim_whose_time_ends_passes_its_wake_up_on(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    first, second = wait(pool, "a", 5.0), wait(pool, "b", 30.0)
+    await pool.rest()
+    with pool.log.held():
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+        await pool.clock.stall(6)
+    await pool.rest()
+    assert tasks(first) == []
+    assert tasks(second) == ["T"]
+
+
+async def test_a_woken_claim_of_an_agent_that_leaves_passes_its_wake_up_on(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    first, second = wait(pool, "a"), wait(pool, "b")
+    await pool.rest()
+    with pool.log.held():
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+        pool.post("agent.a.deregister")
+        await pool.rest()
+    await pool.rest()
+    assert first.answer.code == "unknown_agent"
+    assert tasks(second) == ["T"]
+
+
+async def test_many_tasks_wake_as_many_claims_in_their_order(pool: PoolHarness) -> None:
+    await pool.register("a", "b", "c")
+    claims = [wait(pool, agent_id) for agent_id in "abc"]
+    await pool.rest()
+    with pool.log.held():
+        pool.post("ops.pause", {"agent_id": "b"})
+        for number in range(3):
+            pool.post("ops.submit", {"task_id": f"T{number}"})
+        await pool.rest()
+    await pool.rest()
+    assert tasks(claims[0]) == ["T0"]
+    assert tasks(claims[2]) == ["T1"]
+    assert not claims[1].replies
+    await pool.given("ops.resume", agent_id="b")
+    assert tasks(claims[1]) == ["T2"]
+
+
+async def test_a_claim_that_takes_many_leaves_the_others_waiting_in_their_places(make_pool: MakePool) -> None:
+    pool = await make_pool()
+    await pool.register("a", "b", "c")
+    first, second, third = wait(pool, "a", max=10), wait(pool, "b"), wait(pool, "c")
+    await pool.rest()
+    with pool.log.held():
+        for number in range(3):
+            pool.post("ops.submit", {"task_id": f"T{number}"})
+        await pool.rest()
+    await pool.rest()
+    assert tasks(first) == ["T0", "T1", "T2"]
+    assert not second.replies
+    await pool.submit("U")
+    assert tasks(second) == ["U"]
+    assert not third.replies
