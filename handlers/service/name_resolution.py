@@ -1,14 +1,19 @@
-"""Finds in the log the entities that a command names and that have left memory, before the command is queued."""
+"""Finds in the log the entities that a command names and that have left memory, before the command is queued.
+
+Commands that name the same unknown entity are queued in the order in which they came: a look-up may take longer than
+the next one, and a `cancel` must not overtake the `submit` before it.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from handlers.ports import LogUnavailableError
 from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
 
 if TYPE_CHECKING:
-    from domain.draft import Refusal
+    from domain.draft import EntityKey, Refusal
     from handlers.memory.lookup import Lookup
     from handlers.service.guarded_tasks import GuardedTasks
     from handlers.writer.jobs import Job
@@ -26,10 +31,12 @@ class NameResolution:
         self._lookup = lookup
         self._tasks = tasks
         self._bytes = 0
+        self._latest: dict[EntityKey, asyncio.Event] = {}
+        """By entity that is looked up: set once the last job that names it is queued or refused."""
 
     def submit(self, job: Job) -> None:
-        """Queue a job; first look up what it names, unless all of that is in memory."""
-        if self._writer.memory.state.knows_all(job.names):
+        """Queue a job; first look up what it names, unless all of that is in memory and not being looked up."""
+        if self._writer.memory.state.knows_all(job.names) and self._latest.keys().isdisjoint(job.names):
             self._writer.submit(job)
         else:
             self.resolve(job)
@@ -40,13 +47,26 @@ class NameResolution:
             self._refuse(job, OVERLOADED)
             return
         self._bytes += job.size
-        self._tasks.spawn(self._resolve(job), lambda: self._refuse(job, FAULT))
+        state = self._writer.memory.state
+        earlier = [self._latest[name] for name in job.names if name in self._latest]
+        mine = asyncio.Event()
+        names = [name for name in job.names if name in self._latest or not state.knows(name)]
+        self._latest |= dict.fromkeys(names, mine)
+        self._tasks.spawn(self._resolve(job, earlier, names, mine), lambda: self._refuse(job, FAULT))
 
-    async def _resolve(self, job: Job) -> None:
+    async def _resolve(
+        self, job: Job, earlier: list[asyncio.Event], names: list[EntityKey], mine: asyncio.Event
+    ) -> None:
         try:
+            for event in earlier:
+                await event.wait()
             await self._find(job)
         finally:
             self._bytes -= job.size
+            mine.set()
+            for name in names:
+                if self._latest.get(name) is mine:
+                    del self._latest[name]
 
     async def _find(self, job: Job) -> None:
         memory = self._writer.memory

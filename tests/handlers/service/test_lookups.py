@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from domain.events.agent import Registered
@@ -104,67 +102,6 @@ async def test_a_task_that_leaves_memory_while_its_command_waits_is_looked_up_ag
     await pool.rest()
 
     assert again.answer.names == []
-
-
-async def test_a_task_that_came_and_went_during_the_look_up_is_found_by_another(
-    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    gate = asyncio.Event()
-    original = Lookup.entity
-    looked: list[str] = []
-
-    async def slow(self: Lookup, key: object) -> object:
-        found = await original(self, key)  # type: ignore[arg-type] # passed through
-        looked.append(str(key))
-        if len(looked) == 1:
-            await gate.wait()
-        return found
-
-    monkeypatch.setattr(Lookup, "entity", slow)
-    late = pool.post("ops.submit", {"task_id": "T", "title": "x"})
-    await pool.rest()
-    await pool.submit("T", title="x")
-    await pool.given("ops.cancel", task_id="T")
-    await forget(pool)
-    assert pool.state.task("T") is None
-    position = pool.position
-    gate.set()
-    await pool.rest()
-
-    assert late.answer.names == []
-    assert pool.position == position
-    assert (await pool.given("query.task", task_id="T"))["status"] == "cancelled"
-
-
-async def test_a_task_that_changed_during_the_look_up_is_not_remembered_as_it_was(
-    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    token = await pool.holds("a", "T")
-    await pool.given("ops.cancel", task_id="T")
-    await forget(pool)
-    gate = asyncio.Event()
-    original = Lookup.entity
-    looked: list[str] = []
-
-    async def slow(self: Lookup, key: object) -> object:
-        found = await original(self, key)  # type: ignore[arg-type] # passed through
-        looked.append(str(key))
-        if len(looked) == 1:
-            await gate.wait()
-        return found
-
-    monkeypatch.setattr(Lookup, "entity", slow)
-    report = {"task_id": "T", "token": token, "percent": 1}
-    late = pool.post("agent.a.progress", report)
-    await pool.rest()
-    assert (await pool.request("agent.a.progress", report)).code == "task_finished"
-    await forget(pool, "Y")
-    gate.set()
-    await pool.rest()
-
-    assert late.answer.code == "task_finished"
-    versions = [r.version for r in pool.records() if r.entity_id == "T"]
-    assert versions == list(range(1, len(versions) + 1))
 
 
 async def test_an_agent_that_left_long_ago_comes_back(pool: PoolHarness) -> None:
