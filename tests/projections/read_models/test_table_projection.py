@@ -12,8 +12,8 @@ from domain.task import Task
 from handlers.memory.memory import Memory
 from handlers.ports import StoredMessage
 from projections.read_models import tables
+from projections.read_models.table_projection import TableProjection
 from projections.read_models.table_rows import agent_row, task_row
-from projections.read_models.tabulation import Tabulation
 from projections.reports.holders import Holders
 from tests.golden.make import HISTORIES
 from tests.support.scenario import OPS, Scenario
@@ -27,7 +27,7 @@ class Kept:
     def __init__(self, s: Scenario) -> None:
         self._s = s
         self.memory = Memory("default", s.rules, s.codec, outcomes=0)
-        self._tabulation = Tabulation(self.memory.state)
+        self._tabulation = TableProjection(self.memory.state)
         self.rows: Rows = {table.name: {} for table in tables.TABLES}
 
     def to(self, position: int | None = None) -> Kept:
@@ -38,8 +38,8 @@ class Kept:
         def skipped(message: StoredMessage, reason: str) -> None:
             self._tabulation.skip(message.position, message.subject, message.body, reason, None)
 
-        self.memory.fold(chunk, lambda recorded: self._tabulation.follow(recorded, bodies[recorded.position]), skipped)
-        changes = self._tabulation.take()
+        self.memory.fold(chunk, lambda recorded: self._tabulation.apply(recorded, bodies[recorded.position]), skipped)
+        changes = self._tabulation.take_changes()
         for table, rows in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
             names = [column.name for column in table.columns]
             for row in rows:
@@ -52,7 +52,7 @@ class Kept:
         position = self.memory.state.position
         self.memory = Memory("default", self._s.rules, self._s.codec, outcomes=0)
         self.memory.fold(self._s.messages[:position])
-        self._tabulation = Tabulation(self.memory.state)
+        self._tabulation = TableProjection(self.memory.state)
 
 
 def kept(s: Scenario) -> Rows:
