@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.task import Lease, Task
-    from projections.postmortem.collect import Collected, Seen
+    from projections.postmortem.collect import CollectedEvents, ObservedEvent
 
 OPEN = "open"
 """How a lease is said to have ended that had not."""
 ENDS = (*sorted(status.value for status in LEASE_ENDS), OPEN)
-WAITS = frozenset({TaskStatus.QUEUED, TaskStatus.BLOCKED, TaskStatus.QUARANTINED})
+RESTING = frozenset({TaskStatus.QUEUED, TaskStatus.BLOCKED, TaskStatus.QUARANTINED})
 """Where a task without a holder rests."""
 
 
@@ -52,7 +52,7 @@ class Bar(NamedTuple):
     """`announced` and `silent` spells, `grace`, `wait` (past the grace, and not judged yet), `stopped` clocks."""
 
 
-class Stories(NamedTuple):
+class LeaseBars(NamedTuple):
     """Every lease, and where tasks waited without one."""
 
     bars: tuple[Bar, ...]
@@ -66,9 +66,9 @@ class _Open:
         self.task_id = task_id
         self.lease = lease
         self.spans: list[Span] = []
-        self.stopped: Seen | None = None
+        self.stopped: ObservedEvent | None = None
 
-    def bar(self, ended: str, end: Seen | None) -> Bar:
+    def bar(self, ended: str, end: ObservedEvent | None) -> Bar:
         lease = self.lease
         if self.stopped is not None:
             self.resume(end)
@@ -85,56 +85,56 @@ class _Open:
             tuple(self.spans),
         )
 
-    def resume(self, seen: Seen | None) -> None:
+    def resume(self, observed: ObservedEvent | None) -> None:
         stopped, self.stopped = self.stopped, None
         if stopped is not None:
-            until = None if seen is None else seen.at
+            until = None if observed is None else observed.at
             self.spans.append(Span("stopped", stopped.at, until, stopped.position, "stuck: its clock stands still"))
 
 
-def stories(collected: Collected) -> Stories:
+def lease_bars(collected: CollectedEvents) -> LeaseBars:
     """Return the leases that were held while the events happened, and the waits between them."""
     opened = {task_id: _Open(task_id, task.lease) for task_id, task in collected.idle.items() if task.lease}
     bars: list[Bar] = []
     waits: dict[str, list[Span]] = {}
     resting: dict[str, int] = {}
-    for seen in collected.seen:
-        task_id = seen.recorded.entity_id
-        before, after = seen.before, seen.after
+    for observed in collected.events:
+        task_id = observed.recorded.entity_id
+        before, after = observed.before, observed.after
         held = before.lease if before is not None else None
         now = after.lease if after is not None else None
-        if before is not None and before.status in WAITS and after is not None and after.status is not before.status:
+        if before is not None and before.status in RESTING and after is not None and after.status is not before.status:
             since = resting.pop(task_id, before.position)
-            waits.setdefault(task_id, []).append(_wait(before, since, seen.at))
-        if after is not None and after.status in WAITS:
-            resting.setdefault(task_id, seen.position)
+            waits.setdefault(task_id, []).append(_wait(before, since, observed.at))
+        if after is not None and after.status in RESTING:
+            resting.setdefault(task_id, observed.position)
         if held is not None:
             story = opened.setdefault(task_id, _Open(task_id, held))
             story.lease = held
-            story.spans.extend(_spans(seen, held))
-            if isinstance(seen.recorded.event, ev.Recovered):
-                story.resume(seen)
+            story.spans.extend(_spans(observed, held))
+            if isinstance(observed.recorded.event, ev.Recovered):
+                story.resume(observed)
             if now is None or now.token != held.token:
-                ended = LEASE.next[held.status, seen.recorded.name]
-                bars.append(opened.pop(task_id).bar(ended.value, seen))
+                ended = LEASE.next[held.status, observed.recorded.name]
+                bars.append(opened.pop(task_id).bar(ended.value, observed))
         if now is not None:
             story = opened.setdefault(task_id, _Open(task_id, now))
             story.lease = now
-            if isinstance(seen.recorded.event, ev.Stuck):
-                story.stopped = seen
+            if isinstance(observed.recorded.event, ev.Stuck):
+                story.stopped = observed
     bars.extend(each.bar(OPEN, None) for each in opened.values())
-    last = {seen.recorded.entity_id: seen.after for seen in collected.seen if seen.after is not None}
+    last = {observed.recorded.entity_id: observed.after for observed in collected.events if observed.after is not None}
     for task_id, position in resting.items():
         waits.setdefault(task_id, []).append(_wait(last[task_id], position, None))
     bars.sort(key=lambda bar: (bar.begin, bar.token))
-    return Stories(tuple(bars), {task_id: tuple(spans) for task_id, spans in waits.items()})
+    return LeaseBars(tuple(bars), {task_id: tuple(spans) for task_id, spans in waits.items()})
 
 
 def _wait(task: Task, position: int, end: datetime | None) -> Span:
     return Span(task.status.value, task.status_since, end, position, task.status.value)
 
 
-def _note(end: Seen, lease: Lease) -> str:
+def _note(end: ObservedEvent, lease: Lease) -> str:
     event = end.recorded.event
     match event:
         case ev.Expired():
@@ -158,18 +158,18 @@ def _note(end: Seen, lease: Lease) -> str:
             return f"{event.name}: {reason}" if reason else event.name
 
 
-def _spans(seen: Seen, lease: Lease) -> Iterator[Span]:
-    event = seen.recorded.event
+def _spans(observed: ObservedEvent, lease: Lease) -> Iterator[Span]:
+    event = observed.recorded.event
     if isinstance(event, ev.Silenced):
-        yield Span("announced", seen.at, event.until, seen.position, f"announced: {event.reason}")
+        yield Span("announced", observed.at, event.until, observed.position, f"announced: {event.reason}")
     if not isinstance(event, ev.Expired | ev.Stuck):
         return
     numbers = event.numbers
     heard = numbers.last_beat_at or lease.granted_at
-    if heard < seen.at:
-        yield Span("silent", heard, seen.at, seen.position, "not heard")
-    if numbers.expires_at < seen.at:
-        graced = min(numbers.due_at, seen.at)
-        yield Span("grace", numbers.expires_at, graced, seen.position, "past its expiry, in grace")
-        if graced < seen.at:
-            yield Span("wait", graced, seen.at, seen.position, "past its grace, and not judged yet")
+    if heard < observed.at:
+        yield Span("silent", heard, observed.at, observed.position, "not heard")
+    if numbers.expires_at < observed.at:
+        graced = min(numbers.due_at, observed.at)
+        yield Span("grace", numbers.expires_at, graced, observed.position, "past its expiry, in grace")
+        if graced < observed.at:
+            yield Span("wait", graced, observed.at, observed.position, "past its grace, and not judged yet")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
 from domain.events.task import Failed, Requeued, Submitted, TaskEvent
-from projections.reports.audit import AgentTrail
+from projections.reports.audit_filter import AgentFilter
 from projections.reports.explain import candidates_for
 
 if TYPE_CHECKING:
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 
-MOST_IDLE = 200
+MAX_IDLE = 200
 """So many tasks to which nothing happens are shown; a pool may hold a hundred thousand."""
 
 
-class Chances(NamedTuple):
+class Availability(NamedTuple):
     """Whether anybody could take a queued task."""
 
-    able: str | None
+    best_agent: str | None
     """An agent that could, the best by score."""
     candidates: tuple[Candidate, ...]
     """Every agent with what stood in its way, if none could."""
 
 
-class Seen(NamedTuple):
+class ObservedEvent(NamedTuple):
     """One event, with the state around it."""
 
     recorded: Recorded
@@ -49,7 +49,7 @@ class Seen(NamedTuple):
     """The agent that it concerns, as the pool had it: the holder, for an event about a held task."""
     agent_tasks: int
     """How many tasks that agent held, the one at hand included."""
-    chances: Chances | None
+    availability: Availability | None
     """Who could have taken the task; None unless the event queued it, or failed it in the queue."""
 
     @property
@@ -74,25 +74,25 @@ class Scope:
     agent_id: str | None = None
     also: frozenset[str] = frozenset()
     """Tasks that the agent held: their whole story is part of the agent's."""
-    _trail: AgentTrail | None = None
+    _trail: AgentFilter | None = None
     _operations: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Begin the agent's trail."""
         if self.agent_id is not None:
-            self._trail = AgentTrail(self.agent_id)
+            self._trail = AgentFilter(self.agent_id)
 
-    def begin(self, state: PoolState) -> None:
+    def start_from(self, state: PoolState) -> None:
         """Learn which leases the agent holds already."""
         if self._trail is not None:
-            self._trail.begin(state)
+            self._trail.start_from(state)
 
     def includes(self, recorded: Recorded, holder: str | None) -> bool:
         """Return whether an event belongs here; it has to be shown every event, in order.
 
         `holder`: who holds the only task of the scope.
         """
-        mine = self._trail is not None and self._trail.follow(recorded)
+        mine = self._trail is not None and self._trail.includes(recorded)
         entity, entity_id = recorded.entity, recorded.entity_id
         if entity is Entity.POOL or (self.task_id is None and self.agent_id is None):
             return True
@@ -117,7 +117,7 @@ class Scope:
         return recorded.entity_id in self._operations
 
 
-class Collector:
+class EventCollector:
     """Watches a log being folded, and keeps the newest events of a scope.
 
     `skipped`: older events of the scope that it is not even shown.
@@ -127,15 +127,15 @@ class Collector:
         self.scope = scope
         self.total = skipped
         """Events of the scope, kept or not."""
-        self.kept: deque[Seen] = deque(maxlen=limit)
+        self.kept: deque[ObservedEvent] = deque(maxlen=limit)
         self._tasks: dict[str, Task] = {}
 
-    def begin(self, state: PoolState) -> None:
+    def start_from(self, state: PoolState) -> None:
         """Take the state before the first event."""
-        self.scope.begin(state)
+        self.scope.start_from(state)
         self._tasks = dict(state.tasks)
 
-    def saw(self, recorded: Recorded, state: PoolState) -> None:
+    def observe(self, recorded: Recorded, state: PoolState) -> None:
         """Take one event, and the state right after it."""
         before = after = None
         holder = self._holder(self.scope.task_id)
@@ -148,7 +148,9 @@ class Collector:
         agent = None if agent_id is None else state.agent(agent_id)
         lost_it = before is not None and before.lease is not None and (after is None or after.lease is None)
         held = 0 if agent_id is None else state.tasks_held(agent_id) + lost_it
-        self.kept.append(Seen(recorded, before, after, state.pool, agent, held, _chances(recorded, after, state)))
+        self.kept.append(
+            ObservedEvent(recorded, before, after, state.pool, agent, held, _chances(recorded, after, state))
+        )
 
     def _holder(self, task_id: str | None) -> str | None:
         task = None if task_id is None else self._tasks.get(task_id)
@@ -162,28 +164,28 @@ class Collector:
             self._tasks[task_id] = after
         return before, after
 
-    def collected(self, state: PoolState, rules: Rules) -> Collected:
+    def collected(self, state: PoolState, rules: Rules) -> CollectedEvents:
         """Return what was kept, and how the pool stands at the end."""
-        seen = tuple(self.kept)
-        named = {each.recorded.entity_id for each in seen if each.recorded.entity is Entity.TASK}
-        since = seen[0].position if seen else 0
+        events = tuple(self.kept)
+        named = {each.recorded.entity_id for each in events if each.recorded.entity is Entity.TASK}
+        since = events[0].position if events else 0
         idle = {
             task_id: task
             for task_id, task in state.tasks.items()
             if task_id not in named and task.lease is not None and task.position < since and self.scope.has_task(task)
         }
-        shown = dict(islice(idle.items(), MOST_IDLE))
-        return Collected(seen, self.total - len(seen), shown, len(idle) - len(shown), rules)
+        shown = dict(islice(idle.items(), MAX_IDLE))
+        return CollectedEvents(events, self.total - len(events), shown, len(idle) - len(shown), rules)
 
 
-class Collected(NamedTuple):
+class CollectedEvents(NamedTuple):
     """All that a post-mortem is computed from."""
 
-    seen: tuple[Seen, ...]
+    events: tuple[ObservedEvent, ...]
     dropped: int
     """Older events of the scope that the limit left out."""
     idle: dict[str, Task]
-    """Tasks that were held all the time, and nothing happened to them; at most `MOST_IDLE`."""
+    """Tasks that were held all the time, and nothing happened to them; at most `MAX_IDLE`."""
     idle_omitted: int
     rules: Rules
 
@@ -199,10 +201,10 @@ def _concerned(recorded: Recorded, before: Task | None, after: Task | None) -> s
     return None
 
 
-def _chances(recorded: Recorded, after: Task | None, state: PoolState) -> Chances | None:
+def _chances(recorded: Recorded, after: Task | None, state: PoolState) -> Availability | None:
     event = recorded.event
     unheld = isinstance(event, Submitted | Requeued) or (isinstance(event, Failed) and event.agent_id is None)
     if after is None or not unheld:
         return None
     able = state.best_agent(frozenset(after.definition.required_capabilities))
-    return Chances(able, () if able is not None else candidates_for(after, state))
+    return Availability(able, () if able is not None else candidates_for(after, state))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events import EVENT_TYPES
 from domain.timestamps import seconds_between
-from projections.reports.audit import agent_of
+from projections.reports.audit_filter import agent_of
 
 if TYPE_CHECKING:
     from domain.agent import Agent

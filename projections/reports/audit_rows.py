@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from projections.reports.audit import agent_of
-from projections.reports.json_text import EventText
-from projections.reports.timeline import unreadable_entry
+from projections.reports.audit_filter import agent_of
+from projections.reports.event_json import EventJson
+from projections.reports.history_entry import unreadable_entry
 from projections.reports.wording import describe
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Rows:
     """Makes the rows of an audit. `ascii_only`: in their JSON, everything else is escaped."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
-        self._text = EventText(ascii_only=ascii_only)
+        self._text = EventJson(ascii_only=ascii_only)
 
     def of(self, records: Sequence[Recorded]) -> list[Row]:
         """Return the rows of some events. Each step is done for all of them at once, which takes a fifth less time."""

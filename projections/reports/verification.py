@@ -21,7 +21,7 @@ from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task, evolve_task
 from domain.timestamps import EPOCH, format_timestamp
-from projections.reports.holders import Holders
+from projections.reports.holder_check import HolderCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,7 +91,7 @@ class Message(Protocol):
         ...
 
 
-class _Ended(NamedTuple):
+class _EndedTask(NamedTuple):
     """What later events on an ended task are checked against. A log has many, and few that differ in this."""
 
     version: int
@@ -113,17 +113,17 @@ class LogChecker:
         self.first: int | None = None
         """Where the log begins."""
         self.position = 0
-        self._misplaced = False
+        self._has_position_findings = False
         self._hash = GENESIS_HASH
         self._time: datetime | None = None
         self._events: Counter[str] = Counter()
         self._unreadable = 0
-        self._holders = Holders()
+        self._holder_check = HolderCheck()
         self._pool = Pool(pool_id)
         self._tasks: dict[str, Task] = {}
         """Those that have not ended."""
-        self._ended: dict[str, _Ended] = {}
-        self._same: dict[_Ended, _Ended] = {}
+        self._ended: dict[str, _EndedTask] = {}
+        self._interned: dict[_EndedTask, _EndedTask] = {}
         """One of each."""
         self._agents: dict[str, Agent] = {}
         self._steals: dict[str, Steal] = {}
@@ -136,7 +136,7 @@ class LogChecker:
     @property
     def has_gaps(self) -> bool:
         """Whether positions are missing or out of order."""
-        return self._misplaced
+        return self._has_position_findings
 
     def check(
         self, stored: Message, recorded: Recorded | None, *, reason: str = "no event that this version reads"
@@ -145,20 +145,22 @@ class LogChecker:
         self._check_chain(stored)
         if recorded is None:
             self._unreadable += 1
-            self._found(Rule.READABLE, f"{stored.subject}: {reason}")
+            self._add_finding(Rule.READABLE, f"{stored.subject}: {reason}")
             return
         self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
         if self._time is not None and recorded.time < self._time:
             earlier, later = format_timestamp(recorded.time), format_timestamp(self._time)
-            self._found(Rule.TIME, f"{recorded.originator_id} {recorded.name} at {earlier}, after an event at {later}")
+            self._add_finding(
+                Rule.TIME, f"{recorded.originator_id} {recorded.name} at {earlier}, after an event at {later}"
+            )
         self._time = max(self._time or recorded.time, recorded.time)
         try:
             self._fold(recorded)
         except (FoldError, IllegalTransitionError) as error:
-            self._found(Rule.FOLD, f"{recorded.originator_id} {recorded.name}: {error}")
+            self._add_finding(Rule.FOLD, f"{recorded.originator_id} {recorded.name}: {error}")
             return
-        for problem in self._holders.follow(recorded):
-            self._found(Rule.TOKEN if "token" in problem else Rule.HOLDER, f"{recorded.originator_id}: {problem}")
+        for problem in self._holder_check.check(recorded):
+            self._add_finding(Rule.TOKEN if "token" in problem else Rule.HOLDER, f"{recorded.originator_id}: {problem}")
 
     def summary(self) -> dict[str, Any]:
         """Return the counts: what was checked, what was found."""
@@ -175,8 +177,8 @@ class LogChecker:
             "tasks": len(self._tasks) + len(self._ended),
             "agents": len(self._agents),
             "steals": len(self._steals),
-            "held": self._holders.count,
-            "grants": self._holders.grants,
+            "held": self._holder_check.count,
+            "grants": self._holder_check.grants,
             "by_event": dict(sorted(self._events.items())),
         }
 
@@ -194,17 +196,21 @@ class LogChecker:
         if stored.position > expected and not begins:
             self._missing(expected, stored.position - 1)
         elif stored.position < expected:
-            self._found(Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice")
+            self._add_finding(
+                Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice"
+            )
         elif found is None:
-            self._found(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
+            self._add_finding(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
         elif found != computed and stored.position == expected:
-            self._found(Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}")
+            self._add_finding(
+                Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}"
+            )
         # Whatever was wrong, the chain can only be taken up from here.
         self._hash = found or GENESIS_HASH
 
     def _missing(self, first: int, last: int) -> None:
         which = f"positions {first} to {last} are" if last > first else f"position {first} is"
-        self._found(Rule.POSITION, f"{which} missing", at=first)
+        self._add_finding(Rule.POSITION, f"{which} missing", at=first)
 
     def _fold(self, recorded: Recorded) -> None:
         entity_id = recorded.entity_id
@@ -226,17 +232,17 @@ class LogChecker:
         task = evolve_task(before, recorded)
         if before is not None and (task.attempt, RANK[task.status]) < (before.attempt, RANK[before.status]):
             was, now = f"{before.status} in attempt {before.attempt}", f"{task.status} in attempt {task.attempt}"
-            self._found(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
+            self._add_finding(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
         if task.terminal:
-            ended = _Ended(task.version, task.status, task.attempt, task.late_token)
-            self._ended[task_id] = self._same.setdefault(ended, ended) if ended.late_token is None else ended
+            ended = _EndedTask(task.version, task.status, task.attempt, task.late_token)
+            self._ended[task_id] = self._interned.setdefault(ended, ended) if ended.late_token is None else ended
             self._tasks.pop(task_id, None)
         else:
             self._tasks[task_id] = task
 
-    def _found(self, rule: Rule, message: str, *, at: int | None = None) -> None:
+    def _add_finding(self, rule: Rule, message: str, *, at: int | None = None) -> None:
         self.findings_total += 1
-        self._misplaced = self._misplaced or rule is Rule.POSITION
+        self._has_position_findings = self._has_position_findings or rule is Rule.POSITION
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(self.position if at is None else at, rule, message))
 
@@ -246,6 +252,6 @@ def chain_hash(previous: str, stored: Message) -> str:
     return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
 
 
-def _revived(task_id: str, ended: _Ended) -> Task:
+def _revived(task_id: str, ended: _EndedTask) -> Task:
     return Task(task_id, ended.version, 0, _NO_DEFINITION, EPOCH, ended.status, ended.attempt, 0, EPOCH,
                 late_token=ended.late_token)  # fmt: skip

@@ -18,8 +18,18 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.timestamps import after
 from projections.state.pool_state import PoolState
-from projections.whatif.steps import Attempt, Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
-from projections.whatif.words import words_of
+from projections.whatif.reconstructed_commands import reconstruct_commands
+from projections.whatif.steps import (
+    AgentHeard,
+    Attempt,
+    ExpiriesReset,
+    HolderCommand,
+    LeaseEnded,
+    LeaseExpired,
+    LeaseGranted,
+    PoolChanged,
+    ProbeEvidence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,12 +46,12 @@ _AGENT = "agent/"
 _WATCH_S = 1.0
 
 
-def _signed(attempts: Iterable[Attempt], time: datetime) -> None:
+def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
     for attempt in attempts:
-        attempt.last_sign = time
+        attempt.last_heard_at = time
 
 
-class _Behind:
+class _OverdueInRecord:
     """Looks at the record as it was before a command; asked only where some policy finds a lease due."""
 
     def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
@@ -107,44 +117,44 @@ class Behaviour:
     def _by_agent(self, agent_id: str, group: list[_Event]) -> Iterator[Step]:
         time = group[0][0].time
         held = tuple(self._holding.get(agent_id, {}).values())
-        behind = _Behind(self.record, self._rules, group)
-        words = words_of(group)
-        if not words:
-            yield Heard(time, agent_id, held, behind)
-            _signed(held, time)
+        overdue = _OverdueInRecord(self.record, self._rules, group)
+        commands = reconstruct_commands(group)
+        if not commands:
+            yield AgentHeard(time, agent_id, held, overdue)
+            _mark_heard(held, time)
         leaves = any(isinstance(recorded.event, agent_ev.Deregistered) for recorded, _ in group)
         for recorded, _ in group:
             if isinstance(recorded.event, ev.Leased):
                 yield from self._granted(recorded, recorded.event)
-            word = words.get(recorded.position)
-            attempt = self._attempts.get(word.command.token) if word is not None else None
-            if word is None or attempt is None:
+            said = commands.get(recorded.position)
+            attempt = self._attempts.get(said.command.token) if said is not None else None
+            if said is None or attempt is None:
                 continue
             late = attempt.token not in self._holding.get(agent_id, {})
-            # A report counts for its own lease alone, and what was refused, or was the last word to all, for none.
-            alone = (late and not word.accepted_late) or leaves or isinstance(word.command, Progress)
+            # A report counts for its own lease alone, and what was refused, or was the last said to all, for none.
+            alone = (late and not said.accepted_late) or leaves or isinstance(said.command, Progress)
             also = () if alone else tuple(each for each in held if each is not attempt)
-            yield Spoke(time, attempt, word.command, also, behind, late, word.accepted_late)
-            _signed((attempt, *also), time)
-            if word.keeps:
-                attempt.kept_at = time
-            if word.last and not late:
-                self._let_go(attempt)
+            yield HolderCommand(time, attempt, said.command, also, overdue, late, said.accepted_late)
+            _mark_heard((attempt, *also), time)
+            if said.saves_work:
+                attempt.saved_at = time
+            if said.ends_work and not late:
+                self._remove(attempt)
                 del self._attempts[attempt.token]
             if isinstance(recorded.event, ev.Completed | ev.Failed):
-                yield Forgiven(time, recorded.entity_id)
+                yield ExpiriesReset(time, recorded.entity_id)
 
     def _by_others(self, recorded: Recorded, before: Task | None) -> Iterator[Step]:
         event, time = recorded.event, recorded.time
         if isinstance(event, pool_ev.Rearmed):
             # An outage is measured by a look at the clock each second, so it began up to a second earlier.
             blind_s = event.blind_s + (_WATCH_S if event.reason == "outage" else 0.0)
-            yield Deaf(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
+            yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
-            yield Deaf(time, time, self.record.pool, event.name, 0.0)
+            yield PoolChanged(time, time, self.record.pool, event.name, 0.0)
         elif isinstance(event, ev.Extended):
             if (attempt := self._attempts.get(event.token)) is not None:
-                yield Pleaded(time, attempt, event.probe, event.evidence)
+                yield ProbeEvidence(time, attempt, event.probe, event.evidence)
         elif isinstance(event, ev.Leased):
             yield from self._granted(recorded, event)
         elif isinstance(event, ev.Stolen):
@@ -152,9 +162,9 @@ class Behaviour:
             yield from self._granted(recorded, event)
         elif isinstance(event, ev.Expired):
             if (attempt := self._attempts.get(event.token)) is not None:
-                attempt.lost = True
-                self._let_go(attempt)
-                yield Lost(time, attempt)
+                attempt.expired = True
+                self._remove(attempt)
+                yield LeaseExpired(time, attempt)
         elif isinstance(event, ev.Revoked | ev.Cancelled | ev.Failed | ev.Requeued | ev.Quarantined):
             yield from self._taken(recorded, event, before)
 
@@ -163,7 +173,7 @@ class Behaviour:
         if token is not None:
             yield from self._ended(recorded, token, before)
         if isinstance(event, ev.Cancelled | ev.Failed) or getattr(event, "cause", None) is ev.Cause.OPERATOR:
-            yield Forgiven(recorded.time, recorded.entity_id)
+            yield ExpiriesReset(recorded.time, recorded.entity_id)
 
     def _granted(self, recorded: Recorded, event: ev.Leased | ev.Stolen) -> Iterator[Step]:
         if recorded.position < self._since:
@@ -174,20 +184,20 @@ class Behaviour:
         attempt = Attempt(event.token, recorded.entity_id, event.agent_id, recorded.time)
         self._attempts[event.token] = attempt
         self._holding.setdefault(event.agent_id, {})[event.token] = attempt
-        yield Granted(recorded.time, attempt, task, self._rules.renewal_worth * event.lease_s)
+        yield LeaseGranted(recorded.time, attempt, task, self._rules.renewal_worth * event.lease_s)
 
     def _ended(self, recorded: Recorded, token: int, before: Task | None) -> Iterator[Step]:
         attempt = self._attempts.get(token)
         if attempt is None:
             return
         of_stuck = isinstance(recorded.event, ev.Revoked) and before is not None and before.status is TaskStatus.STUCK
-        # A deadline falls due like a lease does, and is no sign that the pool was behind.
+        # A deadline falls due like a lease does, and is no sign that the pool was overdue.
         late = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
-        attempt.lost = of_stuck
-        self._let_go(attempt)
-        yield Ended(recorded.time, attempt, of_stuck, _Behind(self.record, self._rules, late))
+        attempt.expired = of_stuck
+        self._remove(attempt)
+        yield LeaseEnded(recorded.time, attempt, of_stuck, _OverdueInRecord(self.record, self._rules, late))
 
-    def _let_go(self, attempt: Attempt) -> None:
+    def _remove(self, attempt: Attempt) -> None:
         held = self._holding.get(attempt.agent_id)
         if held is not None:
             held.pop(attempt.token, None)

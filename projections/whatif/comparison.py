@@ -11,10 +11,10 @@ from domain.lifecycles import IllegalTransitionError
 from domain.timestamps import seconds_between
 from projections.whatif.behaviour import Behaviour
 from projections.whatif.lease_replay import LeaseReplay
-from projections.whatif.ledger import Ledger, Measures
+from projections.whatif.measures import MeasureCounter, Measures
 from projections.whatif.policy import Policy
 from projections.whatif.steal_replay import STEALER, StealReplay
-from projections.whatif.steps import Heard, Lost, Spoke
+from projections.whatif.steps import AgentHeard, HolderCommand, LeaseExpired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ RECORDED, REPLAYED = "recorded", "replayed"
 _FEW = 0.05
 
 
-class Row(NamedTuple):
+class PolicyResult(NamedTuple):
     """A policy and what it cost."""
 
     policy: Policy
@@ -40,7 +40,7 @@ class Row(NamedTuple):
     """How long each holder that was never heard again held its task, in rising order."""
     misfits: list[str]
     """Why named lease fields did nothing, on any lease."""
-    finer: bool
+    finer_than_record: bool
     """Whether it judges leases more finely than the record tells signs of life apart: too many may look false."""
 
 
@@ -62,12 +62,12 @@ class Agreement(NamedTuple):
         return self.same == self.recorded and not self.added
 
 
-class Outcome(NamedTuple):
+class ComparisonResult(NamedTuple):
     """A comparison's result."""
 
-    recorded: Row
-    replayed: Row
-    policies: list[Row]
+    recorded: PolicyResult
+    replayed: PolicyResult
+    policies: list[PolicyResult]
     agreement: Agreement
     leases: int
     """Leases looked at."""
@@ -84,7 +84,7 @@ class Comparison:
     def __init__(self, pool_id: str, rules: Rules, policies: Iterable[Policy], *, since: int = 1) -> None:
         self._behaviour = Behaviour(pool_id, rules, since=since)
         self._rules = rules
-        self._recorded = Ledger()
+        self._recorded = MeasureCounter()
         self._replays = [LeaseReplay(pool_id, each) for each in (Policy(REPLAYED, rules), *policies)]
         record = self._behaviour.record
         self._steals = {each.policy.rules.steal: StealReplay(record, each.policy.rules) for each in self._replays}
@@ -104,7 +104,7 @@ class Comparison:
         """Take the next event of the log; one that does not apply is skipped, as every fold does."""
         if not isinstance(recorded.event, pool_ev.Led):
             for each in self._steals.values():
-                each.passes_until(recorded.time, counted=recorded.position >= self._since)
+                each.run_passes_until(recorded.time, counted=recorded.position >= self._since)
         try:
             for step in self._behaviour.take(recorded):
                 self._step(step)
@@ -123,7 +123,7 @@ class Comparison:
         self._unreadable += 1
         self._behaviour.record.skip(position)
 
-    def finish(self) -> Outcome:
+    def finish(self) -> ComparisonResult:
         """Return the result; nothing may follow."""
         for step in self._behaviour.flush():
             self._step(step)
@@ -131,15 +131,15 @@ class Comparison:
             for replay in self._replays:
                 replay.finish(self._last_at)
         for replay in self._replays:
-            replay.ledger.steals = self._steals[replay.policy.rules.steal].moved
+            replay.counter.steals = self._steals[replay.policy.rules.steal].moved
         open_tokens = self._behaviour.open_tokens()
-        rows = [_row(each.policy, each.ledger, open_tokens, each) for each in self._replays]
+        rows = [_row(each.policy, each.counter, open_tokens, each) for each in self._replays]
         baseline = self._replays[0]
-        return Outcome(
+        return ComparisonResult(
             recorded=_row(Policy(RECORDED, self._rules), self._recorded, open_tokens),
             replayed=rows[0],
             policies=rows[1:],
-            agreement=_agreement(self._recorded.taken_at, baseline.ledger.taken_at),
+            agreement=_agreement(self._recorded.taken_at, baseline.counter.taken_at),
             leases=baseline.granted,
             first_at=self._first_at,
             last_at=self._last_at,
@@ -150,36 +150,36 @@ class Comparison:
     def _step(self, step: Step) -> None:
         for replay in self._replays:
             replay.take(step)
-        if isinstance(step, Lost):
-            self._recorded.took(step.attempt, step.time)
-        elif isinstance(step, Heard | Spoke):
-            meant = step.attempts if isinstance(step, Heard) else (step.attempt, *step.also)
+        if isinstance(step, LeaseExpired):
+            self._recorded.count_recovery(step.attempt, step.time)
+        elif isinstance(step, AgentHeard | HolderCommand):
+            meant = step.attempts if isinstance(step, AgentHeard) else (step.attempt, *step.also)
             for attempt in meant:
-                self._recorded.heard(attempt, step.time)
-            if isinstance(step, Spoke) and step.accepted:
-                self._recorded.accepted(step.attempt)
+                self._recorded.holder_heard(attempt, step.time)
+            if isinstance(step, HolderCommand) and step.accepted:
+                self._recorded.completion_accepted(step.attempt)
 
     def _observe(self, recorded: Recorded) -> None:
         """Count what the record itself says of the leases looked at."""
-        event, ledger = recorded.event, self._recorded
+        event, counter = recorded.event, self._recorded
         if not isinstance(event, ev.TaskEvent):
             return
         if isinstance(event, ev.Renewed):
-            ledger.renewals += self._behaviour.attempt(event.token) is not None
+            counter.renewals += self._behaviour.attempt(event.token) is not None
         elif isinstance(event, ev.Stuck):
             attempt = self._behaviour.attempt(event.token)
             if attempt is not None:
-                ledger.told(attempt, recorded.time)
+                counter.count_stuck(attempt, recorded.time)
             threshold_s = event.numbers.stuck_threshold_s
             if threshold_s not in {None, self._rules.stuck_threshold_s}:
                 self._other_thresholds_s.add(threshold_s or 0.0)
         elif isinstance(event, ev.Quarantined):
-            ledger.quarantined += 1
+            counter.quarantined += 1
         elif isinstance(event, ev.Stolen) and recorded.actor == STEALER:
-            ledger.steals += 1
+            counter.steals += 1
 
 
-def front(rows: Sequence[Measures]) -> list[bool]:
+def pareto_front(rows: Sequence[Measures]) -> list[bool]:
     """Return for each row whether it is on the Pareto front of false recoveries against time held by the dead.
 
     On it stands what no other row beats: with less of one and no more of the other.
@@ -192,11 +192,13 @@ def _beats(one: tuple[int, float], other: tuple[int, float]) -> bool:
     return one != other and one[0] <= other[0] and one[1] <= other[1]
 
 
-def _row(policy: Policy, ledger: Ledger, open_tokens: frozenset[int], replay: LeaseReplay | None = None) -> Row:
+def _row(
+    policy: Policy, counter: MeasureCounter, open_tokens: frozenset[int], replay: LeaseReplay | None = None
+) -> PolicyResult:
     idle = replay is not None and sum(replay.misfits.values()) == replay.granted
     misfits = list(replay.misfits) if replay is not None and idle else []
-    finer = replay is not None and replay.finer > _FEW * replay.granted
-    return Row(policy, ledger.measures(open_tokens), ledger.holds_s(open_tokens), misfits, finer)
+    finer = replay is not None and replay.finer_than_record > _FEW * replay.granted
+    return PolicyResult(policy, counter.measures(open_tokens), counter.holds_s(open_tokens), misfits, finer)
 
 
 def _agreement(recorded: dict[int, datetime], replayed: dict[int, datetime]) -> Agreement:

@@ -16,8 +16,17 @@ from domain.service_commands import Extend, Judge, Rearm
 from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.state.due_times import DueTimes
-from projections.whatif.ledger import Ledger
-from projections.whatif.steps import Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
+from projections.whatif.measures import MeasureCounter
+from projections.whatif.steps import (
+    AgentHeard,
+    ExpiriesReset,
+    HolderCommand,
+    LeaseEnded,
+    LeaseExpired,
+    LeaseGranted,
+    PoolChanged,
+    ProbeEvidence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -28,9 +37,9 @@ if TYPE_CHECKING:
     from projections.whatif.policy import Policy
     from projections.whatif.steps import Attempt, Step
 
-PATIENCE_S = 15.0
+PROBE_WINDOW_S = 15.0
 """How long a verdict stays open for the plea of a probe, which looks when the lease is due and takes its time."""
-_AT_ONCE = 200
+_BATCH = 200
 _COARSE = 2.0
 """How often the gap between recorded signs of life has to fit into a term and its grace."""
 
@@ -44,11 +53,11 @@ class LeaseReplay:
 
     def __init__(self, pool_id: str, policy: Policy) -> None:
         self.policy = policy
-        self.ledger = Ledger()
+        self.counter = MeasureCounter()
         self.misfits: dict[str, int] = {}
         """Why named lease fields do nothing on some leases -> on how many."""
         self.granted = 0
-        self.finer = 0
+        self.finer_than_record = 0
         """Leases on which this policy judges more finely than the record tells signs of life apart."""
         self.pool = Pool(pool_id)
         self._pool_since = EPOCH
@@ -67,39 +76,39 @@ class LeaseReplay:
 
     def take(self, step: Step) -> None:
         """Let time pass until the step, judge what fell due, and carry the step out."""
-        if isinstance(step, Deaf):
+        if isinstance(step, PoolChanged):
             self._judge_until(step.since)
-            self._floor(step)
+            self._change_pool(step)
             return
-        self._judge_until(after(step.time, -PATIENCE_S))
+        self._judge_until(after(step.time, -PROBE_WINDOW_S))
         match step:
-            case Heard():
-                self._settle(step.attempts, step.time, step.behind)
-                self._hear(step.attempts, step.time)
-                self._sign(step.agent_id, step.attempts, step.time)
-            case Spoke():
+            case AgentHeard():
+                self._judge_if_due(step.attempts, step.time, step.overdue)
+                self._count_heard(step.attempts, step.time)
+                self._sign_of_life(step.agent_id, step.attempts, step.time)
+            case HolderCommand():
                 meant = (step.attempt, *step.also)
-                self._settle(meant, step.time, step.behind)
-                self._hear(meant, step.time)
-                self._speak(step)
-            case Granted():
+                self._judge_if_due(meant, step.time, step.overdue)
+                self._count_heard(meant, step.time)
+                self._apply_command(step)
+            case LeaseGranted():
                 self._grant(step)
-            case Ended():
-                self._settle((step.attempt,), step.time, step.behind)
+            case LeaseEnded():
+                self._judge_if_due((step.attempt,), step.time, step.overdue)
                 self._end(step)
-            case Lost():
+            case LeaseExpired():
                 # Whether it is lost here, too, is decided here; but no probe pleads for it any more.
-                self._settle((step.attempt,), step.time, ())
-            case Pleaded():
-                self._plead(step)
-            case Forgiven():
+                self._judge_if_due((step.attempt,), step.time, ())
+            case ProbeEvidence():
+                self._extend(step)
+            case ExpiriesReset():
                 self._expiries.pop(step.task_id, None)
 
     def finish(self, end: datetime) -> None:
         """Judge what falls due until the end of the record, and beyond it where the record says no more will come."""
         self._judge_until(end)
         for key, attempt in list(self._attempts.items()):
-            if attempt.lost and key in self._tasks:
+            if attempt.expired and key in self._tasks:
                 due = due_at(self._tasks[key], self.pool, self.policy.rules)
                 if due is not None:
                     self._judge(key, due)
@@ -136,11 +145,11 @@ class LeaseReplay:
 
     # Steps
 
-    def _grant(self, step: Granted) -> None:
+    def _grant(self, step: LeaseGranted) -> None:
         attempt, recorded = step.attempt, step.task
         key, before = str(attempt.token), self._latest.get(attempt.task_id, "")
         if before in self._tasks:
-            self._settle((self._attempts[before],), step.time, ())
+            self._judge_if_due((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         definition = self.policy.definition(recorded.definition)
@@ -164,31 +173,31 @@ class LeaseReplay:
         grant(draft, self._tasks[key], attempt.agent_id)
         self._apply(draft.decided())
         self.granted += 1
-        self.finer += self._is_finer(key, step.coarseness_s)
+        self.finer_than_record += self._is_finer(key, step.recording_gap_s)
         misfit = self.policy.misfit(recorded.definition)
         if misfit is not None:
             self.misfits[misfit] = self.misfits.get(misfit, 0) + 1
 
-    def _is_finer(self, key: str, coarseness_s: float) -> bool:
+    def _is_finer(self, key: str, recording_gap_s: float) -> bool:
         lease = self._tasks[key].lease
-        return lease is not None and lease.lease_s + lease.grace_s < _COARSE * coarseness_s
+        return lease is not None and lease.lease_s + lease.grace_s < _COARSE * recording_gap_s
 
-    def _hear(self, attempts: Iterable[Attempt], now: datetime) -> None:
-        if self.ledger.waits:
+    def _count_heard(self, attempts: Iterable[Attempt], now: datetime) -> None:
+        if self.counter.awaits_holders:
             for attempt in attempts:
-                self.ledger.heard(attempt, now)
+                self.counter.holder_heard(attempt, now)
 
-    def _sign(self, agent_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
+    def _sign_of_life(self, agent_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
         self._heard = self._alive(attempts)
         if self._heard:
             draft = Draft(self, Request(Judge(()), "", "", agent_id), now, self.policy.rules)
             sign_of_life(draft, agent_id)
             self._apply(draft.decided())
 
-    def _speak(self, step: Spoke) -> None:
+    def _apply_command(self, step: HolderCommand) -> None:
         attempt, key = step.attempt, str(step.attempt.token)
         if key not in self._tasks:
-            self._sign(attempt.agent_id, step.also, step.time)
+            self._sign_of_life(attempt.agent_id, step.also, step.time)
         else:
             self._heard = self._alive((attempt, *step.also))
             request = Request(step.command, f"agent/{attempt.agent_id}", "", attempt.agent_id)
@@ -197,25 +206,25 @@ class LeaseReplay:
                 # It was told to stop, so what it would have done from here on is not on record.
                 self._drop(key)
         if step.accepted:
-            self.ledger.accepted(attempt)
+            self.counter.completion_accepted(attempt)
 
     def _alive(self, attempts: Iterable[Attempt]) -> Sequence[str]:
         return [key for each in attempts if (key := str(each.token)) in self._tasks]
 
-    def _end(self, step: Ended) -> None:
+    def _end(self, step: LeaseEnded) -> None:
         key = str(step.attempt.token)
         task = self._tasks.get(key)
         if task is not None and (not step.of_stuck or task.status is TaskStatus.STUCK):
             # Who freed a stuck task would not have done so had it not been stuck.
             self._drop(key)
 
-    def _plead(self, step: Pleaded) -> None:
+    def _extend(self, step: ProbeEvidence) -> None:
         key = str(step.attempt.token)
         if key in self._tasks:
             command = Extend(key, step.attempt.token, step.probe, step.evidence)
             self._apply(decide(self, Request(command, "sweeper", ""), step.time, self.policy.rules))
 
-    def _floor(self, step: Deaf) -> None:
+    def _change_pool(self, step: PoolChanged) -> None:
         before, self._pool_since = self.pool, step.time
         if not self.policy.rearms:
             self.pool = step.pool
@@ -228,18 +237,18 @@ class LeaseReplay:
 
     # Judging
 
-    def _settle(self, attempts: Iterable[Attempt], now: datetime, behind: Container[object]) -> None:
-        """Judge those that fell due before now, unless the pool was behind at that time."""
+    def _judge_if_due(self, attempts: Iterable[Attempt], now: datetime, overdue: Container[object]) -> None:
+        """Judge those that fell due before now, unless the pool was overdue at that time."""
         for attempt in attempts:
             key = str(attempt.token)
             if not self._due.may_be_due(key, now):
                 continue
             due = due_at(self._tasks[key], self.pool, self.policy.rules)
-            if due is not None and due <= now and attempt not in behind:
+            if due is not None and due <= now and attempt not in overdue:
                 self._judge(key, due)
 
     def _judge_until(self, moment: datetime) -> None:
-        while due := self._due.due(moment, _AT_ONCE, self.pool):
+        while due := self._due.due(moment, _BATCH, self.pool):
             for key in due:
                 at = due_at(self._tasks[key], self.pool, self.policy.rules)
                 self._judge(key, at or moment)
@@ -247,22 +256,22 @@ class LeaseReplay:
     def _judge(self, key: str, due: datetime) -> None:
         attempt = self._attempts[key]
         # What is overdue when its holder speaks, or when judging goes on, is judged then.
-        at = max(due, attempt.last_sign, self._pool_since)
+        at = max(due, attempt.last_heard_at, self._pool_since)
         decision = decide(self, Request(Judge((key,)), "sweeper", ""), at, self.policy.rules)
         self._apply(decision)
         for recorded in decision.records:
             if isinstance(recorded.event, ev.Expired):
-                self.ledger.took(attempt, at)
+                self.counter.count_recovery(attempt, at)
             elif isinstance(recorded.event, ev.Stuck):
-                self.ledger.told(attempt, at)
-            elif isinstance(recorded.event, ev.Failed) and attempt.lost:
-                self.ledger.ended(attempt, at)
+                self.counter.count_stuck(attempt, at)
+            elif isinstance(recorded.event, ev.Failed) and attempt.expired:
+                self.counter.count_hold(attempt, at)
 
     def _apply(self, decision: Decision) -> None:
         for recorded in decision.records:
             kind = type(recorded.event)
-            self.ledger.renewals += kind is ev.Renewed
-            self.ledger.quarantined += kind is ev.Quarantined
+            self.counter.renewals += kind is ev.Renewed
+            self.counter.quarantined += kind is ev.Quarantined
         for (_, key), after_it in decision.after.items():
             if isinstance(after_it, Task):
                 self._tasks[key] = after_it

@@ -23,8 +23,8 @@ class Policy(NamedTuple):
     lease: Mapping[str, Any] = {}
     """Fields of the pool's lease policy that are replaced."""
     pool_lease: LeasePolicy | None = None
-    """What the pool's lease policy was: a task that has another value brought its own and keeps it. None: no task
-    keeps any."""
+    """What the pool's lease policy was: a task that has another value brought its own and saves_work it. None: no task
+    saves_work any."""
     rearms: bool = False
     """Whether the reprieve after an outage is counted anew by `rules`; else it is the recorded one."""
     named: Mapping[str, Any] = {}
@@ -38,7 +38,7 @@ class Policy(NamedTuple):
         return recorded.model_copy(update={"lease": recorded.lease.model_copy(update=changes)}) if changes else recorded
 
     def misfit(self, recorded: Submitted) -> str | None:
-        """Return in words why the named lease fields, or one of them, do nothing on a task; None if they do."""
+        """Return in commands why the named lease fields, or one of them, do nothing on a task; None if they do."""
         if not self.lease:
             return None
         changes = self._changes(recorded.lease)

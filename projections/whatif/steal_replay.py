@@ -33,7 +33,7 @@ _OPERATION = "whatif"
 class StealReplay:
     """The recorded tasks under holders of their own. Implements the domain's `PoolView`.
 
-    The record's grants happen, and its own moves by the stealer do not: who holds a task then keeps it until it is
+    The record's grants happen, and its own moves by the stealer do not: who holds a task then saves_work it until it is
     moved here. Work on a task begins and ends when it really did, whoever holds it here.
     """
 
@@ -52,7 +52,7 @@ class StealReplay:
         self._counted = True
         self._cools_until: datetime | None = None
 
-    def passes_until(self, now: datetime, *, counted: bool = True) -> None:
+    def run_passes_until(self, now: datetime, *, counted: bool = True) -> None:
         """Make the passes that fall before now; `counted`: what they move counts."""
         self._counted = counted
         steal = self._rules.steal

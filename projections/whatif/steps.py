@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
-class Behind(Protocol):
-    """Tells what the pool was behind with when a step came."""
+class OverdueLeases(Protocol):
+    """Tells what the pool was overdue with when a step came."""
 
     def __contains__(self, attempt: object) -> bool:
         """Whether a lease was due in the record, too, and nobody had judged it yet."""
@@ -23,42 +23,42 @@ class Behind(Protocol):
 class Attempt:
     """One recorded lease: who held what, and what is known of it so far."""
 
-    __slots__ = ("agent_id", "granted_at", "kept_at", "last_sign", "lost", "task_id", "token")
+    __slots__ = ("agent_id", "expired", "granted_at", "last_heard_at", "saved_at", "task_id", "token")
 
     def __init__(self, token: int, task_id: str, agent_id: str, granted_at: datetime) -> None:
         self.token = token
         self.task_id = task_id
         self.agent_id = agent_id
         self.granted_at = granted_at
-        self.last_sign = granted_at
+        self.last_heard_at = granted_at
         """When the holder was last heard in a way that counts for this lease."""
-        self.kept_at = granted_at
+        self.saved_at = granted_at
         """When its work was last safe: at the last checkpoint, else at the grant."""
-        self.lost = False
+        self.expired = False
         """Whether the record took it from its holder for silence."""
 
 
-class Granted(NamedTuple):
+class LeaseGranted(NamedTuple):
     """An agent was granted a task."""
 
     time: datetime
     attempt: Attempt
     task: Task
     """The recorded task, just granted."""
-    coarseness_s: float
+    recording_gap_s: float
     """Signs of life that are closer than this were not all recorded, for they were not worth a renewal."""
 
 
-class Heard(NamedTuple):
+class AgentHeard(NamedTuple):
     """An agent was heard on some business: a sign of life for all that it holds."""
 
     time: datetime
     agent_id: str
     attempts: tuple[Attempt, ...]
-    behind: Behind
+    overdue: OverdueLeases
 
 
-class Spoke(NamedTuple):
+class HolderCommand(NamedTuple):
     """A holder, or one that had lost the lease, spoke of a task."""
 
     time: datetime
@@ -66,31 +66,31 @@ class Spoke(NamedTuple):
     command: OnTask
     also: tuple[Attempt, ...]
     """What else this was a sign of life for."""
-    behind: Behind
+    overdue: OverdueLeases
     late: bool
     """Whether the lease was no longer the speaker's."""
     accepted: bool
     """Whether it completed the task all the same."""
 
 
-class Lost(NamedTuple):
+class LeaseExpired(NamedTuple):
     """The record took a lease from a silent holder."""
 
     time: datetime
     attempt: Attempt
 
 
-class Ended(NamedTuple):
+class LeaseEnded(NamedTuple):
     """Somebody else ended a lease: an operator, a steal, a deadline."""
 
     time: datetime
     attempt: Attempt
     of_stuck: bool
     """An operator freed a task that was stuck."""
-    behind: Behind
+    overdue: OverdueLeases
 
 
-class Pleaded(NamedTuple):
+class ProbeEvidence(NamedTuple):
     """A probe found evidence for a lease that was due."""
 
     time: datetime
@@ -99,7 +99,7 @@ class Pleaded(NamedTuple):
     evidence: tuple[str, ...]
 
 
-class Deaf(NamedTuple):
+class PoolChanged(NamedTuple):
     """The pool could not hear its agents from `since` to `time`, or judging was suspended or taken up again then."""
 
     time: datetime
@@ -111,11 +111,13 @@ class Deaf(NamedTuple):
     """0: this is about judging."""
 
 
-class Forgiven(NamedTuple):
+class ExpiriesReset(NamedTuple):
     """An operator gave a task a fresh start, or the task ended: its expiries in a row do not count on."""
 
     time: datetime
     task_id: str
 
 
-Step = Granted | Heard | Spoke | Lost | Ended | Pleaded | Deaf | Forgiven
+Step = (
+    LeaseGranted | AgentHeard | HolderCommand | LeaseExpired | LeaseEnded | ProbeEvidence | PoolChanged | ExpiriesReset
+)

@@ -11,7 +11,7 @@ from projections.postmortem.causes.pool_wide import gates, held_expiry, lost, ou
 from projections.postmortem.causes.silence import alive, silences
 
 if TYPE_CHECKING:
-    from projections.postmortem.collect import Collected
+    from projections.postmortem.collect import CollectedEvents
 
 __all__ = ["CONTEXT", "RULES", "Cause", "Evidence", "Finding", "findings"]
 
@@ -21,7 +21,7 @@ _FINDERS = (
 _ORDER = {cause: number for number, cause in enumerate(Cause)}
 
 
-def findings(collected: Collected) -> list[Finding]:
+def findings(collected: CollectedEvents) -> list[Finding]:
     """Return every cause that can be named, those that most likely explain the rest first."""
     found = [each for find in _FINDERS for each in find(collected)]
     return sorted(found, key=lambda each: (_ORDER[each.cause], each.at, each.title))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from projections.postmortem.collect import Seen
+    from projections.postmortem.collect import ObservedEvent
 
 
 class Cause(StrEnum):
@@ -96,16 +96,16 @@ class Finding(NamedTuple):
     """Further events that show the same and are not listed."""
 
 
-MOST_EVIDENCE = 8
+MAX_EVIDENCE = 8
 
 
-def finding(cause: Cause, seen: Sequence[Seen], title: str, text: str, said: Sequence[str]) -> Finding:
-    """Return a finding that rests on some events, each with what it shows, in order."""
-    evidence = tuple(Evidence(each.position, words) for each, words in zip(seen, said, strict=True))
-    return Finding(cause, seen[0].at, title, text, evidence[:MOST_EVIDENCE], max(0, len(evidence) - MOST_EVIDENCE))
+def finding(cause: Cause, observed: Sequence[ObservedEvent], title: str, text: str, said: Sequence[str]) -> Finding:
+    """Return a finding; `said` has what each of the observed events shows, in their order."""
+    evidence = tuple(Evidence(each.position, words) for each, words in zip(observed, said, strict=True))
+    return Finding(cause, observed[0].at, title, text, evidence[:MAX_EVIDENCE], max(0, len(evidence) - MAX_EVIDENCE))
 
 
-def some(names: Sequence[str], most: int = 4) -> str:
+def first_few(names: Sequence[str], most: int = 4) -> str:
     """Return names in a row, the first few of many."""
     each = list(dict.fromkeys(names))
     more = f" and {len(each) - most} more" if len(each) > most else ""

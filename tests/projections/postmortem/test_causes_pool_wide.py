@@ -10,7 +10,7 @@ from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.service_commands import Lead, MarkLost, Open, Rearm
 from projections.postmortem.causes import RULES, Cause, findings
-from projections.postmortem.collect import Collected, Seen
+from projections.postmortem.collect import CollectedEvents, ObservedEvent
 from tests.support.postmortem import causes, done, named, working
 from tests.support.scenario import OPS, START, Scenario
 
@@ -85,6 +85,6 @@ def test_every_judgement_of_a_history_has_a_cause() -> None:
 
 def test_a_suspension_of_judging_is_named() -> None:
     recorded = Recorded(1, Entity.POOL, "default", 1, START, "ops", "c1", po.ExpiryHeld(reason="upgrade"))
-    seen = Seen(recorded, None, None, Pool("default"), None, 0, None)
-    (found,) = findings(Collected((seen,), 0, {}, 0, Rules()))
+    seen = ObservedEvent(recorded, None, None, Pool("default"), None, 0, None)
+    (found,) = findings(CollectedEvents((seen,), 0, {}, 0, Rules()))
     assert (found.cause, found.evidence[0].text) == (Cause.EXPIRY_HELD, "upgrade")

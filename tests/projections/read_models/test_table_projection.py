@@ -14,7 +14,7 @@ from handlers.ports import StoredMessage
 from projections.read_models import tables
 from projections.read_models.table_projection import TableProjection
 from projections.read_models.table_rows import agent_row, task_row
-from projections.reports.holders import Holders
+from projections.reports.holder_check import HolderCheck
 from tests.golden.make import HISTORIES
 from tests.support.scenario import OPS, Scenario
 
@@ -160,9 +160,9 @@ def test_stretches_and_restarts_change_nothing(name: str) -> None:
 def test_after_every_event_the_rows_are_those_of_the_fold(name: str) -> None:
     s = Scenario(Rules(branch_template="task/{task_id}/{attempt}"))
     HISTORIES[name](s)
-    rows, holders = Kept(s), Holders()
+    rows, holders = Kept(s), HolderCheck()
     for recorded in s.log:
-        assert list(holders.follow(recorded)) == []
+        assert list(holders.check(recorded)) == []
         rows.to(recorded.position)
         state = rows.memory.state
         tasks = [each for each in (*state.tasks.values(), *state.recent.values()) if isinstance(each, Task)]

@@ -8,7 +8,7 @@ from domain.events import EVENT_TYPES, Entity
 from domain.recorded import Recorded
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
-from projections.reports.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
+from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Rows
 from projections.state.pool_state import PoolState
 from tests.docs.events_of_every_type import messages
@@ -52,8 +52,8 @@ def two_agents() -> Scenario:
 
 
 def concerning(records: list[Recorded], agent_id: str) -> list[str]:
-    trail = AgentTrail(agent_id)
-    return [f"{each.entity_id} {each.name}" for each in records if trail.follow(each)]
+    trail = AgentFilter(agent_id)
+    return [f"{each.entity_id} {each.name}" for each in records if trail.includes(each)]
 
 
 def test_an_agents_trail_is_its_own_events_and_those_under_its_leases(two_agents: Scenario) -> None:
@@ -71,43 +71,43 @@ def test_a_trail_that_learned_the_grants_finds_the_same_in_any_part(two_agents: 
         whole = concerning(two_agents.log, agent_id)
         found: list[str] = []
         for recorded in two_agents.log:
-            trail = AgentTrail(agent_id)
-            for subject in LEARNED_FROM:
+            trail = AgentFilter(agent_id)
+            for subject in LEARNED_SUBJECTS:
                 for each in two_agents.log:
                     if matches(f"custody.default.evt.{subject}", codec.encode([each], None)[0][0].subject):
                         trail.learn(each)
-            if trail.follow(recorded):
+            if trail.includes(recorded):
                 found.append(f"{recorded.entity_id} {recorded.name}")
         assert found == whole
 
 
 def test_a_trail_that_begins_with_what_was_held_finds_the_same_from_there_on(two_agents: Scenario) -> None:
     for agent_id in "AB":
-        everything = AgentTrail(agent_id)
-        found = [everything.follow(each) for each in two_agents.log]
+        everything = AgentFilter(agent_id)
+        found = [everything.includes(each) for each in two_agents.log]
         state = PoolState("default", Rules())
         for position, recorded in enumerate(two_agents.log):
-            trail = AgentTrail(agent_id)
-            trail.begin(state)
-            assert [trail.follow(each) for each in two_agents.log[position:]] == found[position:]
+            trail = AgentFilter(agent_id)
+            trail.start_from(state)
+            assert [trail.includes(each) for each in two_agents.log[position:]] == found[position:]
             state.fold(recorded)
 
 
 def test_a_trail_forgets_leases_that_ended(two_agents: Scenario) -> None:
-    s, trail = two_agents, AgentTrail("B")
+    s, trail = two_agents, AgentFilter("B")
     for task_id in ("other", "moves"):
         s.given("B", "complete", task_id=task_id, token=s.token(task_id))
     for recorded in s.log:
-        trail.follow(recorded)
+        trail.includes(recorded)
     assert (trail._tokens, trail._operations) == (set(), set())
 
 
 def test_an_actor_is_named_wholly_or_by_its_kind() -> None:
-    assert by_actor("agent/a1", "agent/a1")
-    assert by_actor("ops/alice", "ops")
-    assert by_actor("ops", "ops")
-    assert not by_actor("agent/a12", "agent/a1")
-    assert not by_actor("ops", "ops/alice")
+    assert actor_matches("agent/a1", "agent/a1")
+    assert actor_matches("ops/alice", "ops")
+    assert actor_matches("ops", "ops")
+    assert not actor_matches("agent/a12", "agent/a1")
+    assert not actor_matches("ops", "ops/alice")
 
 
 @pytest.mark.parametrize(

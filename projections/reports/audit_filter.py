@@ -28,7 +28,7 @@ def agent_of(recorded: Recorded) -> str | None:
     return named or (recorded.actor[len(_BY_AGENT) :] if recorded.actor.startswith(_BY_AGENT) else None)
 
 
-class AgentTrail:
+class AgentFilter:
     """What concerns one agent: events about it, by it, and on tasks under its leases.
 
     An event on a held task names a token and mostly no agent, so the trail learns from `follow` which tokens are the
@@ -40,7 +40,7 @@ class AgentTrail:
         self._tokens: set[int] = set()
         self._operations: set[str] = set()
 
-    def follow(self, recorded: Recorded) -> bool:
+    def includes(self, recorded: Recorded) -> bool:
         """Learn from one event, in order; return whether it concerns the agent."""
         event = recorded.event
         token = getattr(event, "token", None)
@@ -61,7 +61,7 @@ class AgentTrail:
             self._operations.discard(recorded.entity_id)
         return mine
 
-    def begin(self, state: PoolState) -> None:
+    def start_from(self, state: PoolState) -> None:
         """Take in what the agent holds already, and the steals from and to it that are under way."""
         for task in state.tasks.values():
             if task.lease is not None and task.lease.agent_id == self.agent_id:
@@ -86,7 +86,7 @@ class AgentTrail:
         return handoff is not None and handoff.from_agent == self.agent_id
 
 
-LEARNED_FROM = ("task.*.leased", "task.*.stolen", "steal.*.planned")
+LEARNED_SUBJECTS = ("task.*.leased", "task.*.stolen", "steal.*.planned")
 """Subjects, behind the pool's prefix, of what a trail has to learn from where it does not see everything."""
 _LEASE_ENDS = frozenset(
     {"completed", "failed", "cancelled", "expired", "released", "revoked", "blocked", "requeued", "quarantined"}
@@ -94,7 +94,7 @@ _LEASE_ENDS = frozenset(
 _STEAL_ENDS = frozenset({"completed", "failed"})
 
 
-def by_actor(actor: str, wanted: str) -> bool:
+def actor_matches(actor: str, wanted: str) -> bool:
     """Return whether an event's actor is the wanted one; `ops` is every operator, `agent` every agent."""
     return actor == wanted or actor.startswith(f"{wanted}/")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Entry(NamedTuple):
+class HistoryEntry(NamedTuple):
     """One event as a person reads it."""
 
     position: int
@@ -44,11 +44,11 @@ class Entry(NamedTuple):
         return {**self._asdict(), "time": time}
 
 
-def entry(recorded: Recorded) -> Entry:
+def history_entry(recorded: Recorded) -> HistoryEntry:
     """Return the entry of an event."""
     data = recorded.event.model_dump(mode="json")
     token = data.get("token")
-    return Entry(
+    return HistoryEntry(
         position=recorded.position,
         time=recorded.time,
         subject=recorded.originator_id,
@@ -63,9 +63,9 @@ def entry(recorded: Recorded) -> Entry:
     )
 
 
-def unreadable_entry(position: int, subject: str, reason: str) -> Entry:
+def unreadable_entry(position: int, subject: str, reason: str) -> HistoryEntry:
     """Return the entry of a message that no fold can read; it is shown, never hidden."""
-    return Entry(
+    return HistoryEntry(
         position=position,
         time=None,
         subject=subject,

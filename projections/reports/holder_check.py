@@ -25,7 +25,7 @@ class Holder(NamedTuple):
     token: int
 
 
-class Holders:
+class HolderCheck:
     """The holder of every held task."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Holders:
         """How many tasks are held."""
         return len(self._holders)
 
-    def follow(self, recorded: Recorded) -> Iterator[str]:
+    def check(self, recorded: Recorded) -> Iterator[str]:
         """Follow one event; yield what is wrong with it, in words."""
         event, task_id = recorded.event, recorded.entity_id
         if not isinstance(event, ev.TaskEvent) or isinstance(event, _EVIDENCE):

@@ -49,7 +49,7 @@ class _Taken(NamedTuple):
     lost_s: float
 
 
-class Ledger:
+class MeasureCounter:
     """Counts as a replay, or the record itself, goes on."""
 
     def __init__(self) -> None:
@@ -74,37 +74,37 @@ class Ledger:
         return len(self.taken_at)
 
     @property
-    def waits(self) -> bool:
+    def awaits_holders(self) -> bool:
         """Whether anybody was judged silent who was not heard since."""
         return bool(self._taken or self._told)
 
-    def took(self, attempt: Attempt, at: datetime) -> None:
+    def count_recovery(self, attempt: Attempt, at: datetime) -> None:
         """Count a recovery."""
         token = attempt.token
         self._told.pop(token, None)
         self.taken_at[token] = at
-        lost_s = seconds_between(attempt.kept_at, attempt.last_sign)
-        self._taken[token] = _Taken(attempt, seconds_between(attempt.last_sign, at), lost_s)
+        lost_s = seconds_between(attempt.saved_at, attempt.last_heard_at)
+        self._taken[token] = _Taken(attempt, seconds_between(attempt.last_heard_at, at), lost_s)
 
-    def told(self, attempt: Attempt, at: datetime) -> None:
+    def count_stuck(self, attempt: Attempt, at: datetime) -> None:
         """Count a task called stuck."""
         self.stuck += 1
-        self._told[attempt.token] = seconds_between(attempt.last_sign, at)
+        self._told[attempt.token] = seconds_between(attempt.last_heard_at, at)
 
-    def ended(self, attempt: Attempt, at: datetime) -> None:
+    def count_hold(self, attempt: Attempt, at: datetime) -> None:
         """Take note that a silent holder's hold was ended by something else than its silence."""
         if attempt.token not in self._told:
-            self._held_s.append(seconds_between(attempt.last_sign, at))
+            self._held_s.append(seconds_between(attempt.last_heard_at, at))
 
-    def heard(self, attempt: Attempt, at: datetime) -> None:
+    def holder_heard(self, attempt: Attempt, at: datetime) -> None:
         """Take note that a holder was heard; if it had been judged silent, that was false."""
         token = attempt.token
         self.stuck_false += self._told.pop(token, None) is not None
         if self._taken.pop(token, None) is not None:
             self.false += 1
-            self._redone_s[token] = seconds_between(attempt.kept_at, at)
+            self._redone_s[token] = seconds_between(attempt.saved_at, at)
 
-    def accepted(self, attempt: Attempt) -> None:
+    def completion_accepted(self, attempt: Attempt) -> None:
         """Take note that a recovered holder's completion was accepted: nothing is done again."""
         self._redone_s.pop(attempt.token, None)
 

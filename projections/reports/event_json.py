@@ -40,7 +40,7 @@ class _Form(NamedTuple):
     """Picks the values of `numbers`."""
 
 
-class EventText:
+class EventJson:
     """Writes the fields of events as JSON. `ascii_only`: everything else is escaped."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
