@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Index, inspect, select, text
 from sqlalchemy.schema import CreateTable, DropTable
 
 from handlers.projector.read_model import OutdatedError, ReadModelError, RebuiltError, Watermark
-from infra.sql.schema import POSITION_VIEW, REGISTER, REGISTER_NAME, VIEWS, generation_tables
+from infra.sql.schema import REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections.read_models import tables
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def list_generations(connection: Connection) -> list[Generation]:
             row.status,
             row.pool,
             row.version,
-            Watermark(row.position, row.hash, row.log_id, row.time, row.skipped),
+            Watermark(*(getattr(row, name) for name in Watermark._fields)),
         )
         for row in rows
     ]
@@ -122,17 +122,13 @@ def _check_view_names(connection: Connection) -> None:
 def point_views_at(connection: Connection, number: int) -> None:
     """Make the views show a generation, for every reader from the commit on."""
     for table, kept in generation_tables(number).items():
-        columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        _create_view(connection, table.name, f'SELECT {columns} FROM "{kept.name}"')  # noqa: S608 # names are our own
-    _create_view(
-        connection,
-        POSITION_VIEW,
-        'SELECT generation, version, pool, position, hash, "time", skipped, written_at '  # noqa: S608 # same
-        f"FROM {REGISTER_NAME} WHERE status = '{LIVE}'",
-    )
+        _create_view(connection, table, f'"{kept.name}"')
+    _create_view(connection, tables.POSITION, f"{REGISTER_NAME} WHERE status = '{LIVE}'")
 
 
-def _create_view(connection: Connection, name: str, query: str) -> None:
+def _create_view(connection: Connection, view: tables.Table, source: str) -> None:
+    columns = ", ".join(f'"{column.name}"' for column in view.columns)
+    name, query = view.name, f"SELECT {columns} FROM {source}"  # noqa: S608 # names are our own
     if connection.dialect.name == "postgresql":
         # Replacing it keeps the grants on it and the views that depend on it.
         connection.exec_driver_sql(f'CREATE OR REPLACE VIEW "{name}" AS {query}')

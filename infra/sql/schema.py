@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Inde
 from sqlalchemy import Integer as SmallInteger
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from projections.read_models.tables import TABLES, Kind
+from projections.read_models.tables import POSITION, TABLES, Kind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,11 +23,9 @@ if TYPE_CHECKING:
     from projections.read_models import tables as spec
 
 PREFIX = "custody_"
-"""Begins the name of every table and index."""
+"""Begins the name of every table and index, and of the view of the position."""
 REGISTER_NAME = f"{PREFIX}generations"
-POSITION_VIEW = f"{PREFIX}position"
-"""A view of one row: the watermark of the views."""
-VIEWS = (*(each.name for each in TABLES), POSITION_VIEW)
+VIEWS = tuple(each.name for each in (*TABLES, POSITION))
 
 
 class Timestamp(TypeDecorator["datetime"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import task as ev
-from domain.lifecycles import LEASE, LEASE_ENDS, TaskStatus
+from domain.lifecycles import HELD, LEASE, LEASE_ENDS, TERMINAL, TaskStatus
 from projections.reports.wording import clock, duration
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 OPEN = "open"
 """How a lease is said to have ended that had not."""
 ENDS = (*sorted(status.value for status in LEASE_ENDS), OPEN)
-RESTING = frozenset({TaskStatus.QUEUED, TaskStatus.BLOCKED, TaskStatus.QUARANTINED})
-"""Where a task without a holder rests."""
+RESTING = frozenset(TaskStatus) - HELD - TERMINAL - {TaskStatus.NEW, TaskStatus.UNHELD}
+"""The statuses in which a task waits without a holder."""
 
 
 class Span(NamedTuple):

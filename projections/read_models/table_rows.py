@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from domain.events import EVENT_TYPES
 from domain.timestamps import seconds_between
 from projections.reports.audit_filter import agent_of
 
 if TYPE_CHECKING:
     from domain.agent import Agent
+    from domain.events import Event
     from domain.recorded import Recorded
     from domain.steal import Steal
     from domain.task import Lease, Task
@@ -27,11 +27,6 @@ _ESCAPED_NUL, _ESCAPED_REPLACEMENT = "\\u0000", "\\ufffd"
 Values = tuple[Any, ...]
 """A row. Times are aware datetimes, JSON is text."""
 
-_WITH_TOKEN = frozenset(kind for kind in EVENT_TYPES.values() if "token" in kind.model_fields)
-_REASON_FIELDS = {
-    kind: tuple(name for name in ("reason", "error") if name in kind.model_fields) for kind in EVENT_TYPES.values()
-}
-"""Looked up, because `getattr` on a pydantic model is slow for a field that is not there."""
 _NO_END: Values = (None,) * 5
 
 
@@ -73,7 +68,7 @@ def lease_row(task_id: str, lease: Lease, ended: str | None, last: Recorded) -> 
     end = _NO_END
     if ended is not None:
         held_s = seconds_between(lease.granted_at, last.time)
-        end = (last.time, _text(last.actor), _text(reason_of(last)), last.position, held_s)
+        end = (last.time, _text(last.actor), _text(reason_of(last.event)), last.position, held_s)
     return (
         lease.token,
         _text(task_id),
@@ -139,24 +134,24 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
 
 def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Values:
     """Return the row of an event; `skipped`: why every fold skips it."""
-    position, entity, entity_id, version, time, actor, causation_id, event, verb, _ = recorded
+    event = recorded.event
     kind: Any = type(event)
-    token = event.token if kind in _WITH_TOKEN else None  # type: ignore[attr-defined] # the set says so
+    token = event.__dict__.get("token")
     text = body.decode()
     row = (
-        position,
-        time,
+        recorded.position,
+        recorded.time,
         kind.type_name,
-        entity.value,
-        entity_id,
+        recorded.entity.value,
+        recorded.entity_id,
         kind.name,
-        actor,
+        recorded.actor,
         agent_of(recorded),
-        token if token is None or -_LARGEST <= token <= _LARGEST else _clamped(token),
-        reason_of(recorded) if _REASON_FIELDS[kind] else None,
-        verb,
-        causation_id,
-        min(version, _LARGEST),
+        None if token is None else _clamped(token),
+        reason_of(event),
+        recorded.verb,
+        recorded.causation_id,
+        min(recorded.version, _LARGEST),
         None if skipped is None else _text(skipped),
         text,
     )
@@ -170,14 +165,11 @@ def unreadable_row(row: Row, reason: str) -> Values:
     return (*values, _text(reason), None)
 
 
-def reason_of(recorded: Recorded) -> str | None:
+def reason_of(event: Event) -> str | None:
     """Return the reason or error that an event carries, if any."""
-    event = recorded.event
-    for name in _REASON_FIELDS[type(event)]:
-        reason = getattr(event, name)
-        if isinstance(reason, str) and reason:
-            return reason
-    return None
+    # `getattr` on a pydantic model is slow for a field that is not there.
+    fields = event.__dict__
+    return fields.get("reason") or fields.get("error") or None
 
 
 def _text(text: str | None) -> str | None:

@@ -185,3 +185,20 @@ EVENTS = Table(
 )
 
 TABLES = (TASKS, LEASES, AGENTS, STEALS, EVENTS)
+
+POSITION = Table(
+    "custody_position",
+    "One row: how far the tables are.",
+    (
+        Column("generation", Kind.INTEGER, "counts rebuilds from 1"),
+        Column("version", Kind.INTEGER, "of the tables"),
+        Column("pool", Kind.TEXT, ""),
+        Column("position", Kind.INTEGER, "of the last message of the log that the tables know"),
+        Column("hash", Kind.TEXT, "its `Custody-Hash`"),
+        Column("time", Kind.TIME, "of the last event"),
+        Column("skipped", Kind.INTEGER, "messages so far that every fold skips"),
+        Column("written_at", Kind.TIME, "when the projector wrote last, by its machine's clock"),
+    ),
+    (),
+)
+"""A view, not a table of the projector's."""

@@ -22,6 +22,7 @@ from projections.queries.answers import (
     answer,
     statistics_document,
 )
+from projections.reports.ending_events import STEAL_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from projections.queries.answers import Page, Snapshot
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)
-_ENDED_STEALS = frozenset({"completed", "failed"})
+_ENDED_STEALS = frozenset(each.value for each in STEAL_ENDS)
 _PHASES = frozenset({"active", "expiring_soon", "in_grace"})
 
 

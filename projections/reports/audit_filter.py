@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
+from projections.reports.ending_events import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
 
 if TYPE_CHECKING:
     from domain.events import Event
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
 
-_BY_AGENT = "agent/"
 _NAMING_AGENTS = ("agent_id", "from_agent", "to_agent")
 _AGENT_FIELDS: dict[type[Event], tuple[str, ...]] = {
     kind: tuple(name for name in _NAMING_AGENTS if name in kind.model_fields) for kind in EVENT_TYPES.values()
@@ -25,7 +26,7 @@ def agent_of(recorded: Recorded) -> str | None:
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
     named: str | None = recorded.event.__dict__.get("agent_id")
-    return named or (recorded.actor[len(_BY_AGENT) :] if recorded.actor.startswith(_BY_AGENT) else None)
+    return named or acting_agent(recorded.actor)
 
 
 class AgentFilter:
@@ -46,7 +47,7 @@ class AgentFilter:
         token = getattr(event, "token", None)
         mine = (
             token in self._tokens
-            or recorded.actor == f"agent/{self.agent_id}"
+            or acting_agent(recorded.actor) == self.agent_id
             or (recorded.entity is Entity.AGENT and recorded.entity_id == self.agent_id)
             or (recorded.entity is Entity.STEAL and recorded.entity_id in self._operations)
             or any(getattr(event, name) == self.agent_id for name in _AGENT_FIELDS[type(event)])
@@ -55,9 +56,9 @@ class AgentFilter:
         self.learn(recorded)
         if isinstance(event, Stolen):
             self._tokens.discard(event.previous_token)
-        elif event.name in _LEASE_ENDS and token is not None:
+        elif event.name in LEASE_ENDING_EVENTS and token is not None:
             self._tokens.discard(token)
-        if recorded.entity is Entity.STEAL and event.name in _STEAL_ENDS:
+        if recorded.entity is Entity.STEAL and event.name in STEAL_ENDING_EVENTS:
             self._operations.discard(recorded.entity_id)
         return mine
 
@@ -88,10 +89,6 @@ class AgentFilter:
 
 LEARNED_SUBJECTS = ("task.*.leased", "task.*.stolen", "steal.*.planned")
 """Subjects, behind the pool's prefix, of what a trail has to learn from where it does not see everything."""
-_LEASE_ENDS = frozenset(
-    {"completed", "failed", "cancelled", "expired", "released", "revoked", "blocked", "requeued", "quarantined"}
-)
-_STEAL_ENDS = frozenset({"completed", "failed"})
 
 
 def actor_matches(actor: str, wanted: str) -> bool:

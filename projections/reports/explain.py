@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.lifecycles import TaskStatus
+from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
 from projections.reports.next_steps import next_steps
 from projections.reports.wording import duration, moment
+from projections.state.backlog import queue_order
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -143,12 +144,8 @@ def _budgets(task: Task) -> tuple[str, ...]:
 
 def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
     """Return a queued task's place in line, and whether anybody is there to take it."""
-    mine = (-task.definition.priority.rank, task.queued_position)
-    ahead = sum(
-        (-other.definition.priority.rank, other.queued_position) < mine
-        for other in state.tasks.values()
-        if other.status is TaskStatus.QUEUED
-    )
+    mine = queue_order(task)
+    ahead = sum(queue_order(other) < mine for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
     waited = (
         f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
     )
@@ -169,8 +166,8 @@ def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
             obstacle
             for obstacle, applies in (
                 (f"lacks {', '.join(sorted(missing))}", bool(missing)),
-                (str(agent.status), agent.status.value != "live"),
-                (str(agent.intake), agent.intake.value != "open"),
+                (str(agent.status), agent.status is not AgentStatus.LIVE),
+                (str(agent.intake), agent.intake is not IntakeStatus.OPEN),
                 (f"full: holds {held} of {agent.capacity}", held >= agent.capacity),
             )
             if applies

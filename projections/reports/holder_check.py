@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.actors import acting_agent
 from domain.events import task as ev
+from projections.reports.ending_events import LEASE_ENDING_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from domain.recorded import Recorded
-
-_ENDS = (
-    ev.Released, ev.Revoked, ev.Expired, ev.Blocked, ev.Completed, ev.Failed, ev.Cancelled, ev.Requeued, ev.Quarantined,
-)  # fmt: skip
-_EVIDENCE = (ev.LateProgress,)
-_AGENT = "agent/"
 
 
 class Holder(NamedTuple):
@@ -41,14 +37,14 @@ class HolderCheck:
     def check(self, recorded: Recorded) -> Iterator[str]:
         """Follow one event; yield what is wrong with it, in words."""
         event, task_id = recorded.event, recorded.entity_id
-        if not isinstance(event, ev.TaskEvent) or isinstance(event, _EVIDENCE):
+        if not isinstance(event, ev.TaskEvent) or isinstance(event, ev.LateProgress):
             return
         holder = self._holders.get(task_id)
         if isinstance(event, ev.Leased | ev.Stolen):
             yield from self._granted(recorded.position, task_id, event, holder)
         else:
             yield from _spoken(event, holder, recorded.actor)
-            if isinstance(event, _ENDS):
+            if event.name in LEASE_ENDING_EVENTS:
                 self._holders.pop(task_id, None)
 
     def _granted(
@@ -75,7 +71,7 @@ def _spoken(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[
             yield f"{event.name}, and nobody holds it"
         elif token != holder.token:
             yield f"{event.name} under token {token}, and the holder's is {holder.token}"
-        elif actor.startswith(_AGENT) and actor != f"{_AGENT}{holder.agent_id}":
+        elif acting_agent(actor) not in {None, holder.agent_id}:
             yield f"{event.name} by {actor}, and {holder.agent_id} holds it"
     if late and holder is not None:
         yield f"completed late while {holder.agent_id} holds it"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.commands import Progress
 from domain.due import due_at
 from domain.events import Entity
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 
 _Event = tuple["Recorded", "Task | None"]
-_AGENT = "agent/"
-_WATCH_S = 1.0
+WATCH_S = 1.0
+"""How often the writer looks at the clock for outages; projections cannot import it from there."""
 
 
 def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
@@ -100,8 +101,9 @@ class Behaviour:
         group, self._group = self._group, []
         if not group:
             return
-        if group[0][0].actor.startswith(_AGENT):
-            yield from self._by_agent(group[0][0].actor.removeprefix(_AGENT), group)
+        agent_id = acting_agent(group[0][0].actor)
+        if agent_id is not None:
+            yield from self._by_agent(agent_id, group)
         else:
             for recorded, before in group:
                 yield from self._by_others(recorded, before)
@@ -148,7 +150,7 @@ class Behaviour:
         event, time = recorded.event, recorded.time
         if isinstance(event, pool_ev.Rearmed):
             # An outage is measured by a look at the clock each second, so it began up to a second earlier.
-            blind_s = event.blind_s + (_WATCH_S if event.reason == "outage" else 0.0)
+            blind_s = event.blind_s + (WATCH_S if event.reason == "outage" else 0.0)
             yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
             yield PoolChanged(time, time, self.record.pool, event.name, 0.0)

@@ -111,9 +111,7 @@ class MeasureCounter:
     def measures(self, open_tokens: frozenset[int]) -> Measures:
         """Return the row. `open_tokens`: leases that are held where the record ends, so that nobody can tell."""
         decided = [each for token, each in self._taken.items() if token not in open_tokens]
-        held_s = [*self._held_s, *(each.held_s for each in decided)]
-        held_s += [for_s for token, for_s in self._told.items() if token not in open_tokens]
-        held_s.sort()
+        held_s = self.holds_s(open_tokens)
         return Measures(
             recoveries=self.recoveries,
             false=self.false,

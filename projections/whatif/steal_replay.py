@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from domain.actors import STEALER
 from domain.decisions import decide
 from domain.draft import Request
 from domain.events import Entity
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from projections.state.pool_state import PoolState
 
-STEALER = "stealer"
 _OPERATION = "whatif"
 
 

@@ -13,7 +13,7 @@ from domain.rules import Rules
 from handlers.memory.memory import Memory
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
-from infra.sql.schema import POSITION_VIEW, generation_tables
+from infra.sql.schema import generation_tables
 from projections.read_models import tables
 from projections.read_models.table_projection import TableProjection
 
@@ -32,7 +32,7 @@ def contents(connection: Connection) -> Rows:
 
 def position(connection: Connection) -> int:
     """Return how far the views are."""
-    view = Table(POSITION_VIEW, MetaData(), Column("position"))
+    view = Table(tables.POSITION.name, MetaData(), Column("position"))
     return int(connection.execute(select(view.c.position)).scalar_one())
 
 

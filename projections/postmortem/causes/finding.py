@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -50,7 +52,7 @@ RULES: dict[Cause, str] = {
     Cause.STALE: "before a lease is due, a holder whose last beat is older than `stuck_threshold_s` is stuck",
     Cause.HARD_CAP: "`max_lease_s`: at its longest life a lease expires whatever is reported",
     Cause.LOST: "an agent that sent no command for `lost_after_s` is lost",
-    Cause.OVERLOAD: "overloaded: more than 8 tasks, or cpu above 80 %",
+    Cause.OVERLOAD: f"overloaded: more than {OVERLOADED_ABOVE_TASKS} tasks, or cpu above {OVERLOADED_ABOVE_CPU:g} %",
     Cause.ALIVE: "what a former holder reports after its lease expired is kept as `late_progress`, or accepted as a"
     " late completion while nobody else was granted the task",
     Cause.DEADLINE: "past its deadline a task fails, in whatever status",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.events import task as ev
 from domain.lifecycles import LeaseStatus
 from domain.timestamps import after, seconds_between
@@ -40,8 +41,8 @@ def silences(collected: CollectedEvents) -> Iterator[Finding]:
             cause = _cause(event, overran=(event.token, event.numbers.last_beat_at) in announced)
             judged.append((event.agent_id, spell.get(event.agent_id, 0), cause, observed))
             continue
-        kind, _, agent_id = observed.recorded.actor.partition("/")
-        if kind == "agent":
+        agent_id = acting_agent(observed.recorded.actor)
+        if agent_id is not None:
             spell[agent_id] = spell.get(agent_id, 0) + 1
     judged.sort(key=lambda each: each[:3])
     for (agent_id, _, cause), group in groupby(judged, key=lambda each: each[:3]):

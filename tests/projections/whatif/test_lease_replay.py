@@ -11,6 +11,8 @@ from domain.events import pool as pool_ev
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
 from domain.service_commands import Extend, Judge, Rearm
+from handlers.writer.writer import WATCH_S as WRITER_WATCH_S
+from projections.whatif.behaviour import WATCH_S
 from projections.whatif.comparison import Comparison, ComparisonResult, pareto_front
 from projections.whatif.measures import MeasureCounter, Measures
 from projections.whatif.policy import Policy
@@ -289,3 +291,7 @@ def test_a_policy_that_no_task_follows_is_named(s: Scenario) -> None:
     policy = Policy("odd", Rules(), {"silence_multiplier": 2.0}, pool_lease=other)
     expected = "every task has another silence_multiplier than the pool, by its settings"
     assert under(s, policy).policies[0].misfits == [expected]
+
+
+def test_an_outage_begins_as_long_before_its_event_as_the_writer_takes_to_look() -> None:
+    assert WATCH_S == WRITER_WATCH_S
