@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.host.optional_libraries import missing
 from infra.reports.audit_formats import FormatError, replacing
 from projections.reports.wording import duration
-from projections.whatif.comparison import pareto_front
+from projections.whatif.comparison_result import pareto_front
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from projections.whatif.comparison import ComparisonResult, PolicyResult
+    from projections.whatif.comparison_result import ComparisonResult, PolicyResult
 
 ENDINGS: Final = (".svg", ".png")
 _DPI: Final = 110

@@ -1,8 +1,8 @@
-"""What agents really did, extracted from the log as it is read: the same steps for every policy.
+"""Reading recorded behaviour from the log, as steps that are the same for every policy.
 
-A step is what somebody outside the rules did: an agent was heard, spoke of a task or was granted one, an operator
-stepped in, a probe found evidence, the pool could not hear. The rules' own verdicts (renewals, expiries, what follows
-them) are no steps; they are what a replay decides anew.
+A step is something that the rules did not decide: a grant, an agent's command, an operator's intervention, a probe's
+evidence, an outage of the pool. The rules' own verdicts (renewals, expiries and what follows them) are no steps: a
+replay decides them anew.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
 
 _Event = tuple["Recorded", "Task | None"]
+"""An event, and its task before it."""
 WATCH_S = 1.0
-"""How often the writer looks at the clock for outages; projections cannot import it from there."""
+"""The interval of the writer's outage watch. A copy: projections cannot import from handlers; a test compares them."""
 
 
 def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
@@ -53,7 +54,7 @@ def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
 
 
 class _OverdueInRecord:
-    """Looks at the record as it was before a command; asked only where some policy finds a lease due."""
+    """Looks at the record as it was before a command. Evaluated only where a policy finds a lease due."""
 
     def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
         self._record = record
@@ -71,12 +72,12 @@ class _OverdueInRecord:
         return due is not None and due <= self._group[0][0].time
 
 
-class Behaviour:
-    """Reads the log event by event and tells the steps. Memory follows what is live."""
+class RecordedBehaviour:
+    """Turns the log, event by event, into steps. Memory is bounded by what is live."""
 
     def __init__(self, pool_id: str, rules: Rules, *, since: int = 1) -> None:
         self.record = PoolState(pool_id, rules)
-        """What the log itself says."""
+        """The fold of the log itself."""
         self._rules = rules
         self._since = since
         self._attempts: dict[int, Attempt] = {}
@@ -84,10 +85,10 @@ class Behaviour:
         self._group: list[_Event] = []
 
     def take(self, recorded: Recorded) -> Iterator[Step]:
-        """Fold one event; yield the steps of the command before it, if it begins a new one.
+        """Fold one event; if it belongs to a new command, yield the steps of the previous command.
 
         Raises:
-            FoldError, IllegalTransitionError: the event does not apply; nothing is changed.
+            FoldError, IllegalTransitionError: the event does not apply; the fold is unchanged.
         """
         group = self._group
         if group and (group[0][0].causation_id, group[0][0].actor) != (recorded.causation_id, recorded.actor):
@@ -109,11 +110,11 @@ class Behaviour:
                 yield from self._by_others(recorded, before)
 
     def attempt(self, token: int) -> Attempt | None:
-        """Return the lease with this token, unless its holder ended it or it is not looked at."""
+        """Return the lease with this token; None if its holder ended it, or if it was granted before `since`."""
         return self._attempts.get(token)
 
     def open_tokens(self) -> frozenset[int]:
-        """Return the leases that are held where the log ends."""
+        """Return the tokens of the leases that are held at the log's end."""
         return frozenset(token for held in self._holding.values() for token in held)
 
     def _by_agent(self, agent_id: str, group: list[_Event]) -> Iterator[Step]:
@@ -128,19 +129,21 @@ class Behaviour:
         for recorded, _ in group:
             if isinstance(recorded.event, ev.Leased):
                 yield from self._granted(recorded, recorded.event)
-            said = commands.get(recorded.position)
-            attempt = self._attempts.get(said.command.token) if said is not None else None
-            if said is None or attempt is None:
+            reconstructed = commands.get(recorded.position)
+            attempt = self._attempts.get(reconstructed.command.token) if reconstructed is not None else None
+            if reconstructed is None or attempt is None:
                 continue
             late = attempt.token not in self._holding.get(agent_id, {})
-            # A report counts for its own lease alone, and what was refused, or was the last said to all, for none.
-            alone = (late and not said.accepted_late) or leaves or isinstance(said.command, Progress)
-            also = () if alone else tuple(each for each in held if each is not attempt)
-            yield HolderCommand(time, attempt, said.command, also, overdue, late, said.accepted_late)
+            # A report is a sign of life for its own lease only; a refused command or a deregistration is one for none.
+            only_own = (
+                (late and not reconstructed.accepted_late) or leaves or isinstance(reconstructed.command, Progress)
+            )
+            also = () if only_own else tuple(each for each in held if each is not attempt)
+            yield HolderCommand(time, attempt, reconstructed.command, also, overdue, late, reconstructed.accepted_late)
             _mark_heard((attempt, *also), time)
-            if said.saves_work:
+            if reconstructed.saves_work:
                 attempt.saved_at = time
-            if said.ends_work and not late:
+            if reconstructed.ends_work and not late:
                 self._remove(attempt)
                 del self._attempts[attempt.token]
             if isinstance(recorded.event, ev.Completed | ev.Failed):
@@ -149,7 +152,7 @@ class Behaviour:
     def _by_others(self, recorded: Recorded, before: Task | None) -> Iterator[Step]:
         event, time = recorded.event, recorded.time
         if isinstance(event, pool_ev.Rearmed):
-            # An outage is measured by a look at the clock each second, so it began up to a second earlier.
+            # The writer notices an outage by looking at the clock every second, so it began up to a second earlier.
             blind_s = event.blind_s + (WATCH_S if event.reason == "outage" else 0.0)
             yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
@@ -193,11 +196,11 @@ class Behaviour:
         if attempt is None:
             return
         of_stuck = isinstance(recorded.event, ev.Revoked) and before is not None and before.status is TaskStatus.STUCK
-        # A deadline falls due like a lease does, and is no sign that the pool was overdue.
-        late = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
+        # A deadline that passed is no sign that the pool was late in judging leases.
+        group = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
         attempt.expired = of_stuck
         self._remove(attempt)
-        yield LeaseEnded(recorded.time, attempt, of_stuck, _OverdueInRecord(self.record, self._rules, late))
+        yield LeaseEnded(recorded.time, attempt, of_stuck, _OverdueInRecord(self.record, self._rules, group))
 
     def _remove(self, attempt: Attempt) -> None:
         held = self._holding.get(attempt.agent_id)

@@ -1,4 +1,4 @@
-"""Recorded behaviour under other rules: each recorded lease again, by the project's own decisions, in virtual time."""
+"""Replaying each recorded lease under other rules, with the domain's own decisions, in virtual time."""
 
 from __future__ import annotations
 
@@ -39,36 +39,37 @@ if TYPE_CHECKING:
     from projections.whatif.steps import Attempt, Step
 
 PROBE_WINDOW_S = 15.0
-"""How long a verdict stays open for the plea of a probe, which looks when the lease is due and takes its time."""
+"""How long judging a due lease waits for a probe's evidence. A probe starts when the lease is due."""
 _BATCH = 200
-_COARSE = 2.0
-"""How often the gap between recorded signs of life has to fit into a term and its grace."""
+"""Leases judged at once."""
+_GAPS_PER_TERM = 2.0
+"""A term and its grace must be this many times the gap between recorded signs of life to be judged reliably."""
 
 
 class LeaseReplay:
-    """All leases under one policy. Implements the domain's `PoolView` for the decisions that it asks for.
+    """All recorded leases under one policy. Implements the part of the domain's `PoolView` that its decisions need.
 
-    A task stands for one recorded lease and is named by its token, so that a lease that lives longer than it did does
-    not stand in the way of the one that really followed.
+    Each recorded lease is a task of its own, named by the token. So a lease that lives longer here than in the record
+    can overlap the one that followed it.
     """
 
     def __init__(self, pool_id: str, policy: Policy) -> None:
         self.policy = policy
         self.counter = MeasureCounter()
         self.misfits: dict[str, int] = {}
-        """Why named lease fields do nothing on some leases -> on how many."""
+        """Why the named lease fields have no effect -> on how many leases."""
         self.granted = 0
         self.finer_than_record = 0
-        """Leases on which this policy judges more finely than the record tells signs of life apart."""
+        """Leases whose term is too short to be judged reliably by the signs of life in the record."""
         self.pool = Pool(pool_id)
         self._pool_since = EPOCH
         self.position = 0
         self._tasks: dict[str, Task] = {}
         self._attempts: dict[str, Attempt] = {}
         self._expiries: dict[str, int] = {}
-        """Task -> expiries in a row, carried from one lease to the next."""
+        """Task -> expiries in a row, carried over from one lease to the next."""
         self._latest: dict[str, str] = {}
-        """Task -> its latest lease, while it lives."""
+        """Task -> its latest lease, while that is live here."""
         self._heard: Sequence[str] = ()
         self._due = DueTimes(policy.rules, self._tasks.get)
 
@@ -76,7 +77,7 @@ class LeaseReplay:
         return len(self._tasks)
 
     def take(self, step: Step) -> None:
-        """Let time pass until the step, judge what fell due, and carry the step out."""
+        """Judge what falls due before the step, then apply the step."""
         if isinstance(step, PoolChanged):
             self._judge_until(step.since)
             self._change_pool(step)
@@ -88,9 +89,9 @@ class LeaseReplay:
                 self._count_heard(step.attempts, step.time)
                 self._sign_of_life(step.agent_id, step.attempts, step.time)
             case HolderCommand():
-                meant = (step.attempt, *step.also)
-                self._judge_if_due(meant, step.time, step.overdue)
-                self._count_heard(meant, step.time)
+                heard = (step.attempt, *step.also)
+                self._judge_if_due(heard, step.time, step.overdue)
+                self._count_heard(heard, step.time)
                 self._apply_command(step)
             case LeaseGranted():
                 self._grant(step)
@@ -98,7 +99,7 @@ class LeaseReplay:
                 self._judge_if_due((step.attempt,), step.time, step.overdue)
                 self._end(step)
             case LeaseExpired():
-                # Whether it is lost here, too, is decided here; but no probe pleads for it any more.
+                # Whether it expires here too is decided here. No probe's evidence can follow any more.
                 self._judge_if_due((step.attempt,), step.time, ())
             case ProbeEvidence():
                 self._extend(step)
@@ -106,7 +107,7 @@ class LeaseReplay:
                 self._expiries.pop(step.task_id, None)
 
     def finish(self, end: datetime) -> None:
-        """Judge what falls due until the end of the record, and beyond it where the record says no more will come."""
+        """Judge what falls due until the end of the record; leases that expired in the record also beyond it."""
         self._judge_until(end)
         for key, attempt in list(self._attempts.items()):
             if attempt.expired and key in self._tasks:
@@ -114,34 +115,34 @@ class LeaseReplay:
                 if due is not None:
                     self._judge(key, due)
 
-    # What decisions look at
+    # The `PoolView` of the decisions
 
     def task(self, task_id: str) -> Task | None:
         """Return a lease's task."""
         return self._tasks.get(task_id)
 
     def agent(self, agent_id: str) -> Agent:
-        """Return an agent that may do what it did: the record let it."""
+        """Return an agent that is allowed to do what it did in the record."""
         return Agent(agent_id, 1, 1, 1, AgentStatus.LIVE)
 
     def steal(self, operation_id: str) -> Steal | None:  # noqa: ARG002 - the protocol's signature
-        """Return None: leases are judged on the moves of the record."""
+        """Return None: steals are the record's."""
         return None
 
     def held_by(self, agent_id: str) -> Sequence[str]:  # noqa: ARG002 - the step says whom it is about
-        """Return the leases for which the step at hand is a sign of life."""
+        """Return the leases for which the current step is a sign of life."""
         return self._heard
 
     def tasks_held(self, agent_id: str) -> int:
-        """Return how many those are."""
+        """Return their number."""
         return len(self.held_by(agent_id))
 
     def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:  # noqa: ARG002 - the view's form
-        """Return none: grants are the record's, so nothing is queued here."""
+        """Return none: grants are the record's, so no task is queued here."""
         return ()
 
     def best_agent(self, required: frozenset[str]) -> str | None:  # noqa: ARG002 - the view's form
-        """Return nobody: grants are the record's, so nobody is chosen here."""
+        """Return None: grants are the record's, so no agent is chosen here."""
         return None
 
     # Steps
@@ -168,7 +169,7 @@ class LeaseReplay:
         )
         self._attempts[key] = attempt
         self._latest[attempt.task_id] = key
-        # The token is the position of the grant, as it was: the reprieve after an outage depends on it.
+        # The token stays the position of the recorded grant: the floor after an outage depends on it.
         self.position = attempt.token - 1
         draft = Draft(self, Request(Judge(()), "", "", attempt.agent_id), step.time, self.policy.rules)
         grant(draft, self._tasks[key], attempt.agent_id)
@@ -181,7 +182,7 @@ class LeaseReplay:
 
     def _is_finer(self, key: str, recording_gap_s: float) -> bool:
         lease = self._tasks[key].lease
-        return lease is not None and lease.lease_s + lease.grace_s < _COARSE * recording_gap_s
+        return lease is not None and lease.lease_s + lease.grace_s < _GAPS_PER_TERM * recording_gap_s
 
     def _count_heard(self, attempts: Iterable[Attempt], now: datetime) -> None:
         if self.counter.awaits_holders:
@@ -204,7 +205,7 @@ class LeaseReplay:
             request = Request(step.command, agent_actor(attempt.agent_id), "", attempt.agent_id)
             self._apply(decide(self, request, step.time, self.policy.rules))
             if step.late and key in self._tasks:
-                # It was told to stop, so what it would have done from here on is not on record.
+                # In the record it was told to stop, so the log does not show what it would have done from here on.
                 self._drop(key)
         if step.accepted:
             self.counter.completion_accepted(attempt)
@@ -216,7 +217,7 @@ class LeaseReplay:
         key = str(step.attempt.token)
         task = self._tasks.get(key)
         if task is not None and (not step.of_stuck or task.status is TaskStatus.STUCK):
-            # Who freed a stuck task would not have done so had it not been stuck.
+            # An operator who revoked a stuck task's lease would not have done so if it had not been stuck.
             self._drop(key)
 
     def _extend(self, step: ProbeEvidence) -> None:
@@ -239,7 +240,7 @@ class LeaseReplay:
     # Judging
 
     def _judge_if_due(self, attempts: Iterable[Attempt], now: datetime, overdue: Container[object]) -> None:
-        """Judge those that fell due before now, unless the pool was overdue at that time."""
+        """Judge those that fell due before now, except those that the record had not judged by then either."""
         for attempt in attempts:
             key = str(attempt.token)
             if not self._due.may_be_due(key, now):
@@ -256,7 +257,7 @@ class LeaseReplay:
 
     def _judge(self, key: str, due: datetime) -> None:
         attempt = self._attempts[key]
-        # What is overdue when its holder speaks, or when judging goes on, is judged then.
+        # A lease that is still due after a sign of life, or after judging was resumed, is judged at that moment.
         at = max(due, attempt.last_heard_at, self._pool_since)
         decision = decide(self, Request(Judge((key,)), SWEEPER, ""), at, self.policy.rules)
         self._apply(decision)

@@ -1,4 +1,4 @@
-"""What a set of rules cost: the measures that policies are compared by."""
+"""The measures that policies are compared by, and how they are counted."""
 
 from __future__ import annotations
 
@@ -19,108 +19,111 @@ class Measures(NamedTuple):
     """One row of a comparison. Durations are in seconds."""
 
     recoveries: int
-    """Leases taken from silent holders."""
+    """Leases that were recovered from silent holders."""
     false: int
-    """Of those, taken from holders that were heard again: they were at work."""
+    """Of those, recovered from holders that were heard again: they were at work."""
     undecided: int
-    """Of those, where the log ends before it shows whether the holder was."""
+    """Of those, recovered from holders of which the log ends too early to tell."""
     held_s: float
-    """From the last sign of life of each holder that was never heard again until the pool took or told it, summed."""
+    """Sum over the holders that were never heard again: from the last sign of life to the recovery, or to `stuck`."""
     held_median_s: float | None
     held_p95_s: float | None
     held_max_s: float | None
     redone_s: float
-    """Work of recovered attempts since the grant or the last checkpoint: done once more by whoever comes next."""
+    """Work of recovered attempts since the grant or the last checkpoint, which the next holder has to do again."""
     renewals: int
-    """`renewed` events."""
+    """The number of `renewed` events."""
     steals: int
     """Tasks moved by the stealer."""
     stuck: int
-    """Times that a task was called stuck."""
+    """How often a task was called stuck."""
     stuck_false: int
     """Of those, where the holder was heard again."""
     quarantined: int
-    """Times that a task was put aside with a budget used up."""
+    """How often a task was quarantined because a budget was spent."""
 
 
-class _Taken(NamedTuple):
-    attempt: Attempt
+class _Recovery(NamedTuple):
     held_s: float
-    lost_s: float
+    """From the last sign of life to the recovery."""
+    unsaved_s: float
+    """Work since the grant or the last checkpoint."""
 
 
 class MeasureCounter:
-    """Counts as a replay, or the record itself, goes on."""
+    """Counts the measures of a replay, or of the record itself."""
 
     def __init__(self) -> None:
-        self.taken_at: dict[int, datetime] = {}
-        """Token -> when the lease was taken from its holder."""
+        self.recovered_at: dict[int, datetime] = {}
+        """Token -> when the lease was recovered."""
         self.renewals = 0
         self.stuck = 0
         self.stuck_false = 0
         self.quarantined = 0
         self.steals = 0
         self.false = 0
-        self._taken: dict[int, _Taken] = {}
-        """Recoveries of holders that were not heard since."""
-        self._told: dict[int, float] = {}
-        """Token -> seconds held, of tasks called stuck whose holders were not heard since."""
+        self._recovered: dict[int, _Recovery] = {}
+        """Token -> recovery, while its holder has not been heard since."""
+        self._stuck_holds_s: dict[int, float] = {}
+        """Token -> seconds held when the task was called stuck, while its holder has not been heard since."""
         self._held_s: list[float] = []
+        """Seconds that silent holders held tasks that were ended for another reason than silence."""
         self._redone_s: dict[int, float] = {}
+        """Token -> seconds of work to be done again, of holders that were recovered falsely."""
 
     @property
     def recoveries(self) -> int:
-        """How many leases were taken from silent holders."""
-        return len(self.taken_at)
+        """How many leases were recovered from silent holders."""
+        return len(self.recovered_at)
 
     @property
     def awaits_holders(self) -> bool:
-        """Whether anybody was judged silent who was not heard since."""
-        return bool(self._taken or self._told)
+        """Whether a holder that was judged silent has not been heard since."""
+        return bool(self._recovered or self._stuck_holds_s)
 
     def count_recovery(self, attempt: Attempt, at: datetime) -> None:
         """Count a recovery."""
         token = attempt.token
-        self._told.pop(token, None)
-        self.taken_at[token] = at
-        lost_s = seconds_between(attempt.saved_at, attempt.last_heard_at)
-        self._taken[token] = _Taken(attempt, seconds_between(attempt.last_heard_at, at), lost_s)
+        self._stuck_holds_s.pop(token, None)
+        self.recovered_at[token] = at
+        unsaved_s = seconds_between(attempt.saved_at, attempt.last_heard_at)
+        self._recovered[token] = _Recovery(seconds_between(attempt.last_heard_at, at), unsaved_s)
 
     def count_stuck(self, attempt: Attempt, at: datetime) -> None:
         """Count a task called stuck."""
         self.stuck += 1
-        self._told[attempt.token] = seconds_between(attempt.last_heard_at, at)
+        self._stuck_holds_s[attempt.token] = seconds_between(attempt.last_heard_at, at)
 
     def count_hold(self, attempt: Attempt, at: datetime) -> None:
-        """Take note that a silent holder's hold was ended by something else than its silence."""
-        if attempt.token not in self._told:
+        """Count the hold of a silent holder that ended for another reason than its silence."""
+        if attempt.token not in self._stuck_holds_s:
             self._held_s.append(seconds_between(attempt.last_heard_at, at))
 
     def holder_heard(self, attempt: Attempt, at: datetime) -> None:
-        """Take note that a holder was heard; if it had been judged silent, that was false."""
+        """Note a sign of life: if the holder had been judged silent, that judgement was false."""
         token = attempt.token
-        self.stuck_false += self._told.pop(token, None) is not None
-        if self._taken.pop(token, None) is not None:
+        self.stuck_false += self._stuck_holds_s.pop(token, None) is not None
+        if self._recovered.pop(token, None) is not None:
             self.false += 1
             self._redone_s[token] = seconds_between(attempt.saved_at, at)
 
     def completion_accepted(self, attempt: Attempt) -> None:
-        """Take note that a recovered holder's completion was accepted: nothing is done again."""
+        """Note that a late completion was accepted: no work has to be done again."""
         self._redone_s.pop(attempt.token, None)
 
     def measures(self, open_tokens: frozenset[int]) -> Measures:
-        """Return the row. `open_tokens`: leases that are held where the record ends, so that nobody can tell."""
-        decided = [each for token, each in self._taken.items() if token not in open_tokens]
+        """Return the measures. `open_tokens`: leases held at the record's end, of which nothing can be decided."""
+        decided = [each for token, each in self._recovered.items() if token not in open_tokens]
         held_s = self.holds_s(open_tokens)
         return Measures(
             recoveries=self.recoveries,
             false=self.false,
-            undecided=len(self._taken) - len(decided),
+            undecided=len(self._recovered) - len(decided),
             held_s=math.fsum(held_s),
             held_median_s=_quantile(held_s, 0.5),
             held_p95_s=_quantile(held_s, _P95),
             held_max_s=held_s[-1] if held_s else None,
-            redone_s=math.fsum(self._redone_s.values()) + math.fsum(each.lost_s for each in decided),
+            redone_s=math.fsum(self._redone_s.values()) + math.fsum(each.unsaved_s for each in decided),
             renewals=self.renewals,
             steals=self.steals,
             stuck=self.stuck,
@@ -129,10 +132,10 @@ class MeasureCounter:
         )
 
     def holds_s(self, open_tokens: frozenset[int]) -> list[float]:
-        """Return how long each holder that was never heard again held its task, in rising order."""
-        decided = [each.held_s for token, each in self._taken.items() if token not in open_tokens]
-        told = [for_s for token, for_s in self._told.items() if token not in open_tokens]
-        return sorted([*self._held_s, *decided, *told])
+        """Return how long each holder that was never heard again had held its task, in seconds and rising order."""
+        decided = [each.held_s for token, each in self._recovered.items() if token not in open_tokens]
+        stuck = [for_s for token, for_s in self._stuck_holds_s.items() if token not in open_tokens]
+        return sorted([*self._held_s, *decided, *stuck])
 
 
 def _quantile(rising: list[float], share: float) -> float | None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
-from projections.whatif.comparison import Comparison, ComparisonResult
+from projections.whatif.comparison import Comparison
+from projections.whatif.comparison_result import ComparisonResult
 from projections.whatif.policy import Policy
 from tests.simulation.lives import POOL, life, live
 

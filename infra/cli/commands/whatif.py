@@ -24,7 +24,7 @@ from infra.settings.loading import with_changes
 from projections.whatif.comparison import Comparison
 
 if TYPE_CHECKING:
-    from projections.whatif.comparison import ComparisonResult
+    from projections.whatif.comparison_result import ComparisonResult
 
 
 _REPLAYS_AT_ONCE = 1_000

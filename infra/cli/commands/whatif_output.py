@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from domain.timestamps import format_timestamp
 from projections.reports.wording import duration, moment
-from projections.whatif.comparison import pareto_front
+from projections.whatif.comparison_result import pareto_front
 from projections.whatif.measures import Measures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.cli.terminal.output import Output
-    from projections.whatif.comparison import ComparisonResult, PolicyResult
+    from projections.whatif.comparison_result import ComparisonResult, PolicyResult
 
 _SMALLEST_COLUMN = 10
 _GAP = 2

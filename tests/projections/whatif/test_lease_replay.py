@@ -13,7 +13,8 @@ from domain.rules import Rules
 from domain.service_commands import Extend, Judge, Rearm
 from handlers.writer.writer import WATCH_S as WRITER_WATCH_S
 from projections.whatif.behaviour import WATCH_S
-from projections.whatif.comparison import Comparison, ComparisonResult, pareto_front
+from projections.whatif.comparison import Comparison
+from projections.whatif.comparison_result import ComparisonResult, pareto_front
 from projections.whatif.measures import MeasureCounter, Measures
 from projections.whatif.policy import Policy
 from tests.support.scenario import OPS, Scenario
