@@ -1,7 +1,4 @@
-"""What the rules said at each moment: after every event, how a task stood and what was to fall due.
-
-Nothing is judged here: it is what `custody explain` would have printed, then.
-"""
+"""What `custody explain` would have printed after each event: how a task stood, and what was due next."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ if TYPE_CHECKING:
     from domain.pool import Pool
     from domain.rules import Rules
     from domain.task import Task
-    from projections.postmortem.collect import CollectedEvents
+    from projections.postmortem.observed_events import CollectedEvents
     from projections.reports.next_steps import NextStep
 
 
@@ -27,24 +24,21 @@ class TimedExplanation(NamedTuple):
     task_id: str
     at: datetime
     position: int
-    """Of the event that it holds from."""
+    """Of the event from which on it holds."""
     status: str
     headline: str
     next: tuple[NextStep, ...]
-    """What was to come, if nobody was heard: in the order of time."""
+    """What was due if no agent was heard, in the order of time."""
 
 
 def explanations(collected: CollectedEvents) -> Iterator[TimedExplanation]:
-    """Every verdict, in the order of the log; a change of the pool gives one on each task that is held then."""
+    """Yield every explanation, in the order of the log. An event of the pool yields one for each task held then."""
     first = collected.events[0]
     held = dict(collected.idle)
     for observed in collected.events:
-        if (
-            observed.before is not None
-            and observed.before.lease is not None
-            and observed.before.position < first.position
-        ):
-            held.setdefault(observed.recorded.entity_id, observed.before)
+        before = observed.before
+        if before is not None and before.lease is not None and before.position < first.position:
+            held.setdefault(before.task_id, before)
     for task in held.values():
         yield _explained(task, first.pool, collected.rules, first.at, task.position)
     for observed in collected.events:
@@ -62,5 +56,5 @@ def explanations(collected: CollectedEvents) -> Iterator[TimedExplanation]:
 
 
 def _explained(task: Task, pool: Pool, rules: Rules, at: datetime, position: int) -> TimedExplanation:
-    told = explain(task, pool, rules, at)
-    return TimedExplanation(task.task_id, at, position, told.status, told.headline, told.next)
+    found = explain(task, pool, rules, at)
+    return TimedExplanation(task.task_id, at, position, found.status, found.headline, found.next)

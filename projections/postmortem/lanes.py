@@ -11,42 +11,42 @@ from domain.timestamps import after
 from projections.postmortem.bars import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from projections.postmortem.bars import Bar, LeaseBars
-    from projections.postmortem.collect import CollectedEvents, ObservedEvent
+    from projections.postmortem.bars import Bar
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 
 class Mark(NamedTuple):
-    """One event at a moment of a lane."""
+    """One event in a lane."""
 
     kind: str
-    """The event's name; `deadline` for a moment that no event marks."""
+    """The event's name; `deadline` for a deadline, which is no event."""
     at: datetime
     position: int
     row: int
-    """Of the bar that it belongs to; 0 in a lane of a task."""
+    """The row of its bar; 0 in a task's lane."""
 
 
 class Lane(NamedTuple):
-    """A row of the timeline, or several where leases overlap."""
+    """The lane of an agent or a task; it has several rows where leases overlap."""
 
     kind: str
     """`agent` or `task`."""
     id: str
     note: str
-    """What is worth knowing beside the name, such as a task's title."""
+    """Shown beside the name, such as a task's title."""
     bars: tuple[tuple[int, Bar], ...]
     """Each with its row."""
     rows: int
     marks: tuple[Mark, ...]
     spans: tuple[Span, ...]
-    """Where a task waited without a holder."""
+    """The periods in which a task waited without a holder."""
 
 
 class Arrow(NamedTuple):
-    """A steal: tasks that went from one lane to another."""
+    """A steal: tasks that moved from one agent's lane to another's."""
 
     at: datetime
     position: int
@@ -55,7 +55,7 @@ class Arrow(NamedTuple):
     task_ids: tuple[str, ...]
     operation_id: str
     from_token: int
-    """Of the first of its leases that ended."""
+    """The token of the first lease that it ended."""
     to_token: int
 
 
@@ -65,23 +65,25 @@ class Timeline(NamedTuple):
     lanes: tuple[Lane, ...]
     arrows: tuple[Arrow, ...]
     outages: tuple[Span, ...]
-    """When the pool could not hear its agents, each up to the moment before which nobody was judged."""
+    """When the pool could not hear its agents, each up to the floor before which no lease was judged."""
     marks: tuple[Mark, ...]
-    """What concerns the whole pool."""
+    """The pool's own events."""
     omitted: int
-    """Lanes that the limit left out."""
+    """How many lanes the limit left out."""
     begin: datetime
     end: datetime
 
 
-_BEGINS_OR_ENDS = (ev.Submitted, ev.Requeued, ev.Quarantined)
+_DRAWN_AS_EDGES = (ev.Submitted, ev.Requeued, ev.Quarantined)
 
 
-def timeline(collected: CollectedEvents, lease_bars: LeaseBars, *, max_lanes: int) -> Timeline:
+def timeline(
+    collected: CollectedEvents, bars: Sequence[Bar], waits: Mapping[str, tuple[Span, ...]], *, max_lanes: int
+) -> Timeline:
     """Return the timeline of what was collected: agents first, each kind in the order of its first appearance."""
     begin, end = collected.events[0].at, collected.events[-1].at
-    tasks = _task_lanes(collected, lease_bars, begin, end)
-    agents = _agent_lanes(collected, lease_bars, end)
+    tasks = _task_lanes(collected, bars, waits, begin, end)
+    agents = _agent_lanes(collected, bars, end)
     lanes = [*agents, *tasks]
     room = max(max_lanes, 1)
     if len(lanes) > room:
@@ -99,8 +101,14 @@ def timeline(collected: CollectedEvents, lease_bars: LeaseBars, *, max_lanes: in
     )
 
 
-def _task_lanes(collected: CollectedEvents, lease_bars: LeaseBars, begin: datetime, end: datetime) -> list[Lane]:
-    bars = _by(lease_bars.bars, "task_id")
+def _task_lanes(
+    collected: CollectedEvents,
+    bars: Sequence[Bar],
+    waits: Mapping[str, tuple[Span, ...]],
+    begin: datetime,
+    end: datetime,
+) -> list[Lane]:
+    bars_of = _by(bars, "task_id")
     marks: dict[str, list[Mark]] = {}
     notes = {task_id: task.definition.title for task_id, task in collected.idle.items()}
     deadlines: dict[str, Mark] = {}
@@ -110,33 +118,32 @@ def _task_lanes(collected: CollectedEvents, lease_bars: LeaseBars, begin: dateti
             continue
         notes[task.task_id] = task.definition.title
         found = marks.setdefault(task.task_id, [])
-        if not _is_bar_end(observed):
+        if not _is_drawn_as_edge(observed):
             found.append(_mark(observed))
         deadline = task.definition.deadline
         if deadline is not None and begin <= deadline <= end:
             deadlines[task.task_id] = Mark("deadline", deadline, task.position, 0)
     for task_id, mark in deadlines.items():
         marks[task_id].append(mark)
-    order = dict.fromkeys([*marks, *(bar.task_id for bar in lease_bars.bars)])
+    order = dict.fromkeys([*marks, *(bar.task_id for bar in bars)])
     return [
         Lane(
             "task",
             task_id,
             notes.get(task_id, ""),
-            tuple((0, bar) for bar in bars.get(task_id, ())),
+            tuple((0, bar) for bar in bars_of.get(task_id, ())),
             1,
             tuple(marks.get(task_id, ())),
-            lease_bars.waits.get(task_id, ()),
+            waits.get(task_id, ()),
         )
         for task_id in order
     ]
 
 
-def _agent_lanes(collected: CollectedEvents, lease_bars: LeaseBars, end: datetime) -> list[Lane]:
-    bars = _by(lease_bars.bars, "agent_id")
-    rows = {agent_id: _packed(mine, end) for agent_id, mine in bars.items()}
+def _agent_lanes(collected: CollectedEvents, bars: Sequence[Bar], end: datetime) -> list[Lane]:
+    rows = {agent_id: _packed(mine, end) for agent_id, mine in _by(bars, "agent_id").items()}
     row_of = {bar.token: row for mine in rows.values() for row, bar in mine}
-    agent_of = {bar.token: bar.agent_id for bar in lease_bars.bars}
+    agent_of = {bar.token: bar.agent_id for bar in bars}
     marks: dict[str, list[Mark]] = {}
     for observed in collected.events:
         recorded = observed.recorded
@@ -144,14 +151,14 @@ def _agent_lanes(collected: CollectedEvents, lease_bars: LeaseBars, end: datetim
             marks.setdefault(recorded.entity_id, []).append(_mark(observed))
             continue
         token = getattr(recorded.event, "token", None)
-        if recorded.entity is Entity.TASK and token in agent_of and not _is_bar_end(observed):
+        if recorded.entity is Entity.TASK and token in agent_of and not _is_drawn_as_edge(observed):
             marks.setdefault(agent_of[token], []).append(_mark(observed, row_of[token]))
-    order = dict.fromkeys([*(bar.agent_id for bar in lease_bars.bars), *marks])
+    order = dict.fromkeys([*(bar.agent_id for bar in bars), *marks])
     return [
         Lane(
             "agent",
             agent_id,
-            _holds_at_most(rows.get(agent_id, ())),
+            _lease_count(rows.get(agent_id, ())),
             tuple(rows.get(agent_id, ())),
             max((row + 1 for row, _ in rows.get(agent_id, ())), default=1),
             tuple(marks.get(agent_id, ())),
@@ -161,13 +168,13 @@ def _agent_lanes(collected: CollectedEvents, lease_bars: LeaseBars, end: datetim
     ]
 
 
-def _holds_at_most(rows: Sequence[tuple[int, Bar]]) -> str:
+def _lease_count(rows: Sequence[tuple[int, Bar]]) -> str:
     count = len(rows)
     return f"{count} lease{'' if count == 1 else 's'}"
 
 
 def _packed(bars: Sequence[Bar], end: datetime) -> list[tuple[int, Bar]]:
-    """Give each bar the first row that is free when it begins."""
+    """Return each bar with the first row that is free when it begins."""
     free: list[datetime] = []
     placed = []
     for bar in bars:
@@ -184,12 +191,12 @@ def _by(bars: Iterable[Bar], name: str) -> dict[str, list[Bar]]:
     return found
 
 
-def _is_bar_end(observed: ObservedEvent) -> bool:
-    """Return whether an event is drawn as the beginning or the end of a bar, or of a wait."""
+def _is_drawn_as_edge(observed: ObservedEvent) -> bool:
+    """Return whether an event is drawn as the edge of a bar or of a wait, and so needs no mark."""
     before, after_ = observed.before, observed.after
     held = before.lease.token if before is not None and before.lease is not None else None
     holds = after_.lease.token if after_ is not None and after_.lease is not None else None
-    return held != holds or isinstance(observed.recorded.event, _BEGINS_OR_ENDS)
+    return held != holds or isinstance(observed.recorded.event, _DRAWN_AS_EDGES)
 
 
 def _mark(observed: ObservedEvent, row: int = 0) -> Mark:

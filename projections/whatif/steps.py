@@ -35,7 +35,7 @@ class Attempt:
         self.saved_at = granted_at
         """When the work was last saved: at the last checkpoint, else at the grant."""
         self.expired = False
-        """Whether the record took it from its holder for silence: it expired, or was revoked while its task was stuck."""
+        """Whether the record took it from a silent holder: it expired, or was revoked while its task was stuck."""
 
 
 class LeaseGranted(NamedTuple):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from projections.postmortem.causes import Cause, Finding, findings
-from projections.postmortem.collect import CollectedEvents, EventCollector, Scope
+from projections.postmortem.event_collector import EventCollector
+from projections.postmortem.observed_events import CollectedEvents
 from projections.postmortem.report import Postmortem, postmortem
+from projections.postmortem.scope import Scope
 from projections.state.pool_state import PoolState
 from tests.support.scenario import Scenario
 

@@ -23,10 +23,11 @@ from infra.cli.terminal.output import complain
 from infra.cli.terminal.progress import bar, quiet
 from infra.nats import evt_prefix
 from infra.reports.audit_formats import FormatError, replacing
-from projections.postmortem.collect import EventCollector, Scope
+from projections.postmortem.event_collector import EventCollector
+from projections.postmortem.scope import Scope
 
 if TYPE_CHECKING:
-    from projections.postmortem.collect import CollectedEvents
+    from projections.postmortem.observed_events import CollectedEvents
 
 MOST_EVENTS = 10_000
 _EVENTS = 3_000

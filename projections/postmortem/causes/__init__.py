@@ -11,7 +11,7 @@ from projections.postmortem.causes.pool_wide import gates, held_expiry, lost, ou
 from projections.postmortem.causes.silence import alive, silences
 
 if TYPE_CHECKING:
-    from projections.postmortem.collect import CollectedEvents
+    from projections.postmortem.observed_events import CollectedEvents
 
 __all__ = ["CONTEXT", "RULES", "Cause", "Evidence", "Finding", "findings"]
 

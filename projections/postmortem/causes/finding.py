@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from projections.postmortem.collect import ObservedEvent
+    from projections.postmortem.observed_events import ObservedEvent
 
 
 class Cause(StrEnum):

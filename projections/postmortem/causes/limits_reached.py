@@ -14,7 +14,7 @@ from projections.reports.wording import clock, duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projections.postmortem.collect import CollectedEvents, ObservedEvent
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 
 def limits(collected: CollectedEvents) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from projections.postmortem.collect import Availability, CollectedEvents, ObservedEvent
+    from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
 
 _WORTH_NAMING_S = 1.0
 """A shorter wait for an agent with room is no want of capacity."""

@@ -13,7 +13,7 @@ from projections.reports.wording import clock, describe, duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projections.postmortem.collect import CollectedEvents, ObservedEvent
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 _FIRST_LED = 2
 """The pool's version at which the service that opened a log takes its lead."""

@@ -15,7 +15,7 @@ from projections.reports.wording import clock, duration
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from projections.postmortem.collect import CollectedEvents, ObservedEvent
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 _TITLES = {
     Cause.SILENT: "fell silent",

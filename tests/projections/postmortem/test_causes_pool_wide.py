@@ -10,7 +10,7 @@ from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.service_commands import Lead, MarkLost, Open, Rearm
 from projections.postmortem.causes import RULES, Cause, findings
-from projections.postmortem.collect import CollectedEvents, ObservedEvent
+from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 from tests.support.postmortem import causes, done, named, working
 from tests.support.scenario import OPS, START, Scenario
 

@@ -6,7 +6,7 @@ import pytest
 
 from domain.events.task import Stolen
 from domain.service_commands import Rearm
-from projections.postmortem import collect
+from projections.postmortem import event_collector
 from projections.postmortem.bars import ENDS, Bar
 from projections.postmortem.report import postmortem
 from tests.domain.situations import SITUATIONS
@@ -199,7 +199,7 @@ def test_lanes_beyond_the_limit_are_counted(shop: Scenario) -> None:
 
 
 def test_tasks_to_which_nothing_happens_are_shown_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "MAX_IDLE", 2)
+    monkeypatch.setattr(event_collector, "MAX_IDLE", 2)
     s = Scenario()
     s.holds("A", "T", "U", "V")
     s.given("B", "register")
