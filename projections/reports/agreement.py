@@ -1,6 +1,6 @@
-"""Does a service say what its log says? Pages of its answers, held against the fold at the position of each answer.
+"""Comparing a service's answers with the fold of its log at the position of each answer.
 
-What an answer owes to the clock or to the service's own memory is left out: how long is left, who was heard when.
+Fields that depend on the clock or on the service's own memory are not compared: how long is left, who was heard when.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ class _ListedView(NamedTuple):
     entity: str
     id: str
     clocked: frozenset[str] = frozenset()
-    """Fields that depend on when one looks, or on who looks."""
+    """Fields that depend on the time of the answer or on the service's memory; not compared."""
     ended: frozenset[str] = frozenset()
-    """In these statuses it may be listed or not: services remember the last ones that ended."""
+    """Statuses in which a row may be missing on either side: services keep the last entities that ended."""
 
 
 LISTED_VIEWS = {
@@ -57,15 +57,15 @@ LISTED_VIEWS = {
 
 
 def page_differences(view: str, result: Mapping[str, Any], after: str | None, snapshot: Snapshot) -> Iterator[str]:
-    """Yield in what a page of a service's answer differs from the log, one line each.
+    """Yield the differences between a page of a service's answer and the log, one line each.
 
-    `after`: what the page was asked to begin behind; `snapshot`: the fold at the page's position.
+    `after`: the cursor of the page's request; `snapshot`: the fold at the page's position.
     """
     listed = LISTED_VIEWS[view]
-    theirs = {str(row[listed.id]): row for row in result[view]}
-    ours = _rows(view, listed, snapshot, after, result["next"], theirs)
-    for name in sorted(theirs.keys() | ours.keys()):
-        said, should = theirs.get(name), ours.get(name)
+    answered = {str(row[listed.id]): row for row in result[view]}
+    ours = _rows(view, listed, snapshot, after, result["next"], answered)
+    for name in sorted(answered.keys() | ours.keys()):
+        said, should = answered.get(name), ours.get(name)
         if said is None or should is None:
             row = said or should or {}
             if row.get("status") in listed.ended:
@@ -85,7 +85,7 @@ def page_differences(view: str, result: Mapping[str, Any], after: str | None, sn
 def _rows(
     view: str, listed: _ListedView, snapshot: Snapshot, after: str | None, last: str | None, named: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Return the log's rows of a page that ends with `last`, or with the view."""
+    """Return the log's rows of the page after the cursor `after` and up to `last`; None: the end of the view."""
 
     def within(name: str) -> bool:
         return (after is None or name > after) and (last is None or name <= last)
@@ -107,7 +107,7 @@ def _rows(
 
 
 def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
-    """Yield in what the first page of a service's backlog differs from the log: the counts, and who is next."""
+    """Yield the differences between the first page of a service's backlog and the log: the counts, and the order."""
     ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), snapshot))
     for name in ("queued", "by_priority"):
         if result[name] != ours[name]:
@@ -120,7 +120,7 @@ def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterat
 
 
 def statistics_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
-    """Yield in what a service's counts differ from the log's."""
+    """Yield the differences between a service's counts and the log's."""
     said, should = _flat(result), _flat(_plain(statistics_document(snapshot)))
     for name in sorted(said.keys() | should.keys()):
         if name.removeprefix("leases.") not in _PHASES and said.get(name) != should.get(name):
@@ -135,7 +135,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a result as it comes over the wire."""
+    """Return a result in the form that it has on the wire."""
     return json.loads(pydantic_core.to_json(value))
 
 

@@ -1,4 +1,4 @@
-"""Which events an audit is about: whose they are, and what the broker is asked for."""
+"""Which events an audit is about: by agent, by actor, and the subjects to ask the broker for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WITH_HANDOFF = frozenset(kind for kind in EVENT_TYPES.values() if "handoff" in 
 
 
 def agent_of(recorded: Recorded) -> str | None:
-    """Return whose lease or membership an event concerns, as far as it says so itself."""
+    """Return the agent whose lease or membership an event concerns, if the event itself says so."""
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
     named: str | None = recorded.event.__dict__.get("agent_id")
@@ -30,10 +30,10 @@ def agent_of(recorded: Recorded) -> str | None:
 
 
 class AgentFilter:
-    """What concerns one agent: events about it, by it, and on tasks under its leases.
+    """Selects what concerns one agent: events about it, by it, and on tasks under its leases.
 
-    An event on a held task names a token and mostly no agent, so the trail learns from `follow` which tokens are the
-    agent's: from every grant that it is shown, whether or not that is within the audit. It forgets a lease at its end.
+    Most events on a held task name a token and no agent, so the filter has to know the agent's tokens. It learns them
+    from every grant that it is shown, within the audit or before it, and forgets a lease at its end.
     """
 
     def __init__(self, agent_id: str) -> None:
@@ -42,7 +42,7 @@ class AgentFilter:
         self._operations: set[str] = set()
 
     def includes(self, recorded: Recorded) -> bool:
-        """Learn from one event, in order; return whether it concerns the agent."""
+        """Return whether an event concerns the agent. It has to be called for every event, in order."""
         event = recorded.event
         token = getattr(event, "token", None)
         mine = (
@@ -63,7 +63,7 @@ class AgentFilter:
         return mine
 
     def start_from(self, state: PoolState) -> None:
-        """Take in what the agent holds already, and the steals from and to it that are under way."""
+        """Learn the leases that the agent holds, and the steals from and to it that are under way."""
         for task in state.tasks.values():
             if task.lease is not None and task.lease.agent_id == self.agent_id:
                 self._tokens.add(task.lease.token)
@@ -72,7 +72,7 @@ class AgentFilter:
                 self._operations.add(steal.operation_id)
 
     def learn(self, recorded: Recorded) -> None:
-        """Take in a grant or a plan, whatever came between."""
+        """Learn from a grant or a planned steal; other events in between may be left out."""
         event = recorded.event
         if isinstance(event, Leased | Stolen):
             if event.agent_id == self.agent_id:
@@ -88,20 +88,20 @@ class AgentFilter:
 
 
 LEARNED_SUBJECTS = ("task.*.leased", "task.*.stolen", "steal.*.planned")
-"""Subjects, behind the pool's prefix, of what a trail has to learn from where it does not see everything."""
+"""Subjects, after the pool's prefix, of the events to `learn` from where an audit does not read every event."""
 
 
 def actor_matches(actor: str, wanted: str) -> bool:
-    """Return whether an event's actor is the wanted one; `ops` is every operator, `agent` every agent."""
+    """Return whether an actor is the wanted one. `ops` matches every operator, `agent` every agent."""
     return actor == wanted or actor.startswith(f"{wanted}/")
 
 
 def subject_filter(
     prefix: str, *, entity: Entity | None = None, entity_id: str | None = None, event: str | None = None
 ) -> str | None:
-    """Return the subjects that the broker is to send, or None for all.
+    """Return the subjects to ask the broker for, or None for all.
 
-    An event's name that only one kind of entity has narrows it to that kind.
+    If only one kind of entity has events of a name, the name selects that kind too.
     """
     if entity is None and event is not None:
         kinds = {kind.entity for kind in EVENT_TYPES.values() if kind.name == event}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ComparedTask(NamedTuple):
-    """What a builder looks at in a task."""
+    """The fields of a task that are compared."""
 
     status: str
     attempt: int
@@ -30,7 +30,7 @@ class ComparedTask(NamedTuple):
 
 
 class ComparedAgent(NamedTuple):
-    """What a builder looks at in an agent."""
+    """The fields of an agent that are compared."""
 
     status: str
     intake: str
@@ -42,7 +42,7 @@ class ComparedAgent(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One task or agent, before and after."""
+    """One task or agent that changed, before and after."""
 
     id: str
     change: str
@@ -50,16 +50,16 @@ class Change(NamedTuple):
     after: dict[str, Any] | None
 
     def differing(self) -> tuple[str, ...]:
-        """Return the names of the fields that differ, all of them where one side is missing."""
+        """Return the names of the fields that differ; all of them if one side is missing."""
         if self.before is None or self.after is None:
             return tuple(self.before or self.after or ())
         return tuple(name for name, value in self.before.items() if value != self.after[name])
 
 
 class DiffBuilder:
-    """Begins at one state, is shown every event after it, and ends at the state that they lead to.
+    """Starts at one state, observes every event after it, and compares with the state that they lead to.
 
-    It remembers the tasks that were touched, and of those only what it compares.
+    It keeps only the tasks that events were about, and of those only the compared fields.
     """
 
     def __init__(self, state: PoolState, totals: Mapping[str, Any], now: datetime) -> None:
@@ -67,31 +67,31 @@ class DiffBuilder:
         self._began = _moment(state, now)
         self._counts = _counts(state, totals, now)
         self._agents = _agents(state)
-        known = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
-        self._known = known
+        tasks = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
+        self._known = tasks
         self._tasks: dict[str, tuple[ComparedTask | None, ComparedTask]] = {}
         self._events: Counter[str] = Counter()
 
     def observe(self, recorded: Recorded) -> None:
-        """Follow one event that was just folded."""
+        """Take one event that the state has just folded."""
         self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
         if recorded.entity is not Entity.TASK:
             return
         task = self._state.task(recorded.entity_id)
         if task is None:
-            # A late report on a task that had ended and left memory before: it changes nothing.
+            # A late report on a task that has ended and left memory changes nothing.
             return
-        touched = self._tasks.get(task.task_id)
-        if touched is None:
+        known = self._tasks.get(task.task_id)
+        if known is None:
             before = self._known.get(task.task_id)
             if before is None and recorded.version > 1:
                 return
             self._tasks[task.task_id] = (None if before is None else _compared(before), _compared(task))
         else:
-            self._tasks[task.task_id] = (touched[0], _compared(task))
+            self._tasks[task.task_id] = (known[0], _compared(task))
 
     def result(self, totals: Mapping[str, Any], now: datetime) -> Diff:
-        """Return what changed, `now` being the later moment."""
+        """Return what changed. `now`: the later moment."""
         after = _agents(self._state)
         ids = dict.fromkeys([*self._agents, *after])
         agents = [_agent_change(each, self._agents.get(each), after.get(each)) for each in ids]
@@ -118,7 +118,7 @@ class Diff(NamedTuple):
     agents: list[Change]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return the differences as JSON values."""
         return {
             "from": self.began,
             "to": self.ended,

@@ -1,4 +1,4 @@
-"""Where a task is, why, and what happens next and when: by the same rules that judge it."""
+"""Explaining a task: where it is, why, and what happens next and when, by the same rules that judge it."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ if TYPE_CHECKING:
 
 
 class Candidate(NamedTuple):
-    """An agent that could or could not claim a queued task."""
+    """An agent, and whether it could claim a queued task."""
 
     agent_id: str
     can: bool
     why: str
-    """Its room, or what stands in the way."""
+    """Its free capacity, or the obstacles."""
 
 
 class Explanation(NamedTuple):
-    """The state of a task in sentences."""
+    """A task's state, in sentences."""
 
     task_id: str
     status: str
     headline: str
     why: tuple[str, ...]
     next: tuple[NextStep, ...]
-    """In the order of time; what has no time of its own stands last."""
+    """In the order of time; steps without a time come last."""
     budgets: tuple[str, ...]
     candidates: tuple[Candidate, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the explanation for machines."""
+        """Return the explanation as JSON values."""
         return {
             **self._asdict(),
             "next": [
@@ -57,7 +57,7 @@ class Explanation(NamedTuple):
 def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolState | None = None) -> Explanation:
     """Return the explanation of a task at `now`.
 
-    `state` is the whole pool, if it is known; without it nothing is said about who could claim a queued task.
+    `state`: the whole pool, if it is known. Without it the explanation names no candidates for a queued task.
     """
     queued = task.status is TaskStatus.QUEUED
     candidates = candidates_for(task, state) if queued and state is not None else ()
@@ -143,7 +143,7 @@ def _budgets(task: Task) -> tuple[str, ...]:
 
 
 def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
-    """Return a queued task's place in line, and whether anybody is there to take it."""
+    """Return a queued task's place in the queue, and whether any agent could take it."""
     mine = queue_order(task)
     ahead = sum(queue_order(other) < mine for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
     waited = (
@@ -156,7 +156,7 @@ def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) 
 
 
 def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
-    """Return every registered agent, in the order of registration; those that could claim the task first."""
+    """Return every registered agent: those that could claim the task first, each group in the order of registration."""
     required = frozenset(task.definition.required_capabilities)
     found = []
     for agent in sorted(state.agents.values(), key=lambda agent: agent.registered_position):

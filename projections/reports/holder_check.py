@@ -1,4 +1,4 @@
-"""Who holds what, told from the events alone: a second account beside the fold, for checking it."""
+"""Checking holders and tokens from the events alone, independently of the fold that `verify` uses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Holder(NamedTuple):
-    """An agent with the token it holds a task under."""
+    """An agent, and the token under which it holds a task."""
 
     agent_id: str
     token: int
 
 
 class HolderCheck:
-    """The holder of every held task."""
+    """Keeps the holder of every held task, and finds events that contradict it."""
 
     def __init__(self) -> None:
         self.grants = 0
@@ -31,11 +31,11 @@ class HolderCheck:
 
     @property
     def count(self) -> int:
-        """How many tasks are held."""
+        """The number of held tasks."""
         return len(self._holders)
 
     def check(self, recorded: Recorded) -> Iterator[str]:
-        """Follow one event; yield what is wrong with it, in words."""
+        """Take one event; yield what is wrong with it, in words."""
         event, task_id = recorded.event, recorded.entity_id
         if not isinstance(event, ev.TaskEvent) or isinstance(event, ev.LateProgress):
             return
@@ -43,7 +43,7 @@ class HolderCheck:
         if isinstance(event, ev.Leased | ev.Stolen):
             yield from self._granted(recorded.position, task_id, event, holder)
         else:
-            yield from _spoken(event, holder, recorded.actor)
+            yield from _on_held_task(event, holder, recorded.actor)
             if event.name in LEASE_ENDING_EVENTS:
                 self._holders.pop(task_id, None)
 
@@ -63,7 +63,7 @@ class HolderCheck:
         self._holders[task_id] = Holder(event.agent_id, event.token)
 
 
-def _spoken(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[str]:
+def _on_held_task(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[str]:
     token = getattr(event, "token", None)
     late = isinstance(event, ev.Completed) and event.late
     if isinstance(event, ev.HeldEvent | ev.Completed) and not late:

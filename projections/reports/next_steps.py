@@ -1,4 +1,4 @@
-"""What falls due on a task if nobody is heard of, and what would move it otherwise."""
+"""What happens next to a task: what falls due if its holder stays silent, and what else would change its status."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ if TYPE_CHECKING:
 
 
 class NextStep(NamedTuple):
-    """Something to come: at a moment, or whenever somebody does it (None)."""
+    """Something that happens next."""
 
     at: datetime | None
+    """None: it has no time of its own, such as a claim."""
     what: str
 
 
 def next_steps(task: Task, pool: Pool, rules: Rules, now: datetime) -> tuple[NextStep, ...]:
-    """Return what is to come, in the order of time; what has no time of its own stands last."""
-    found = [*_deadline(task, rules), *_on_lease(task, pool, rules), *_by_somebody(task, pool)]
+    """Return the next steps in the order of time; those without a time come last."""
+    found = [*_deadline(task, rules), *_on_lease(task, pool, rules), *_without_time(task, pool)]
     return tuple(sorted(found, key=lambda each: (each.at is None, each.at or now)))
 
 
@@ -42,7 +43,7 @@ def _deadline(task: Task, rules: Rules) -> Iterator[NextStep]:
     if rules.sweeper_enabled:
         yield NextStep(deadline, "deadline: past it the sweeper fails the task")
     else:
-        yield NextStep(deadline, "deadline: nothing happens, for the sweeper is off")
+        yield NextStep(deadline, "deadline: nothing happens, because the sweeper is off")
 
 
 def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
@@ -60,7 +61,7 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
     floor = pool.floor(lease.token)
     due = lease_due_at(lease, pool)
     if floor is not None and floor == due:
-        yield NextStep(floor, "nobody is judged before this, for the pool itself could not hear its agents")
+        yield NextStep(floor, "no lease is judged before this, because the pool could not hear its agents")
     yield from _excuse(task, lease, due)
     stale = staleness_due_at(task, lease, pool, rules)
     if stale is not None:
@@ -89,7 +90,7 @@ def _after_silence(task: Task) -> str:
     return f"expired and requeued as attempt {task.attempt + 1}, with a hand-off"
 
 
-def _by_somebody(task: Task, pool: Pool) -> Iterator[NextStep]:
+def _without_time(task: Task, pool: Pool) -> Iterator[NextStep]:
     match task.status:
         case TaskStatus.QUEUED:
             gate = "" if pool.takes_grants else f", once the pool is no longer {pool.intake}"

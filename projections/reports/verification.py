@@ -1,7 +1,7 @@
-"""Is this log what it claims to be? Every rule that a pool's log obeys, checked event by event.
+"""Verifying a log: every rule that a pool's log obeys, checked event by event.
 
-The checker shares `evolve` with every other fold, and beside it keeps its own account of hashes, holders and tokens,
-so that a mistake in the fold does not hide itself.
+The checker shares `evolve` with every other fold. It checks hashes, holders and tokens independently of it, so that a
+mistake in the fold does not hide itself.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 GENESIS_HASH = "0" * 64
 HASH_HEADER = "Custody-Hash"
 MAX_FINDINGS = 1_000
-"""Findings kept word for word; beyond it they are only counted."""
+"""Findings that are kept; further ones are only counted."""
 
 
 class Rule(StrEnum):
-    """What a log must keep to."""
+    """The rules of a log."""
 
-    # Positions follow each other without a gap, from 1 or from where the chain begins.
+    # Positions follow each other without a gap, from 1 or from where the hash chain begins.
     POSITION = "position"
-    # The hash covers the one before, the position, the subject and the body.
+    # The hash covers the previous hash, the position, the subject and the body.
     HASH = "hash"
     # The message is an event that this version reads.
     READABLE = "readable"
@@ -92,7 +92,7 @@ class Message(Protocol):
 
 
 class _EndedTask(NamedTuple):
-    """What later events on an ended task are checked against. A log has many, and few that differ in this."""
+    """What later events on an ended task are checked against. Many tasks share the same values."""
 
     version: int
     status: TaskStatus
@@ -101,17 +101,17 @@ class _EndedTask(NamedTuple):
 
 
 _NO_DEFINITION = Submitted(request_digest="", lease=LeasePolicy())
-"""In place of an ended task's, which no fold looks at."""
+"""Stands for the definition of an ended task, which no fold reads."""
 
 
 class LogChecker:
-    """Takes a pool's whole log in order. `findings` holds what is wrong, the first first."""
+    """Takes a pool's whole log in order. `findings` holds what is wrong, in the order of the log."""
 
     def __init__(self, pool_id: str) -> None:
         self.findings: list[Finding] = []
         self.findings_total = 0
         self.first: int | None = None
-        """Where the log begins."""
+        """The position of the log's first message."""
         self.position = 0
         self._has_position_findings = False
         self._hash = GENESIS_HASH
@@ -121,10 +121,10 @@ class LogChecker:
         self._holder_check = HolderCheck()
         self._pool = Pool(pool_id)
         self._tasks: dict[str, Task] = {}
-        """Those that have not ended."""
+        """Tasks that have not ended."""
         self._ended: dict[str, _EndedTask] = {}
         self._interned: dict[_EndedTask, _EndedTask] = {}
-        """One of each."""
+        """One instance for each distinct value, to save memory."""
         self._agents: dict[str, Agent] = {}
         self._steals: dict[str, Steal] = {}
 
@@ -183,21 +183,21 @@ class LogChecker:
         }
 
     def end(self, position: int) -> None:
-        """Say where the log must end: what is missing there is found."""
+        """Check that the log reaches the position at which it must end."""
         if self.position < position:
             self._missing(self.position + 1, position)
 
     def _check_chain(self, stored: Message) -> None:
         expected, self.position = self.position + 1, stored.position
         found, computed = stored.headers.get(HASH_HEADER), chain_hash(self._hash, stored)
-        # What is chained to nothing is the first event whatever its position: the stream was made to begin there.
+        # A first message that is chained to nothing may have any position: a stream can be made to begin there.
         begins = self.first is None and found == computed
         self.first = self.first or stored.position
         if stored.position > expected and not begins:
             self._missing(expected, stored.position - 1)
         elif stored.position < expected:
             self._add_finding(
-                Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice"
+                Rule.POSITION, f"position {expected} was expected: this message is out of order, or a duplicate"
             )
         elif found is None:
             self._add_finding(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
@@ -205,7 +205,7 @@ class LogChecker:
             self._add_finding(
                 Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}"
             )
-        # Whatever was wrong, the chain can only be taken up from here.
+        # After a fault, the chain is checked on from the hash that is stored here.
         self._hash = found or GENESIS_HASH
 
     def _missing(self, first: int, last: int) -> None:
@@ -248,7 +248,7 @@ class LogChecker:
 
 
 def chain_hash(previous: str, stored: Message) -> str:
-    """Return the hash that the wire contract wants a message to carry after one that carries `previous`."""
+    """Return the hash that, by the wire contract, a message carries after one that carries `previous`."""
     return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Limits that were reached: deadlines, budgets, renewals; and what holders and people decided."""
+"""Limits that were reached (deadlines, budgets, renewals), and what holders and operators decided."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def limits(collected: CollectedEvents) -> Iterator[Finding]:
-    """Every limit that a task came up against."""
+    """Find deadlines, spent budgets, failures, escalations and blocked tasks."""
     failures: dict[str, list[ObservedEvent]] = {}
     for observed in collected.events:
         event, task_id = observed.recorded.event, observed.recorded.entity_id
@@ -29,36 +29,31 @@ def limits(collected: CollectedEvents) -> Iterator[Finding]:
                 failures.setdefault(task_id, []).append(observed)
                 budget = observed.after.definition.budgets.failures if observed.after is not None else event.failures
                 title = f"{task_id} used up its budget of {count(budget, 'failure')}"
-                yield finding(Cause.BUDGET, [observed], title, "", [f"the last error: {event.error}"])
+                yield finding(Cause.BUDGET, [observed], title, [f"the last error: {event.error}"])
             case ev.Failed():
                 title = f"{event.agent_id or 'its holder'} gave {task_id} up for good"
-                yield finding(Cause.GAVE_UP, [observed], title, "", [event.error])
+                yield finding(Cause.GAVE_UP, [observed], title, [event.error])
             case ev.Quarantined():
                 said = event.reason + (f"; the last error: {event.error}" if event.error else "")
-                yield finding(Cause.BUDGET, [observed], f"{task_id} was quarantined: a budget is spent", "", [said])
+                yield finding(Cause.BUDGET, [observed], f"{task_id} was quarantined: a budget is spent", [said])
             case ev.Requeued(cause=ev.Cause.FAILURE):
                 failures.setdefault(task_id, []).append(observed)
             case ev.Escalated():
                 title = f"{task_id} was escalated: {event.renewals} reports on one lease"
-                yield finding(Cause.ESCALATED, [observed], title, "", [f"max_renewals is {event.max_renewals}"])
+                yield finding(Cause.ESCALATED, [observed], title, [f"max_renewals is {event.max_renewals}"])
             case ev.Blocked():
-                yield finding(
-                    Cause.BLOCKED, [observed], f"{task_id} was blocked", "", [_blocked(observed, event.reason)]
-                )
+                yield finding(Cause.BLOCKED, [observed], f"{task_id} was blocked", [_blocked(observed, event.reason)])
             case _:
                 pass
     for task_id, found in failures.items():
         errors = [getattr(observed.recorded.event, "error", None) or "" for observed in found]
         title = f"{task_id} failed {'once' if len(found) == 1 else f'{len(found)} times'}, retryably"
-        yield finding(Cause.FAILURES, found, title, "", errors)
+        yield finding(Cause.FAILURES, found, title, errors)
 
 
 def _blocked(observed: ObservedEvent, reason: str) -> str:
-    holder = (
-        observed.before.lease.agent_id
-        if observed.before is not None and observed.before.lease is not None
-        else "its holder"
-    )
+    before = observed.before
+    holder = before.lease.agent_id if before is not None and before.lease is not None else "its holder"
     return f"{holder}: {reason}"
 
 
@@ -69,23 +64,23 @@ def _deadline(observed: ObservedEvent, event: ev.Failed, numbers: ev.FailedNumbe
         where = ""
     elif task.lease is None:
         waited = duration(seconds_between(task.status_since, observed.at))
-        where = f"; nobody held it: {task.status} for {waited}, attempt {task.attempt}; {_chances(observed)}"
+        where = f"; nobody held it: {task.status} for {waited}, attempt {task.attempt}; {_who_could_take(observed)}"
     else:
         lease = task.lease
         heard = numbers.last_beat_at
         sign = f"last heard {duration(seconds_between(heard, observed.at))} before" if heard else "not heard on it"
         where = f"; {event.agent_id} held it, at {lease.percent} %, {sign}, attempt {task.attempt}"
-    return finding(Cause.DEADLINE, [observed], f"{observed.recorded.entity_id} missed its deadline", "", [said + where])
+    return finding(Cause.DEADLINE, [observed], f"{observed.recorded.entity_id} missed its deadline", [said + where])
 
 
-def _chances(observed: ObservedEvent) -> str:
+def _who_could_take(observed: ObservedEvent) -> str:
     if observed.availability is not None and observed.availability.best_agent is not None:
         return f"{observed.availability.best_agent} could have taken it"
     return f"nobody could take it: {obstacles(observed.availability)}"
 
 
-def people(collected: CollectedEvents) -> Iterator[Finding]:
-    """What operators decided about tasks that were under way."""
+def operator_decisions(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find operators' interventions."""
     decided: dict[str, list[ObservedEvent]] = {}
     for observed in collected.events:
         event = observed.recorded.event
@@ -100,7 +95,7 @@ def people(collected: CollectedEvents) -> Iterator[Finding]:
             for observed in found
         ]
         title = f"{actor} intervened on {first_few([observed.recorded.entity_id for observed in found])}"
-        yield finding(Cause.OPERATOR, found, title, "", said)
+        yield finding(Cause.OPERATOR, found, title, said)
 
 
 def _reason(observed: ObservedEvent) -> str | None:
@@ -109,7 +104,7 @@ def _reason(observed: ObservedEvent) -> str | None:
 
 
 def overdue(collected: CollectedEvents) -> Iterator[Finding]:
-    """Leases that had run out when the last event happened, and were not judged yet."""
+    """Find leases that were past their expiry at the last event, and not judged yet."""
     last = {observed.recorded.entity_id: observed for observed in collected.events if observed.after is not None}
     end = collected.events[-1].at
     for task_id, observed in last.items():
@@ -120,4 +115,4 @@ def overdue(collected: CollectedEvents) -> Iterator[Finding]:
         over = duration(seconds_between(task.lease.expires_at, end))
         said = f"held by {task.lease.agent_id} until {clock(task.lease.expires_at)}, {over} before the end shown"
         judged = f"to be judged at {clock(due)}" if due >= end else f"due to be judged since {clock(due)}"
-        yield finding(Cause.OVERDUE, [observed], f"{task_id} ran out and is not judged yet", "", [f"{said}; {judged}"])
+        yield finding(Cause.OVERDUE, [observed], f"{task_id} ran out and is not judged yet", [f"{said}; {judged}"])

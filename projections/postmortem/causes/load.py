@@ -1,4 +1,4 @@
-"""Too much work for too few: overloaded agents, tasks that nobody could take, steals that chase each other."""
+"""Load: overloaded agents, tasks that no agent could take, steals that lead to further steals."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
 
-_WORTH_NAMING_S = 1.0
-"""A shorter wait for an agent with room is no want of capacity."""
+_LACK_OF_CAPACITY_S = 1.0
+"""A shorter wait for an agent with room is not called a lack of capacity."""
 
 
 def overload(collected: CollectedEvents) -> Iterator[Finding]:
-    """Agents that were overloaded when work was taken off them, or when they lost a lease or missed a deadline."""
+    """Find agents that were overloaded when a steal from them was planned, or when they lost a lease or a deadline."""
     found: dict[str, list[tuple[ObservedEvent, str]]] = {}
     for observed in collected.events:
         event = observed.recorded.event
@@ -47,13 +47,12 @@ def overload(collected: CollectedEvents) -> Iterator[Finding]:
             Cause.OVERLOAD,
             [observed for observed, _ in shown],
             f"{agent_id} was overloaded",
-            "",
             [said for _, said in shown],
         )
 
 
 def capacity(collected: CollectedEvents) -> Iterator[Finding]:
-    """Tasks that were queued when nobody could take them, and for how long that left them waiting."""
+    """Find tasks that were queued when no agent could take them, and how long they waited."""
     waiting: dict[str, ObservedEvent] = {}
     waits: list[tuple[float, ObservedEvent, str]] = []
     for observed in collected.events:
@@ -67,11 +66,11 @@ def capacity(collected: CollectedEvents) -> Iterator[Finding]:
             waits.append(_wait(waiting.pop(task_id), observed.at, observed.recorded.name))
     end = collected.events[-1].at
     waits += [_wait(observed, end, "") for observed in waiting.values()]
-    waits = sorted((each for each in waits if each[0] >= _WORTH_NAMING_S), key=lambda each: -each[0])
+    waits = sorted((each for each in waits if each[0] >= _LACK_OF_CAPACITY_S), key=lambda each: -each[0])
     if waits:
         tasks = [observed.recorded.entity_id for _, observed, _ in waits]
         title = f"nobody could take {first_few(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"
-        yield finding(Cause.CAPACITY, [observed for _, observed, _ in waits], title, "", [said for *_, said in waits])
+        yield finding(Cause.CAPACITY, [observed for _, observed, _ in waits], title, [said for *_, said in waits])
 
 
 def _wait(queued: ObservedEvent, until: datetime, ended: str) -> tuple[float, ObservedEvent, str]:
@@ -83,14 +82,14 @@ def _wait(queued: ObservedEvent, until: datetime, ended: str) -> tuple[float, Ob
 
 
 def obstacles(availability: Availability | None) -> str:
-    """Return in words why nobody could take a task."""
+    """Return in words why no agent could take a task."""
     if availability is None or not availability.candidates:
         return "no agent was registered"
     return first_few([f"{each.agent_id} {each.why}" for each in availability.candidates], 3)
 
 
 def cascades(collected: CollectedEvents) -> Iterator[Finding]:
-    """Steals that lead to steals: a task moved on before it began, or a target that was stolen from in its turn."""
+    """Find steals that led to steals: of a task before its start, or from an agent that had just received one."""
     yield from _moved_on(collected)
     relayed: list[tuple[ObservedEvent, ev.Stolen, str]] = []
     received: dict[str, tuple[ObservedEvent, str]] = {}
@@ -113,7 +112,7 @@ def cascades(collected: CollectedEvents) -> Iterator[Finding]:
         title = (
             f"{first_few(agents)} {'was' if len(set(agents)) == 1 else 'were'} given work, and stolen from right after"
         )
-        yield finding(Cause.CASCADE, [observed for observed, *_ in relayed], title, "", [said for *_, said in relayed])
+        yield finding(Cause.CASCADE, [observed for observed, *_ in relayed], title, [said for *_, said in relayed])
 
 
 def _moved_on(collected: CollectedEvents) -> Iterator[Finding]:
@@ -133,4 +132,4 @@ def _chain(task_id: str, chain: Sequence[ObservedEvent]) -> Iterator[Finding]:
         events = [observed.recorded.event for observed in chain]
         said = [f"from {each.from_agent} to {each.agent_id}" for each in events if isinstance(each, ev.Stolen)]
         title = f"{task_id} was stolen {len(chain)} times before anybody began it"
-        yield finding(Cause.CASCADE, chain, title, "", said)
+        yield finding(Cause.CASCADE, chain, title, said)

@@ -1,4 +1,4 @@
-"""Holders that were not heard: silent, never heard, over their announced silence, stale; and those who were alive."""
+"""Silent holders: silent, never heard, longer than announced, stale; and those that turned out to be alive."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _TITLES = {
 
 
 def silences(collected: CollectedEvents) -> Iterator[Finding]:
-    """Every judgement of a silent holder; those of one unbroken silence of an agent are one finding."""
+    """Find every judgement of a silent holder. Those of one unbroken silence of an agent are one finding."""
     announced = {
         (observed.recorded.event.token, observed.recorded.event.until)
         for observed in collected.events
         if isinstance(observed.recorded.event, ev.Silenced)
     }
-    spell: dict[str, int] = {}
+    silence_number: dict[str, int] = {}
     judged: list[tuple[str, int, Cause, ObservedEvent]] = []
     for observed in collected.events:
         event = observed.recorded.event
         if isinstance(event, ev.Expired | ev.Stuck):
             cause = _cause(event, overran=(event.token, event.numbers.last_beat_at) in announced)
-            judged.append((event.agent_id, spell.get(event.agent_id, 0), cause, observed))
+            judged.append((event.agent_id, silence_number.get(event.agent_id, 0), cause, observed))
             continue
         agent_id = acting_agent(observed.recorded.actor)
         if agent_id is not None:
-            spell[agent_id] = spell.get(agent_id, 0) + 1
+            silence_number[agent_id] = silence_number.get(agent_id, 0) + 1
     judged.sort(key=lambda each: each[:3])
     for (agent_id, _, cause), group in groupby(judged, key=lambda each: each[:3]):
         yield _finding(cause, agent_id, [observed for *_, observed in group])
@@ -67,13 +67,12 @@ def _finding(cause: Cause, agent_id: str, group: Sequence[ObservedEvent]) -> Fin
         group,
         f"{agent_id} {_TITLES[cause]}{'' if cause is Cause.NEVER_HEARD else holding}"
         + (f": {first_few(tasks)}" if len(tasks) > 1 or cause is Cause.NEVER_HEARD else ""),
-        "",
         [_said(observed) for observed in group],
     )
 
 
 def _said(observed: ObservedEvent) -> str:
-    """Return why it was judged then, and not earlier."""
+    """Return the numbers of a judgement, and why it was not judged earlier."""
     event = observed.recorded.event
     if not isinstance(event, ev.Expired | ev.Stuck):
         return ""
@@ -106,8 +105,8 @@ def _waited_for(numbers: ev.SilenceNumbers) -> str:
     return f"not judged earlier, for its grace lasted until {clock(numbers.due_at)}"
 
 
-def alive(collected: CollectedEvents) -> Iterator[Finding]:
-    """Holders who were judged silent, and were at work all the same."""
+def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find holders that were judged silent although they were at work."""
     judged: dict[int, ObservedEvent] = {}
     shown: dict[str, list[tuple[ObservedEvent, str]]] = {}
     for observed in collected.events:
@@ -134,8 +133,8 @@ def alive(collected: CollectedEvents) -> Iterator[Finding]:
             Cause.ALIVE,
             [observed for observed, _ in found],
             f"{agent_id} was judged silent on {first_few(tasks)}, but was alive",
-            "A longer term, a longer grace or more frequent reports would have spared this.",
             [said for _, said in found],
+            "A longer term, a longer grace or more frequent reports would have avoided this.",
         )
 
 

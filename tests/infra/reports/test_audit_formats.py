@@ -61,7 +61,7 @@ def test_the_text_of_an_event_is_the_json_of_its_fields(*, ascii_only: bool) -> 
     for path in HISTORIES:
         for message in read(path):
             event = codec.decode(message).event
-            assert text.of(event)[0] == json.dumps(event.model_dump(mode="json"), ensure_ascii=ascii_only)
+            assert text.write(event)[0] == json.dumps(event.model_dump(mode="json"), ensure_ascii=ascii_only)
 
 
 def reported(**data: Any) -> StoredMessage:

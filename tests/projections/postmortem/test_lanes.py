@@ -236,4 +236,4 @@ def test_an_outage_changes_what_the_rules_say_of_every_held_task() -> None:
     s.at(230).asks(Rearm("the connection was gone", 100.0), actor="writer")
     last = found(s).explanations[-1]
     assert last.task_id == "T"
-    assert any("the pool itself could not hear its agents" in each.what for each in last.next)
+    assert any("because the pool could not hear its agents" in each.what for each in last.next)
