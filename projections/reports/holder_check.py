@@ -58,7 +58,7 @@ class HolderCheck:
         if isinstance(event, ev.Leased) and holder is not None:
             yield f"granted to {event.agent_id} while {holder.agent_id} holds it"
         if isinstance(event, ev.Stolen) and (holder is None or holder.agent_id != event.from_agent):
-            yield f"stolen from {event.from_agent}, and {holder.agent_id if holder else 'nobody'} holds it"
+            yield f"stolen from {event.from_agent}, but held by {holder.agent_id if holder else 'no agent'}"
         self._highest_token = max(self._highest_token, event.token)
         self._holders[task_id] = Holder(event.agent_id, event.token)
 
@@ -68,7 +68,7 @@ def _on_held_task(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Ite
     late = isinstance(event, ev.Completed) and event.late
     if isinstance(event, ev.HeldEvent | ev.Completed) and not late:
         if holder is None:
-            yield f"{event.name}, and nobody holds it"
+            yield f"{event.name}, but the task has no holder"
         elif token != holder.token:
             yield f"{event.name} under token {token}, and the holder's is {holder.token}"
         elif acting_agent(actor) not in {None, holder.agent_id}:

@@ -112,7 +112,7 @@ def finding(
 
 
 def first_few(names: Sequence[str], most: int = 4) -> str:
-    """Return a list of names in words, at most so many and each once, with the number of the rest."""
+    """Return names in words: each once, at most `most` of them, and the number of the rest."""
     each = list(dict.fromkeys(names))
     more = f" and {len(each) - most} more" if len(each) > most else ""
     return ", ".join(each[:most]) + more

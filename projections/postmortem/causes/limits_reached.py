@@ -64,7 +64,7 @@ def _deadline(observed: ObservedEvent, event: ev.Failed, numbers: ev.FailedNumbe
         where = ""
     elif task.lease is None:
         waited = duration(seconds_between(task.status_since, observed.at))
-        where = f"; nobody held it: {task.status} for {waited}, attempt {task.attempt}; {_who_could_take(observed)}"
+        where = f"; it had no holder: {task.status} for {waited}, attempt {task.attempt}; {_who_could_take(observed)}"
     else:
         lease = task.lease
         heard = numbers.last_beat_at
@@ -76,7 +76,7 @@ def _deadline(observed: ObservedEvent, event: ev.Failed, numbers: ev.FailedNumbe
 def _who_could_take(observed: ObservedEvent) -> str:
     if observed.availability is not None and observed.availability.best_agent is not None:
         return f"{observed.availability.best_agent} could have taken it"
-    return f"nobody could take it: {obstacles(observed.availability)}"
+    return f"no agent could take it: {obstacles(observed.availability)}"
 
 
 def operator_decisions(collected: CollectedEvents) -> Iterator[Finding]:

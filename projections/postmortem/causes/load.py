@@ -69,7 +69,9 @@ def capacity(collected: CollectedEvents) -> Iterator[Finding]:
     waits = sorted((each for each in waits if each[0] >= _LACK_OF_CAPACITY_S), key=lambda each: -each[0])
     if waits:
         tasks = [observed.recorded.entity_id for _, observed, _ in waits]
-        title = f"nobody could take {first_few(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"
+        title = (
+            f"no agent could take {first_few(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"
+        )
         yield finding(Cause.CAPACITY, [observed for _, observed, _ in waits], title, [said for *_, said in waits])
 
 
@@ -131,5 +133,5 @@ def _chain(task_id: str, chain: Sequence[ObservedEvent]) -> Iterator[Finding]:
     if len(chain) > 1:
         events = [observed.recorded.event for observed in chain]
         said = [f"from {each.from_agent} to {each.agent_id}" for each in events if isinstance(each, ev.Stolen)]
-        title = f"{task_id} was stolen {len(chain)} times before anybody began it"
+        title = f"{task_id} was stolen {len(chain)} times before it was started"
         yield finding(Cause.CASCADE, chain, title, said)

@@ -87,9 +87,9 @@ def _said(observed: ObservedEvent) -> str:
             f"reported about every {duration(numbers.median_interval_s)}; × {numbers.silence_multiplier:g}"
             f" tolerates {duration(numbers.tolerated_silence_s)}"
         )
-        parts.append(f"{rhythm}, not asked at the longest life" if numbers.hard_cap else rhythm)
+        parts.append(f"{rhythm}, which does not count at the longest life" if numbers.hard_cap else rhythm)
     elif numbers.reports:
-        parts.append("one report, so no rhythm is known that would excuse it")
+        parts.append("one report, so no report interval is known that would excuse it")
     parts.append(f"lease until {clock(numbers.expires_at)} + grace {duration(numbers.grace_s)}")
     return f"{'; '.join(parts)}; {_waited_for(numbers)}"
 
@@ -99,10 +99,10 @@ def _waited_for(numbers: ev.SilenceNumbers) -> str:
     if not numbers.hard_cap and numbers.last_beat_at is not None and numbers.median_interval_s is not None:
         excused = after(numbers.last_beat_at, numbers.tolerated_silence_s)
         if excused > numbers.due_at:
-            return f"not judged earlier, for its rhythm excused it until {clock(excused)}"
+            return f"not judged earlier, because its report interval excused it until {clock(excused)}"
     if numbers.due_at > after(numbers.expires_at, numbers.grace_s):
-        return f"not judged earlier, for the pool itself had been deaf: not before {clock(numbers.due_at)}"
-    return f"not judged earlier, for its grace lasted until {clock(numbers.due_at)}"
+        return f"not judged earlier, because the pool could not hear its agents: not before {clock(numbers.due_at)}"
+    return f"not judged earlier, because its grace lasted until {clock(numbers.due_at)}"
 
 
 def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
@@ -118,7 +118,7 @@ def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
             case ev.LateProgress() if _expired(observed, event.token):
                 said = f"reported {event.kind} after its lease had expired"
             case ev.Completed(late=True):
-                said = "completed it after its lease had expired, and nobody had it since"
+                said = "completed it after its lease had expired, and no other agent held it since"
             case ev.Recovered():
                 said = "was heard again"
             case _:

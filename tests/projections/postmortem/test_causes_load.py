@@ -87,7 +87,7 @@ def test_a_task_that_is_stolen_again_before_it_began_is_a_cascade() -> None:
     s.wait(10)
     steal(s, "T", "B", "C")
     (found,) = named(s, Cause.CASCADE)
-    assert found.title == "T was stolen 2 times before anybody began it"
+    assert found.title == "T was stolen 2 times before it was started"
     assert [each.text for each in found.evidence] == ["from A to B", "from B to C"]
 
 

@@ -38,7 +38,7 @@ def test_an_outage_is_named_with_the_judgements_that_waited_for_its_floor() -> N
     assert found.title == "the pool could not hear its agents for 1m 40s"
     assert [s.log[each.position - 1].name for each in found.evidence] == ["rearmed", "expired"]
     assert found.evidence[1].text == "T waited for that, and was expired"
-    assert "for the pool itself had been deaf" in named(s, Cause.NEVER_HEARD)[0].evidence[0].text
+    assert "because the pool could not hear its agents" in named(s, Cause.NEVER_HEARD)[0].evidence[0].text
 
 
 def test_a_restart_is_named_and_the_first_start_is_not() -> None:
