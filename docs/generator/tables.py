@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from docs.generator.fields import cell
-from projections.read_models.tables import TABLES, VERSION, Kind
+from projections.read_models.tables import POSITION, TABLES, VERSION
+
+if TYPE_CHECKING:
+    from projections.read_models.tables import Table
 
 _HEAD = """\
 # Tables
@@ -28,25 +33,14 @@ def tables_page() -> str:
     """Return the page."""
     lines = [_HEAD.format(version=VERSION)]
     for table in TABLES:
-        lines += [f"## {table.name}", "", table.meaning, "", "| column | kind | meaning |", "|---|---|---|"]
-        lines += [f"| `{each.name}` | {each.kind} | {cell(each.meaning)} |" for each in table.columns]
+        lines += _columns(table)
         looked_up = ", ".join(f"({', '.join(index)})" for index in table.indexes)
         lines += ["", f"Indexed by {looked_up}.", ""]
-    lines += [
-        "## custody_position",
-        "",
-        "One row: how far the tables are.",
-        "",
-        "| column | kind | meaning |",
-        "|---|---|---|",
-        f"| `generation` | {Kind.INTEGER} | counts rebuilds from 1 |",
-        f"| `version` | {Kind.INTEGER} | of the tables |",
-        f"| `pool` | {Kind.TEXT} | |",
-        f"| `position` | {Kind.INTEGER} | of the last message of the log that the tables know |",
-        f"| `hash` | {Kind.TEXT} | its `Custody-Hash` |",
-        f"| `time` | {Kind.TIME} | of the last event |",
-        f"| `skipped` | {Kind.INTEGER} | messages so far that every fold skips |",
-        f"| `written_at` | {Kind.TIME} | when the projector wrote last, by its machine's clock |",
-        "",
+    return "\n".join([*lines, *_columns(POSITION), ""])
+
+
+def _columns(table: Table) -> list[str]:
+    return [
+        *(f"## {table.name}", "", table.meaning, "", "| column | kind | meaning |", "|---|---|---|"),
+        *(f"| `{each.name}` | {each.kind} | {cell(each.meaning)} |" for each in table.columns),
     ]
-    return "\n".join(lines)

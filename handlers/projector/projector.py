@@ -1,8 +1,8 @@
-"""Keeping a read model elsewhere in step with the log: each event counts once there, whatever breaks meanwhile.
+"""Keeping a read model in step with the log: each event takes effect once, whatever fails meanwhile.
 
-The read model keeps its mark, which says how far it is, together with what it keeps. So a crash leaves it whole at some
-mark; whether a write without an answer was carried out shows in the mark; and of two projectors that write from one
-mark the second is refused.
+The store writes the watermark together with the changes. So a crash leaves the read model consistent at some position;
+the stored watermark shows whether a write without an answer was carried out; and of two projectors that write from the
+same watermark, the second is refused.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from typing import TYPE_CHECKING, Generic
 
 from handlers.memory.catch_up import rebuilding
 from handlers.ports import LogTruncatedError, LogUnavailableError
-from handlers.projector.pending_changes import Arrivals, Stretch, Stretches
+from handlers.projector.backoff import MAX_RETRIES, Backoff
+from handlers.projector.chunk_reader import ChunkReader
+from handlers.projector.log_identity import difference, log_id
+from handlers.projector.pending_changes import Batch, PendingChanges
 from handlers.projector.read_model import (
     C,
-    Collector,
-    Mark,
-    MarkMovedError,
     OutdatedError,
+    Projection,
     ReadModel,
     ReadModelUnavailableError,
     RebuiltError,
     Source,
+    Watermark,
+    WatermarkMovedError,
 )
-from handlers.projector.retries import TRIES, Outages, StoppedError
+from handlers.projector.stop_request import StoppedError, StopRequest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -46,141 +49,138 @@ class Projector(Generic[C]):
         self,
         source: Source,
         model: ReadModel[C],
-        collect: Callable[[PoolState], Collector[C]],
+        new_projection: Callable[[PoolState], Projection[C]],
         clock: Clock,
-        tell: Callable[[str], None],
+        notify: Callable[[str], None],
         *,
-        most_events: int,
-        whole: bool = False,
+        max_events: int,
+        replace_all: bool = False,
     ) -> None:
-        """`most_events` go into one write. `whole`: begin with all that the log's end comes to, whatever the mark."""
-        self._log, self._codec, self._remember = source
+        """Prepare; `run` does the work.
+
+        `max_events`: the most events in one write. `replace_all`: the first write is the whole content as of the log's
+        end, whatever the watermark. `notify` gets one line for the user on every change of circumstances.
+        """
+        self._log, self._codec, self._fold_until = source
         self._model = model
-        self._collect = collect
-        self._outages = Outages(clock, tell)
-        self._tell = tell
-        self._most_events = most_events
-        self._whole = whole
-        self._fold: Stretches[C] | None = None
-        """What has been folded up to the mark; None when it has to be folded anew."""
-        self.mark = Mark()
-        """How far the read model is, as far as is known here."""
-        self.goal = 0
-        """The log's end, as far as is known here."""
+        self._new_projection = new_projection
+        self._stop = StopRequest(clock)
+        self._backoff = Backoff(self._stop, notify)
+        self._notify = notify
+        self._max_events = max_events
+        self._replace_all = replace_all
+        self._pending: PendingChanges[C] | None = None
+        """Folded up to the watermark; None when the log has to be folded anew."""
+        self._check_log = False
+        """Whether the log has to be compared with the watermark before the next write."""
+        self.watermark = Watermark()
+        """The read model's watermark, as last written or read here."""
+        self.log_end = 0
+        """The log's last position, as last read here."""
         self.written = 0
-        """Events that this projector brought into the read model."""
+        """Events that this projector has written."""
         self.following = False
-        """Whether it has been in step once."""
+        """Whether it has caught up once."""
         self.standing_by = False
         """Whether another projector does the work."""
-        self.in_doubt = False
-        """Set by whoever learns that the log may be another one now: it is looked at before the next write."""
 
     @property
-    def in_trouble(self) -> bool:
-        """Whether something does not answer."""
-        return self._outages.lasts
+    def failing(self) -> bool:
+        """Whether the broker or the store does not answer."""
+        return self._backoff.failing
 
     def stop(self) -> None:
-        """Let `run` return after what is being written."""
-        self._outages.stopping.set()
+        """Make `run` return once the write under way is done."""
+        self._stop.set()
+
+    def request_log_check(self) -> None:
+        """Check before the next write that the log is still the same one, for example after a reconnect."""
+        self._check_log = True
 
     async def run(self, *, follow: bool) -> None:
-        """Catch up; then, with `follow`, stay in step until `stop`, whatever does not answer meanwhile.
+        """Catch up; then, with `follow`, stay in step until `stop`, through any outage.
 
         Raises:
-            ReadModelError: it cannot be kept; OutdatedError: it was made from another log.
+            ReadModelError: it cannot be kept. OutdatedError: it was made from another log.
             LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
-        self._outages.tries = None if follow else TRIES
+        self._backoff.max_retries = None if follow else MAX_RETRIES
         with contextlib.suppress(StoppedError):
             while True:
                 try:
-                    await self._keep(follow=follow)
+                    await self._synchronize(follow=follow)
                 except RebuiltError:
-                    self._fold = None
-                    self._tell(f"it was rebuilt beyond position {self.mark.position}: going over to that")
-                except MarkMovedError:
-                    self._fold, self.standing_by = None, True
-                    await self._survive(self._stand_by)
+                    self._pending = None
+                    position = self.watermark.position
+                    self._notify(f"it was rebuilt beyond position {position}: switching to the rebuilt one")
+                except WatermarkMovedError:
+                    self._pending, self.standing_by = None, True
+                    await self._retrying(self._stand_by)
                     self.standing_by = False
                 except LogTruncatedError as error:
                     raise OutdatedError(f"{self._model.name}: the log lost its tail or was replaced: {error}") from None
                 except (LogUnavailableError, ReadModelUnavailableError) as error:
-                    await self._outages.wait_out(error)
+                    await self._backoff.failed(error)
                 else:
                     return
 
-    async def _keep(self, *, follow: bool) -> None:
-        state = (self._fold or await self._begin()).memory.state
-        # Collectors that begin with the whole look at the indexes; the others look at none.
-        with nullcontext() if self._whole else rebuilding(state):
+    async def _synchronize(self, *, follow: bool) -> None:
+        state = (self._pending or await self._start()).memory.state
+        # A projection that starts with the whole content reads the state's indexes; the others read none.
+        with nullcontext() if self._replace_all else rebuilding(state):
             while True:
-                self.goal = await self._log.last_position()
-                if self.mark.position < self.goal:
-                    await self._take_all(self._log.read(after=self.mark.position, until=self.goal))
-                elif await self._outages.unless_stopped(self._model.caught_up()):
+                self.log_end = await self._log.last_position()
+                if self.watermark.position < self.log_end:
+                    await self._project(self._log.read(after=self.watermark.position, until=self.log_end))
+                elif await self._stop.interrupting(self._model.finish_catch_up()):
                     break
-        self._outages.over(f"at position {self.mark.position}")
+        self._backoff.succeeded(self.watermark.position)
         self.following = True
         if follow:
-            await self._take_all(self._log.follow_chunks(after=self.mark.position))
+            await self._project(self._log.follow_chunks(after=self.watermark.position))
 
-    async def _begin(self) -> Stretches[C]:
-        self.mark = await self._model.mark()
-        await self._check()
-        end = await self._log.last_position() if self._whole else self.mark.position
-        memory = await self._remember(end)
-        log_id = self.mark.log_id
-        if self._whole:
-            first = await self._log.get(await self._log.first_position())
-            log_id = None if first is None else self._codec.hash_of(first)
-        fold = Stretches(memory, self._collect(memory.state), self._codec, log_id)
-        if self._whole:
-            before = self.mark.position
-            await self._write(fold.cut())
-            self.written += self.mark.position - before
-        self._fold = fold
-        return fold
+    async def _start(self) -> PendingChanges[C]:
+        """Read the watermark, and fold the log up to it; with `replace_all`, up to the log's end, and write that."""
+        self.watermark = await self._model.watermark()
+        await self._ensure_same_log()
+        end = await self._log.last_position() if self._replace_all else self.watermark.position
+        memory = await self._fold_until(end)
+        first_hash = await log_id(self._log, self._codec) if self._replace_all else self.watermark.log_id
+        pending = PendingChanges(memory, self._new_projection(memory.state), self._codec, first_hash)
+        if self._replace_all:
+            before = self.watermark.position
+            await self._write(pending.take_batch())
+            self.written += self.watermark.position - before
+        self._pending = pending
+        return pending
 
-    async def _check(self) -> None:
+    async def _ensure_same_log(self) -> None:
         """Raise OutdatedError unless the log holds what the read model was made from."""
-        position, its_hash, log_id, *_ = self.mark
-        wrong = None
-        if position:
-            last = await self._log.last_position()
-            first = await self._log.get(await self._log.first_position())
-            message = await self._log.get(position)
-            if first is None or self._codec.hash_of(first) != log_id:
-                wrong = "it was made from another log than the one that the pool has now"
-            elif last < position or message is None:
-                wrong = f"it stands at position {position}, and the log ends at {last}"
-            elif self._codec.hash_of(message) != its_hash:
-                wrong = f"the log was rewritten: at position {position} it holds another event than was read"
-        if wrong is not None:
-            raise OutdatedError(f"{self._model.name}: {wrong}")
-        self.in_doubt = False
+        found = await difference(self._log, self._codec, self.watermark)
+        if found is not None:
+            raise OutdatedError(f"{self._model.name}: {found}")
+        self._check_log = False
 
-    async def _take_all(self, chunks: AsyncGenerator[Sequence[StoredMessage], None]) -> None:
-        """Fold what comes, and write it: one stretch at a time, while the next one is folded."""
-        if self._fold is None:  # pragma: no cover - `_keep` sees to it
-            raise MarkMovedError
-        # Until its last stretch is written, the fold is ahead of the mark and of no use to another attempt.
-        fold, self._fold = self._fold, None
-        stopping = asyncio.ensure_future(self._outages.stopped())
-        arrivals = Arrivals(chunks)
+    async def _project(self, chunks: AsyncGenerator[Sequence[StoredMessage], None]) -> None:
+        """Fold chunks and write the changes: one batch at a time, while the next one is folded."""
+        if self._pending is None:  # pragma: no cover - `_synchronize` sees to it
+            raise WatermarkMovedError
+        # Until its last batch is written, the fold is ahead of the watermark: another attempt could not use it.
+        pending, self._pending = self._pending, None
+        stopping = asyncio.ensure_future(self._stop.wait())
+        reader = ChunkReader(chunks)
         writing: asyncio.Future[None] | None = None
-        rest: Sequence[StoredMessage] = ()
+        unfolded: Sequence[StoredMessage] = ()
         try:
-            while not arrivals.ended or fold.events or writing is not None:
-                if self.in_doubt and writing is None and not fold.events:
-                    await self._check()
-                if rest and not self.in_doubt:
-                    rest = fold.fold(rest, self._most_events)
-                if writing is None and self._due(fold, arrivals):
-                    writing = asyncio.ensure_future(self._write_on(fold.cut()))
+            while not reader.ended or pending.events or writing is not None:
+                if self._check_log and writing is None and not pending.events:
+                    await self._ensure_same_log()
+                if unfolded and not self._check_log:
+                    unfolded = pending.fold(unfolded, self._max_events)
+                if writing is None and self._write_due(pending, reader):
+                    writing = asyncio.ensure_future(self._write_batch(pending.take_batch()))
                     continue
-                coming = () if rest or arrivals.ended else (arrivals.next(),)
+                coming = () if unfolded or reader.ended else (reader.next(),)
                 busy = () if writing is None else (writing,)
                 await asyncio.wait({*coming, *busy, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 if stopping.done():
@@ -189,69 +189,69 @@ class Projector(Generic[C]):
                 if writing is not None and writing.done():
                     writing.result()
                     writing = None
-                rest = rest or arrivals.take()
-            arrivals.raise_failure()
+                unfolded = unfolded or reader.take()
+            reader.raise_failure()
         finally:
-            if writing is None and not fold.events:
-                self._fold = fold
+            if writing is None and not pending.events:
+                self._pending = pending
             ending = (stopping,) if writing is None else (stopping, writing)
             for each in ending:
                 each.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
-            await arrivals.close()
+            await reader.close()
 
-    def _due(self, fold: Stretches[C], arrivals: Arrivals) -> bool:
-        """Whether to write what was folded: while it catches up, only as much as goes into one write."""
-        if self.following or self.in_doubt or arrivals.ended or fold.position >= self.goal:
-            return fold.events > 0
-        return fold.events >= self._most_events
+    def _write_due(self, pending: PendingChanges[C], reader: ChunkReader) -> bool:
+        """Return whether to write now: while catching up, only a full batch; else anything that is pending."""
+        if self.following or self._check_log or reader.ended or pending.position >= self.log_end:
+            return pending.events > 0
+        return pending.events >= self._max_events
 
-    async def _write_on(self, stretch: Stretch[C]) -> None:
-        await self._write(stretch)
-        self.written += stretch.events
+    async def _write_batch(self, batch: Batch[C]) -> None:
+        await self._write(batch)
+        self.written += batch.events
         if not gc.isenabled():
-            # While a long log is folded nobody looks for garbage, and a database's client makes some at every write.
+            # `rebuilding` turns automatic collection off, and database clients leave cycles at every write.
             gc.collect(0)
 
-    async def _write(self, stretch: Stretch[C]) -> None:
-        """Write until it is written. Raises MarkMovedError, ReadModelError, StoppedError."""
-        unknown, after = False, stretch.after
+    async def _write(self, batch: Batch[C]) -> None:
+        """Write until the batch is stored. Raises WatermarkMovedError, ReadModelError, StoppedError."""
+        outcome_unknown, after = False, batch.after
         while True:
             try:
-                await self._model.write(stretch.changes, self.mark, after)
-            except MarkMovedError:
-                if unknown and (await self._model.mark()).same_place(after):
+                await self._model.write(batch.changes, self.watermark, after)
+            except WatermarkMovedError:
+                if outcome_unknown and (await self._model.watermark()).same_position(after):
                     break
                 raise
             except ReadModelUnavailableError as error:
-                unknown = True
-                await self._outages.wait_out(error)
+                outcome_unknown = True
+                await self._backoff.failed(error)
             else:
                 break
-        self.mark = after
-        self.goal = max(self.goal, after.position)
-        self._outages.over(f"at position {self.mark.position}")
+        self.watermark = after
+        self.log_end = max(self.log_end, after.position)
+        self._backoff.succeeded(self.watermark.position)
 
     async def _stand_by(self) -> None:
-        """Return when events go unwritten for too long, or when there is nothing to write."""
-        self._tell(f"another projector is at work on it, beyond position {self.mark.position}: standing by")
-        seen: tuple[Mark, int] | None = None
+        """Return when the other projector left events unwritten for `STANDBY_S`, or if there is nothing to write."""
+        self._notify(f"another projector wrote beyond position {self.watermark.position}: standing by")
+        last: tuple[Watermark, int] | None = None
         while True:
-            self.mark, self.goal = await self._model.mark(), await self._log.last_position()
-            if self.mark.position >= self.goal and not self.following:
+            self.watermark, self.log_end = await self._model.watermark(), await self._log.last_position()
+            if self.watermark.position >= self.log_end and not self.following:
                 return
-            if seen is not None and seen[0].same_place(self.mark) and seen[1] > self.mark.position:
-                self._tell(f"nobody wrote on from position {self.mark.position}: taking over")
+            if last is not None and last[0].same_position(self.watermark) and last[1] > self.watermark.position:
+                self._notify(f"the other projector stopped at position {self.watermark.position}: taking over")
                 return
-            seen = self.mark, self.goal
-            await self._outages.pause(STANDBY_S)
+            last = self.watermark, self.log_end
+            await self._stop.sleep(STANDBY_S)
 
-    async def _survive(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it until it is done, whatever does not answer meanwhile."""
+    async def _retrying(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Repeat the work, with back-off, until it gets its answers."""
         while True:
             try:
                 await work()
             except (LogUnavailableError, ReadModelUnavailableError) as error:
-                await self._outages.wait_out(error)
+                await self._backoff.failed(error)
             else:
                 return

@@ -1,4 +1,4 @@
-"""What a projector needs of the log and of the place where its read model is kept, as protocols."""
+"""What a projector needs of the log, of a projection, and of the store that keeps the read model, as protocols."""
 
 from __future__ import annotations
 
@@ -15,117 +15,125 @@ if TYPE_CHECKING:
     from handlers.ports import Codec, StoredMessage
 
 C = TypeVar("C")
+"""The changes that one write brings, such as rows or documents."""
 C_contra = TypeVar("C_contra", contravariant=True)
 C_co = TypeVar("C_co", covariant=True)
 
 
-class Mark(NamedTuple):
-    """How far a read model is."""
+class Watermark(NamedTuple):
+    """How far a read model has followed the log. It is stored with the data, so the field names are a stored form."""
 
     position: int = 0
     hash: str | None = None
-    """That of the log's message at the position; None at position 0."""
+    """Hash of the log's message at the position; None at position 0."""
     log_id: str | None = None
-    """The hash of the log's first message, which tells it from any other log; None at position 0."""
+    """Hash of the log's first message, which identifies the log; None at position 0."""
     time: datetime | None = None
     """Of the last event."""
     skipped: int = 0
     """Messages so far that every fold skips."""
 
-    def same_place(self, other: Mark) -> bool:
-        """Return whether both stand at the same place of the same log."""
+    def same_position(self, other: Watermark) -> bool:
+        """Return whether both stand at the same position of the same log."""
         return (self.position, self.hash) == (other.position, other.hash)
 
 
 class ReadModelError(Exception):
-    """The read model cannot be kept; one line says why."""
+    """The read model cannot be kept, and a retry would not help. The text is one line for the user."""
 
 
 class OutdatedError(ReadModelError):
-    """It has to be built anew: it was made from another log, or in another form."""
+    """It has to be rebuilt: it was made from another log, or in another form."""
 
 
 class ReadModelUnavailableError(Exception):
-    """No answer from where the read model is kept; whether a write was carried out is not known. Try again."""
+    """The store gave no answer; a write may or may not have been carried out. Try again."""
 
 
-class MarkMovedError(Exception):
-    """The read model does not stand at the mark that was expected: another projector is at work."""
+class WatermarkMovedError(Exception):
+    """The read model is not at the expected watermark: another projector wrote to it."""
 
 
-class RebuiltError(MarkMovedError):
-    """What was kept up to date is no longer what is read: a rebuild has taken its place."""
+class RebuiltError(WatermarkMovedError):
+    """A rebuild has replaced the read model that this projector was writing."""
 
 
 class ReadModel(Protocol[C_contra]):
-    """Where rows or documents are kept, together with the mark."""
+    """A store that keeps rows or documents together with their watermark."""
 
     @property
     def name(self) -> str:
-        """What it is called in messages."""
+        """The read model's name in messages."""
         ...
 
-    async def mark(self) -> Mark:
-        """How far it is. Raises ReadModelUnavailableError, ReadModelError."""
+    async def watermark(self) -> Watermark:
+        """Return the stored watermark. Raises ReadModelUnavailableError, ReadModelError."""
         ...
 
-    async def write(self, changes: C_contra, before: Mark, after: Mark) -> None:
-        """Write changes and the new mark, provided that it stands at `before`.
+    async def write(self, changes: C_contra, before: Watermark, after: Watermark) -> None:
+        """Write changes and the new watermark together, if the stored watermark is still `before`.
 
         Raises:
-            MarkMovedError: it stands elsewhere; RebuiltError: `mark` goes over to what took its place.
+            WatermarkMovedError: the stored watermark is another one.
+            RebuiltError: another read model has taken its place; `watermark` switches to that.
             ReadModelUnavailableError: the outcome is unknown.
-            ReadModelError: it will never take this.
+            ReadModelError: it will never accept this.
         """
         ...
 
-    async def caught_up(self) -> bool:
-        """The mark has reached the log's end. False: it has to go further before it is fit to be read.
+    async def finish_catch_up(self) -> bool:
+        """Make it ready for readers, now that the watermark has reached the log's end.
 
-        Raises MarkMovedError, ReadModelUnavailableError, ReadModelError.
+        Return False if it has to follow the log further before readers may use it.
+
+        Raises WatermarkMovedError, ReadModelUnavailableError, ReadModelError.
         """
         ...
 
 
-class Collector(Protocol[C_co]):
-    """Gathers what a stretch of the log changes, beginning with all there is if it is to give the whole."""
+class Projection(Protocol[C_co]):
+    """Follows the fold of a log and collects what changes in a read model.
 
-    def follow(self, recorded: Recorded, body: bytes) -> None:
-        """Take in an event that the state has just folded; `body` is how the log has it."""
+    With the projector's `replace_all` the first changes are the whole content.
+    """
+
+    def apply(self, recorded: Recorded, body: bytes) -> None:
+        """Take an event that the state has just folded; `body` is the stored message."""
         ...
 
     def skip(self, position: int, subject: str, body: bytes, reason: str, recorded: Recorded | None) -> None:
-        """Take in a message that the fold skips; `recorded` is its event, where only the fold refuses it."""
+        """Take a message that the fold skips; `recorded` is its event, if it decodes and only the fold refuses it."""
         ...
 
-    def take(self) -> C_co:
+    def take_changes(self) -> C_co:
         """Return what has changed since the last call."""
         ...
 
 
-class FollowedLog(ReadableLog, Protocol):
-    """A log that can be followed."""
+class FollowableLog(ReadableLog, Protocol):
+    """A log that can be followed as it grows."""
 
     async def first_position(self) -> int:
-        """The position at which the log begins, or would begin. Raises LogUnavailableError."""
+        """Return the position at which the log begins, or would begin if it is empty. Raises LogUnavailableError."""
         ...
 
     def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
-        """As the port has it."""
+        """Yield a range of messages, as `ReadableLog.read` does."""
         ...
 
     def follow_chunks(self, *, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
-        """Every message behind `after`, in order and without gaps, as they come, for ever.
+        """Yield every message after a position, in order and without gaps, as they are appended; never ends.
 
-        Raises LogTruncatedError when the log ends before what was read, LogUnavailableError when there is no way back.
+        Raises LogTruncatedError when the log ends before what was read, LogUnavailableError when it
+        cannot be resumed.
         """
         ...
 
 
 class Source(NamedTuple):
-    """The log, and how it is folded."""
+    """The log, and how it is decoded and folded."""
 
-    log: FollowedLog
+    log: FollowableLog
     codec: Codec
-    remember: Callable[[int], Awaitable[Memory]]
-    """Returns the log's fold up to a position. Raises LogUnavailableError."""
+    fold_until: Callable[[int], Awaitable[Memory]]
+    """Returns the fold of the log up to a position. Raises LogUnavailableError."""

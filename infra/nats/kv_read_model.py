@@ -1,8 +1,8 @@
-"""The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>` and the mark under `position`.
+"""The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>`, and `position`: the watermark.
 
-A bucket is a stream. Every write is one atomic batch that ends with the mark and expects the stream's last sequence, so
-documents and mark change together and two projectors cannot write across each other. What ended is marked as deleted,
-for watchers to see; these marks vanish after an hour.
+A bucket is a stream. Every write is one atomic batch that ends with the watermark and expects the stream's last
+sequence, so documents and watermark change together and two projectors cannot write across each other. What ended is
+marked as deleted, for watchers to see; these marks vanish after an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.ports import MAX_BATCH_MESSAGES, LogUnavailableError
-from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
+from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.nats import wire_format
 from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, ApiError
 from infra.nats.broker_errors import BrokerUnavailableError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from infra.nats.api import JetStreamApi
     from infra.nats.connection import PermissionViolation
-    from projections.read_models.live_documents import LiveChanges
+    from projections.read_models.document_projection import DocumentChanges
 
 POSITION = "position"
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
@@ -65,28 +65,28 @@ class KvViews:
     def _on_violation(self, violation: PermissionViolation) -> None:
         self._forbidden |= violation.operation == "publish" and violation.subject.startswith(self._prefix.lower())
 
-    async def mark(self) -> Mark:
+    async def watermark(self) -> Watermark:
         """How far it is; makes the bucket where there is none."""
         try:
             await self._ensure()
             # In this order: what somebody writes in between is behind the sequence, and refuses ours.
             self._sequence = int((await self._api.stream_state(self._stream))["last_seq"])
-            stored = await self._stored_mark()
+            stored = await self._stored_watermark()
         except LogUnavailableError as error:
             raise ReadModelUnavailableError(str(error)) from error
-        return Mark() if self._rebuild else stored
+        return Watermark() if self._rebuild else stored
 
-    async def _stored_mark(self) -> Mark:
+    async def _stored_watermark(self) -> Watermark:
         try:
             answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": self._prefix + POSITION})
         except ApiError as error:
             if error.err_code == MESSAGE_NOT_FOUND:
-                return Mark()
+                return Watermark()
             raise LogUnavailableError(str(error)) from error
         try:
             found = json.loads(base64.b64decode(answer["message"].get("data", "")))
             time = found["time"]
-            return Mark(
+            return Watermark(
                 int(found["position"]),
                 found["hash"],
                 found["log_id"],
@@ -96,12 +96,12 @@ class KvViews:
         except (KeyError, TypeError, ValueError) as error:
             raise ReadModelError(f"{self.name}: its key {POSITION} is not custody's: {error}") from error
 
-    async def write(self, changes: LiveChanges, before: Mark, after: Mark) -> None:
-        """Write documents and the mark; more than a batch holds go in several, the mark with the last."""
-        if self._sequence is None and not (await self.mark()).same_place(before):
-            raise MarkMovedError
+    async def write(self, changes: DocumentChanges, before: Watermark, after: Watermark) -> None:
+        """Write documents and the watermark; more than a batch holds go in several, the watermark with the last."""
+        if self._sequence is None and not (await self.watermark()).same_position(before):
+            raise WatermarkMovedError
         try:
-            documents = await self._differing(changes) if changes.whole else changes.documents
+            documents = await self._differing(changes) if changes.replace_all else changes.documents
         except LogUnavailableError as error:
             raise ReadModelUnavailableError(str(error)) from error
         if not documents and before == after:
@@ -112,11 +112,11 @@ class KvViews:
             await self._append(writes[start : start + MAX_BATCH_MESSAGES])
         self._rebuild = False
 
-    async def caught_up(self) -> bool:
-        """Nothing is left to do."""
+    async def finish_catch_up(self) -> bool:
+        """Return True: readers need nothing more."""
         return True
 
-    async def _differing(self, changes: LiveChanges) -> dict[str, bytes | None]:
+    async def _differing(self, changes: DocumentChanges) -> dict[str, bytes | None]:
         """Return what makes the bucket hold exactly these documents."""
         kept = dict[str, bytes]()
         everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_MANY)
@@ -129,9 +129,9 @@ class KvViews:
         wrong.update({key: None for key, body in kept.items() if body and key not in {POSITION, *changes.documents}})
         return wrong
 
-    def _position_document(self, mark: Mark) -> bytes:
-        document = {"pool": self._pool, "version": _VERSION, **mark._asdict()}
-        document["time"] = format_timestamp(mark.time) if mark.time is not None else None
+    def _position_document(self, watermark: Watermark) -> bytes:
+        document = {"pool": self._pool, "version": _VERSION, **watermark._asdict()}
+        document["time"] = format_timestamp(watermark.time) if watermark.time is not None else None
         return json.dumps(document, separators=(",", ":")).encode()
 
     async def _append(self, writes: Sequence[tuple[str, bytes | None]]) -> None:
@@ -164,7 +164,7 @@ class KvViews:
         if error is None:
             return int(answer["seq"])
         if error.get("err_code") in _WRONG_LAST_SEQUENCE:
-            raise MarkMovedError
+            raise WatermarkMovedError
         raise ReadModelUnavailableError(f"{self.name}: {error.get('description')}")
 
     async def _ensure(self) -> None:

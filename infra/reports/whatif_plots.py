@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.host.optional_libraries import missing
 from infra.reports.audit_formats import FormatError, replacing
 from projections.reports.wording import duration
-from projections.whatif.comparison import front
+from projections.whatif.comparison_result import pareto_front
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from projections.whatif.comparison import Outcome, Row
+    from projections.whatif.comparison_result import ComparisonResult, PolicyResult
 
 ENDINGS: Final = (".svg", ".png")
 _DPI: Final = 110
@@ -41,7 +41,7 @@ class Plotter:
             raise FormatError(f"cannot write {path}: there is no directory {path.parent}")
         self._path = path
 
-    def draw(self, outcome: Outcome) -> None:
+    def draw(self, outcome: ComparisonResult) -> None:
         """Write the picture: the policies side by side, and the trade-off where there is a grid.
 
         Raises:
@@ -64,7 +64,7 @@ class Plotter:
             except OSError as error:
                 raise FormatError(f"cannot write {self._path}: {error.strerror}") from None
 
-    def _policies(self, part: Any, rows: Sequence[Row]) -> None:
+    def _policies(self, part: Any, rows: Sequence[PolicyResult]) -> None:
         holds, mistakes = part.subplots(1, 2, width_ratios=(3, 2))
         for row, colour in zip(rows, _cycled(len(rows)), strict=True):
             xs, ys = _steps(row.holds_s)
@@ -100,20 +100,26 @@ class Plotter:
             *mistakes.get_legend_handles_labels(), frameon=False, fontsize=9, loc="outside upper right", ncols=3
         )
 
-    def _trade_off(self, axes: Any, replayed: Row, cells: Sequence[Row]) -> None:
+    def _trade_off(self, axes: Any, replayed: PolicyResult, cells: Sequence[PolicyResult]) -> None:
         rows = [replayed, *cells]
         points = [(each.measures.false, each.measures.held_s) for each in rows]
-        best = {point for point, mark in zip(points, front([each.measures for each in rows]), strict=True) if mark}
+        best = {
+            point for point, mark in zip(points, pareto_front([each.measures for each in rows]), strict=True) if mark
+        }
         axes.step(*_columns(sorted(best)), where="post", color=_COLOURS[0], alpha=0.5, zorder=1)
         for label, colour, size, on_front in (
             ("beaten by another", _GREY, 28, False),
             ("front: nothing is better in both", _COLOURS[0], 46, True),
         ):
-            here = [(point, row.finer) for row, point in zip(rows, points, strict=True) if (point in best) is on_front]
+            here = [
+                (point, row.finer_than_record)
+                for row, point in zip(rows, points, strict=True)
+                if (point in best) is on_front
+            ]
             axes.scatter(*_columns([p for p, finer in here if not finer]), color=colour, s=size, zorder=3, label=label)
             hollow = _columns([p for p, finer in here if finer])
             axes.scatter(*hollow, facecolors="white", edgecolors=colour, s=size, zorder=2)
-        if any(row.finer for row in rows):
+        if any(row.finer_than_record for row in rows):
             axes.scatter(
                 [],
                 [],
@@ -136,10 +142,14 @@ class Plotter:
         axes.legend(frameon=False, fontsize=9, loc="upper right")
 
     def _labels(
-        self, axes: Any, cells: Sequence[Row], points: Sequence[tuple[int, float]], best: set[tuple[int, float]]
+        self,
+        axes: Any,
+        cells: Sequence[PolicyResult],
+        points: Sequence[tuple[int, float]],
+        best: set[tuple[int, float]],
     ) -> None:
         """Name the cells by their settings: all of few, of many those on the front; cells at one place share a name."""
-        names: dict[tuple[int, float], list[Row]] = {}
+        names: dict[tuple[int, float], list[PolicyResult]] = {}
         for row, point in zip(cells, points, strict=True):
             if point in best or len(set(points)) <= _MOST_LABELLED:
                 names.setdefault(point, []).append(row)
@@ -164,7 +174,7 @@ def _cycled(count: int) -> list[str]:
     return [_COLOURS[index % len(_COLOURS)] for index in range(count)]
 
 
-def _label(rows: Sequence[Row]) -> str:
+def _label(rows: Sequence[PolicyResult]) -> str:
     """Return the settings of cells that came out the same, such as `60 × 2, 3`."""
     values = [list(dict.fromkeys(_value(row.policy.cell[axis]) for row in rows)) for axis in rows[0].policy.cell]
     return " × ".join(", ".join(each) for each in values)

@@ -12,7 +12,7 @@ from domain.policies.lease import LeasePolicy
 from infra.settings.loading import with_changes
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.sources import SettingsError
-from projections.whatif.comparison import RECORDED, REPLAYED
+from projections.whatif.comparison_result import RECORDED, REPLAYED
 from projections.whatif.policy import Policy
 
 if TYPE_CHECKING:

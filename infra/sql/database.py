@@ -1,4 +1,4 @@
-"""A database as a connection pool of one: how it is reached, and what its errors mean."""
+"""One database, behind a pool of one connection: its URL, its transactions and what its errors mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.pool import QueuePool
 
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
 from infra.host.optional_libraries import missing
-from infra.sql.row_writing import copied
+from infra.sql.row_writing import run_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
-_LOCK_WAIT_S = 10
+URL_FORMS = "sqlite:///FILE or postgresql://USER@HOST/DATABASE"
+_LOCK_TIMEOUT_S = 10
 _LOCK_POLL_S = 0.02
-_CONNECT_S = 5
-_STATEMENT_S = 120
-"""What takes longer says so. A server that stands still must not hold the end up."""
-_GONE = frozenset({"08", "53", "57"})
-"""Classes of PostgreSQL's error codes: connection, resources, operator's intervention."""
-_TRY_AGAIN = frozenset({"40001", "40P01", "55P03"})
+_CONNECT_TIMEOUT_S = 5
+_STATEMENT_TIMEOUT_S = 120
+"""The default; what takes longer passes its own. It keeps a hanging server from blocking the end of the command."""
+_UNAVAILABLE_CLASSES = frozenset({"08", "53", "57"})
+"""Classes of PostgreSQL's error codes: connection exception, insufficient resources, operator intervention."""
+_RETRYABLE_CODES = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available."""
-_FORBIDDEN = "42501"
-_NOT_NOW = frozenset(
+_INSUFFICIENT_PRIVILEGE = "42501"
+_RETRYABLE_SQLITE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
@@ -49,27 +49,27 @@ _NOT_NOW = frozenset(
 
 
 def parse_url(text: str) -> URL:
-    """Return the URL of a database that can be used.
+    """Return the URL of a supported database.
 
     Raises:
-        ReadModelError: it is none; the text, in which a password may be, is not repeated.
+        ReadModelError: it is none. The message does not repeat the text, which may hold a password.
     """
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise ReadModelError(f"the address is no database's URL: give {FORMS}") from None
+        raise ReadModelError(f"the address is no database's URL: give {URL_FORMS}") from None
     backend = "postgresql" if url.drivername == "postgres" else url.drivername.partition("+")[0]
     if backend == "sqlite":
         if url.database in {None, "", ":memory:"} or url.host:
             raise ReadModelError("SQLite needs a file: sqlite:///pool.db, or sqlite:////var/pool.db from the root")
         return url.set(drivername="sqlite")
     if backend != "postgresql":
-        raise ReadModelError(f"{backend} is none of the databases that are supported: give {FORMS}")
+        raise ReadModelError(f"{backend} is none of the databases that are supported: give {URL_FORMS}")
     return url.set(drivername="postgresql+psycopg")
 
 
-def shown(url: URL) -> str:
-    """Return what names a database in messages: no password, and nothing else that might be one."""
+def display_name(url: URL) -> str:
+    """Return a database's name for messages, without the password and without options that might hold one."""
     if url.get_backend_name() == "sqlite":
         return f"sqlite:///{url.database}"
     where = f"{url.host or 'localhost'}:{url.port}" if url.port else url.host or "the local socket"
@@ -77,10 +77,10 @@ def shown(url: URL) -> str:
 
 
 class Database:
-    """One database, used from one thread of its own, so that the event loop goes on while it works."""
+    """One database, used from a thread of its own, which keeps the event loop free."""
 
     def __init__(self, url: URL) -> None:
-        self.name = shown(url)
+        self.name = display_name(url)
         self.sqlite = url.get_backend_name() == "sqlite"
         self._engine = self._sqlite(url) if self.sqlite else self._postgresql(url)
         self._thread = ThreadPoolExecutor(1, "custody-sql")
@@ -93,16 +93,17 @@ class Database:
             poolclass=QueuePool,
             pool_size=1,
             max_overflow=0,
-            json_serializer=_as_it_is,
-            connect_args={"timeout": _LOCK_WAIT_S, "check_same_thread": False},
+            json_serializer=_json_as_text,
+            connect_args={"timeout": _LOCK_TIMEOUT_S, "check_same_thread": False},
         )
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, _record: Any) -> None:
-            # The driver would begin transactions by itself, and not before statements that make tables.
+            # By default the driver begins transactions itself, and begins none before DDL.
             connection.isolation_level = None
-            # Readers go on reading while this writes. What a power cut takes, mark and rows alike, is written again.
-            _use_wal(connection)
+            # WAL lets readers read during a write. After a power cut the last commits may be lost: rows and watermark
+            # together, so they are written again.
+            _enable_wal(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
 
         @event.listens_for(engine, "begin")
@@ -118,59 +119,61 @@ class Database:
                 url,
                 pool_size=1,
                 max_overflow=0,
-                json_serializer=_as_it_is,
+                json_serializer=_json_as_text,
                 connect_args={
                     "client_encoding": "utf8",
-                    "connect_timeout": _CONNECT_S,
+                    "connect_timeout": _CONNECT_TIMEOUT_S,
                     "application_name": "custody project",
-                    "tcp_user_timeout": _CONNECT_S * 1000,
+                    "tcp_user_timeout": _CONNECT_TIMEOUT_S * 1000,
                 },
             )
         except (ImportError, NoSuchModuleError):
             raise ReadModelError(missing("PostgreSQL needs the psycopg library", "psycopg[binary]")) from None
 
-        # By way of the library, so that it looks at errors as it does at all others.
+        # Run inside SQLAlchemy's execution, so that it translates the driver's errors as for other statements.
         @event.listens_for(engine, "do_execute")
         def copy_row(cursor: Any, statement: str, row: Any, _context: Any) -> bool:
-            return copied(cursor, statement, [row])
+            return run_copy(cursor, statement, [row])
 
         @event.listens_for(engine, "do_executemany")
         def copy_rows(cursor: Any, statement: str, rows: Any, _context: Any) -> bool:
-            return copied(cursor, statement, rows)
+            return run_copy(cursor, statement, rows)
 
         return engine
 
-    async def run(self, work: Callable[[Connection], T], *, statement_s: int = _STATEMENT_S) -> T:
-        """Do some work in one transaction, which is committed if nothing is raised; no statement may take longer.
+    async def run(self, work: Callable[[Connection], T], *, timeout_s: int = _STATEMENT_TIMEOUT_S) -> T:
+        """Run `work` in one transaction, which is committed if nothing is raised. `timeout_s` limits each statement.
 
         Raises:
-            ReadModelUnavailableError: no answer, or not now; the outcome is unknown.
-            ReadModelError: the database refuses it.
+            ReadModelUnavailableError: no answer, or a failure that may pass; the outcome is unknown.
+            ReadModelError: the database refuses it for good.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work, statement_s)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work, timeout_s)
 
-    def _transact(self, work: Callable[[Connection], T], statement_s: int) -> T:
-        with self._translated(), self._engine.begin() as connection:
+    def _transact(self, work: Callable[[Connection], T], timeout_s: int) -> T:
+        with self._translate_errors(), self._engine.begin() as connection:
             if not self.sqlite:
                 connection.exec_driver_sql(
-                    f"SET LOCAL lock_timeout = '{_LOCK_WAIT_S}s'; SET LOCAL statement_timeout = '{statement_s}s'"
+                    f"SET LOCAL lock_timeout = '{_LOCK_TIMEOUT_S}s'; SET LOCAL statement_timeout = '{timeout_s}s'"
                 )
             return work(connection)
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except ReadModelError as error:
             raise type(error)(f"{self.name}: {error}") from None
         except DBAPIError as error:
-            if _passes(error):
+            if _may_pass(error):
                 raise ReadModelUnavailableError(f"{self.name}: {_reason(error)}") from error
-            advice = "; grant this user CREATE and USAGE on the schema" if _code(error) == _FORBIDDEN else ""
+            advice = (
+                "; grant this user CREATE and USAGE on the schema" if _code(error) == _INSUFFICIENT_PRIVILEGE else ""
+            )
             raise ReadModelError(f"{self.name}: {_reason(error)}{advice}") from error
 
     async def close(self) -> None:
-        """End the connection, after what is still being done; closing twice is harmless."""
+        """Close the connection after the work under way; closing twice is harmless."""
         if self._closed:
             return
         self._closed = True
@@ -178,9 +181,9 @@ class Database:
         self._thread.shutdown()
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Switch the file to a write-ahead log; for that alone SQLite does not wait by itself until others are done."""
-    deadline = time.monotonic() + _LOCK_WAIT_S
+def _enable_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log. SQLite's busy timeout does not apply to this statement, so retry here."""
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
@@ -192,8 +195,8 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _as_it_is(text: str) -> str:
-    """JSON comes as text already."""
+def _json_as_text(text: str) -> str:
+    """Return the text itself: JSON values are serialized before they get here."""
     return text
 
 
@@ -201,24 +204,24 @@ def _code(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
 
 
-def _passes(error: DBAPIError) -> bool:
-    """Whether the same may succeed later."""
+def _may_pass(error: DBAPIError) -> bool:
+    """Return whether the same work may succeed later."""
     if isinstance(error.orig, sqlite3.Error):
-        # What is extended about a code is above its lowest eight bits.
-        return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _NOT_NOW
+        # The primary result code is in the lowest eight bits.
+        return getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _RETRYABLE_SQLITE
     code = _code(error)
     if code:
-        return code[:2] in _GONE or code in _TRY_AGAIN
+        return code[:2] in _UNAVAILABLE_CLASSES or code in _RETRYABLE_CODES
     return error.connection_invalidated or (
-        isinstance(error, OperationalError) and not any(each in str(error.orig) for each in _FOR_GOOD)
+        isinstance(error, OperationalError) and not any(each in str(error.orig) for each in _PERMANENT_REFUSALS)
     )
 
 
-_FOR_GOOD = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
-"""A connection that PostgreSQL refuses has no code, only words; it may be in another language."""
+_PERMANENT_REFUSALS = ("authentication failed", "does not exist", "no password supplied", "no pg_hba.conf entry")
+"""A refused connection to PostgreSQL has no error code, only a text, which may be in another language."""
 
 
 def _reason(error: DBAPIError) -> str:
     lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-    # Where several addresses were tried, the last line says what came of it in the end.
+    # If several addresses were tried, the last line about a failure is the final one.
     return next((line.strip() for line in reversed(lines) if "failed" in line), lines[0].strip())

@@ -1,4 +1,4 @@
-"""Generations of the tables: beginning one, letting the views show it, and dropping those that nobody reads."""
+"""Generations of the tables: creating one, pointing the views at it, and dropping old ones."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, Index, inspect, select, text
 from sqlalchemy.schema import CreateTable, DropTable
 
-from handlers.projector.read_model import Mark, OutdatedError, ReadModelError, RebuiltError
-from infra.sql.schema import POSITION_VIEW, REGISTER, REGISTER_NAME, VIEWS, generation_tables
+from handlers.projector.read_model import OutdatedError, ReadModelError, RebuiltError, Watermark
+from infra.sql.schema import REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections.read_models import tables
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 BUILDING, LIVE, RETIRED = "building", "live", "retired"
 _LOCK = 0x637573746F6479
-"""PostgreSQL's advisory lock under which tables and views are made: SQLite locks the file for any transaction."""
+"""Key of PostgreSQL's advisory lock for changes of the schema. SQLite locks the whole file in every transaction."""
 
 
 class Generation(NamedTuple):
@@ -26,11 +26,11 @@ class Generation(NamedTuple):
     status: str
     pool: str
     version: int
-    mark: Mark
+    watermark: Watermark
 
 
 def check_encoding(connection: Connection) -> None:
-    """Raise ReadModelError unless the database can hold any text."""
+    """Raise ReadModelError unless the database can store any text."""
     if connection.dialect.name == "postgresql":
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar_one()
         if encoding != "UTF8":
@@ -38,13 +38,13 @@ def check_encoding(connection: Connection) -> None:
 
 
 def lock_schema(connection: Connection) -> None:
-    """Keep others from making tables and views until the transaction ends."""
+    """Lock the schema against other projectors until the transaction ends."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
 
 
-def generations(connection: Connection) -> list[Generation]:
-    """Return all generations, the oldest first; none where nothing was ever made."""
+def list_generations(connection: Connection) -> list[Generation]:
+    """Return all generations, the oldest first; none if there is no register yet."""
     if not inspect(connection).has_table(REGISTER_NAME):
         return []
     rows = connection.execute(select(REGISTER).order_by(REGISTER.c.generation))
@@ -54,61 +54,63 @@ def generations(connection: Connection) -> list[Generation]:
             row.status,
             row.pool,
             row.version,
-            Mark(row.position, row.hash, row.log_id, row.time, row.skipped),
+            Watermark(*(getattr(row, name) for name in Watermark._fields)),
         )
         for row in rows
     ]
 
 
-def with_status(found: list[Generation], status: str) -> Generation | None:
+def newest_with_status(found: list[Generation], status: str) -> Generation | None:
     """Return the newest generation with a status."""
     return next((each for each in reversed(found) if each.status == status), None)
 
 
-def begin(connection: Connection, pool: str, status: str, now: datetime) -> Generation:
-    """Make a generation's tables, without their indexes, and the register before the first.
+def create(connection: Connection, pool: str, status: str, now: datetime) -> Generation:
+    """Create a generation's tables, without their indexes; with the first one, the register too.
 
     Raises:
-        ReadModelError: a view's name is taken by something else.
+        ReadModelError: the database has something else with the name of a view.
     """
-    found = generations(connection)
+    found = list_generations(connection)
     if not found:
-        _check_names(connection)
+        _check_view_names(connection)
         connection.execute(CreateTable(REGISTER, if_not_exists=True))
     number = max((each.number for each in found), default=0) + 1
     for table in generation_tables(number).values():
         connection.execute(CreateTable(table))
-    made = Generation(number, status, pool, tables.VERSION, Mark())
+    made = Generation(number, status, pool, tables.VERSION, Watermark())
     values = {"generation": number, "status": status, "pool": pool, "version": tables.VERSION}
     connection.execute(REGISTER.insert().values(**values, position=0, skipped=0, written_at=now))
     if status == LIVE:
-        show(connection, number)
+        point_views_at(connection, number)
     return made
 
 
 def missing_indexes(connection: Connection, number: int) -> list[Index]:
-    """Return the indexes that a generation's tables still lack.
+    """Return the indexes that a generation's tables do not have yet.
 
     Raises:
-        RebuiltError: the generation is gone, or about to go.
+        RebuiltError: the generation was dropped, or is retired.
     """
-    if all(each.number != number or each.status == RETIRED for each in generations(connection)):
+    if all(each.number != number or each.status == RETIRED for each in list_generations(connection)):
         raise RebuiltError
     found = inspect(connection)
     missing = []
     for table in generation_tables(number).values():
-        there = {each["name"] for each in found.get_indexes(table.name)}
-        missing += sorted((each for each in table.indexes if each.name not in there), key=lambda each: str(each.name))
+        existing = {each["name"] for each in found.get_indexes(table.name)}
+        missing += sorted(
+            (each for each in table.indexes if each.name not in existing), key=lambda each: str(each.name)
+        )
     return missing
 
 
 def make_index(connection: Connection, index: Index) -> None:
-    """Make an index, unless another projector just has."""
+    """Make an index, unless another projector has made it meanwhile."""
     lock_schema(connection)
     index.create(connection, checkfirst=True)
 
 
-def _check_names(connection: Connection) -> None:
+def _check_view_names(connection: Connection) -> None:
     found = inspect(connection)
     taken = sorted({*found.get_table_names(), *found.get_view_names()} & set(VIEWS))
     if taken:
@@ -117,22 +119,18 @@ def _check_names(connection: Connection) -> None:
         )
 
 
-def show(connection: Connection, number: int) -> None:
-    """Let the views show a generation, for every reader from the commit on."""
+def point_views_at(connection: Connection, number: int) -> None:
+    """Make the views show a generation, for every reader from the commit on."""
     for table, kept in generation_tables(number).items():
-        columns = ", ".join(f'"{column.name}"' for column in table.columns)
-        _view(connection, table.name, f'SELECT {columns} FROM "{kept.name}"')  # noqa: S608 # names are our own
-    _view(
-        connection,
-        POSITION_VIEW,
-        'SELECT generation, version, pool, position, hash, "time", skipped, written_at '  # noqa: S608 # same
-        f"FROM {REGISTER_NAME} WHERE status = '{LIVE}'",
-    )
+        _create_view(connection, table, f'"{kept.name}"')
+    _create_view(connection, tables.POSITION, f"{REGISTER_NAME} WHERE status = '{LIVE}'")
 
 
-def _view(connection: Connection, name: str, query: str) -> None:
+def _create_view(connection: Connection, view: tables.Table, source: str) -> None:
+    columns = ", ".join(f'"{column.name}"' for column in view.columns)
+    name, query = view.name, f"SELECT {columns} FROM {source}"  # noqa: S608 # names are our own
     if connection.dialect.name == "postgresql":
-        # Replaced, not dropped: what was granted on it, and other views that stand on it, stay.
+        # Replacing it keeps the grants on it and the views that depend on it.
         connection.exec_driver_sql(f'CREATE OR REPLACE VIEW "{name}" AS {query}')
         return
     connection.exec_driver_sql(f'DROP VIEW IF EXISTS "{name}"')
@@ -151,8 +149,15 @@ def drop(connection: Connection, number: int) -> None:
     connection.execute(REGISTER.delete().where(REGISTER.c.generation == number))
 
 
+def drop_with_status(connection: Connection, status: str) -> None:
+    """Drop every generation with a status."""
+    for each in list_generations(connection):
+        if each.status == status:
+            drop(connection, each.number)
+
+
 def check_pool(found: Generation, pool: str) -> None:
-    """Raise ReadModelError if a generation is another pool's."""
+    """Raise ReadModelError if a generation belongs to another pool."""
     if found.pool != pool:
         raise ReadModelError(
             f"pool {found.pool} is kept there, not {pool}: give each pool a database or a schema of its own"
@@ -160,6 +165,6 @@ def check_pool(found: Generation, pool: str) -> None:
 
 
 def check_version(found: Generation) -> None:
-    """Raise OutdatedError if a generation's tables are not as they are made now."""
+    """Raise OutdatedError if a generation has tables of another version."""
     if found.version != tables.VERSION:
         raise OutdatedError(f"its tables are of version {found.version}, and this is version {tables.VERSION}")

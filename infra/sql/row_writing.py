@@ -1,6 +1,6 @@
 """Writing many rows at once.
 
-The statements are handed to the driver as they are: half of the time would go into looking at each value's type anew.
+The statements go to the driver as plain SQL: with SQLAlchemy's own, half of the time goes into the type of each value.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from projections.read_models.table_rows import Values
 
-_ROWS = 500
-"""In one statement of SQLite's: while it is carried out, others run Python; between two it has to wait for its turn."""
+_ROWS_PER_INSERT = 500
+"""In SQLite. A statement runs without Python's global lock, for which the thread has to wait before the next one."""
 _COPY = "COPY "
 
 
-def put(connection: Connection, generation: int, table: Table, rows: Sequence[Values], *, replace: bool) -> None:
-    """Insert rows; with `replace` they take the place of those with their keys, which differ from each other."""
+def write_rows(connection: Connection, generation: int, table: Table, rows: Sequence[Values], *, replace: bool) -> None:
+    """Insert rows. With `replace` they replace the rows with their keys, of which each occurs once."""
     if connection.dialect.name == "sqlite":
         _insert(connection, generation, table, rows, replace=replace)
         return
@@ -40,8 +40,8 @@ def put(connection: Connection, generation: int, table: Table, rows: Sequence[Va
     connection.exec_driver_sql(f'{_COPY}"{name}" ({", ".join(_names(table))}) FROM STDIN', list(rows))
 
 
-def copied(cursor: Cursor[Any], statement: str, rows: Sequence[Values]) -> bool:
-    """Carry a statement of `put` out that streams its rows to PostgreSQL; return False if it is none."""
+def run_copy(cursor: Cursor[Any], statement: str, rows: Sequence[Values]) -> bool:
+    """Stream the rows of a COPY that `write_rows` made to PostgreSQL; return False for any other statement."""
     if not statement.startswith(_COPY):
         return False
     with cursor.copy(statement.encode()) as copy:
@@ -51,17 +51,17 @@ def copied(cursor: Cursor[Any], statement: str, rows: Sequence[Values]) -> bool:
 
 
 def _insert(connection: Connection, generation: int, table: Table, rows: Sequence[Values], *, replace: bool) -> None:
-    at_once = min(_ROWS, _most_parameters(connection) // len(table.columns))
-    for start in range(0, len(rows), at_once):
-        part = rows[start : start + at_once]
+    size = min(_ROWS_PER_INSERT, _max_parameters(connection) // len(table.columns))
+    for start in range(0, len(rows), size):
+        part = rows[start : start + size]
         statement = _statement(generation, table, len(part), replace=replace)
-        connection.exec_driver_sql(statement, tuple(_as_text(table, part)))
+        connection.exec_driver_sql(statement, tuple(_parameters(table, part)))
 
 
-def _most_parameters(connection: Connection) -> int:
+def _max_parameters(connection: Connection) -> int:
     driver: Any = connection.connection.driver_connection
-    most: int = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-    return most
+    limit: int = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    return limit
 
 
 @cache
@@ -80,8 +80,8 @@ def _names(table: Table) -> list[str]:
     return [f'"{column.name}"' for column in table.columns]
 
 
-def _as_text(table: Table, rows: Sequence[Values]) -> list[Any]:
-    """Return the rows' values, one row after the other, with their times as SQLite keeps them."""
+def _parameters(table: Table, rows: Sequence[Values]) -> list[Any]:
+    """Return the rows' values, one row after the other, with times as the text that SQLite stores."""
     columns, values = len(table.columns), list(chain.from_iterable(rows))
     for index, column in enumerate(table.columns):
         if column.kind is Kind.TIME:

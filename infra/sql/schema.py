@@ -1,6 +1,6 @@
-"""The tables of a generation, made from `projections.read_models.tables`, and the register of generations.
+"""The SQL tables of a generation, made from `projections.read_models.tables`, and the register of generations.
 
-A generation is one set of tables. Readers know the views, which have the tables' plain names and show one generation.
+A generation is one set of tables. Readers use the views, which have the plain table names and show one generation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sqlalchemy import JSON, BigInteger, Boolean, Column, DateTime, Double, Inde
 from sqlalchemy import Integer as SmallInteger
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from projections.read_models.tables import TABLES, Kind
+from projections.read_models.tables import POSITION, TABLES, Kind
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,40 +23,38 @@ if TYPE_CHECKING:
     from projections.read_models import tables as spec
 
 PREFIX = "custody_"
-"""What the name of everything but the views begins with."""
+"""Begins the name of every table and index, and of the view of the position."""
 REGISTER_NAME = f"{PREFIX}generations"
-POSITION_VIEW = f"{PREFIX}position"
-"""One row: how far the views are."""
-VIEWS = (*(each.name for each in TABLES), POSITION_VIEW)
+VIEWS = tuple(each.name for each in (*TABLES, POSITION))
 
 
 class Timestamp(TypeDecorator["datetime"]):
-    """A time zone aware moment; in SQLite the text that the wire has, which sorts as the moments do."""
+    """A time with its zone. SQLite stores the wire's text, which sorts in the order of time."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Return the type as a dialect has it."""
+        """Return the type for a dialect."""
         return Text() if dialect.name == "sqlite" else DateTime(timezone=True)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Return what is stored."""
         return format_timestamp(value) if value is not None and dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # the library's
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ARG002 # the library's signature
         """Return what was stored."""
         return parse_timestamp(value) if isinstance(value, str) else value
 
 
 _TYPES: dict[Kind, TypeEngine[Any]] = {
     Kind.TEXT: Text(),
-    # SQLite keeps a table by its key only where the key is called INTEGER; it holds 64 bits.
+    # SQLite uses a key as the row id only if its type is named INTEGER, which holds 64 bits.
     Kind.INTEGER: BigInteger().with_variant(SmallInteger(), "sqlite"),
     Kind.NUMBER: Double(),
     Kind.FLAG: Boolean(),
     Kind.TIME: Timestamp(),
-    # Not `jsonb`: it keeps no text as it was, and refuses numbers that the log may hold.
+    # Not `jsonb`: that does not keep the text as it was, and refuses numbers that the log may hold.
     Kind.JSON: JSON(none_as_null=True),
 }
 
@@ -80,9 +78,9 @@ REGISTER = Table(
 
 @cache
 def generation_tables(generation: int) -> dict[spec.Table, Table]:
-    """Return the tables of a generation by what they are."""
+    """Return the SQL tables of a generation, by their specification."""
     metadata = MetaData()
-    made = {}
+    tables = {}
     for each in TABLES:
         name = f"{PREFIX}g{generation}_{each.name}"
         columns = [
@@ -94,7 +92,7 @@ def generation_tables(generation: int) -> dict[spec.Table, Table]:
             )
             for column in each.columns
         ]
-        table = made[each] = Table(name, metadata, *columns)
+        table = tables[each] = Table(name, metadata, *columns)
         for index in each.indexes:
             Index(f"{name}_{'_'.join(index)}", *(table.c[column] for column in index))
-    return made
+    return tables

@@ -1,35 +1,33 @@
-"""Leases as bars: from the grant to the end, with what the holder announced, and where it was silent."""
+"""Leases as bars of the timeline: from the grant to the end, with announced and actual silence."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import task as ev
-from domain.lifecycles import LEASE, LEASE_ENDS, TaskStatus
+from domain.lifecycles import LEASE, LEASE_ENDS
 from projections.reports.wording import clock, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from domain.task import Lease, Task
-    from projections.postmortem.collect import Collected, Seen
+    from domain.task import Lease
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 OPEN = "open"
-"""How a lease is said to have ended that had not."""
+"""The end of a lease that had not ended."""
 ENDS = (*sorted(status.value for status in LEASE_ENDS), OPEN)
-WAITS = frozenset({TaskStatus.QUEUED, TaskStatus.BLOCKED, TaskStatus.QUARANTINED})
-"""Where a task without a holder rests."""
 
 
 class Span(NamedTuple):
-    """A stretch of time with a meaning; without an end it lasts beyond the last event."""
+    """A period with a meaning. Without an end it lasts beyond the last event."""
 
     kind: str
     begin: datetime
     end: datetime | None
     position: int
-    """Of the event that it is known from."""
+    """Of the event that shows it."""
     what: str
 
 
@@ -41,34 +39,27 @@ class Bar(NamedTuple):
     agent_id: str
     attempt: int
     begin: datetime
-    """The grant, which may lie before the first event shown."""
+    """The grant, which may be before the first event."""
     end: datetime | None
     ended: str
     """One of `ENDS`."""
     end_position: int | None
     note: str
-    """How it ended, in a few words, with the numbers of a judgement."""
+    """How it ended, in a few words, with the numbers that it was judged by."""
     spans: tuple[Span, ...]
-    """`announced` and `silent` spells, `grace`, `wait` (past the grace, and not judged yet), `stopped` clocks."""
+    """Of the kinds `announced`, `silent`, `grace`, `wait` (past the grace, not judged yet) and `stopped` (clock)."""
 
 
-class Stories(NamedTuple):
-    """Every lease, and where tasks waited without one."""
-
-    bars: tuple[Bar, ...]
-    waits: dict[str, tuple[Span, ...]]
-
-
-class _Open:
-    """A lease in the making."""
+class _OpenBar:
+    """A lease whose end has not been observed yet."""
 
     def __init__(self, task_id: str, lease: Lease) -> None:
         self.task_id = task_id
         self.lease = lease
         self.spans: list[Span] = []
-        self.stopped: Seen | None = None
+        self.stopped: ObservedEvent | None = None
 
-    def bar(self, ended: str, end: Seen | None) -> Bar:
+    def closed(self, ended: str, end: ObservedEvent | None) -> Bar:
         lease = self.lease
         if self.stopped is not None:
             self.resume(end)
@@ -85,56 +76,40 @@ class _Open:
             tuple(self.spans),
         )
 
-    def resume(self, seen: Seen | None) -> None:
+    def resume(self, observed: ObservedEvent | None) -> None:
         stopped, self.stopped = self.stopped, None
         if stopped is not None:
-            until = None if seen is None else seen.at
+            until = None if observed is None else observed.at
             self.spans.append(Span("stopped", stopped.at, until, stopped.position, "stuck: its clock stands still"))
 
 
-def stories(collected: Collected) -> Stories:
-    """Return the leases that were held while the events happened, and the waits between them."""
-    opened = {task_id: _Open(task_id, task.lease) for task_id, task in collected.idle.items() if task.lease}
+def lease_bars(collected: CollectedEvents) -> tuple[Bar, ...]:
+    """Return every lease that was held while the events happened, in the order of the grants."""
+    opened = {task_id: _OpenBar(task_id, task.lease) for task_id, task in collected.idle.items() if task.lease}
     bars: list[Bar] = []
-    waits: dict[str, list[Span]] = {}
-    resting: dict[str, int] = {}
-    for seen in collected.seen:
-        task_id = seen.recorded.entity_id
-        before, after = seen.before, seen.after
-        held = before.lease if before is not None else None
-        now = after.lease if after is not None else None
-        if before is not None and before.status in WAITS and after is not None and after.status is not before.status:
-            since = resting.pop(task_id, before.position)
-            waits.setdefault(task_id, []).append(_wait(before, since, seen.at))
-        if after is not None and after.status in WAITS:
-            resting.setdefault(task_id, seen.position)
-        if held is not None:
-            story = opened.setdefault(task_id, _Open(task_id, held))
-            story.lease = held
-            story.spans.extend(_spans(seen, held))
-            if isinstance(seen.recorded.event, ev.Recovered):
-                story.resume(seen)
-            if now is None or now.token != held.token:
-                ended = LEASE.next[held.status, seen.recorded.name]
-                bars.append(opened.pop(task_id).bar(ended.value, seen))
+    for observed in collected.events:
+        task_id, event = observed.recorded.entity_id, observed.recorded.event
+        before = observed.before.lease if observed.before is not None else None
+        now = observed.after.lease if observed.after is not None else None
+        if before is not None:
+            bar = opened.setdefault(task_id, _OpenBar(task_id, before))
+            bar.lease = before
+            bar.spans.extend(_spans(observed, before))
+            if isinstance(event, ev.Recovered):
+                bar.resume(observed)
+            if now is None or now.token != before.token:
+                ended = LEASE.next[before.status, event.name]
+                bars.append(opened.pop(task_id).closed(ended.value, observed))
         if now is not None:
-            story = opened.setdefault(task_id, _Open(task_id, now))
-            story.lease = now
-            if isinstance(seen.recorded.event, ev.Stuck):
-                story.stopped = seen
-    bars.extend(each.bar(OPEN, None) for each in opened.values())
-    last = {seen.recorded.entity_id: seen.after for seen in collected.seen if seen.after is not None}
-    for task_id, position in resting.items():
-        waits.setdefault(task_id, []).append(_wait(last[task_id], position, None))
-    bars.sort(key=lambda bar: (bar.begin, bar.token))
-    return Stories(tuple(bars), {task_id: tuple(spans) for task_id, spans in waits.items()})
+            bar = opened.setdefault(task_id, _OpenBar(task_id, now))
+            bar.lease = now
+            if isinstance(event, ev.Stuck):
+                bar.stopped = observed
+    bars.extend(each.closed(OPEN, None) for each in opened.values())
+    return tuple(sorted(bars, key=lambda bar: (bar.begin, bar.token)))
 
 
-def _wait(task: Task, position: int, end: datetime | None) -> Span:
-    return Span(task.status.value, task.status_since, end, position, task.status.value)
-
-
-def _note(end: Seen, lease: Lease) -> str:
+def _note(end: ObservedEvent, lease: Lease) -> str:
     event = end.recorded.event
     match event:
         case ev.Expired():
@@ -158,18 +133,18 @@ def _note(end: Seen, lease: Lease) -> str:
             return f"{event.name}: {reason}" if reason else event.name
 
 
-def _spans(seen: Seen, lease: Lease) -> Iterator[Span]:
-    event = seen.recorded.event
+def _spans(observed: ObservedEvent, lease: Lease) -> Iterator[Span]:
+    event = observed.recorded.event
     if isinstance(event, ev.Silenced):
-        yield Span("announced", seen.at, event.until, seen.position, f"announced: {event.reason}")
+        yield Span("announced", observed.at, event.until, observed.position, f"announced: {event.reason}")
     if not isinstance(event, ev.Expired | ev.Stuck):
         return
     numbers = event.numbers
     heard = numbers.last_beat_at or lease.granted_at
-    if heard < seen.at:
-        yield Span("silent", heard, seen.at, seen.position, "not heard")
-    if numbers.expires_at < seen.at:
-        graced = min(numbers.due_at, seen.at)
-        yield Span("grace", numbers.expires_at, graced, seen.position, "past its expiry, in grace")
-        if graced < seen.at:
-            yield Span("wait", graced, seen.at, seen.position, "past its grace, and not judged yet")
+    if heard < observed.at:
+        yield Span("silent", heard, observed.at, observed.position, "not heard")
+    if numbers.expires_at < observed.at:
+        graced = min(numbers.due_at, observed.at)
+        yield Span("grace", numbers.expires_at, graced, observed.position, "past its expiry, in grace")
+        if graced < observed.at:
+            yield Span("wait", graced, observed.at, observed.position, "past its grace, and not judged yet")

@@ -11,42 +11,42 @@ from domain.timestamps import after
 from projections.postmortem.bars import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from projections.postmortem.bars import Bar, Stories
-    from projections.postmortem.collect import Collected, Seen
+    from projections.postmortem.bars import Bar
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 
 class Mark(NamedTuple):
-    """One event at a moment of a lane."""
+    """One event in a lane."""
 
     kind: str
-    """The event's name; `deadline` for a moment that no event marks."""
+    """The event's name; `deadline` for a deadline, which is no event."""
     at: datetime
     position: int
     row: int
-    """Of the bar that it belongs to; 0 in a lane of a task."""
+    """The row of its bar; 0 in a task's lane."""
 
 
 class Lane(NamedTuple):
-    """A row of the timeline, or several where leases overlap."""
+    """The lane of an agent or a task; it has several rows where leases overlap."""
 
     kind: str
     """`agent` or `task`."""
     id: str
     note: str
-    """What is worth knowing beside the name, such as a task's title."""
+    """Shown beside the name, such as a task's title."""
     bars: tuple[tuple[int, Bar], ...]
     """Each with its row."""
     rows: int
     marks: tuple[Mark, ...]
     spans: tuple[Span, ...]
-    """Where a task waited without a holder."""
+    """The periods in which a task waited without a holder."""
 
 
 class Arrow(NamedTuple):
-    """A steal: tasks that went from one lane to another."""
+    """A steal: tasks that moved from one agent's lane to another's."""
 
     at: datetime
     position: int
@@ -55,7 +55,7 @@ class Arrow(NamedTuple):
     task_ids: tuple[str, ...]
     operation_id: str
     from_token: int
-    """Of the first of its leases that ended."""
+    """The token of the first lease that it ended."""
     to_token: int
 
 
@@ -65,93 +65,100 @@ class Timeline(NamedTuple):
     lanes: tuple[Lane, ...]
     arrows: tuple[Arrow, ...]
     outages: tuple[Span, ...]
-    """When the pool could not hear its agents, each up to the moment before which nobody was judged."""
+    """When the pool could not hear its agents, each up to the floor before which no lease was judged."""
     marks: tuple[Mark, ...]
-    """What concerns the whole pool."""
+    """The pool's own events."""
     omitted: int
-    """Lanes that the limit left out."""
+    """How many lanes the limit left out."""
     begin: datetime
     end: datetime
 
 
-_BEGINS_OR_ENDS = (ev.Submitted, ev.Requeued, ev.Quarantined)
+_DRAWN_AS_EDGES = (ev.Submitted, ev.Requeued, ev.Quarantined)
 
 
-def timeline(collected: Collected, stories: Stories, *, most_lanes: int) -> Timeline:
+def timeline(
+    collected: CollectedEvents, bars: Sequence[Bar], waits: Mapping[str, tuple[Span, ...]], *, max_lanes: int
+) -> Timeline:
     """Return the timeline of what was collected: agents first, each kind in the order of its first appearance."""
-    begin, end = collected.seen[0].at, collected.seen[-1].at
-    tasks = _task_lanes(collected, stories, begin, end)
-    agents = _agent_lanes(collected, stories, end)
+    begin, end = collected.events[0].at, collected.events[-1].at
+    tasks = _task_lanes(collected, bars, waits, begin, end)
+    agents = _agent_lanes(collected, bars, end)
     lanes = [*agents, *tasks]
-    room = max(most_lanes, 1)
+    room = max(max_lanes, 1)
     if len(lanes) > room:
         kept_agents = agents[: room // 2] if len(tasks) > room // 2 else agents[: room - len(tasks)]
         lanes = [*kept_agents, *tasks[: room - len(kept_agents)]]
     shown = {lane.id for lane in lanes if lane.kind == "agent"}
     return Timeline(
         tuple(lanes),
-        tuple(arrow for arrow in _arrows(collected.seen) if {arrow.from_agent, arrow.to_agent} <= shown),
-        tuple(_outages(collected.seen)),
-        tuple(_mark(seen) for seen in collected.seen if seen.recorded.entity is Entity.POOL),
+        tuple(arrow for arrow in _arrows(collected.events) if {arrow.from_agent, arrow.to_agent} <= shown),
+        tuple(_outages(collected.events)),
+        tuple(_mark(observed) for observed in collected.events if observed.recorded.entity is Entity.POOL),
         len(agents) + len(tasks) - len(lanes) + collected.idle_omitted,
         begin,
         end,
     )
 
 
-def _task_lanes(collected: Collected, stories: Stories, begin: datetime, end: datetime) -> list[Lane]:
-    bars = _by(stories.bars, "task_id")
+def _task_lanes(
+    collected: CollectedEvents,
+    bars: Sequence[Bar],
+    waits: Mapping[str, tuple[Span, ...]],
+    begin: datetime,
+    end: datetime,
+) -> list[Lane]:
+    bars_of = _by(bars, "task_id")
     marks: dict[str, list[Mark]] = {}
     notes = {task_id: task.definition.title for task_id, task in collected.idle.items()}
     deadlines: dict[str, Mark] = {}
-    for seen in collected.seen:
-        task = seen.after or seen.before
+    for observed in collected.events:
+        task = observed.after or observed.before
         if task is None:
             continue
         notes[task.task_id] = task.definition.title
         found = marks.setdefault(task.task_id, [])
-        if not _is_bar_end(seen):
-            found.append(_mark(seen))
+        if not _is_drawn_as_edge(observed):
+            found.append(_mark(observed))
         deadline = task.definition.deadline
         if deadline is not None and begin <= deadline <= end:
             deadlines[task.task_id] = Mark("deadline", deadline, task.position, 0)
     for task_id, mark in deadlines.items():
         marks[task_id].append(mark)
-    order = dict.fromkeys([*marks, *(bar.task_id for bar in stories.bars)])
+    order = dict.fromkeys([*marks, *(bar.task_id for bar in bars)])
     return [
         Lane(
             "task",
             task_id,
             notes.get(task_id, ""),
-            tuple((0, bar) for bar in bars.get(task_id, ())),
+            tuple((0, bar) for bar in bars_of.get(task_id, ())),
             1,
             tuple(marks.get(task_id, ())),
-            stories.waits.get(task_id, ()),
+            waits.get(task_id, ()),
         )
         for task_id in order
     ]
 
 
-def _agent_lanes(collected: Collected, stories: Stories, end: datetime) -> list[Lane]:
-    bars = _by(stories.bars, "agent_id")
-    rows = {agent_id: _packed(mine, end) for agent_id, mine in bars.items()}
+def _agent_lanes(collected: CollectedEvents, bars: Sequence[Bar], end: datetime) -> list[Lane]:
+    rows = {agent_id: _packed(mine, end) for agent_id, mine in _by(bars, "agent_id").items()}
     row_of = {bar.token: row for mine in rows.values() for row, bar in mine}
-    agent_of = {bar.token: bar.agent_id for bar in stories.bars}
+    agent_of = {bar.token: bar.agent_id for bar in bars}
     marks: dict[str, list[Mark]] = {}
-    for seen in collected.seen:
-        recorded = seen.recorded
+    for observed in collected.events:
+        recorded = observed.recorded
         if recorded.entity is Entity.AGENT:
-            marks.setdefault(recorded.entity_id, []).append(_mark(seen))
+            marks.setdefault(recorded.entity_id, []).append(_mark(observed))
             continue
         token = getattr(recorded.event, "token", None)
-        if recorded.entity is Entity.TASK and token in agent_of and not _is_bar_end(seen):
-            marks.setdefault(agent_of[token], []).append(_mark(seen, row_of[token]))
-    order = dict.fromkeys([*(bar.agent_id for bar in stories.bars), *marks])
+        if recorded.entity is Entity.TASK and token in agent_of and not _is_drawn_as_edge(observed):
+            marks.setdefault(agent_of[token], []).append(_mark(observed, row_of[token]))
+    order = dict.fromkeys([*(bar.agent_id for bar in bars), *marks])
     return [
         Lane(
             "agent",
             agent_id,
-            _holds_at_most(rows.get(agent_id, ())),
+            _lease_count(rows.get(agent_id, ())),
             tuple(rows.get(agent_id, ())),
             max((row + 1 for row, _ in rows.get(agent_id, ())), default=1),
             tuple(marks.get(agent_id, ())),
@@ -161,13 +168,13 @@ def _agent_lanes(collected: Collected, stories: Stories, end: datetime) -> list[
     ]
 
 
-def _holds_at_most(rows: Sequence[tuple[int, Bar]]) -> str:
+def _lease_count(rows: Sequence[tuple[int, Bar]]) -> str:
     count = len(rows)
     return f"{count} lease{'' if count == 1 else 's'}"
 
 
 def _packed(bars: Sequence[Bar], end: datetime) -> list[tuple[int, Bar]]:
-    """Give each bar the first row that is free when it begins."""
+    """Return each bar with the first row that is free when it begins."""
     free: list[datetime] = []
     placed = []
     for bar in bars:
@@ -184,22 +191,22 @@ def _by(bars: Iterable[Bar], name: str) -> dict[str, list[Bar]]:
     return found
 
 
-def _is_bar_end(seen: Seen) -> bool:
-    """Return whether an event is drawn as the beginning or the end of a bar, or of a wait."""
-    before, after_ = seen.before, seen.after
+def _is_drawn_as_edge(observed: ObservedEvent) -> bool:
+    """Return whether an event is drawn as the edge of a bar or of a wait, and so needs no mark."""
+    before, after_ = observed.before, observed.after
     held = before.lease.token if before is not None and before.lease is not None else None
     holds = after_.lease.token if after_ is not None and after_.lease is not None else None
-    return held != holds or isinstance(seen.recorded.event, _BEGINS_OR_ENDS)
+    return held != holds or isinstance(observed.recorded.event, _DRAWN_AS_EDGES)
 
 
-def _mark(seen: Seen, row: int = 0) -> Mark:
-    return Mark(seen.recorded.name, seen.at, seen.position, row)
+def _mark(observed: ObservedEvent, row: int = 0) -> Mark:
+    return Mark(observed.recorded.name, observed.at, observed.position, row)
 
 
-def _arrows(seen: Sequence[Seen]) -> list[Arrow]:
+def _arrows(events: Sequence[ObservedEvent]) -> list[Arrow]:
     """Return one arrow for each operation that moved something."""
     found: dict[tuple[str, str, str], Arrow] = {}
-    for each in seen:
+    for each in events:
         event = each.recorded.event
         if isinstance(event, ev.Stolen):
             key = (event.operation_id, event.from_agent, event.agent_id)
@@ -213,9 +220,9 @@ def _arrows(seen: Sequence[Seen]) -> list[Arrow]:
     return list(found.values())
 
 
-def _outages(seen: Sequence[Seen]) -> list[Span]:
+def _outages(events: Sequence[ObservedEvent]) -> list[Span]:
     return [
         Span("outage", after(each.at, -event.blind_s), event.not_before, each.position, event.reason)
-        for each in seen
+        for each in events
         if isinstance(event := each.recorded.event, po.Rearmed)
     ]

@@ -28,6 +28,7 @@ from projections.queries.documents import (
     task_summary,
     workload_document,
 )
+from projections.state.backlog import queue_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -257,7 +258,7 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
-    order = {task.task_id: (-task.definition.priority.rank, task.queued_position) for task in queued}
+    order = {task.task_id: queue_order(task) for task in queued}
     after = order.get(query.after) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)

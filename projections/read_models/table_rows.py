@@ -1,7 +1,7 @@
-"""Entities and events as rows of the tables in `tables`: a value for each column, in its order.
+"""Entities and events as rows of the tables in `tables`: a value for each column, in the order of the columns.
 
-Every number fits 64 bits and no text holds a NUL character, for not every database takes them. The service writes
-neither; a log that somebody else wrote into may have them, and is to be readable all the same.
+Numbers are clamped to 64 bits and NUL characters are replaced, because not every database takes them. The service
+writes neither; a log that another program appended to may hold them.
 """
 
 from __future__ import annotations
@@ -9,27 +9,24 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from domain.events import EVENT_TYPES
 from domain.timestamps import seconds_between
-from projections.reports.audit import agent_of
+from projections.reports.audit_filter import agent_of
 
 if TYPE_CHECKING:
     from domain.agent import Agent
+    from domain.events import Event
     from domain.recorded import Recorded
     from domain.steal import Steal
     from domain.task import Lease, Task
     from projections.reports.audit_rows import Row
 
 _LARGEST = 2**63 - 1
-_NUL, _INSTEAD = "\x00", "\ufffd"
-_ESCAPED_NUL, _ESCAPED_INSTEAD = "\\u0000", "\\ufffd"
+_NUL, _REPLACEMENT = "\x00", "\ufffd"
+_ESCAPED_NUL, _ESCAPED_REPLACEMENT = "\\u0000", "\\ufffd"
 
 Values = tuple[Any, ...]
 """A row. Times are aware datetimes, JSON is text."""
 
-_WITH_TOKEN = frozenset(kind for kind in EVENT_TYPES.values() if "token" in kind.model_fields)
-_WHY = {kind: tuple(name for name in ("reason", "error") if name in kind.model_fields) for kind in EVENT_TYPES.values()}
-"""Looked up, because a model takes its time to say that it has no such field."""
 _NO_END: Values = (None,) * 5
 
 
@@ -39,10 +36,10 @@ def task_row(task: Task) -> Values:
     return (
         _text(task.task_id),
         task.status.value,
-        _whole(task.attempt),
+        _clamped(task.attempt),
         _text(lease.agent_id) if lease else None,
         lease.token if lease else None,
-        _whole(lease.percent) if lease else None,
+        _clamped(lease.percent) if lease else None,
         lease.expires_at if lease else None,
         _text(definition.title),
         definition.priority.value,
@@ -52,16 +49,16 @@ def task_row(task: Task) -> Values:
         task.submitted_at,
         task.status_since,
         outcome.at if outcome and task.terminal else None,
-        _whole(task.failures),
-        _whole(task.expiries),
-        _whole(task.steals),
+        _clamped(task.failures),
+        _clamped(task.expiries),
+        _clamped(task.steals),
         outcome.event if outcome else None,
         _text(outcome.actor) if outcome else None,
         _text(outcome.agent_id) if outcome else None,
         _text(outcome.detail) if outcome else None,
         _json(outcome.result) if outcome and outcome.result is not None else None,
         _json(definition.payload) if definition.payload is not None else None,
-        task.handoff.model_dump_json().replace(_ESCAPED_NUL, _ESCAPED_INSTEAD) if task.handoff else None,
+        task.handoff.model_dump_json().replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT) if task.handoff else None,
         task.position,
     )
 
@@ -71,22 +68,22 @@ def lease_row(task_id: str, lease: Lease, ended: str | None, last: Recorded) -> 
     end = _NO_END
     if ended is not None:
         held_s = seconds_between(lease.granted_at, last.time)
-        end = (last.time, _text(last.actor), _text(reason_of(last)), last.position, held_s)
+        end = (last.time, _text(last.actor), _text(reason_of(last.event)), last.position, held_s)
     return (
         lease.token,
         _text(task_id),
         _text(lease.agent_id),
-        _whole(lease.attempt),
+        _clamped(lease.attempt),
         ended or lease.status.value,
         lease.granted_at,
         lease.started_at,
         lease.expires_at,
         lease.lease_s,
         lease.grace_s,
-        _whole(lease.reports),
+        _clamped(lease.reports),
         lease.renewals,
-        _whole(lease.extensions),
-        _whole(lease.percent),
+        _clamped(lease.extensions),
+        _clamped(lease.percent),
         _text(lease.note),
         lease.last_beat_at,
         lease.escalated,
@@ -103,7 +100,7 @@ def agent_row(agent: Agent) -> Values:
         agent.intake.value,
         _json(sorted(agent.capabilities)),
         agent.priority,
-        _whole(agent.capacity),
+        _clamped(agent.capacity),
         _json(agent.labels),
         agent.cpu,
         agent.memory,
@@ -125,9 +122,9 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
         steal.planned_at,
         _text(steal.planned_by),
         plan.score,
-        _whole(plan.source_tasks),
-        _whole(plan.target_tasks),
-        _whole(getattr(outcome, "moved", 0)) if outcome else None,
+        _clamped(plan.source_tasks),
+        _clamped(plan.target_tasks),
+        _clamped(getattr(outcome, "moved", 0)) if outcome else None,
         _json(outcome.skipped) if outcome else None,
         _text(getattr(outcome, "reason", None)),
         recorded.time if steal.over else None,
@@ -136,61 +133,62 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
 
 
 def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Values:
-    """Return the row of an event; `skipped`: why no fold takes it."""
-    position, entity, entity_id, version, time, actor, causation_id, event, verb, _ = recorded
+    """Return the row of an event; `skipped`: why every fold skips it."""
+    event = recorded.event
     kind: Any = type(event)
-    token = event.token if kind in _WITH_TOKEN else None  # type: ignore[attr-defined] # the set says so
+    token = event.__dict__.get("token")
     text = body.decode()
     row = (
-        position,
-        time,
+        recorded.position,
+        recorded.time,
         kind.type_name,
-        entity.value,
-        entity_id,
+        recorded.entity.value,
+        recorded.entity_id,
         kind.name,
-        actor,
+        recorded.actor,
         agent_of(recorded),
-        token if token is None or -_LARGEST <= token <= _LARGEST else _whole(token),
-        reason_of(recorded) if _WHY[kind] else None,
-        verb,
-        causation_id,
-        min(version, _LARGEST),
+        None if token is None else _clamped(token),
+        reason_of(event),
+        recorded.verb,
+        recorded.causation_id,
+        min(recorded.version, _LARGEST),
         None if skipped is None else _text(skipped),
         text,
     )
-    # What a text of the event holds, its body holds: escaped, for it is JSON.
+    # A NUL in any text of the event is in its body too, escaped, because the body is JSON.
     return row if _ESCAPED_NUL not in text else tuple(_without_nul(each) for each in row)
 
 
 def unreadable_row(row: Row, reason: str) -> Values:
-    """Return the row of a message that cannot be read; `row` is what an audit says of it."""
-    told = (row.position, None, None, row.entity, _text(row.id), row.event, None, None, None, None, None, None, None)
-    return (*told, _text(reason), None)
+    """Return the row of a message that cannot be read; `row` is its row in an audit."""
+    values = (row.position, None, None, row.entity, _text(row.id), row.event, None, None, None, None, None, None, None)
+    return (*values, _text(reason), None)
 
 
-def reason_of(recorded: Recorded) -> str | None:
-    """Return why an event happened, as far as it says so itself."""
-    event = recorded.event
-    for name in _WHY[type(event)]:
-        reason = getattr(event, name)
-        if isinstance(reason, str) and reason:
-            return reason
-    return None
+def reason_of(event: Event) -> str | None:
+    """Return the reason or error that an event carries, if any."""
+    # `getattr` on a pydantic model is slow for a field that is not there.
+    fields = event.__dict__
+    return fields.get("reason") or fields.get("error") or None
 
 
 def _text(text: str | None) -> str | None:
-    return text.replace(_NUL, _INSTEAD) if text is not None and _NUL in text else text
+    return text.replace(_NUL, _REPLACEMENT) if text is not None and _NUL in text else text
 
 
 def _without_nul(value: Any) -> Any:
-    return value.replace(_NUL, _INSTEAD).replace(_ESCAPED_NUL, _ESCAPED_INSTEAD) if isinstance(value, str) else value
+    return (
+        value.replace(_NUL, _REPLACEMENT).replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT)
+        if isinstance(value, str)
+        else value
+    )
 
 
-def _whole(number: int) -> int:
+def _clamped(number: int) -> int:
     return number if -_LARGEST <= number <= _LARGEST else (_LARGEST if number > 0 else -_LARGEST)
 
 
 def _json(value: Any) -> str:
     if value == ():
         return "[]"
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace(_ESCAPED_NUL, _ESCAPED_INSTEAD)
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT)

@@ -1,6 +1,6 @@
-"""The tables that a pool's log is kept as elsewhere: their columns and what they mean. Readers rely on them.
+"""The tables of a pool's read model: the columns and what they mean. Readers rely on them.
 
-Columns are only ever added, at the end of a table; anything else, and any other meaning, is a new `VERSION`.
+A column may be added at the end of a table. Any other change, also of a meaning, needs a new `VERSION`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from enum import StrEnum
 from typing import NamedTuple
 
 VERSION = 1
-"""Of tables and of how rows come from events; tables of another version have to be built anew."""
+"""Of the tables and of how rows are made from events. Tables of another version have to be rebuilt."""
 
 
 class Kind(StrEnum):
-    """What a column holds."""
+    """The type of a column."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Column(NamedTuple):
-    """A column; all but the key may be empty."""
+    """A column. All but the key may be null."""
 
     name: str
     kind: Kind
@@ -32,17 +32,17 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table; the first column is its key."""
+    """A table. The first column is its key."""
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     indexes: tuple[tuple[str, ...], ...]
-    """Columns that are looked things up by."""
+    """The columns of each index."""
 
     @property
     def key(self) -> str:
-        """The name of the column that tells rows apart."""
+        """The name of the key column."""
         return self.columns[0].name
 
 
@@ -185,3 +185,20 @@ EVENTS = Table(
 )
 
 TABLES = (TASKS, LEASES, AGENTS, STEALS, EVENTS)
+
+POSITION = Table(
+    "custody_position",
+    "One row: how far the tables are.",
+    (
+        Column("generation", Kind.INTEGER, "counts rebuilds from 1"),
+        Column("version", Kind.INTEGER, "of the tables"),
+        Column("pool", Kind.TEXT, ""),
+        Column("position", Kind.INTEGER, "of the last message of the log that the tables know"),
+        Column("hash", Kind.TEXT, "its `Custody-Hash`"),
+        Column("time", Kind.TIME, "of the last event"),
+        Column("skipped", Kind.INTEGER, "messages so far that every fold skips"),
+        Column("written_at", Kind.TIME, "when the projector wrote last, by its machine's clock"),
+    ),
+    (),
+)
+"""A view, not a table of the projector's."""

@@ -1,1 +1,1 @@
-"""What the log says, for people and checks: audits, differences, explanations, verification, words."""
+"""Reports on a log: audits, histories, differences, explanations, verification, and events in words."""

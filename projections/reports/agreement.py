@@ -1,6 +1,6 @@
-"""Does a service say what its log says? Pages of its answers, held against the fold at the position of each answer.
+"""Comparing a service's answers with the fold of its log at the position of each answer.
 
-What an answer owes to the clock or to the service's own memory is left out: how long is left, who was heard when.
+Fields that depend on the clock or on the service's own memory are not compared: how long is left, who was heard when.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from projections.queries.answers import (
     answer,
     statistics_document,
 )
+from projections.reports.ending_events import STEAL_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,42 +30,42 @@ if TYPE_CHECKING:
     from projections.queries.answers import Page, Snapshot
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)
-_ENDED_STEALS = frozenset({"completed", "failed"})
+_ENDED_STEALS = frozenset(each.value for each in STEAL_ENDS)
 _PHASES = frozenset({"active", "expiring_soon", "in_grace"})
 
 
-class _Listed(NamedTuple):
+class _ListedView(NamedTuple):
     """A view that lists entities in the order of their ids."""
 
     query: type[Page]
     entity: str
     id: str
     clocked: frozenset[str] = frozenset()
-    """Fields that depend on when one looks, or on who looks."""
+    """Fields that depend on the time of the answer or on the service's memory; not compared."""
     ended: frozenset[str] = frozenset()
-    """In these statuses it may be listed or not: services remember the last ones that ended."""
+    """Statuses in which a row may be missing on either side: services keep the last entities that ended."""
 
 
-LISTED = {
-    "tasks": _Listed(TasksQuery, "task", "task_id", ended=_TERMINAL),
-    "leases": _Listed(LeasesQuery, "lease of", "task_id", clocked=frozenset({"status", "left_s"})),
-    "agents": _Listed(AgentsQuery, "agent", "agent_id", clocked=frozenset({"heard_at"})),
-    "workloads": _Listed(WorkloadsQuery, "workload of", "agent_id"),
-    "steals": _Listed(StealsQuery, "steal", "operation_id", ended=_ENDED_STEALS),
+LISTED_VIEWS = {
+    "tasks": _ListedView(TasksQuery, "task", "task_id", ended=_TERMINAL),
+    "leases": _ListedView(LeasesQuery, "lease of", "task_id", clocked=frozenset({"status", "left_s"})),
+    "agents": _ListedView(AgentsQuery, "agent", "agent_id", clocked=frozenset({"heard_at"})),
+    "workloads": _ListedView(WorkloadsQuery, "workload of", "agent_id"),
+    "steals": _ListedView(StealsQuery, "steal", "operation_id", ended=_ENDED_STEALS),
 }
 """The views that are compared row by row."""
 
 
-def page_differences(view: str, result: Mapping[str, Any], after: str | None, shot: Snapshot) -> Iterator[str]:
-    """Yield in what a page of a service's answer differs from the log, one line each.
+def page_differences(view: str, result: Mapping[str, Any], after: str | None, snapshot: Snapshot) -> Iterator[str]:
+    """Yield the differences between a page of a service's answer and the log, one line each.
 
-    `after`: what the page was asked to begin behind; `shot`: the fold at the page's position.
+    `after`: the cursor of the page's request; `snapshot`: the fold at the page's position.
     """
-    listed = LISTED[view]
-    theirs = {str(row[listed.id]): row for row in result[view]}
-    ours = _rows(view, listed, shot, after, result["next"], theirs)
-    for name in sorted(theirs.keys() | ours.keys()):
-        said, should = theirs.get(name), ours.get(name)
+    listed = LISTED_VIEWS[view]
+    answered = {str(row[listed.id]): row for row in result[view]}
+    ours = _rows(view, listed, snapshot, after, result["next"], answered)
+    for name in sorted(answered.keys() | ours.keys()):
+        said, should = answered.get(name), ours.get(name)
         if said is None or should is None:
             row = said or should or {}
             if row.get("status") in listed.ended:
@@ -82,18 +83,18 @@ def page_differences(view: str, result: Mapping[str, Any], after: str | None, sh
 
 
 def _rows(
-    view: str, listed: _Listed, shot: Snapshot, after: str | None, last: str | None, named: Mapping[str, Any]
+    view: str, listed: _ListedView, snapshot: Snapshot, after: str | None, last: str | None, named: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
-    """Return the log's rows of a page that ends with `last`, or with the view."""
+    """Return the log's rows of the page after the cursor `after` and up to `last`; None: the end of the view."""
 
     def within(name: str) -> bool:
         return (after is None or name > after) and (last is None or name <= last)
 
-    near = shot._replace(
-        tasks={name: each for name, each in shot.tasks.items() if within(name)},
-        recent={name: each for name, each in shot.recent.items() if name in named},
-        agents={name: each for name, each in shot.agents.items() if within(name)},
-        steals={name: each for name, each in shot.steals.items() if within(name)},
+    near = snapshot._replace(
+        tasks={name: each for name, each in snapshot.tasks.items() if within(name)},
+        recent={name: each for name, each in snapshot.recent.items() if name in named},
+        agents={name: each for name, each in snapshot.agents.items() if within(name)},
+        steals={name: each for name, each in snapshot.steals.items() if within(name)},
     )
     rows: dict[str, dict[str, Any]] = {}
     cursor = None
@@ -105,9 +106,9 @@ def _rows(
             return rows
 
 
-def backlog_differences(result: Mapping[str, Any], shot: Snapshot) -> Iterator[str]:
-    """Yield in what the first page of a service's backlog differs from the log: the counts, and who is next."""
-    ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), shot))
+def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
+    """Yield the differences between the first page of a service's backlog and the log: the counts, and the order."""
+    ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), snapshot))
     for name in ("queued", "by_priority"):
         if result[name] != ours[name]:
             yield f"backlog: the service says {name} {_shown(result[name])}, and the log makes it {_shown(ours[name])}"
@@ -118,9 +119,9 @@ def backlog_differences(result: Mapping[str, Any], shot: Snapshot) -> Iterator[s
             return
 
 
-def statistics_differences(result: Mapping[str, Any], shot: Snapshot) -> Iterator[str]:
-    """Yield in what a service's counts differ from the log's."""
-    said, should = _flat(result), _flat(_plain(statistics_document(shot)))
+def statistics_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
+    """Yield the differences between a service's counts and the log's."""
+    said, should = _flat(result), _flat(_plain(statistics_document(snapshot)))
     for name in sorted(said.keys() | should.keys()):
         if name.removeprefix("leases.") not in _PHASES and said.get(name) != should.get(name):
             one, other = _shown(said.get(name)), _shown(should.get(name))
@@ -134,7 +135,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a result as it comes over the wire."""
+    """Return a result in the form that it has on the wire."""
     return json.loads(pydantic_core.to_json(value))
 
 

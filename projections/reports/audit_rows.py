@@ -1,12 +1,12 @@
-"""Who did what, when, why, under which token, and decided by which numbers: the log as rows, one for each event."""
+"""The rows of an audit, one for each event: who, what, when, why, under which token, decided by which numbers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from projections.reports.audit import agent_of
-from projections.reports.json_text import EventText
-from projections.reports.timeline import unreadable_entry
+from projections.reports.audit_filter import agent_of
+from projections.reports.event_json import EventJson
+from projections.reports.history_entry import unreadable_entry
 from projections.reports.wording import describe
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 _new_row = tuple.__new__
-"""A named tuple's own maker takes twice as long."""
+"""A named tuple's own constructor takes twice as long."""
 _SUBJECT_ENTITY = 3
 _SUBJECT_TOKENS = 6
 
@@ -32,35 +32,35 @@ class Row(NamedTuple):
     id: str
     event: str
     agent: str | None
-    """Whose lease or membership it concerns, as far as the event itself says."""
+    """The agent whose lease or membership it concerns, if the event itself says so."""
     token: int | None
     verb: str
-    """What was asked for."""
+    """The verb of the command."""
     command_id: str
     keyed: bool
     """Whether the caller chose the command id."""
     reason: str | None
     what: str
-    """What it means, in words, with the numbers it was decided by."""
+    """The event in words, with the numbers that it was decided by."""
     numbers: str
     """The numbers and limits that it was decided by, or that it sets, as JSON."""
     data: str
     """The event's own fields as JSON."""
 
 
-_NOBODY = Row(0, None, "", "", "", "", None, None, "", "", keyed=False, reason=None, what="", numbers="{}", data="{}")
+_EMPTY = Row(0, None, "", "", "", "", None, None, "", "", keyed=False, reason=None, what="", numbers="{}", data="{}")
 
 
 class Rows:
-    """Makes the rows of an audit. `ascii_only`: in their JSON, everything else is escaped."""
+    """Makes the rows of an audit. `ascii_only`: their JSON escapes everything that is not ASCII."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
-        self._text = EventText(ascii_only=ascii_only)
+        self._json = EventJson(ascii_only=ascii_only)
 
     def of(self, records: Sequence[Recorded]) -> list[Row]:
-        """Return the rows of some events. Each step is done for all of them at once, which takes a fifth less time."""
+        """Return the rows of some events. Doing each step for all of them at once takes a fifth less time."""
         events = [recorded.event for recorded in records]
-        texts = [*map(self._text.of, events)]
+        texts = [*map(self._json.write, events)]
         words = [*map(describe, events)]
         agents = [*map(agent_of, records)]
         return [
@@ -92,7 +92,7 @@ class Rows:
 
 
 def unreadable_row(position: int, subject: str, reason: str) -> Row:
-    """Return the row of a message that no fold can read; its subject says what it claims to be about."""
-    told = unreadable_entry(position, subject, reason)
+    """Return the row of a message that no fold can read; the entity is what its subject claims."""
+    entry = unreadable_entry(position, subject, reason)
     entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
-    return _NOBODY._replace(position=position, entity=entity, id=entity_id, event=told.event, what=told.what)
+    return _EMPTY._replace(position=position, entity=entity, id=entity_id, event=entry.event, what=entry.what)

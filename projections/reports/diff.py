@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 
-class TaskGlance(NamedTuple):
-    """What a comparison looks at in a task."""
+class ComparedTask(NamedTuple):
+    """The fields of a task that are compared."""
 
     status: str
     attempt: int
@@ -29,8 +29,8 @@ class TaskGlance(NamedTuple):
     ended: bool
 
 
-class AgentGlance(NamedTuple):
-    """What a comparison looks at in an agent."""
+class ComparedAgent(NamedTuple):
+    """The fields of an agent that are compared."""
 
     status: str
     intake: str
@@ -42,7 +42,7 @@ class AgentGlance(NamedTuple):
 
 
 class Change(NamedTuple):
-    """One task or agent, before and after."""
+    """One task or agent that changed, before and after."""
 
     id: str
     change: str
@@ -50,16 +50,16 @@ class Change(NamedTuple):
     after: dict[str, Any] | None
 
     def differing(self) -> tuple[str, ...]:
-        """Return the names of the fields that differ, all of them where one side is missing."""
+        """Return the names of the fields that differ; all of them if one side is missing."""
         if self.before is None or self.after is None:
             return tuple(self.before or self.after or ())
         return tuple(name for name, value in self.before.items() if value != self.after[name])
 
 
-class Comparison:
-    """Begins at one state, is shown every event after it, and ends at the state that they lead to.
+class DiffBuilder:
+    """Starts at one state, observes every event after it, and compares with the state that they lead to.
 
-    It remembers the tasks that were touched, and of those only what it compares.
+    It keeps only the tasks that events were about, and of those only the compared fields.
     """
 
     def __init__(self, state: PoolState, totals: Mapping[str, Any], now: datetime) -> None:
@@ -67,31 +67,31 @@ class Comparison:
         self._began = _moment(state, now)
         self._counts = _counts(state, totals, now)
         self._agents = _agents(state)
-        known = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
-        self._known = known
-        self._tasks: dict[str, tuple[TaskGlance | None, TaskGlance]] = {}
+        tasks = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
+        self._known = tasks
+        self._tasks: dict[str, tuple[ComparedTask | None, ComparedTask]] = {}
         self._events: Counter[str] = Counter()
 
-    def seen(self, recorded: Recorded) -> None:
-        """Follow one event that was just folded."""
+    def observe(self, recorded: Recorded) -> None:
+        """Take one event that the state has just folded."""
         self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
         if recorded.entity is not Entity.TASK:
             return
         task = self._state.task(recorded.entity_id)
         if task is None:
-            # A late report on a task that had ended and left memory before: it changes nothing.
+            # A late report on a task that has ended and left memory changes nothing.
             return
-        touched = self._tasks.get(task.task_id)
-        if touched is None:
+        known = self._tasks.get(task.task_id)
+        if known is None:
             before = self._known.get(task.task_id)
             if before is None and recorded.version > 1:
                 return
-            self._tasks[task.task_id] = (None if before is None else _glance(before), _glance(task))
+            self._tasks[task.task_id] = (None if before is None else _compared(before), _compared(task))
         else:
-            self._tasks[task.task_id] = (touched[0], _glance(task))
+            self._tasks[task.task_id] = (known[0], _compared(task))
 
     def result(self, totals: Mapping[str, Any], now: datetime) -> Diff:
-        """Return what changed, `now` being the later moment."""
+        """Return what changed. `now`: the later moment."""
         after = _agents(self._state)
         ids = dict.fromkeys([*self._agents, *after])
         agents = [_agent_change(each, self._agents.get(each), after.get(each)) for each in ids]
@@ -118,7 +118,7 @@ class Diff(NamedTuple):
     agents: list[Change]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return the differences as JSON values."""
         return {
             "from": self.began,
             "to": self.ended,
@@ -149,9 +149,9 @@ def _counts(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[
     }
 
 
-def _glance(task: Task) -> TaskGlance:
+def _compared(task: Task) -> ComparedTask:
     lease = task.lease
-    return TaskGlance(
+    return ComparedTask(
         task.status.value,
         task.attempt,
         None if lease is None else lease.agent_id,
@@ -160,7 +160,7 @@ def _glance(task: Task) -> TaskGlance:
     )
 
 
-def _task_change(task_id: str, before: TaskGlance | None, after: TaskGlance) -> Change | None:
+def _task_change(task_id: str, before: ComparedTask | None, after: ComparedTask) -> Change | None:
     if before == after:
         return None
     words = [
@@ -174,7 +174,7 @@ def _task_change(task_id: str, before: TaskGlance | None, after: TaskGlance) -> 
     return Change(task_id, " and ".join(words) or "changed", _document(before), _document(after))
 
 
-def _document(glance: TaskGlance | None) -> dict[str, Any] | None:
+def _document(glance: ComparedTask | None) -> dict[str, Any] | None:
     if glance is None:
         return None
     document = glance._asdict()
@@ -182,12 +182,12 @@ def _document(glance: TaskGlance | None) -> dict[str, Any] | None:
     return document
 
 
-def _agents(state: PoolState) -> dict[str, AgentGlance]:
-    return {agent_id: _agent_glance(agent, state.tasks_held(agent_id)) for agent_id, agent in state.agents.items()}
+def _agents(state: PoolState) -> dict[str, ComparedAgent]:
+    return {agent_id: _compared_agent(agent, state.tasks_held(agent_id)) for agent_id, agent in state.agents.items()}
 
 
-def _agent_glance(agent: Agent, held: int) -> AgentGlance:
-    return AgentGlance(
+def _compared_agent(agent: Agent, held: int) -> ComparedAgent:
+    return ComparedAgent(
         agent.status.value,
         agent.intake.value,
         held,
@@ -198,7 +198,7 @@ def _agent_glance(agent: Agent, held: int) -> AgentGlance:
     )
 
 
-def _agent_change(agent_id: str, before: AgentGlance | None, after: AgentGlance | None) -> Change | None:
+def _agent_change(agent_id: str, before: ComparedAgent | None, after: ComparedAgent | None) -> Change | None:
     if before == after:
         return None
     word = "joined" if before is None else "left" if after is None else "changed"

@@ -1,14 +1,15 @@
-"""Where a task is, why, and what happens next and when: by the same rules that judge it."""
+"""Explaining a task: where it is, why, and what happens next and when, by the same rules that judge it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.lifecycles import TaskStatus
+from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
-from projections.reports.upcoming import upcoming
+from projections.reports.next_steps import next_steps
 from projections.reports.wording import duration, moment
+from projections.state.backlog import queue_order
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -17,33 +18,33 @@ if TYPE_CHECKING:
     from domain.pool import Pool
     from domain.rules import Rules
     from domain.task import Lease, Task
-    from projections.reports.upcoming import Upcoming
+    from projections.reports.next_steps import NextStep
     from projections.state.pool_state import PoolState
 
 
 class Candidate(NamedTuple):
-    """An agent that could or could not claim a queued task."""
+    """An agent, and whether it could claim a queued task."""
 
     agent_id: str
     can: bool
     why: str
-    """Its room, or what stands in the way."""
+    """Its free capacity, or the obstacles."""
 
 
 class Explanation(NamedTuple):
-    """The state of a task in sentences."""
+    """A task's state, in sentences."""
 
     task_id: str
     status: str
     headline: str
     why: tuple[str, ...]
-    next: tuple[Upcoming, ...]
-    """In the order of time; what has no time of its own stands last."""
+    next: tuple[NextStep, ...]
+    """In the order of time; steps without a time come last."""
     budgets: tuple[str, ...]
     candidates: tuple[Candidate, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the explanation for machines."""
+        """Return the explanation as JSON values."""
         return {
             **self._asdict(),
             "next": [
@@ -56,7 +57,7 @@ class Explanation(NamedTuple):
 def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolState | None = None) -> Explanation:
     """Return the explanation of a task at `now`.
 
-    `state` is the whole pool, if it is known; without it nothing is said about who could claim a queued task.
+    `state`: the whole pool, if it is known. Without it the explanation names no candidates for a queued task.
     """
     queued = task.status is TaskStatus.QUEUED
     candidates = candidates_for(task, state) if queued and state is not None else ()
@@ -64,8 +65,8 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
         task_id=task.task_id,
         status=task.status.value,
         headline=_headline(task, now),
-        why=(*_why(task, pool, now), *(_chances(task, state, candidates) if queued and state is not None else ())),
-        next=upcoming(task, pool, rules, now),
+        why=(*_why(task, pool, now), *(_prospects(task, state, candidates) if queued and state is not None else ())),
+        next=next_steps(task, pool, rules, now),
         budgets=() if task.terminal else _budgets(task),
         candidates=candidates,
     )
@@ -100,7 +101,7 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
         before = "the attempt before ended: " if task.lease is not None else ""
         reasons.append(f"{before}{outcome.event} at {moment(outcome.at)} by {outcome.actor}{holder}{detail}")
     if task.lease is not None:
-        reasons.extend(_lease_story(task.lease, now))
+        reasons.extend(_lease_facts(task.lease, now))
     if task.handoff is not None and not task.terminal:
         reasons.append(f"hand-off: {task.handoff.instructions}")
     if task.lease is None and task.status is TaskStatus.QUEUED and not pool.takes_grants:
@@ -108,27 +109,27 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
     return reasons
 
 
-def _lease_story(lease: Lease, now: datetime) -> list[str]:
-    story = [f"granted at {moment(lease.granted_at)}"]
+def _lease_facts(lease: Lease, now: datetime) -> list[str]:
+    facts = [f"granted at {moment(lease.granted_at)}"]
     if lease.started_at is not None:
-        story.append(f"started at {moment(lease.started_at)}")
+        facts.append(f"started at {moment(lease.started_at)}")
     if lease.reports:
         note = f', the last note: "{lease.note}"' if lease.note else ""
         median_s = median_interval_s(lease.report_times_s)
         rhythm = f", one about every {duration(median_s)}" if median_s is not None else ""
-        story.append(f"{lease.reports} progress report{'s' if lease.reports > 1 else ''}{rhythm}{note}")
+        facts.append(f"{lease.reports} progress report{'s' if lease.reports > 1 else ''}{rhythm}{note}")
     if lease.last_beat_at is None:
-        story.append("not heard on it since the grant")
+        facts.append("not heard on it since the grant")
     elif lease.last_beat_at > now:
-        story.append(f"announced to be quiet until {moment(lease.last_beat_at)}")
+        facts.append(f"announced to be quiet until {moment(lease.last_beat_at)}")
     else:
-        story.append(f"last heard on it {duration(seconds_between(lease.last_beat_at, now))} ago")
-    story.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
+        facts.append(f"last heard on it {duration(seconds_between(lease.last_beat_at, now))} ago")
+    facts.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
     if lease.extensions:
-        story.append(f"extended {lease.extensions} times on a probe's plea")
+        facts.append(f"extended {lease.extensions} times on a probe's plea")
     if lease.escalated:
-        story.append("escalated: it reached its limit of renewals")
-    return story
+        facts.append("escalated: it reached its limit of renewals")
+    return facts
 
 
 def _budgets(task: Task) -> tuple[str, ...]:
@@ -141,25 +142,21 @@ def _budgets(task: Task) -> tuple[str, ...]:
     )
 
 
-def _chances(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
-    """Return a queued task's place in line, and whether anybody is there to take it."""
-    mine = (-task.definition.priority.rank, task.queued_position)
-    ahead = sum(
-        (-other.definition.priority.rank, other.queued_position) < mine
-        for other in state.tasks.values()
-        if other.status is TaskStatus.QUEUED
-    )
+def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
+    """Return a queued task's place in the queue, and whether any agent could take it."""
+    mine = queue_order(task)
+    ahead = sum(queue_order(other) < mine for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
     waited = (
         f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
     )
-    chances = ["first in line" if ahead == 0 else waited]
+    prospects = ["first in line" if ahead == 0 else waited]
     if not any(candidate.can for candidate in candidates):
-        chances.append("no registered agent can take it now")
-    return chances
+        prospects.append("no registered agent can take it now")
+    return prospects
 
 
 def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
-    """Return every registered agent, in the order of registration; those that could claim the task first."""
+    """Return every registered agent: those that could claim the task first, each group in the order of registration."""
     required = frozenset(task.definition.required_capabilities)
     found = []
     for agent in sorted(state.agents.values(), key=lambda agent: agent.registered_position):
@@ -169,8 +166,8 @@ def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
             obstacle
             for obstacle, applies in (
                 (f"lacks {', '.join(sorted(missing))}", bool(missing)),
-                (str(agent.status), agent.status.value != "live"),
-                (str(agent.intake), agent.intake.value != "open"),
+                (str(agent.status), agent.status is not AgentStatus.LIVE),
+                (str(agent.intake), agent.intake is not IntakeStatus.OPEN),
                 (f"full: holds {held} of {agent.capacity}", held >= agent.capacity),
             )
             if applies

@@ -1,7 +1,7 @@
-"""Is this log what it claims to be? Every rule that a pool's log obeys, checked event by event.
+"""Verifying a log: every rule that a pool's log obeys, checked event by event.
 
-The checker shares `evolve` with every other fold, and beside it keeps its own account of hashes, holders and tokens,
-so that a mistake in the fold does not hide itself.
+The checker shares `evolve` with every other fold. It checks hashes, holders and tokens independently of it, so that a
+mistake in the fold does not hide itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task, evolve_task
 from domain.timestamps import EPOCH, format_timestamp
-from projections.reports.holders import Holders
+from projections.reports.holder_check import HolderCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 GENESIS_HASH = "0" * 64
 HASH_HEADER = "Custody-Hash"
 MAX_FINDINGS = 1_000
-"""Findings kept word for word; beyond it they are only counted."""
+"""Findings that are kept; further ones are only counted."""
 
 
 class Rule(StrEnum):
-    """What a log must keep to."""
+    """The rules of a log."""
 
-    # Positions follow each other without a gap, from 1 or from where the chain begins.
+    # Positions follow each other without a gap, from 1 or from where the hash chain begins.
     POSITION = "position"
-    # The hash covers the one before, the position, the subject and the body.
+    # The hash covers the previous hash, the position, the subject and the body.
     HASH = "hash"
     # The message is an event that this version reads.
     READABLE = "readable"
@@ -91,8 +91,8 @@ class Message(Protocol):
         ...
 
 
-class _Ended(NamedTuple):
-    """What later events on an ended task are checked against. A log has many, and few that differ in this."""
+class _EndedTask(NamedTuple):
+    """What later events on an ended task are checked against. Many tasks share the same values."""
 
     version: int
     status: TaskStatus
@@ -101,30 +101,30 @@ class _Ended(NamedTuple):
 
 
 _NO_DEFINITION = Submitted(request_digest="", lease=LeasePolicy())
-"""In place of an ended task's, which no fold looks at."""
+"""Stands for the definition of an ended task, which no fold reads."""
 
 
 class LogChecker:
-    """Takes a pool's whole log in order. `findings` holds what is wrong, the first first."""
+    """Takes a pool's whole log in order. `findings` holds what is wrong, in the order of the log."""
 
     def __init__(self, pool_id: str) -> None:
         self.findings: list[Finding] = []
         self.findings_total = 0
         self.first: int | None = None
-        """Where the log begins."""
+        """The position of the log's first message."""
         self.position = 0
-        self._misplaced = False
+        self._has_position_findings = False
         self._hash = GENESIS_HASH
         self._time: datetime | None = None
         self._events: Counter[str] = Counter()
         self._unreadable = 0
-        self._holders = Holders()
+        self._holder_check = HolderCheck()
         self._pool = Pool(pool_id)
         self._tasks: dict[str, Task] = {}
-        """Those that have not ended."""
-        self._ended: dict[str, _Ended] = {}
-        self._same: dict[_Ended, _Ended] = {}
-        """One of each."""
+        """Tasks that have not ended."""
+        self._ended: dict[str, _EndedTask] = {}
+        self._interned: dict[_EndedTask, _EndedTask] = {}
+        """One instance for each distinct value, to save memory."""
         self._agents: dict[str, Agent] = {}
         self._steals: dict[str, Steal] = {}
 
@@ -136,7 +136,7 @@ class LogChecker:
     @property
     def has_gaps(self) -> bool:
         """Whether positions are missing or out of order."""
-        return self._misplaced
+        return self._has_position_findings
 
     def check(
         self, stored: Message, recorded: Recorded | None, *, reason: str = "no event that this version reads"
@@ -145,20 +145,22 @@ class LogChecker:
         self._check_chain(stored)
         if recorded is None:
             self._unreadable += 1
-            self._found(Rule.READABLE, f"{stored.subject}: {reason}")
+            self._add_finding(Rule.READABLE, f"{stored.subject}: {reason}")
             return
         self._events[f"{recorded.entity.value}.{recorded.name}"] += 1
         if self._time is not None and recorded.time < self._time:
             earlier, later = format_timestamp(recorded.time), format_timestamp(self._time)
-            self._found(Rule.TIME, f"{recorded.originator_id} {recorded.name} at {earlier}, after an event at {later}")
+            self._add_finding(
+                Rule.TIME, f"{recorded.originator_id} {recorded.name} at {earlier}, after an event at {later}"
+            )
         self._time = max(self._time or recorded.time, recorded.time)
         try:
             self._fold(recorded)
         except (FoldError, IllegalTransitionError) as error:
-            self._found(Rule.FOLD, f"{recorded.originator_id} {recorded.name}: {error}")
+            self._add_finding(Rule.FOLD, f"{recorded.originator_id} {recorded.name}: {error}")
             return
-        for problem in self._holders.follow(recorded):
-            self._found(Rule.TOKEN if "token" in problem else Rule.HOLDER, f"{recorded.originator_id}: {problem}")
+        for problem in self._holder_check.check(recorded):
+            self._add_finding(Rule.TOKEN if "token" in problem else Rule.HOLDER, f"{recorded.originator_id}: {problem}")
 
     def summary(self) -> dict[str, Any]:
         """Return the counts: what was checked, what was found."""
@@ -175,36 +177,40 @@ class LogChecker:
             "tasks": len(self._tasks) + len(self._ended),
             "agents": len(self._agents),
             "steals": len(self._steals),
-            "held": self._holders.count,
-            "grants": self._holders.grants,
+            "held": self._holder_check.count,
+            "grants": self._holder_check.grants,
             "by_event": dict(sorted(self._events.items())),
         }
 
     def end(self, position: int) -> None:
-        """Say where the log must end: what is missing there is found."""
+        """Check that the log reaches the position at which it must end."""
         if self.position < position:
             self._missing(self.position + 1, position)
 
     def _check_chain(self, stored: Message) -> None:
         expected, self.position = self.position + 1, stored.position
         found, computed = stored.headers.get(HASH_HEADER), chain_hash(self._hash, stored)
-        # What is chained to nothing is the first event whatever its position: the stream was made to begin there.
+        # A first message that is chained to nothing may have any position: a stream can be made to begin there.
         begins = self.first is None and found == computed
         self.first = self.first or stored.position
         if stored.position > expected and not begins:
             self._missing(expected, stored.position - 1)
         elif stored.position < expected:
-            self._found(Rule.POSITION, f"position {expected} was to come: this one is out of order, or there twice")
+            self._add_finding(
+                Rule.POSITION, f"position {expected} was expected: this message is out of order, or a duplicate"
+            )
         elif found is None:
-            self._found(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
+            self._add_finding(Rule.HASH, f"{stored.subject} carries no {HASH_HEADER}")
         elif found != computed and stored.position == expected:
-            self._found(Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}")
-        # Whatever was wrong, the chain can only be taken up from here.
+            self._add_finding(
+                Rule.HASH, f"{stored.subject}: {HASH_HEADER} is {found}, and its content gives {computed}"
+            )
+        # After a fault, the chain is checked on from the hash that is stored here.
         self._hash = found or GENESIS_HASH
 
     def _missing(self, first: int, last: int) -> None:
         which = f"positions {first} to {last} are" if last > first else f"position {first} is"
-        self._found(Rule.POSITION, f"{which} missing", at=first)
+        self._add_finding(Rule.POSITION, f"{which} missing", at=first)
 
     def _fold(self, recorded: Recorded) -> None:
         entity_id = recorded.entity_id
@@ -226,26 +232,26 @@ class LogChecker:
         task = evolve_task(before, recorded)
         if before is not None and (task.attempt, RANK[task.status]) < (before.attempt, RANK[before.status]):
             was, now = f"{before.status} in attempt {before.attempt}", f"{task.status} in attempt {task.attempt}"
-            self._found(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
+            self._add_finding(Rule.FORWARD, f"{recorded.originator_id} fell from {was} to {now}")
         if task.terminal:
-            ended = _Ended(task.version, task.status, task.attempt, task.late_token)
-            self._ended[task_id] = self._same.setdefault(ended, ended) if ended.late_token is None else ended
+            ended = _EndedTask(task.version, task.status, task.attempt, task.late_token)
+            self._ended[task_id] = self._interned.setdefault(ended, ended) if ended.late_token is None else ended
             self._tasks.pop(task_id, None)
         else:
             self._tasks[task_id] = task
 
-    def _found(self, rule: Rule, message: str, *, at: int | None = None) -> None:
+    def _add_finding(self, rule: Rule, message: str, *, at: int | None = None) -> None:
         self.findings_total += 1
-        self._misplaced = self._misplaced or rule is Rule.POSITION
+        self._has_position_findings = self._has_position_findings or rule is Rule.POSITION
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(self.position if at is None else at, rule, message))
 
 
 def chain_hash(previous: str, stored: Message) -> str:
-    """Return the hash that the wire contract wants a message to carry after one that carries `previous`."""
+    """Return the hash that, by the wire contract, a message carries after one that carries `previous`."""
     return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
 
 
-def _revived(task_id: str, ended: _Ended) -> Task:
+def _revived(task_id: str, ended: _EndedTask) -> Task:
     return Task(task_id, ended.version, 0, _NO_DEFINITION, EPOCH, ended.status, ended.attempt, 0, EPOCH,
                 late_token=ended.late_token)  # fmt: skip

@@ -1,4 +1,4 @@
-"""Each event in one line of words, with the numbers that it was decided by."""
+"""Events in words: one line each, with the numbers that they were decided by."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 
 def describe(event: Event) -> str:
-    """Return what an event means; empty where its name says it all."""
+    """Return an event in words; empty if its name says everything."""
     wording = _WORDINGS.get(type(event))
     return "" if wording is None else wording(event)
 

@@ -37,7 +37,7 @@ class Backlog:
             if not self._groups[required]:
                 del self._groups[required]
         if is_now and new is not None:
-            self._groups.setdefault(_required(new), IndexedHeap()).set(task_id, _order(new))
+            self._groups.setdefault(_required(new), IndexedHeap()).set(task_id, queue_order(new))
             self._size += 1
 
     def kinds(self) -> list[frozenset[str]]:
@@ -59,5 +59,6 @@ def _required(task: Task) -> frozenset[str]:
     return frozenset(task.definition.required_capabilities)
 
 
-def _order(task: Task) -> _Order:
+def queue_order(task: Task) -> _Order:
+    """Return a queued task's sort key: urgent tasks first, then those that were queued earlier."""
     return (-task.definition.priority.rank, task.queued_position)

@@ -1,1 +1,1 @@
-"""What other settings would have made of recorded behaviour. What that can say and what not: decision record 0035."""
+"""Replaying recorded behaviour under other settings. What that can show and what not: decision record 0035."""

@@ -1,14 +1,15 @@
-"""What agents really did, extracted from the log as it is read: the same steps for every policy.
+"""Reading recorded behaviour from the log, as steps that are the same for every policy.
 
-A step is what somebody outside the rules did: an agent was heard, spoke of a task or was granted one, an operator
-stepped in, a probe found evidence, the pool could not hear. The rules' own verdicts (renewals, expiries, what follows
-them) are no steps; they are what a replay decides anew.
+A step is something that the rules did not decide: a grant, an agent's command, an operator's intervention, a probe's
+evidence, an outage of the pool. The rules' own verdicts (renewals, expiries and what follows them) are no steps: a
+replay decides them anew.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.commands import Progress
 from domain.due import due_at
 from domain.events import Entity
@@ -18,8 +19,18 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.timestamps import after
 from projections.state.pool_state import PoolState
-from projections.whatif.steps import Attempt, Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
-from projections.whatif.words import words_of
+from projections.whatif.reconstructed_commands import reconstruct_commands
+from projections.whatif.steps import (
+    AgentHeard,
+    Attempt,
+    ExpiriesReset,
+    HolderCommand,
+    LeaseEnded,
+    LeaseExpired,
+    LeaseGranted,
+    PoolChanged,
+    ProbeEvidence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,17 +43,18 @@ if TYPE_CHECKING:
 
 
 _Event = tuple["Recorded", "Task | None"]
-_AGENT = "agent/"
-_WATCH_S = 1.0
+"""An event, and its task before it."""
+WATCH_S = 1.0
+"""The interval of the writer's outage watch. A copy: projections cannot import from handlers; a test compares them."""
 
 
-def _signed(attempts: Iterable[Attempt], time: datetime) -> None:
+def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
     for attempt in attempts:
-        attempt.last_sign = time
+        attempt.last_heard_at = time
 
 
-class _Behind:
-    """Looks at the record as it was before a command; asked only where some policy finds a lease due."""
+class _OverdueInRecord:
+    """Looks at the record as it was before a command. Evaluated only where a policy finds a lease due."""
 
     def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
         self._record = record
@@ -60,12 +72,12 @@ class _Behind:
         return due is not None and due <= self._group[0][0].time
 
 
-class Behaviour:
-    """Reads the log event by event and tells the steps. Memory follows what is live."""
+class RecordedBehaviour:
+    """Turns the log, event by event, into steps. Memory is bounded by what is live."""
 
     def __init__(self, pool_id: str, rules: Rules, *, since: int = 1) -> None:
         self.record = PoolState(pool_id, rules)
-        """What the log itself says."""
+        """The fold of the log itself."""
         self._rules = rules
         self._since = since
         self._attempts: dict[int, Attempt] = {}
@@ -73,10 +85,10 @@ class Behaviour:
         self._group: list[_Event] = []
 
     def take(self, recorded: Recorded) -> Iterator[Step]:
-        """Fold one event; yield the steps of the command before it, if it begins a new one.
+        """Fold one event; if it belongs to a new command, yield the steps of the previous command.
 
         Raises:
-            FoldError, IllegalTransitionError: the event does not apply; nothing is changed.
+            FoldError, IllegalTransitionError: the event does not apply; the fold is unchanged.
         """
         group = self._group
         if group and (group[0][0].causation_id, group[0][0].actor) != (recorded.causation_id, recorded.actor):
@@ -90,61 +102,64 @@ class Behaviour:
         group, self._group = self._group, []
         if not group:
             return
-        if group[0][0].actor.startswith(_AGENT):
-            yield from self._by_agent(group[0][0].actor.removeprefix(_AGENT), group)
+        agent_id = acting_agent(group[0][0].actor)
+        if agent_id is not None:
+            yield from self._by_agent(agent_id, group)
         else:
             for recorded, before in group:
                 yield from self._by_others(recorded, before)
 
     def attempt(self, token: int) -> Attempt | None:
-        """Return the lease with this token, unless its holder ended it or it is not looked at."""
+        """Return the lease with this token; None if its holder ended it, or if it was granted before `since`."""
         return self._attempts.get(token)
 
     def open_tokens(self) -> frozenset[int]:
-        """Return the leases that are held where the log ends."""
+        """Return the tokens of the leases that are held at the log's end."""
         return frozenset(token for held in self._holding.values() for token in held)
 
     def _by_agent(self, agent_id: str, group: list[_Event]) -> Iterator[Step]:
         time = group[0][0].time
         held = tuple(self._holding.get(agent_id, {}).values())
-        behind = _Behind(self.record, self._rules, group)
-        words = words_of(group)
-        if not words:
-            yield Heard(time, agent_id, held, behind)
-            _signed(held, time)
+        overdue = _OverdueInRecord(self.record, self._rules, group)
+        commands = reconstruct_commands(group)
+        if not commands:
+            yield AgentHeard(time, agent_id, held, overdue)
+            _mark_heard(held, time)
         leaves = any(isinstance(recorded.event, agent_ev.Deregistered) for recorded, _ in group)
         for recorded, _ in group:
             if isinstance(recorded.event, ev.Leased):
                 yield from self._granted(recorded, recorded.event)
-            word = words.get(recorded.position)
-            attempt = self._attempts.get(word.command.token) if word is not None else None
-            if word is None or attempt is None:
+            reconstructed = commands.get(recorded.position)
+            attempt = self._attempts.get(reconstructed.command.token) if reconstructed is not None else None
+            if reconstructed is None or attempt is None:
                 continue
             late = attempt.token not in self._holding.get(agent_id, {})
-            # A report counts for its own lease alone, and what was refused, or was the last word to all, for none.
-            alone = (late and not word.accepted_late) or leaves or isinstance(word.command, Progress)
-            also = () if alone else tuple(each for each in held if each is not attempt)
-            yield Spoke(time, attempt, word.command, also, behind, late, word.accepted_late)
-            _signed((attempt, *also), time)
-            if word.keeps:
-                attempt.kept_at = time
-            if word.last and not late:
-                self._let_go(attempt)
+            # A report is a sign of life for its own lease only; a refused command or a deregistration is one for none.
+            only_own = (
+                (late and not reconstructed.accepted_late) or leaves or isinstance(reconstructed.command, Progress)
+            )
+            also = () if only_own else tuple(each for each in held if each is not attempt)
+            yield HolderCommand(time, attempt, reconstructed.command, also, overdue, late, reconstructed.accepted_late)
+            _mark_heard((attempt, *also), time)
+            if reconstructed.saves_work:
+                attempt.saved_at = time
+            if reconstructed.ends_work and not late:
+                self._remove(attempt)
                 del self._attempts[attempt.token]
             if isinstance(recorded.event, ev.Completed | ev.Failed):
-                yield Forgiven(time, recorded.entity_id)
+                yield ExpiriesReset(time, recorded.entity_id)
 
     def _by_others(self, recorded: Recorded, before: Task | None) -> Iterator[Step]:
         event, time = recorded.event, recorded.time
         if isinstance(event, pool_ev.Rearmed):
-            # An outage is measured by a look at the clock each second, so it began up to a second earlier.
-            blind_s = event.blind_s + (_WATCH_S if event.reason == "outage" else 0.0)
-            yield Deaf(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
+            # The writer notices an outage by looking at the clock every second, so it began up to a second earlier.
+            blind_s = event.blind_s + (WATCH_S if event.reason == "outage" else 0.0)
+            yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
-            yield Deaf(time, time, self.record.pool, event.name, 0.0)
+            yield PoolChanged(time, time, self.record.pool, event.name, 0.0)
         elif isinstance(event, ev.Extended):
             if (attempt := self._attempts.get(event.token)) is not None:
-                yield Pleaded(time, attempt, event.probe, event.evidence)
+                yield ProbeEvidence(time, attempt, event.probe, event.evidence)
         elif isinstance(event, ev.Leased):
             yield from self._granted(recorded, event)
         elif isinstance(event, ev.Stolen):
@@ -152,9 +167,9 @@ class Behaviour:
             yield from self._granted(recorded, event)
         elif isinstance(event, ev.Expired):
             if (attempt := self._attempts.get(event.token)) is not None:
-                attempt.lost = True
-                self._let_go(attempt)
-                yield Lost(time, attempt)
+                attempt.expired = True
+                self._remove(attempt)
+                yield LeaseExpired(time, attempt)
         elif isinstance(event, ev.Revoked | ev.Cancelled | ev.Failed | ev.Requeued | ev.Quarantined):
             yield from self._taken(recorded, event, before)
 
@@ -163,7 +178,7 @@ class Behaviour:
         if token is not None:
             yield from self._ended(recorded, token, before)
         if isinstance(event, ev.Cancelled | ev.Failed) or getattr(event, "cause", None) is ev.Cause.OPERATOR:
-            yield Forgiven(recorded.time, recorded.entity_id)
+            yield ExpiriesReset(recorded.time, recorded.entity_id)
 
     def _granted(self, recorded: Recorded, event: ev.Leased | ev.Stolen) -> Iterator[Step]:
         if recorded.position < self._since:
@@ -174,20 +189,20 @@ class Behaviour:
         attempt = Attempt(event.token, recorded.entity_id, event.agent_id, recorded.time)
         self._attempts[event.token] = attempt
         self._holding.setdefault(event.agent_id, {})[event.token] = attempt
-        yield Granted(recorded.time, attempt, task, self._rules.renewal_worth * event.lease_s)
+        yield LeaseGranted(recorded.time, attempt, task, self._rules.renewal_worth * event.lease_s)
 
     def _ended(self, recorded: Recorded, token: int, before: Task | None) -> Iterator[Step]:
         attempt = self._attempts.get(token)
         if attempt is None:
             return
         of_stuck = isinstance(recorded.event, ev.Revoked) and before is not None and before.status is TaskStatus.STUCK
-        # A deadline falls due like a lease does, and is no sign that the pool was behind.
-        late = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
-        attempt.lost = of_stuck
-        self._let_go(attempt)
-        yield Ended(recorded.time, attempt, of_stuck, _Behind(self.record, self._rules, late))
+        # A deadline that passed is no sign that the pool was late in judging leases.
+        group = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
+        attempt.expired = of_stuck
+        self._remove(attempt)
+        yield LeaseEnded(recorded.time, attempt, of_stuck, _OverdueInRecord(self.record, self._rules, group))
 
-    def _let_go(self, attempt: Attempt) -> None:
+    def _remove(self, attempt: Attempt) -> None:
         held = self._holding.get(attempt.agent_id)
         if held is not None:
             held.pop(attempt.token, None)

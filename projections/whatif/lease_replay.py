@@ -1,9 +1,10 @@
-"""Recorded behaviour under other rules: each recorded lease again, by the project's own decisions, in virtual time."""
+"""Replaying each recorded lease under other rules, with the domain's own decisions, in virtual time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
 from domain.decisions import decide
 from domain.decisions.granting import grant, sign_of_life
@@ -16,8 +17,17 @@ from domain.service_commands import Extend, Judge, Rearm
 from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.state.due_times import DueTimes
-from projections.whatif.ledger import Ledger
-from projections.whatif.steps import Deaf, Ended, Forgiven, Granted, Heard, Lost, Pleaded, Spoke
+from projections.whatif.measures import MeasureCounter
+from projections.whatif.steps import (
+    AgentHeard,
+    ExpiriesReset,
+    HolderCommand,
+    LeaseEnded,
+    LeaseExpired,
+    LeaseGranted,
+    PoolChanged,
+    ProbeEvidence,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
@@ -28,37 +38,38 @@ if TYPE_CHECKING:
     from projections.whatif.policy import Policy
     from projections.whatif.steps import Attempt, Step
 
-PATIENCE_S = 15.0
-"""How long a verdict stays open for the plea of a probe, which looks when the lease is due and takes its time."""
-_AT_ONCE = 200
-_COARSE = 2.0
-"""How often the gap between recorded signs of life has to fit into a term and its grace."""
+PROBE_WINDOW_S = 15.0
+"""How long judging a due lease waits for a probe's evidence. A probe starts when the lease is due."""
+_BATCH = 200
+"""Leases judged at once."""
+_GAPS_PER_TERM = 2.0
+"""A term and its grace must be this many times the gap between recorded signs of life to be judged reliably."""
 
 
 class LeaseReplay:
-    """All leases under one policy. Implements the domain's `PoolView` for the decisions that it asks for.
+    """All recorded leases under one policy. Implements the part of the domain's `PoolView` that its decisions need.
 
-    A task stands for one recorded lease and is named by its token, so that a lease that lives longer than it did does
-    not stand in the way of the one that really followed.
+    Each recorded lease is a task of its own, named by the token. So a lease that lives longer here than in the record
+    can overlap the one that followed it.
     """
 
     def __init__(self, pool_id: str, policy: Policy) -> None:
         self.policy = policy
-        self.ledger = Ledger()
+        self.counter = MeasureCounter()
         self.misfits: dict[str, int] = {}
-        """Why named lease fields do nothing on some leases -> on how many."""
+        """Why the named lease fields have no effect -> on how many leases."""
         self.granted = 0
-        self.finer = 0
-        """Leases on which this policy judges more finely than the record tells signs of life apart."""
+        self.finer_than_record = 0
+        """Leases whose term is too short to be judged reliably by the signs of life in the record."""
         self.pool = Pool(pool_id)
         self._pool_since = EPOCH
         self.position = 0
         self._tasks: dict[str, Task] = {}
         self._attempts: dict[str, Attempt] = {}
         self._expiries: dict[str, int] = {}
-        """Task -> expiries in a row, carried from one lease to the next."""
+        """Task -> expiries in a row, carried over from one lease to the next."""
         self._latest: dict[str, str] = {}
-        """Task -> its latest lease, while it lives."""
+        """Task -> its latest lease, while that is live here."""
         self._heard: Sequence[str] = ()
         self._due = DueTimes(policy.rules, self._tasks.get)
 
@@ -66,81 +77,81 @@ class LeaseReplay:
         return len(self._tasks)
 
     def take(self, step: Step) -> None:
-        """Let time pass until the step, judge what fell due, and carry the step out."""
-        if isinstance(step, Deaf):
+        """Judge what falls due before the step, then apply the step."""
+        if isinstance(step, PoolChanged):
             self._judge_until(step.since)
-            self._floor(step)
+            self._change_pool(step)
             return
-        self._judge_until(after(step.time, -PATIENCE_S))
+        self._judge_until(after(step.time, -PROBE_WINDOW_S))
         match step:
-            case Heard():
-                self._settle(step.attempts, step.time, step.behind)
-                self._hear(step.attempts, step.time)
-                self._sign(step.agent_id, step.attempts, step.time)
-            case Spoke():
-                meant = (step.attempt, *step.also)
-                self._settle(meant, step.time, step.behind)
-                self._hear(meant, step.time)
-                self._speak(step)
-            case Granted():
+            case AgentHeard():
+                self._judge_if_due(step.attempts, step.time, step.overdue)
+                self._count_heard(step.attempts, step.time)
+                self._sign_of_life(step.agent_id, step.attempts, step.time)
+            case HolderCommand():
+                heard = (step.attempt, *step.also)
+                self._judge_if_due(heard, step.time, step.overdue)
+                self._count_heard(heard, step.time)
+                self._apply_command(step)
+            case LeaseGranted():
                 self._grant(step)
-            case Ended():
-                self._settle((step.attempt,), step.time, step.behind)
+            case LeaseEnded():
+                self._judge_if_due((step.attempt,), step.time, step.overdue)
                 self._end(step)
-            case Lost():
-                # Whether it is lost here, too, is decided here; but no probe pleads for it any more.
-                self._settle((step.attempt,), step.time, ())
-            case Pleaded():
-                self._plead(step)
-            case Forgiven():
+            case LeaseExpired():
+                # Whether it expires here too is decided here. No probe's evidence can follow any more.
+                self._judge_if_due((step.attempt,), step.time, ())
+            case ProbeEvidence():
+                self._extend(step)
+            case ExpiriesReset():
                 self._expiries.pop(step.task_id, None)
 
     def finish(self, end: datetime) -> None:
-        """Judge what falls due until the end of the record, and beyond it where the record says no more will come."""
+        """Judge what falls due until the end of the record; leases that expired in the record also beyond it."""
         self._judge_until(end)
         for key, attempt in list(self._attempts.items()):
-            if attempt.lost and key in self._tasks:
+            if attempt.expired and key in self._tasks:
                 due = due_at(self._tasks[key], self.pool, self.policy.rules)
                 if due is not None:
                     self._judge(key, due)
 
-    # What decisions look at
+    # The `PoolView` of the decisions
 
     def task(self, task_id: str) -> Task | None:
         """Return a lease's task."""
         return self._tasks.get(task_id)
 
     def agent(self, agent_id: str) -> Agent:
-        """Return an agent that may do what it did: the record let it."""
+        """Return an agent that is allowed to do what it did in the record."""
         return Agent(agent_id, 1, 1, 1, AgentStatus.LIVE)
 
     def steal(self, operation_id: str) -> Steal | None:  # noqa: ARG002 - the protocol's signature
-        """Return None: leases are judged on the moves of the record."""
+        """Return None: steals are the record's."""
         return None
 
     def held_by(self, agent_id: str) -> Sequence[str]:  # noqa: ARG002 - the step says whom it is about
-        """Return the leases for which the step at hand is a sign of life."""
+        """Return the leases for which the current step is a sign of life."""
         return self._heard
 
     def tasks_held(self, agent_id: str) -> int:
-        """Return how many those are."""
+        """Return their number."""
         return len(self.held_by(agent_id))
 
     def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:  # noqa: ARG002 - the view's form
-        """Return none: grants are the record's, so nothing is queued here."""
+        """Return none: grants are the record's, so no task is queued here."""
         return ()
 
     def best_agent(self, required: frozenset[str]) -> str | None:  # noqa: ARG002 - the view's form
-        """Return nobody: grants are the record's, so nobody is chosen here."""
+        """Return None: grants are the record's, so no agent is chosen here."""
         return None
 
     # Steps
 
-    def _grant(self, step: Granted) -> None:
+    def _grant(self, step: LeaseGranted) -> None:
         attempt, recorded = step.attempt, step.task
         key, before = str(attempt.token), self._latest.get(attempt.task_id, "")
         if before in self._tasks:
-            self._settle((self._attempts[before],), step.time, ())
+            self._judge_if_due((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         definition = self.policy.definition(recorded.definition)
@@ -158,69 +169,69 @@ class LeaseReplay:
         )
         self._attempts[key] = attempt
         self._latest[attempt.task_id] = key
-        # The token is the position of the grant, as it was: the reprieve after an outage depends on it.
+        # The token stays the position of the recorded grant: the floor after an outage depends on it.
         self.position = attempt.token - 1
         draft = Draft(self, Request(Judge(()), "", "", attempt.agent_id), step.time, self.policy.rules)
         grant(draft, self._tasks[key], attempt.agent_id)
         self._apply(draft.decided())
         self.granted += 1
-        self.finer += self._is_finer(key, step.coarseness_s)
+        self.finer_than_record += self._is_finer(key, step.recording_gap_s)
         misfit = self.policy.misfit(recorded.definition)
         if misfit is not None:
             self.misfits[misfit] = self.misfits.get(misfit, 0) + 1
 
-    def _is_finer(self, key: str, coarseness_s: float) -> bool:
+    def _is_finer(self, key: str, recording_gap_s: float) -> bool:
         lease = self._tasks[key].lease
-        return lease is not None and lease.lease_s + lease.grace_s < _COARSE * coarseness_s
+        return lease is not None and lease.lease_s + lease.grace_s < _GAPS_PER_TERM * recording_gap_s
 
-    def _hear(self, attempts: Iterable[Attempt], now: datetime) -> None:
-        if self.ledger.waits:
+    def _count_heard(self, attempts: Iterable[Attempt], now: datetime) -> None:
+        if self.counter.awaits_holders:
             for attempt in attempts:
-                self.ledger.heard(attempt, now)
+                self.counter.holder_heard(attempt, now)
 
-    def _sign(self, agent_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
+    def _sign_of_life(self, agent_id: str, attempts: Iterable[Attempt], now: datetime) -> None:
         self._heard = self._alive(attempts)
         if self._heard:
             draft = Draft(self, Request(Judge(()), "", "", agent_id), now, self.policy.rules)
             sign_of_life(draft, agent_id)
             self._apply(draft.decided())
 
-    def _speak(self, step: Spoke) -> None:
+    def _apply_command(self, step: HolderCommand) -> None:
         attempt, key = step.attempt, str(step.attempt.token)
         if key not in self._tasks:
-            self._sign(attempt.agent_id, step.also, step.time)
+            self._sign_of_life(attempt.agent_id, step.also, step.time)
         else:
             self._heard = self._alive((attempt, *step.also))
-            request = Request(step.command, f"agent/{attempt.agent_id}", "", attempt.agent_id)
+            request = Request(step.command, agent_actor(attempt.agent_id), "", attempt.agent_id)
             self._apply(decide(self, request, step.time, self.policy.rules))
             if step.late and key in self._tasks:
-                # It was told to stop, so what it would have done from here on is not on record.
+                # In the record it was told to stop, so the log does not show what it would have done from here on.
                 self._drop(key)
         if step.accepted:
-            self.ledger.accepted(attempt)
+            self.counter.completion_accepted(attempt)
 
     def _alive(self, attempts: Iterable[Attempt]) -> Sequence[str]:
         return [key for each in attempts if (key := str(each.token)) in self._tasks]
 
-    def _end(self, step: Ended) -> None:
+    def _end(self, step: LeaseEnded) -> None:
         key = str(step.attempt.token)
         task = self._tasks.get(key)
         if task is not None and (not step.of_stuck or task.status is TaskStatus.STUCK):
-            # Who freed a stuck task would not have done so had it not been stuck.
+            # An operator who revoked a stuck task's lease would not have done so if it had not been stuck.
             self._drop(key)
 
-    def _plead(self, step: Pleaded) -> None:
+    def _extend(self, step: ProbeEvidence) -> None:
         key = str(step.attempt.token)
         if key in self._tasks:
             command = Extend(key, step.attempt.token, step.probe, step.evidence)
-            self._apply(decide(self, Request(command, "sweeper", ""), step.time, self.policy.rules))
+            self._apply(decide(self, Request(command, SWEEPER, ""), step.time, self.policy.rules))
 
-    def _floor(self, step: Deaf) -> None:
+    def _change_pool(self, step: PoolChanged) -> None:
         before, self._pool_since = self.pool, step.time
         if not self.policy.rearms:
             self.pool = step.pool
         elif step.blind_s:
-            request = Request(Rearm(step.reason, step.blind_s), "writer", "")
+            request = Request(Rearm(step.reason, step.blind_s), WRITER, "")
             self._apply(decide(self, request, step.time, self.policy.rules))
         else:
             self.pool = self.pool._replace(expiry_held=step.pool.expiry_held)
@@ -228,41 +239,41 @@ class LeaseReplay:
 
     # Judging
 
-    def _settle(self, attempts: Iterable[Attempt], now: datetime, behind: Container[object]) -> None:
-        """Judge those that fell due before now, unless the pool was behind at that time."""
+    def _judge_if_due(self, attempts: Iterable[Attempt], now: datetime, overdue: Container[object]) -> None:
+        """Judge those that fell due before now, except those that the record had not judged by then either."""
         for attempt in attempts:
             key = str(attempt.token)
             if not self._due.may_be_due(key, now):
                 continue
             due = due_at(self._tasks[key], self.pool, self.policy.rules)
-            if due is not None and due <= now and attempt not in behind:
+            if due is not None and due <= now and attempt not in overdue:
                 self._judge(key, due)
 
     def _judge_until(self, moment: datetime) -> None:
-        while due := self._due.due(moment, _AT_ONCE, self.pool):
+        while due := self._due.due(moment, _BATCH, self.pool):
             for key in due:
                 at = due_at(self._tasks[key], self.pool, self.policy.rules)
                 self._judge(key, at or moment)
 
     def _judge(self, key: str, due: datetime) -> None:
         attempt = self._attempts[key]
-        # What is overdue when its holder speaks, or when judging goes on, is judged then.
-        at = max(due, attempt.last_sign, self._pool_since)
-        decision = decide(self, Request(Judge((key,)), "sweeper", ""), at, self.policy.rules)
+        # A lease that is still due after a sign of life, or after judging was resumed, is judged at that moment.
+        at = max(due, attempt.last_heard_at, self._pool_since)
+        decision = decide(self, Request(Judge((key,)), SWEEPER, ""), at, self.policy.rules)
         self._apply(decision)
         for recorded in decision.records:
             if isinstance(recorded.event, ev.Expired):
-                self.ledger.took(attempt, at)
+                self.counter.count_recovery(attempt, at)
             elif isinstance(recorded.event, ev.Stuck):
-                self.ledger.told(attempt, at)
-            elif isinstance(recorded.event, ev.Failed) and attempt.lost:
-                self.ledger.ended(attempt, at)
+                self.counter.count_stuck(attempt, at)
+            elif isinstance(recorded.event, ev.Failed) and attempt.expired:
+                self.counter.count_hold(attempt, at)
 
     def _apply(self, decision: Decision) -> None:
         for recorded in decision.records:
             kind = type(recorded.event)
-            self.ledger.renewals += kind is ev.Renewed
-            self.ledger.quarantined += kind is ev.Quarantined
+            self.counter.renewals += kind is ev.Renewed
+            self.counter.quarantined += kind is ev.Quarantined
         for (_, key), after_it in decision.after.items():
             if isinstance(after_it, Task):
                 self._tasks[key] = after_it

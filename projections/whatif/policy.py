@@ -1,4 +1,4 @@
-"""The settings that a replay is held under."""
+"""A policy: the settings of one replay."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class Policy(NamedTuple):
-    """Named changes to the rules; what is not named stays as it was when the log was written."""
+    """Changes to the rules. Settings that are not named stay as they were when the log was written."""
 
     name: str
     rules: Rules
-    """Of the sweeper, the stealer and the reprieve after an outage."""
+    """The rules of the sweeper, the stealer and the time after an outage; lease policies come from `lease`."""
     lease: Mapping[str, Any] = {}
-    """Fields of the pool's lease policy that are replaced."""
+    """Fields of the lease policy that are replaced."""
     pool_lease: LeasePolicy | None = None
-    """What the pool's lease policy was: a task that has another value brought its own and keeps it. None: no task
-    keeps any."""
+    """The pool's recorded lease policy. A task with another value in a field brought its own, and keeps it. None: no
+    task keeps its own."""
     rearms: bool = False
-    """Whether the reprieve after an outage is counted anew by `rules`; else it is the recorded one."""
+    """Whether the floor after an outage is computed by `rules`; else it is the recorded one."""
     named: Mapping[str, Any] = {}
-    """The settings as they were named, for showing."""
+    """The settings as the user named them, for display."""
     cell: Mapping[str, Any] = {}
-    """Of those, the ones that a grid varies."""
+    """Those of them that a grid varies."""
 
     def definition(self, recorded: Submitted) -> Submitted:
         """Return a task's definition under this policy."""
@@ -38,7 +38,7 @@ class Policy(NamedTuple):
         return recorded.model_copy(update={"lease": recorded.lease.model_copy(update=changes)}) if changes else recorded
 
     def misfit(self, recorded: Submitted) -> str | None:
-        """Return in words why the named lease fields, or one of them, do nothing on a task; None if they do."""
+        """Return why the named lease fields, or one of them, have no effect on a task; None if all have."""
         if not self.lease:
             return None
         changes = self._changes(recorded.lease)

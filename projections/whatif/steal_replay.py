@@ -1,9 +1,10 @@
-"""Other steal settings over the recorded workload: the moves that the stealer would have asked for."""
+"""Replaying the stealer with other settings over the recorded workload."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from domain.actors import STEALER
 from domain.decisions import decide
 from domain.draft import Request
 from domain.events import Entity
@@ -26,20 +27,19 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from projections.state.pool_state import PoolState
 
-STEALER = "stealer"
 _OPERATION = "whatif"
 
 
 class StealReplay:
-    """The recorded tasks under holders of their own. Implements the domain's `PoolView`.
+    """The recorded tasks, held by the agents that this replay's steals lead to. Implements the domain's `PoolView`.
 
-    The record's grants happen, and its own moves by the stealer do not: who holds a task then keeps it until it is
-    moved here. Work on a task begins and ends when it really did, whoever holds it here.
+    The record's grants are applied; its moves by the stealer are not: a task stays with its holder until it is moved
+    here. Work on a task begins and ends when it did in the record, whichever agent holds it here.
     """
 
     def __init__(self, record: PoolState, rules: Rules) -> None:
         self.moved = 0
-        """Tasks moved so far."""
+        """Tasks moved so far, by passes that count."""
         self.workloads = Workloads()
         self.position = 0
         self._record = record
@@ -50,10 +50,10 @@ class StealReplay:
         self._next_pass: datetime | None = None
         self._changed = False
         self._counted = True
-        self._cools_until: datetime | None = None
+        self._cooldown_until: datetime | None = None
 
-    def passes_until(self, now: datetime, *, counted: bool = True) -> None:
-        """Make the passes that fall before now; `counted`: what they move counts."""
+    def run_passes_until(self, now: datetime, *, counted: bool = True) -> None:
+        """Run the passes that are due before now; `counted`: whether the tasks that they move are counted."""
         self._counted = counted
         steal = self._rules.steal
         if not steal.enabled or self._next_pass is None:
@@ -61,8 +61,10 @@ class StealReplay:
         while self._next_pass < now:
             at = self._next_pass
             self._next_pass = after(at, steal.interval_s)
-            if not self._changed and (self._cools_until is None or at > after(self._cools_until, steal.interval_s)):
-                # Nothing changes any more before now, and so no pass would find what this one does not.
+            if not self._changed and (
+                self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s)
+            ):
+                # Nothing changes before now, so no pass until then would move anything: skip them.
                 missed = (now - at).total_seconds() // steal.interval_s
                 self._next_pass = after(at, (missed + 1) * steal.interval_s)
                 return
@@ -70,9 +72,9 @@ class StealReplay:
             self._pass(at)
 
     def observe(self, recorded: Recorded) -> None:
-        """Follow an event that the record has folded."""
+        """Apply an event that the record has just folded."""
         if recorded.entity is Entity.TASK:
-            self._follow(recorded)
+            self._apply_to_task(recorded)
         elif recorded.entity is Entity.AGENT:
             agent_id, agent = recorded.entity_id, self._record.agent(recorded.entity_id)
             self.workloads.replace_agent(agent_id, self._agents.pop(agent_id, None), agent)
@@ -80,15 +82,15 @@ class StealReplay:
                 self._agents[agent_id] = agent
             self._changed = True
         elif isinstance(recorded.event, pool_ev.Led):
-            # The stealer begins anew with its service, which was away before.
+            # The stealer starts with its service, which was away before.
             self._next_pass = after(recorded.time, self._rules.steal.interval_s)
             self._changed = True
 
-    # What decisions look at
+    # The `PoolView` of the decisions
 
     @property
     def pool(self) -> Pool:
-        """The pool as the record has it."""
+        """The recorded pool."""
         return self._record.pool
 
     def task(self, task_id: str) -> Task | None:
@@ -96,30 +98,30 @@ class StealReplay:
         return self._tasks.get(task_id)
 
     def agent(self, agent_id: str) -> Agent | None:
-        """Return an agent as the record has it."""
+        """Return a recorded agent."""
         return self._agents.get(agent_id)
 
     def steal(self, operation_id: str) -> Steal | None:
-        """Return the move at hand."""
+        """Return the steal under way."""
         return self._steals.get(operation_id)
 
     def held_by(self, agent_id: str) -> Sequence[str]:
-        """Return what the agent holds here, oldest grant first."""
+        """Return the tasks that the agent holds here, oldest grant first."""
         return self.workloads.held_by(agent_id)
 
     def tasks_held(self, agent_id: str) -> int:
-        """Return how much the agent holds here."""
+        """Return how many tasks the agent holds here."""
         return self.workloads.count(agent_id)
 
     def queued_for(self, capabilities: frozenset[str], limit: int) -> NoReturn:
-        """Nobody claims here: grants are the record's."""
+        """Never called: grants are the record's."""
         raise NotImplementedError
 
     def best_agent(self, required: frozenset[str]) -> NoReturn:
-        """Nobody is chosen here: grants are the record's."""
+        """Never called: grants are the record's."""
         raise NotImplementedError
 
-    def _follow(self, recorded: Recorded) -> None:
+    def _apply_to_task(self, recorded: Recorded) -> None:
         task_id, event = recorded.entity_id, recorded.event
         new, old = self._record.tasks.get(task_id), self._tasks.get(task_id)
         if new is None or new.lease is None:
@@ -136,9 +138,9 @@ class StealReplay:
             self._put(task_id, new)
 
     def _put(self, task_id: str, new: Task | None) -> None:
-        """Follow a task to another holder, or to none."""
+        """Set a task, which may have another holder, or remove it (None)."""
         self._changed = True
-        # Two steps: a lease made here may have the number of one that the record makes later.
+        # Two steps, because a lease made here may have the same token as a later one of the record.
         self.workloads.replace_task(task_id, self._tasks.get(task_id), None)
         self.workloads.replace_task(task_id, None, new)
         if new is None:
@@ -165,7 +167,7 @@ class StealReplay:
             if isinstance(new, Task):
                 self._put(key, new)
                 self.moved += self._counted
-                self._cools_until = after(at, self._rules.steal.cooldown_s)
+                self._cooldown_until = after(at, self._rules.steal.cooldown_s)
             elif isinstance(new, Steal):
                 self._steals[key] = new
                 if new.over:

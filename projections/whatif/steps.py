@@ -1,4 +1,4 @@
-"""The steps of recorded behaviour: what somebody outside the rules did, the same for every policy."""
+"""The steps of recorded behaviour: what agents, operators and probes did. They are the same for every policy."""
 
 from __future__ import annotations
 
@@ -12,86 +12,86 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
-class Behind(Protocol):
-    """Tells what the pool was behind with when a step came."""
+class OverdueLeases(Protocol):
+    """The leases that were already due in the record, and not judged yet, when a step happened."""
 
     def __contains__(self, attempt: object) -> bool:
-        """Whether a lease was due in the record, too, and nobody had judged it yet."""
+        """Return whether a lease is one of them."""
         ...
 
 
 class Attempt:
-    """One recorded lease: who held what, and what is known of it so far."""
+    """One recorded lease, with what the record has shown of it so far."""
 
-    __slots__ = ("agent_id", "granted_at", "kept_at", "last_sign", "lost", "task_id", "token")
+    __slots__ = ("agent_id", "expired", "granted_at", "last_heard_at", "saved_at", "task_id", "token")
 
     def __init__(self, token: int, task_id: str, agent_id: str, granted_at: datetime) -> None:
         self.token = token
         self.task_id = task_id
         self.agent_id = agent_id
         self.granted_at = granted_at
-        self.last_sign = granted_at
-        """When the holder was last heard in a way that counts for this lease."""
-        self.kept_at = granted_at
-        """When its work was last safe: at the last checkpoint, else at the grant."""
-        self.lost = False
-        """Whether the record took it from its holder for silence."""
+        self.last_heard_at = granted_at
+        """The holder's last sign of life for this lease."""
+        self.saved_at = granted_at
+        """When the work was last saved: at the last checkpoint, else at the grant."""
+        self.expired = False
+        """Whether the record took it from a silent holder: it expired, or was revoked while its task was stuck."""
 
 
-class Granted(NamedTuple):
+class LeaseGranted(NamedTuple):
     """An agent was granted a task."""
 
     time: datetime
     attempt: Attempt
     task: Task
     """The recorded task, just granted."""
-    coarseness_s: float
-    """Signs of life that are closer than this were not all recorded, for they were not worth a renewal."""
+    recording_gap_s: float
+    """Signs of life closer together than this may be missing from the log: they did not move the expiry far enough."""
 
 
-class Heard(NamedTuple):
-    """An agent was heard on some business: a sign of life for all that it holds."""
+class AgentHeard(NamedTuple):
+    """An agent sent a command that is about no held task: a sign of life for everything that it holds."""
 
     time: datetime
     agent_id: str
     attempts: tuple[Attempt, ...]
-    behind: Behind
+    overdue: OverdueLeases
 
 
-class Spoke(NamedTuple):
-    """A holder, or one that had lost the lease, spoke of a task."""
+class HolderCommand(NamedTuple):
+    """An agent sent a command on a task, under a lease that it holds or has lost."""
 
     time: datetime
     attempt: Attempt
     command: OnTask
     also: tuple[Attempt, ...]
-    """What else this was a sign of life for."""
-    behind: Behind
+    """Its other leases, for which the command was a sign of life."""
+    overdue: OverdueLeases
     late: bool
-    """Whether the lease was no longer the speaker's."""
+    """Whether the agent had lost the lease."""
     accepted: bool
-    """Whether it completed the task all the same."""
+    """Whether it was a late completion that was accepted."""
 
 
-class Lost(NamedTuple):
-    """The record took a lease from a silent holder."""
+class LeaseExpired(NamedTuple):
+    """In the record, the lease of a silent holder expired."""
 
     time: datetime
     attempt: Attempt
 
 
-class Ended(NamedTuple):
-    """Somebody else ended a lease: an operator, a steal, a deadline."""
+class LeaseEnded(NamedTuple):
+    """An operator, a steal or a deadline ended a lease."""
 
     time: datetime
     attempt: Attempt
     of_stuck: bool
-    """An operator freed a task that was stuck."""
-    behind: Behind
+    """Whether an operator revoked the lease of a stuck task."""
+    overdue: OverdueLeases
 
 
-class Pleaded(NamedTuple):
-    """A probe found evidence for a lease that was due."""
+class ProbeEvidence(NamedTuple):
+    """A probe found evidence for extending a lease that was due."""
 
     time: datetime
     attempt: Attempt
@@ -99,23 +99,25 @@ class Pleaded(NamedTuple):
     evidence: tuple[str, ...]
 
 
-class Deaf(NamedTuple):
-    """The pool could not hear its agents from `since` to `time`, or judging was suspended or taken up again then."""
+class PoolChanged(NamedTuple):
+    """The pool could not hear its agents from `since` to `time`; or judging was suspended or resumed at `time`."""
 
     time: datetime
     since: datetime
     pool: Pool
-    """As the record has it from then on."""
+    """The recorded pool from then on."""
     reason: str
     blind_s: float
-    """0: this is about judging."""
+    """0: judging was suspended or resumed."""
 
 
-class Forgiven(NamedTuple):
-    """An operator gave a task a fresh start, or the task ended: its expiries in a row do not count on."""
+class ExpiriesReset(NamedTuple):
+    """A task's count of expiries in a row starts again: an operator requeued it, or it ended."""
 
     time: datetime
     task_id: str
 
 
-Step = Granted | Heard | Spoke | Lost | Ended | Pleaded | Deaf | Forgiven
+Step = (
+    LeaseGranted | AgentHeard | HolderCommand | LeaseExpired | LeaseEnded | ProbeEvidence | PoolChanged | ExpiriesReset
+)

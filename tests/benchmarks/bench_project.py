@@ -24,8 +24,8 @@ from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats import Auth, NatsEventLog, connect
 from infra.sql.database import Database, parse_url
-from infra.sql.model import SqlReadModel
-from projections.read_models.tabulation import Tabulation
+from infra.sql.sql_read_model import SqlReadModel
+from projections.read_models.table_projection import TableProjection
 from tests.benchmarks.long_log import POOL, fill
 from tests.support.postgres import binaries, running_postgres
 
@@ -42,14 +42,16 @@ async def fold(log: NatsEventLog, count: int) -> None:
 async def project(log: NatsEventLog, url: str, count: int) -> None:
     """Make tables of the log."""
 
-    async def remember(position: int) -> Memory:
+    async def fold_until(position: int) -> Memory:
         memory = Memory(POOL, Rules(), CODEC, outcomes=0)
         await catch_up(memory, log, until=position)
         return memory
 
     database = Database(parse_url(url))
     model = SqlReadModel(database, POOL, SystemClock())
-    projector = Projector(Source(log, CODEC, remember), model, Tabulation, SystemClock(), print, most_events=SQL_EVENTS)
+    projector = Projector(
+        Source(log, CODEC, fold_until), model, TableProjection, SystemClock(), print, max_events=SQL_EVENTS
+    )
     began = time.perf_counter(), time.process_time()
     await projector.run(follow=False)
     report(f"into {url.partition(':')[0]}", count, began)

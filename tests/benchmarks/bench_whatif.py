@@ -19,7 +19,8 @@ from domain.recorded import Recorded
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState
-from projections.whatif.comparison import Comparison, Outcome
+from projections.whatif.comparison import Comparison
+from projections.whatif.comparison_result import ComparisonResult
 from projections.whatif.policy import Policy
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.memory_log import MemoryEventLog
@@ -42,7 +43,7 @@ def folded(records: list[Recorded]) -> None:
         state.fold(recorded)
 
 
-def compared(records: list[Recorded], count: int) -> Outcome:
+def compared(records: list[Recorded], count: int) -> ComparisonResult:
     """Replay under the recorded settings and so many others."""
     comparison = Comparison(POOL, Rules(), policies(count))
     for recorded in records:

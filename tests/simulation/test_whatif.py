@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
-from projections.whatif.comparison import Comparison, Outcome
+from projections.whatif.comparison import Comparison
+from projections.whatif.comparison_result import ComparisonResult
 from projections.whatif.policy import Policy
 from tests.simulation.lives import POOL, life, live
 
@@ -28,7 +29,7 @@ TERMS_S = st.sampled_from([5.0, 20.0, 45.0, 60.0, 100.0, 180.0, 240.0, 400.0, 90
 NEVER_S = 30 * 86_400.0
 
 
-def compared(records: Any, rules: Rules, *policies: Policy) -> Outcome:
+def compared(records: Any, rules: Rules, *policies: Policy) -> ComparisonResult:
     comparison = Comparison(POOL, rules, policies)
     for recorded in records:
         comparison.take(recorded)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from projections.postmortem.causes import Cause, Finding, findings
-from projections.postmortem.collect import Collected, Collector, Scope
+from projections.postmortem.event_collector import EventCollector
+from projections.postmortem.observed_events import CollectedEvents
 from projections.postmortem.report import Postmortem, postmortem
+from projections.postmortem.scope import Scope
 from projections.state.pool_state import PoolState
 from tests.support.scenario import Scenario
 
@@ -20,18 +22,18 @@ def collected(
     first: int = 1,
     last: int | None = None,
     limit: int = 10_000,
-) -> Collected:
+) -> CollectedEvents:
     """Fold the log, and return what a post-mortem of the range is made of."""
     state = PoolState("default", s.rules)
-    collector = Collector(Scope(task, agent, frozenset(also)), limit)
+    collector = EventCollector(Scope(task, agent, frozenset(also)), limit)
     for recorded in s.log:
         if recorded.position == first:
-            collector.begin(state)
+            collector.start_from(state)
         if last is not None and recorded.position > last:
             break
         state.fold(recorded)
         if recorded.position >= first:
-            collector.saw(recorded, state)
+            collector.observe(recorded, state)
     return collector.collected(state, s.rules)
 
 

@@ -13,9 +13,9 @@ from domain.rules import Rules
 from handlers.memory.memory import Memory
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
-from infra.sql.schema import POSITION_VIEW, generation_tables
+from infra.sql.schema import generation_tables
 from projections.read_models import tables
-from projections.read_models.tabulation import Tabulation
+from projections.read_models.table_projection import TableProjection
 
 Rows = dict[str, dict[Any, tuple[Any, ...]]]
 """By table and key."""
@@ -32,17 +32,17 @@ def contents(connection: Connection) -> Rows:
 
 def position(connection: Connection) -> int:
     """Return how far the views are."""
-    view = Table(POSITION_VIEW, MetaData(), Column("position"))
+    view = Table(tables.POSITION.name, MetaData(), Column("position"))
     return int(connection.execute(select(view.c.position)).scalar_one())
 
 
 def expected(pool: str, rules: Rules, messages: Sequence[StoredMessage]) -> Rows:
     """Return the rows that the fold of a log comes to."""
     memory = Memory(pool, rules, CloudEventsCodec(pool), outcomes=0)
-    tabulation = Tabulation(memory.state)
+    projection = TableProjection(memory.state)
     bodies = {message.position: message.body for message in messages}
-    memory.fold(messages, lambda recorded: tabulation.follow(recorded, bodies[recorded.position]))
-    changes = tabulation.take()
+    memory.fold(messages, lambda recorded: projection.apply(recorded, bodies[recorded.position]))
+    changes = projection.take_changes()
     rows: Rows = {table.name: {} for table in tables.TABLES}
     for table, values in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
         kinds = [column.kind for column in table.columns]

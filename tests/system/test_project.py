@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.system]
 SMALL_WRITES = "import infra.cli.commands.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
 DYING = """
 import os, signal
-import infra.cli.commands.projecting as command, infra.sql.model as model
+import infra.cli.commands.projecting as command, infra.sql.sql_read_model as model
 from infra.cli.main import main
 
 command.SQL_EVENTS, left = 20, 5
@@ -36,16 +36,16 @@ def moment(name):
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
 
-def put(*args, replace):
-    put_all(*args, replace=replace)
-    # The events come last, and the mark behind them.
-    moment("when all rows are put" if not replace else "before")
+def write_rows(*args, replace):
+    write_all(*args, replace=replace)
+    # The events come last, and the watermark after them.
+    moment("when all rows are written" if not replace else "before")
 
 async def write(self, *args):
     await written(self, *args)
     moment("when it is committed")
 
-put_all, model.put = model.put, put
+write_all, model.write_rows = model.write_rows, write_rows
 written, model.SqlReadModel.write = model.SqlReadModel.write, write
 main()
 """
@@ -109,7 +109,7 @@ async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
         yield running
 
 
-@pytest.mark.parametrize(("moment", "kept"), [("when all rows are put", 80), ("when it is committed", 100)])
+@pytest.mark.parametrize(("moment", "kept"), [("when all rows are written", 80), ("when it is committed", 100)])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_kill_9_in_the_middle_counts_no_event_twice(
     own_broker: EmbeddedBroker,

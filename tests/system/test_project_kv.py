@@ -21,7 +21,7 @@ from infra.codec import CloudEventsCodec
 from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
 from infra.nats.api import JetStreamApi
 from infra.nats.filtered_reader import read_matching
-from projections.read_models.live_documents import LiveDocuments
+from projections.read_models.document_projection import DocumentProjection
 from tests.benchmarks.long_log import Story
 from tests.system.projectors import POOL, projecting, until
 
@@ -121,7 +121,7 @@ class Site:
         position = int(found.pop("position", {}).get("position", 0))
         memory = Memory(POOL, Rules(), self._codec, outcomes=0)
         await catch_up(memory, self._log, until=position)
-        documents = LiveDocuments(memory.state).take().documents
+        documents = DocumentProjection(memory.state).take_changes().documents
         assert found == {key: json.loads(document) for key, document in documents.items() if document is not None}
         return position
 
@@ -149,7 +149,7 @@ async def killed(directory: Path, broker: EmbeddedBroker, program: str, *argumen
     assert status == -signal.SIGKILL, dying.said
 
 
-async def caught_up(directory: Path, broker: EmbeddedBroker, site: Site, *arguments: str) -> None:
+async def finish_catch_up(directory: Path, broker: EmbeddedBroker, site: Site, *arguments: str) -> None:
     """Let a projector go to the log's end, and compare."""
     async with projecting(LIVING, directory, broker, "--kv", "--once", *arguments) as running:
         assert await running.end() == 0, running.said
@@ -165,7 +165,7 @@ async def test_killed_within_a_batch_or_behind_one_it_leaves_the_fold_of_some_po
         assert await site.position() == 0
         await killed(tmp_path, own_broker, DYING.format(events=20, batch=1_000, moment=150))
         assert await site.check() >= 300
-    await caught_up(tmp_path, own_broker, site)
+    await finish_catch_up(tmp_path, own_broker, site)
 
 
 async def test_killed_between_the_batches_of_one_write_it_is_mended_by_the_next_start(
@@ -177,7 +177,7 @@ async def test_killed_between_the_batches_of_one_write_it_is_mended_by_the_next_
         await site.spoil()
         await killed(tmp_path, own_broker, DYING.format(events=20, batch=7, moment=BETWEEN), "--rebuild")
         await site.spoil()
-    await caught_up(tmp_path, own_broker, site)
+    await finish_catch_up(tmp_path, own_broker, site)
 
 
 async def test_when_the_one_at_work_is_killed_the_one_that_stands_by_goes_on(

@@ -21,7 +21,7 @@ from infra.cli.terminal.progress import bar, seldom_collected
 from infra.nats import evt_prefix
 from infra.reports.audit_formats import Csv, Format, FormatError, JsonLines, Sink, Table, replacing
 from infra.reports.audit_parquet import Parquet
-from projections.reports.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
+from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Row, Rows, unreadable_row
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Selection:
     """Which messages become rows."""
 
     def __init__(
-        self, codec: Codec, rows: Rows, trail: AgentTrail | None, actor: str | None, names: frozenset[str]
+        self, codec: Codec, rows: Rows, trail: AgentFilter | None, actor: str | None, names: frozenset[str]
     ) -> None:
         self._codec = codec
         self._rows = rows
@@ -135,9 +135,9 @@ class Selection:
 
     def _wants(self, recorded: Recorded) -> bool:
         # The trail follows everything: it learns from what is not shown.
-        concerns = self._trail is None or self._trail.follow(recorded)
+        concerns = self._trail is None or self._trail.includes(recorded)
         named = not self._names or recorded.event.name in self._names
-        return concerns and named and (self._actor is None or by_actor(recorded.actor, self._actor))
+        return concerns and named and (self._actor is None or actor_matches(recorded.actor, self._actor))
 
 
 def _form(out: Output, format_: Format | None, output: Path | None) -> Format:
@@ -181,21 +181,21 @@ async def check_known(session: Session, log: OpenLog, task: str | None, agent: s
 
 async def _trail(
     session: Session, log: OpenLog, agent: str, between: tuple[int, int], task: str | None, *, whole: bool
-) -> AgentTrail:
+) -> AgentFilter:
     """Return the agent's trail, which knows the grants that the audit itself will not pass by.
 
     `whole`: the audit passes by all there is between the two positions.
     """
-    trail, after, until = AgentTrail(agent), log.first - 1, between[1]
+    trail, after, until = AgentFilter(agent), log.first - 1, between[1]
     if whole:
         until = between[0] - 1
         if until > after:
             # What had ended by then concerns nothing that comes later, so what was held at a snapshot will do.
             memory = await restored(session, log, until)
-            trail.begin(memory.state)
+            trail.start_from(memory.state)
             after = max(after, memory.state.position)
     prefix = evt_prefix(session.settings.pool)
-    for subject in LEARNED_FROM:
+    for subject in LEARNED_SUBJECTS:
         wanted = subject if task is None else subject.replace("task.*", f"task.{task}")
         async for chunk in _messages(log, f"{prefix}{wanted}", after, until):
             for message in chunk:

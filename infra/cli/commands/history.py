@@ -19,7 +19,7 @@ from infra.cli.terminal.progress import caught_up
 from infra.codec import CloudEventsCodec
 from infra.nats import evt_prefix
 from projections.reports.explain import Explanation, explain
-from projections.reports.timeline import Entry, entry, unreadable_entry
+from projections.reports.history_entry import HistoryEntry, history_entry, unreadable_entry
 from projections.reports.wording import moment
 
 if TYPE_CHECKING:
@@ -105,14 +105,14 @@ def check_name(name: str) -> None:
         raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 
 
-def _told(codec: CloudEventsCodec, message: StoredMessage) -> Entry:
+def _told(codec: CloudEventsCodec, message: StoredMessage) -> HistoryEntry:
     try:
-        return entry(codec.decode(message))
+        return history_entry(codec.decode(message))
     except UnreadableEventError as error:
         return unreadable_entry(message.position, message.subject, error.reason)
 
 
-def show_entry(out: Output, told: Entry, *, with_subject: bool = True) -> None:
+def show_entry(out: Output, told: HistoryEntry, *, with_subject: bool = True) -> None:
     """Print one event: two lines in a terminal, one elsewhere."""
     if out.as_json:
         out.json_line(told.as_json())

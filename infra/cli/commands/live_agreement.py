@@ -14,7 +14,7 @@ from handlers.ports import LogTruncatedError
 from infra.cli.terminal.progress import caught_up
 from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
 from projections.queries.answers import snapshot
-from projections.reports.agreement import LISTED, backlog_differences, page_differences, statistics_differences
+from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,27 +89,27 @@ class _Comparison:
 
     async def run(self) -> None:
         await self._health()
-        for view in LISTED:
+        for view in LISTED_VIEWS:
             after: str | None = None
             while True:
-                result, shot = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
+                result, snapshot = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
                 self.found.rows += len(result[view])
-                self._note(page_differences(view, result, after, shot))
+                self._note(page_differences(view, result, after, snapshot))
                 after = result["next"]
                 if after is None:
                     break
-        result, shot = await self._asked("backlog", {"limit": _PAGE})
-        self._note(backlog_differences(result, shot))
-        result, shot = await self._asked("statistics", {})
-        self._note(statistics_differences(result, shot))
+        result, snapshot = await self._asked("backlog", {"limit": _PAGE})
+        self._note(backlog_differences(result, snapshot))
+        result, snapshot = await self._asked("statistics", {})
+        self._note(statistics_differences(result, snapshot))
 
     async def _health(self) -> None:
-        result, shot = await self._asked("health", {})
+        result, snapshot = await self._asked("health", {})
         ours = {
-            "live_tasks": len(shot.tasks),
-            "agents": len(shot.agents),
+            "live_tasks": len(snapshot.tasks),
+            "agents": len(snapshot.agents),
             "unreadable_events": self._memory.unreadable_count,
-            "intake": shot.pool.intake.value,
+            "intake": snapshot.pool.intake.value,
         }
         self._note(
             f"health: the service says {name} {result.get(name)}, and the log makes it {value}"

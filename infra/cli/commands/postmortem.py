@@ -23,10 +23,11 @@ from infra.cli.terminal.output import complain
 from infra.cli.terminal.progress import bar, quiet
 from infra.nats import evt_prefix
 from infra.reports.audit_formats import FormatError, replacing
-from projections.postmortem.collect import Collector, Scope
+from projections.postmortem.event_collector import EventCollector
+from projections.postmortem.scope import Scope
 
 if TYPE_CHECKING:
-    from projections.postmortem.collect import Collected
+    from projections.postmortem.observed_events import CollectedEvents
 
 MOST_EVENTS = 10_000
 _EVENTS = 3_000
@@ -59,7 +60,7 @@ async def postmortem(
         if first > last:
             raise _nothing(task, agent)
         collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
-    if not collected.seen:
+    if not collected.events:
         raise _nothing(task, agent)
     file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
     text = _page(session, _title(session, task, agent), collected, unreadable)
@@ -81,7 +82,7 @@ async def _life(session: Session, log: OpenLog, task: str, first: int, last: int
 
 async def _collected(
     session: Session, log: OpenLog, task: str | None, agent: str | None, span: tuple[int, int], limit: int
-) -> tuple[Collected, int]:
+) -> tuple[CollectedEvents, int]:
     """Return what the page is made of, and how many messages of the range cannot be read."""
     first, last = span
     # Where everything is in question, nothing needs to be seen that will not be shown.
@@ -93,15 +94,15 @@ async def _collected(
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
     skipped_before = memory.unreadable_count
-    collector = Collector(Scope(task, agent, also), limit, skipped=skipped)
-    collector.begin(state)
+    collector = EventCollector(Scope(task, agent, also), limit, skipped=skipped)
+    collector.start_from(state)
     with quiet(logging.getLogger("handlers.memory.memory")), bar(last, session.out) as show:
         await catch_up(
             memory,
             log.log,
             until=last,
             progress=lambda read, _: show(read),
-            seen=lambda recorded: collector.saw(recorded, state),
+            seen=lambda recorded: collector.observe(recorded, state),
             indexed=True,
         )
     return collector.collected(state, session.settings.rules()), memory.unreadable_count - skipped_before
@@ -125,7 +126,7 @@ async def _held_by(session: Session, log: OpenLog, agent: str, span: tuple[int, 
     return frozenset(found)
 
 
-def _page(session: Session, title: str, collected: Collected, unreadable: int) -> str:
+def _page(session: Session, title: str, collected: CollectedEvents, unreadable: int) -> str:
     from importlib.metadata import version
 
     from infra.reports.postmortem.render import Heading, page
@@ -163,13 +164,13 @@ def _title(session: Session, task: str | None, agent: str | None) -> str:
     return _names(task, agent) or f"pool {session.settings.pool}"
 
 
-def _report(session: Session, file: Path, collected: Collected, text: str) -> None:
+def _report(session: Session, file: Path, collected: CollectedEvents, text: str) -> None:
     size = len(text.encode())
     if session.out.as_json:
         session.out.json(
-            {"file": str(file), "bytes": size, "events": len(collected.seen), "left_out": collected.dropped}
+            {"file": str(file), "bytes": size, "events": len(collected.events), "left_out": collected.dropped}
         )
         return
-    session.out.line(f"{file}: {len(collected.seen)} events, {size // 1024} KiB")
+    session.out.line(f"{file}: {len(collected.events)} events, {size // 1024} KiB")
     if collected.dropped:
         complain(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from handlers.memory.memory import Memory
-    from handlers.projector.read_model import Collector, ReadModel
+    from handlers.projector.read_model import Projection, ReadModel
     from infra.cli.session.opening import BrokerLog
-    from infra.sql.model import SqlReadModel
+    from infra.sql.sql_read_model import SqlReadModel
     from projections.state.pool_state import PoolState
 
 SQL_EVENTS = 20_000
@@ -60,7 +60,7 @@ async def project(
     """Keep tables or key-value buckets in step with the log, each event once, for others to read and watch."""
     if (sql is None) != kv:
         raise typer.BadParameter("say where to keep it: --sql or --kv, one of them", param_hint="--sql")
-    work = _Projection(session, follow=not once, rebuild=rebuild)
+    work = _ProjectRun(session, follow=not once, rebuild=rebuild)
     try:
         await (work.tables(sql) if sql is not None else work.bucket())
     except OutdatedError as error:
@@ -69,7 +69,7 @@ async def project(
         raise CommandError(str(error)) from None
 
 
-class _Projection:
+class _ProjectRun:
     """One run of the command."""
 
     def __init__(self, session: Session, *, follow: bool, rebuild: bool) -> None:
@@ -79,23 +79,23 @@ class _Projection:
 
     async def tables(self, url: str) -> None:
         """Keep tables in a database."""
-        from projections.read_models.tabulation import Tabulation
+        from projections.read_models.table_projection import TableProjection
 
         async with opened_at_broker(self._session, live=self._follow) as log, self._tables(url) as model:
             try:
-                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+                await self._run(log, model, TableProjection, max_events=SQL_EVENTS)
             except OutdatedError:
                 if not self._rebuild:
                     raise
                 # What an earlier rebuild had begun is of no use any more.
                 await model.discard_building()
-                await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
+                await self._run(log, model, TableProjection, max_events=SQL_EVENTS)
 
     @contextlib.asynccontextmanager
     async def _tables(self, url: str) -> AsyncIterator[SqlReadModel]:
         try:
             from infra.sql.database import Database, parse_url
-            from infra.sql.model import SqlReadModel
+            from infra.sql.sql_read_model import SqlReadModel
         except ImportError:
             raise CommandError(missing("tables need the SQLAlchemy library", "sqlalchemy")) from None
         database = Database(parse_url(url))
@@ -109,33 +109,35 @@ class _Projection:
     async def bucket(self) -> None:
         """Keep the live views in a bucket."""
         from infra.nats.kv_read_model import KvViews
-        from projections.read_models.live_documents import LiveDocuments
+        from projections.read_models.document_projection import DocumentProjection
 
         async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
             model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
             await _reached(model)
-            await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)
+            await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
 
     async def _run(
         self,
         log: BrokerLog,
         model: ReadModel[C],
-        collect: Callable[[PoolState], Collector[C]],
+        new_projection: Callable[[PoolState], Projection[C]],
         *,
-        most_events: int,
-        whole: bool = False,
+        max_events: int,
+        replace_all: bool = False,
     ) -> None:
         """Keep a read model until the end of the log, or a signal."""
         lag = Lag(self._session.out, log.log)
 
-        async def remember(position: int) -> Memory:
+        async def fold_until(position: int) -> Memory:
             memory = await restored(self._session, log, 0 if self._rebuild else position)
             await catch_up(memory, log.log, until=position)
             return memory
 
-        source = Source(log.log, log.codec, remember)
-        projector = Projector(source, model, collect, SystemClock(), lag.tell, most_events=most_events, whole=whole)
-        forget = log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
+        source = Source(log.log, log.codec, fold_until)
+        projector = Projector(
+            source, model, new_projection, SystemClock(), lag.tell, max_events=max_events, replace_all=replace_all
+        )
+        forget = log.api.connection.reconnected.add(projector.request_log_check)
         stop = asyncio.ensure_future(stop_signal().wait())
         stop.add_done_callback(lambda _: projector.stop())
         try:
@@ -150,6 +152,6 @@ class _Projection:
 async def _reached(model: ReadModel[C]) -> None:
     """See whether it can be kept there at all: at the start, nobody waits for what does not answer."""
     try:
-        await model.mark()
+        await model.watermark()
     except ReadModelUnavailableError as error:
         raise CommandError(str(error)) from None

@@ -16,7 +16,7 @@ from infra.cli.terminal.output import Output
 from infra.cli.terminal.progress import bar, quiet
 from infra.cli.terminal.reply_text import show_query
 from projections.queries.all_views import VIEWS, views_at
-from projections.reports.diff import Change, Comparison, Diff
+from projections.reports.diff import Change, Diff, DiffBuilder
 
 if TYPE_CHECKING:
     from handlers.memory.memory import Memory
@@ -87,16 +87,16 @@ async def diff(
         if (second.position, second.now) < (first.position, first.now):
             raise CommandError(f"{earlier} is after {later}: name the earlier moment first")
         memory = await rebuilt(session, log, first.position)
-        comparison = Comparison(memory.state, memory.statistics.totals(), first.now)
+        builder = DiffBuilder(memory.state, memory.statistics.totals(), first.now)
         with quiet(logging.getLogger("handlers.memory.memory")), bar(second.position, session.out) as show:
             await catch_up(
                 memory,
                 log.log,
                 until=second.position,
                 progress=lambda read, _: show(read),
-                seen=comparison.seen,
+                seen=builder.observe,
             )
-    found = comparison.result(memory.statistics.totals(), second.now)
+    found = builder.result(memory.statistics.totals(), second.now)
     if session.out.as_json:
         session.out.json(found.as_json())
     else:

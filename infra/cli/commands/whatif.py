@@ -24,7 +24,7 @@ from infra.settings.loading import with_changes
 from projections.whatif.comparison import Comparison
 
 if TYPE_CHECKING:
-    from projections.whatif.comparison import Outcome
+    from projections.whatif.comparison_result import ComparisonResult
 
 
 _REPLAYS_AT_ONCE = 1_000
@@ -128,7 +128,7 @@ async def _replay(session: Session, log: OpenLog, comparison: Comparison, last: 
                 comparison.take(recorded)
 
 
-def _show(session: Session, outcome: Outcome, format_: Format) -> None:
+def _show(session: Session, outcome: ComparisonResult, format_: Format) -> None:
     if session.out.as_json or format_ is Format.JSON:
         show_json(session.out, outcome)
     elif format_ is Format.CSV:

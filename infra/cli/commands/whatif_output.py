@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from domain.timestamps import format_timestamp
 from projections.reports.wording import duration, moment
-from projections.whatif.comparison import front
-from projections.whatif.ledger import Measures
+from projections.whatif.comparison_result import pareto_front
+from projections.whatif.measures import Measures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.cli.terminal.output import Output
-    from projections.whatif.comparison import Outcome, Row
+    from projections.whatif.comparison_result import ComparisonResult, PolicyResult
 
 _SMALLEST_COLUMN = 10
 _GAP = 2
@@ -43,7 +43,7 @@ _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
 )
 
 
-def show_tables(out: Output, pool: str, outcome: Outcome) -> None:
+def show_tables(out: Output, pool: str, outcome: ComparisonResult) -> None:
     """Print the comparison for a person."""
     if outcome.first_at is not None and outcome.last_at is not None:
         out.heading(
@@ -59,7 +59,7 @@ def show_tables(out: Output, pool: str, outcome: Outcome) -> None:
     _remarks(out, outcome)
 
 
-def show_json(out: Output, outcome: Outcome) -> None:
+def show_json(out: Output, outcome: ComparisonResult) -> None:
     """Print the comparison as one JSON document."""
     out.json(
         {
@@ -73,7 +73,7 @@ def show_json(out: Output, outcome: Outcome) -> None:
     )
 
 
-def show_csv(outcome: Outcome) -> None:
+def show_csv(outcome: ComparisonResult) -> None:
     """Print the comparison as CSV, one line for each row; the settings are JSON in their cell."""
     writer = csv.writer(sys.stdout)
     writer.writerow(("policy", "settings", *Measures._fields, "front"))
@@ -83,24 +83,24 @@ def show_csv(outcome: Outcome) -> None:
         writer.writerow((row.policy.name, named, *measures, "" if on_front is None else str(on_front).lower()))
 
 
-def _with_front(outcome: Outcome) -> list[tuple[Row, bool | None]]:
+def _with_front(outcome: ComparisonResult) -> list[tuple[PolicyResult, bool | None]]:
     """Return all rows; those that a policy may be chosen from with whether nothing beats them."""
     chosen = [outcome.replayed, *outcome.policies]
-    return [(outcome.recorded, None), *zip(chosen, front([each.measures for each in chosen]), strict=True)]
+    return [(outcome.recorded, None), *zip(chosen, pareto_front([each.measures for each in chosen]), strict=True)]
 
 
-def _document(row: Row, on_front: bool | None) -> dict[str, Any]:
+def _document(row: PolicyResult, on_front: bool | None) -> dict[str, Any]:
     return {
         "policy": row.policy.name,
         "settings": dict(row.policy.named),
         **row.measures._asdict(),
         "front": on_front,
         "without_effect": row.misfits,
-        "finer_than_the_record": row.finer,
+        "finer_than_the_record": row.finer_than_record,
     }
 
 
-def _side_by_side(out: Output, rows: Sequence[Row]) -> None:
+def _side_by_side(out: Output, rows: Sequence[PolicyResult]) -> None:
     """Print measures down and policies across, in as many tables as the terminal asks for."""
     labels = [label for label, _ in _MEASURES]
     first = max(map(len, labels)) + _GAP
@@ -123,10 +123,12 @@ def _side_by_side(out: Output, rows: Sequence[Row]) -> None:
         start = end
 
 
-def _trade_off(out: Output, replayed: Row, cells: Sequence[Row]) -> None:
+def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult]) -> None:
     """Print the cells of each grid from the fewest false recoveries to the most; the front of all is marked."""
-    marks = dict(zip(map(id, (replayed, *cells)), front([each.measures for each in (replayed, *cells)]), strict=True))
-    grids: dict[str, list[Row]] = {}
+    marks = dict(
+        zip(map(id, (replayed, *cells)), pareto_front([each.measures for each in (replayed, *cells)]), strict=True)
+    )
+    grids: dict[str, list[PolicyResult]] = {}
     for each in cells:
         grids.setdefault(_base(each), []).append(each)
     for base, rows in grids.items():
@@ -161,17 +163,17 @@ def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) 
     out.console.print(table)
 
 
-def _place(row: Row) -> tuple[int, float]:
+def _place(row: PolicyResult) -> tuple[int, float]:
     return row.measures.false, row.measures.held_s
 
 
-def _base(row: Row) -> str:
+def _base(row: PolicyResult) -> str:
     """Return the name of the file that a cell is laid over."""
     policy = row.policy
     return policy.name.partition(f"{next(iter(policy.cell))}=")[0].strip() if policy.cell else ""
 
 
-def _remarks(out: Output, outcome: Outcome) -> None:
+def _remarks(out: Output, outcome: ComparisonResult) -> None:
     agreement = outcome.agreement
     if agreement.whole:
         out.line(
@@ -189,7 +191,7 @@ def _remarks(out: Output, outcome: Outcome) -> None:
     for misfit, count in misfits.items():
         advice = "add lease_mode" if " mode " in misfit else "name those of then with --config, or try --every-task"
         out.line(f"{count} {'policy' if count == 1 else 'policies'} without effect: {misfit}; {advice}", "yellow")
-    finer = [row.policy.name for row in outcome.policies if row.finer]
+    finer = [row.policy.name for row in outcome.policies if row.finer_than_record]
     if finer:
         out.line(
             "caution: beats that were not worth a renewal are not in the log; judging as finely as that, "

@@ -80,8 +80,8 @@ class Lag:
                     progress.update(
                         shown,
                         description=_state(projector),
-                        total=projector.goal,
-                        completed=projector.mark.position,
+                        total=projector.log_end,
+                        completed=projector.watermark.position,
                         lag=self._lag(projector),
                     )
                     progress.refresh()
@@ -96,47 +96,47 @@ class Lag:
             self._line(projector, _state(projector))
 
     async def _look(self, projector: Projector[Any]) -> None:
-        self._known = not projector.in_trouble
+        self._known = not projector.failing
         if projector.following:
             try:
-                projector.goal = max(projector.goal, await self._log.last_position())
+                projector.log_end = max(projector.log_end, await self._log.last_position())
             except LogUnavailableError:
                 self._known = False
 
     def _lag(self, projector: Projector[Any]) -> str:
-        behind = max(projector.goal - projector.mark.position, 0)
+        behind = max(projector.log_end - projector.watermark.position, 0)
         seconds = f" ({_behind_s(projector):,.1f} s)" if behind else ""
         return f"{behind} events behind{seconds}{'' if self._known else ' when last heard of'}"
 
     def _line(self, projector: Projector[Any], what: str) -> None:
-        mark, took_s = projector.mark, time.monotonic() - self._began
+        watermark, took_s = projector.watermark, time.monotonic() - self._began
         if self._out.as_json:
             self._out.json_line(
                 {
                     "status": what,
-                    "position": mark.position,
-                    "behind": max(projector.goal - mark.position, 0),
+                    "position": watermark.position,
+                    "behind": max(projector.log_end - watermark.position, 0),
                     "behind_s": _behind_s(projector),
                     "written": projector.written,
-                    "skipped": mark.skipped,
+                    "skipped": watermark.skipped,
                     "seconds": round(took_s, 3),
                 }
             )
             return
-        skipped = f", {mark.skipped} skipped as every fold skips them" if mark.skipped else ""
+        skipped = f", {watermark.skipped} skipped as every fold skips them" if watermark.skipped else ""
         rate = f", {projector.written / took_s:,.0f}/s" if projector.written > took_s else ""
         self._out.line(
-            f"{what} at position {mark.position}, {self._lag(projector)}; "
+            f"{what} at position {watermark.position}, {self._lag(projector)}; "
             f"{projector.written} events written in {took_s:.1f} s{rate}{skipped}"
         )
 
 
 def _behind_s(projector: Projector[Any]) -> float:
     """Return how old the last event is that is kept, where there are later ones."""
-    mark = projector.mark
-    if mark.position >= projector.goal or mark.time is None:
+    watermark = projector.watermark
+    if watermark.position >= projector.log_end or watermark.time is None:
         return 0.0
-    return round(max((datetime.now(UTC) - mark.time).total_seconds(), 0.0), 3)
+    return round(max((datetime.now(UTC) - watermark.time).total_seconds(), 0.0), 3)
 
 
 def _state(projector: Projector[Any]) -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from projections.postmortem.causes import Finding
     from projections.postmortem.report import Postmortem
-    from projections.reports.timeline import Entry
+    from projections.reports.history_entry import HistoryEntry
 
 _HERE = Path(__file__).parent / "templates"
 TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
@@ -107,7 +107,7 @@ def _by_cause(findings: Sequence[Finding]) -> list[tuple[Cause, list[Finding]]]:
     return list(groups.items())
 
 
-def _offset(entry: Entry, begin: datetime) -> float:
+def _offset(entry: HistoryEntry, begin: datetime) -> float:
     """Return when an event happened, in milliseconds since the beginning of the drawing."""
     return 0.0 if entry.time is None else _ms(begin, entry.time)
 
@@ -124,7 +124,7 @@ def _data(found: Postmortem, begin: datetime, end: datetime) -> dict[str, Any]:
         return texts.setdefault(shown(value), len(texts))
 
     verdicts: dict[str, list[Any]] = {}
-    for each in found.verdicts:
+    for each in found.explanations:
         coming = [[None if next_.at is None else _ms(begin, next_.at), text(next_.what)] for next_ in each.next]
         verdicts.setdefault(each.task_id, []).append(
             [_ms(begin, each.at), each.position, text(each.status), text(each.headline), coming]

@@ -1,4 +1,4 @@
-"""Too much work for too few: overloaded agents, tasks that nobody could take, steals that chase each other."""
+"""Load: overloaded agents, tasks that no agent could take, steals that lead to further steals."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded
 from domain.timestamps import seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, some
+from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
 from projections.reports.wording import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from projections.postmortem.collect import Chances, Collected, Seen
+    from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
 
-_WORTH_NAMING_S = 1.0
-"""A shorter wait for an agent with room is no want of capacity."""
+_LACK_OF_CAPACITY_S = 1.0
+"""A shorter wait for an agent with room is not called a lack of capacity."""
 
 
-def overload(collected: Collected) -> Iterator[Finding]:
-    """Agents that were overloaded when work was taken off them, or when they lost a lease or missed a deadline."""
-    found: dict[str, list[tuple[Seen, str]]] = {}
-    for seen in collected.seen:
-        event = seen.recorded.event
+def overload(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find agents that were overloaded when a steal from them was planned, or when they lost a lease or a deadline."""
+    found: dict[str, list[tuple[ObservedEvent, str]]] = {}
+    for observed in collected.events:
+        event = observed.recorded.event
         match event:
             case st.Planned():
                 agent_id, tasks, cpu = event.from_agent, event.source_tasks, event.source_cpu
                 what = f"a steal for {event.to_agent} was planned"
-            case ev.Expired() | ev.Stuck() | ev.Failed() if seen.agent is not None and event.agent_id is not None:
-                agent_id, tasks, cpu = event.agent_id, seen.agent_tasks, seen.agent.cpu
-                what = f"{seen.recorded.entity_id} {event.name}"
+            case ev.Expired() | ev.Stuck() | ev.Failed() if observed.agent is not None and event.agent_id is not None:
+                agent_id, tasks, cpu = event.agent_id, observed.agent_tasks, observed.agent.cpu
+                what = f"{observed.recorded.entity_id} {event.name}"
             case _:
                 continue
         if is_overloaded(tasks, cpu):
@@ -41,88 +41,97 @@ def overload(collected: Collected) -> Iterator[Finding]:
                 f"{what}: {count(tasks, 'task')} (limit {OVERLOADED_ABOVE_TASKS}), "
                 f"cpu {cpu:g} % (limit {OVERLOADED_ABOVE_CPU:g} %)"
             )
-            found.setdefault(agent_id, []).append((seen, said))
+            found.setdefault(agent_id, []).append((observed, said))
     for agent_id, shown in found.items():
         yield finding(
-            Cause.OVERLOAD, [seen for seen, _ in shown], f"{agent_id} was overloaded", "", [said for _, said in shown]
+            Cause.OVERLOAD,
+            [observed for observed, _ in shown],
+            f"{agent_id} was overloaded",
+            [said for _, said in shown],
         )
 
 
-def capacity(collected: Collected) -> Iterator[Finding]:
-    """Tasks that were queued when nobody could take them, and for how long that left them waiting."""
-    waiting: dict[str, Seen] = {}
-    waits: list[tuple[float, Seen, str]] = []
-    for seen in collected.seen:
-        task_id, task = seen.recorded.entity_id, seen.after
+def capacity(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find tasks that were queued when no agent could take them, and how long they waited."""
+    waiting: dict[str, ObservedEvent] = {}
+    waits: list[tuple[float, ObservedEvent, str]] = []
+    for observed in collected.events:
+        task_id, task = observed.recorded.entity_id, observed.after
         if task is None:
             continue
         if task.status is TaskStatus.QUEUED:
-            if seen.chances is not None and seen.chances.able is None:
-                waiting[task_id] = seen
+            if observed.availability is not None and observed.availability.best_agent is None:
+                waiting[task_id] = observed
         elif task_id in waiting:
-            waits.append(_wait(waiting.pop(task_id), seen.at, seen.recorded.name))
-    end = collected.seen[-1].at
-    waits += [_wait(seen, end, "") for seen in waiting.values()]
-    waits = sorted((each for each in waits if each[0] >= _WORTH_NAMING_S), key=lambda each: -each[0])
+            waits.append(_wait(waiting.pop(task_id), observed.at, observed.recorded.name))
+    end = collected.events[-1].at
+    waits += [_wait(observed, end, "") for observed in waiting.values()]
+    waits = sorted((each for each in waits if each[0] >= _LACK_OF_CAPACITY_S), key=lambda each: -each[0])
     if waits:
-        tasks = [seen.recorded.entity_id for _, seen, _ in waits]
-        title = f"nobody could take {some(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"
-        yield finding(Cause.CAPACITY, [seen for _, seen, _ in waits], title, "", [said for *_, said in waits])
+        tasks = [observed.recorded.entity_id for _, observed, _ in waits]
+        title = (
+            f"no agent could take {first_few(tasks)} when {'it was' if len(set(tasks)) == 1 else 'they were'} queued"
+        )
+        yield finding(Cause.CAPACITY, [observed for _, observed, _ in waits], title, [said for *_, said in waits])
 
 
-def _wait(queued: Seen, until: datetime, ended: str) -> tuple[float, Seen, str]:
+def _wait(queued: ObservedEvent, until: datetime, ended: str) -> tuple[float, ObservedEvent, str]:
     waited_s = seconds_between(queued.at, until)
     then = (
         f"waited {duration(waited_s)}, then {ended.replace('_', ' ')}" if ended else f"waiting for {duration(waited_s)}"
     )
-    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {obstacles(queued.chances)}"
+    return waited_s, queued, f"{queued.recorded.entity_id}: {then}; {obstacles(queued.availability)}"
 
 
-def obstacles(chances: Chances | None) -> str:
-    """Return in words why nobody could take a task."""
-    if chances is None or not chances.candidates:
+def obstacles(availability: Availability | None) -> str:
+    """Return in words why no agent could take a task."""
+    if availability is None or not availability.candidates:
         return "no agent was registered"
-    return some([f"{each.agent_id} {each.why}" for each in chances.candidates], 3)
+    return first_few([f"{each.agent_id} {each.why}" for each in availability.candidates], 3)
 
 
-def cascades(collected: Collected) -> Iterator[Finding]:
-    """Steals that lead to steals: a task moved on before it began, or a target that was stolen from in its turn."""
+def cascades(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find steals that led to steals: of a task before its start, or from an agent that had just received one."""
     yield from _moved_on(collected)
-    relayed: list[tuple[Seen, ev.Stolen, str]] = []
-    received: dict[str, tuple[Seen, str]] = {}
-    for seen in collected.seen:
-        event = seen.recorded.event
+    relayed: list[tuple[ObservedEvent, ev.Stolen, str]] = []
+    received: dict[str, tuple[ObservedEvent, str]] = {}
+    for observed in collected.events:
+        event = observed.recorded.event
         if not isinstance(event, ev.Stolen):
             continue
         earlier, operation_id = received.get(event.from_agent, (None, ""))
-        received[event.agent_id] = (seen, event.operation_id)
+        received[event.agent_id] = (observed, event.operation_id)
         if earlier is None or operation_id == event.operation_id:
             continue
-        gap_s = seconds_between(earlier.at, seen.at)
+        gap_s = seconds_between(earlier.at, observed.at)
         if gap_s <= collected.rules.steal.cooldown_s:
             given = f"{event.from_agent} had been given {earlier.recorded.entity_id} {duration(gap_s)}"
-            relayed.append((seen, event, f"{given} before it lost {seen.recorded.entity_id} to {event.agent_id}"))
+            relayed.append(
+                (observed, event, f"{given} before it lost {observed.recorded.entity_id} to {event.agent_id}")
+            )
     if relayed:
         agents = [event.from_agent for _, event, _ in relayed]
-        title = f"{some(agents)} {'was' if len(set(agents)) == 1 else 'were'} given work, and stolen from right after"
-        yield finding(Cause.CASCADE, [seen for seen, *_ in relayed], title, "", [said for *_, said in relayed])
+        title = (
+            f"{first_few(agents)} {'was' if len(set(agents)) == 1 else 'were'} given work, and stolen from right after"
+        )
+        yield finding(Cause.CASCADE, [observed for observed, *_ in relayed], title, [said for *_, said in relayed])
 
 
-def _moved_on(collected: Collected) -> Iterator[Finding]:
-    moves: dict[str, list[Seen]] = {}
-    for seen in collected.seen:
-        event, task_id = seen.recorded.event, seen.recorded.entity_id
+def _moved_on(collected: CollectedEvents) -> Iterator[Finding]:
+    moves: dict[str, list[ObservedEvent]] = {}
+    for observed in collected.events:
+        event, task_id = observed.recorded.event, observed.recorded.entity_id
         if isinstance(event, ev.Stolen):
-            moves.setdefault(task_id, []).append(seen)
+            moves.setdefault(task_id, []).append(observed)
         elif isinstance(event, ev.Started | ev.Leased):
             yield from _chain(task_id, moves.pop(task_id, []))
     for task_id, chain in moves.items():
         yield from _chain(task_id, chain)
 
 
-def _chain(task_id: str, chain: Sequence[Seen]) -> Iterator[Finding]:
+def _chain(task_id: str, chain: Sequence[ObservedEvent]) -> Iterator[Finding]:
     if len(chain) > 1:
-        events = [seen.recorded.event for seen in chain]
+        events = [observed.recorded.event for observed in chain]
         said = [f"from {each.from_agent} to {each.agent_id}" for each in events if isinstance(each, ev.Stolen)]
-        title = f"{task_id} was stolen {len(chain)} times before anybody began it"
-        yield finding(Cause.CASCADE, chain, title, "", said)
+        title = f"{task_id} was stolen {len(chain)} times before it was started"
+        yield finding(Cause.CASCADE, chain, title, said)

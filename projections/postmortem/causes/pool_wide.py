@@ -1,4 +1,4 @@
-"""What happened to the pool and its agents as a whole: outages, restarts, gates, agents that were lost."""
+"""Events of the whole pool and of its agents: outages, restarts, pauses, lost agents."""
 
 from __future__ import annotations
 
@@ -13,72 +13,72 @@ from projections.reports.wording import clock, describe, duration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projections.postmortem.collect import Collected, Seen
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 _FIRST_LED = 2
-"""The pool's version at which the service that opened a log takes its lead."""
+"""The pool's version at the first `led` of a new log, right after `opened`."""
 
 
-def outages(collected: Collected) -> Iterator[Finding]:
-    """Spells in which the pool could not hear its agents, each with the judgements that waited for its floor."""
-    for seen in collected.seen:
-        event = seen.recorded.event
+def outages(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find outages of the pool, each with the judgements that waited for its floor."""
+    for observed in collected.events:
+        event = observed.recorded.event
         if isinstance(event, po.Rearmed):
-            waited = [each for each in collected.seen if each.position > seen.position and _waited(each, event)]
-            said = [f"{event.reason}: nobody is judged before {clock(event.not_before)}"]
+            waited = [each for each in collected.events if each.position > observed.position and _waited(each, event)]
+            said = [f"{event.reason}: no lease is judged before {clock(event.not_before)}"]
             said += [f"{each.recorded.entity_id} waited for that, and was {each.recorded.name}" for each in waited]
             title = f"the pool could not hear its agents for {duration(event.blind_s)}"
-            yield finding(Cause.OUTAGE, [seen, *waited], title, "", said)
+            yield finding(Cause.OUTAGE, [observed, *waited], title, said)
 
 
-def _waited(seen: Seen, outage: po.Rearmed) -> bool:
-    """Return whether a judgement came when it did because of the outage's floor."""
-    event = seen.recorded.event
+def _waited(observed: ObservedEvent, outage: po.Rearmed) -> bool:
+    """Return whether a judgement was due at the outage's floor, and not earlier."""
+    event = observed.recorded.event
     if not isinstance(event, ev.Expired | ev.Stuck):
         return False
     floor = event.numbers.not_before
     return floor is not None and floor >= outage.not_before and event.numbers.due_at == floor
 
 
-def held_expiry(collected: Collected) -> Iterator[Finding]:
-    """Spells in which judging was suspended."""
-    for seen in collected.seen:
-        if isinstance(seen.recorded.event, po.ExpiryHeld):
-            said = seen.recorded.event.reason or "no reason was given"
-            yield finding(Cause.EXPIRY_HELD, [seen], "judging leases was suspended", "", [said])
+def held_expiry(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find suspensions of judging."""
+    for observed in collected.events:
+        if isinstance(observed.recorded.event, po.ExpiryHeld):
+            said = observed.recorded.event.reason or "no reason was given"
+            yield finding(Cause.EXPIRY_HELD, [observed], "judging leases was suspended", [said])
 
 
-def restarts(collected: Collected) -> Iterator[Finding]:
-    """Changes of who leads the pool; the first lead of a new log is none."""
+def restarts(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find restarts: every `led` but the first of a new log."""
     found = [
-        seen
-        for seen in collected.seen
-        if isinstance(seen.recorded.event, po.Led) and seen.recorded.version > _FIRST_LED
+        observed
+        for observed in collected.events
+        if isinstance(observed.recorded.event, po.Led) and observed.recorded.version > _FIRST_LED
     ]
     if found:
         title = f"the service was restarted {'once' if len(found) == 1 else f'{len(found)} times'}"
-        yield finding(Cause.RESTART, found, title, "", [describe(seen.recorded.event) for seen in found])
+        yield finding(Cause.RESTART, found, title, [describe(observed.recorded.event) for observed in found])
 
 
-_GATES = (po.PoolPaused, po.PoolDraining, ag.AgentPaused, ag.AgentDraining)
+_CLOSED = (po.PoolPaused, po.PoolDraining, ag.AgentPaused, ag.AgentDraining)
 
 
-def gates(collected: Collected) -> Iterator[Finding]:
-    """Pauses and drains."""
-    found = [seen for seen in collected.seen if isinstance(seen.recorded.event, _GATES)]
+def closed_intakes(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find pauses and drains of the pool and of agents."""
+    found = [observed for observed in collected.events if isinstance(observed.recorded.event, _CLOSED)]
     if found:
         said = [
-            f"{seen.recorded.originator_id} {seen.recorded.name}"
-            + (f": {words}" if (words := describe(seen.recorded.event)) else "")
-            for seen in found
+            f"{observed.recorded.originator_id} {observed.recorded.name}"
+            + (f": {words}" if (words := describe(observed.recorded.event)) else "")
+            for observed in found
         ]
-        yield finding(Cause.PAUSED, found, f"new grants were closed off {count(len(found), 'time')}", "", said)
+        yield finding(Cause.PAUSED, found, f"new grants were closed off {count(len(found), 'time')}", said)
 
 
-def lost(collected: Collected) -> Iterator[Finding]:
-    """Agents that were lost while they held work."""
-    for seen in collected.seen:
-        event = seen.recorded.event
-        if isinstance(event, ag.Lost) and seen.agent_tasks:
-            title = f"{seen.recorded.entity_id} was lost while it held {count(seen.agent_tasks, 'task')}"
-            yield finding(Cause.LOST, [seen], title, "", [describe(event)])
+def lost(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find agents that were lost while they held tasks."""
+    for observed in collected.events:
+        event = observed.recorded.event
+        if isinstance(event, ag.Lost) and observed.agent_tasks:
+            title = f"{observed.recorded.entity_id} was lost while it held {count(observed.agent_tasks, 'task')}"
+            yield finding(Cause.LOST, [observed], title, [describe(event)])

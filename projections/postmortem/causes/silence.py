@@ -1,20 +1,21 @@
-"""Holders that were not heard: silent, never heard, over their announced silence, stale; and those who were alive."""
+"""Silent holders: silent, never heard, longer than announced, stale; and those that turned out to be alive."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.events import task as ev
 from domain.lifecycles import LeaseStatus
 from domain.timestamps import after, seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, some
+from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
 from projections.reports.wording import clock, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from projections.postmortem.collect import Collected, Seen
+    from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 
 _TITLES = {
     Cause.SILENT: "fell silent",
@@ -25,27 +26,27 @@ _TITLES = {
 }
 
 
-def silences(collected: Collected) -> Iterator[Finding]:
-    """Every judgement of a silent holder; those of one unbroken silence of an agent are one finding."""
+def silences(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find every judgement of a silent holder. Those of one unbroken silence of an agent are one finding."""
     announced = {
-        (seen.recorded.event.token, seen.recorded.event.until)
-        for seen in collected.seen
-        if isinstance(seen.recorded.event, ev.Silenced)
+        (observed.recorded.event.token, observed.recorded.event.until)
+        for observed in collected.events
+        if isinstance(observed.recorded.event, ev.Silenced)
     }
-    spell: dict[str, int] = {}
-    judged: list[tuple[str, int, Cause, Seen]] = []
-    for seen in collected.seen:
-        event = seen.recorded.event
+    silence_number: dict[str, int] = {}
+    judged: list[tuple[str, int, Cause, ObservedEvent]] = []
+    for observed in collected.events:
+        event = observed.recorded.event
         if isinstance(event, ev.Expired | ev.Stuck):
             cause = _cause(event, overran=(event.token, event.numbers.last_beat_at) in announced)
-            judged.append((event.agent_id, spell.get(event.agent_id, 0), cause, seen))
+            judged.append((event.agent_id, silence_number.get(event.agent_id, 0), cause, observed))
             continue
-        kind, _, agent_id = seen.recorded.actor.partition("/")
-        if kind == "agent":
-            spell[agent_id] = spell.get(agent_id, 0) + 1
+        agent_id = acting_agent(observed.recorded.actor)
+        if agent_id is not None:
+            silence_number[agent_id] = silence_number.get(agent_id, 0) + 1
     judged.sort(key=lambda each: each[:3])
     for (agent_id, _, cause), group in groupby(judged, key=lambda each: each[:3]):
-        yield _finding(cause, agent_id, [seen for *_, seen in group])
+        yield _finding(cause, agent_id, [observed for *_, observed in group])
 
 
 def _cause(event: ev.Expired | ev.Stuck, *, overran: bool) -> Cause:
@@ -58,27 +59,26 @@ def _cause(event: ev.Expired | ev.Stuck, *, overran: bool) -> Cause:
     return Cause.OVERRAN if overran else Cause.SILENT
 
 
-def _finding(cause: Cause, agent_id: str, group: Sequence[Seen]) -> Finding:
-    tasks = [seen.recorded.entity_id for seen in group]
+def _finding(cause: Cause, agent_id: str, group: Sequence[ObservedEvent]) -> Finding:
+    tasks = [observed.recorded.entity_id for observed in group]
     holding = f" while it held {count(len(tasks), 'task')}" if len(tasks) > 1 else f" on {tasks[0]}"
     return finding(
         cause,
         group,
         f"{agent_id} {_TITLES[cause]}{'' if cause is Cause.NEVER_HEARD else holding}"
-        + (f": {some(tasks)}" if len(tasks) > 1 or cause is Cause.NEVER_HEARD else ""),
-        "",
-        [_said(seen) for seen in group],
+        + (f": {first_few(tasks)}" if len(tasks) > 1 or cause is Cause.NEVER_HEARD else ""),
+        [_said(observed) for observed in group],
     )
 
 
-def _said(seen: Seen) -> str:
-    """Return why it was judged then, and not earlier."""
-    event = seen.recorded.event
+def _said(observed: ObservedEvent) -> str:
+    """Return the numbers of a judgement, and why it was not judged earlier."""
+    event = observed.recorded.event
     if not isinstance(event, ev.Expired | ev.Stuck):
         return ""
     numbers = event.numbers
     heard = f"last heard at {clock(numbers.last_beat_at)}" if numbers.last_beat_at else "not heard since the grant"
-    parts = [f"{seen.recorded.entity_id}: {heard}, silent for {duration(numbers.silence_s)}"]
+    parts = [f"{observed.recorded.entity_id}: {heard}, silent for {duration(numbers.silence_s)}"]
     if isinstance(event, ev.Stuck) and event.numbers.stuck_threshold_s is not None:
         parts.append(f"the limit is {duration(event.numbers.stuck_threshold_s)}")
         return "; ".join(parts)
@@ -87,9 +87,9 @@ def _said(seen: Seen) -> str:
             f"reported about every {duration(numbers.median_interval_s)}; × {numbers.silence_multiplier:g}"
             f" tolerates {duration(numbers.tolerated_silence_s)}"
         )
-        parts.append(f"{rhythm}, not asked at the longest life" if numbers.hard_cap else rhythm)
+        parts.append(f"{rhythm}, which does not count at the longest life" if numbers.hard_cap else rhythm)
     elif numbers.reports:
-        parts.append("one report, so no rhythm is known that would excuse it")
+        parts.append("one report, so no report interval is known that would excuse it")
     parts.append(f"lease until {clock(numbers.expires_at)} + grace {duration(numbers.grace_s)}")
     return f"{'; '.join(parts)}; {_waited_for(numbers)}"
 
@@ -99,50 +99,50 @@ def _waited_for(numbers: ev.SilenceNumbers) -> str:
     if not numbers.hard_cap and numbers.last_beat_at is not None and numbers.median_interval_s is not None:
         excused = after(numbers.last_beat_at, numbers.tolerated_silence_s)
         if excused > numbers.due_at:
-            return f"not judged earlier, for its rhythm excused it until {clock(excused)}"
+            return f"not judged earlier, because its report interval excused it until {clock(excused)}"
     if numbers.due_at > after(numbers.expires_at, numbers.grace_s):
-        return f"not judged earlier, for the pool itself had been deaf: not before {clock(numbers.due_at)}"
-    return f"not judged earlier, for its grace lasted until {clock(numbers.due_at)}"
+        return f"not judged earlier, because the pool could not hear its agents: not before {clock(numbers.due_at)}"
+    return f"not judged earlier, because its grace lasted until {clock(numbers.due_at)}"
 
 
-def alive(collected: Collected) -> Iterator[Finding]:
-    """Holders who were judged silent, and were at work all the same."""
-    judged: dict[int, Seen] = {}
-    shown: dict[str, list[tuple[Seen, str]]] = {}
-    for seen in collected.seen:
-        event = seen.recorded.event
+def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find holders that were judged silent although they were at work."""
+    judged: dict[int, ObservedEvent] = {}
+    shown: dict[str, list[tuple[ObservedEvent, str]]] = {}
+    for observed in collected.events:
+        event = observed.recorded.event
         match event:
             case ev.Expired() | ev.Stuck():
-                judged[event.token] = seen
+                judged[event.token] = observed
                 continue
-            case ev.LateProgress() if _expired(seen, event.token):
+            case ev.LateProgress() if _expired(observed, event.token):
                 said = f"reported {event.kind} after its lease had expired"
             case ev.Completed(late=True):
-                said = "completed it after its lease had expired, and nobody had it since"
+                said = "completed it after its lease had expired, and no other agent held it since"
             case ev.Recovered():
                 said = "was heard again"
             case _:
                 continue
-        agent_id = getattr(event, "agent_id", None) or _holder(seen)
+        agent_id = getattr(event, "agent_id", None) or _holder(observed)
         before = judged.get(event.token)
-        gap = f", {duration(seconds_between(before.at, seen.at))} after it was judged" if before is not None else ""
-        shown.setdefault(agent_id, []).append((seen, f"{seen.recorded.entity_id}: {agent_id} {said}{gap}"))
+        gap = f", {duration(seconds_between(before.at, observed.at))} after it was judged" if before is not None else ""
+        shown.setdefault(agent_id, []).append((observed, f"{observed.recorded.entity_id}: {agent_id} {said}{gap}"))
     for agent_id, found in shown.items():
-        tasks = [seen.recorded.entity_id for seen, _ in found]
+        tasks = [observed.recorded.entity_id for observed, _ in found]
         yield finding(
             Cause.ALIVE,
-            [seen for seen, _ in found],
-            f"{agent_id} was judged silent on {some(tasks)}, but was alive",
-            "A longer term, a longer grace or more frequent reports would have spared this.",
+            [observed for observed, _ in found],
+            f"{agent_id} was judged silent on {first_few(tasks)}, but was alive",
             [said for _, said in found],
+            "A longer term, a longer grace or more frequent reports would have avoided this.",
         )
 
 
-def _holder(seen: Seen) -> str:
-    lease = seen.after.lease if seen.after is not None else None
+def _holder(observed: ObservedEvent) -> str:
+    lease = observed.after.lease if observed.after is not None else None
     return lease.agent_id if lease is not None else ""
 
 
-def _expired(seen: Seen, token: int) -> bool:
-    former = seen.after.former if seen.after is not None else ()
+def _expired(observed: ObservedEvent, token: int) -> bool:
+    former = observed.after.former if observed.after is not None else ()
     return any(each.token == token and each.ended is LeaseStatus.EXPIRED for each in former)

@@ -14,12 +14,12 @@ from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage, StoredMessage
 from handlers.projector.projector import STANDBY_S, Projector
 from handlers.projector.read_model import (
-    Mark,
-    MarkMovedError,
     OutdatedError,
     ReadModelError,
     ReadModelUnavailableError,
     Source,
+    Watermark,
+    WatermarkMovedError,
 )
 from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState
@@ -39,30 +39,30 @@ def tasks(count: int, prefix: str = "t") -> list[NewMessage]:
 
 
 class Positions:
-    """A collector that gives the positions it saw."""
+    """A projection that gives the positions it saw."""
 
     def __init__(self, _state: PoolState) -> None:
         self._seen: list[int] = []
 
-    def follow(self, recorded: Recorded, body: bytes) -> None:
+    def apply(self, recorded: Recorded, body: bytes) -> None:
         self._seen.append(recorded.position)
 
     def skip(self, position: int, subject: str, body: bytes, reason: str, recorded: Recorded | None) -> None:
         self._seen.append(-position)
 
-    def take(self) -> list[int]:
+    def take_changes(self) -> list[int]:
         seen, self._seen = self._seen, []
         return seen
 
 
 class Kept:
-    """A read model in memory: the positions that were written, and a mark that several connections share."""
+    """A read model in memory: the positions that were written, and a watermark that several connections share."""
 
     name = "kept"
 
     def __init__(self) -> None:
         self.rows: list[int] = []
-        self.at = Mark()
+        self.at = Watermark()
         self.unavailable = 0
         """So many calls get no answer."""
         self.behind = 0
@@ -73,20 +73,20 @@ class Kept:
         self.writes: list[int] = []
         """How many events each brought."""
 
-    async def mark(self) -> Mark:
+    async def watermark(self) -> Watermark:
         await self._call()
         return self.at
 
-    async def write(self, changes: list[int], before: Mark, after: Mark) -> None:
+    async def write(self, changes: list[int], before: Watermark, after: Watermark) -> None:
         await self._call()
         await self.open.wait()
-        if not self.at.same_place(before):
-            raise MarkMovedError
+        if not self.at.same_position(before):
+            raise WatermarkMovedError
         self.rows += changes
         self.writes.append(len(changes))
         self.at = after
 
-    async def caught_up(self) -> bool:
+    async def finish_catch_up(self) -> bool:
         await self._call()
         self.behind -= 1
         return self.behind < 0
@@ -106,22 +106,22 @@ class Site:
         self.told: list[str] = []
         self.folded_anew = 0
 
-    def projector(self, *, most_events: int = 2) -> Projector[list[int]]:
-        async def remember(position: int) -> Memory:
+    def projector(self, *, max_events: int = 2) -> Projector[list[int]]:
+        async def fold_until(position: int) -> Memory:
             self.folded_anew += 1
             memory = Memory(POOL, Rules(), CODEC, outcomes=0)
             await catch_up(memory, self.log, until=position)
             return memory
 
-        source = Source(self.log, CODEC, remember)
-        return Projector(source, self.kept, Positions, self.clock, self.told.append, most_events=most_events)
+        source = Source(self.log, CODEC, fold_until)
+        return Projector(source, self.kept, Positions, self.clock, self.told.append, max_events=max_events)
 
     def append(self, messages: list[NewMessage]) -> None:
         self.log.append_foreign(*messages)
         self.log._notify()
 
-    async def following(self, *, most_events: int = 2) -> tuple[Projector[list[int]], asyncio.Task[None]]:
-        projector = self.projector(most_events=most_events)
+    async def following(self, *, max_events: int = 2) -> tuple[Projector[list[int]], asyncio.Task[None]]:
+        projector = self.projector(max_events=max_events)
         work = asyncio.create_task(projector.run(follow=True))
         await self.clock.rest()
         return projector, work
@@ -144,7 +144,7 @@ async def test_it_follows_what_comes(site: Site) -> None:
     projector.stop()
     await site.clock.rest()
     assert work.done()
-    assert (projector.mark.position, projector.goal, projector.written, site.told) == (9, 9, 9, [])
+    assert (projector.watermark.position, projector.log_end, projector.written, site.told) == (9, 9, 9, [])
 
 
 async def test_an_empty_log_is_waited_on(site: Site) -> None:
@@ -159,7 +159,7 @@ async def test_an_empty_log_is_waited_on(site: Site) -> None:
 
 async def test_what_comes_during_a_write_goes_into_the_next_one_as_far_as_there_is_room(site: Site) -> None:
     log = tasks(12)
-    projector, work = await site.following(most_events=6)
+    projector, work = await site.following(max_events=6)
     site.kept.open.clear()
     for each in log:
         site.append([each])
@@ -174,13 +174,13 @@ async def test_what_comes_during_a_write_goes_into_the_next_one_as_far_as_there_
 
 async def test_catching_up_takes_as_few_writes_as_it_can(site: Site) -> None:
     site.append(tasks(12))
-    await site.projector(most_events=5).run(follow=False)
+    await site.projector(max_events=5).run(follow=False)
     assert site.kept.writes == [5, 5, 2]
 
 
 async def test_it_ends_when_what_is_being_written_is_written(site: Site) -> None:
     log = tasks(6)
-    projector, work = await site.following(most_events=6)
+    projector, work = await site.following(max_events=6)
     site.kept.open.clear()
     site.append(log)
     await site.clock.rest()
@@ -189,7 +189,7 @@ async def test_it_ends_when_what_is_being_written_is_written(site: Site) -> None
     assert not work.done()
     site.kept.open.set()
     await asyncio.wait_for(work, 5)
-    assert (site.kept.rows, projector.mark.position, projector.written) == ([1], 1, 1)
+    assert (site.kept.rows, projector.watermark.position, projector.written) == ([1], 1, 1)
 
 
 async def test_what_was_folded_when_the_broker_failed_is_written_and_not_folded_again(
@@ -203,7 +203,7 @@ async def test_what_was_folded_when_the_broker_failed_is_written_and_not_folded_
 
     following = site.log.follow_chunks
     monkeypatch.setattr(site.log, "follow_chunks", failing)
-    projector, work = await site.following(most_events=6)
+    projector, work = await site.following(max_events=6)
     site.kept.open.clear()
     site.append(tasks(6))
     await site.clock.rest()
@@ -274,7 +274,7 @@ async def test_it_ends_while_the_read_model_is_made_fit_to_be_read(site: Site, m
         await asyncio.Event().wait()
         return True
 
-    monkeypatch.setattr(site.kept, "caught_up", never)
+    monkeypatch.setattr(site.kept, "finish_catch_up", never)
     site.append(tasks(1))
     projector, work = await site.following()
     assert site.kept.rows == [1]
@@ -301,7 +301,7 @@ async def test_the_second_projector_stands_by_and_takes_over(site: Site) -> None
     site.append(log[8:])
     await site.clock.advance(3 * STANDBY_S)
     assert site.kept.rows == list(range(1, 13))
-    assert site.told[-1] == "nobody wrote on from position 8: taking over"
+    assert site.told[-1] == "the other projector stopped at position 8: taking over"
     waiting.stop()
     await asyncio.gather(one, other)
 
@@ -319,7 +319,7 @@ async def test_a_log_that_was_replaced_meanwhile_is_noticed_before_the_next_writ
     site.append(tasks(4))
     projector, work = await site.following()
     site.log._stored[:] = MemoryEventLog(POOL, tasks(4, "other")).messages
-    projector.in_doubt = True
+    projector.request_log_check()
     site.append(tasks(5, "other")[4:])
     await site.clock.rest()
     with pytest.raises(OutdatedError, match="kept: it was made from another log"):
@@ -337,10 +337,10 @@ async def test_what_is_refused_for_good_ends_it(site: Site, monkeypatch: pytest.
         await site.projector().run(follow=False)
 
 
-async def test_what_every_fold_skips_is_counted_in_the_mark(site: Site) -> None:
+async def test_what_every_fold_skips_is_counted_in_the_watermark(site: Site) -> None:
     log = tasks(3)
     site.append([log[0], NewMessage("custody.default.evt.task.x.junk", b"junk"), log[1]])
     projector = site.projector()
     await projector.run(follow=False)
     assert site.kept.rows == [1, -2, -3]
-    assert projector.mark.skipped == 2
+    assert projector.watermark.skipped == 2

@@ -13,14 +13,14 @@ from nats.js.api import StreamConfig
 from nats.js.client import JetStreamContext
 
 from handlers.ports import AppendRejectedError, NewMessage
-from handlers.projector.read_model import Mark
+from handlers.projector.read_model import Watermark
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user, projector_user
 from infra.nats import Auth, NatsEventLog, ensure_stream
 from infra.nats import connect as infra_connect
 from infra.nats.api import JetStreamApi
 from infra.nats.kv_read_model import KvViews
-from projections.read_models.live_documents import LiveChanges
+from projections.read_models.document_projection import DocumentChanges
 from tests.support.broker import Connect, settled
 
 pytestmark = [pytest.mark.system]
@@ -201,9 +201,9 @@ async def test_a_projector_reads_one_log_and_writes_one_bucket(tmp_path: Path, p
         assert [each.subject for each in await anext(chunks)] == [subject]
         await chunks.aclose()
         views = KvViews(JetStreamApi(own), pool)
-        changes = LiveChanges({"lease.t1": b"{}", "lease.t2": b"{}"}, whole=True)
-        await views.write(changes, await views.mark(), Mark(1, "hash", "first"))
-        assert (await views.mark()).position == 1
+        changes = DocumentChanges({"lease.t1": b"{}", "lease.t2": b"{}"}, replace_all=True)
+        await views.write(changes, await views.watermark(), Watermark(1, "hash", "first"))
+        assert (await views.watermark()).position == 1
         assert refused == []
         with pytest.raises(AppendRejectedError):
             await log.append([NewMessage(subject, b"{}")], expected_position=1)

@@ -18,7 +18,7 @@ from infra.cli.terminal.progress import seldom_collected
 from infra.host.optional_libraries import missing
 from infra.reports import audit_formats, audit_parquet
 from infra.service.serving import PoolServer
-from projections.reports.audit import LEARNED_FROM
+from projections.reports.audit_filter import LEARNED_SUBJECTS
 from tests.infra.cli.conftest import Result, Run
 
 
@@ -98,7 +98,7 @@ async def test_what_an_agent_held_when_the_audit_begins_is_known_from_a_snapshot
     monkeypatch.setattr(auditing, "_messages", noted)
     found = rows(await busy("audit", "--agent", "a1", "--from", "16", "--json"))
     assert [each["event"] for each in found] == ["revoked", "requeued"]
-    assert read == [*[(14, 15)] * len(LEARNED_FROM), (15, 17)]
+    assert read == [*[(14, 15)] * len(LEARNED_SUBJECTS), (15, 17)]
 
 
 async def test_times_bound_an_audit_and_are_included(busy: Run) -> None:

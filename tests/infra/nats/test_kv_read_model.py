@@ -16,12 +16,12 @@ from handlers.memory.memory import Memory
 from handlers.ports import NewMessage
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import (
-    Mark,
-    MarkMovedError,
     OutdatedError,
     ReadModelError,
     ReadModelUnavailableError,
     Source,
+    Watermark,
+    WatermarkMovedError,
 )
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
@@ -29,7 +29,7 @@ from infra.nats import Auth, connect, ensure_stream
 from infra.nats.api import JetStreamApi
 from infra.nats.filtered_reader import read_matching
 from infra.nats.kv_read_model import KvViews
-from projections.read_models.live_documents import LiveChanges, LiveDocuments
+from projections.read_models.document_projection import DocumentChanges, DocumentProjection
 from tests.golden.make import HISTORIES
 from tests.support.broker import Connect
 from tests.support.memory_log import MemoryEventLog
@@ -60,17 +60,17 @@ class Site:
     def model(self, *, rebuild: bool = False) -> KvViews:
         return KvViews(self.api, self.pool, rebuild=rebuild)
 
-    def projector(self, model: KvViews | None = None) -> Projector[LiveChanges]:
-        source = Source(self.log, CODEC, self.remember)
+    def projector(self, model: KvViews | None = None) -> Projector[DocumentChanges]:
+        source = Source(self.log, CODEC, self.fold_until)
         kept = model or self.model()
-        return Projector(source, kept, LiveDocuments, self.clock, self.told.append, most_events=3, whole=True)
+        return Projector(source, kept, DocumentProjection, self.clock, self.told.append, max_events=3, replace_all=True)
 
-    async def remember(self, position: int) -> Memory:
+    async def fold_until(self, position: int) -> Memory:
         memory = Memory(LOG, RULES, CODEC, outcomes=0)
         await catch_up(memory, self.log, until=position)
         return memory
 
-    async def catch_up(self, model: KvViews | None = None) -> Projector[LiveChanges]:
+    async def catch_up(self, model: KvViews | None = None) -> Projector[DocumentChanges]:
         projector = self.projector(model)
         await self.finish(asyncio.ensure_future(projector.run(follow=False)))
         return projector
@@ -83,7 +83,7 @@ class Site:
         work.result()
 
     async def contents(self) -> dict[str, Any]:
-        """Every document but the mark."""
+        """Every document but the watermark."""
         prefix = f"$KV.CUSTODY_VIEWS_{self.pool}."
         found = {}
         # The library's own listing may come out empty: what tells it the end can overtake the messages.
@@ -93,8 +93,8 @@ class Site:
         return found
 
     async def expected(self) -> dict[str, Any]:
-        memory = await self.remember(len(self.log.messages))
-        taken = LiveDocuments(memory.state).take()
+        memory = await self.fold_until(len(self.log.messages))
+        taken = DocumentProjection(memory.state).take_changes()
         return {key: json.loads(document) for key, document in taken.documents.items() if document is not None}
 
     async def sequence(self) -> int:
@@ -106,7 +106,7 @@ async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncI
     connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
     await ensure_stream(connection, pool)
     api = JetStreamApi(connection)
-    await KvViews(api, pool).mark()
+    await KvViews(api, pool).watermark()
     reader = await connect_as("operator")
     yield Site(api, pool, await reader.jetstream().key_value(f"CUSTODY_VIEWS_{pool}"))
     await connection.close()
@@ -181,7 +181,7 @@ async def test_two_projectors_do_no_harm(site: Site) -> None:
         site.log.append_foreign(*log[start : start + 6])
         site.log._notify()
         await asyncio.wait(works, timeout=0.01)
-    while one.mark.position < len(log) and other.mark.position < len(log):
+    while one.watermark.position < len(log) and other.watermark.position < len(log):
         await asyncio.wait(works, timeout=0.02)
         await site.clock.advance(1)
     assert await site.contents() == await site.expected()
@@ -217,11 +217,11 @@ async def test_a_write_whose_answer_is_lost_is_found_out(site: Site) -> None:
 
 async def test_who_writes_behind_another_writes_nothing(site: Site) -> None:
     stale = site.model()
-    before = await stale.mark()
+    before = await stale.watermark()
     site.log.append_foreign(*messages(_one_lease()))
     await site.catch_up()
-    with pytest.raises(MarkMovedError):
-        await stale.write(LiveChanges({"lease.t1": b"{}"}, whole=False), before, Mark(1))
+    with pytest.raises(WatermarkMovedError):
+        await stale.write(DocumentChanges({"lease.t1": b"{}"}, replace_all=False), before, Watermark(1))
     assert await site.contents() == await site.expected()
 
 
@@ -240,7 +240,7 @@ async def test_a_restart_mends_what_somebody_wrote(site: Site, connect_as: Conne
     before = await site.sequence()
     await site.catch_up()
     assert await site.contents() == await site.expected()
-    assert await site.sequence() == before + 4, "three documents and the mark"
+    assert await site.sequence() == before + 4, "three documents and the watermark"
 
 
 async def test_a_bucket_of_another_log_is_refused_until_a_rebuild(site: Site) -> None:
@@ -264,11 +264,11 @@ async def test_a_bucket_that_was_made_otherwise_is_refused(site: Site, pool: str
     await ensure_stream(site.api.connection, f"{pool}x")
     await writer.create_key_value(bucket=f"CUSTODY_VIEWS_{pool}x", history=5)
     with pytest.raises(ReadModelError, match="has another max_msgs_per_subject than it needs: delete it"):
-        await KvViews(site.api, f"{pool}x").mark()
+        await KvViews(site.api, f"{pool}x").watermark()
 
 
 async def test_a_mark_that_is_none_is_refused(site: Site, connect_as: Connect) -> None:
     writer = (await connect_as("writer")).jetstream()
     await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.position", b"junk")
     with pytest.raises(ReadModelError, match="its key position is not custody's"):
-        await site.model().mark()
+        await site.model().watermark()

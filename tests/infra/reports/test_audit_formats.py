@@ -13,7 +13,7 @@ from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
 from infra.reports.audit_parquet import Parquet
 from projections.reports.audit_rows import Rows
-from projections.reports.json_text import EventText
+from projections.reports.event_json import EventJson
 from tests.golden.audited import AUDIT, changed, first, write, written
 from tests.golden.test_golden import HISTORIES, read
 
@@ -57,11 +57,11 @@ def test_csv_is_quoted_as_the_standard_library_quotes() -> None:
 
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_the_text_of_an_event_is_the_json_of_its_fields(*, ascii_only: bool) -> None:
-    codec, text = CloudEventsCodec("default"), EventText(ascii_only=ascii_only)
+    codec, text = CloudEventsCodec("default"), EventJson(ascii_only=ascii_only)
     for path in HISTORIES:
         for message in read(path):
             event = codec.decode(message).event
-            assert text.of(event)[0] == json.dumps(event.model_dump(mode="json"), ensure_ascii=ascii_only)
+            assert text.write(event)[0] == json.dumps(event.model_dump(mode="json"), ensure_ascii=ascii_only)
 
 
 def reported(**data: Any) -> StoredMessage:

@@ -18,8 +18,8 @@ from handlers.projector.projector import Projector
 from handlers.projector.read_model import Source
 from infra.codec import CloudEventsCodec
 from infra.sql.database import Database, parse_url
-from infra.sql.model import SqlReadModel
-from projections.read_models.tabulation import Changes, Tabulation
+from infra.sql.sql_read_model import SqlReadModel
+from projections.read_models.table_projection import TableChanges, TableProjection
 from tests.golden.make import HISTORIES
 from tests.support.memory_log import MemoryEventLog
 from tests.support.read_models import Rows, contents, expected, position
@@ -71,22 +71,22 @@ class Site:
         """A read model with a connection of its own, as another process would have."""
         return SqlReadModel(self.database(), pool, self.clock, rebuild=rebuild)
 
-    def projector(self, model: SqlReadModel | None = None, *, most_events: int = 7) -> Projector[Changes]:
-        async def remember(position: int) -> Memory:
+    def projector(self, model: SqlReadModel | None = None, *, max_events: int = 7) -> Projector[TableChanges]:
+        async def fold_until(position: int) -> Memory:
             memory = Memory(POOL, RULES, CODEC, outcomes=0)
             await catch_up(memory, self.log, until=position)
             return memory
 
         return Projector(
-            Source(self.log, CODEC, remember),
+            Source(self.log, CODEC, fold_until),
             model or self.model(),
-            Tabulation,
+            TableProjection,
             self.clock,
             self.told.append,
-            most_events=most_events,
+            max_events=max_events,
         )
 
-    async def catch_up(self, model: SqlReadModel | None = None) -> Projector[Changes]:
+    async def catch_up(self, model: SqlReadModel | None = None) -> Projector[TableChanges]:
         """Let a projector run to the log's end, whatever it has to wait for."""
         projector = self.projector(model)
         await self.finish(asyncio.ensure_future(projector.run(follow=False)))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from handlers.ports import NewMessage
 from handlers.projector.read_model import ReadModelUnavailableError
-from infra.sql.model import SqlReadModel
+from infra.sql.sql_read_model import SqlReadModel
 from tests.infra.sql.conftest import Site, history_of
 
 steps = st.lists(
@@ -70,7 +70,7 @@ async def _play(script: list[tuple[str, int]], site: Site) -> None:
                 continue
             model = Faulty(database, "default", site.clock, rebuild=what == "rebuild")
             model.fault, model.countdown = what, number
-            projector = site.projector(model, most_events=number if what in {"project", "rebuild"} else 3)
+            projector = site.projector(model, max_events=number if what in {"project", "rebuild"} else 3)
             try:
                 await site.finish(asyncio.ensure_future(projector.run(follow=False)))
             except _CrashError:

@@ -38,7 +38,7 @@ async def drop(site: Site, table: tables.Table) -> None:
 
 async def test_there_are_none_while_a_new_generation_catches_up(site: Site) -> None:
     model = site.model()
-    await model.mark()
+    await model.watermark()
     assert await lacking(site) == ALL
     await site.catch_up(model)
     assert await lacking(site) == set()
@@ -58,16 +58,16 @@ async def test_two_that_catch_up_at_once_make_each_index_once(site: Site) -> Non
     one, other = site.model(), site.model()
     await site.finish(asyncio.ensure_future(site.projector(one).run(follow=False)))
     await drop(site, tables.EVENTS)
-    await other.mark()
+    await other.watermark()
     one._indexed = 0
-    await asyncio.gather(one.caught_up(), other.caught_up())
+    await asyncio.gather(one.finish_catch_up(), other.finish_catch_up())
     assert await lacking(site) == set()
 
 
 async def test_a_generation_that_is_gone_gets_none(site: Site) -> None:
     await site.catch_up()
     model = site.model()
-    await model.mark()
+    await model.watermark()
     await site.catch_up(site.model(rebuild=True))
     with pytest.raises(RebuiltError):
-        await model.caught_up()
+        await model.finish_catch_up()

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import inspect, text
 
 from handlers.ports import NewMessage
-from handlers.projector.read_model import Mark, OutdatedError, RebuiltError
+from handlers.projector.read_model import OutdatedError, RebuiltError, Watermark
 from infra.sql import generations as gen
 from projections.read_models import tables
-from projections.read_models.tabulation import Changes
+from projections.read_models.table_projection import TableChanges
 from tests.infra.sql.conftest import Site
 
 
@@ -22,7 +22,7 @@ async def spoil(site: Site) -> None:
 
 
 async def generations(site: Site) -> list[gen.Generation]:
-    found: list[gen.Generation] = await site.read(gen.generations)
+    found: list[gen.Generation] = await site.read(gen.list_generations)
     return found
 
 
@@ -35,8 +35,8 @@ async def test_readers_keep_the_old_rows_until_the_new_ones_have_caught_up(site:
     await site.catch_up()
     await spoil(site)
     model = site.model(rebuild=True)
-    before = await model.mark()
-    assert before == Mark()
+    before = await model.watermark()
+    assert before == Watermark()
     assert (await site.contents())["tasks"]["done"][7] == "wrong"
     await site.catch_up(model)
     assert await site.contents() == site.expected()
@@ -55,7 +55,7 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
     await site.catch_up()
     model = site.model(rebuild=True)
     await site.finish(asyncio.ensure_future(_to(site, model, 10)))
-    assert not await model.caught_up()
+    assert not await model.finish_catch_up()
     site.log.append_foreign(*history[20:])
     await site.catch_up(model)
     assert await site.contents() == site.expected()
@@ -63,9 +63,9 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
 
 async def _to(site: Site, model: object, position: int) -> None:
     """Bring a model to a position and no further."""
-    projector = site.projector(model, most_events=position)  # type: ignore[arg-type]
-    await projector._begin()
-    await projector._take_all(site.log.read(after=0, until=position))
+    projector = site.projector(model, max_events=position)  # type: ignore[arg-type]
+    await projector._start()
+    await projector._project(site.log.read(after=0, until=position))
 
 
 async def test_a_rebuild_that_was_broken_off_is_gone_on_with(site: Site) -> None:
@@ -80,7 +80,7 @@ async def test_one_that_was_begun_in_another_version_is_begun_anew(site: Site, m
     await site.catch_up()
     await _to(site, site.model(rebuild=True), 10)
     monkeypatch.setattr(tables, "VERSION", 2)
-    monkeypatch.setattr("infra.sql.model.VERSION", 2)
+    monkeypatch.setattr("infra.sql.sql_read_model.VERSION", 2)
     projector = await site.catch_up(site.model(rebuild=True))
     assert projector.written == len(site.log.messages)
     assert [(each.number, each.version) for each in await generations(site)] == [(2, 2)]
@@ -94,8 +94,8 @@ async def test_the_running_projector_goes_over_to_the_new_generation(site: Site,
     site.log.append_foreign(*history[20:])
     await site.finish(asyncio.ensure_future(projector.run(follow=False)))
     assert await site.contents() == site.expected()
-    assert (running._generation, projector.mark.position) == (2, len(history))
-    assert site.told == ["it was rebuilt beyond position 20: going over to that"]
+    assert (running._generation, projector.watermark.position) == (2, len(history))
+    assert site.told == ["it was rebuilt beyond position 20: switching to the rebuilt one"]
 
 
 async def test_tables_of_another_log_are_replaced_by_a_rebuild(site: Site) -> None:
@@ -133,7 +133,7 @@ async def test_what_somebody_still_reads_is_dropped_by_the_next_rebuild(site: Si
 
 async def test_nothing_is_written_into_a_retired_generation(site: Site) -> None:
     model = site.model()
-    mark = await model.mark()
+    watermark = await model.watermark()
     await site.read(lambda connection: gen.set_status(connection, 1, gen.RETIRED))
     with pytest.raises(RebuiltError):
-        await model.write(Changes({}, []), mark, mark)
+        await model.write(TableChanges({}, []), watermark, watermark)

@@ -22,8 +22,8 @@ def test_a_deadline_is_named_with_who_held_the_task() -> None:
 @pytest.mark.parametrize(
     ("capabilities", "said"),
     [
-        (["git"], "nobody held it: queued for 1m 1s, attempt 1; A could have taken it"),
-        ([], "nobody held it: queued for 1m 1s, attempt 1; nobody could take it: A lacks git"),
+        (["git"], "it had no holder: queued for 1m 1s, attempt 1; A could have taken it"),
+        ([], "it had no holder: queued for 1m 1s, attempt 1; no agent could take it: A lacks git"),
     ],
 )
 def test_a_deadline_in_the_queue_says_who_could_have_taken_the_task(capabilities: list[str], said: str) -> None:

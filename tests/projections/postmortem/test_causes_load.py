@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, is_overloaded
 from domain.rules import Rules
 from domain.service_commands import PlanSteal
-from projections.postmortem.causes import Cause
+from projections.postmortem.causes import RULES, Cause
 from tests.support.postmortem import causes, named
 from tests.support.scenario import OPS, Scenario
 
@@ -87,7 +87,7 @@ def test_a_task_that_is_stolen_again_before_it_began_is_a_cascade() -> None:
     s.wait(10)
     steal(s, "T", "B", "C")
     (found,) = named(s, Cause.CASCADE)
-    assert found.title == "T was stolen 2 times before anybody began it"
+    assert found.title == "T was stolen 2 times before it was started"
     assert [each.text for each in found.evidence] == ["from A to B", "from B to C"]
 
 
@@ -106,3 +106,10 @@ def test_steals_far_apart_are_none() -> None:
     s.wait(100)
     steal(s, "U", "B", "C")
     assert Cause.CASCADE not in causes(s)
+
+
+def test_the_rule_that_is_shown_has_the_stealers_limits() -> None:
+    assert RULES[Cause.OVERLOAD] == "overloaded: more than 8 tasks, or cpu above 80 %"
+    assert not is_overloaded(8, 80)
+    assert is_overloaded(9, 0)
+    assert is_overloaded(0, 80.1)

@@ -10,7 +10,7 @@ from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.service_commands import Lead, MarkLost, Open, Rearm
 from projections.postmortem.causes import RULES, Cause, findings
-from projections.postmortem.collect import Collected, Seen
+from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 from tests.support.postmortem import causes, done, named, working
 from tests.support.scenario import OPS, START, Scenario
 
@@ -38,7 +38,7 @@ def test_an_outage_is_named_with_the_judgements_that_waited_for_its_floor() -> N
     assert found.title == "the pool could not hear its agents for 1m 40s"
     assert [s.log[each.position - 1].name for each in found.evidence] == ["rearmed", "expired"]
     assert found.evidence[1].text == "T waited for that, and was expired"
-    assert "for the pool itself had been deaf" in named(s, Cause.NEVER_HEARD)[0].evidence[0].text
+    assert "because the pool could not hear its agents" in named(s, Cause.NEVER_HEARD)[0].evidence[0].text
 
 
 def test_a_restart_is_named_and_the_first_start_is_not() -> None:
@@ -85,6 +85,6 @@ def test_every_judgement_of_a_history_has_a_cause() -> None:
 
 def test_a_suspension_of_judging_is_named() -> None:
     recorded = Recorded(1, Entity.POOL, "default", 1, START, "ops", "c1", po.ExpiryHeld(reason="upgrade"))
-    seen = Seen(recorded, None, None, Pool("default"), None, 0, None)
-    (found,) = findings(Collected((seen,), 0, {}, 0, Rules()))
+    seen = ObservedEvent(recorded, None, None, Pool("default"), None, 0, None)
+    (found,) = findings(CollectedEvents((seen,), 0, {}, 0, Rules()))
     assert (found.cause, found.evidence[0].text) == (Cause.EXPIRY_HELD, "upgrade")

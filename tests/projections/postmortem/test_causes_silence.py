@@ -18,7 +18,7 @@ def test_an_agent_that_fell_silent_is_named_with_its_median_interval() -> None:
     (evidence,) = found.evidence
     assert s.log[evidence.position - 1].name == "expired"
     assert "silent for 1h 22m; reported about every 10s; × 5 tolerates 50s" in evidence.text
-    assert "not judged earlier, for its grace lasted until 08:05:30" in evidence.text
+    assert "not judged earlier, because its grace lasted until 08:05:30" in evidence.text
 
 
 def test_a_rhythm_that_outlasted_the_grace_is_why_nobody_judged_earlier() -> None:
@@ -26,7 +26,7 @@ def test_a_rhythm_that_outlasted_the_grace_is_why_nobody_judged_earlier() -> Non
     working(s, reports=(100, 200, 300))
     s.sweep(at=800.000001).then("expired", "requeued")
     (found,) = named(s, Cause.SILENT)
-    assert "not judged earlier, for its rhythm excused it until 08:13:20.0" in found.evidence[0].text
+    assert "not judged earlier, because its report interval excused it until 08:13:20.0" in found.evidence[0].text
 
 
 def test_one_silence_over_several_tasks_is_one_finding() -> None:
@@ -98,7 +98,7 @@ def test_the_longest_life_of_a_lease_is_named_and_not_called_silence() -> None:
     working(s, lease={"mode": "fixed", "lease_s": 50, "grace_s": 10, "max_lease_s": 60})
     s.sweep(at=70).then("expired", "requeued")
     (found,) = named(s, Cause.HARD_CAP)
-    assert "not asked at the longest life" in found.evidence[0].text
+    assert "which does not count at the longest life" in found.evidence[0].text
     assert Cause.SILENT not in causes(s)
 
 

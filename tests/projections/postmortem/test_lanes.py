@@ -6,7 +6,7 @@ import pytest
 
 from domain.events.task import Stolen
 from domain.service_commands import Rearm
-from projections.postmortem import collect
+from projections.postmortem import event_collector
 from projections.postmortem.bars import ENDS, Bar
 from projections.postmortem.report import postmortem
 from tests.domain.situations import SITUATIONS
@@ -193,13 +193,13 @@ def test_the_newest_events_are_kept_and_the_rest_is_counted(shop: Scenario) -> N
 
 
 def test_lanes_beyond_the_limit_are_counted(shop: Scenario) -> None:
-    made = postmortem(collected(shop), most_lanes=3)
+    made = postmortem(collected(shop), max_lanes=3)
     assert len(made.timeline.lanes) == 3
     assert made.timeline.omitted == 2
 
 
 def test_tasks_to_which_nothing_happens_are_shown_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collect, "MOST_IDLE", 2)
+    monkeypatch.setattr(event_collector, "MAX_IDLE", 2)
     s = Scenario()
     s.holds("A", "T", "U", "V")
     s.given("B", "register")
@@ -213,7 +213,7 @@ def test_tasks_to_which_nothing_happens_are_shown_up_to_a_limit(monkeypatch: pyt
 
 def test_what_was_held_when_the_range_begins_has_its_verdict(shop: Scenario) -> None:
     shop.at(100).given("A", "complete", task_id="T", token=shop.token("T"))
-    told = [(each.task_id, each.status) for each in found(shop, first=len(shop.log)).verdicts]
+    told = [(each.task_id, each.status) for each in found(shop, first=len(shop.log)).explanations]
     assert sorted(told) == [("T", "completed"), ("T", "in_progress"), ("U", "assigned"), ("V", "assigned")]
 
 
@@ -222,7 +222,7 @@ def test_at_each_event_the_rules_say_what_is_to_come() -> None:
     token = s.holds("A", "T")
     for at in (100, 200, 300):
         s.at(at).given("A", "progress", task_id="T", token=token, percent=5)
-    told = found(s).verdicts[-1]
+    told = found(s).explanations[-1]
     assert (told.task_id, told.status, told.position) == ("T", "in_progress", len(s.log))
     said = [(None if each.at is None else s.seconds_until(each.at), each.what) for each in told.next]
     assert (540.0, "the lease expires, unless the holder is heard") in said
@@ -234,6 +234,6 @@ def test_an_outage_changes_what_the_rules_say_of_every_held_task() -> None:
     s = Scenario()
     s.holds("A", "T")
     s.at(230).asks(Rearm("the connection was gone", 100.0), actor="writer")
-    last = found(s).verdicts[-1]
+    last = found(s).explanations[-1]
     assert last.task_id == "T"
-    assert any("the pool itself could not hear its agents" in each.what for each in last.next)
+    assert any("because the pool could not hear its agents" in each.what for each in last.next)

@@ -9,32 +9,33 @@ from typing import Any
 import pydantic_core
 import pytest
 
-from projections.queries.answers import BacklogQuery, Snapshot, answer, snapshot, statistics_document
-from projections.reports.agreement import LISTED, backlog_differences, page_differences, statistics_differences
+from projections.queries import answers
+from projections.queries.answers import BacklogQuery, Snapshot, answer, statistics_document
+from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 from projections.state.statistics import Statistics
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario
 
 
-def shot(s: Scenario, *, late_s: float = 0.0, live: bool = True) -> Snapshot:
+def snapshot(s: Scenario, *, late_s: float = 0.0, live: bool = True) -> Snapshot:
     """The live state as it answers, or the fold of its log."""
     counts = Statistics()
     for recorded in s.log:
         counts.observe([recorded])
     now = s.now + timedelta(seconds=late_s)
-    return snapshot(s.state if live else s.shadow, now, counts.totals(), lambda _: now if live else None)
+    return answers.snapshot(s.state if live else s.shadow, now, counts.totals(), lambda _: now if live else None)
 
 
 def told(view: str, said: Snapshot, **page: Any) -> dict[str, Any]:
     """An answer as it comes over the wire."""
-    result: dict[str, Any] = json.loads(pydantic_core.to_json(answer(LISTED[view].query(**page), said)))
+    result: dict[str, Any] = json.loads(pydantic_core.to_json(answer(LISTED_VIEWS[view].query(**page), said)))
     return result
 
 
 def differences(said: Snapshot, log: Snapshot) -> list[str]:
     """What is found when every view is asked, in pages of two."""
     found: list[str] = []
-    for view in LISTED:
+    for view in LISTED_VIEWS:
         after = None
         while True:
             page = told(view, said, limit=2, after=after)
@@ -55,8 +56,8 @@ def test_an_honest_service_agrees_with_its_log(how: str) -> None:
     for number in range(5):
         s.given(OPS, "submit", task_id=f"q{number}", priority=("low", "critical")[number % 2])
     s.given(OPS, "steal", from_="C", to="B", count=2)
-    assert differences(shot(s), shot(s, live=False)) == []
-    assert differences(shot(s, late_s=7_000.0), shot(s, live=False)) == []
+    assert differences(snapshot(s), snapshot(s, live=False)) == []
+    assert differences(snapshot(s, late_s=7_000.0), snapshot(s, live=False)) == []
 
 
 @pytest.fixture
@@ -71,20 +72,20 @@ def s() -> Scenario:
 
 
 def test_a_task_that_differs_is_named_with_what_differs(s: Scenario) -> None:
-    said = shot(s)
+    said = snapshot(s)
     task = said.tasks["T"]
     assert task.lease is not None
     lied = said._replace(tasks={**said.tasks, "T": task._replace(lease=task.lease._replace(percent=99))})
-    assert differences(lied, shot(s, live=False)) == [
+    assert differences(lied, snapshot(s, live=False)) == [
         "task T: the service says percent 99, and the log makes it 0",
         "lease of T: the service says percent 99, and the log makes it 0",
     ]
 
 
 def test_a_task_that_is_not_shown_is_named(s: Scenario) -> None:
-    said = shot(s)
+    said = snapshot(s)
     lied = said._replace(tasks={name: each for name, each in said.tasks.items() if name != "V"})
-    found = differences(lied, shot(s, live=False))
+    found = differences(lied, snapshot(s, live=False))
     assert found[0] == "task V: the service does not show it"
     assert "backlog: the service says queued 1, and the log makes it 2" in found
     assert "backlog: the service has W in place 1, and the log V" in found
@@ -92,13 +93,13 @@ def test_a_task_that_is_not_shown_is_named(s: Scenario) -> None:
 
 
 def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:
-    said = shot(s)
+    said = snapshot(s)
     lied = said._replace(
         agents={**said.agents, "Z": said.agents["A"]._replace(agent_id="Z")},
         held={**said.held, "Z": 0, "A": 4},
         heard={**said.heard, "Z": None},
     )
-    assert differences(lied, shot(s, live=False)) == [
+    assert differences(lied, snapshot(s, live=False)) == [
         "agent A: the service says tasks 4, and the log makes it 1",
         "agent Z: the log makes none, and the service shows it",
         'workload of A: the service says load_status "normal", and the log makes it "underloaded"',
@@ -108,10 +109,10 @@ def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:
 
 
 def test_a_task_that_ended_may_be_forgotten_but_not_revived(s: Scenario) -> None:
-    before = shot(s).tasks["T"]
+    before = snapshot(s).tasks["T"]
     s.given("A", "complete", task_id="T", token=s.token("T"))
-    log = shot(s, live=False)
-    forgetful = shot(s)._replace(recent={})
+    log = snapshot(s, live=False)
+    forgetful = snapshot(s)._replace(recent={})
     assert differences(forgetful, log) == []
     revived = forgetful._replace(tasks={**forgetful.tasks, "T": before})
     assert "task T: the log makes none, and the service shows it" in differences(revived, log._replace(recent={}))

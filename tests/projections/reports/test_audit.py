@@ -8,7 +8,7 @@ from domain.events import EVENT_TYPES, Entity
 from domain.recorded import Recorded
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
-from projections.reports.audit import LEARNED_FROM, AgentTrail, by_actor, subject_filter
+from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Rows
 from projections.state.pool_state import PoolState
 from tests.docs.events_of_every_type import messages
@@ -52,11 +52,11 @@ def two_agents() -> Scenario:
 
 
 def concerning(records: list[Recorded], agent_id: str) -> list[str]:
-    trail = AgentTrail(agent_id)
-    return [f"{each.entity_id} {each.name}" for each in records if trail.follow(each)]
+    agent_filter = AgentFilter(agent_id)
+    return [f"{each.entity_id} {each.name}" for each in records if agent_filter.includes(each)]
 
 
-def test_an_agents_trail_is_its_own_events_and_those_under_its_leases(two_agents: Scenario) -> None:
+def test_an_agents_events_are_its_own_and_those_under_its_leases(two_agents: Scenario) -> None:
     found = concerning(two_agents.log, "A")
     operation = next(each.entity_id for each in two_agents.log if each.name == "planned")
     assert found == [
@@ -65,49 +65,49 @@ def test_an_agents_trail_is_its_own_events_and_those_under_its_leases(two_agents
     ]  # fmt: skip
 
 
-def test_a_trail_that_learned_the_grants_finds_the_same_in_any_part(two_agents: Scenario) -> None:
+def test_a_filter_that_learned_the_grants_finds_the_same_in_any_part(two_agents: Scenario) -> None:
     codec = two_agents.codec
     for agent_id in "AB":
         whole = concerning(two_agents.log, agent_id)
         found: list[str] = []
         for recorded in two_agents.log:
-            trail = AgentTrail(agent_id)
-            for subject in LEARNED_FROM:
+            agent_filter = AgentFilter(agent_id)
+            for subject in LEARNED_SUBJECTS:
                 for each in two_agents.log:
                     if matches(f"custody.default.evt.{subject}", codec.encode([each], None)[0][0].subject):
-                        trail.learn(each)
-            if trail.follow(recorded):
+                        agent_filter.learn(each)
+            if agent_filter.includes(recorded):
                 found.append(f"{recorded.entity_id} {recorded.name}")
         assert found == whole
 
 
-def test_a_trail_that_begins_with_what_was_held_finds_the_same_from_there_on(two_agents: Scenario) -> None:
+def test_a_filter_that_begins_with_what_was_held_finds_the_same_from_there_on(two_agents: Scenario) -> None:
     for agent_id in "AB":
-        everything = AgentTrail(agent_id)
-        found = [everything.follow(each) for each in two_agents.log]
+        everything = AgentFilter(agent_id)
+        found = [everything.includes(each) for each in two_agents.log]
         state = PoolState("default", Rules())
         for position, recorded in enumerate(two_agents.log):
-            trail = AgentTrail(agent_id)
-            trail.begin(state)
-            assert [trail.follow(each) for each in two_agents.log[position:]] == found[position:]
+            agent_filter = AgentFilter(agent_id)
+            agent_filter.start_from(state)
+            assert [agent_filter.includes(each) for each in two_agents.log[position:]] == found[position:]
             state.fold(recorded)
 
 
-def test_a_trail_forgets_leases_that_ended(two_agents: Scenario) -> None:
-    s, trail = two_agents, AgentTrail("B")
+def test_a_filter_forgets_leases_that_ended(two_agents: Scenario) -> None:
+    s, agent_filter = two_agents, AgentFilter("B")
     for task_id in ("other", "moves"):
         s.given("B", "complete", task_id=task_id, token=s.token(task_id))
     for recorded in s.log:
-        trail.follow(recorded)
-    assert (trail._tokens, trail._operations) == (set(), set())
+        agent_filter.includes(recorded)
+    assert (agent_filter._tokens, agent_filter._operations) == (set(), set())
 
 
 def test_an_actor_is_named_wholly_or_by_its_kind() -> None:
-    assert by_actor("agent/a1", "agent/a1")
-    assert by_actor("ops/alice", "ops")
-    assert by_actor("ops", "ops")
-    assert not by_actor("agent/a12", "agent/a1")
-    assert not by_actor("ops", "ops/alice")
+    assert actor_matches("agent/a1", "agent/a1")
+    assert actor_matches("ops/alice", "ops")
+    assert actor_matches("ops", "ops")
+    assert not actor_matches("agent/a12", "agent/a1")
+    assert not actor_matches("ops", "ops/alice")
 
 
 @pytest.mark.parametrize(

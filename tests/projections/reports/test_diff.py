@@ -1,9 +1,9 @@
-"""What a comparison of two moments tells, whatever left memory in between."""
+"""What a builder of two moments tells, whatever left memory in between."""
 
 import pytest
 
 from projections.queries.all_views import views_at
-from projections.reports.diff import Comparison, Diff
+from projections.reports.diff import Diff, DiffBuilder
 from projections.state import pool_state
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
@@ -12,16 +12,16 @@ from tests.support.scenario import OPS, Scenario
 
 def compared(s: Scenario, earlier: int) -> Diff:
     state, statistics = PoolState("default", s.rules), Statistics()
-    comparison = None
+    builder = None
     for recorded in s.log:
         if recorded.position == earlier + 1:
-            comparison = Comparison(state, statistics.totals(), s.log[earlier - 1].time)
+            builder = DiffBuilder(state, statistics.totals(), s.log[earlier - 1].time)
         state.fold(recorded)
         statistics.observe([recorded])
-        if comparison is not None:
-            comparison.seen(recorded)
-    assert comparison is not None
-    return comparison.result(statistics.totals(), s.now)
+        if builder is not None:
+            builder.observe(recorded)
+    assert builder is not None
+    return builder.result(statistics.totals(), s.now)
 
 
 def test_every_task_that_ended_is_told_though_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

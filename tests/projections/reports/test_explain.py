@@ -104,7 +104,7 @@ def test_an_outage_of_the_pool_shows_as_a_floor() -> None:
     s.at(100).asks(Rearm("outage", 1000), actor="writer")
     floor = s.state.pool.floor(s.token("T"))
     assert floor is not None
-    assert coming(s)["nobody is judged before this, for the pool itself could not hear its agents"] == (
+    assert coming(s)["no lease is judged before this, because the pool could not hear its agents"] == (
         s.seconds_until(floor)
     )
 
@@ -115,7 +115,7 @@ def test_a_deadline_is_told_with_what_it_does() -> None:
     assert coming(s)["deadline: past it the sweeper fails the task"] == 60
     task: Task = s.task("T")
     told = explain(task, s.state.pool, Rules(sweeper_enabled=False), s.now)
-    assert "deadline: nothing happens, for the sweeper is off" in {each.what for each in told.next}
+    assert "deadline: nothing happens, because the sweeper is off" in {each.what for each in told.next}
 
 
 def test_who_could_claim_a_queued_task_and_who_not() -> None:

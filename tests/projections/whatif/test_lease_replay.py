@@ -11,8 +11,11 @@ from domain.events import pool as pool_ev
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
 from domain.service_commands import Extend, Judge, Rearm
-from projections.whatif.comparison import Comparison, Outcome, front
-from projections.whatif.ledger import Ledger, Measures
+from handlers.writer.watchdog import LONGEST_PAUSE_S
+from projections.whatif.behaviour import WATCH_S
+from projections.whatif.comparison import Comparison
+from projections.whatif.comparison_result import ComparisonResult, pareto_front
+from projections.whatif.measures import MeasureCounter, Measures
 from projections.whatif.policy import Policy
 from tests.support.scenario import OPS, Scenario
 
@@ -24,7 +27,7 @@ def fixed(lease_s: float, grace_s: float = 0.0, **lease: Any) -> Policy:
     return Policy(f"{lease_s:g}", Rules(), changes)
 
 
-def under(s: Scenario, *policies: Policy, since: int = 1) -> Outcome:
+def under(s: Scenario, *policies: Policy, since: int = 1) -> ComparisonResult:
     comparison = Comparison("default", s.rules, policies, since=since)
     for recorded in s.log:
         comparison.take(recorded)
@@ -251,9 +254,9 @@ def test_a_field_that_no_mode_looks_at_is_named(s: Scenario) -> None:
 
 def test_the_front_holds_what_nothing_beats() -> None:
     def row(false: int, held_s: float) -> Measures:
-        return Ledger().measures(frozenset())._replace(false=false, held_s=held_s)
+        return MeasureCounter().measures(frozenset())._replace(false=false, held_s=held_s)
 
-    assert front([row(0, 90), row(1, 50), row(1, 60), row(2, 50), row(9, 10), row(0, 90)]) == [
+    assert pareto_front([row(0, 90), row(1, 50), row(1, 60), row(2, 50), row(9, 10), row(0, 90)]) == [
         True, True, False, False, True, True,
     ]  # fmt: skip
 
@@ -270,7 +273,7 @@ def test_memory_follows_what_is_alive(s: Scenario) -> None:
 
 def test_terms_finer_than_the_recorded_beats_are_marked(s: Scenario) -> None:
     # A beat is worth a renewal after 18 s, a tenth of the first term.
-    assert [each.finer for each in under(s, fixed(30), fixed(30, 10)).policies] == [True, False]
+    assert [each.finer_than_record for each in under(s, fixed(30), fixed(30, 10)).policies] == [True, False]
 
 
 def test_a_task_that_brought_its_own_lease_rules_keeps_them() -> None:
@@ -289,3 +292,7 @@ def test_a_policy_that_no_task_follows_is_named(s: Scenario) -> None:
     policy = Policy("odd", Rules(), {"silence_multiplier": 2.0}, pool_lease=other)
     expected = "every task has another silence_multiplier than the pool, by its settings"
     assert under(s, policy).policies[0].misfits == [expected]
+
+
+def test_an_outage_begins_as_long_before_its_event_as_the_writer_takes_to_look() -> None:
+    assert WATCH_S == LONGEST_PAUSE_S

@@ -1,4 +1,4 @@
-"""What a stretch of the log changes in the tables: rows to write, gathered while the log is folded."""
+"""The projection of a log onto tables: the rows that events change, collected while the log is folded."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 
-class Changes(NamedTuple):
-    """Rows to write, for a stretch of the log."""
+class TableChanges(NamedTuple):
+    """The rows that consecutive events change."""
 
     replaced: Mapping[tables.Table, Sequence[Values]]
-    """Rows that are new, or take the place of the row with their key; one for each key."""
+    """Rows that are new, or replace the row with their key; one for each key."""
     events: Sequence[Values]
-    """Rows of the table of events; all are new."""
+    """New rows of the table of events."""
 
 
-class Tabulation:
-    """Follows the fold of a log and gathers what changes; `state` is the fold, and stands where the tables stand.
+class TableProjection:
+    """Collects the rows that change; `state` is the fold, and has to be at the tables' watermark at the start.
 
-    It remembers the leases that are held: when one ends, its task's state knows no more of it than how.
+    It keeps the leases that are held: once one has ended, the task's state holds nothing of it but how it ended.
     """
 
     def __init__(self, state: PoolState) -> None:
@@ -58,7 +58,7 @@ class Tabulation:
         self._steals: dict[str, tuple[Steal, Recorded]] = {}
         self._events: list[Values] = []
 
-    def take(self) -> Changes:
+    def take_changes(self) -> TableChanges:
         """Return what has changed since the last call."""
         replaced: dict[tables.Table, list[Values]] = {
             tables.TASKS: [task_row(task) for task in self._tasks.values()],
@@ -66,21 +66,21 @@ class Tabulation:
             tables.AGENTS: [agent_row(agent) for agent in self._agents.values()],
             tables.STEALS: [steal_row(*each) for each in self._steals.values()],
         }
-        changes = Changes({table: rows for table, rows in replaced.items() if rows}, self._events)
+        changes = TableChanges({table: rows for table, rows in replaced.items() if rows}, self._events)
         self._clear()
         return changes
 
-    def follow(self, recorded: Recorded, body: bytes) -> None:
-        """Take in an event that the state has just folded; `body` is how the log has it."""
+    def apply(self, recorded: Recorded, body: bytes) -> None:
+        """Take an event that the state has just folded; `body` is the stored message."""
         self._events.append(event_row(recorded, body))
         entity_id = recorded.entity_id
         match recorded.entity:
             case Entity.TASK:
                 task = self._state.task(entity_id)
                 if task is not None and not (task.terminal and type(recorded.event) is LateProgress):
-                    # A late report on what has ended is told by its event alone: whether the fold takes it in depends
-                    # on what is still in memory.
-                    self._follow_task(task, recorded)
+                    # A late report on a task that has ended changes only the table of events: whether the fold applies
+                    # it depends on what is still in memory.
+                    self._apply_to_task(task, recorded)
             case Entity.AGENT:
                 agent = self._state.agent(entity_id)
                 if agent is not None:
@@ -91,13 +91,13 @@ class Tabulation:
                     self._steals[entity_id] = steal, recorded
 
     def skip(self, position: int, subject: str, body: bytes, reason: str, recorded: Recorded | None) -> None:
-        """Take in a message that the fold skips; `recorded` is its event, where only the fold refuses it."""
+        """Take a message that the fold skips; `recorded` is its event, if it decodes and only the fold refuses it."""
         if recorded is not None:
             self._events.append(event_row(recorded, body, reason))
         else:
             self._events.append(unreadable_row(audit_rows.unreadable_row(position, subject, reason), reason))
 
-    def _follow_task(self, task: Task, recorded: Recorded) -> None:
+    def _apply_to_task(self, task: Task, recorded: Recorded) -> None:
         task_id, before, now = task.task_id, self._held.get(task.task_id), task.lease
         self._tasks[task_id] = task
         if before is not None and (now is None or now.token != before.token):

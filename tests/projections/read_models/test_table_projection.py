@@ -12,9 +12,9 @@ from domain.task import Task
 from handlers.memory.memory import Memory
 from handlers.ports import StoredMessage
 from projections.read_models import tables
+from projections.read_models.table_projection import TableProjection
 from projections.read_models.table_rows import agent_row, task_row
-from projections.read_models.tabulation import Tabulation
-from projections.reports.holders import Holders
+from projections.reports.holder_check import HolderCheck
 from tests.golden.make import HISTORIES
 from tests.support.scenario import OPS, Scenario
 
@@ -27,7 +27,7 @@ class Kept:
     def __init__(self, s: Scenario) -> None:
         self._s = s
         self.memory = Memory("default", s.rules, s.codec, outcomes=0)
-        self._tabulation = Tabulation(self.memory.state)
+        self._tabulation = TableProjection(self.memory.state)
         self.rows: Rows = {table.name: {} for table in tables.TABLES}
 
     def to(self, position: int | None = None) -> Kept:
@@ -38,8 +38,8 @@ class Kept:
         def skipped(message: StoredMessage, reason: str) -> None:
             self._tabulation.skip(message.position, message.subject, message.body, reason, None)
 
-        self.memory.fold(chunk, lambda recorded: self._tabulation.follow(recorded, bodies[recorded.position]), skipped)
-        changes = self._tabulation.take()
+        self.memory.fold(chunk, lambda recorded: self._tabulation.apply(recorded, bodies[recorded.position]), skipped)
+        changes = self._tabulation.take_changes()
         for table, rows in (*changes.replaced.items(), (tables.EVENTS, changes.events)):
             names = [column.name for column in table.columns]
             for row in rows:
@@ -52,7 +52,7 @@ class Kept:
         position = self.memory.state.position
         self.memory = Memory("default", self._s.rules, self._s.codec, outcomes=0)
         self.memory.fold(self._s.messages[:position])
-        self._tabulation = Tabulation(self.memory.state)
+        self._tabulation = TableProjection(self.memory.state)
 
 
 def kept(s: Scenario) -> Rows:
@@ -160,9 +160,9 @@ def test_stretches_and_restarts_change_nothing(name: str) -> None:
 def test_after_every_event_the_rows_are_those_of_the_fold(name: str) -> None:
     s = Scenario(Rules(branch_template="task/{task_id}/{attempt}"))
     HISTORIES[name](s)
-    rows, holders = Kept(s), Holders()
+    rows, holders = Kept(s), HolderCheck()
     for recorded in s.log:
-        assert list(holders.follow(recorded)) == []
+        assert list(holders.check(recorded)) == []
         rows.to(recorded.position)
         state = rows.memory.state
         tasks = [each for each in (*state.tasks.values(), *state.recent.values()) if isinstance(each, Task)]

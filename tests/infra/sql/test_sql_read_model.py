@@ -9,11 +9,17 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from handlers.ports import NewMessage
-from handlers.projector.read_model import Mark, MarkMovedError, OutdatedError, ReadModelError, ReadModelUnavailableError
+from handlers.projector.read_model import (
+    OutdatedError,
+    ReadModelError,
+    ReadModelUnavailableError,
+    Watermark,
+    WatermarkMovedError,
+)
 from infra.sql import generations as gen
-from infra.sql.model import SqlReadModel
+from infra.sql.sql_read_model import SqlReadModel
 from projections.read_models import tables
-from projections.read_models.tabulation import Changes
+from projections.read_models.table_projection import TableChanges
 from tests.infra.sql.conftest import Site, history_of
 
 
@@ -31,7 +37,7 @@ async def test_so_they_are_for_agents_steals_and_the_pool(url: str, name: str) -
     await site.close()
 
 
-async def test_a_restart_goes_on_where_the_mark_is(site: Site, history: list[NewMessage]) -> None:
+async def test_a_restart_goes_on_from_the_watermark(site: Site, history: list[NewMessage]) -> None:
     site.log.truncate_to(0)
     written = 0
     for start in range(0, len(history), 9):
@@ -42,7 +48,7 @@ async def test_a_restart_goes_on_where_the_mark_is(site: Site, history: list[New
 
 
 @pytest.mark.parametrize("failing", [2, 5])
-async def test_a_commit_that_fails_leaves_rows_and_mark_as_they_were(site: Site, failing: int) -> None:
+async def test_a_commit_that_fails_leaves_rows_and_watermark_as_they_were(site: Site, failing: int) -> None:
     model = site.model()
     commits = 0
 
@@ -83,12 +89,12 @@ async def test_a_commit_whose_answer_is_lost_is_found_out(site: Site, losing: in
     ]
 
 
-@pytest.mark.parametrize("stretch", [1, 5])
-async def test_a_projector_that_is_killed_between_two_writes_leaves_a_whole_prefix(site: Site, stretch: int) -> None:
+@pytest.mark.parametrize("batch", [1, 5])
+async def test_a_projector_that_is_killed_between_two_writes_leaves_a_whole_prefix(site: Site, batch: int) -> None:
     for killed_after in range(1, len(site.log.messages), 6):
         database = site.database()
         model = SqlReadModel(database, "default", site.clock)
-        working = asyncio.ensure_future(site.projector(model, most_events=stretch).run(follow=False))
+        working = asyncio.ensure_future(site.projector(model, max_events=batch).run(follow=False))
         while not working.done() and await _position(site) < killed_after:  # noqa: ASYNC110 # as a reader sees it
             await asyncio.sleep(0)
         working.cancel()
@@ -107,7 +113,7 @@ async def _position(site: Site) -> int:
 
 
 async def test_two_projectors_write_each_event_once(site: Site) -> None:
-    one, other = site.projector(most_events=1), site.projector(most_events=2)
+    one, other = site.projector(max_events=1), site.projector(max_events=2)
     await site.finish(asyncio.ensure_future(_both(one.run(follow=False), other.run(follow=False))))
     assert await site.contents() == site.expected()
     assert one.written + other.written == len(site.log.messages)
@@ -117,32 +123,32 @@ async def _both(*works: object) -> None:
     await asyncio.gather(*works)  # type: ignore[call-overload]
 
 
-async def test_who_writes_from_a_mark_that_moved_writes_nothing(site: Site) -> None:
+async def test_who_writes_from_a_watermark_that_moved_writes_nothing(site: Site) -> None:
     stale = site.model()
-    before = await stale.mark()
+    before = await stale.watermark()
     await site.catch_up()
-    with pytest.raises(MarkMovedError):
-        await stale.write(Changes({}, []), before, before._replace(position=1))
+    with pytest.raises(WatermarkMovedError):
+        await stale.write(TableChanges({}, []), before, before._replace(position=1))
     assert await site.contents() == site.expected()
 
 
 async def test_another_pools_tables_are_refused(site: Site) -> None:
     await site.catch_up()
     with pytest.raises(ReadModelError, match="pool default is kept there, not other: give each pool a database"):
-        await site.model(pool="other").mark()
+        await site.model(pool="other").watermark()
 
 
 async def test_another_pools_tables_are_refused_to_a_rebuild_too(site: Site) -> None:
     await site.catch_up()
     with pytest.raises(ReadModelError, match="pool default is kept there, not other"):
-        await site.model(pool="other", rebuild=True).mark()
+        await site.model(pool="other", rebuild=True).watermark()
 
 
 async def test_tables_of_another_version_are_refused(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     await site.catch_up()
     monkeypatch.setattr(tables, "VERSION", 2)
     with pytest.raises(OutdatedError, match="its tables are of version 1, and this is version 2"):
-        await site.model().mark()
+        await site.model().watermark()
 
 
 async def test_a_log_that_was_rewritten_is_refused(site: Site, history: list[NewMessage]) -> None:
@@ -162,19 +168,19 @@ async def test_a_log_that_was_rewritten_is_refused(site: Site, history: list[New
 async def test_a_name_that_is_taken_is_refused(site: Site) -> None:
     await site.read(lambda connection: connection.execute(text("CREATE TABLE leases (x INTEGER)")))
     with pytest.raises(ReadModelError, match="something else named leases: give a database or a schema of its own"):
-        await site.model().mark()
+        await site.model().watermark()
 
 
 async def test_what_every_fold_skips_is_counted_and_shown(site: Site, history: list[NewMessage]) -> None:
     site.log.append_foreign(NewMessage("custody.default.evt.task.T1.junk", b"\xffjunk"), history[-1])
     projector = await site.catch_up()
-    assert projector.mark.skipped == 2
+    assert projector.watermark.skipped == 2
     events = (await site.contents())["events"]
     reasons = [events[position][-2] for position in sorted(events)]
     assert [each is None for each in reasons] == [True] * len(history) + [False, False]
 
 
 async def test_many_that_begin_at_once_wait_for_each_other(site: Site) -> None:
-    marks = await asyncio.gather(*(site.model().mark() for _ in range(6)))
-    assert marks == [Mark()] * 6
-    assert len(await site.read(gen.generations)) == 1
+    watermarks = await asyncio.gather(*(site.model().watermark() for _ in range(6)))
+    assert watermarks == [Watermark()] * 6
+    assert len(await site.read(gen.list_generations)) == 1

@@ -1,7 +1,7 @@
-"""Events as JSON text: what `json.dumps` makes of their fields, at a third of the cost.
+"""Events as JSON text: the result of `json.dumps` on their fields, at a third of the cost.
 
-A generic writer walks a copy of the fields that a generic dumper made. Here a form is made once for each kind of event
-and the types of its values, and filled in for each event.
+A generic encoder walks a copy of the fields that a generic dump has made. Here a template is made once for each event
+class and the types of its values, and filled in for each event.
 """
 
 from __future__ import annotations
@@ -23,53 +23,54 @@ if TYPE_CHECKING:
 
 _MOMENTS = frozenset({"expires_at", "previous_expires_at", "not_before", "until"})
 _PLAIN = frozenset({int, float})
-"""Types whose values are put into a form as they are."""
-_OWN = "numbers"
+"""Types whose values a template formats by `%r`."""
+_NUMBERS_FIELD = "numbers"
+"""The field of events that name the numbers they were decided by."""
 
 
-class _Form(NamedTuple):
+class _Template(NamedTuple):
     """A JSON object with fixed names, for values of fixed types."""
 
     text: str
-    """With a place for each value."""
+    """With a `%` placeholder for each value."""
     writers: tuple[tuple[int, Callable[[Any], str]], ...]
-    """By place, what makes text of a value that is not put there as it is."""
+    """By placeholder: what makes text of a value that is no plain number."""
     numbers: str
-    """As `text`, of the numbers alone."""
+    """As `text`, but with the numbers only."""
     which: Callable[[list[Any]], Sequence[Any]]
-    """Picks the values of `numbers`."""
+    """Selects the values of `numbers`."""
 
 
-class EventText:
-    """Writes the fields of events as JSON. `ascii_only`: everything else is escaped."""
+class EventJson:
+    """Writes the fields of events as JSON. `ascii_only`: everything that is not ASCII is escaped."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
         self._quote: Callable[[str], str] = encode_basestring_ascii if ascii_only else encode_basestring
         self._encode = json.JSONEncoder(ensure_ascii=ascii_only).encode
-        self._forms: dict[tuple[type, ...], _Form] = {}
+        self._templates: dict[tuple[type, ...], _Template] = {}
 
-    def of(self, event: BaseModel) -> tuple[str, str]:
-        """Return the event's fields, and the numbers it was decided by.
+    def write(self, event: BaseModel) -> tuple[str, str]:
+        """Return the event's fields, and the numbers that it was decided by.
 
-        Where it does not name such numbers itself, they are the numbers and terms that it carries.
+        If it has no field of such numbers, they are the numbers and times among its fields.
         """
         fields = event.__dict__
-        told = self._filled(type(event), fields, [*fields.values()])
-        if "inf" in told[1]:
-            # A number beyond all bounds was read as infinity, which JSON does not have.
+        text = self._filled(type(event), fields, [*fields.values()])
+        if "inf" in text[1]:
+            # A number that is too large for a float was read as infinity, which JSON does not have.
             finite = [None if isinstance(each, float) and math.isinf(each) else each for each in fields.values()]
             return self._filled(type(event), fields, finite)
-        return told
+        return text
 
     def _filled(self, model: type, names: Collection[str], values: list[Any]) -> tuple[str, str]:
         kinds = (model, *map(type, values))
-        form = self._forms.get(kinds) or self._form(kinds, names)
-        for place, write in form.writers:
+        template = self._templates.get(kinds) or self._template(kinds, names)
+        for place, write in template.writers:
             values[place] = write(values[place])
-        return form.text % tuple(values), form.numbers % tuple(form.which(values))
+        return template.text % tuple(values), template.numbers % tuple(template.which(values))
 
-    def _form(self, kinds: tuple[type, ...], names: Collection[str]) -> _Form:
-        """Make the form for a model and the types of its values, in this order."""
+    def _template(self, kinds: tuple[type, ...], names: Collection[str]) -> _Template:
+        """Make the template for `kinds`: the model, and the types of its values in the order of the fields."""
         every, writers = [], []
         numbers: dict[int, str] = {}
         own = None
@@ -79,15 +80,15 @@ class EventText:
                 writers.append((place, self._writer(kind)))
             if (kind in _PLAIN or name in _MOMENTS) and name != "token":
                 numbers[place] = every[-1]
-            if name == _OWN and issubclass(kind, BaseModel):
+            if name == _NUMBERS_FIELD and issubclass(kind, BaseModel):
                 own = place
-        form = self._forms[kinds] = _Form(
+        template = self._templates[kinds] = _Template(
             _object(every),
             tuple(writers),
             _object(numbers.values()) if own is None else "%s",
             _picker([*numbers] if own is None else [own]),
         )
-        return form
+        return template
 
     def _writer(self, kind: type) -> Callable[[Any], str]:
         if kind in _WRITERS:
@@ -95,7 +96,7 @@ class EventText:
         if issubclass(kind, str):
             return self._quote
         if issubclass(kind, BaseModel):
-            return lambda model: self.of(model)[0]
+            return lambda model: self.write(model)[0]
         if issubclass(kind, tuple):
             return lambda values: f"[{', '.join([self._writer(type(value))(value) for value in values])}]"
         return lambda value: self._encode(to_jsonable_python(value, inf_nan_mode="null"))
@@ -113,7 +114,7 @@ def _object(members: Collection[str]) -> str:
 
 
 def _picker(places: list[int]) -> Callable[[list[Any]], Sequence[Any]]:
-    """Return what picks the values at some places, as a sequence also if there are less than two."""
+    """Return a function that selects the values at some places, always as a sequence."""
     if len(places) > 1:
         return itemgetter(*places)
     return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))

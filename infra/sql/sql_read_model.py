@@ -1,4 +1,4 @@
-"""The read model in a database: rows and the mark in one transaction."""
+"""The read model in a database: rows and their watermark change in one transaction."""
 
 from __future__ import annotations
 
@@ -8,24 +8,30 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError, RebuiltError
+from handlers.projector.read_model import (
+    ReadModelError,
+    ReadModelUnavailableError,
+    RebuiltError,
+    Watermark,
+    WatermarkMovedError,
+)
 from infra.sql import generations as gen
-from infra.sql.row_writing import put
+from infra.sql.row_writing import write_rows
 from infra.sql.schema import REGISTER
 from projections.read_models.tables import EVENTS, VERSION
 
 if TYPE_CHECKING:
     from handlers.ports import Clock
     from infra.sql.database import Database
-    from projections.read_models.tabulation import Changes
+    from projections.read_models.table_projection import TableChanges
 
-_INDEX_S = 3_600
+_INDEX_TIMEOUT_S = 3_600
 """An index over many millions of rows takes minutes."""
 _LOG = logging.getLogger(__name__)
 
 
 class SqlReadModel:
-    """The `ReadModel` of one pool in a database. With `rebuild` it is another generation until that has caught up."""
+    """The `ReadModel` of one pool in a database. With `rebuild` it writes a new generation until that has caught up."""
 
     def __init__(self, database: Database, pool: str, clock: Clock, *, rebuild: bool = False) -> None:
         self._database = database
@@ -33,56 +39,58 @@ class SqlReadModel:
         self._clock = clock
         self._rebuild = rebuild
         self._generation = 0
+        """The generation that is written; 0 before the first `watermark`."""
         self._indexed = 0
         """The generation that is known to have all its indexes."""
         self.name = database.name
 
-    async def mark(self) -> Mark:
-        """How far it is; makes it where there is none, and goes over to the generation that is live."""
-        found = await self._database.run(self._find)
+    async def watermark(self) -> Watermark:
+        """Return the watermark of the generation to write: the live one, or with `rebuild` the one being built.
+
+        Makes the tables if there are none.
+        """
+        found = await self._database.run(self._open_generation)
         self._generation = found.number
         self._rebuild = self._rebuild and found.status == gen.BUILDING
-        return found.mark
+        return found.watermark
 
-    def _find(self, connection: Connection) -> gen.Generation:
+    def _open_generation(self, connection: Connection) -> gen.Generation:
         gen.check_encoding(connection)
         gen.lock_schema(connection)
-        found = gen.generations(connection)
+        found = gen.list_generations(connection)
         for each in found:
             gen.check_pool(each, self._pool)
-        live = gen.with_status(found, gen.LIVE)
+        live = gen.newest_with_status(found, gen.LIVE)
         if live is None:
-            return gen.begin(connection, self._pool, gen.LIVE, self._clock.now())
+            return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
         if self._rebuild and not 0 < self._generation <= live.number:
-            return self._find_building(connection, found)
+            return self._open_building(connection, found)
         gen.check_version(live)
         return live
 
-    def _find_building(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
-        """Return the generation that a rebuild goes on with: what another one left, else a new one."""
-        building = gen.with_status(found, gen.BUILDING)
+    def _open_building(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
+        """Return the generation that an interrupted rebuild left, if it has this version; else a new one."""
+        building = gen.newest_with_status(found, gen.BUILDING)
         if building is not None and building.version == VERSION:
             return building
         if building is not None:
             gen.drop(connection, building.number)
-        return gen.begin(connection, self._pool, gen.BUILDING, self._clock.now())
+        return gen.create(connection, self._pool, gen.BUILDING, self._clock.now())
 
     async def discard_building(self) -> None:
-        """Drop what was begun by a rebuild, so that the next mark is that of a new beginning."""
-        await self._database.run(self._discard)
+        """Drop what an earlier rebuild left, so that the next `watermark` is at the log's beginning."""
+        await self._database.run(self._drop_building)
         self._generation = 0
 
-    def _discard(self, connection: Connection) -> None:
+    def _drop_building(self, connection: Connection) -> None:
         gen.lock_schema(connection)
-        for each in gen.generations(connection):
-            if each.status == gen.BUILDING:
-                gen.drop(connection, each.number)
+        gen.drop_with_status(connection, gen.BUILDING)
 
-    async def write(self, changes: Changes, before: Mark, after: Mark) -> None:
-        """Write rows and the mark in one transaction, provided that it stands at `before`."""
+    async def write(self, changes: TableChanges, before: Watermark, after: Watermark) -> None:
+        """Write rows and the watermark in one transaction, if the stored watermark is `before`."""
         await self._database.run(lambda connection: self._write(connection, changes, before, after))
 
-    def _write(self, connection: Connection, changes: Changes, before: Mark, after: Mark) -> None:
+    def _write(self, connection: Connection, changes: TableChanges, before: Watermark, after: Watermark) -> None:
         row = connection.execute(
             select(REGISTER.c.position, REGISTER.c.hash, REGISTER.c.status)
             .where(REGISTER.c.generation == self._generation)
@@ -91,20 +99,20 @@ class SqlReadModel:
         if row is None or row.status == gen.RETIRED:
             raise RebuiltError
         if (row.position, row.hash) != (before.position, before.hash):
-            raise MarkMovedError
+            raise WatermarkMovedError
         for table, rows in changes.replaced.items():
-            put(connection, self._generation, table, rows, replace=True)
+            write_rows(connection, self._generation, table, rows, replace=True)
         if changes.events:
-            put(connection, self._generation, EVENTS, changes.events, replace=False)
+            write_rows(connection, self._generation, EVENTS, changes.events, replace=False)
         connection.execute(
             REGISTER.update()
             .where(REGISTER.c.generation == self._generation)
             .values(**after._asdict(), written_at=self._clock.now())
         )
 
-    async def caught_up(self) -> bool:
-        """Make the indexes; switch readers over to what was rebuilt, unless that stands behind what they read."""
-        await self._index()
+    async def finish_catch_up(self) -> bool:
+        """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one."""
+        await self._make_indexes()
         if not self._rebuild:
             return True
         if not await self._database.run(self._switch):
@@ -113,42 +121,43 @@ class SqlReadModel:
         await self._drop_retired()
         return True
 
-    async def _index(self) -> None:
-        """Make what indexes are missing, each in a transaction of its own: rows are many times faster without them."""
+    async def _make_indexes(self) -> None:
+        """Make the indexes that are missing, each in its own transaction.
+
+        They are made last because rows are written many times faster without them.
+        """
         if self._indexed == self._generation:
             return
         number = self._generation
         for index in await self._database.run(lambda connection: gen.missing_indexes(connection, number)):
-            await self._database.run(partial(gen.make_index, index=index), statement_s=_INDEX_S)
+            await self._database.run(partial(gen.make_index, index=index), timeout_s=_INDEX_TIMEOUT_S)
         self._indexed = number
 
     def _switch(self, connection: Connection) -> bool:
         gen.lock_schema(connection)
-        # Locked, so that the live one cannot move on meanwhile.
+        # The row locks keep the live generation's watermark where it is until the commit.
         connection.execute(select(REGISTER.c.generation).with_for_update())
-        found = {each.number: each for each in gen.generations(connection)}
+        found = {each.number: each for each in gen.list_generations(connection)}
         mine = found.get(self._generation)
         if mine is None or mine.status == gen.RETIRED:
-            raise MarkMovedError
-        live = gen.with_status(list(found.values()), gen.LIVE)
+            raise WatermarkMovedError
+        live = gen.newest_with_status(list(found.values()), gen.LIVE)
         if mine.status == gen.LIVE or live is None:
             return True
-        if live.mark.log_id == mine.mark.log_id and live.mark.position > mine.mark.position:
+        if live.watermark.log_id == mine.watermark.log_id and live.watermark.position > mine.watermark.position:
             return False
         gen.set_status(connection, live.number, gen.RETIRED)
         gen.set_status(connection, mine.number, gen.LIVE)
-        gen.show(connection, mine.number)
+        gen.point_views_at(connection, mine.number)
         return True
 
     async def _drop_retired(self) -> None:
-        """Drop what nobody reads any more; where somebody still does, the next rebuild will."""
+        """Drop the generation that was replaced. If other objects still use its tables, the next rebuild drops it."""
         try:
             await self._database.run(self._drop_all_retired)
         except (ReadModelError, ReadModelUnavailableError) as error:
-            _LOG.warning("the tables of the generation before stay until the next rebuild: %s", error)
+            _LOG.warning("the tables of the previous generation stay until the next rebuild: %s", error)
 
     def _drop_all_retired(self, connection: Connection) -> None:
         gen.lock_schema(connection)
-        for each in gen.generations(connection):
-            if each.status == gen.RETIRED:
-                gen.drop(connection, each.number)
+        gen.drop_with_status(connection, gen.RETIRED)

@@ -5,7 +5,7 @@ import pytest
 from domain.events import EVENT_TYPES
 from domain.events import task as ev
 from domain.service_commands import Extend
-from projections.reports.timeline import entry, unreadable_entry
+from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.wording import _WORDINGS, describe, duration
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario
@@ -13,7 +13,7 @@ from tests.support.scenario import OPS, Scenario
 
 def lines(s: Scenario) -> dict[str, str]:
     """The wording of the last event of each name."""
-    return {recorded.name: entry(recorded).what for recorded in s.log}
+    return {recorded.name: history_entry(recorded).what for recorded in s.log}
 
 
 def test_every_event_but_the_plain_start_has_a_wording() -> None:
@@ -25,7 +25,7 @@ def test_every_history_can_be_told(how: str) -> None:
     s = Scenario()
     SITUATIONS[how][1](s)
     for recorded in s.log:
-        told = entry(recorded)
+        told = history_entry(recorded)
         assert told.position == recorded.position
         assert told.subject == recorded.originator_id
         assert told.token == getattr(recorded.event, "token", None)
@@ -90,7 +90,7 @@ def test_why_is_the_verb_and_the_id_that_the_caller_chose() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", command_id="from-me")
     s.given("A", "register")
-    assert [entry(recorded).why for recorded in s.log] == ["submit from-me", "register"]
+    assert [history_entry(recorded).why for recorded in s.log] == ["submit from-me", "register"]
 
 
 def test_what_cannot_be_read_is_shown() -> None:

@@ -1,18 +1,19 @@
-"""Which events an audit is about: whose they are, and what the broker is asked for."""
+"""Which events an audit is about: by agent, by actor, and the subjects to ask the broker for."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
+from projections.reports.ending_events import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
 
 if TYPE_CHECKING:
     from domain.events import Event
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
 
-_BY_AGENT = "agent/"
 _NAMING_AGENTS = ("agent_id", "from_agent", "to_agent")
 _AGENT_FIELDS: dict[type[Event], tuple[str, ...]] = {
     kind: tuple(name for name in _NAMING_AGENTS if name in kind.model_fields) for kind in EVENT_TYPES.values()
@@ -21,18 +22,18 @@ _WITH_HANDOFF = frozenset(kind for kind in EVENT_TYPES.values() if "handoff" in 
 
 
 def agent_of(recorded: Recorded) -> str | None:
-    """Return whose lease or membership an event concerns, as far as it says so itself."""
+    """Return the agent whose lease or membership an event concerns, if the event itself says so."""
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
     named: str | None = recorded.event.__dict__.get("agent_id")
-    return named or (recorded.actor[len(_BY_AGENT) :] if recorded.actor.startswith(_BY_AGENT) else None)
+    return named or acting_agent(recorded.actor)
 
 
-class AgentTrail:
-    """What concerns one agent: events about it, by it, and on tasks under its leases.
+class AgentFilter:
+    """Selects what concerns one agent: events about it, by it, and on tasks under its leases.
 
-    An event on a held task names a token and mostly no agent, so the trail learns from `follow` which tokens are the
-    agent's: from every grant that it is shown, whether or not that is within the audit. It forgets a lease at its end.
+    Most events on a held task name a token and no agent, so the filter has to know the agent's tokens. It learns them
+    from every grant that it is shown, within the audit or before it, and forgets a lease at its end.
     """
 
     def __init__(self, agent_id: str) -> None:
@@ -40,13 +41,13 @@ class AgentTrail:
         self._tokens: set[int] = set()
         self._operations: set[str] = set()
 
-    def follow(self, recorded: Recorded) -> bool:
-        """Learn from one event, in order; return whether it concerns the agent."""
+    def includes(self, recorded: Recorded) -> bool:
+        """Return whether an event concerns the agent. It has to be called for every event, in order."""
         event = recorded.event
         token = getattr(event, "token", None)
         mine = (
             token in self._tokens
-            or recorded.actor == f"agent/{self.agent_id}"
+            or acting_agent(recorded.actor) == self.agent_id
             or (recorded.entity is Entity.AGENT and recorded.entity_id == self.agent_id)
             or (recorded.entity is Entity.STEAL and recorded.entity_id in self._operations)
             or any(getattr(event, name) == self.agent_id for name in _AGENT_FIELDS[type(event)])
@@ -55,14 +56,14 @@ class AgentTrail:
         self.learn(recorded)
         if isinstance(event, Stolen):
             self._tokens.discard(event.previous_token)
-        elif event.name in _LEASE_ENDS and token is not None:
+        elif event.name in LEASE_ENDING_EVENTS and token is not None:
             self._tokens.discard(token)
-        if recorded.entity is Entity.STEAL and event.name in _STEAL_ENDS:
+        if recorded.entity is Entity.STEAL and event.name in STEAL_ENDING_EVENTS:
             self._operations.discard(recorded.entity_id)
         return mine
 
-    def begin(self, state: PoolState) -> None:
-        """Take in what the agent holds already, and the steals from and to it that are under way."""
+    def start_from(self, state: PoolState) -> None:
+        """Learn the leases that the agent holds, and the steals from and to it that are under way."""
         for task in state.tasks.values():
             if task.lease is not None and task.lease.agent_id == self.agent_id:
                 self._tokens.add(task.lease.token)
@@ -71,7 +72,7 @@ class AgentTrail:
                 self._operations.add(steal.operation_id)
 
     def learn(self, recorded: Recorded) -> None:
-        """Take in a grant or a plan, whatever came between."""
+        """Learn from a grant or a planned steal; other events in between may be left out."""
         event = recorded.event
         if isinstance(event, Leased | Stolen):
             if event.agent_id == self.agent_id:
@@ -86,25 +87,21 @@ class AgentTrail:
         return handoff is not None and handoff.from_agent == self.agent_id
 
 
-LEARNED_FROM = ("task.*.leased", "task.*.stolen", "steal.*.planned")
-"""Subjects, behind the pool's prefix, of what a trail has to learn from where it does not see everything."""
-_LEASE_ENDS = frozenset(
-    {"completed", "failed", "cancelled", "expired", "released", "revoked", "blocked", "requeued", "quarantined"}
-)
-_STEAL_ENDS = frozenset({"completed", "failed"})
+LEARNED_SUBJECTS = ("task.*.leased", "task.*.stolen", "steal.*.planned")
+"""Subjects, after the pool's prefix, of the events to `learn` from where an audit does not read every event."""
 
 
-def by_actor(actor: str, wanted: str) -> bool:
-    """Return whether an event's actor is the wanted one; `ops` is every operator, `agent` every agent."""
+def actor_matches(actor: str, wanted: str) -> bool:
+    """Return whether an actor is the wanted one. `ops` matches every operator, `agent` every agent."""
     return actor == wanted or actor.startswith(f"{wanted}/")
 
 
 def subject_filter(
     prefix: str, *, entity: Entity | None = None, entity_id: str | None = None, event: str | None = None
 ) -> str | None:
-    """Return the subjects that the broker is to send, or None for all.
+    """Return the subjects to ask the broker for, or None for all.
 
-    An event's name that only one kind of entity has narrows it to that kind.
+    If only one kind of entity has events of a name, the name selects that kind too.
     """
     if entity is None and event is not None:
         kinds = {kind.entity for kind in EVENT_TYPES.values() if kind.name == event}

@@ -1,4 +1,4 @@
-"""What happened, in words: one entry for each event, for histories, live tails and post-mortems."""
+"""Events as entries of a history, for people: for `history`, `tail` and post-mortems."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Entry(NamedTuple):
-    """One event as a person reads it."""
+class HistoryEntry(NamedTuple):
+    """One event, for a person to read."""
 
     position: int
     time: datetime | None
@@ -29,26 +29,26 @@ class Entry(NamedTuple):
     """Whether the caller chose the command id."""
     token: int | None
     what: str
-    """What it means, with the numbers it was decided by."""
+    """The event in words, with the numbers that it was decided by."""
     data: dict[str, Any]
-    """The event's own fields, as JSON has them."""
+    """The event's own fields, as JSON values."""
 
     @property
     def why(self) -> str:
-        """What was asked for: the verb, and the command's id if its caller gave one."""
+        """The command's verb, and its id if the caller chose one."""
         return f"{self.verb} {self.command_id}".strip() if self.keyed else self.verb
 
     def as_json(self) -> dict[str, Any]:
-        """Return the entry for machines."""
+        """Return the entry as JSON values."""
         time = None if self.time is None else format_timestamp(self.time)
         return {**self._asdict(), "time": time}
 
 
-def entry(recorded: Recorded) -> Entry:
+def history_entry(recorded: Recorded) -> HistoryEntry:
     """Return the entry of an event."""
     data = recorded.event.model_dump(mode="json")
     token = data.get("token")
-    return Entry(
+    return HistoryEntry(
         position=recorded.position,
         time=recorded.time,
         subject=recorded.originator_id,
@@ -63,9 +63,9 @@ def entry(recorded: Recorded) -> Entry:
     )
 
 
-def unreadable_entry(position: int, subject: str, reason: str) -> Entry:
-    """Return the entry of a message that no fold can read; it is shown, never hidden."""
-    return Entry(
+def unreadable_entry(position: int, subject: str, reason: str) -> HistoryEntry:
+    """Return the entry of a message that no fold can read; such messages are shown, not left out."""
+    return HistoryEntry(
         position=position,
         time=None,
         subject=subject,

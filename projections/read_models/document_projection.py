@@ -1,4 +1,4 @@
-"""What is held and who holds it, as one JSON document for each held task and each agent, and what changes in them."""
+"""The projection of a log onto JSON documents: one for each held task's lease, one for each agent's workload."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 LEASE, WORKLOAD = "lease", "workload"
-_OF_TASK = ("title", "priority", "labels", "deadline")
-_NOT_SHOWN = frozenset({"checkpoint"})
-"""It may be 64 KiB, and is the next holder's business."""
+_TASK_FIELDS = ("title", "priority", "labels", "deadline")
+_LEFT_OUT = frozenset({"checkpoint"})
+"""Left out: it may be 64 KiB, and only the next holder needs it."""
 
 
-class LiveChanges(NamedTuple):
+class DocumentChanges(NamedTuple):
     """Documents by key."""
 
     documents: Mapping[str, bytes | None]
-    """None: there is no such document any more."""
-    whole: bool
-    """Whether these are all there are, and any other is to go."""
+    """None: the document is to be deleted."""
+    replace_all: bool
+    """Whether these are all documents, so that any other is to be deleted."""
 
 
 def lease_key(task_id: str) -> str:
@@ -43,36 +43,36 @@ def workload_key(agent_id: str) -> str:
 
 
 def _token(name: str) -> str:
-    """Return a name as a part of a key. One that the contract does not allow, in a log of somebody else's, is hex."""
+    """Return a name as a token of a key. A name that the contract does not allow, as a foreign log may hold, is hex."""
     return name if re.match(NAME_PATTERN, name) else f"={name.encode().hex()}"
 
 
-class LiveDocuments:
-    """Follows the fold of a log; `state` is the fold. The first `take` gives all there is."""
+class DocumentProjection:
+    """Collects the documents that change; `state` is the fold. The first `take_changes` returns all documents."""
 
     def __init__(self, state: PoolState) -> None:
         self._state = state
         self._holders: dict[str, str] = {}
-        """Of every lease that was taken: its agent by its task."""
+        """Task -> agent, of every lease that has a document."""
         self._tasks = set(state.tasks)
         self._agents = set(state.agents)
-        self._whole = True
+        self._replace_all = True
 
-    def follow(self, recorded: Recorded, body: bytes) -> None:  # noqa: ARG002 # other collectors keep bodies
-        """Take in an event that the state has just folded."""
+    def apply(self, recorded: Recorded, body: bytes) -> None:  # noqa: ARG002 # the protocol's signature
+        """Take an event that the state has just folded."""
         match recorded.entity:
             case Entity.TASK:
                 self._tasks.add(recorded.entity_id)
             case Entity.AGENT:
                 self._agents.add(recorded.entity_id)
             case Entity.POOL:
-                # Whether an agent takes grants is the pool's to say as well.
+                # A workload says whether its agent takes grants, which depends on the pool too.
                 self._agents.update(self._state.agents)
 
     def skip(self, position: int, subject: str, body: bytes, reason: str, recorded: Recorded | None) -> None:
-        """Take in a message that the fold skips: it changes nothing."""
+        """Do nothing: a message that the fold skips changes no document."""
 
-    def take(self) -> LiveChanges:
+    def take_changes(self) -> DocumentChanges:
         """Return what has changed since the last call."""
         documents: dict[str, bytes | None] = {}
         for task_id in self._tasks:
@@ -94,21 +94,21 @@ class LiveDocuments:
                 if agent is None
                 else _bytes(workload_document(agent, self._state.tasks_held(agent_id), self._state.pool))
             )
-        whole, self._whole = self._whole, False
+        replace_all, self._replace_all = self._replace_all, False
         self._tasks, self._agents = set(), set()
-        if whole:
+        if replace_all:
             documents = {key: document for key, document in documents.items() if document is not None}
-        return LiveChanges(documents, whole)
+        return DocumentChanges(documents, replace_all)
 
 
 def lease_document(task: Task, lease: Lease) -> dict[str, Any]:
-    """Return a held task's lease, with what tells the task."""
+    """Return a held task's lease, with a summary of the task."""
     summary = task_summary(task)
     return {
         "task_id": task.task_id,
         "task_status": task.status.value,
-        **{name: summary[name] for name in _OF_TASK},
-        **{name: value for name, value in lease_state(lease).items() if name not in _NOT_SHOWN},
+        **{name: summary[name] for name in _TASK_FIELDS},
+        **{name: value for name, value in lease_state(lease).items() if name not in _LEFT_OUT},
         "position": task.position,
     }
 
