@@ -9,6 +9,7 @@ from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.nats import NatsEventLog, evt_prefix, feed_prefix
+from infra.nats.wire_format import SEQUENCE
 from projections.state.pool_state import PoolState
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from handlers.ports import Codec
     from infra.nats import NatsConnection
 
-SEQUENCE_HEADER = "Nats-Sequence"
 AT_REST = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUARANTINED})
 """Where a task may stay for ever by itself."""
 
@@ -62,7 +62,7 @@ class Mirror:
             while True:
                 message = await self._feed.get()
                 headers = message.headers or {}
-                position = int(headers[SEQUENCE_HEADER])
+                position = int(headers[SEQUENCE])
                 if position > self.state.position + 1:
                     async for chunk in log.read(after=self.state.position, until=position):
                         for stored in chunk:

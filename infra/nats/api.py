@@ -1,15 +1,18 @@
-"""Requests to JetStream's API, and what the answers mean."""
+"""Requests to JetStream's API, and their answers."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from handlers.ports import LogUnavailableError
+from handlers.ports import LogUnavailableError, StoredMessage
+from infra.nats import wire_format
 from infra.nats.cancellation import heeding
+from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,26 +21,9 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 2.0
 
-MESSAGE_NOT_FOUND = 10037
-STREAM_NOT_FOUND = 10059
-STREAM_NAME_IN_USE = 10058
-JETSTREAM_NOT_ENABLED = 10076
-JETSTREAM_NOT_ENABLED_FOR_ACCOUNT = 10039
-
 
 class NobodyAnswersError(LogUnavailableError):
     """The broker knows of no one who takes the request: certainly nothing was done."""
-
-
-class ApiError(Exception):
-    """JetStream answered with an error."""
-
-    def __init__(self, verb: str, error: Mapping[str, Any]) -> None:
-        self.code = int(error.get("code", 500))
-        """In the manner of HTTP: 4xx the request is at fault, 5xx the broker."""
-        self.err_code = int(error.get("err_code", 0))
-        self.description = str(error.get("description", ""))
-        super().__init__(f"{verb}: {self.description} ({self.err_code})")
 
 
 class JetStreamApi:
@@ -75,13 +61,60 @@ class JetStreamApi:
             await self.connection.client.publish(f"$JS.API.{verb}")
 
     async def log_call(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`call`, for requests about a stream that is known to be there: an error makes the log unavailable."""
+        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable."""
         try:
             return await self.call(verb, body)
         except ApiError as error:
             raise LogUnavailableError(str(error)) from error
 
+    async def stream_info(self, stream: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the stream's configuration and state, None if there is no such stream. Raises as `call` does."""
+        try:
+            return await self.call(f"STREAM.INFO.{stream}", body)
+        except ApiError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                return None
+            raise
+
     async def stream_state(self, stream: str) -> dict[str, Any]:
         """`first_seq`, `last_seq` and more, from the stream's leader. Raises LogUnavailableError."""
         state: dict[str, Any] = (await self.log_call(f"STREAM.INFO.{stream}"))["state"]
         return state
+
+    async def create_stream(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Create the stream; return its configuration and state, which may be another one's of the same name.
+
+        Raises as `call` does.
+        """
+        name = config["name"]
+        try:
+            return await self.call(f"STREAM.CREATE.{name}", config)
+        except ApiError as error:
+            if error.err_code != STREAM_NAME_IN_USE:
+                raise
+        return await self.log_call(f"STREAM.INFO.{name}")
+
+    async def stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
+        """Return a message as the stream's leader has it, None if there is none.
+
+        `request` says which, such as `{"seq": 7}` or `{"last_by_subj": "a.b"}`. Raises as `call` does.
+        """
+        try:
+            message = (await self.call(f"STREAM.MSG.GET.{stream}", request))["message"]
+        except ApiError as error:
+            if error.err_code == MESSAGE_NOT_FOUND:
+                return None
+            raise
+        return StoredMessage(
+            position=int(message["seq"]),
+            subject=message["subject"],
+            body=base64.b64decode(message.get("data", "")),
+            headers=wire_format.own_headers(base64.b64decode(message.get("hdrs", ""))),
+        )
+
+    async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable."""
+        try:
+            return await self.stored(stream, request)
+        except ApiError as error:
+            raise LogUnavailableError(str(error)) from error

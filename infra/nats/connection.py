@@ -57,9 +57,14 @@ class Listeners(Generic[_P]):
         self._listeners: list[Callable[_P, None]] = []
 
     def add(self, listener: Callable[_P, None]) -> Callable[[], None]:
-        """Call `listener` from now on; the result, called, ends that."""
+        """Call `listener` from now on; the returned function ends that, and may be called twice."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def remove() -> None:
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return remove
 
     def notify(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
         """Tell every listener."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from handlers.service.reply_bodies import ACTOR_HEADER
 from infra.nats.cancellation import heeding
 from infra.nats.connection import without_password
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from nats.aio.client import Client
 
-ACTOR_HEADER = "Custody-Actor"
 DEFAULT_TIMEOUT_S = 7.0
 """Longer than the service's own `reply_timeout_s`, so that its answer comes before ours."""
 

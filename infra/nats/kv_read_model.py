@@ -7,22 +7,19 @@ for watchers to see; these marks vanish after an hour.
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.ports import MAX_BATCH_MESSAGES, LogUnavailableError
+from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, LogUnavailableError
 from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
 from infra.nats import wire_format
-from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, ApiError
-from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.cancellation import heeding
 from infra.nats.filtered_reader import read_matching
+from infra.nats.jetstream_errors import ApiError, append_error
 from infra.nats.stream import stream_name
 
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ POSITION = "position"
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
 _VERSION = 1
 _TIMEOUT_S = 5.0
-_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
 _MANY = 2**62
 
 
@@ -77,14 +73,11 @@ class KvViews:
         return Mark() if self._rebuild else stored
 
     async def _stored_mark(self) -> Mark:
+        stored = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+        if stored is None:
+            return Mark()
         try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": self._prefix + POSITION})
-        except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                return Mark()
-            raise LogUnavailableError(str(error)) from error
-        try:
-            found = json.loads(base64.b64decode(answer["message"].get("data", "")))
+            found = json.loads(stored.body)
             time = found["time"]
             return Mark(
                 int(found["position"]),
@@ -152,7 +145,7 @@ class KvViews:
                 if last > 1:
                     headers[wire_format.BATCH_COMMIT] = "1"
                 answer = await heeding(client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers))
-        except (NoRespondersError, BrokerUnavailableError, NatsError, TimeoutError, OSError) as error:
+        except (NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
             reason = str(error).removeprefix("nats: ") or type(error).__name__
@@ -160,12 +153,12 @@ class KvViews:
         self._sequence = self._sequence_of(json.loads(answer.data) if answer is not None else {})
 
     def _sequence_of(self, answer: dict[str, Any]) -> int:
-        error = answer.get("error")
-        if error is None:
+        if "error" not in answer:
             return int(answer["seq"])
-        if error.get("err_code") in _WRONG_LAST_SEQUENCE:
+        error = append_error(ApiError(self.name, answer["error"]))
+        if isinstance(error, AppendConflictError):
             raise MarkMovedError
-        raise ReadModelUnavailableError(f"{self.name}: {error.get('description')}")
+        raise ReadModelUnavailableError(str(error))
 
     async def _ensure(self) -> None:
         """Make the bucket with as many copies as the log has, unless it is there.
@@ -176,17 +169,12 @@ class KvViews:
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
             config = self._config(int(log["config"]["num_replicas"]))
-            try:
-                await self._api.call(f"STREAM.CREATE.{self._stream}", config)
-            except ApiError as error:
-                if error.err_code != STREAM_NAME_IN_USE:
-                    raise
-                found = (await self._api.call(f"STREAM.INFO.{self._stream}"))["config"]
-                other = [name for name in _NEEDED if found.get(name) != config[name]]
-                if other:
-                    raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it") from None
+            found = (await self._api.create_stream(config))["config"]
         except ApiError as error:
             raise ReadModelError(f"{self.name}: {error}") from error
+        other = [name for name in _NEEDED if found.get(name) != config[name]]
+        if other:
+            raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it")
 
     def _config(self, replicas: int) -> dict[str, Any]:
         return {

@@ -6,7 +6,6 @@ A snapshot is cut into parts; its manifest is written last, so without one there
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from handlers.ports import LogUnavailableError
-from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import ApiError
 from infra.nats.stream import stream_name
 from projections.state.state_image import SnapshotError
 
@@ -46,14 +45,11 @@ class NatsSnapshots:
         """The positions at or before `until` of which there is a snapshot, the latest first."""
         request = {"subjects_filter": f"{self._prefix}*.{_MANIFEST}"}
         try:
-            answer = await self._api.call(f"STREAM.INFO.{self._stream}", request)
+            info = await self._api.stream_info(self._stream, request)
         except ApiError as error:
-            if error.err_code == STREAM_NOT_FOUND:
-                return []
             raise SnapshotError(str(error)) from error
-        found = (
-            int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in answer["state"].get("subjects", {})
-        )
+        subjects = [] if info is None else info["state"].get("subjects", {})
+        found = (int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in subjects)
         return sorted((position for position in found if position <= until), reverse=True)
 
     async def get(self, position: int) -> bytes:
@@ -88,21 +84,20 @@ class NatsSnapshots:
     async def _part(self, position: int, name: str) -> bytes:
         request = {"last_by_subj": f"{self._prefix}{position}.{name}"}
         try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", request)
+            part = await self._api.stored(self._stream, request)
         except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                raise SnapshotError(f"its part {name} is gone") from error
             raise SnapshotError(str(error)) from error
-        return base64.b64decode(answer["message"].get("data", ""))
+        if part is None:
+            raise SnapshotError(f"its part {name} is gone")
+        return part.body
 
     async def _ensure(self) -> None:
         """Create the bucket with as many copies as the log has, unless it is there."""
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
-            await self._api.call(f"STREAM.CREATE.{self._stream}", self._config(int(log["config"]["num_replicas"])))
+            await self._api.create_stream(self._config(int(log["config"]["num_replicas"])))
         except ApiError as error:
-            if error.err_code != STREAM_NAME_IN_USE:
-                raise SnapshotError(str(error)) from error
+            raise SnapshotError(str(error)) from error
 
     def _config(self, replicas: int) -> dict[str, Any]:
         return {

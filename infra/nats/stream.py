@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError
-from infra.nats.api import (
-    JETSTREAM_NOT_ENABLED,
-    JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
-    STREAM_NAME_IN_USE,
-    STREAM_NOT_FOUND,
-    ApiError,
-    JetStreamApi,
-    NobodyAnswersError,
-)
+from infra.nats.api import JetStreamApi, NobodyAnswersError
 from infra.nats.broker_errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,
     NoJetStreamError,
     StreamMismatchError,
+)
+from infra.nats.jetstream_errors import (
+    JETSTREAM_NOT_ENABLED,
+    JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+    SERVICE_UNAVAILABLE,
+    ApiError,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ OLDEST_BROKER = (2, 12, 1)
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0
 _POLL_PAUSE_S = 0.1
-_NOT_NOW = 503
 
 
 def stream_name(pool: str) -> str:
@@ -180,7 +177,7 @@ async def ensure_stream(
         BrokerUnavailableError: no answer, or a refusal to create the stream.
     """
     settings = settings or StreamSettings()
-    version = _check_version(connection)
+    version = check_version(connection)
     api = JetStreamApi(connection, timeout_s=_POLL_TIMEOUT_S)
     answer, created = await _info_or_create(api, pool, settings, deadline_s)
     config = answer["config"]
@@ -208,7 +205,8 @@ async def ensure_stream(
     )
 
 
-def _check_version(connection: NatsConnection) -> str:
+def check_version(connection: NatsConnection) -> str:
+    """Return the broker's version; raises BrokerTooOldError."""
     version = connection.client.connected_server_version
     found = f"{version.major}.{version.minor}.{version.patch}"
     if (version.major, version.minor, version.patch) < OLDEST_BROKER:
@@ -234,23 +232,16 @@ async def _info_or_create(
 
 
 async def _info_or_create_once(api: JetStreamApi, pool: str, settings: StreamSettings) -> tuple[dict[str, Any], bool]:
-    name = stream_name(pool)
     try:
-        return await api.call(f"STREAM.INFO.{name}"), False
+        found = await api.stream_info(stream_name(pool))
+        answer = found or await api.create_stream(stream_config(pool, settings))
     except ApiError as error:
-        if error.err_code != STREAM_NOT_FOUND:
-            raise _broker_error(api, error) from error
-    try:
-        answer = await api.call(f"STREAM.CREATE.{name}", stream_config(pool, settings))
-        return answer, bool(answer.get("did_create"))
-    except ApiError as error:
-        if error.err_code == STREAM_NAME_IN_USE:
-            return await api.log_call(f"STREAM.INFO.{name}"), False
         raise _broker_error(api, error) from error
+    return answer, bool(answer.get("did_create"))
 
 
 def _broker_error(api: JetStreamApi, error: ApiError) -> BrokerError | LogUnavailableError:
-    if error.code == _NOT_NOW and error.err_code != JETSTREAM_NOT_ENABLED_FOR_ACCOUNT:
+    if error.code == SERVICE_UNAVAILABLE and error.err_code != JETSTREAM_NOT_ENABLED_FOR_ACCOUNT:
         return LogUnavailableError(str(error))
     if error.err_code in {JETSTREAM_NOT_ENABLED, JETSTREAM_NOT_ENABLED_FOR_ACCOUNT}:
         return NoJetStreamError(f"the broker at {api.connection.url} has no JetStream for this account")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from handlers.ports import AppendRejectedError
+from handlers.ports import AppendRejectedError, StoredMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,9 +19,14 @@ if TYPE_CHECKING:
     from handlers.ports import NewMessage
 
 EXPECTED_LAST_SEQUENCE = "Nats-Expected-Last-Sequence"
+EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 BATCH_ID = "Nats-Batch-Id"
 BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
+SEQUENCE = "Nats-Sequence"
+SUBJECT = "Nats-Subject"
+NO_RESPONDERS = "503"
+"""The status of an answer that the broker gives itself, because nothing subscribes to the request's subject."""
 
 _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"
@@ -81,13 +86,6 @@ def _is_own_name(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None and not name.startswith(_BROKER_HEADERS)
 
 
-def own_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """The headers the writer of a message gave it, without the broker's own."""
-    if not headers:
-        return {}
-    return {name: value for name, value in headers.items() if not name.startswith(_BROKER_HEADERS)}
-
-
 class StoredHeaders(Mapping[str, str]):
     """The headers in a stored message's raw block, the broker's own left out; read when somebody asks.
 
@@ -100,27 +98,37 @@ class StoredHeaders(Mapping[str, str]):
         self.block = block
 
     def __getitem__(self, name: str) -> str:
-        return decode_header_block(self.block)[name]
+        return own_headers(self.block)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(decode_header_block(self.block))
+        return iter(own_headers(self.block))
 
     def __len__(self) -> int:
-        return len(decode_header_block(self.block))
+        return len(own_headers(self.block))
 
     def __repr__(self) -> str:
-        return repr(decode_header_block(self.block))
+        return repr(own_headers(self.block))
 
 
-def decode_header_block(block: bytes) -> dict[str, str]:
-    """The headers in a stored message's raw block, the broker's own left out."""
+def all_headers(block: bytes) -> dict[str, str]:
+    """Decode a message's raw header block, the broker's own headers included."""
     headers: dict[str, str] = {}
     for line in block.decode("utf-8", "replace").split("\r\n")[1:]:
         name, colon, value = line.partition(":")
-        name = name.strip()
-        if colon and not name.startswith(_BROKER_HEADERS):
-            headers[name] = value.strip()
+        if colon:
+            headers[name.strip()] = value.strip()
     return headers
+
+
+def own_headers(block: bytes) -> dict[str, str]:
+    """Decode a message's raw header block, without the broker's own headers."""
+    return {name: value for name, value in all_headers(block).items() if not name.startswith(_BROKER_HEADERS)}
+
+
+def republished(head: bytes, body: bytes) -> StoredMessage:
+    """Decode a message that the broker delivers outside its stream, with position and subject in headers."""
+    headers = all_headers(head)
+    return StoredMessage(int(headers[SEQUENCE]), headers[SUBJECT], body, own_headers(head))
 
 
 class Delivered(NamedTuple):

@@ -6,10 +6,10 @@ from handlers.ports import AppendRejectedError, NewMessage
 from infra.nats.library_client import Client
 from infra.nats.wire_format import (
     StoredHeaders,
-    decode_header_block,
     delivered,
     header_lines,
     is_status,
+    own_headers,
     publish_frame,
     stalled_reply,
 )
@@ -38,8 +38,8 @@ def test_the_limit_counts_headers_and_body(size_bytes: int) -> None:
 def test_a_header_block_is_read_without_the_brokers_own() -> None:
     block = "NATS/1.0\r\nNats-Expected-Last-Sequence: 3\r\nCustody-Note: a: ü\r\nEmpty:\r\n\r\n".encode()
 
-    assert decode_header_block(block) == {"Custody-Note": "a: ü", "Empty": ""}
-    assert decode_header_block(b"") == {}
+    assert own_headers(block) == {"Custody-Note": "a: ü", "Empty": ""}
+    assert own_headers(b"") == {}
     assert StoredHeaders(block) == {"Custody-Note": "a: ü", "Empty": ""}
     assert StoredHeaders(block).get("Nats-Expected-Last-Sequence") is None
     assert dict(StoredHeaders(b"")) == {}
