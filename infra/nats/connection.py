@@ -114,20 +114,17 @@ class NatsConnection:
     async def send(self, frames: bytes) -> None:
         """Write whole protocol frames in one piece.
 
-        The client's public publish encodes and flushes message by message, nine times as dear; see `wire`.
-
         Raises:
             BrokerUnavailableError: there is no connection; nothing was written or kept for later.
         """
         if not self.is_connected:
             raise BrokerUnavailableError(f"no connection to {self.url}")
-        await self.client._send_command(frames)  # noqa: SLF001 # there is no public way to write more than one publish
-        await self.client._flush_pending()  # noqa: SLF001 # same
+        await self.client.send_frames(frames)
 
     def send_soon(self, frames: bytes) -> bool:
         """`send` without waiting for room, for senders with limits of their own; return whether there is a broker."""
         if self.is_connected:
-            self.client.write(frames)
+            self.client.send_frames_soon(frames)
         return self.is_connected
 
     async def close(self) -> None:
@@ -179,7 +176,7 @@ class NatsConnection:
 
     async def _abandon(self) -> None:
         with contextlib.suppress(NatsError, OSError, AssertionError):
-            await self.client._close(Client.CLOSED, do_cbs=False)  # noqa: SLF001 # public close would report a disconnect
+            await self.client.abandon()
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error
@@ -234,7 +231,7 @@ async def connect(
         "tls": auth.tls.context() if auth.tls is not None else None,
     }
     connection = NatsConnection(url)
-    connection.client.insists_on_tls = auth.tls is not None or "tls://" in url
+    connection.client.requires_tls = auth.tls is not None or "tls://" in url
     logging.getLogger("asyncio").addFilter(_worth_saying)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection

@@ -83,7 +83,7 @@ class Exchange:
         if not connection.is_connected:
             raise LogUnavailableError(f"no connection to {connection.url}")
         exchange = cls(connection)
-        exchange._subscription = await connection.client.tap(f"{exchange._inbox}.*", exchange._on_answers)
+        exchange._subscription = await connection.client.subscribe_frames(f"{exchange._inbox}.*", exchange._on_answers)
         return exchange
 
     async def close(self) -> None:

@@ -243,7 +243,7 @@ class StreamReader:
         delivery = _Delivery(self._taken, gapless=self._gapless)
         self._delivery = delivery
         inbox = client.new_inbox()
-        delivery.subscription = await client.tap(inbox, delivery.take)
+        delivery.subscription = await client.subscribe_frames(inbox, delivery.take)
         config: dict[str, Any] = {
             "deliver_subject": inbox,
             "deliver_policy": "by_start_sequence",
