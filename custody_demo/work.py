@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from custody_demo.plan import Script
 
 if TYPE_CHECKING:
-    from custody_demo.simulated_agents import SimulatedAgent
+    from random import Random
+
+    from custody_demo.world import World
 
 
 class Crash(Exception):  # noqa: N818 - what happens to an agent is no error of the program
@@ -23,7 +25,31 @@ class HandedBack(Exception):  # noqa: N818 - a way out of the work, no error
     """The agent has let go of the task before its end."""
 
 
-async def work(agent: SimulatedAgent, lease: dict[str, Any]) -> None:
+class Worker(Protocol):
+    """What the work needs of the agent that does it."""
+
+    name: str
+    world: World
+    chance: Random
+
+    async def awake(self) -> None:
+        """Wait until the agent is not silent."""
+        ...
+
+    async def ask(self, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Send a command as this agent once it is awake, and return the result. Raises CustodyError."""
+        ...
+
+    def crash(self, *, restart: bool) -> NoReturn:
+        """End the agent in the middle of everything. Raises Crash."""
+        ...
+
+    def fall_silent(self, for_s: float) -> None:
+        """Send nothing for a while; the work goes on."""
+        ...
+
+
+async def work(agent: Worker, lease: dict[str, Any]) -> None:
     """Work on a task until it is done, given back, lost or the agent dies.
 
     Raises:
@@ -35,7 +61,7 @@ async def work(agent: SimulatedAgent, lease: dict[str, Any]) -> None:
 
 
 class _Attempt:
-    def __init__(self, agent: SimulatedAgent, lease: dict[str, Any]) -> None:
+    def __init__(self, agent: Worker, lease: dict[str, Any]) -> None:
         self._agent = agent
         self._task_id: str = lease["task_id"]
         self._ids = {"task_id": lease["task_id"], "token": lease["token"]}
