@@ -12,10 +12,10 @@ import pytest
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
 from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
 from custody_demo.happenings import UNLOGGED, Happening, Tally
-from custody_demo.keeping import CONFIG
-from custody_demo.log_check import Inspection, inspect_log
-from custody_demo.plan import Script, draw_up, limits_problem
-from custody_demo.summary import Facts, percentile
+from custody_demo.kept_demo import CONFIG
+from custody_demo.log_check import LogInspection, inspect_log
+from custody_demo.plan import Script, limits_problem, make_plan
+from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
@@ -34,10 +34,10 @@ def _left_in(directory: Path) -> list[Path]:
     return list(directory.iterdir())
 
 
-async def _inspected(data_dir: Path) -> Inspection:
+async def _inspected(data_dir: Path) -> LogInspection:
     """Everything that a demonstration left behind, read by a broker of our own."""
     settings = Settings(pool=POOL)
-    inspection = Inspection(POOL, settings.rules(), CloudEventsCodec(POOL))
+    inspection = LogInspection(POOL, settings.rules(), CloudEventsCodec(POOL))
     async with EmbeddedBroker(data_dir, FAST) as broker:
         user = broker.credentials("operator")
         connection = await connect(broker.url, name="test", auth=Auth(user=user["user"], password=user["password"]))
@@ -117,17 +117,17 @@ async def test_a_size_that_cannot_be_is_refused_and_nothing_is_left(
 )
 def test_every_script_has_its_task_in_every_plan(agents: int, tasks: int, seconds: float) -> None:
     assert limits_problem(agents, tasks, seconds) is None
-    plan = draw_up(agents=agents, tasks=tasks, seconds=seconds, seed=DEFAULT_SEED)
+    plan = make_plan(agents=agents, tasks=tasks, seconds=seconds, seed=DEFAULT_SEED)
     assert {task.body["payload"]["script"] for task in plan.tasks} == set(Script)
     assert (len(plan.tasks), len(plan.agents)) == (tasks, agents)
     assert len(set(plan.task_ids)) == tasks
     assert len({agent.name for agent in plan.agents}) == agents
-    plan.pace.settings(Settings()).rules()
+    plan.timings.settings(Settings()).rules()
 
 
 def test_a_seed_tells_one_story() -> None:
     def story(seed: int) -> object:
-        return draw_up(agents=20, tasks=300, seconds=40, seed=seed)
+        return make_plan(agents=20, tasks=300, seconds=40, seed=seed)
 
     assert story(1) == story(1)
     assert story(1) != story(2)
@@ -151,12 +151,12 @@ def scenario() -> Scenario:
 
 
 def _verdict_status(scenario: Scenario, messages: list[StoredMessage], *submitted: str) -> int:
-    inspection = Inspection("default", scenario.rules, CloudEventsCodec("default"))
+    inspection = LogInspection("default", scenario.rules, CloudEventsCodec("default"))
     for message in messages:
         inspection.take(message)
     verdict = inspection.verdict(submitted, scenario.state)
-    plan = draw_up(agents=20, tasks=300, seconds=40, seed=1)
-    return conclude(Facts(plan, verdict, Tally(), {}, [0.001], 1.0, durable=True))
+    plan = make_plan(agents=20, tasks=300, seconds=40, seed=1)
+    return conclude(DemoResult(plan, verdict, Tally(), {}, [0.001], 1.0, durable=True))
 
 
 def test_an_honest_log_passes(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is worth telling, in one line each: from the events of the feed, and from what the agents say of themselves."""
+"""Notable incidents, one line each: from the events of the feed, and from what the agents report."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 REMEMBERED = 200
+"""How many of the latest lines are kept."""
 
 
 class Line(NamedTuple):
-    """A moment of the story."""
+    """One line of the activity."""
 
     at_s: float
     kind: Happening | None
     text: str
 
 
-class Story:
-    """Tells each line to whoever listens, keeps the latest, and counts."""
+class ActivityLog:
+    """Makes lines of incidents, passes them to the listener, keeps the latest, and counts by kind."""
 
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self.tally = Tally()
@@ -38,18 +39,18 @@ class Story:
         self._expired: ev.Expired | None = None
         self._moves: dict[str, st.Planned] = {}
 
-    def tell(self, kind: Happening | None, text: str) -> None:
-        """Take what no event says."""
+    def add(self, kind: Happening | None, text: str) -> None:
+        """Add an incident that no event records; kind None is not counted."""
         if kind is not None:
             self.tally.add(kind)
         self._line(kind, text)
 
-    def see(self, recorded: Recorded, before: Task | None) -> None:
-        """Take an event, and the task as it was before."""
+    def observe(self, recorded: Recorded, before: Task | None) -> None:
+        """Add the line of an event, if it is notable; `before` is the task as it was before the event."""
         self.tally.observe(recorded)
         event = recorded.event
         if isinstance(event, ev.Expired):
-            # What follows from it is in the next event of the same append; both make one line.
+            # The consequence is the next event of the same append; both give one line.
             self._expired = event
             return
         expired, self._expired = self._expired, None
