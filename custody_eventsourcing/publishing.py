@@ -1,4 +1,4 @@
-"""Storing messages, all or nothing and exactly once, under conditions on their subjects."""
+"""Stores messages atomically and exactly once, under conditions on their subjects."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from infra.nats.exchange import Exchange
 
 _ANSWER_TIMEOUT_S = 5.0
-_PAUSE_S = 0.05
+_RETRY_PAUSE_S = 0.05
 
 
 class Publisher:
@@ -41,13 +41,14 @@ class Publisher:
         self._batch_ids = NUID()
 
     async def commit(self, writes: Sequence[Write], write_id: str, deadline: float) -> int:
-        """Store all or nothing; return the position of the first, the others follow without a gap.
+        """Store all messages or none; return the position of the first, the others follow without a gap.
 
-        The first write must have an expectation. What gets no answer is sent again, as it was, until one comes: if
-        the expectation then fails, what is stored on the subject tells whether it was by us.
+        The first write must have an expectation. Without an answer, the same messages are sent again until one comes.
+        If the expectation fails then, the message that is stored on the subject shows whether an earlier send was
+        stored: it has this write's id.
 
         Raises:
-            AppendConflictError: another message is stored where one was not expected; nothing of this is.
+            AppendConflictError: an expectation does not hold; none of these messages is stored.
             AppendRejectedError: the broker will never take this content.
             OutcomeUnknownError: no answer before the deadline.
             LogUnavailableError: no broker before the deadline; nothing was stored.
@@ -58,32 +59,32 @@ class Publisher:
                 f"{len(writes)} messages in one insert: the broker stores at most {MAX_BATCH_MESSAGES} atomically"
             )
         loop = asyncio.get_running_loop()
-        doubt: OutcomeUnknownError | None = None
+        unknown: OutcomeUnknownError | None = None
         while True:
             failure: LogError
             try:
                 return await self._send(writes, deadline)
             except AppendConflictError as error:
-                if doubt is None:
+                if unknown is None:
                     raise
                 position = await self._own_position(writes[0], write_id)
                 if position is not None:
                     return position
-                failure = OutcomeUnknownError(f"{doubt}; then {error}")
+                failure = OutcomeUnknownError(f"{unknown}; then {error}")
             except OutcomeUnknownError as error:
-                failure = doubt = error
+                failure = unknown = error
             except LogUnavailableError as error:
-                failure = doubt or error
-            if loop.time() + _PAUSE_S >= deadline:
+                failure = unknown or error
+            if loop.time() + _RETRY_PAUSE_S >= deadline:
                 raise failure
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(_RETRY_PAUSE_S)
             await self._connection.wait_connected(max(0.0, deadline - loop.time()))
 
     async def _own_position(self, write: Write, write_id: str) -> int | None:
-        """Where our first message is stored; None if the broker cannot say yet.
+        """Return the position at which an earlier send stored the first message; None if it is not known yet.
 
         Raises:
-            AppendConflictError: another's message is in its place.
+            AppendConflictError: another writer's message is in its place.
         """
         try:
             found = await self._view.next(write.message.subject, (write.expected or 0) + 1)
@@ -101,7 +102,7 @@ class Publisher:
         return await self._batches.store(writes, deadline)
 
     async def _send_batch(self, writes: Sequence[Write], deadline: float) -> int:
-        # Another id each time: the broker may still hold the beginning of one whose end was lost.
+        # A new id for each send: the broker may still hold the first messages of a batch whose last ones were lost.
         return await self._send_once(writes, self._batch_ids.next().decode(), deadline)
 
     async def _send_once(self, writes: Sequence[Write], batch_id: str, deadline: float) -> int:
@@ -111,7 +112,7 @@ class Publisher:
             [write.message for write in writes],
             [_condition(write) for write in writes],
             batch_id=batch_id,
-            timeout_s=min(_ANSWER_TIMEOUT_S, max(_PAUSE_S, deadline - asyncio.get_running_loop().time())),
+            timeout_s=min(_ANSWER_TIMEOUT_S, max(_RETRY_PAUSE_S, deadline - asyncio.get_running_loop().time())),
         )
         return last - len(writes) + 1
 

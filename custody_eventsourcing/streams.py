@@ -1,4 +1,4 @@
-"""The streams that hold an application's events, snapshots and tracking."""
+"""The streams of an application's events, snapshots and tracking."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ if TYPE_CHECKING:
     from infra.nats.exchange import Exchange
 
 TRACKING_HISTORY = 16
-"""Messages kept on each subject of a stream without events: only the last counts, unless an answer was lost."""
+"""Messages kept on each subject of a stream without events.
+
+Only the last one counts; earlier ones are needed to find out an unknown outcome.
+"""
 
 
 class StreamSpec(NamedTuple):
-    """A stream as a recorder wants it."""
+    """The stream that a recorder needs."""
 
     name: str
     create: bool = True
-    """Whether to make it if it is missing."""
+    """Whether to create it if it is missing."""
     replicas: int = 1
     keep: int = -1
-    """How many messages to keep on a subject; -1: all."""
+    """How many messages to keep on each subject; -1 for all."""
 
 
 class OpenStream:
-    """A stream that is known to be there."""
+    """A stream that is known to exist."""
 
     def __init__(self, exchange: Exchange, spec: StreamSpec) -> None:
         self.subjects = Subjects(spec.name)
@@ -42,13 +45,13 @@ class OpenStream:
 
 
 async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
-    """Make the stream, or make sure that the one there will do; never change one.
+    """Create the stream, or check that the existing one is suitable; never change one.
 
     Raises:
-        ProgrammingError: it is missing and must not be made, or has settings under which inserts are not atomic.
+        ProgrammingError: it is missing and must not be created, or has settings under which inserts are not atomic.
         BrokerTooOldError: the broker has no atomic batches that can be relied on.
         LogUnavailableError: no answer.
-        ApiError: the broker refuses to make it.
+        ApiError: the broker refuses to create it.
     """
     check_version(exchange.connection)
     wanted = stream_config(spec)
@@ -59,7 +62,7 @@ async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
         if config.get(name) != wanted[name]
     ]
     if differences:
-        raise ProgrammingError(f"stream {spec.name} does not suit: {'; '.join(differences)}")
+        raise ProgrammingError(f"stream {spec.name} is not suitable: {'; '.join(differences)}")
     return OpenStream(exchange, spec)
 
 
