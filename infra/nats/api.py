@@ -11,7 +11,7 @@ from nats.errors import NoRespondersError
 
 from handlers.ports import LogUnavailableError, StoredMessage
 from infra.nats import wire_format
-from infra.nats.cancellation import heeding
+from infra.nats.cancellation import await_cancellable
 from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 REQUEST_TIMEOUT_S = 2.0
 
 
-class NobodyAnswersError(LogUnavailableError):
-    """The broker knows of no one who takes the request: certainly nothing was done."""
+class ApiNoRespondersError(LogUnavailableError):
+    """Nothing subscribes to the request's subject, so nothing was done: JetStream is off, or has no leader yet."""
 
 
 class JetStreamApi:
@@ -38,15 +38,15 @@ class JetStreamApi:
 
         Raises:
             ApiError: the answer is an error.
-            NobodyAnswersError: no one takes such requests.
+            ApiNoRespondersError: nothing subscribes to the request's subject.
             LogUnavailableError: no connection, or no answer in time.
         """
         payload = b"" if body is None else json.dumps(body).encode()
         try:
-            asking = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
-            message = await heeding(asking)
+            request = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
+            message = await await_cancellable(request)
         except NoRespondersError:
-            raise NobodyAnswersError(f"nobody answers {verb} at {self.connection.url}") from None
+            raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason}") from error
@@ -56,7 +56,7 @@ class JetStreamApi:
         return answer
 
     async def notify(self, verb: str) -> None:
-        """Send a request whose answer does not matter; nothing happens without a connection."""
+        """Send a request without waiting for its answer; without a connection, do nothing."""
         if self.connection.is_connected:
             await self.connection.client.publish(f"$JS.API.{verb}")
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from infra.nats.connection import NatsConnection
 
 APPEND_TIMEOUT_S = 5.0
-STAGED_AT_ONCE = 64
-"""Messages that are worth a write of their own."""
+MIN_STAGED_MESSAGES = 64
+"""The least number of messages that are staged at once: fewer are not worth a write of their own."""
 
 
 class NatsEventLog:
@@ -39,7 +39,7 @@ class NatsEventLog:
         self._api = api
         self._batch_ids = NUID()
         self._staging = Staging(self._new_batch_id)
-        self._stop_listening = exchange.connection.disconnected.add(self._staging.forget)
+        self._stop_listening = exchange.connection.disconnected.add(self._staging.reset)
 
     @classmethod
     async def open(
@@ -86,17 +86,17 @@ class NatsEventLog:
         )
 
     def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
-        """Send the messages ahead as an open batch, some at a time, all but the last: that one commits it.
+        """Send all messages but the last ahead of the append, as an open batch; the last one commits it.
 
-        A batch costs the broker most before its commit, so half of an append is done when its turn comes. One that is
-        never committed is dropped by the broker after ten seconds; what goes wrong with it shows at the commit.
+        Most of a batch's cost to the broker comes before its commit, so half of an append is done when its turn comes.
+        The broker drops a batch that is not committed after ten seconds. Errors show at the commit.
         """
         batch = self._staging.batch_for(messages, expected_position)
         ahead = min(len(messages), MAX_BATCH_MESSAGES) - 1
-        if batch is None or ahead - batch.sent < STAGED_AT_ONCE:
+        if batch is None or ahead - batch.sent < MIN_STAGED_MESSAGES:
             return
         connection, sent = self._exchange.connection, batch.sent
-        with contextlib.suppress(AppendRejectedError):  # the append will say so
+        with contextlib.suppress(AppendRejectedError):  # the append will raise it
             self._check_subjects(messages[sent:ahead])
             frames = append_frames(
                 messages[sent:ahead],
@@ -121,7 +121,7 @@ class NatsEventLog:
         return int((await self._api.stream_state(self._stream))["last_seq"])
 
     async def first_position(self) -> int:
-        """The position at which the log begins, or would begin. Raises LogUnavailableError."""
+        """The log's first position, or the next one if the log is empty. Raises LogUnavailableError."""
         return max(1, int((await self._api.stream_state(self._stream))["first_seq"]))
 
     async def get(self, position: int) -> StoredMessage | None:
@@ -147,10 +147,10 @@ class NatsEventLog:
         """Every message with `after` < position <= `until`, in order and without gaps, in chunks."""
         return StreamReader(self._api, self._stream, after=after).until(until)
 
-    async def scan(self) -> AsyncGenerator[Sequence[StoredMessage], None]:
-        """Every message that is there now, in order and in chunks; what is missing between them is passed over.
+    async def read_across_gaps(self) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message that is stored now, in order and in chunks, without regard to gaps in the positions.
 
-        For those who look for what is missing. Raises LogUnavailableError.
+        For checks that look for missing messages. Raises LogUnavailableError.
         """
         newest = await self._api.log_stored(self._stream, {"last_by_subj": f"{self._prefix}>"})
         if newest is None:
@@ -163,7 +163,7 @@ class NatsEventLog:
             await chunks.aclose()
 
     def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
-        """Every message behind `after`, those to come included, for ever: through restarts of the broker.
+        """Every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
             LogTruncatedError: the log ends before a position that was already read.
@@ -172,10 +172,10 @@ class NatsEventLog:
         return StreamReader(self._api, self._stream, after=after).follow()
 
     def follow_chunks(self, *, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
-        """What `follow` gives, as many messages at once as have come. Raises as `follow` does."""
+        """The messages of `follow`, in chunks as they arrive. Raises as `follow` does."""
         return StreamReader(self._api, self._stream, after=after).follow_chunks()
 
 
 def _conditions(count: int, expected_position: int) -> list[str]:
-    """The header lines of an append's conditions: the first message alone has one."""
+    """Return the header lines of each message's condition: only the first message of an append has one."""
     return [wire_format.header_lines({wire_format.EXPECTED_LAST_SEQUENCE: str(expected_position)}), *[""] * (count - 1)]

@@ -1,7 +1,7 @@
-"""Requests and their answers over one inbox, for whole frames that are encoded in advance.
+"""Requests whose frames are encoded in advance, and their answers, over one inbox.
 
-Answers are taken straight off the wire. By way of the library an answer waits for two more turns of the event loop,
-and each may be full of commands.
+Answers are handed over as frames. Through the library, an answer would wait for two more turns of the event loop, each
+of which may be full of commands.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reading what matches a subject, between two positions: the broker leaves out the rest."""
+"""Reads the messages on matching subjects between two positions; the broker filters them."""
 
 from __future__ import annotations
 

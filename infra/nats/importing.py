@@ -1,4 +1,4 @@
-"""Filling a new stream with a log that was exported, at its old positions."""
+"""Imports an exported log into a new stream, at its old positions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class TargetError(BrokerError):
     """The broker cannot take the log; nothing was written."""
 
 
-async def empty_stream(api: JetStreamApi, pool: str, settings: StreamSettings, *, first: int) -> None:
-    """Create the pool's stream so that its first message gets position `first`; an empty one that fits will do.
+async def ensure_empty_stream(api: JetStreamApi, pool: str, settings: StreamSettings, *, first: int) -> None:
+    """Create the pool's stream so that its first message gets position `first`; accept an empty one that fits.
 
     Raises:
-        TargetError: there is a log already, or the broker refuses.
+        TargetError: the pool has a log already, or the broker refuses.
         LogUnavailableError: no answer.
     """
     name = stream_name(pool)

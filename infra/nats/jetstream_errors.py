@@ -1,4 +1,4 @@
-"""JetStream's errors: the codes that Custody tells apart, and what a refused append means."""
+"""JetStream's errors: the codes that Custody distinguishes, and what a refused append means."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>` and the mark under `position`.
+"""The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>`, and the mark at key `position`.
 
 A bucket is a stream. Every write is one atomic batch that ends with the mark and expects the stream's last sequence, so
-documents and mark change together and two projectors cannot write across each other. What ended is marked as deleted,
-for watchers to see; these marks vanish after an hour.
+documents and mark change together and two projectors cannot interleave their writes. Documents that end get a deletion
+marker, which watchers see; the markers expire after an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, LogUnavailableError
 from handlers.projector.read_model import Mark, MarkMovedError, ReadModelError, ReadModelUnavailableError
 from infra.nats import wire_format
-from infra.nats.cancellation import heeding
+from infra.nats.cancellation import await_cancellable
 from infra.nats.filtered_reader import read_matching
 from infra.nats.jetstream_errors import ApiError, append_error
 from infra.nats.stream import stream_name
@@ -33,16 +33,16 @@ POSITION = "position"
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
 _VERSION = 1
 _TIMEOUT_S = 5.0
-_MANY = 2**62
+_NO_LIMIT = 2**62
 
 
 def views_bucket(pool: str) -> str:
-    """The bucket of a pool's live views. No pool's log has a name that begins like its stream's."""
+    """Return the bucket of a pool's live views. Its stream `KV_...` cannot be mistaken for a pool's log."""
     return f"CUSTODY_VIEWS_{pool}"
 
 
-class KvViews:
-    """The `ReadModel` of one pool in a bucket. With `rebuild` it is mended, whatever it was made from."""
+class KvReadModel:
+    """The `ReadModel` of one pool in a bucket. `rebuild`: whether to correct it, whatever log it was made from."""
 
     def __init__(self, api: JetStreamApi, pool: str, *, rebuild: bool = False) -> None:
         self._api = api
@@ -52,7 +52,7 @@ class KvViews:
         self._prefix = f"$KV.{self._bucket}."
         self._rebuild = rebuild
         self._sequence: int | None = None
-        """The last one that this writer knows of; None when it has to look."""
+        """The stream's last sequence as far as this writer knows; None if it has to be read."""
         self._batch_ids = NUID()
         self._forbidden = False
         self.name = f"bucket {self._bucket}"
@@ -62,10 +62,10 @@ class KvViews:
         self._forbidden |= violation.operation == "publish" and violation.subject.startswith(self._prefix.lower())
 
     async def mark(self) -> Mark:
-        """How far it is; makes the bucket where there is none."""
+        """Return how far the read model is; creates the bucket if it is missing."""
         try:
             await self._ensure()
-            # In this order: what somebody writes in between is behind the sequence, and refuses ours.
+            # Read the sequence first: a write by another projector in between then makes our next write conflict.
             self._sequence = int((await self._api.stream_state(self._stream))["last_seq"])
             stored = await self._stored_mark()
         except LogUnavailableError as error:
@@ -87,10 +87,10 @@ class KvViews:
                 int(found["skipped"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ReadModelError(f"{self.name}: its key {POSITION} is not custody's: {error}") from error
+            raise ReadModelError(f"{self.name}: its key {POSITION} was not written by custody: {error}") from error
 
     async def write(self, changes: LiveChanges, before: Mark, after: Mark) -> None:
-        """Write documents and the mark; more than a batch holds go in several, the mark with the last."""
+        """Write documents and the mark, in several batches if one is too small; the mark is in the last one."""
         if self._sequence is None and not (await self.mark()).same_place(before):
             raise MarkMovedError
         try:
@@ -106,13 +106,13 @@ class KvViews:
         self._rebuild = False
 
     async def caught_up(self) -> bool:
-        """Nothing is left to do."""
+        """Return True: there is nothing left to do."""
         return True
 
     async def _differing(self, changes: LiveChanges) -> dict[str, bytes | None]:
-        """Return what makes the bucket hold exactly these documents."""
+        """Return the writes after which the bucket holds exactly these documents; None deletes."""
         kept = dict[str, bytes]()
-        everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_MANY)
+        everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_NO_LIMIT)
         async for chunk in everything:
             for message in chunk:
                 kept[message.subject.removeprefix(self._prefix)] = message.body
@@ -128,7 +128,7 @@ class KvViews:
         return json.dumps(document, separators=(",", ":")).encode()
 
     async def _append(self, writes: Sequence[tuple[str, bytes | None]]) -> None:
-        """Append all or nothing right behind the last sequence known."""
+        """Append all or nothing right after the last known sequence."""
         expected, self._sequence = self._sequence, None
         client, batch_id = self._api.connection.client, self._batch_ids.next().decode()
         last, answer = len(writes), None
@@ -144,7 +144,9 @@ class KvViews:
                     continue
                 if last > 1:
                     headers[wire_format.BATCH_COMMIT] = "1"
-                answer = await heeding(client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers))
+                answer = await await_cancellable(
+                    client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers)
+                )
         except (NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
@@ -161,10 +163,10 @@ class KvViews:
         raise ReadModelUnavailableError(str(error))
 
     async def _ensure(self) -> None:
-        """Make the bucket with as many copies as the log has, unless it is there.
+        """Create the bucket with as many replicas as the log has, unless it exists.
 
         Raises:
-            ReadModelError: it was made otherwise.
+            ReadModelError: it exists with an unsuitable configuration.
         """
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
@@ -188,7 +190,7 @@ class KvViews:
             "max_msgs_per_subject": 1,
             "allow_rollup_hdrs": True,
             "deny_delete": True,
-            # Whoever may read has no right to direct gets, and clients send them where a stream allows them.
+            # Clients send direct gets where a stream allows them, and readers have no right to these.
             "allow_direct": False,
             "allow_atomic": True,
             "allow_msg_ttl": True,

@@ -78,7 +78,7 @@ class Client(LibraryClient):
         """By subscription number: what is called with its frames."""
         self._ps: _FrameParser = _FrameParser(self)
 
-    # Additions: uses of what has no public name.
+    # Additions that need private names of the library.
 
     async def subscribe_frames(self, subject: str, handle: Callable[[Sequence[Frame]], None]) -> Subscription:
         """Subscribe, and have `handle` called with the frames that came in, in order; it must not block or raise.

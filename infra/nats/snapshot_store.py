@@ -1,7 +1,7 @@
-"""Snapshots in a stream of their own beside the log: a key-value bucket whose oldest parts make room for new ones.
+"""Snapshots in a key-value bucket beside the log; the broker drops the oldest parts to make room for new ones.
 
-A snapshot is cut into parts; its manifest is written last, so without one there is no snapshot. Subjects are
-`$KV.<bucket>.<build>.<position>.<part>`, for these are what the broker's users may write and read.
+A snapshot is split into parts. Its manifest is written last, so a snapshot without one is incomplete. Subjects are
+`$KV.<bucket>.<build>.<position>.<part>`, because the broker's users may write and read these.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 PART_BYTES = 512 * 1024
 MAX_PARTS = 2_000
-"""Parts and manifests that the bucket holds; the oldest are dropped, and with them the snapshot they belong to."""
+"""Most parts and manifests in the bucket; the oldest are dropped, which makes their snapshot incomplete."""
 _MANIFEST = "manifest"
 _PUT_TIMEOUT_S = 10.0
 
 
 def bucket_name(pool: str) -> str:
-    """The bucket of a pool's snapshots. No pool's log has a name that begins like its stream's."""
+    """Return the bucket of a pool's snapshots. Its stream `KV_...` cannot be mistaken for a pool's log."""
     return f"CUSTODY_SNAPSHOTS_{pool}"
 
 
@@ -42,7 +42,7 @@ class NatsSnapshots:
         self._prefix = f"$KV.{bucket_name(pool)}.{build}."
 
     async def positions(self, until: int) -> list[int]:
-        """The positions at or before `until` of which there is a snapshot, the latest first."""
+        """Return the positions of the snapshots up to `until`, the latest first."""
         request = {"subjects_filter": f"{self._prefix}*.{_MANIFEST}"}
         try:
             info = await self._api.stream_info(self._stream, request)
@@ -53,7 +53,7 @@ class NatsSnapshots:
         return sorted((position for position in found if position <= until), reverse=True)
 
     async def get(self, position: int) -> bytes:
-        """The snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
+        """Return the snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
         try:
             parts = int(json.loads(await self._part(position, _MANIFEST))["parts"])
         except (ValueError, KeyError, TypeError) as error:
@@ -63,7 +63,7 @@ class NatsSnapshots:
         return b"".join([await self._part(position, str(number)) for number in range(parts)])
 
     async def put(self, position: int, document: bytes) -> None:
-        """Keep a snapshot. Raises SnapshotError if that is refused, LogUnavailableError."""
+        """Store a snapshot. Raises SnapshotError if it is refused, LogUnavailableError."""
         parts = [document[start : start + PART_BYTES] for start in range(0, len(document), PART_BYTES)]
         if len(parts) >= MAX_PARTS:
             raise SnapshotError(f"{len(document)} bytes are too many")
@@ -88,11 +88,11 @@ class NatsSnapshots:
         except ApiError as error:
             raise SnapshotError(str(error)) from error
         if part is None:
-            raise SnapshotError(f"its part {name} is gone")
+            raise SnapshotError(f"its part {name} is missing")
         return part.body
 
     async def _ensure(self) -> None:
-        """Create the bucket with as many copies as the log has, unless it is there."""
+        """Create the bucket with as many replicas as the log has, unless it exists."""
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
             await self._api.create_stream(self._config(int(log["config"]["num_replicas"])))

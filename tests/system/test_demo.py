@@ -1,4 +1,4 @@
-"""The demonstration, held against the log that it leaves; and its check, given logs that it must not let pass."""
+"""The demo, compared with the log that it leaves; and its check, on logs that must fail it."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def _left_in(directory: Path) -> list[Path]:
 
 
 async def _inspected(data_dir: Path) -> LogInspection:
-    """Everything that a demonstration left behind, read by a broker of our own."""
+    """Read a kept demo's log with a broker of our own."""
     settings = Settings(pool=POOL)
     inspection = LogInspection(POOL, settings.rules(), CloudEventsCodec(POOL))
     async with EmbeddedBroker(data_dir, FAST) as broker:
@@ -125,12 +125,12 @@ def test_every_script_has_its_task_in_every_plan(agents: int, tasks: int, second
     plan.timings.settings(Settings()).rules()
 
 
-def test_a_seed_tells_one_story() -> None:
-    def story(seed: int) -> object:
+def test_a_seed_gives_one_plan() -> None:
+    def plan(seed: int) -> object:
         return make_plan(agents=20, tasks=300, seconds=40, seed=seed)
 
-    assert story(1) == story(1)
-    assert story(1) != story(2)
+    assert plan(1) == plan(1)
+    assert plan(1) != plan(2)
 
 
 def test_percentiles() -> None:

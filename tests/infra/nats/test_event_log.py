@@ -1,4 +1,4 @@
-"""The log on a real broker when something goes wrong: what is known of an append, and how the truth is found."""
+"""The log on a real broker under faults: what is known of an append's outcome, and how the outcome is found out."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the library does wrong here, each shown beside our client, which does it right; and the parsing of frames."""
+"""Our overrides of the client library, each beside the library's fault that it removes; and the parsing of frames."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TAKEN = [
 
 
 class Recording(Client):
-    """A client without a connection that notes what the parser gives it."""
+    """A client without a connection that records what the parser hands over."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Recording(Client):
 
 
 async def subscribed(client: LibraryClient) -> asyncio.Queue[Any]:
-    """Let a client without a connection have subscription 1; return what it takes in."""
+    """Give a client without a connection subscription 1; return the queue of its messages."""
     client._flush_queue = asyncio.Queue()
     client._error_cb = _raised
     subscription = await client.subscribe("in.>")
@@ -239,18 +239,18 @@ async def test_without_our_abort_a_frozen_broker_is_not_left() -> None:
 
 
 class EndlessReadError(Exception):
-    """The file was read on behind its end."""
+    """The file was read beyond its end again and again."""
 
 
 class Damaged(io.BytesIO):
-    """A file without a JWT that notices who reads on behind its end."""
+    """A file without a JWT that raises EndlessReadError."""
 
-    reads_behind = 0
+    reads_beyond_end = 0
 
     def readline(self, size: int | None = -1) -> bytes:
         line = super().readline(size)
-        self.reads_behind += not line
-        if self.reads_behind > 3:
+        self.reads_beyond_end += not line
+        if self.reads_beyond_end > 3:
             raise EndlessReadError
         return line
 
@@ -269,7 +269,7 @@ def test_without_our_credentials_a_damaged_file_is_read_for_ever(
 
 
 def test_without_our_credentials_a_missing_file_ends_the_reconnecting() -> None:
-    """The library goes on trying after its own errors alone."""
+    """The library retries only after its own errors."""
     for client, error in ((LibraryClient(), OSError), (Client(), NatsError)):
         for read in (client._read_creds_user_jwt, client._read_creds_user_nkey):
             with pytest.raises(error) as caught:
