@@ -1,4 +1,4 @@
-"""Answers that never come, brokers that go and come back, and closing while something is on its way."""
+"""Lost answers, brokers that end and restart, and closing while a call is in flight."""
 
 import asyncio
 import gc
@@ -63,7 +63,7 @@ def connected() -> Iterator[Factories]:
 
 
 class Calls:
-    """Counts the calls of a coroutine method, on whatever thread they begin."""
+    """Counts the calls of a coroutine method on any thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
         self._begun = threading.Semaphore(0)
