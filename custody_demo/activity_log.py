@@ -108,7 +108,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
     holder = before.lease.agent_id if before is not None and before.lease is not None else "nobody"
     match recorded.event:
         case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
-            return f"{name} counts as lost: not heard for {silence_s:.1f} s (limit {threshold_s:.1f} s)"
+            return f"{name} counts as lost: silent for {silence_s:.1f} s (limit {threshold_s:.1f} s)"
         case ag.AgentDraining(reason=reason):
             return f"{name} is drained by the operator: {reason}"
         case ag.AgentResumed():
@@ -117,7 +117,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
             what = f"{percent} %" if percent is not None else f"its {kind}"
             return f"{name}: {what} reported late by {agent_id}, kept as evidence"
         case ev.Completed(late=True, agent_id=agent_id):
-            return f"{name}: completed late by {agent_id}, and nobody had it since: accepted"
+            return f"{name}: completed late by {agent_id}, accepted: it was not leased again"
         case ev.Requeued(cause=ev.Cause.FAILURE, attempt=attempt, error=error):
             return f"{name}: failed ({error}), attempt {attempt} is due"
         case ev.Failed(numbers=None, failures=failures, error=error):
@@ -129,7 +129,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
         case ev.Stuck(numbers=numbers, agent_id=agent_id):
             return f"{name}: stuck, {agent_id} silent for {numbers.silence_s:.1f} s; swept"
         case ev.Recovered():
-            return f"{name}: {holder} is heard again, no longer stuck"
+            return f"{name}: {holder} is active again, no longer stuck"
         case ev.Requeued(cause=ev.Cause.OPERATOR, reason=reason):
             return f"{name}: freed by the operator, {reason}"
         case ev.Silenced(for_s=for_s, reason=reason):

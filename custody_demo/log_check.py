@@ -95,8 +95,8 @@ class LogInspection:
     def _lost(self, submitted: Sequence[str]) -> list[str]:
         missing = [task_id for task_id in submitted if task_id not in self.statuses]
         unasked = sorted(self.statuses.keys() - set(submitted))
-        return [f"task {task_id} was accepted, and the log knows nothing of it" for task_id in missing] + [
-            f"task {task_id} is in the log, and nobody submitted it" for task_id in unasked
+        return [f"task {task_id} was accepted, but is not in the log" for task_id in missing] + [
+            f"task {task_id} is in the log, but was not submitted" for task_id in unasked
         ]
 
     def _differences(self, live: PoolState) -> list[str]:
@@ -104,7 +104,7 @@ class LogInspection:
             return [f"the service is at position {live.position}, and the log ends at {self.fold.position}"]
         have, should = dict(live.entities()), dict(self.fold.entities())
         names = sorted(key for key in have.keys() | should.keys() if have.get(key) != should.get(key))
-        return [f"the service's {kind.value} {name} is not what the log makes of it" for kind, name in names]
+        return [f"the service's {kind.value} {name} differs from the fold of the log" for kind, name in names]
 
 
 async def inspect_log(inspection: LogInspection, log: EventLog) -> None:

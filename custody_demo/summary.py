@@ -142,5 +142,5 @@ def _check(result: DemoResult) -> list[str]:
         f"{RULES[0]}; {RULES[1]};",
         f"{RULES[2]}; {RULES[3]};",
         f"{RULES[4]};",
-        "what the service had in memory is what the log makes of it",
+        "the service's memory equals the fold of the log",
     ]

@@ -45,7 +45,7 @@ class LoopThread:
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise InterfaceError("closed while waiting for the broker: what was being written may be stored") from None
+            raise InterfaceError("closed while waiting for the broker; a write in flight may be stored") from None
         except BaseException:
             future.cancel()
             raise

@@ -63,19 +63,19 @@ class PlaintextError(NatsError):
 
 
 def unsubscribe_frames(subscriptions: Iterable[Subscription]) -> bytes:
-    """Return what tells the broker to deliver nothing more; what it has delivered is still handed over."""
+    """Return the frames that end subscriptions at the broker; messages that it has delivered are still handed over."""
     return b"".join(b"UNSUB %d\r\n" % each._id for each in subscriptions)  # noqa: SLF001 # see the module's docstring
 
 
 class Client(LibraryClient):
-    """A client that leaves a dead connection at once, survives any bytes, and can hand over frames undecoded."""
+    """A client that drops a dead connection at once, accepts any bytes, and can hand over frames without decoding."""
 
     def __init__(self) -> None:
         super().__init__()
         self.requires_tls = False
         """Whether credentials are only ever sent over TLS. The library would send them in the clear if asked to."""
         self.frame_handlers: dict[int, Callable[[Sequence[Frame]], None]] = {}
-        """By subscription number: what is called with its frames."""
+        """The handlers of frames, by subscription number."""
         self._ps: _FrameParser = _FrameParser(self)
 
     # Additions that need private names of the library.
@@ -102,7 +102,7 @@ class Client(LibraryClient):
         self._pending.append(frames)
         self._pending_data_size += len(frames)
         if self._flush_queue is not None and not self._flush_queue.full():
-            # A full queue means that a flush is due anyway.
+            # If the queue is full, a flush is due anyway.
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
     def abort(self) -> None:
@@ -132,32 +132,32 @@ class Client(LibraryClient):
         return super()._connect_command()
 
     def _read_creds_user_jwt(self, creds: Any) -> bytearray:
-        """Read a user's JWT; the library looks for ever for what a damaged file lacks."""
+        """Read a user's JWT; the library would read a file without one for ever."""
         return bytearray(_creds(creds).jwt)
 
     def _read_creds_user_nkey(self, creds: Any) -> bytearray:
-        """Read a user's seed; the library gives up reconnecting for any error but its own."""
+        """Read a user's seed; the library would stop reconnecting after any error but its own."""
         return bytearray(_creds(creds).seed)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
-        """Forget the handler with the subscription."""
+        """Remove the handler together with the subscription."""
         self.frame_handlers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
     async def _process_op_err(self, e: Exception) -> None:
-        """Leave a dead connection at once.
+        """Drop a dead connection at once.
 
-        The library closes in order: a frozen broker would first have to read what is still to be sent to it, and until
-        then there would be no reconnect to another one.
+        The library flushes before it closes. A frozen broker would first have to read everything that is still to be
+        sent, and until then the client would not reconnect to another one.
         """
         self.abort()
         await super()._process_op_err(e)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        """Take a message whose subjects are no UTF-8.
+        """Accept subjects that are not UTF-8.
 
-        Callers choose the bytes of subjects and reply subjects. The library raises for those that are no UTF-8, which
-        ends its reader, and with it all requests of this process.
+        Callers choose the bytes of subjects and reply subjects. The library raises for subjects that are not
+        UTF-8, which ends its reader, and with it all requests on this connection.
         """
         handle = self.frame_handlers.get(sid)
         if handle is not None:
@@ -166,7 +166,7 @@ class Client(LibraryClient):
         await super()._process_msg(sid, _text(subject).encode(), _text(reply).encode(), data, headers)  # type: ignore[arg-type] # None for none, there too
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
-        """Take a header block that is cut short or no UTF-8: here, too, the library raises and its reader ends."""
+        """Accept a header block that is cut short or not UTF-8; here, too, the library raises, and its reader ends."""
         try:
             return await super()._process_headers(headers)
         except (ValueError, LookupError):
@@ -174,40 +174,40 @@ class Client(LibraryClient):
 
 
 class LargeReadTransport(TcpTransport):
-    """A TCP connection that reads up to `_READ_BYTES` at once, however little the library asks for."""
+    """A TCP connection that reads up to `_READ_BYTES` at once, whatever the library requests."""
 
     async def read(self, buffer_size: int) -> bytes:
-        """Return what has come in."""
+        """Return the bytes that have arrived."""
         data: bytes = await super().read(max(buffer_size, _READ_BYTES))
         return data
 
 
 class _FrameParser(Parser):
-    """Takes messages off the input itself, those with a frame handler many at once; the rest is the library's."""
+    """Parses messages itself, those with a frame handler in bulk; the library parses all other lines."""
 
     _control_lines = (
         re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?()(\d+)\r\n"),
         re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n"),
     )
-    """For the broker, only blanks end a subject. The library ends subjects at vertical tabs and form feeds, too; so it
-    takes a request on such a subject for a broken stream and drops the connection."""
+    """For the broker, only spaces and tabs end a subject. For the library, vertical tabs and form feeds do, too: it
+    takes a request with one in its subject for a protocol error, and drops the connection."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
         self._client = client
 
     def reset(self) -> None:
-        """Forget what was read: the connection is another one."""
+        """Discard the input: it belongs to an earlier connection."""
         super().reset()
         self.unparsed = bytearray()
-        """What came in and is not parsed yet."""
+        """Input that is not parsed yet."""
         self._needed = 0
-        """Bytes that it must have before the frame at its front is complete."""
+        """How long the input must be for its first frame to be complete, in bytes."""
 
     async def parse(self, data: bytes = b"") -> None:
         """Parse the next bytes off the wire."""
         if data:
-            # A broker that sends is alive. Its answers to pings queue up behind a log that takes seconds to be read.
+            # A broker that sends is alive, even if its answers to pings wait behind a log that takes seconds to read.
             self._client._pings_outstanding = 0  # noqa: SLF001 # there is no public name for it
         unparsed = self.unparsed
         unparsed += data
@@ -224,7 +224,7 @@ class _FrameParser(Parser):
         del unparsed[:at]
 
     def _take_frames(self, data: bytes, start: int) -> int:
-        """Hand over complete frames that have a handler; return where others begin."""
+        """Hand over the complete frames that have a handler; return where other input begins."""
         handlers, at = self._client.frame_handlers, start
         frames: list[Frame] = []
         taken: str | None = None
@@ -259,7 +259,7 @@ class _FrameParser(Parser):
             handle(frames)
 
     async def _take_one(self, data: bytes, at: int) -> int:
-        """Give the library the message or the line at `at`; return where it ends. Raises ProtocolError."""
+        """Pass the message or the line at `at` to the library; return where it ends. Raises ProtocolError."""
         head = data.find(_END, at) + len(_END)
         if head < len(_END):
             self._needed = len(data) - at + 1
@@ -281,7 +281,7 @@ class _FrameParser(Parser):
 
 
 def _completed(tokens: list[str]) -> list[str]:
-    """A delivery's control line as if it named a reply subject and the size of headers; empty if it is none."""
+    """Return a delivery's control line with a reply subject and a header size added; empty for any other line."""
     plain = tokens[0] == _PLAIN
     most = _MOST_TOKENS - plain
     if not (plain or tokens[0] == _WITH_HEADERS) or not most - 1 <= len(tokens) <= most:
@@ -294,7 +294,7 @@ def _completed(tokens: list[str]) -> list[str]:
 
 
 async def _never_called(_: Any) -> None:
-    """The library requires a callback."""
+    """A placeholder: the library requires a callback."""
 
 
 def _creds(path: str) -> Creds:
