@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_NOT_FOUND = 10037
+"""The stream has no message at the position, or on the subject."""
 JETSTREAM_NOT_ENABLED_FOR_ACCOUNT = 10039
+"""The user's account may not use JetStream."""
 STREAM_NAME_IN_USE = 10058
 """A stream has the name, with another configuration than the requested one."""
 STREAM_NOT_FOUND = 10059
+"""No stream has the name."""
 WRONG_LAST_SEQUENCE = 10071
 """The stream, or the subject, does not end at the expected sequence."""
 JETSTREAM_NOT_ENABLED = 10076
+"""The broker runs without JetStream."""
 STORE_FAILED = 10077
 """The store failed in the middle of a write."""
 WRONG_LAST_SEQUENCE_CONSTANT = 10164
@@ -30,10 +34,10 @@ WRONG_LAST_SEQUENCE_CONSTANT = 10164
 BATCH_INCOMPLETE = 10176
 """The broker lacks a message of the batch, and dropped the others."""
 
-FIRST_SERVER_ERROR = 500
 TOO_MANY_REQUESTS = 429
+FIRST_SERVER_ERROR = 500
 SERVICE_UNAVAILABLE = 503
-"""Of `ApiError.code`, as in HTTP."""
+"""Values of `ApiError.code`, as in HTTP."""
 
 
 class ApiError(Exception):

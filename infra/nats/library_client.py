@@ -185,10 +185,8 @@ class LargeReadTransport(TcpTransport):
 class _FrameParser(Parser):
     """Parses messages itself, those with a frame handler in bulk; the library parses all other lines."""
 
-    _control_lines = (
-        re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?()(\d+)\r\n"),
-        re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n"),
-    )
+    _plain = re.compile(rb"MSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?()(\d+)\r\n")
+    _with_headers = re.compile(rb"HMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
     """For the broker, only spaces and tabs end a subject. For the library, vertical tabs and form feeds do, too: it
     takes a request with one in its subject for a protocol error, and drops the connection."""
 
@@ -226,6 +224,8 @@ class _FrameParser(Parser):
     def _take_frames(self, data: bytes, start: int) -> int:
         """Hand over the complete frames that have a handler; return where other input begins."""
         handlers, at = self._client.frame_handlers, start
+        if not handlers:
+            return at
         frames: list[Frame] = []
         taken: str | None = None
         while (line_end := data.find(_END, at)) > 0:
@@ -260,24 +260,27 @@ class _FrameParser(Parser):
 
     async def _take_one(self, data: bytes, at: int) -> int:
         """Pass the message or the line at `at` to the library; return where it ends. Raises ProtocolError."""
-        head = data.find(_END, at) + len(_END)
-        if head < len(_END):
-            self._needed = len(data) - at + 1
-            return at
-        line = data[at:head]
-        found = next(filter(None, (pattern.match(line) for pattern in self._control_lines)), None)
+        found = (self._with_headers if data.startswith(b"H", at) else self._plain).match(data, at)
         if found is None:
-            await super().parse(line)
-            if self.buf:
-                raise ProtocolError
-            return head
+            return await self._take_line(data, at)
         subject, sid, reply, head_bytes, total_bytes = found.groups()
+        head = found.end()
         body, end = head + int(head_bytes or 0), head + int(total_bytes)
         if end + len(_END) > len(data):
             self._needed = end + len(_END) - at
             return at
         await self._client._process_msg(int(sid), subject, reply or b"", data[body:end], data[head:body] or None)  # noqa: SLF001 # there is no public name for it
         return end + len(_END)
+
+    async def _take_line(self, data: bytes, at: int) -> int:
+        end = data.find(_END, at) + len(_END)
+        if end < len(_END):
+            self._needed = len(data) - at + 1
+            return at
+        await super().parse(data[at:end])
+        if self.buf:  # the library waits for more of a line that is as long as this
+            raise ProtocolError
+        return end
 
 
 def _completed(tokens: list[str]) -> list[str]:

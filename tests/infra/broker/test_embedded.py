@@ -170,7 +170,7 @@ async def test_the_broker_ends_when_the_service_is_killed(tmp_path: Path) -> Non
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="leftovers are not looked for on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="orphans are not searched for on Windows")
 async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
     broker = EmbeddedBroker(tmp_path, FAST)
     await broker.start()
@@ -186,7 +186,7 @@ async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -
     await broker.stop()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="leftovers are not looked for on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="orphans are not searched for on Windows")
 async def test_a_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     directory = DataDir.at(tmp_path)
     directory.create()
