@@ -1,4 +1,4 @@
-"""The kinds of things that happen in a demonstration, and which of the log's events is which."""
+"""The kinds of incidents in a demo run, and which event of the log is which."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Happening(StrEnum):
-    """A kind, and its name in words."""
+    """A kind of incident, and its name in words."""
 
     CRASHED = "agents crashed"
     RESTARTED = "agents restarted"
@@ -47,7 +47,7 @@ class Happening(StrEnum):
 UNLOGGED = frozenset(
     {Happening.CRASHED, Happening.RESTARTED, Happening.SILENT, Happening.BACK, Happening.REFUSED, Happening.TAKEN_OVER}
 )
-"""What no event says by itself: the agents tell it, or it takes a look at the task."""
+"""Incidents that no single event records: agents report them, or they show only together with the task's state."""
 
 _BY_EVENT: dict[type[object], Happening] = {
     ag.Lost: Happening.LOST,
@@ -68,7 +68,7 @@ _BY_EVENT: dict[type[object], Happening] = {
 
 
 def happening(recorded: Recorded) -> Happening | None:
-    """Return what kind of thing an event is, or None for everyday ones."""
+    """Return the kind of incident that an event records; None for ordinary events."""
     match recorded.event:
         case ev.Completed(late=True):
             return Happening.LATE_COMPLETION
@@ -83,7 +83,7 @@ def happening(recorded: Recorded) -> Happening | None:
 
 
 class Tally:
-    """Counts what happened."""
+    """Counts incidents by kind."""
 
     def __init__(self) -> None:
         self.counts: Counter[Happening] = Counter()
@@ -95,7 +95,7 @@ class Tally:
             self.counts[kind] += 1
 
     def add(self, kind: Happening) -> None:
-        """Count what no event says."""
+        """Count an incident that no event records."""
         self.counts[kind] += 1
 
     def __getitem__(self, kind: Happening) -> int:

@@ -1,11 +1,11 @@
-"""Reading the whole log back from the broker and holding it against what was asked for and what the service has."""
+"""Reads the whole log back from the broker, and compares it with the submitted tasks and the service's state."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from custody_demo.feed_projection import AT_REST
 from custody_demo.happenings import Tally
-from custody_demo.mirror import AT_REST
 from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus
 from handlers.ports import UnreadableEventError
@@ -26,17 +26,17 @@ RULES = (
     "every task only moves forward",
     "every event fits onto the one before",
 )
-"""What `LogChecker` sees to, in words."""
+"""What `LogChecker` checks, in words."""
 
 
 class Verdict(NamedTuple):
-    """What the check came to."""
+    """The result of the check."""
 
     findings: tuple[str, ...]
     """What is wrong; empty if the check passed."""
     events: int
     statuses: dict[str, TaskStatus]
-    """Every task of the log, with the status that its last event left it in."""
+    """Every task of the log, with its status after its last event."""
     tally: Tally
 
     @property
@@ -45,16 +45,16 @@ class Verdict(NamedTuple):
         return not self.findings
 
     def count(self, status: TaskStatus) -> int:
-        """Return how many tasks ended up there."""
+        """Return how many tasks have the status."""
         return sum(each is status for each in self.statuses.values())
 
     def still_open(self) -> list[str]:
-        """Return the tasks that did not come to rest."""
+        """Return the tasks whose status is not one of `AT_REST`."""
         return sorted(task_id for task_id, status in self.statuses.items() if status not in AT_REST)
 
 
-class Inspection:
-    """Takes the log message by message, then holds it against what it should be."""
+class LogInspection:
+    """Checks and folds the log message by message, then compares the result with what it should be."""
 
     def __init__(self, pool: str, rules: Rules, codec: Codec) -> None:
         self.fold = PoolState(pool, rules)
@@ -86,7 +86,7 @@ class Inspection:
             self.statuses[task.task_id] = task.status
 
     def verdict(self, submitted: Sequence[str], live: PoolState) -> Verdict:
-        """Hold the log against the tasks that were submitted and against the state that the service has."""
+        """Compare the log with the tasks that were submitted and with the service's state."""
         findings = [str(finding) for finding in self._checker.findings]
         findings += self._lost(submitted)
         findings += self._differences(live)
@@ -95,8 +95,8 @@ class Inspection:
     def _lost(self, submitted: Sequence[str]) -> list[str]:
         missing = [task_id for task_id in submitted if task_id not in self.statuses]
         unasked = sorted(self.statuses.keys() - set(submitted))
-        return [f"task {task_id} was accepted, and the log knows nothing of it" for task_id in missing] + [
-            f"task {task_id} is in the log, and nobody submitted it" for task_id in unasked
+        return [f"task {task_id} was accepted, but is not in the log" for task_id in missing] + [
+            f"task {task_id} is in the log, but was not submitted" for task_id in unasked
         ]
 
     def _differences(self, live: PoolState) -> list[str]:
@@ -104,10 +104,10 @@ class Inspection:
             return [f"the service is at position {live.position}, and the log ends at {self.fold.position}"]
         have, should = dict(live.entities()), dict(self.fold.entities())
         names = sorted(key for key in have.keys() | should.keys() if have.get(key) != should.get(key))
-        return [f"the service's {kind.value} {name} is not what the log makes of it" for kind, name in names]
+        return [f"the service's {kind.value} {name} differs from the fold of the log" for kind, name in names]
 
 
-async def inspect_log(inspection: Inspection, log: EventLog) -> None:
+async def inspect_log(inspection: LogInspection, log: EventLog) -> None:
     """Read the log from its first message to its last. Raises LogUnavailableError."""
     end = await log.last_position()
     chunks: AsyncIterator[Sequence[StoredMessage]] = log.read(after=0, until=end)

@@ -1,4 +1,4 @@
-"""What is said at the end: the outcomes, what happened on the way, and whether the log stood the check."""
+"""The summary at the end: outcomes, incidents, and whether the log passed the check."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _SHOWN = 5
 _LABEL_CHARS = 9
 
 
-class Facts(NamedTuple):
-    """What the summary is made of."""
+class DemoResult(NamedTuple):
+    """What a demo run came to."""
 
     plan: Plan
     verdict: Verdict
-    told: Tally
-    """What the agents told, beside what the log says."""
+    reported: Tally
+    """Incidents counted during the run; those that no event records are only here."""
     refusals: Mapping[str, int]
     latencies_s: Sequence[float]
     took_s: float
     durable: bool
-    """Whether the broker has an event on disk before it acknowledges it."""
+    """Whether the broker writes an event to disk before it acknowledges it."""
 
 
-def summary(facts: Facts) -> list[str]:
+def summary(result: DemoResult) -> list[str]:
     """Return the summary's lines, none longer than 80 characters as a rule."""
     return [
-        *_entry("tasks", _outcomes(facts.verdict)),
-        *_entry("agents", _agents(facts)),
-        *_entry("rescue", _rescue(facts)),
-        *_entry("else", _everyday(facts.verdict.tally)),
-        *_entry("commands", _commands(facts)),
-        *_entry("log", _log(facts)),
-        *_entry("check", _check(facts)),
+        *_entry("tasks", _outcomes(result.verdict)),
+        *_entry("agents", _agents(result)),
+        *_entry("rescue", _rescue(result)),
+        *_entry("else", _everyday(result.verdict.tally)),
+        *_entry("commands", _commands(result)),
+        *_entry("log", _log(result)),
+        *_entry("check", _check(result)),
     ]
 
 
@@ -79,23 +79,24 @@ def _outcomes(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _agents(facts: Facts) -> list[str]:
-    told, tally = facts.told, facts.verdict.tally
-    mishaps = f"{told[Happening.CRASHED]} crashes, {told[Happening.SILENT]} silences"
+def _agents(result: DemoResult) -> list[str]:
+    reported, tally = result.reported, result.verdict.tally
+    mishaps = f"{reported[Happening.CRASHED]} crashes, {reported[Happening.SILENT]} silences"
     return [
-        f"{len(facts.plan.agents)} took part: {mishaps}, {tally[Happening.DRAINED]} drained;",
+        f"{len(result.plan.agents)} took part: {mishaps}, {tally[Happening.DRAINED]} drained;",
         f"{tally[Happening.LOST]} times one of them counted as lost",
     ]
 
 
-def _rescue(facts: Facts) -> list[str]:
-    told, tally = facts.told, facts.verdict.tally
+def _rescue(result: DemoResult) -> list[str]:
+    reported, tally = result.reported, result.verdict.tally
+    taken_over = reported[Happening.TAKEN_OVER]
     freed = f"{tally[Happening.RECOVERED]} recovered, {tally[Happening.FREED]} freed by the operator"
     return [
-        f"{tally[Happening.EXPIRED]} leases expired; {told[Happening.TAKEN_OVER]} hand-offs taken up by a next holder",
-        f"{told[Happening.REFUSED]} late commands refused ({_codes(facts.refusals)})",
+        f"{tally[Happening.EXPIRED]} leases expired; {taken_over} hand-offs taken up by a next holder",
+        f"{reported[Happening.REFUSED]} late commands refused ({_codes(result.refusals)})",
         f"{tally[Happening.EVIDENCE]} late reports kept as evidence",
-        f"{tally[Happening.LATE_COMPLETION]} late completions accepted, for nobody had the task since",
+        f"{tally[Happening.LATE_COMPLETION]} late completions accepted: the task was not leased again",
         f"{tally[Happening.STOLEN]} tasks stolen for idle agents, in {tally[Happening.STEAL]} moves",
         f"{tally[Happening.STUCK]} found stuck: {freed}",
     ]
@@ -113,8 +114,8 @@ def _everyday(tally: Tally) -> list[str]:
     ]
 
 
-def _commands(facts: Facts) -> list[str]:
-    times = facts.latencies_s
+def _commands(result: DemoResult) -> list[str]:
+    times = result.latencies_s
     median_ms = 1000 * statistics.median(times) if times else 0.0
     return [
         f"{len(times)} answered; median {median_ms:.1f} ms, p99 {1000 * percentile(times, 0.99):.1f} ms",
@@ -122,14 +123,14 @@ def _commands(facts: Facts) -> list[str]:
     ]
 
 
-def _log(facts: Facts) -> list[str]:
-    events = facts.verdict.events
-    lines = [f"{events} events in {facts.took_s:.0f} s, {events / max(facts.took_s, 1e-9):.0f} a second"]
-    return [*lines, "each on disk before it was acknowledged"] if facts.durable else lines
+def _log(result: DemoResult) -> list[str]:
+    events = result.verdict.events
+    lines = [f"{events} events in {result.took_s:.0f} s, {events / max(result.took_s, 1e-9):.0f} a second"]
+    return [*lines, "each on disk before it was acknowledged"] if result.durable else lines
 
 
-def _check(facts: Facts) -> list[str]:
-    verdict = facts.verdict
+def _check(result: DemoResult) -> list[str]:
+    verdict = result.verdict
     if not verdict.ok:
         return [
             f"FAILED: {verdict.findings[0]}",
@@ -141,5 +142,5 @@ def _check(facts: Facts) -> list[str]:
         f"{RULES[0]}; {RULES[1]};",
         f"{RULES[2]}; {RULES[3]};",
         f"{RULES[4]};",
-        "what the service had in memory is what the log makes of it",
+        "the service's memory equals the fold of the log",
     ]

@@ -1,6 +1,6 @@
 """A persistence module for the `eventsourcing` library on JetStream.
 
-`PERSISTENCE_MODULE=custody_eventsourcing` and `NATS_URL` in an application's environment are all it takes.
+Set `PERSISTENCE_MODULE=custody_eventsourcing` and `NATS_URL` in the application's environment.
 """
 
 from custody_eventsourcing.factory import Factory, NatsFactory

@@ -1,8 +1,8 @@
-"""Atomic batches, several inserts in each.
+"""Atomic batches, each with several inserts.
 
-A broker that keeps one copy on disk takes one batch at a time, and a small one takes it as long as a large one. So
-inserts that come while a batch is on its way travel together in the next. Nobody's insert fails for another's sake:
-when the broker refuses what travels together, each is sent alone.
+A broker that keeps one copy on disk handles one batch at a time, and a small one takes as long as a large one. So
+inserts that arrive while a batch is in flight share the next one. No insert fails because of another: when the broker
+refuses a shared batch, each insert is sent alone.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _MAX_BYTES = 8 * 1024 * 1024
 
 
 class Write(NamedTuple):
-    """A message to store; `expected`: the position of the last one on its subject, 0 for none, None for any."""
+    """A message to store. `expected`: position of the last one on its subject; 0 for none, None for no condition."""
 
     message: NewMessage
     expected: int | None
     number: int | None
-    """The highest number on the subject once it is stored, where the subject counts."""
+    """The highest version or notification id on the subject once this is stored; None for subjects without numbers."""
 
 
 class _Insert(NamedTuple):
-    """An insert that waits for its batch."""
+    """An insert that waits for a batch."""
 
     writes: Sequence[Write]
     deadline: float
@@ -48,7 +48,7 @@ class _Insert(NamedTuple):
 
 
 class Batches:
-    """The inserts into one stream that have several messages; `send` stores writes as one batch."""
+    """Collects inserts of several messages into batches for one stream; `send` stores writes as one batch."""
 
     def __init__(self, send: Callable[[Sequence[Write], float], Awaitable[int]]) -> None:
         self._send = send
@@ -67,14 +67,14 @@ class Batches:
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                await self._send_together(self._take())
+                await self._send_together(self._next_batch())
         finally:
             self._sending = None
 
-    def _take(self) -> list[_Insert]:
-        """Those that may travel together: not too many, and none has conditions on another's subjects."""
-        taken: list[_Insert] = []
-        left: deque[_Insert] = deque()
+    def _next_batch(self) -> list[_Insert]:
+        """Take the inserts that may share a batch: within its limits, and without a subject in common."""
+        batch: list[_Insert] = []
+        rest: deque[_Insert] = deque()
         subjects: set[str] = set()
         messages = size_bytes = 0
         for insert in self._waiting:
@@ -83,14 +83,14 @@ class Batches:
             messages_then = messages + len(insert.writes)
             bytes_then = size_bytes + insert.size_bytes
             fits = messages_then <= MAX_BATCH_MESSAGES and bytes_then <= _MAX_BYTES
-            if taken and not (fits and subjects.isdisjoint(insert.subjects)):
-                left.append(insert)
+            if batch and not (fits and subjects.isdisjoint(insert.subjects)):
+                rest.append(insert)
                 continue
-            taken.append(insert)
+            batch.append(insert)
             subjects |= insert.subjects
             messages, size_bytes = messages_then, bytes_then
-        self._waiting = left
-        return taken
+        self._waiting = rest
+        return batch
 
     async def _send_together(self, inserts: Sequence[_Insert]) -> None:
         if not inserts:
@@ -104,7 +104,7 @@ class Batches:
                 return
             for insert in inserts:
                 await self._send_together([insert])
-        except Exception as error:  # noqa: BLE001 # raised where it is waited for
+        except Exception as error:  # noqa: BLE001 # raised in `store`
             _fail(inserts, error)
         else:
             for insert in inserts:

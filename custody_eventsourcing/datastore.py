@@ -6,12 +6,12 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from custody_eventsourcing.exchange import Exchange
 from custody_eventsourcing.library_errors import library_errors
 from custody_eventsourcing.loop import LoopThread
 from custody_eventsourcing.streams import OpenStream, StreamSpec, open_stream
 from handlers.ports import LogUnavailableError
 from infra.nats import connect
+from infra.nats.exchange import Exchange
 
 if TYPE_CHECKING:
     import concurrent.futures
@@ -24,8 +24,8 @@ _T = TypeVar("_T")
 _RETRY_PAUSE_S = 0.05
 
 
-class Core:
-    """What lives on the event loop: the connection, once it is needed, and the streams it has opened."""
+class AsyncDatastore:
+    """The part that runs on the event loop: the connection, made when it is first needed, and the streams in use."""
 
     def __init__(self, settings: NatsSettings) -> None:
         self._settings = settings
@@ -34,28 +34,28 @@ class Core:
         self._opening = asyncio.Lock()
 
     async def exchange(self) -> Exchange:
-        """The connection's exchange, after connecting if that was not done yet. Raises BrokerUnavailableError."""
+        """Connect if necessary, and return the connection's exchange. Raises BrokerUnavailableError."""
         async with self._opening:
             return await self._connected()
 
     async def stream(self, spec: StreamSpec) -> OpenStream:
-        """The stream, made or checked at its first use. Raises as `open_stream` and `exchange` do."""
+        """Return the stream, created or checked at its first use. Raises as `open_stream` and `exchange` do."""
         async with self._opening:
             exchange = await self._connected()
             if spec not in self._streams:
                 self._streams[spec] = await open_stream(exchange, spec)
             return self._streams[spec]
 
-    async def on_stream(self, spec: StreamSpec, use: Callable[[OpenStream, float], Awaitable[_T]]) -> _T:
-        """Use a stream, by a deadline, as often as it takes for it to be available. Raises LogUnavailableError."""
+    async def use_stream(self, spec: StreamSpec, use: Callable[[OpenStream, float], Awaitable[_T]]) -> _T:
+        """Call `use` with a stream and a deadline, with retries while it is unavailable. Raises LogUnavailableError."""
 
-        async def use_stream(deadline: float) -> _T:
+        async def attempt(deadline: float) -> _T:
             return await use(await self.stream(spec), deadline)
 
-        return await self.patiently(use_stream)
+        return await self.with_retries(attempt)
 
-    async def patiently(self, use: Callable[[float], Awaitable[_T]]) -> _T:
-        """Do something, by a deadline, again as long as the broker is not available."""
+    async def with_retries(self, use: Callable[[float], Awaitable[_T]]) -> _T:
+        """Call `use` with a deadline; call it again while the broker is unavailable and the deadline has not passed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._settings.timeout_s
         while True:
@@ -95,25 +95,25 @@ class Core:
 
 
 class NatsDatastore:
-    """The synchronous face of the connection; any thread may use it.
+    """The synchronous interface to the connection, for any thread.
 
-    It connects when a recorder first needs it, and is closed by `close`, when nobody refers to it any more, or when
-    the interpreter ends.
+    It connects when a recorder first needs it. It is closed by `close`, when it is garbage collected, or when the
+    interpreter ends.
     """
 
     def __init__(self, settings: NatsSettings) -> None:
         self.settings = settings
-        self.core = Core(settings)
+        self.inner = AsyncDatastore(settings)
         self._thread = LoopThread("eventsourcing-nats")
-        self._close = weakref.finalize(self, self._thread.close, self.core.close)
+        self._close = weakref.finalize(self, self._thread.close, self.inner.close)
 
     def run(self, function: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call the function on the event loop and wait; errors are the library's."""
+        """Call the function on the event loop and wait for its result; raises the library's errors."""
         with library_errors():
             return self._thread.run(function, *args, **kwargs)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
-        """Let the coroutine run in the background."""
+        """Run the coroutine in the background."""
         return self._thread.start(coroutine)
 
     def notify(self, callback: Callable[[], object]) -> None:
@@ -121,5 +121,5 @@ class NatsDatastore:
         self._thread.notify(callback)
 
     def close(self) -> None:
-        """End the connection and the thread; callers that wait get InterfaceError."""
+        """Close the connection and end the thread; waiting callers get InterfaceError."""
         self._close()

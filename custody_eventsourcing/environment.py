@@ -1,4 +1,4 @@
-"""The settings, from the environment of an application as in the library's other persistence modules."""
+"""Reads the settings from the application's environment, as the library's other persistence modules do."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ _REPLICAS = (1, 3, 5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsSettings:
-    """Where the broker is and how its streams are made."""
+    """The broker's address, the credentials, and how streams are created."""
 
     url: str
     auth: Auth
     inbox_prefix: str = "_INBOX"
     connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
     timeout_s: float = DEFAULT_TIMEOUT_S
-    """How long one call of a recorder may take, reconnecting and sending again included."""
+    """How long one call of a recorder may take, reconnects and retries included."""
     stream_prefix: str = DEFAULT_STREAM_PREFIX
     replicas: int = 1
     create_streams: bool = True
 
     @classmethod
     def from_env(cls, env: Environment) -> NatsSettings:
-        """Read the settings; one that carries the application's name as a prefix comes first.
+        """Read the settings; one with the application's name as a prefix has precedence.
 
         Raises:
-            OSError: one is missing or means nothing.
+            OSError: one is missing or invalid.
         """
         url = env.get(NATS_URL)
         if not url:
@@ -73,7 +73,7 @@ class NatsSettings:
 
 
 def creates_streams(env: Environment) -> bool:
-    """Whether recorders make the streams they find missing."""
+    """Return whether recorders create missing streams."""
     value = env.get(CREATE_TABLE) or "yes"
     try:
         return strtobool(value)
@@ -98,7 +98,7 @@ def _auth(env: Environment) -> Auth:
 
 
 def _tls(env: Environment) -> Tls | None:
-    """The certificates that are named; None: whatever the URL says, with the system's authorities."""
+    """Return the certificates that are set; None means TLS only if the URL says so, with the system's authorities."""
     tls = Tls(ca=_path(env, NATS_CA), cert=_path(env, NATS_CERT), key=_path(env, NATS_KEY))
     return None if tls == Tls() else tls
 

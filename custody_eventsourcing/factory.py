@@ -1,4 +1,4 @@
-"""The infrastructure factory: recorders for an application, by the settings in its environment."""
+"""The infrastructure factory: makes an application's recorders by the settings in its environment."""
 
 from __future__ import annotations
 
@@ -43,26 +43,29 @@ class NatsFactory(InfrastructureFactory[NatsTrackingRecorder]):
         self.datastore = NatsDatastore(NatsSettings.from_env(self.env))
 
     def aggregate_recorder(self, purpose: str = EVENTS) -> AggregateRecorder:
-        """A recorder of sequences by originator; `purpose` names the stream, such as `snapshots`."""
+        """Return a recorder of events by originator; `purpose` is part of the stream's name, such as `snapshots`."""
         return self._make(self.aggregate_recorder_class, purpose)
 
     def application_recorder(self) -> ApplicationRecorder:
-        """The recorder of an application's events; APPLICATION_RECORDER_TOPIC names another class."""
+        """Return the recorder of an application's events; APPLICATION_RECORDER_TOPIC can name another class."""
         return self._make(self._class(self.APPLICATION_RECORDER_TOPIC, self.application_recorder_class), EVENTS)
 
     def tracking_recorder(
         self, tracking_recorder_class: type[NatsTrackingRecorder] | None = None
     ) -> NatsTrackingRecorder:
-        """The recorder of a view; its class is the argument, or what TRACKING_RECORDER_TOPIC names."""
+        """Return the recorder of a view, of the class given or named by TRACKING_RECORDER_TOPIC."""
         cls = tracking_recorder_class or self._class(self.TRACKING_RECORDER_TOPIC, self.tracking_recorder_class)
         return self._make(cls, TRACKING, keep=TRACKING_HISTORY)
 
     def process_recorder(self) -> ProcessRecorder:
-        """The recorder of an application that processes another's; PROCESS_RECORDER_TOPIC names another class."""
+        """Return the recorder of an application that processes another's events.
+
+        PROCESS_RECORDER_TOPIC can name another class.
+        """
         return self._make(self._class(self.PROCESS_RECORDER_TOPIC, self.process_recorder_class), EVENTS)
 
     def close(self) -> None:
-        """End the connection and its thread; whoever waits for the broker gets InterfaceError."""
+        """Close the connection and end its thread; waiting callers get InterfaceError."""
         self.datastore.close()
 
     def _class(self, setting: str, default: type[_Recorder]) -> type[_Recorder]:

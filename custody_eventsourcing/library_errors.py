@@ -1,4 +1,4 @@
-"""What goes wrong at the broker, as the library's own classes of errors."""
+"""Translates errors of the broker into the library's classes."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from eventsourcing.persistence import (
 )
 
 from handlers.ports import AppendRejectedError, LogError, OutcomeUnknownError
-from infra.nats.api import STREAM_NOT_FOUND, ApiError
 from infra.nats.broker_errors import BrokerError, BrokerTooOldError, NoJetStreamError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class UnknownOutcomeError(OperationalError):
-    """The broker did not say whether it stored the events: they are stored, or will be, or never.
+    """The broker did not acknowledge the events: they are stored, will be stored later, or never.
 
     A retry is safe: the same versions are refused with IntegrityError if they are stored after all.
     """
 
 
 class ForbiddenError(ProgrammingError):
-    """The broker does not allow this to the user that the connection gives."""
+    """The broker does not allow this to the connection's user."""
 
 
 @contextlib.contextmanager
 def library_errors() -> Iterator[None]:
-    """Raise what the library's callers expect."""
+    """Raise the library's error in place of the broker's."""
     try:
         yield
     except (BrokerTooOldError, NoJetStreamError) as error:

@@ -1,4 +1,4 @@
-"""The one thread on which everything asynchronous happens, for callers who know nothing of event loops."""
+"""The event loop thread: runs coroutines for synchronous callers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ CANCEL_AGAIN_S = 0.1
 
 
 class LoopThread:
-    """An event loop in a thread of its own; `close` ends what still runs on it."""
+    """An event loop in a thread of its own; `close` cancels what still runs on it."""
 
     def __init__(self, name: str) -> None:
         self._loop = _new_loop()
         self._thread = threading.Thread(target=_serve, args=(self._loop,), name=name, daemon=True)
-        # A collector may come by, with somebody's last words to this loop, while its lock is held.
+        # Reentrant: the garbage collector may run a finalizer that calls `notify` or `close` while this thread has it.
         self._lock = threading.RLock()
         self._closed = False
         self._thread.start()
 
     def run(self, function: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call the function on the loop and wait for its result, whichever thread asks.
+        """Call the function on the loop and wait for its result, from any other thread.
 
         Raises:
             InterfaceError: the loop is closed, or was closed while the caller waited.
@@ -45,13 +45,13 @@ class LoopThread:
         try:
             return future.result()
         except concurrent.futures.CancelledError:
-            raise InterfaceError("closed while waiting for the broker: what was being written may be stored") from None
+            raise InterfaceError("closed while waiting for the broker; a write in flight may be stored") from None
         except BaseException:
             future.cancel()
             raise
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:
-        """Let the coroutine run in the background. Raises InterfaceError if the loop is closed."""
+        """Run the coroutine in the background. Raises InterfaceError if the loop is closed."""
         with self._lock:
             if self._closed:
                 coroutine.close()
@@ -67,7 +67,7 @@ class LoopThread:
     def close(self, last: Callable[[], Awaitable[None]]) -> None:
         """Cancel what runs, await `last` on the loop and end the thread; closing twice is harmless.
 
-        Callers that wait get their InterfaceError. A collector that closes from the loop's own thread does not wait.
+        Waiting callers get InterfaceError. Called on the loop's own thread, by a finalizer, it does not wait.
         """
         with self._lock:
             if self._closed:
@@ -87,7 +87,7 @@ class LoopThread:
 
 
 async def _cancel_others() -> None:
-    """Before Python 3.12 `wait_for` may swallow a cancellation, so ask until all have ended."""
+    """Cancel all other tasks until they have ended: before Python 3.12 `wait_for` may swallow a cancellation."""
     while others := asyncio.all_tasks() - {asyncio.current_task()}:
         for task in others:
             task.cancel()
@@ -98,7 +98,7 @@ async def _cancel_others() -> None:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    """A uvloop where it exists."""
+    """Return a uvloop where it is installed."""
     try:
         import uvloop  # noqa: PLC0415 # not everywhere
     except ImportError:

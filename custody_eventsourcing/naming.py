@@ -1,4 +1,4 @@
-"""Names that any broker takes: of streams, and of the subjects within them."""
+"""Names of streams and of their subjects, encoded so that any broker accepts them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from typing import Final
 
 ROOT: Final = "es"
-"""The first token of every subject; what a user of the broker needs the right to publish to is `es.>`."""
+"""The first token of every subject; a user of the broker needs the right to publish to `es.>`."""
 
 MAX_SUBJECT_LENGTH = 3_000
-"""The broker cuts a client off whose protocol line exceeds 4,096 bytes, subject and reply included."""
+"""The broker disconnects a client whose protocol line exceeds 4,096 bytes, subject and reply included."""
 
 _UUID = "u"
 _TEXT = "s"
 
 
 def stream_name(prefix: str, application: str, purpose: str) -> str:
-    """The stream of an application's events, snapshots or tracking; different arguments, different streams."""
+    """Return the name of an application's stream; different arguments give different names."""
     return "-".join(_token(part).replace("-", "%2D") for part in (prefix, application, purpose))
 
 
@@ -37,16 +37,16 @@ class Subjects:
         self.events = f"{self._events}>"
 
     def originator(self, originator_id: UUID | str) -> str:
-        """Where all events of one originator are: the broker's memory grows with originators, not with events.
+        """Return the subject of all events of one originator, so that the broker's memory grows with originators only.
 
-        A UUID and its text are two originators; each comes back as it went in.
+        A UUID and its text are two originators; each is read back as it was written.
         """
         if isinstance(originator_id, UUID):
             return f"{self._events}{_UUID}{originator_id.hex}"
         return _checked(f"{self._events}{_TEXT}{_token(originator_id)}", originator_id)
 
     def originator_id(self, subject: str) -> UUID | str | None:
-        """Whose event has the subject; None if it is no event's."""
+        """Return the originator that the subject belongs to; None if it is not a subject of events."""
         if not subject.startswith(self._events):
             return None
         start = len(self._events)
@@ -54,11 +54,11 @@ class Subjects:
         return UUID(hex=token) if subject[start] == _UUID else unquote(token, errors="surrogatepass")
 
     def tracking(self, application: str) -> str:
-        """Where it is recorded how far an upstream application was processed."""
+        """Return the subject of the tracking of an upstream application."""
         return _checked(f"{self._tracking}{_TEXT}{_token(application)}", application)
 
     def value(self, key: str) -> str:
-        """Where a view's value is."""
+        """Return the subject of a view's value."""
         return _checked(f"{self._values}{_TEXT}{_token(key)}", key)
 
 

@@ -1,4 +1,4 @@
-"""A Custody pool's events as the library wants them: with the project's own `evolve` as their way to be applied."""
+"""A Custody pool's events as domain events of the library, applied by the project's own `evolve`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-READ_ONLY = "a pool is written by its own service alone: send it commands"
+READ_ONLY = "only its own service writes to a pool: send it commands"
 
 EntityState = Task | Agent | Steal | Pool
 
@@ -39,7 +39,7 @@ class PoolEvent(Recorded):
     __slots__ = ()
 
     def mutate(self, aggregate: EntityState | None) -> EntityState | None:
-        """The entity after this event. One that does not link or apply is passed by, as in every fold of the log."""
+        """Return the entity after this event. An event that does not link or apply is skipped, as in every fold."""
         try:
             return _EVOLVE[self.entity](aggregate, self)
         except (FoldError, IllegalTransitionError) as error:
@@ -67,7 +67,7 @@ class PoolNotification(Notification):
 
 
 def read_event(codec: CloudEventsCodec, message: StoredMessage) -> PoolNotification | None:
-    """The event of a message; None if it is none that this version can read, which every fold skips alike."""
+    """Return the event of a message; None if this version cannot read it, as every fold then skips it."""
     try:
         recorded = codec.decode(message)
     except UnreadableEventError as error:
@@ -84,14 +84,14 @@ def read_event(codec: CloudEventsCodec, message: StoredMessage) -> PoolNotificat
 
 
 class PoolMapper(Mapper[str]):
-    """From stored events to `PoolEvent`, and never back."""
+    """Maps stored events to `PoolEvent`; the other direction is not supported."""
 
     def to_stored_event(self, domain_event: DomainEventProtocol[str]) -> StoredEvent:
-        """Raises NotSupportedError."""
+        """Raise NotSupportedError."""
         raise NotSupportedError(f"{type(domain_event).__name__} is not stored: {READ_ONLY}")
 
     def to_domain_event(self, stored_event: StoredEvent) -> PoolEvent:
-        """The event with its envelope, whether it comes from the log or from somebody who kept its body."""
+        """Return the event with its envelope, from the log or from a stored body alone."""
         if isinstance(stored_event, PoolNotification):
             return PoolEvent(*stored_event.recorded)
         try:

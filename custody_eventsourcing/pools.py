@@ -1,7 +1,7 @@
 """A persistence module that reads a Custody pool and never writes to it.
 
 `PERSISTENCE_MODULE=custody_eventsourcing.pools`, `NATS_URL` and `CUSTODY_POOL` (`default` if absent) make any
-`eventsourcing` application with text ids a reader of the pool. What it derives goes into streams of its own.
+`eventsourcing` application with text ids a reader of the pool. Its own views are stored in streams of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventsourcing.persistence import ApplicationRecorder, NotSupportedError, ProgrammingError
 
-# Whoever looks for the module's factory wants to find one class.
+# Imported as a module: the library expects to find one factory class in this module.
 from custody_eventsourcing import factory as recording
 from custody_eventsourcing import selecting
 from custody_eventsourcing.pool_events import READ_ONLY, PoolMapper, PoolNotification, read_event
@@ -21,7 +21,7 @@ from domain.events import Entity
 from domain.limits import NAME_PATTERN
 from infra.codec import CloudEventsCodec
 from infra.nats import evt_prefix, stream_name, without_password
-from infra.nats.api import STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
     from eventsourcing.utils import Environment, EnvType
 
-    from custody_eventsourcing.datastore import Core, NatsDatastore
+    from custody_eventsourcing.datastore import AsyncDatastore, NatsDatastore
     from handlers.ports import StoredMessage
 
 _T = TypeVar("_T")
@@ -51,7 +51,7 @@ _KINDS = frozenset(kind.value for kind in Entity)
 
 
 class PoolRecorder(ApplicationRecorder):
-    """The log of a pool; a notification's id is its position, an originator's the CloudEvents subject: `task/T1`."""
+    """Reads a pool's log. Notification ids are positions, originator ids CloudEvents subjects such as `task/T1`."""
 
     def __init__(self, datastore: NatsDatastore, pool: str) -> None:
         self.datastore = datastore
@@ -59,7 +59,7 @@ class PoolRecorder(ApplicationRecorder):
         self._codec = CloudEventsCodec(pool)
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Raises NotSupportedError, if there is anything to store."""
+        """Raise NotSupportedError if there is anything to store."""
         if stored_events or kwargs.get("tracking") is not None:
             raise NotSupportedError(READ_ONLY)
         return None
@@ -73,7 +73,7 @@ class PoolRecorder(ApplicationRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """The events of a task, an agent, a steal operation or the pool, in the order of their versions."""
+        """Return the events of a task, an agent, a steal operation or the pool, in the order of their versions."""
         kind, _, entity_id = str(originator_id).partition("/")
         if kind not in _KINDS or not _NAME.fullmatch(entity_id):
             return []
@@ -95,15 +95,15 @@ class PoolRecorder(ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """The events from position `start` to `stop`, at most `limit`; topics are CloudEvents types."""
-        after = selecting.after(start, inclusive=inclusive_of_start)
-        read = _reading(self._codec, topics)
+        """Return the events from position `start` to `stop`, at most `limit`; topics are CloudEvents types."""
+        after = selecting.position_before(start, inclusive=inclusive_of_start)
+        read = _notification_reader(self._codec, topics)
         return self._read(
-            lambda view: selecting.stretch(view, read, after=after, stop=stop, limit=limit, sparse=bool(topics))
+            lambda view: selecting.select_range(view, read, after=after, stop=stop, limit=limit, sparse=bool(topics))
         )
 
     def max_notification_id(self) -> int | None:
-        """The position of the last event, or None."""
+        """Return the position of the last event, or None."""
 
         async def last(view: StreamView) -> int | None:
             newest = await view.last()
@@ -112,19 +112,19 @@ class PoolRecorder(ApplicationRecorder):
         return self._read(last)
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
-        """The events behind `gt`, those to come included, through restarts of the broker."""
-        core, pool = self.datastore.core, self.pool
+        """Subscribe to the events after `gt`, future ones included; survives restarts of the broker."""
+        core, pool = self.datastore.inner, self.pool
         return NatsSubscription(
             self,
             self.datastore,
             lambda: _view(core, pool),
-            _reading(self._codec, topics),
+            _notification_reader(self._codec, topics),
             gt=gt,
             topics=topics,
         )
 
     def _read(self, use: Callable[[StreamView], Awaitable[_T]]) -> _T:
-        core, pool = self.datastore.core, self.pool
+        core, pool = self.datastore.inner, self.pool
 
         async def attempt(_: float) -> _T:
             try:
@@ -135,38 +135,38 @@ class PoolRecorder(ApplicationRecorder):
                     raise ProgrammingError(f"there is no pool {pool!r} at {url}") from error
                 raise
 
-        return self.datastore.run(core.patiently, attempt)
+        return self.datastore.run(core.with_retries, attempt)
 
 
 class PoolFactory(recording.NatsFactory):
-    """Makes readers of one pool; views that are derived from it get recorders of their own."""
+    """Makes readers of one pool, and ordinary recorders for views that are derived from it."""
 
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
         self.pool = self.env.get(CUSTODY_POOL) or DEFAULT_POOL
         if not _NAME.fullmatch(self.pool):
-            raise OSError(f"{CUSTODY_POOL} is no pool's name: {self.pool!r}")
+            raise OSError(f"{CUSTODY_POOL} is not the name of a pool: {self.pool!r}")
 
     def mapper(
         self,
         transcoder: Transcoder | None = None,
         mapper_class: type[Mapper[TAggregateID]] | None = None,
     ) -> Mapper[TAggregateID]:
-        """What makes domain events of a pool's: their own mapper, unless another is given."""
+        """Return the mapper from stored events to domain events: that of pools, unless another is given."""
         return super().mapper(transcoder, mapper_class or PoolMapper)
 
     def aggregate_recorder(self, purpose: str = recording.EVENTS) -> AggregateRecorder:
-        """The reader of the pool; there are no snapshots to be had of it."""
+        """Return the reader of the pool; a pool has no snapshots."""
         if purpose != recording.EVENTS:
             raise NotSupportedError(f"no {purpose} of a pool: {READ_ONLY}")
         return self.application_recorder()
 
     def application_recorder(self) -> ApplicationRecorder:
-        """The reader of the pool."""
+        """Return the reader of the pool."""
         return PoolRecorder(self.datastore, self.pool)
 
     def process_recorder(self) -> ProcessRecorder:
-        """Raises NotSupportedError."""
+        """Raise NotSupportedError."""
         raise NotSupportedError(READ_ONLY)
 
 
@@ -174,7 +174,9 @@ def _version(event: PoolNotification) -> int:
     return event.originator_version
 
 
-def _reading(codec: CloudEventsCodec, topics: Sequence[str]) -> Callable[[StoredMessage], PoolNotification | None]:
+def _notification_reader(
+    codec: CloudEventsCodec, topics: Sequence[str]
+) -> Callable[[StoredMessage], PoolNotification | None]:
     def read(message: StoredMessage) -> PoolNotification | None:
         event = read_event(codec, message)
         return None if event is None or (topics and event.topic not in topics) else event
@@ -182,7 +184,7 @@ def _reading(codec: CloudEventsCodec, topics: Sequence[str]) -> Callable[[Stored
     return read
 
 
-async def _view(core: Core, pool: str) -> StreamView:
+async def _view(core: AsyncDatastore, pool: str) -> StreamView:
     return StreamView(await core.exchange(), stream_name(pool), direct=False)
 
 

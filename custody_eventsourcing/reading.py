@@ -1,58 +1,55 @@
-"""Reading a stream: the newest message, stretches of it, all about one subject, and whatever will come.
+"""Reads a stream: its newest message, ranges of positions, all messages on a subject, future messages.
 
-Whatever was acknowledged before a read begins is in its result: the stream's leader says how far to read, and
-copies that lag behind are asked again or passed by.
+A read returns everything that was acknowledged before it began. The stream's leader says how far to read; what a
+lagging replica lacks is read through a consumer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from custody_eventsourcing.exchange import NO_RESPONDERS, status
-from handlers.ports import LogUnavailableError, OutcomeUnknownError, StoredMessage
+from handlers.ports import LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
-from infra.nats.api import MESSAGE_NOT_FOUND, ApiError, JetStreamApi
+from infra.nats.api import JetStreamApi
 from infra.nats.reader import StreamReader
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator
 
-    from nats.aio.msg import Msg
-
-    from custody_eventsourcing.exchange import Exchange
+    from handlers.ports import StoredMessage
+    from infra.nats.exchange import Exchange
 
 DIRECT_MESSAGES = 2_000
-"""Up to so many messages of a stretch one request is quicker than a consumer, which is sent far more than is read."""
+"""Up to this many messages of a range, a direct get is faster than a consumer, which is sent far more than is used."""
 
 _DIRECT_HISTORY = 64
-"""Up to so many on one subject; a consumer is sent no others there, and reads four times as fast once it is made."""
+"""The same on one subject. There, a consumer is sent no others, and reads four times as fast once it is created."""
 
 _ANSWER_TIMEOUT_S = 2.0
 
 
 class StreamView:
-    """One stream, to be read."""
+    """Reads one stream."""
 
     def __init__(self, exchange: Exchange, stream: str, *, direct: bool = True) -> None:
-        """`direct`: whether the user may ask copies for messages, which is quicker; see `infra/broker/users.py`."""
+        """`direct`: whether the user may use direct gets, which are faster; see `infra/broker/users.py`."""
         self.stream = stream
         self._may_direct = direct
         self._exchange = exchange
         self._api = JetStreamApi(exchange.connection)
 
     async def last(self, subject: str = ">") -> StoredMessage | None:
-        """The newest message on the subject, as the leader knows it. Raises LogUnavailableError, ApiError."""
-        return await self._stored({"last_by_subj": subject})
+        """Return the newest message on the subject, as the leader has it. Raises LogUnavailableError, ApiError."""
+        return await self._api.stored(self.stream, {"last_by_subj": subject})
 
     async def next(self, subject: str, position: int) -> StoredMessage | None:
-        """The first message on the subject from a position on, as the leader knows it. Raises as `last` does."""
-        return await self._stored({"seq": position, "next_by_subj": subject})
+        """Return the first message on the subject from a position on, as the leader has it. Raises as `last` does."""
+        return await self._api.stored(self.stream, {"seq": position, "next_by_subj": subject})
 
     async def history(self, subject: str) -> list[StoredMessage]:
-        """All messages on the subject, in order. Raises LogUnavailableError, ApiError."""
+        """Return all messages on the subject, in order. Raises LogUnavailableError, ApiError."""
         newest, found = await asyncio.gather(self.last(subject), self._direct(1, subject, limit=_DIRECT_HISTORY))
         if newest is None:
             return []
@@ -62,14 +59,16 @@ class StreamView:
             found += [message async for chunk in reader.until(newest.position) for message in chunk]
         return found
 
-    async def stretch(self, *, after: int, stop: int | None, hint: int) -> AsyncGenerator[list[StoredMessage], None]:
-        """The messages behind `after` up to `stop` or the end, in chunks; about `hint` of them will be taken.
+    async def read_range(
+        self, *, after: int, stop: int | None, expected: int
+    ) -> AsyncGenerator[list[StoredMessage], None]:
+        """Yield the messages after `after` up to `stop` or the end, in chunks; the caller expects to use `expected`.
 
         Raises LogUnavailableError, ApiError.
         """
         if stop is not None and stop <= after:
             return
-        newest, found = await asyncio.gather(self.last(), self._direct(after + 1, limit=min(hint, DIRECT_MESSAGES)))
+        newest, found = await asyncio.gather(self.last(), self._direct(after + 1, limit=min(expected, DIRECT_MESSAGES)))
         end = newest.position if newest is not None else 0
         if stop is not None:
             end = min(end, stop)
@@ -83,7 +82,7 @@ class StreamView:
                 yield chunk
 
     def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
-        """Every message behind `after`, those to come included, for ever: through restarts of the broker.
+        """Yield every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
             LogTruncatedError: the stream ends before a position that was already read.
@@ -92,7 +91,7 @@ class StreamView:
         return StreamReader(self._api, self.stream, after=after).follow()
 
     async def _direct(self, position: int, subject: str | None = None, *, limit: int) -> list[StoredMessage]:
-        """Messages from a position on, as some copy of the stream knows them; there may be more."""
+        """Return messages from a position on, as some replica of the stream has them; there may be more."""
         if not self._may_direct:
             return []
         request: dict[str, Any] = {"seq": position, "batch": limit}
@@ -108,28 +107,6 @@ class StreamView:
             )
         except OutcomeUnknownError as error:
             raise LogUnavailableError(str(error)) from error
-        if status(answers[-1]) == NO_RESPONDERS:
+        if answers[-1].status == wire_format.NO_RESPONDERS:
             return []
-        return [_delivered(message) for message in answers[:-1]]
-
-    async def _stored(self, request: Mapping[str, Any]) -> StoredMessage | None:
-        try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self.stream}", request)
-        except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                return None
-            raise
-        stored = answer["message"]
-        return StoredMessage(
-            position=int(stored["seq"]),
-            subject=stored["subject"],
-            body=base64.b64decode(stored.get("data", "")),
-            headers=wire_format.decode_header_block(base64.b64decode(stored.get("hdrs", ""))),
-        )
-
-
-def _delivered(message: Msg) -> StoredMessage:
-    headers = message.headers or {}
-    return StoredMessage(
-        int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data, wire_format.own_headers(headers)
-    )
+        return [wire_format.republished(head, body) for head, body in answers[:-1]]

@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 
 class NatsRecorder:
-    """What all recorders share: a stream at the broker of a datastore."""
+    """Base of all recorders: a stream at the broker of a datastore."""
 
     def __init__(self, datastore: NatsDatastore, *, stream: StreamSpec) -> None:
         self.datastore = datastore
         self.stream = stream
 
     def create_table(self) -> None:
-        """Make the stream, or check the one there."""
+        """Create the stream, or check the existing one."""
         self._use(_nothing)
 
     def _use(self, use: Callable[[OpenStream, float], Awaitable[_T]]) -> _T:
-        return self.datastore.run(self.datastore.core.on_stream, self.stream, use)
+        return self.datastore.run(self.datastore.inner.use_stream, self.stream, use)
 
     def _insert(
         self,
@@ -56,14 +56,14 @@ class NatsRecorder:
 
 
 class NatsAggregateRecorder(NatsRecorder, AggregateRecorder):
-    """Sequences of events by originator, such as snapshots."""
+    """Records events by originator, such as snapshots."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Store all events or none.
 
         Raises:
             IntegrityError: a version is stored already.
-            UnknownOutcomeError: the broker did not say, in spite of asking again, whether it stored them.
+            UnknownOutcomeError: the broker did not acknowledge them, in spite of retries.
         """
         self._insert(stored_events)
         return None
@@ -77,18 +77,20 @@ class NatsAggregateRecorder(NatsRecorder, AggregateRecorder):
         desc: bool = False,
         limit: int | None = None,
     ) -> Sequence[StoredEvent]:
-        """The events of an originator, in the order of their versions."""
+        """Return the events of an originator, in the order of their versions."""
         selection = selecting.Selection(gt=gt, lte=lte, desc=desc, limit=limit)
 
         async def select(stream: OpenStream, _: float) -> list[StoredEvent]:
-            messages = await selecting.of_originator(stream, stream.subjects.originator(originator_id), selection)
+            messages = await selecting.select_of_originator(
+                stream, stream.subjects.originator(originator_id), selection
+            )
             return [records.stored_event(message, originator_id) for message in messages]
 
         return self._use(select)
 
 
 class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
-    """Sequences of events by originator, and of all together: a notification's id is its position in the stream."""
+    """Records an application's events; a notification's id is its position in the stream."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **_: Any) -> Sequence[int] | None:
         """Store all events or none; return their notification ids. Raises as the aggregate recorder does."""
@@ -103,31 +105,31 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
         *,
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
-        """The events from `start` to `stop`, at most `limit`, in the order they were stored."""
-        after = selecting.after(start, inclusive=inclusive_of_start)
+        """Return the events from `start` to `stop`, at most `limit`, in the order in which they were stored."""
+        after = selecting.position_before(start, inclusive=inclusive_of_start)
         subjects = Subjects(self.stream.name)
 
         def read(message: StoredMessage) -> Notification | None:
             return _notification(message, subjects, topics)
 
         return self._use(
-            lambda stream, _: selecting.stretch(
+            lambda stream, _: selecting.select_range(
                 stream.view, read, after=after, stop=stop, limit=limit, sparse=bool(topics)
             )
         )
 
     def max_notification_id(self) -> int | None:
-        """The id of the newest event, or None."""
+        """Return the notification id of the newest event, or None."""
         return self._use(lambda stream, _: selecting.last_event(stream))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
-        """The events behind `gt`, those to come included, through restarts of the broker."""
-        core, spec = self.datastore.core, self.stream
+        """Subscribe to the events after `gt`, future ones included; survives restarts of the broker."""
+        core, spec = self.datastore.inner, self.stream
         subjects = Subjects(spec.name)
         return NatsSubscription(
             self,
             self.datastore,
-            lambda: core.on_stream(spec, _view),
+            lambda: core.use_stream(spec, _view),
             lambda message: _notification(message, subjects, topics),
             gt=gt,
             topics=topics,
@@ -135,18 +137,18 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
 
 
 class NatsTrackingRecorder(NatsRecorder, TrackingRecorder):
-    """How far upstream applications were processed; subclasses can keep a view's values beside it.
+    """Records how far upstream applications were processed; subclasses can store a view's values with it.
 
-    A view that is a class of its own changes its values with `change_values`, atomically with the tracking, and reads
-    them with `value`.
+    A view subclasses this. It changes its values with `change_values`, atomically with the tracking, and reads them
+    with `value`.
     """
 
     def insert_tracking(self, tracking: Tracking) -> None:
-        """Record how far an upstream application was processed. Raises IntegrityError unless it is further."""
+        """Record how far an upstream application was processed. Raises IntegrityError unless that advances it."""
         self._insert((), tracking)
 
     def max_tracking_id(self, application_name: str) -> int | None:
-        """How far the upstream application was processed, or None."""
+        """Return how far the upstream application was processed, or None."""
 
         async def read(stream: OpenStream, _: float) -> int | None:
             return (await stream.sequences.tracked(application_name)).top
@@ -154,15 +156,15 @@ class NatsTrackingRecorder(NatsRecorder, TrackingRecorder):
         return self._use(read)
 
     def change_values(self, tracking: Tracking, changes: Mapping[str, Callable[[bytes | None], bytes]]) -> None:
-        """Record the tracking and the new values of some keys, all or nothing.
+        """Record the tracking and the new values of some keys atomically.
 
-        Each function gets the value so far, None at first, and returns the next; it is called again should another
-        process have changed the value meanwhile. Raises as `insert_tracking` does.
+        Each function gets the present value, None if there is none, and returns the new one. It is called again if
+        another process changed the value meanwhile. Raises as `insert_tracking` does.
         """
         self._insert((), tracking, changes)
 
     def value(self, key: str) -> bytes | None:
-        """The value of a key, or None."""
+        """Return the value of a key, or None."""
 
         async def read(stream: OpenStream, _: float) -> bytes | None:
             last = await stream.view.last(stream.subjects.value(key))
@@ -172,13 +174,13 @@ class NatsTrackingRecorder(NatsRecorder, TrackingRecorder):
 
 
 class NatsProcessRecorder(NatsTrackingRecorder, NatsApplicationRecorder, ProcessRecorder):
-    """Events and tracking in one stream, stored together or not at all.
+    """Records events and tracking in one stream, atomically.
 
-    Tracking takes positions too, so the notification ids rise but have gaps.
+    Tracking takes positions, too, so notification ids increase with gaps.
     """
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> Sequence[int] | None:
-        """Store all events, and the `tracking` if there is one, or nothing; return the events' notification ids."""
+        """Store all events, and the `tracking` if given, or nothing; return the events' notification ids."""
         return self._insert(stored_events, kwargs.get("tracking"))
 
 

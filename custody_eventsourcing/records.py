@@ -1,4 +1,4 @@
-"""Stored events and tracking as messages of a stream, and back."""
+"""Converts stored events and tracking to messages of a stream, and back."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 VERSION = "Es-Version"
 TOP = "Es-Top"
-"""The originator's highest version so far, on an event that was stored behind a higher one."""
+"""The originator's highest version so far; only on an event that was stored after a higher version."""
 TOPIC = "Es-Topic"
 WRITE = "Es-Write"
-"""Names the insert, so that its author recognises it when no answer came."""
+"""The id of the insert, by which its writer recognises it after an unknown outcome."""
 
 _PLAIN_IN_TOPICS = ":/<>[](),'|"
 
 
 def event_message(subject: str, event: StoredEvent, *, top: int, write_id: str) -> NewMessage:
-    """The message of a stored event; the body is its state as it is."""
+    """Return the message of a stored event; its body is the event's state, unchanged."""
     headers = {
         VERSION: str(event.originator_version),
         TOPIC: quote(event.topic, safe=_PLAIN_IN_TOPICS),
@@ -44,17 +44,17 @@ def _state(event: StoredEvent) -> bytes:
 
 
 def event_version(message: StoredMessage) -> int:
-    """The version of the event that the message holds."""
+    """Return the version of the message's event."""
     return _number(message, VERSION)
 
 
 def top_version(message: StoredMessage) -> int:
-    """The highest version that the originator had once this message was stored."""
+    """Return the originator's highest version once this message was stored."""
     return _number(message, TOP if TOP in message.headers else VERSION)
 
 
 def stored_event(message: StoredMessage, originator_id: UUID | str) -> StoredEvent:
-    """The event that the message holds."""
+    """Return the message's event."""
     return StoredEvent(
         originator_id=originator_id,
         originator_version=event_version(message),
@@ -64,7 +64,7 @@ def stored_event(message: StoredMessage, originator_id: UUID | str) -> StoredEve
 
 
 def notification(message: StoredMessage, originator_id: UUID | str) -> Notification:
-    """The event that the message holds, with its position as the notification id."""
+    """Return the message's event, with its position as the notification id."""
     return Notification(
         originator_id=originator_id,
         originator_version=event_version(message),
@@ -75,22 +75,22 @@ def notification(message: StoredMessage, originator_id: UUID | str) -> Notificat
 
 
 def event_topic(headers: Mapping[str, str]) -> str:
-    """The topic of the event that a message with these headers holds."""
+    """Return the topic of a message's event, from its headers."""
     return unquote(headers.get(TOPIC, ""))
 
 
 def tracking_message(subject: str, notification_id: int, write_id: str) -> NewMessage:
-    """The message that says how far an upstream application was processed."""
+    """Return the message that records how far an upstream application was processed."""
     return NewMessage(subject, str(notification_id).encode(), {WRITE: write_id})
 
 
 def tracking_id(message: StoredMessage) -> int:
-    """How far the upstream application was processed when the message was stored."""
+    """Return how far the upstream application was processed when the message was stored."""
     return int(message.body)
 
 
 def value_message(subject: str, value: bytes, write_id: str) -> NewMessage:
-    """The message that holds a view's value."""
+    """Return the message of a view's value."""
     return NewMessage(subject, value, {WRITE: write_id})
 
 
@@ -98,4 +98,6 @@ def _number(message: StoredMessage, header: str) -> int:
     try:
         return int(message.headers[header])
     except (KeyError, ValueError):
-        raise InternalError(f"the message at position {message.position} is no event: {header} is missing") from None
+        raise InternalError(
+            f"the message at position {message.position} is not an event: {header} is missing"
+        ) from None

@@ -1,4 +1,4 @@
-"""What of a stream answers a recorder's questions."""
+"""Selects from a stream what a recorder is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from custody_eventsourcing import records
-from custody_eventsourcing.sequences import ends_with
+from custody_eventsourcing.sequences import subject_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_SPARSE_HINT = 250
-"""How many messages to look at first, where not every one is wanted."""
+_SPARSE_EXPECTED = 250
+"""How many messages to read first where only some are wanted."""
 
 
 class Selection(NamedTuple):
-    """Which versions of an originator are asked for."""
+    """The versions of an originator that are asked for."""
 
     gt: int | None = None
     lte: int | None = None
@@ -30,28 +30,28 @@ class Selection(NamedTuple):
     limit: int | None = None
 
     def apply(self, items: list[_T], version_of: Callable[[_T], int]) -> list[_T]:
-        """Those asked for, in the order asked for."""
-        chosen = [item for item in items if self._takes(version_of(item))]
+        """Return the selected items in the requested order."""
+        chosen = [item for item in items if self._includes(version_of(item))]
         chosen.sort(key=version_of, reverse=self.desc)
         return chosen if self.limit is None else chosen[: max(0, self.limit)]
 
-    def _takes(self, version: int) -> bool:
+    def _includes(self, version: int) -> bool:
         return (self.gt is None or version > self.gt) and (self.lte is None or version <= self.lte)
 
 
-async def of_originator(stream: OpenStream, subject: str, selection: Selection) -> list[StoredMessage]:
-    """The messages of one originator that are asked for; the newest alone if that is enough."""
+async def select_of_originator(stream: OpenStream, subject: str, selection: Selection) -> list[StoredMessage]:
+    """Return the selected messages of one originator; reads only the newest if that is enough."""
     if selection.gt is not None or (selection.desc and selection.limit == 1):
         newest = await stream.view.last(subject)
         if newest is None:
             return []
-        known = ends_with(newest)
-        stream.sequences.memory.learn(subject, known)
+        known = subject_end(newest)
+        stream.sequences.ends.put(subject, known)
         if known.top is not None and _newest_is_enough(selection, records.event_version(newest), known.top):
             return selection.apply([newest], records.event_version)
     messages = await stream.view.history(subject)
     if messages:
-        stream.sequences.memory.learn(subject, ends_with(messages[-1]))
+        stream.sequences.ends.put(subject, subject_end(messages[-1]))
     return selection.apply(messages, records.event_version)
 
 
@@ -65,7 +65,7 @@ def _newest_is_enough(selection: Selection, version: int, top: int) -> bool:
     return selection.desc and selection.limit == 1 and (selection.lte is None or top <= selection.lte)
 
 
-async def stretch(
+async def select_range(
     view: StreamView,
     wanted: Callable[[StoredMessage], _T | None],
     *,
@@ -74,12 +74,12 @@ async def stretch(
     limit: int,
     sparse: bool,
 ) -> list[_T]:
-    """What is wanted of the messages behind `after` up to `stop`, at most `limit`."""
+    """Return what `wanted` makes of the messages after `after` up to `stop`, at most `limit`; it skips with None."""
     found: list[_T] = []
     if limit <= 0:
         return found
-    hint = max(limit, _SPARSE_HINT) if sparse else limit
-    async with aclosing(view.stretch(after=after, stop=stop, hint=hint)) as chunks:
+    expected = max(limit, _SPARSE_EXPECTED) if sparse else limit
+    async with aclosing(view.read_range(after=after, stop=stop, expected=expected)) as chunks:
         async for chunk in chunks:
             for message in chunk:
                 item = wanted(message)
@@ -91,15 +91,15 @@ async def stretch(
 
 
 async def last_event(stream: OpenStream) -> int | None:
-    """The position of the newest event, or None; tracking may have been stored behind it."""
+    """Return the position of the newest event, or None; tracking may be stored after it."""
     last = await stream.view.last()
     if last is not None and stream.subjects.originator_id(last.subject) is None:
         last = await stream.view.last(stream.subjects.events)
     return None if last is None else last.position
 
 
-def after(start: int | None, *, inclusive: bool) -> int:
-    """The position behind which to begin."""
+def position_before(start: int | None, *, inclusive: bool) -> int:
+    """Return the position after which to begin."""
     if start is None:
         return 0
     return max(0, start - 1 if inclusive else start)

@@ -1,7 +1,8 @@
-"""Inserting events of many originators, each version once, without holding up anybody else's.
+"""Inserts events of many originators, each version once, without blocking inserts of other originators.
 
-Every originator has one subject. An insert is conditional on the position of the last message there, and that is
-known to be without the inserted versions; so of two writers that decided on the same state the stream takes one.
+Every originator has one subject. An insert is conditional on the position of the last message there, and up to that
+position the inserted versions are known to be absent. So the stream accepts one of two writers that decided on the
+same state.
 """
 
 from __future__ import annotations
@@ -27,34 +28,34 @@ if TYPE_CHECKING:
     from custody_eventsourcing.reading import StreamView
     from handlers.ports import StoredMessage
 
-_REMEMBERED = 10_000
+_CACHE_SIZE = 10_000
 _RETRY_PAUSE_S = 0.01
 FIRST_VERSION = 1
 
 
-class Known(NamedTuple):
-    """What a subject ends with: the last message's position and the highest number, which is None when empty."""
+class SubjectEnd(NamedTuple):
+    """The end of a subject: its last message's position, and its highest version or id; None when it is empty."""
 
     position: int
     top: int | None
 
 
-NOTHING = Known(0, None)
+NO_MESSAGES = SubjectEnd(0, None)
 
 
-class Memory:
-    """What was last known of the subjects that were used lately; it may be out of date."""
+class EndCache:
+    """The last known ends of recently used subjects; an entry may be out of date."""
 
-    def __init__(self, size: int = _REMEMBERED) -> None:
-        self._known: OrderedDict[str, Known] = OrderedDict()
+    def __init__(self, size: int = _CACHE_SIZE) -> None:
+        self._known: OrderedDict[str, SubjectEnd] = OrderedDict()
         self._size = size
 
-    def get(self, subject: str) -> Known | None:
-        """What was known of the subject."""
+    def get(self, subject: str) -> SubjectEnd | None:
+        """Return the last known end of the subject, or None."""
         return self._known.get(subject)
 
-    def learn(self, subject: str, known: Known) -> None:
-        """Remember it unless something newer is known."""
+    def put(self, subject: str, known: SubjectEnd) -> None:
+        """Store the end unless a newer one is known."""
         before = self._known.get(subject)
         if before is not None and before.position > known.position:
             return
@@ -63,16 +64,16 @@ class Memory:
         if len(self._known) > self._size:
             self._known.popitem(last=False)
 
-    def forget(self, subject: str) -> None:
-        """Look it up the next time."""
+    def drop(self, subject: str) -> None:
+        """Forget the subject, so that its end is read the next time."""
         self._known.pop(subject, None)
 
 
 class Sequences:
-    """The inserts into one stream."""
+    """Inserts events, tracking and values into one stream."""
 
     def __init__(self, subjects: Subjects, view: StreamView, publisher: Publisher) -> None:
-        self.memory = Memory()
+        self.ends = EndCache()
         self._subjects = subjects
         self._view = view
         self._publisher = publisher
@@ -85,21 +86,22 @@ class Sequences:
         changes: Mapping[str, Callable[[bytes | None], bytes]],
         deadline: float,
     ) -> list[int]:
-        """Store the events, how far they go in an upstream application, and a view's values: all or nothing.
+        """Store the events, the tracking of an upstream application, and a view's values atomically.
 
-        Returns the positions of the events. `changes` maps the key of a value to what makes the new one of the old.
+        Returns the positions of the events. `changes` maps the key of a value to a function from its old to its new
+        value.
 
         Raises:
             IntegrityError: a version is stored already, or the upstream position is not beyond the recorded one.
-            OperationalError: others got in the way until the deadline.
+            OperationalError: conflicts with other writers until the deadline.
         """
         versions = self._versions(events)
         loop = asyncio.get_running_loop()
-        fresh = False
+        uncached = False
         while True:
             write_id = self._write_ids.next().decode()
-            before = await self._before(versions, fresh=fresh)
-            writes = await self._tracking_writes(tracking, write_id, fresh=fresh)
+            before = await self._ends_before(versions, uncached=uncached)
+            writes = await self._tracking_writes(tracking, write_id, uncached=uncached)
             writes += await self._value_writes(changes, write_id)
             writes += self._event_writes(events, before, write_id)
             if not writes:
@@ -107,17 +109,17 @@ class Sequences:
             try:
                 first = await self._publisher.commit(writes, write_id, deadline)
             except AppendConflictError as error:
-                self._forget(writes)
+                self._drop(writes)
                 if loop.time() >= deadline:
-                    raise OperationalError(f"others kept writing the same: {error}") from error
-                if fresh:
+                    raise OperationalError(f"other writers kept writing to the same subjects: {error}") from error
+                if uncached:
                     await asyncio.sleep(_RETRY_PAUSE_S)
-                fresh = True
+                uncached = True
             except BaseException:
-                self._forget(writes)
+                self._drop(writes)
                 raise
             else:
-                self._learn(writes, first)
+                self._remember(writes, first)
                 return list(range(first + len(writes) - len(events), first + len(writes)))
 
     def _versions(self, events: Sequence[StoredEvent]) -> dict[str, set[int]]:
@@ -129,44 +131,46 @@ class Sequences:
             of_one.add(event.originator_version)
         return versions
 
-    async def _before(self, versions: Mapping[str, set[int]], *, fresh: bool) -> dict[str, Known]:
-        """What each subject ends with, after making sure that none of the versions is on it; or IntegrityError."""
-        before: dict[str, Known] = {}
+    async def _ends_before(self, versions: Mapping[str, set[int]], *, uncached: bool) -> dict[str, SubjectEnd]:
+        """Return the end of each subject; raises IntegrityError if one of the versions is stored there."""
+        before: dict[str, SubjectEnd] = {}
         for subject, new in versions.items():
-            guess = None if fresh else self._guess(subject, min(new))
+            guess = None if uncached else self._cached_end(subject, min(new))
             if guess is not None:
                 before[subject] = guess
         unclear = [subject for subject in versions if subject not in before]
         if unclear:
-            found = await asyncio.gather(*(self._without(subject, versions[subject]) for subject in unclear))
+            found = await asyncio.gather(*(self._end_without(subject, versions[subject]) for subject in unclear))
             before.update(zip(unclear, found, strict=True))
         return before
 
-    def _guess(self, subject: str, lowest: int) -> Known | None:
-        """What the subject probably ends with; the condition of the insert fails if that was wrong."""
-        known = self.memory.get(subject)
+    def _cached_end(self, subject: str, lowest: int) -> SubjectEnd | None:
+        """Return the probable end of the subject; if it is wrong, the condition of the insert fails."""
+        known = self.ends.get(subject)
         if known is None:
-            return NOTHING if lowest <= FIRST_VERSION else None
+            return NO_MESSAGES if lowest <= FIRST_VERSION else None
         return known if known.top is None or lowest > known.top else None
 
-    async def _without(self, subject: str, versions: set[int]) -> Known:
-        known = ends_with(await self._view.last(subject))
+    async def _end_without(self, subject: str, versions: set[int]) -> SubjectEnd:
+        known = subject_end(await self._view.last(subject))
         if known.top is None or min(versions) > known.top:
             return known
         if known.top in versions:
-            raise self._taken(subject, {known.top})
+            raise self._already_recorded(subject, {known.top})
         history = await self._view.history(subject)
         taken = versions.intersection(map(records.event_version, history))
         if taken:
-            raise self._taken(subject, taken)
-        return ends_with(history[-1] if history else None)
+            raise self._already_recorded(subject, taken)
+        return subject_end(history[-1] if history else None)
 
-    def _taken(self, subject: str, versions: set[int]) -> IntegrityError:
-        self.memory.forget(subject)
+    def _already_recorded(self, subject: str, versions: set[int]) -> IntegrityError:
+        self.ends.drop(subject)
         numbers = ", ".join(map(str, sorted(versions)))
         return IntegrityError(f"already recorded: {_named(self._subjects.originator_id(subject), numbers)}")
 
-    def _event_writes(self, events: Sequence[StoredEvent], before: Mapping[str, Known], write_id: str) -> list[Write]:
+    def _event_writes(
+        self, events: Sequence[StoredEvent], before: Mapping[str, SubjectEnd], write_id: str
+    ) -> list[Write]:
         writes: list[Write] = []
         tops: dict[str, int] = {}
         for event in events:
@@ -180,12 +184,12 @@ class Sequences:
             writes.append(Write(message, known.position if first else None, top))
         return writes
 
-    async def _tracking_writes(self, tracking: Tracking | None, write_id: str, *, fresh: bool) -> list[Write]:
-        """First in the batch, so that the stream ends with an event wherever there is one."""
+    async def _tracking_writes(self, tracking: Tracking | None, write_id: str, *, uncached: bool) -> list[Write]:
+        """Return the tracking's write, first in the batch, so that the stream ends with an event if there is one."""
         if tracking is None:
             return []
         subject = self._subjects.tracking(tracking.application_name)
-        known = None if fresh else self.memory.get(subject)
+        known = None if uncached else self.ends.get(subject)
         if known is None or (known.top is not None and known.top >= tracking.notification_id):
             known = await self.tracked(tracking.application_name)
         if known.top is not None and known.top >= tracking.notification_id:
@@ -195,12 +199,12 @@ class Sequences:
         number = tracking.notification_id
         return [Write(records.tracking_message(subject, number, write_id), known.position, number)]
 
-    async def tracked(self, application: str) -> Known:
-        """How far an upstream application was processed, and where it says so."""
+    async def tracked(self, application: str) -> SubjectEnd:
+        """Return how far an upstream application was processed, and the position of that record."""
         subject = self._subjects.tracking(application)
         last = await self._view.last(subject)
-        known = NOTHING if last is None else Known(last.position, records.tracking_id(last))
-        self.memory.learn(subject, known)
+        known = NO_MESSAGES if last is None else SubjectEnd(last.position, records.tracking_id(last))
+        self.ends.put(subject, known)
         return known
 
     async def _value_writes(self, changes: Mapping[str, Callable[[bytes | None], bytes]], write_id: str) -> list[Write]:
@@ -213,18 +217,18 @@ class Sequences:
             writes.append(Write(records.value_message(subject, value, write_id), expected, None))
         return writes
 
-    def _learn(self, writes: Sequence[Write], first: int) -> None:
+    def _remember(self, writes: Sequence[Write], first: int) -> None:
         for position, write in enumerate(writes, start=first):
-            self.memory.learn(write.message.subject, Known(position, write.number))
+            self.ends.put(write.message.subject, SubjectEnd(position, write.number))
 
-    def _forget(self, writes: Sequence[Write]) -> None:
+    def _drop(self, writes: Sequence[Write]) -> None:
         for write in writes:
-            self.memory.forget(write.message.subject)
+            self.ends.drop(write.message.subject)
 
 
-def ends_with(last: StoredMessage | None) -> Known:
-    """What an originator's subject ends with, by its last message."""
-    return NOTHING if last is None else Known(last.position, records.top_version(last))
+def subject_end(last: StoredMessage | None) -> SubjectEnd:
+    """Return the end of an originator's subject from its last message."""
+    return NO_MESSAGES if last is None else SubjectEnd(last.position, records.top_version(last))
 
 
 def _named(originator_id: object, versions: object) -> str:

@@ -1,38 +1,41 @@
-"""The streams that hold an application's events, snapshots and tracking."""
+"""The streams of an application's events, snapshots and tracking."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eventsourcing.persistence import NotSupportedError, ProgrammingError
+from eventsourcing.persistence import ProgrammingError
 
 from custody_eventsourcing.naming import Subjects
 from custody_eventsourcing.publishing import Publisher
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.sequences import Sequences
-from infra.nats.api import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, JetStreamApi
-from infra.nats.stream import OLDEST_BROKER
+from infra.nats.api import JetStreamApi
+from infra.nats.stream import check_version
 
 if TYPE_CHECKING:
-    from custody_eventsourcing.exchange import Exchange
+    from infra.nats.exchange import Exchange
 
 TRACKING_HISTORY = 16
-"""Messages kept on each subject of a stream without events: only the last counts, unless an answer was lost."""
+"""Messages kept on each subject of a stream without events.
+
+Only the last one counts; earlier ones are needed to find out an unknown outcome.
+"""
 
 
 class StreamSpec(NamedTuple):
-    """A stream as a recorder wants it."""
+    """The stream that a recorder needs."""
 
     name: str
     create: bool = True
-    """Whether to make it if it is missing."""
+    """Whether to create it if it is missing."""
     replicas: int = 1
     keep: int = -1
-    """How many messages to keep on a subject; -1: all."""
+    """How many messages to keep on each subject; -1 for all."""
 
 
 class OpenStream:
-    """A stream that is known to be there."""
+    """A stream that is known to exist."""
 
     def __init__(self, exchange: Exchange, spec: StreamSpec) -> None:
         self.subjects = Subjects(spec.name)
@@ -42,18 +45,15 @@ class OpenStream:
 
 
 async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
-    """Make the stream, or make sure that the one there will do; never change one.
+    """Create the stream, or check that the existing one is suitable; never change one.
 
     Raises:
-        ProgrammingError: it is missing and must not be made, or has settings under which inserts are not atomic.
-        NotSupportedError: the broker is too old.
+        ProgrammingError: it is missing and must not be created, or has settings under which inserts are not atomic.
+        BrokerTooOldError: the broker has no atomic batches that can be relied on.
         LogUnavailableError: no answer.
-        ApiError: the broker refuses to make it.
+        ApiError: the broker refuses to create it.
     """
-    version = exchange.connection.client.connected_server_version
-    if (version.major, version.minor, version.patch) < OLDEST_BROKER:
-        oldest = ".".join(map(str, OLDEST_BROKER))
-        raise NotSupportedError(f"the broker is nats-server {version}; atomic inserts need {oldest} or newer")
+    check_version(exchange.connection)
     wanted = stream_config(spec)
     config = await _info_or_create(JetStreamApi(exchange.connection), spec, wanted)
     differences = [
@@ -62,7 +62,7 @@ async def open_stream(exchange: Exchange, spec: StreamSpec) -> OpenStream:
         if config.get(name) != wanted[name]
     ]
     if differences:
-        raise ProgrammingError(f"stream {spec.name} does not suit: {'; '.join(differences)}")
+        raise ProgrammingError(f"stream {spec.name} is not suitable: {'; '.join(differences)}")
     return OpenStream(exchange, spec)
 
 
@@ -88,18 +88,10 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
 
 
 async def _info_or_create(api: JetStreamApi, spec: StreamSpec, wanted: dict[str, Any]) -> dict[str, Any]:
-    try:
-        answer = await api.call(f"STREAM.INFO.{spec.name}")
-    except ApiError as error:
-        if error.err_code != STREAM_NOT_FOUND:
-            raise
+    answer = await api.stream_info(spec.name)
+    if answer is None:
         if not spec.create:
-            raise ProgrammingError(f"there is no stream {spec.name}, and CREATE_TABLE is off") from error
-        try:
-            answer = await api.call(f"STREAM.CREATE.{spec.name}", wanted)
-        except ApiError as refusal:
-            if refusal.err_code != STREAM_NAME_IN_USE:
-                raise
-            answer = await api.call(f"STREAM.INFO.{spec.name}")
+            raise ProgrammingError(f"there is no stream {spec.name}, and CREATE_TABLE is off")
+        answer = await api.create_stream(wanted)
     config: dict[str, Any] = answer["config"]
     return config

@@ -1,4 +1,4 @@
-"""Subscriptions: what a stream holds and what it will hold, for a thread that waits for it."""
+"""Subscriptions: a stream's present and future messages, for a thread that waits for them."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ if TYPE_CHECKING:
     from custody_eventsourcing.reading import StreamView
     from handlers.ports import StoredMessage
 
-_HIGH = 5_000
-_LOW = 1_000
-"""Messages that wait for a slow taker: when the broker is held up, and when it may go on."""
+_PAUSE_AT_MESSAGES = 5_000
+_RESUME_AT_MESSAGES = 1_000
+"""Undelivered messages at which reading pauses, and at which it resumes."""
 
 _STOP_TIMEOUT_S = 2.0
 
 
-class Feed:
-    """Messages from the event loop to a thread; ends when it is stopped or the datastore is closed."""
+class MessageFeed:
+    """Passes messages from the event loop to a thread; ends when it is stopped or the datastore is closed."""
 
     def __init__(self, datastore: NatsDatastore, source: Callable[[], AsyncGenerator[StoredMessage, None]]) -> None:
         self._datastore = datastore
         self._waiting: deque[StoredMessage] = deque()
-        self._news = threading.Condition()
-        self._room = asyncio.Event()
+        self._changed = threading.Condition()
+        self._resumed = asyncio.Event()
         self._error: Exception | None = None
         self._ended = False
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
         self._pumping = datastore.start(self._pump(source))
-        # A task that is cancelled before its first step runs none of its own code.
+        # Not in `_pump`: a task that is cancelled before its first step runs none of its code.
         self._pumping.add_done_callback(self._on_end)
 
     def next(self) -> StoredMessage | None:
-        """The next message, once there is one; None at the end. Raises the library's errors."""
-        with self._news:
+        """Wait for the next message and return it; None at the end. Raises the library's errors."""
+        with self._changed:
             while not (self._waiting or self._ended or self._stopped):
-                self._news.wait()
+                self._changed.wait()
             if self._stopped:
                 return None
             if self._waiting:
                 message = self._waiting.popleft()
-                if len(self._waiting) == _LOW:
-                    self._datastore.notify(self._room.set)
+                if len(self._waiting) == _RESUME_AT_MESSAGES:
+                    self._datastore.notify(self._resumed.set)
                 return message
             error = self._error
         if error is not None:
@@ -62,16 +62,16 @@ class Feed:
         return None
 
     def stop(self) -> None:
-        """End the feed; whoever waits for a message gets None."""
-        with self._news:
+        """End the feed; a thread that waits for a message gets None."""
+        with self._changed:
             self._stopped = True
-            self._news.notify_all()
+            self._changed.notify_all()
         self._datastore.notify(self._cancel)
 
     def join(self) -> None:
-        """Wait until nothing of it runs any more."""
-        with self._news:
-            self._news.wait_for(lambda: self._ended, _STOP_TIMEOUT_S)
+        """Wait until the feed has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended, _STOP_TIMEOUT_S)
 
     async def _pump(self, source: Callable[[], AsyncGenerator[StoredMessage, None]]) -> None:
         if self._stopped:
@@ -80,34 +80,34 @@ class Feed:
         messages = source()
         try:
             async for message in messages:
-                with self._news:
+                with self._changed:
                     self._waiting.append(message)
-                    self._news.notify()
-                    crowded = len(self._waiting) >= _HIGH
-                if crowded:
-                    self._room.clear()
-                    await self._room.wait()
+                    self._changed.notify()
+                    full = len(self._waiting) >= _PAUSE_AT_MESSAGES
+                if full:
+                    self._resumed.clear()
+                    await self._resumed.wait()
         except Exception as error:  # noqa: BLE001 # raised in the thread that takes the messages
             self._error = error
         finally:
             await messages.aclose()
 
     def _cancel(self) -> None:
-        """Cancel the task, again if that was swallowed on the way."""
+        """Cancel the task, and again while it swallows the cancellation."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             asyncio.get_running_loop().call_later(CANCEL_AGAIN_S, self._cancel)
 
     def _on_end(self, _: concurrent.futures.Future[None]) -> None:
-        with self._news:
+        with self._changed:
             self._ended = True
-            self._news.notify_all()
+            self._changed.notify_all()
 
 
 class NatsSubscription(Subscription[ApplicationRecorder]):
-    """A recorder's events in order, those to come included.
+    """A recorder's events in order, future ones included.
 
-    `read` makes the notification of a message, or None of what is no event or not asked for.
+    `read` converts a message to a notification; None if it is not an event or not asked for.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class NatsSubscription(Subscription[ApplicationRecorder]):
     ) -> None:
         super().__init__(recorder, gt=gt, topics=topics)
         self._read = read
-        self._feed = Feed(datastore, lambda: _follow(open_view, gt or 0))
+        self._feed = MessageFeed(datastore, lambda: _follow(open_view, gt or 0))
 
     def __next__(self) -> Notification:
         while (message := self._feed.next()) is not None:
@@ -132,7 +132,7 @@ class NatsSubscription(Subscription[ApplicationRecorder]):
         raise StopIteration
 
     def stop(self) -> None:
-        """End the iteration, in whatever thread it waits."""
+        """End the iteration, from any thread."""
         super().stop()
         self._feed.stop()
 

@@ -4,7 +4,7 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,8 @@ PURE_MODULES = frozenset(
     }
 )
 """What pure code may import. No clock, randomness, input, output, log or thread is on it."""
+
+PACKAGES = ("domain", "projections", "handlers", "infra", "custody_demo", "custody_eventsourcing")
 
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 CLOCK_READINGS = frozenset({"now", "utcnow", "today"})
@@ -176,3 +178,73 @@ PACKAGES = (*PURE_PACKAGES, "handlers", "infra", "custody_demo", "custody_events
 def test_two_files_share_a_name_only_where_they_share_a_concept() -> None:
     names = Counter(path.name for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     assert {name for name, count in names.items() if count > 1} == {"__init__.py", *SHARED_NAMES}
+
+
+def import_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """What each module imports of the others, at run time or for its annotations, at any place in it.
+
+    `sources` has each module's text by its dotted name, packages by the name of their folder. The packages that an
+    import runs through on its way are not counted: they are loaded, and nothing is taken from them.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        graph[module] = set()
+        for node in ast.walk(ast.parse(source)):
+            match node:
+                case ast.Import(names=names):
+                    graph[module] |= {each.name for each in names} & sources.keys()
+                case ast.ImportFrom(module=str(base), names=names, level=0):
+                    submodules = {f"{base}.{each.name}" for each in names} & sources.keys()
+                    graph[module] |= submodules
+                    if base in sources and len(submodules) < len(names):
+                        graph[module].add(base)
+                case _:
+                    pass
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """The groups of modules each of which imports, by way of others, every one of its group."""
+    reached = {module: reachable(graph, module) for module in graph}
+    groups = {
+        tuple(sorted(other for other in reached[module] if module in reached[other]))
+        for module in graph
+        if module in reached[module]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def reachable(graph: Mapping[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    todo = [start]
+    while todo:
+        new = graph[todo.pop()] - found
+        found |= new
+        todo += new
+    return found
+
+
+def sources_of_all_packages() -> dict[str, str]:
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
+
+
+def test_no_files_import_each_other() -> None:
+    graph = import_graph(sources_of_all_packages())
+    assert {module.partition(".")[0] for module in graph} == set(PACKAGES)
+    assert circles(graph) == []
+
+
+def test_a_circle_is_noticed_wherever_its_imports_stand() -> None:
+    sources = {
+        "p": "from p.a import x",
+        "p.a": "from __future__ import annotations\nif TYPE_CHECKING:\n    from p import b",
+        "p.b": "def f():\n    import p.c",
+        "p.c": "from p.a import x\nfrom p import d",
+        "p.d": "import json",
+    }
+    assert circles(import_graph(sources)) == [["p.a", "p.b", "p.c"]]
+    assert circles(import_graph({"p": "from p.a import x", "p.a": "from p import x"})) == [["p", "p.a"]]

@@ -1,1 +1,1 @@
-"""A nats-server of our own: its binary, process, data directory and users."""
+"""The embedded nats-server: its binary, process, data directory and users."""

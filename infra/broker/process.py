@@ -1,7 +1,7 @@
-"""Tying a broker's life to ours, and ending one that was left behind.
+"""Starts a broker so that it ends with this process, and terminates an orphaned one.
 
-A process is only ever signalled after its command line has shown that it is the server of this data directory: a pid
-from a file may long belong to something else.
+A process is signalled only after its command line shows that it is the server of this data directory: a pid from a file
+may belong to another process by now.
 """
 
 import asyncio
@@ -17,41 +17,41 @@ POLL_INTERVAL_S = 0.02
 PS_TIMEOUT_S = 5.0
 
 CREATION_FLAGS: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
-"""On Windows a group of its own keeps the terminal's Ctrl-C away from the server; elsewhere a session does."""
+"""On Windows, a process group of its own shields the server from the terminal's Ctrl-C; elsewhere a session does."""
 
 _LINUX = sys.platform == "linux"
 
 _PR_SET_PDEATHSIG = 1
-_TETHER = f"""
+_LAUNCHER = f"""
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, int(signal.SIGTERM))
 if os.getppid() != int(sys.argv[1]):
     sys.exit("the process that started the broker is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
-"""Asks Linux for SIGTERM when the parent ends, makes sure it had not ended before, and becomes the server.
+"""Requests SIGTERM from Linux for when the parent ends, checks that the parent still exists, and execs the server.
 
-A process of its own rather than a `preexec_fn`, which may deadlock in a program that has threads.
+A script of its own instead of a `preexec_fn`, which may deadlock in a program with threads.
 """
 
 
 def command(binary: Path, config: Path) -> list[str]:
-    """How the server is started. On Linux it ends with the thread that started it, so start it from a lasting one."""
+    """Return the command that starts the server. On Linux it ends with the thread that starts it: use a lasting one."""
     server = [str(binary), "-c", str(config)]
     if not _LINUX:
         return server
-    return [sys.executable, "-I", "-S", "-c", _TETHER, str(os.getpid()), *server]
+    return [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()), *server]
 
 
-def leftover(directory: DataDir) -> int | None:
-    """The pid of a server that still runs on the directory, or None. Always None on Windows, which has no cheap way."""
+def find_orphan(directory: DataDir) -> int | None:
+    """Return the pid of a server that still runs on the directory, or None. On Windows always None: costly to find."""
     record = directory.read_record()
     pids = [_read_pid(directory.pid_file), record.pid if record else None]
     return next((pid for pid in pids if pid is not None and _is_server_of(pid, directory)), None)
 
 
-async def end(pid: int, directory: DataDir, timeout_s: float) -> bool:
-    """Ask a leftover server to end, after `timeout_s` force it to; False if it still runs another `timeout_s` later."""
+async def terminate(pid: int, directory: DataDir, timeout_s: float) -> bool:
+    """Terminate a server, after `timeout_s` by force; return False if it still runs another `timeout_s` later."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.kill(pid, number)
@@ -61,7 +61,7 @@ async def end(pid: int, directory: DataDir, timeout_s: float) -> bool:
             return False
         try:
             async with asyncio.timeout(timeout_s):
-                while _is_server_of(pid, directory):  # noqa: ASYNC110 - not our child, so nothing tells us
+                while _is_server_of(pid, directory):  # noqa: ASYNC110 - not our child, so polling is all there is
                     await asyncio.sleep(POLL_INTERVAL_S)
         except TimeoutError:
             continue
@@ -77,13 +77,13 @@ def _read_pid(path: Path) -> int | None:
 
 
 def _is_server_of(pid: int, directory: DataDir) -> bool:
-    """Whether the process is a nats-server with this directory's configuration. A zombie is not: it holds nothing."""
+    """Whether the process is a nats-server with this directory's configuration; a zombie is not, it uses no files."""
     arguments = _command_line(pid)
     return bool(arguments) and "nats-server" in Path(arguments[0]).name and str(directory.config) in arguments[1:]
 
 
 def _command_line(pid: int) -> list[str]:
-    """The process's arguments; empty if there is no such process or the system does not say."""
+    """Return the process's arguments; empty if there is no such process or the system does not tell them."""
     if _LINUX:
         try:
             return Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "surrogateescape").split("\0")[:-1]

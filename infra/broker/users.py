@@ -1,9 +1,9 @@
-"""Who may do what on the broker.
+"""The users of the broker and their permissions.
 
-The service's answers go out with the service's rights to a subject the caller chose. So a replica holds two
-connections: `writer` may append and read but answers nobody, `responder` may answer and listen but append nothing.
-Nobody here may delete, purge or update a stream: the stream's own `deny_delete` and `deny_purge` do not stop that.
-`infra/broker/custody.conf` says the same for a broker of your own; a test compares the two.
+The service sends a reply, with the service's permissions, to a subject that the caller chose. So a replica has two
+connections: `writer` may append and read but not reply, `responder` may reply and listen but not append. None of these
+users may delete, purge or update a stream: the stream's own `deny_delete` and `deny_purge` do not prevent that.
+`infra/broker/custody.conf` has the same permissions for a broker of your own; a test compares the two.
 """
 
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ JETSTREAM_READ = (
     "$JS.API.CONSUMER.NAMES.*",
     "$JS.FC.>",
 )
-"""What reading a stream takes. Without `$JS.FC.>` a push delivery stops part-way.
+"""The subjects that reading a stream requires. Without `$JS.FC.>` a push delivery stops part-way.
 
-Left out are `$JS.API.DIRECT.GET.>`, `$JS.API.CONSUMER.MSG.NEXT.>` and `$JS.ACK.>`: the broker sends what they ask for
-to the reply subject with rights of its own, and takes it for a request if that is one of its API. So a direct get of a
-message that is not there, with `$JS.API.STREAM.DELETE.<stream>` for its reply subject, deletes the stream.
+Left out are `$JS.API.DIRECT.GET.>`, `$JS.API.CONSUMER.MSG.NEXT.>` and `$JS.ACK.>`: the broker sends their replies with
+permissions of its own, and handles a reply as a request if its subject is one of the API. So a direct get of a missing
+message, with the reply subject `$JS.API.STREAM.DELETE.<stream>`, deletes the stream.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerUser:
-    """A user of the broker and the subjects it may publish to and subscribe to; anything else is refused."""
+    """A user of the broker, with the subjects that it may publish to and subscribe to; all others are refused."""
 
     name: str
     publish: tuple[str, ...]
@@ -45,33 +45,33 @@ class BrokerUser:
 
 WRITER = BrokerUser(
     name="writer",
-    # Creating a stream that exists with another configuration is refused by the broker, so CREATE is no UPDATE.
+    # CREATE cannot update: the broker refuses it for a stream that exists with another configuration.
     publish=("custody.*.evt.>", "$JS.API.STREAM.CREATE.*", *JETSTREAM_READ, "$KV.>", "$O.>"),
     subscribe=(INBOX,),
 )
-"""The connection that appends events and reads the log. It has no right to answer anybody."""
+"""The connection that appends events and reads the log; it may not reply to requests."""
 
 RESPONDER = BrokerUser(name="responder", publish=(INBOX,), subscribe=(*COMMANDS, INBOX))
-"""The connection that takes commands and answers. No reply subject makes it write into a log."""
+"""The connection that takes commands and replies; no reply subject can make it write to a log."""
 
 OPERATOR = BrokerUser(
     name="operator",
     publish=(*COMMANDS, *JETSTREAM_READ),
     subscribe=("custody.*.feed.>", INBOX),
 )
-"""People, the command line, dashboards and audits: any command as anyone, every read, no event."""
+"""People, the command line, dashboards and audits: any command as any actor, every read, no event."""
 
 ADMIN = BrokerUser(name="admin", publish=(">",), subscribe=(">",))
-"""Everything, deleting logs included. Never made unless asked for."""
+"""Every permission, deleting logs included; only created on request."""
 
 SERVICE_USERS = (WRITER, RESPONDER, OPERATOR)
-"""The users every embedded broker has."""
+"""The users of every embedded broker."""
 
 
 def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
-    """The rights of `custody project` for one pool: to read its log, and to keep its live views in their bucket.
+    """Return the user of `custody project` for one pool: it may read the log, and write the live views' bucket.
 
-    For tables it needs no `$KV.` and no right to create a stream.
+    For tables, neither `$KV.` nor the right to create a stream is needed.
     """
     streams = (f"CUSTODY_{pool}", f"KV_CUSTODY_VIEWS_{pool}")
     return BrokerUser(
@@ -91,7 +91,7 @@ def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
 
 
 def agent_user(pool: str, agent: str, *, name: str | None = None) -> BrokerUser:
-    """The rights of one agent: to speak as itself in its pool and to hear the answers.
+    """Return the user of one agent: it may send requests as this agent in its pool, and receive the replies.
 
     Its client connects with `inbox_prefix="_INBOX.<agent>"`. The user's name is `agent-<agent>` unless given.
     """

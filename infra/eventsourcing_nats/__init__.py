@@ -1,4 +1,4 @@
-"""The name under which applications have known `custody_eventsourcing`; their environments go on working."""
+"""The former name of `custody_eventsourcing`, kept for the environments of existing applications."""
 
 from custody_eventsourcing import Factory, NatsFactory
 

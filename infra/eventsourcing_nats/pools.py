@@ -1,4 +1,4 @@
-"""The name under which applications have known `custody_eventsourcing.pools`."""
+"""The former name of `custody_eventsourcing.pools`, kept for the environments of existing applications."""
 
 from custody_eventsourcing.pools import Factory, PoolFactory
 

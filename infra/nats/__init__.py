@@ -1,4 +1,4 @@
-"""The broker: connecting to it, the stream it keeps for a pool, the event log on that stream."""
+"""NATS: connections to the broker, the stream of a pool, the event log on that stream."""
 
 from infra.nats.auth import Auth, Tls
 from infra.nats.broker_errors import (

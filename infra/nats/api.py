@@ -1,15 +1,18 @@
-"""Requests to JetStream's API, and what the answers mean."""
+"""Requests to JetStream's API, and their answers."""
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from handlers.ports import LogUnavailableError
-from infra.nats.cancellation import heeding
+from handlers.ports import LogUnavailableError, StoredMessage
+from infra.nats import wire_format
+from infra.nats.cancellation import await_cancellable
+from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,26 +21,9 @@ if TYPE_CHECKING:
 
 REQUEST_TIMEOUT_S = 2.0
 
-MESSAGE_NOT_FOUND = 10037
-STREAM_NOT_FOUND = 10059
-STREAM_NAME_IN_USE = 10058
-JETSTREAM_NOT_ENABLED = 10076
-JETSTREAM_NOT_ENABLED_FOR_ACCOUNT = 10039
 
-
-class NobodyAnswersError(LogUnavailableError):
-    """The broker knows of no one who takes the request: certainly nothing was done."""
-
-
-class ApiError(Exception):
-    """JetStream answered with an error."""
-
-    def __init__(self, verb: str, error: Mapping[str, Any]) -> None:
-        self.code = int(error.get("code", 500))
-        """In the manner of HTTP: 4xx the request is at fault, 5xx the broker."""
-        self.err_code = int(error.get("err_code", 0))
-        self.description = str(error.get("description", ""))
-        super().__init__(f"{verb}: {self.description} ({self.err_code})")
+class ApiNoRespondersError(LogUnavailableError):
+    """Nothing subscribes to the request's subject, so nothing was done: JetStream is off, or has no leader yet."""
 
 
 class JetStreamApi:
@@ -52,15 +38,15 @@ class JetStreamApi:
 
         Raises:
             ApiError: the answer is an error.
-            NobodyAnswersError: no one takes such requests.
+            ApiNoRespondersError: nothing subscribes to the request's subject.
             LogUnavailableError: no connection, or no answer in time.
         """
         payload = b"" if body is None else json.dumps(body).encode()
         try:
-            asking = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
-            message = await heeding(asking)
+            request = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
+            message = await await_cancellable(request)
         except NoRespondersError:
-            raise NobodyAnswersError(f"nobody answers {verb} at {self.connection.url}") from None
+            raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason}") from error
@@ -70,18 +56,65 @@ class JetStreamApi:
         return answer
 
     async def notify(self, verb: str) -> None:
-        """Send a request whose answer does not matter; nothing happens without a connection."""
+        """Send a request without waiting for its answer; without a connection, do nothing."""
         if self.connection.is_connected:
             await self.connection.client.publish(f"$JS.API.{verb}")
 
     async def log_call(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`call`, for requests about a stream that is known to be there: an error makes the log unavailable."""
+        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable."""
         try:
             return await self.call(verb, body)
         except ApiError as error:
             raise LogUnavailableError(str(error)) from error
 
+    async def stream_info(self, stream: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the stream's configuration and state, None if there is no such stream. Raises as `call` does."""
+        try:
+            return await self.call(f"STREAM.INFO.{stream}", body)
+        except ApiError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                return None
+            raise
+
     async def stream_state(self, stream: str) -> dict[str, Any]:
         """`first_seq`, `last_seq` and more, from the stream's leader. Raises LogUnavailableError."""
         state: dict[str, Any] = (await self.log_call(f"STREAM.INFO.{stream}"))["state"]
         return state
+
+    async def create_stream(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Create the stream; return its configuration and state, which may be another one's of the same name.
+
+        Raises as `call` does.
+        """
+        name = config["name"]
+        try:
+            return await self.call(f"STREAM.CREATE.{name}", config)
+        except ApiError as error:
+            if error.err_code != STREAM_NAME_IN_USE:
+                raise
+        return await self.log_call(f"STREAM.INFO.{name}")
+
+    async def stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
+        """Return a message as the stream's leader has it, None if there is none.
+
+        `request` says which, such as `{"seq": 7}` or `{"last_by_subj": "a.b"}`. Raises as `call` does.
+        """
+        try:
+            message = (await self.call(f"STREAM.MSG.GET.{stream}", request))["message"]
+        except ApiError as error:
+            if error.err_code == MESSAGE_NOT_FOUND:
+                return None
+            raise
+        return StoredMessage(
+            position=int(message["seq"]),
+            subject=message["subject"],
+            body=base64.b64decode(message.get("data", "")),
+            headers=wire_format.own_headers(base64.b64decode(message.get("hdrs", ""))),
+        )
+
+    async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable."""
+        try:
+            return await self.stored(stream, request)
+        except ApiError as error:
+            raise LogUnavailableError(str(error)) from error

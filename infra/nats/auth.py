@@ -1,4 +1,4 @@
-"""Who one is to the broker, and how the connection is kept from others' eyes: checked before anything is dialled."""
+"""Credentials and TLS certificates for a connection, checked before connecting."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _JWT, _SEED = b"NATS USER JWT", b"USER NKEY SEED"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Certificates in PEM files; what is absent is the system's (authorities) or none (the client's own)."""
+    """Certificates in PEM files; by default the system's authorities and no certificate of the client."""
 
     ca: Path | None = None
-    """Authorities that the broker's certificate is checked against, in place of the system's."""
+    """Authorities for checking the broker's certificate, instead of the system's."""
     cert: Path | None = None
-    """The client's own certificate, for a broker that asks for one."""
+    """The client's certificate, for a broker that requires one."""
     key: Path | None = None
-    """Its key, if that is not in the same file."""
+    """The key of `cert`, if it is not in the same file."""
 
     def context(self) -> ssl.SSLContext:
-        """Return what a connection is made with; raises CredentialsError."""
+        """Return the context for connections; raises CredentialsError."""
         if self.key is not None and self.cert is None:
             raise CredentialsError(f"{self.key} is the key of no certificate: name that too")
         for path in (self.ca, self.cert, self.key):
@@ -40,7 +40,7 @@ class Tls:
             raise CredentialsError(f"{self.ca} holds no certificate of an authority (PEM)") from None
         if self.cert is not None:
             try:
-                # Without a password function an encrypted key would be asked for at the terminal.
+                # Without a password function, OpenSSL would ask for an encrypted key's passphrase at the terminal.
                 context.load_cert_chain(self.cert, self.key, password=lambda: "")
             except (ssl.SSLError, ValueError):
                 files = f"{self.cert} and {self.key}" if self.key is not None else self.cert
@@ -52,9 +52,9 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Auth:
-    """How to prove who one is: user and password, a token, a `.creds` file, an nkey seed, or a client certificate.
+    """Credentials: user and password, a token, a `.creds` file, an nkey seed, or a client certificate.
 
-    Nothing for an open broker.
+    All are None for a broker without users.
     """
 
     user: str | None = None
@@ -67,7 +67,7 @@ class Auth:
 
     @property
     def anonymous(self) -> bool:
-        """Whether there is nothing here that proves an identity."""
+        """Whether there are no credentials."""
         named = (self.user, self.token, self.creds, self.nkey, self.tls.cert if self.tls else None)
         return all(each is None for each in named)
 
@@ -82,7 +82,7 @@ class Auth:
 
 
 class Creds(NamedTuple):
-    """What a `.creds` file holds."""
+    """The content of a `.creds` file."""
 
     jwt: bytes
     seed: bytes
@@ -110,7 +110,7 @@ def read_seed(path: Path) -> bytes:
 
 
 def _check_seed(seed: bytes, path: Path) -> None:
-    import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - few connect so, and it brings a library that takes a while to load
+    import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - rarely used, and slow to import
 
     try:
         nkeys.from_seed(bytearray(seed)).wipe()

@@ -1,26 +1,26 @@
-"""What can be wrong between Custody and its broker, each as one line that a person at a terminal can act on."""
+"""Errors between Custody and its broker, each a one-line message that a person at a terminal can act on."""
 
 from __future__ import annotations
 
 
 class BrokerError(Exception):
-    """Base of what makes a broker unusable for Custody; its text is one line and never holds a password."""
+    """Base of errors that make a broker unusable for Custody; the text is one line and contains no password."""
 
 
 class BrokerUnavailableError(BrokerError):
-    """No broker answers at the address, or it turned the credentials away."""
+    """No broker answers at the address, or it refused the credentials."""
 
 
 class TurnedAwayError(BrokerUnavailableError):
-    """The broker is there, and turned the credentials or the certificate away: trying again cannot help."""
+    """The broker refused the credentials or the certificate: a retry cannot help."""
 
 
 class CredentialsError(BrokerError):
-    """A file with credentials or certificates cannot be used; nothing was dialled."""
+    """A file with credentials or certificates cannot be used; no connection was tried."""
 
 
 class BrokerTooOldError(BrokerError):
-    """The broker answers but is older than the first version whose atomic batches Custody can rely on."""
+    """The broker is older than the first version with reliable atomic batches."""
 
 
 class NoJetStreamError(BrokerError):
@@ -28,4 +28,4 @@ class NoJetStreamError(BrokerError):
 
 
 class StreamMismatchError(BrokerError):
-    """The pool's stream exists with settings under which the log would not be a log; nothing was changed."""
+    """The pool's stream exists, but its settings do not suit an event log; nothing was changed."""

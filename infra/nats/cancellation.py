@@ -1,4 +1,4 @@
-"""A cancellation that arrives together with a result."""
+"""Keeps a cancellation that arrives together with a result."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-async def heeding(awaitable: Awaitable[_T]) -> _T:
-    """Return the result, unless this task is cancelled before it goes on.
+async def await_cancellable(awaitable: Awaitable[_T]) -> _T:
+    """Return the result; raise CancelledError if this task was cancelled meanwhile.
 
-    `asyncio.wait_for`, which the broker's client library awaits replies with, returns a result that is there and drops
-    the cancellation that came with it, up to Python 3.11. A loop around such a request then never ends.
+    Up to Python 3.11, `asyncio.wait_for` drops a cancellation that arrives together with the result. The client
+    library awaits replies with it, so a loop around such a request would never end.
     """
     task = asyncio.current_task()
     before = 0 if task is None else task.cancelling()

@@ -1,8 +1,8 @@
-"""A connection to the broker that says what happens to it.
+"""A connection to the broker that reports its state to listeners.
 
-Losing the broker is an ordinary event: the connection comes back by itself, for ever, and tells its listeners.
-What must not happen while it is away is a publish that waits in a buffer and reaches the log much later, so
-nothing is buffered: a publish without a connection fails at once.
+Losing the broker is an ordinary event: the connection tries for ever to reconnect, and notifies its listeners.
+Nothing is buffered meanwhile, because a buffered publish would reach the log much later: a publish without a
+connection fails at once.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DIAL_TIMEOUT_S = 2
 _CLOSE_TIMEOUT_S = 1.0
 _PING_INTERVAL_S = 1
 _MAX_OUTSTANDING_PINGS = 2
-"""A frozen broker is left after 2 to 3 s; the client's default is four minutes."""
+"""A frozen broker is disconnected after 2 to 3 s; by the library's defaults it would take four minutes."""
 
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 _REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "authentication revoked")
@@ -42,33 +42,38 @@ _REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "au
 
 @dataclass(frozen=True, slots=True)
 class PermissionViolation:
-    """The broker refused a publish or a subscription; the refused request itself gets no answer."""
+    """The broker refused a publish or a subscription; the refused request gets no answer."""
 
     operation: str
     """`publish` or `subscription`."""
     subject: str
-    """In lower case, as the client library hands it on."""
+    """In lower case: the client library converts it."""
 
 
 class Listeners(Generic[_P]):
-    """Those who want to know of one kind of event: called in order, synchronously; they must return at once."""
+    """Listeners for one kind of event, called synchronously and in order; they must not block."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[_P, None]] = []
 
     def add(self, listener: Callable[_P, None]) -> Callable[[], None]:
-        """Call `listener` from now on; the result, called, ends that."""
+        """Call `listener` from now on; the returned function ends that, and may be called twice."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def remove() -> None:
+            with contextlib.suppress(ValueError):
+                self._listeners.remove(listener)
+
+        return remove
 
     def notify(self, *args: _P.args, **kwargs: _P.kwargs) -> None:
-        """Tell every listener."""
+        """Call every listener."""
         for listener in tuple(self._listeners):
             listener(*args, **kwargs)
 
 
 class NatsConnection:
-    """One connection; made by `connect`.
+    """One connection, created by `connect`.
 
     `client` is the library's client, for subscriptions, requests and plain publishes.
     """
@@ -79,7 +84,7 @@ class NatsConnection:
         self.disconnected: Listeners[[]] = Listeners()
         self.reconnected: Listeners[[]] = Listeners()
         self.closed: Listeners[[]] = Listeners()
-        """For good: by `close`, or because the broker threw this client out."""
+        """Permanently: by `close`, or because the broker expelled this client."""
         self.violated: Listeners[[PermissionViolation]] = Listeners()
         self._last_error: Exception | None = None
         self._refused = asyncio.Event()
@@ -88,11 +93,11 @@ class NatsConnection:
 
     @property
     def is_connected(self) -> bool:
-        """Whether a publish would go out now."""
+        """Whether a publish would be sent now."""
         return self.client.is_connected and not self.client.is_draining
 
     async def wait_connected(self, timeout_s: float | None = None) -> bool:
-        """Wait until there is a connection, at most `timeout_s`; tell whether there is one."""
+        """Wait until there is a connection, at most `timeout_s`; return whether there is one."""
         back = asyncio.Event()
         forget = self.reconnected.add(back.set), self.closed.add(back.set)
         try:
@@ -109,24 +114,21 @@ class NatsConnection:
     async def send(self, frames: bytes) -> None:
         """Write whole protocol frames in one piece.
 
-        The client's public publish encodes and flushes message by message, nine times as dear; see `wire`.
-
         Raises:
             BrokerUnavailableError: there is no connection; nothing was written or kept for later.
         """
         if not self.is_connected:
             raise BrokerUnavailableError(f"no connection to {self.url}")
-        await self.client._send_command(frames)  # noqa: SLF001 # there is no public way to write more than one publish
-        await self.client._flush_pending()  # noqa: SLF001 # same
+        await self.client.send_frames(frames)
 
     def send_soon(self, frames: bytes) -> bool:
-        """`send` without waiting for room, for senders with limits of their own; return whether there is a broker."""
+        """`send` without waiting for buffer space, for senders with limits of their own; return whether connected."""
         if self.is_connected:
-            self.client.write(frames)
+            self.client.send_frames_soon(frames)
         return self.is_connected
 
     async def close(self) -> None:
-        """End the connection, frozen broker or not; closing twice is harmless."""
+        """Close the connection, even if the broker is frozen; closing twice is harmless."""
         if self.client.is_closed:
             return
         self._closing = True
@@ -164,7 +166,7 @@ class NatsConnection:
             closed_cb=self._on_closed,
             allow_reconnect=True,
             max_reconnect_attempts=-1,
-            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # slept for, whole seconds or not
+            reconnect_time_wait=_RECONNECT_WAIT_S,  # type: ignore[arg-type] # fractions of a second work
             connect_timeout=_DIAL_TIMEOUT_S,
             ping_interval=_PING_INTERVAL_S,
             max_outstanding_pings=_MAX_OUTSTANDING_PINGS,
@@ -174,7 +176,7 @@ class NatsConnection:
 
     async def _abandon(self) -> None:
         with contextlib.suppress(NatsError, OSError, AssertionError):
-            await self.client._close(Client.CLOSED, do_cbs=False)  # noqa: SLF001 # public close would report a disconnect
+            await self.client.abandon()
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error
@@ -185,7 +187,7 @@ class NatsConnection:
             self.violated.notify(PermissionViolation(violation[1].lower(), violation[2]))
         else:
             _log.debug("the connection to %s: %r", self.url, error)
-            if _for_good(error):
+            if _is_permanent(error):
                 self._refusal = error
                 self._refused.set()
 
@@ -195,7 +197,7 @@ class NatsConnection:
         self.disconnected.notify()
 
     async def _on_reconnected(self) -> None:
-        _log.info("the broker at %s is back", self.url)
+        _log.info("reconnected to the broker at %s", self.url)
         self.reconnected.notify()
 
     async def _on_closed(self) -> None:
@@ -229,19 +231,19 @@ async def connect(
         "tls": auth.tls.context() if auth.tls is not None else None,
     }
     connection = NatsConnection(url)
-    connection.client.insists_on_tls = auth.tls is not None or "tls://" in url
-    logging.getLogger("asyncio").addFilter(_worth_saying)
+    connection.client.requires_tls = auth.tls is not None or "tls://" in url
+    logging.getLogger("asyncio").addFilter(_is_not_eof_warning)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection
 
 
-def _worth_saying(record: logging.LogRecord) -> bool:
-    """Leave out what asyncio warns of whenever its own streams end over TLS: nobody can do anything about it."""
+def _is_not_eof_warning(record: logging.LogRecord) -> bool:
+    """Drop the warning that asyncio logs whenever one of its own streams ends over TLS: it has no remedy."""
     return "eof_received() has no effect" not in record.getMessage()
 
 
 def without_password(url: str) -> str:
-    """The address without what proves an identity, fit for logs and messages."""
+    """Return the address without credentials, for logs and messages."""
     return ",".join(_without_userinfo(part.strip()) for part in url.split(","))
 
 
@@ -252,8 +254,8 @@ def _without_userinfo(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _for_good(error: Exception) -> bool:
-    """Whether trying again cannot help."""
+def _is_permanent(error: Exception) -> bool:
+    """Whether a retry cannot help."""
     if isinstance(error, ssl.SSLError | PlaintextError):
         return True
     return any(refusal in str(error).lower() for refusal in _REFUSED_CREDENTIALS)

@@ -1,4 +1,4 @@
-"""A small client of the wire contract over a bare NATS connection: one request, one parsed reply."""
+"""A minimal client of the wire contract over a NATS connection: one request, one parsed reply."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from infra.nats.cancellation import heeding
+from handlers.service.reply_bodies import ACTOR_HEADER
+from infra.nats.cancellation import await_cancellable
 from infra.nats.connection import without_password
 
 if TYPE_CHECKING:
@@ -16,17 +17,16 @@ if TYPE_CHECKING:
 
     from nats.aio.client import Client
 
-ACTOR_HEADER = "Custody-Actor"
 DEFAULT_TIMEOUT_S = 7.0
-"""Longer than the service's own `reply_timeout_s`, so that its answer comes before ours."""
+"""Longer than the service's own `reply_timeout_s`, so that its timeout reply arrives first."""
 
 
 class CustodyError(Exception):
-    """A request did not get what it asked for."""
+    """A request did not succeed."""
 
 
 class CustodyRefusedError(CustodyError):
-    """The service refused the request; nothing was appended, but for a late report kept as evidence."""
+    """The service refused the request; nothing was appended, except a late report that is kept as evidence."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
         super().__init__(f"{code}: {message}")
@@ -34,19 +34,19 @@ class CustodyRefusedError(CustodyError):
         self.message = message
         self.details = dict(details)
         self.reply = dict(reply)
-        """The whole reply, as it came."""
+        """The whole reply."""
 
 
 class NoServiceError(CustodyError):
-    """Nobody took the request: certainly nothing was done."""
+    """No service takes the request; nothing was done."""
 
 
 class NoReplyError(CustodyError):
-    """No usable reply came: whether something was done is unknown; the same `command_id` again finds out."""
+    """No usable reply arrived; the outcome is unknown. Repeat the request with the same `command_id` to find out."""
 
 
 class CustodyClient:
-    """Asks the service of one pool."""
+    """Sends requests to the service of one pool."""
 
     def __init__(self, nc: Client, pool: str) -> None:
         self._nc = nc
@@ -58,23 +58,23 @@ class CustodyClient:
         body: Mapping[str, Any] | None = None,
         *,
         actor: str | None = None,
-        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 - it is the library's own, and no cancellation
+        timeout: float = DEFAULT_TIMEOUT_S,  # noqa: ASYNC109 - passed to the library
     ) -> dict[str, Any]:
         """Send a request to `custody.<pool>.<subject_tail>` and return the reply, parsed.
 
-        `subject_tail` is such as `ops.submit`, `agent.a1.claim` or `query.task`. `actor` names an operator or a
+        Examples of `subject_tail` are `ops.submit`, `agent.a1.claim` and `query.task`. `actor` names an operator or a
         service (header `Custody-Actor`). `timeout` is in seconds; a claim that waits needs its `wait_s` on top.
 
         Raises:
-            CustodyRefusedError: the service said no.
-            NoServiceError: nobody listens.
-            NoReplyError: no reply in time, or one that is not the contract's.
+            CustodyRefusedError: the service refused the request.
+            NoServiceError: no service takes the request.
+            NoReplyError: no reply in time, or one that does not follow the contract.
         """
         subject = f"custody.{self._pool}.{subject_tail}"
         headers = {ACTOR_HEADER: actor} if actor else None
         try:
-            asking = self._nc.request(subject, json.dumps(body or {}).encode(), timeout, headers=headers)
-            message = await heeding(asking)
+            request = self._nc.request(subject, json.dumps(body or {}).encode(), timeout, headers=headers)
+            message = await await_cancellable(request)
         except NoRespondersError:
             raise NoServiceError(
                 f"no custody service answers for pool {self._pool} at {self._url}; start one with `custody up`"
@@ -98,4 +98,4 @@ class CustodyClient:
             error = reply["error"]
             raise CustodyRefusedError(error["code"], error["message"], error.get("details") or {}, reply)
         except (ValueError, KeyError, TypeError):
-            raise NoReplyError(f"the reply to {subject} is none of custody's: {data[:200]!r}") from None
+            raise NoReplyError(f"the reply to {subject} does not follow the contract: {data[:200]!r}") from None

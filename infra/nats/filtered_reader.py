@@ -1,17 +1,16 @@
-"""Reading what matches a subject, between two positions: the broker leaves out the rest."""
+"""Reads the messages on matching subjects between two positions; the broker filters them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handlers.ports import LogUnavailableError
-from infra.nats.api import MESSAGE_NOT_FOUND, ApiError, JetStreamApi
 from infra.nats.reader import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from handlers.ports import StoredMessage
+    from infra.nats.api import JetStreamApi
 
 
 async def read_matching(
@@ -37,10 +36,5 @@ async def read_matching(
 
 async def last_matching(api: JetStreamApi, stream: str, subject_filter: str) -> int:
     """The position of the newest message on a matching subject, 0 if there is none. Raises LogUnavailableError."""
-    try:
-        answer = await api.call(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject_filter})
-    except ApiError as error:
-        if error.err_code == MESSAGE_NOT_FOUND:
-            return 0
-        raise LogUnavailableError(str(error)) from error
-    return int(answer["message"]["seq"])
+    newest = await api.log_stored(stream, {"last_by_subj": subject_filter})
+    return 0 if newest is None else newest.position

@@ -1,12 +1,12 @@
-"""Filling a new stream with a log that was exported, at its old positions."""
+"""Imports an exported log into a new stream, at its old positions."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage
-from infra.nats.api import STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
 from infra.nats.broker_errors import BrokerError
+from infra.nats.jetstream_errors import STREAM_NAME_IN_USE, ApiError
 from infra.nats.stream import StreamSettings, config_differences, stream_config, stream_name
 
 if TYPE_CHECKING:
@@ -22,16 +22,16 @@ class TargetError(BrokerError):
     """The broker cannot take the log; nothing was written."""
 
 
-async def empty_stream(api: JetStreamApi, pool: str, settings: StreamSettings, *, first: int) -> None:
-    """Create the pool's stream so that its first message gets position `first`; an empty one that fits will do.
+async def ensure_empty_stream(api: JetStreamApi, pool: str, settings: StreamSettings, *, first: int) -> None:
+    """Create the pool's stream so that its first message gets position `first`; accept an empty one that fits.
 
     Raises:
-        TargetError: there is a log already, or the broker refuses.
+        TargetError: the pool has a log already, or the broker refuses.
         LogUnavailableError: no answer.
     """
     name = stream_name(pool)
     try:
-        found = await _info(api, name)
+        found = await api.stream_info(name)
         if found is None:
             config = {**stream_config(pool, settings), **({"first_seq": first} if first > 1 else {})}
             found = await api.call(f"STREAM.CREATE.{name}", config)
@@ -47,15 +47,6 @@ async def empty_stream(api: JetStreamApi, pool: str, settings: StreamSettings, *
     differences = config_differences(found["config"], pool, settings)
     if differences:
         raise TargetError(f"stream {name} is not fit to be the log: {'; '.join(differences)}")
-
-
-async def _info(api: JetStreamApi, name: str) -> dict[str, Any] | None:
-    try:
-        return await api.call(f"STREAM.INFO.{name}")
-    except ApiError as error:
-        if error.err_code == STREAM_NOT_FOUND:
-            return None
-        raise
 
 
 async def fill(log: EventLog, messages: Iterable[StoredMessage], *, first: int) -> int:

@@ -1,28 +1,25 @@
 """The live views of a pool in a key-value bucket: `lease.<task>`, `workload.<agent>`, and `position`: the watermark.
 
 A bucket is a stream. Every write is one atomic batch that ends with the watermark and expects the stream's last
-sequence, so documents and watermark change together and two projectors cannot write across each other. What ended is
-marked as deleted, for watchers to see; these marks vanish after an hour.
+sequence, so documents and watermark change together and two projectors cannot interleave their writes. Documents that
+end get a deletion marker, which watchers see; the markers expire after an hour.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
 from nats.errors import Error as NatsError
-from nats.errors import NoRespondersError
 from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.ports import MAX_BATCH_MESSAGES, LogUnavailableError
+from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, LogUnavailableError
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.nats import wire_format
-from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, ApiError
-from infra.nats.broker_errors import BrokerUnavailableError
-from infra.nats.cancellation import heeding
+from infra.nats.cancellation import await_cancellable
 from infra.nats.filtered_reader import read_matching
+from infra.nats.jetstream_errors import ApiError, append_error
 from infra.nats.stream import stream_name
 
 if TYPE_CHECKING:
@@ -36,17 +33,16 @@ POSITION = "position"
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
 _VERSION = 1
 _TIMEOUT_S = 5.0
-_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
-_MANY = 2**62
+_NO_LIMIT = 2**62
 
 
 def views_bucket(pool: str) -> str:
-    """The bucket of a pool's live views. No pool's log has a name that begins like its stream's."""
+    """Return the bucket of a pool's live views. Its stream `KV_...` cannot be mistaken for a pool's log."""
     return f"CUSTODY_VIEWS_{pool}"
 
 
-class KvViews:
-    """The `ReadModel` of one pool in a bucket. With `rebuild` it is mended, whatever it was made from."""
+class KvReadModel:
+    """The `ReadModel` of one pool in a bucket. `rebuild`: whether to correct it, whatever log it was made from."""
 
     def __init__(self, api: JetStreamApi, pool: str, *, rebuild: bool = False) -> None:
         self._api = api
@@ -56,7 +52,7 @@ class KvViews:
         self._prefix = f"$KV.{self._bucket}."
         self._rebuild = rebuild
         self._sequence: int | None = None
-        """The last one that this writer knows of; None when it has to look."""
+        """The stream's last sequence as far as this writer knows; None if it has to be read."""
         self._batch_ids = NUID()
         self._forbidden = False
         self.name = f"bucket {self._bucket}"
@@ -66,10 +62,10 @@ class KvViews:
         self._forbidden |= violation.operation == "publish" and violation.subject.startswith(self._prefix.lower())
 
     async def watermark(self) -> Watermark:
-        """How far it is; makes the bucket where there is none."""
+        """Return how far the read model is; creates the bucket if it is missing."""
         try:
             await self._ensure()
-            # In this order: what somebody writes in between is behind the sequence, and refuses ours.
+            # Read the sequence first: a write by another projector in between then makes our next write conflict.
             self._sequence = int((await self._api.stream_state(self._stream))["last_seq"])
             stored = await self._stored_watermark()
         except LogUnavailableError as error:
@@ -77,14 +73,11 @@ class KvViews:
         return Watermark() if self._rebuild else stored
 
     async def _stored_watermark(self) -> Watermark:
+        stored = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+        if stored is None:
+            return Watermark()
         try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", {"last_by_subj": self._prefix + POSITION})
-        except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                return Watermark()
-            raise LogUnavailableError(str(error)) from error
-        try:
-            found = json.loads(base64.b64decode(answer["message"].get("data", "")))
+            found = json.loads(stored.body)
             time = found["time"]
             return Watermark(
                 int(found["position"]),
@@ -94,10 +87,10 @@ class KvViews:
                 int(found["skipped"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise ReadModelError(f"{self.name}: its key {POSITION} is not custody's: {error}") from error
+            raise ReadModelError(f"{self.name}: its key {POSITION} was not written by custody: {error}") from error
 
     async def write(self, changes: DocumentChanges, before: Watermark, after: Watermark) -> None:
-        """Write documents and the watermark; more than a batch holds go in several, the watermark with the last."""
+        """Write documents and the watermark, in several batches if need be; the watermark is in the last one."""
         if self._sequence is None and not (await self.watermark()).same_position(before):
             raise WatermarkMovedError
         try:
@@ -117,9 +110,9 @@ class KvViews:
         return True
 
     async def _differing(self, changes: DocumentChanges) -> dict[str, bytes | None]:
-        """Return what makes the bucket hold exactly these documents."""
+        """Return the writes after which the bucket holds exactly these documents; None deletes."""
         kept = dict[str, bytes]()
-        everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_MANY)
+        everything = read_matching(self._api, self._stream, f"{self._prefix}>", after=0, until=_NO_LIMIT)
         async for chunk in everything:
             for message in chunk:
                 kept[message.subject.removeprefix(self._prefix)] = message.body
@@ -135,7 +128,7 @@ class KvViews:
         return json.dumps(document, separators=(",", ":")).encode()
 
     async def _append(self, writes: Sequence[tuple[str, bytes | None]]) -> None:
-        """Append all or nothing right behind the last sequence known."""
+        """Append all or nothing right after the last known sequence."""
         expected, self._sequence = self._sequence, None
         client, batch_id = self._api.connection.client, self._batch_ids.next().decode()
         last, answer = len(writes), None
@@ -151,8 +144,10 @@ class KvViews:
                     continue
                 if last > 1:
                     headers[wire_format.BATCH_COMMIT] = "1"
-                answer = await heeding(client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers))
-        except (NoRespondersError, BrokerUnavailableError, NatsError, TimeoutError, OSError) as error:
+                answer = await await_cancellable(
+                    client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers)
+                )
+        except (NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
             reason = str(error).removeprefix("nats: ") or type(error).__name__
@@ -160,33 +155,28 @@ class KvViews:
         self._sequence = self._sequence_of(json.loads(answer.data) if answer is not None else {})
 
     def _sequence_of(self, answer: dict[str, Any]) -> int:
-        error = answer.get("error")
-        if error is None:
+        if "error" not in answer:
             return int(answer["seq"])
-        if error.get("err_code") in _WRONG_LAST_SEQUENCE:
+        error = append_error(ApiError(self.name, answer["error"]))
+        if isinstance(error, AppendConflictError):
             raise WatermarkMovedError
-        raise ReadModelUnavailableError(f"{self.name}: {error.get('description')}")
+        raise ReadModelUnavailableError(str(error))
 
     async def _ensure(self) -> None:
-        """Make the bucket with as many copies as the log has, unless it is there.
+        """Create the bucket with as many replicas as the log has, unless it exists.
 
         Raises:
-            ReadModelError: it was made otherwise.
+            ReadModelError: it exists with an unsuitable configuration.
         """
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
             config = self._config(int(log["config"]["num_replicas"]))
-            try:
-                await self._api.call(f"STREAM.CREATE.{self._stream}", config)
-            except ApiError as error:
-                if error.err_code != STREAM_NAME_IN_USE:
-                    raise
-                found = (await self._api.call(f"STREAM.INFO.{self._stream}"))["config"]
-                other = [name for name in _NEEDED if found.get(name) != config[name]]
-                if other:
-                    raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it") from None
+            found = (await self._api.create_stream(config))["config"]
         except ApiError as error:
             raise ReadModelError(f"{self.name}: {error}") from error
+        other = [name for name in _NEEDED if found.get(name) != config[name]]
+        if other:
+            raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it")
 
     def _config(self, replicas: int) -> dict[str, Any]:
         return {
@@ -200,7 +190,7 @@ class KvViews:
             "max_msgs_per_subject": 1,
             "allow_rollup_hdrs": True,
             "deny_delete": True,
-            # Whoever may read has no right to direct gets, and clients send them where a stream allows them.
+            # Clients send direct gets where a stream allows them, and readers have no right to these.
             "allow_direct": False,
             "allow_atomic": True,
             "allow_msg_ttl": True,

@@ -1,45 +1,52 @@
-"""The client library's client, where some of its habits cost too much here.
+"""The client library's client, with overrides where its behaviour is wrong or too slow here.
 
-What is overridden is private to the library: a version that changes it shows in the tests of frozen brokers and of
-readers, and the requirements pin the version that they passed with.
+Every use of a name that is private to the library is in this file. tests/infra/nats/test_library_client.py shows for
+each override what goes wrong without it, and the requirements pin the library's version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import nats.aio.client
 from nats.aio.client import Client as LibraryClient
 from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
-from nats.protocol import parser
+from nats.errors import ProtocolError
+from nats.protocol.parser import Parser
 
 from handlers.service.reply_bodies import ACTOR_HEADER
 from infra.nats.auth import read_creds
 from infra.nats.broker_errors import CredentialsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from nats.aio.client import Srv
     from nats.aio.subscription import Subscription
 
     from infra.nats.auth import Creds
 
 Frame: TypeAlias = tuple[str, str, bytes, bytes]
-"""One message off the wire: subject, reply subject (empty without one), and, not looked at yet, header block (from its
-version line to its empty line; empty for a message without headers) and body."""
+"""One message off the wire: subject, reply subject (empty without one), header block (from its version line to its
+empty line, not decoded; empty for a message without headers) and body."""
 
 _END = b"\r\n"
 _PLAIN, _WITH_HEADERS = "MSG", "HMSG"
 _MOST_TOKENS = 6
-"""Of a delivery's control line; without a reply subject it has one less, and without headers, too."""
+"""Tokens of a delivery's control line with headers and a reply subject. Without a reply subject it has one less,
+without headers as well."""
+
+_READ_BYTES = 131_072
+"""The most bytes that are read from the socket at once. With more messages of a log in a read, each is read, decoded
+and folded in a tenth less time; the library's 32 KiB hold some fifty of them."""
 
 
 class _Sizes(dict[str, int]):
-    """Numbers by their digits: looking up a small one takes a quarter of the time that reading it takes."""
+    """Numbers by their digits: looking up a small one takes a quarter of the time that parsing it takes."""
 
     def __missing__(self, digits: str) -> int:
         return int(digits)
@@ -48,146 +55,179 @@ class _Sizes(dict[str, int]):
 _SIZES = _Sizes({str(size): size for size in range(4096)})
 
 _UNREADABLE_HEADERS = {ACTOR_HEADER: "\ufffd"}
-"""Stands for headers that cannot be read: who asks is not known, and the service says so."""
-
-# What a subject consists of is the broker's to say: for it only blanks end one. The library ends them at vertical
-# tabs and form feeds too, and so takes a request for a broken stream and drops the connection.
-parser.MSG_RE = re.compile(rb"\AMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)\r\n")
-parser.HMSG_RE = re.compile(rb"\AHMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
-
-
-nats.aio.client.DEFAULT_BUFFER_SIZE = 131_072
-"""The most bytes that are taken from the socket at once. More messages of a log at once are read, decoded and folded in
-a tenth less time each; the library's 32 KiB are some fifty of them."""
+"""Replaces headers that cannot be decoded: the service then refuses the request, for its actor is not known."""
 
 
 class PlaintextError(NatsError):
-    """The broker offers no TLS to a client that was to use it."""
+    """The broker offers no TLS to a client that has to use it."""
+
+
+def unsubscribe_frames(subscriptions: Iterable[Subscription]) -> bytes:
+    """Return the frames that end subscriptions at the broker; messages that it has delivered are still handed over."""
+    return b"".join(b"UNSUB %d\r\n" % each._id for each in subscriptions)  # noqa: SLF001 # see the module's docstring
 
 
 class Client(LibraryClient):
-    """A client that lets a dead connection go at once, reads headers fast, and deliveries in bulk faster still."""
+    """A client that drops a dead connection at once, accepts any bytes, and can hand over frames without decoding."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.insists_on_tls = False
-        """Whether credentials go over TLS or not at all. The library would send them in the clear if asked to."""
-        self.taps: dict[int, Callable[[Sequence[Frame]], None]] = {}
-        """By subscription number: who takes its frames."""
-        self._ps = _TappedParser(self)
+        self.requires_tls = False
+        """Whether credentials are only ever sent over TLS. The library would send them in the clear if asked to."""
+        self.frame_handlers: dict[int, Callable[[Sequence[Frame]], None]] = {}
+        """The handlers of frames, by subscription number."""
+        self._ps: _FrameParser = _FrameParser(self)
 
-    async def tap(self, subject: str, take: Callable[[Sequence[Frame]], None]) -> Subscription:
-        """Subscribe, and have `take` called with what has come in, in order; it must return at once and not raise.
+    # Additions that need private names of the library.
 
-        The library makes a message of each frame and a turn of the event loop for it: 12 µs where this takes 3.
+    async def subscribe_frames(self, subject: str, handle: Callable[[Sequence[Frame]], None]) -> Subscription:
+        """Subscribe, and have `handle` called with the frames that came in, in order; it must not block or raise.
+
+        The library makes a message of each frame and needs a turn of the event loop for it: 12 µs instead of 3.
         """
-        subscription = await self.subscribe(subject, cb=_unused)
-        self.taps[subscription._id] = take  # noqa: SLF001 # there is no public name for what the wire calls it
+        subscription = await self.subscribe(subject, cb=_never_called)
+        self.frame_handlers[subscription._id] = handle  # noqa: SLF001 # see the module's docstring
         return subscription
 
-    def write(self, frames: bytes) -> None:
-        """Hand over whole protocol frames; they go out at the next turn of the event loop."""
+    async def send_frames(self, frames: bytes) -> None:
+        """Write whole protocol frames in one piece, when there is room for them.
+
+        The public `publish` encodes and flushes message by message, which takes nine times as long; see `wire_format`.
+        """
+        await self._send_command(frames)
+        await self._flush_pending()
+
+    def send_frames_soon(self, frames: bytes) -> None:
+        """Write whole protocol frames at the next turn of the event loop, whether there is room or not."""
         self._pending.append(frames)
         self._pending_data_size += len(frames)
         if self._flush_queue is not None and not self._flush_queue.full():
-            # Where it is full, a flush is about to come anyway.
+            # If the queue is full, a flush is due anyway.
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
     def abort(self) -> None:
-        """Drop the connection with all that was still to be sent."""
-        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001
-            self._transport._io_writer.transport.abort()  # noqa: SLF001
+        """Drop the connection, and with it everything that was still to be sent."""
+        if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001 # same
+            self._transport._io_writer.transport.abort()  # noqa: SLF001 # same
+
+    async def abandon(self) -> None:
+        """Close a client that never connected. The public `close` would report a disconnect."""
+        await self._close(self.CLOSED, do_cbs=False)
+
+    # Overrides.
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """Connect with a transport that reads more at once."""
+        if s.uri.scheme in {"ws", "wss"}:
+            await super()._connect_to_server(s)
+            return
+        s.last_attempt = time.monotonic()
+        self._transport = self._transport or LargeReadTransport()  # type: ignore[no-untyped-call] # the library's
+        await self._transport.connect(s.uri, buffer_size=_READ_BYTES, connect_timeout=self.options["connect_timeout"])
 
     def _connect_command(self) -> bytes:
-        if self.insists_on_tls and not self._server_info.get("tls_required"):
+        """Refuse to send credentials in the clear where they require TLS."""
+        if self.requires_tls and not self._server_info.get("tls_required"):
             raise PlaintextError("it offers no TLS")
         return super()._connect_command()
 
-    # The library looks for ever for what a damaged file lacks, and gives up reconnecting for any error but its own.
     def _read_creds_user_jwt(self, creds: Any) -> bytearray:
+        """Read a user's JWT; the library would read a file without one for ever."""
         return bytearray(_creds(creds).jwt)
 
     def _read_creds_user_nkey(self, creds: Any) -> bytearray:
+        """Read a user's seed; the library would stop reconnecting after any error but its own."""
         return bytearray(_creds(creds).seed)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
-        self.taps.pop(sid, None)
+        """Remove the handler together with the subscription."""
+        self.frame_handlers.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
 
     async def _process_op_err(self, e: Exception) -> None:
-        # The library closes politely: a frozen broker would first have to read what is still to be sent to it,
-        # and until then there would be no reconnect to another one.
+        """Drop a dead connection at once.
+
+        The library flushes before it closes. A frozen broker would first have to read everything that is still to be
+        sent, and until then the client would not reconnect to another one.
+        """
         self.abort()
         await super()._process_op_err(e)
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        take = self.taps.get(sid)
-        if take is not None:
-            take([(_text(subject), _text(reply), headers or b"", data)])
+        """Accept subjects that are not UTF-8.
+
+        Callers choose the bytes of subjects and reply subjects. The library raises for subjects that are not
+        UTF-8, which ends its reader, and with it all requests on this connection.
+        """
+        handle = self.frame_handlers.get(sid)
+        if handle is not None:
+            handle([(_text(subject), _text(reply), headers or b"", data)])
             return
-        # Callers choose the bytes of subjects, reply subjects and headers. The library raises where they are not
-        # UTF-8 or a header block is cut short, which ends its reader, and with it everybody's requests.
         await super()._process_msg(sid, _text(subject).encode(), _text(reply).encode(), data, headers)  # type: ignore[arg-type] # None for none, there too
 
     async def _process_headers(self, headers: bytes | None) -> dict[str, str] | None:
+        """Accept a header block that is cut short or not UTF-8; here, too, the library raises, and its reader ends."""
         try:
             return await super()._process_headers(headers)
         except (ValueError, LookupError):
             return dict(_UNREADABLE_HEADERS)
 
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        # The library looks at every character of every name, which is half the time of reading a log.
-        headers: dict[str, str] = {}
-        for line in raw.decode("utf-8", "replace").split("\r\n"):
-            name, colon, value = line.partition(":")
-            if colon and name.isascii() and len(words := name.split()) == 1:
-                headers[words[0]] = value.strip()
-        return headers
+
+class LargeReadTransport(TcpTransport):
+    """A TCP connection that reads up to `_READ_BYTES` at once, whatever the library requests."""
+
+    async def read(self, buffer_size: int) -> bytes:
+        """Return the bytes that have arrived."""
+        data: bytes = await super().read(max(buffer_size, _READ_BYTES))
+        return data
 
 
-def _creds(path: str) -> Creds:
-    try:
-        return read_creds(Path(path))
-    except CredentialsError as error:
-        raise NatsError(str(error)) from error
+class _FrameParser(Parser):
+    """Parses messages itself, those with a frame handler in bulk; the library parses all other lines."""
 
-
-class _TappedParser(parser.Parser):
-    """Takes what is tapped off the front of the input, many frames in one go; the rest is the library's."""
+    _plain = re.compile(rb"MSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?()(\d+)\r\n")
+    _with_headers = re.compile(rb"HMSG[ \t]+([^ \t\r\n]+)[ \t]+(\d+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?(\d+)[ \t]+(\d+)\r\n")
+    """For the broker, only spaces and tabs end a subject. For the library, vertical tabs and form feeds do, too: it
+    takes a request with one in its subject for a protocol error, and drops the connection."""
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
         self._client = client
-        self._wanted = 0
-        """Bytes that the input must have before the frame in front of it is whole."""
 
     def reset(self) -> None:
-        """Forget what was read: the connection is another one."""
+        """Discard the input: it belongs to an earlier connection."""
         super().reset()
-        self._wanted = 0
+        self.unparsed = bytearray()
+        """Input that is not parsed yet."""
+        self._needed = 0
+        """How long the input must be for its first frame to be complete, in bytes."""
 
     async def parse(self, data: bytes = b"") -> None:
-        """Take the next bytes off the wire."""
+        """Parse the next bytes off the wire."""
         if data:
-            # Who sends is there. Its answers to pings queue up behind a log that is read, and worked on, for seconds.
+            # A broker that sends is alive, even if its answers to pings wait behind a log that takes seconds to read.
             self._client._pings_outstanding = 0  # noqa: SLF001 # there is no public name for it
-        if self._client.taps and self.state == parser.AWAITING_CONTROL_LINE:
-            self.buf += data
-            if len(self.buf) < self._wanted:
+        unparsed = self.unparsed
+        unparsed += data
+        if len(unparsed) < self._needed:
+            return
+        self._needed = 0
+        data, at = bytes(unparsed), 0
+        while at < len(data) and not self._needed:
+            at = self._take_frames(data, at)
+            if at < len(data) and not self._needed:
+                at = await self._take_one(data, at)
+            if self.unparsed is not unparsed:  # reset meanwhile
                 return
-            self._take_tapped()
-            if self._wanted or not self.buf:
-                return
-            data = b""
-        await super().parse(data)
+        del unparsed[:at]
 
-    def _take_tapped(self) -> None:
-        """Take whole frames of tapped subscriptions off the front; what is odd is left for the library to judge."""
-        taps, data = self._client.taps, bytes(self.buf)
-        at = self._wanted = 0
+    def _take_frames(self, data: bytes, start: int) -> int:
+        """Hand over the complete frames that have a handler; return where other input begins."""
+        handlers, at = self._client.frame_handlers, start
+        if not handlers:
+            return at
         frames: list[Frame] = []
-        tapped: str | None = None
+        taken: str | None = None
         while (line_end := data.find(_END, at)) > 0:
             tokens = data[at:line_end].decode("utf-8", "replace").split(" ")
             if len(tokens) != _MOST_TOKENS or tokens[0] != _WITH_HEADERS:
@@ -195,32 +235,56 @@ class _TappedParser(parser.Parser):
                 if not tokens:
                     break
             _, subject, sid, reply, head_bytes, total_bytes = tokens
-            if sid != tapped:
-                if not sid.isdecimal() or int(sid) not in taps:
+            if sid != taken:
+                if not sid.isdecimal() or int(sid) not in handlers:
                     break
-                self._hand_over(tapped, frames)
-                tapped, frames = sid, []
+                self._hand_over(taken, frames)
+                taken, frames = sid, []
             head = line_end + len(_END)
             try:
                 body, end = head + _SIZES[head_bytes], head + _SIZES[total_bytes]
             except ValueError:
                 break
             if end + len(_END) > len(data):
-                self._wanted = end + len(_END) - at
+                self._needed = end + len(_END) - at
                 break
             frames.append((subject, reply, data[head:body], data[body:end]))
             at = end + len(_END)
-        del self.buf[:at]
-        self._hand_over(tapped, frames)
+        self._hand_over(taken, frames)
+        return at
 
     def _hand_over(self, sid: str | None, frames: Sequence[Frame]) -> None:
-        take = None if sid is None else self._client.taps.get(int(sid))
-        if take is not None:
-            take(frames)
+        handle = None if sid is None else self._client.frame_handlers.get(int(sid))
+        if handle is not None:
+            handle(frames)
+
+    async def _take_one(self, data: bytes, at: int) -> int:
+        """Pass the message or the line at `at` to the library; return where it ends. Raises ProtocolError."""
+        found = (self._with_headers if data.startswith(b"H", at) else self._plain).match(data, at)
+        if found is None:
+            return await self._take_line(data, at)
+        subject, sid, reply, head_bytes, total_bytes = found.groups()
+        head = found.end()
+        body, end = head + int(head_bytes or 0), head + int(total_bytes)
+        if end + len(_END) > len(data):
+            self._needed = end + len(_END) - at
+            return at
+        await self._client._process_msg(int(sid), subject, reply or b"", data[body:end], data[head:body] or None)  # noqa: SLF001 # there is no public name for it
+        return end + len(_END)
+
+    async def _take_line(self, data: bytes, at: int) -> int:
+        end = data.find(_END, at) + len(_END)
+        if end < len(_END):
+            self._needed = len(data) - at + 1
+            return at
+        await super().parse(data[at:end])
+        if self.buf:  # the library waits for more of a line that is as long as this
+            raise ProtocolError
+        return end
 
 
 def _completed(tokens: list[str]) -> list[str]:
-    """A delivery's control line as if it named a reply subject and the size of headers; empty if it is none."""
+    """Return a delivery's control line with a reply subject and a header size added; empty for any other line."""
     plain = tokens[0] == _PLAIN
     most = _MOST_TOKENS - plain
     if not (plain or tokens[0] == _WITH_HEADERS) or not most - 1 <= len(tokens) <= most:
@@ -232,8 +296,15 @@ def _completed(tokens: list[str]) -> list[str]:
     return tokens
 
 
-async def _unused(_: Any) -> None:
-    """The library wants a callback; what is tapped never reaches it."""
+async def _never_called(_: Any) -> None:
+    """A placeholder: the library requires a callback."""
+
+
+def _creds(path: str) -> Creds:
+    try:
+        return read_creds(Path(path))
+    except CredentialsError as error:
+        raise NatsError(str(error)) from error
 
 
 def _text(subject: bytes) -> str:

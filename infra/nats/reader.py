@@ -1,9 +1,9 @@
-"""Reading the log in order: fast in bulk, endless for those who follow, through whatever befalls the broker.
+"""Reads a stream in order, in bulk or for ever, across restarts of the broker.
 
-A reader owns one ephemeral push consumer at a time. It trusts nothing but positions: a gap, a silence longer
-than two heartbeats or a new connection, and it makes itself another consumer that starts right behind the last
-message handed over. What it holds for a slow taker is bounded by the broker's flow control, whose requests it
-answers only when its buffer is empty.
+A reader has one ephemeral push consumer at a time. It relies on positions alone: after a gap, a silence of more than
+two heartbeats or a new connection, it creates another consumer that starts right after the last message handed over.
+The broker's flow control limits how much is buffered for a slow caller: the reader answers a flow control request only
+when its buffer is empty.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from infra.nats.library_client import Frame
 
 CHUNK_MESSAGES = 2_000
-"""The most that a reader hands over at once, so that its taker can let others run in between."""
+"""The most messages in a chunk, so that the caller can yield to other tasks in between."""
 
-PATIENCE_S = 10.0
-"""How long a bounded read goes without any progress before it gives up."""
+READ_TIMEOUT_S = 10.0
+"""How long a bounded read may make no progress before it fails."""
 
 _HEARTBEAT_S = 0.5
 _SILENCE_S = 1.25
@@ -34,18 +34,18 @@ _RETRY_PAUSE_S = 0.1
 _NS_PER_S = 1_000_000_000
 _new = object.__new__
 _message: Callable[[type[StoredMessage], tuple[Any, ...]], StoredMessage] = tuple.__new__
-"""Past the constructors, which cost twice as much: a rebuild takes millions of messages."""
+"""Bypasses the constructor, which costs twice as much: a rebuild reads millions of messages."""
 
 
 class _Delivery:
-    """One consumer's messages; `broken` once it is certain that some are missing."""
+    """The messages of one consumer; `broken` once messages are known to be missing."""
 
     def __init__(self, received: int, *, gapless: bool) -> None:
         self._received = received
         self.buffer: list[StoredMessage] = []
         self.flow_reply: str | None = None
         self.broken = False
-        self.news = asyncio.Event()
+        self.changed = asyncio.Event()
         self.consumer: str | None = None
         self.subscription: Subscription | None = None
         self.heard_at = asyncio.get_running_loop().time()
@@ -54,27 +54,27 @@ class _Delivery:
         self._consumer_sequence = 0
         self._before = "unknown before the first delivery "
 
-    def take(self, frames: Sequence[Frame]) -> None:
-        """What has come in for this consumer's subscription."""
+    def on_frames(self, frames: Sequence[Frame]) -> None:
+        """Take the frames of this consumer's subscription."""
         self.heard_at = self._loop.time()
         position, consumer_sequence, before, add = (
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if not head.startswith(wire_format.VERSION_LINE) and head:  # as `wire_format.is_status`, without the call
+            if not head.startswith(wire_format.VERSION_LINE) and head:  # `wire_format.is_status`, inlined
                 self._on_status(reply or wire_format.stalled_reply(head))
                 continue
             if self.broken:
                 continue
             if reply.startswith(f"{before}{position + 1}."):
-                # The next position, as nearly all are, so nothing is missing before it; taking the reply subject apart
-                # costs a third of reading.
+                # The next position, as for nearly all messages, so none is missing before it. Parsing the reply subject
+                # takes a third of the time of reading.
                 position += 1
                 consumer_sequence += 1
             else:
                 try:
                     found = wire_format.delivered(reply)
-                except (ValueError, IndexError):  # no delivery at all
+                except (ValueError, IndexError):  # not a delivery
                     self.broken = True
                     continue
                 if found.consumer_sequence != consumer_sequence + 1 or (
@@ -87,21 +87,21 @@ class _Delivery:
             headers.block = head
             add(_message(StoredMessage, (position, subject, body, headers)))
         self._received, self._consumer_sequence, self._before = position, consumer_sequence, before
-        self.news.set()
+        self.changed.set()
 
     def _on_status(self, flow_reply: str | None) -> None:
-        """A heartbeat, or the question whether the broker may go on sending; heartbeats repeat it."""
+        """Take a heartbeat or a flow control request; heartbeats repeat an unanswered one."""
         if flow_reply:
             self.flow_reply = flow_reply
 
     def interrupt(self) -> None:
-        """The connection changed: messages may have been lost on the way."""
+        """The connection changed, so messages may be lost."""
         self.broken = True
-        self.news.set()
+        self.changed.set()
 
 
 class StreamReader:
-    """One pass over a stream behind position `after`, or over what in it matches a filter; used once."""
+    """Reads a stream once, after position `after`, all messages or those whose subject matches a filter."""
 
     def __init__(
         self,
@@ -111,27 +111,27 @@ class StreamReader:
         after: int = 0,
         subject_filter: str | None = None,
         gaps: bool = False,
-        patience_s: float = PATIENCE_S,
+        timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
-        """`gaps`: positions that the stream lacks are passed over; else nothing comes from there on."""
+        """`gaps`: whether to skip positions that the stream lacks; if not, a read cannot go beyond one."""
         self._api = api
         self._connection = api.connection
         self._stream = stream
-        self._taken = after
+        self._position = after
         """The position of the last message handed over."""
         self._filter = subject_filter
         self._gapless = subject_filter is None and not gaps
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._delivery: _Delivery | None = None
 
     async def until(self, position: int) -> AsyncGenerator[list[StoredMessage], None]:
-        """Chunks of the messages up to `position`, which must be the position of one.
+        """Yield the messages up to `position` in chunks; there must be a message at `position`.
 
         Raises:
-            LogUnavailableError: nothing came for a while.
+            LogUnavailableError: no progress for `timeout_s`.
             LogTruncatedError: the log ends earlier.
         """
-        if position <= self._taken:
+        if position <= self._position:
             return
         chunks = self._chunks(until=position)
         try:
@@ -144,7 +144,7 @@ class StreamReader:
             await chunks.aclose()
 
     async def follow(self) -> AsyncGenerator[StoredMessage, None]:
-        """The messages one by one, for ever.
+        """Yield the messages one by one, for ever.
 
         Raises:
             LogTruncatedError: the log ends before the last message handed over.
@@ -159,7 +159,7 @@ class StreamReader:
             await chunks.aclose()
 
     def follow_chunks(self) -> AsyncGenerator[list[StoredMessage], None]:
-        """What `follow` gives, as many messages at once as have come. Raises as `follow` does."""
+        """Yield the messages of `follow` in chunks, as they arrive. Raises as `follow` does."""
         return self._chunks(until=None)
 
     async def _chunks(self, until: int | None) -> AsyncGenerator[list[StoredMessage], None]:
@@ -175,13 +175,13 @@ class StreamReader:
                 if delivery is not None and delivery.buffer:
                     chunk = delivery.buffer[:CHUNK_MESSAGES]
                     del delivery.buffer[:CHUNK_MESSAGES]
-                    self._taken = chunk[-1].position
+                    self._position = chunk[-1].position
                     yield chunk
                     progress_at = loop.time()
                     continue
-                if until is not None and loop.time() - progress_at > self._patience_s:
+                if until is not None and loop.time() - progress_at > self._timeout_s:
                     raise LogUnavailableError(
-                        f"{self._stream}: nothing came after position {self._taken} for {self._patience_s:g} s"
+                        f"{self._stream}: nothing came after position {self._position} for {self._timeout_s:g} s"
                     )
                 if delivery is None or delivery.broken or loop.time() - delivery.heard_at > _SILENCE_S:
                     await self._restart(until)
@@ -197,8 +197,8 @@ class StreamReader:
             self._delivery.interrupt()
 
     async def _wait(self, delivery: _Delivery) -> None:
-        """Let the broker go on sending; return when something came, or when it has been silent for too long."""
-        delivery.news.clear()
+        """Answer a flow control request; return when something arrived, or after a silence of `_SILENCE_S`."""
+        delivery.changed.clear()
         if delivery.flow_reply is not None and self._connection.is_connected:
             await self._connection.client.publish(delivery.flow_reply)
             delivery.flow_reply = None
@@ -206,17 +206,17 @@ class StreamReader:
             return
         try:
             async with asyncio.timeout(_SILENCE_S):
-                await delivery.news.wait()
+                await delivery.changed.wait()
         except TimeoutError:
             return
 
     async def _restart(self, until: int | None) -> None:
-        """Another consumer, right behind what was taken; without success, the next round tries again."""
+        """Create another consumer, right after the last message handed over; on failure the next round retries."""
         await self._stop()
         if self._connection.client.is_closed:
             raise LogUnavailableError(f"the connection to {self._connection.url} was closed")
         if not self._connection.is_connected and not await self._connection.wait_connected(
-            min(_SILENCE_S, self._patience_s)
+            min(_SILENCE_S, self._timeout_s)
         ):
             return
         try:
@@ -232,22 +232,22 @@ class StreamReader:
     async def _check_range(self, until: int | None) -> None:
         state = await self._api.stream_state(self._stream)
         first, last = int(state["first_seq"]), int(state["last_seq"])
-        if last < self._taken or (until is not None and last < until):
-            wanted = max(self._taken, until or 0)
+        if last < self._position or (until is not None and last < until):
+            wanted = max(self._position, until or 0)
             raise LogTruncatedError(f"{self._stream} ends at position {last}, before {wanted}")
-        if self._taken == 0 and first > 0:
-            self._taken = first - 1
+        if self._position == 0 and first > 0:
+            self._position = first - 1
 
     async def _start(self) -> None:
         client = self._connection.client
-        delivery = _Delivery(self._taken, gapless=self._gapless)
+        delivery = _Delivery(self._position, gapless=self._gapless)
         self._delivery = delivery
         inbox = client.new_inbox()
-        delivery.subscription = await client.tap(inbox, delivery.take)
+        delivery.subscription = await client.subscribe_frames(inbox, delivery.on_frames)
         config: dict[str, Any] = {
             "deliver_subject": inbox,
             "deliver_policy": "by_start_sequence",
-            "opt_start_seq": self._taken + 1,
+            "opt_start_seq": self._position + 1,
             "ack_policy": "none",
             "max_deliver": 1,
             "flow_control": True,
@@ -263,7 +263,7 @@ class StreamReader:
         delivery.consumer = str(answer["name"])
 
     async def _stop(self) -> None:
-        """Leave the current consumer, and with it what was delivered but not taken."""
+        """Delete the current consumer, and drop what it delivered but was not handed over."""
         delivery, self._delivery = self._delivery, None
         if delivery is None:
             return

@@ -1,12 +1,11 @@
-"""Snapshots in a stream of their own beside the log: a key-value bucket whose oldest parts make room for new ones.
+"""Snapshots in a key-value bucket beside the log; the broker drops the oldest parts to make room for new ones.
 
-A snapshot is cut into parts; its manifest is written last, so without one there is no snapshot. Subjects are
-`$KV.<bucket>.<build>.<position>.<part>`, for these are what the broker's users may write and read.
+A snapshot is split into parts. Its manifest is written last, so a snapshot without one is incomplete. Subjects are
+`$KV.<bucket>.<build>.<position>.<part>`, because the broker's users may write and read these.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from handlers.ports import LogUnavailableError
-from infra.nats.api import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import ApiError
 from infra.nats.stream import stream_name
 from projections.state.state_image import SnapshotError
 
@@ -23,13 +22,13 @@ if TYPE_CHECKING:
 
 PART_BYTES = 512 * 1024
 MAX_PARTS = 2_000
-"""Parts and manifests that the bucket holds; the oldest are dropped, and with them the snapshot they belong to."""
+"""Most parts and manifests in the bucket; the oldest are dropped, which makes their snapshot incomplete."""
 _MANIFEST = "manifest"
 _PUT_TIMEOUT_S = 10.0
 
 
 def bucket_name(pool: str) -> str:
-    """The bucket of a pool's snapshots. No pool's log has a name that begins like its stream's."""
+    """Return the bucket of a pool's snapshots. Its stream `KV_...` cannot be mistaken for a pool's log."""
     return f"CUSTODY_SNAPSHOTS_{pool}"
 
 
@@ -43,21 +42,18 @@ class NatsSnapshots:
         self._prefix = f"$KV.{bucket_name(pool)}.{build}."
 
     async def positions(self, until: int) -> list[int]:
-        """The positions at or before `until` of which there is a snapshot, the latest first."""
+        """Return the positions of the snapshots up to `until`, the latest first."""
         request = {"subjects_filter": f"{self._prefix}*.{_MANIFEST}"}
         try:
-            answer = await self._api.call(f"STREAM.INFO.{self._stream}", request)
+            info = await self._api.stream_info(self._stream, request)
         except ApiError as error:
-            if error.err_code == STREAM_NOT_FOUND:
-                return []
             raise SnapshotError(str(error)) from error
-        found = (
-            int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in answer["state"].get("subjects", {})
-        )
+        subjects = [] if info is None else info["state"].get("subjects", {})
+        found = (int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in subjects)
         return sorted((position for position in found if position <= until), reverse=True)
 
     async def get(self, position: int) -> bytes:
-        """The snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
+        """Return the snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
         try:
             parts = int(json.loads(await self._part(position, _MANIFEST))["parts"])
         except (ValueError, KeyError, TypeError) as error:
@@ -67,7 +63,7 @@ class NatsSnapshots:
         return b"".join([await self._part(position, str(number)) for number in range(parts)])
 
     async def put(self, position: int, document: bytes) -> None:
-        """Keep a snapshot. Raises SnapshotError if that is refused, LogUnavailableError."""
+        """Store a snapshot. Raises SnapshotError if it is refused, LogUnavailableError."""
         parts = [document[start : start + PART_BYTES] for start in range(0, len(document), PART_BYTES)]
         if len(parts) >= MAX_PARTS:
             raise SnapshotError(f"{len(document)} bytes are too many")
@@ -88,21 +84,20 @@ class NatsSnapshots:
     async def _part(self, position: int, name: str) -> bytes:
         request = {"last_by_subj": f"{self._prefix}{position}.{name}"}
         try:
-            answer = await self._api.call(f"STREAM.MSG.GET.{self._stream}", request)
+            part = await self._api.stored(self._stream, request)
         except ApiError as error:
-            if error.err_code == MESSAGE_NOT_FOUND:
-                raise SnapshotError(f"its part {name} is gone") from error
             raise SnapshotError(str(error)) from error
-        return base64.b64decode(answer["message"].get("data", ""))
+        if part is None:
+            raise SnapshotError(f"its part {name} is missing")
+        return part.body
 
     async def _ensure(self) -> None:
-        """Create the bucket with as many copies as the log has, unless it is there."""
+        """Create the bucket with as many replicas as the log has, unless it exists."""
         try:
             log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
-            await self._api.call(f"STREAM.CREATE.{self._stream}", self._config(int(log["config"]["num_replicas"])))
+            await self._api.create_stream(self._config(int(log["config"]["num_replicas"])))
         except ApiError as error:
-            if error.err_code != STREAM_NAME_IN_USE:
-                raise SnapshotError(str(error)) from error
+            raise SnapshotError(str(error)) from error
 
     def _config(self, replicas: int) -> dict[str, Any]:
         return {

@@ -1,4 +1,4 @@
-"""The stream that holds a pool's log: its configuration, and the check that it has no other."""
+"""The stream of a pool's log: its configuration, its creation, and the check of an existing one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError
-from infra.nats.api import (
-    JETSTREAM_NOT_ENABLED,
-    JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
-    STREAM_NAME_IN_USE,
-    STREAM_NOT_FOUND,
-    ApiError,
-    JetStreamApi,
-    NobodyAnswersError,
-)
+from infra.nats.api import ApiNoRespondersError, JetStreamApi
 from infra.nats.broker_errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,
     NoJetStreamError,
     StreamMismatchError,
+)
+from infra.nats.jetstream_errors import (
+    JETSTREAM_NOT_ENABLED,
+    JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+    SERVICE_UNAVAILABLE,
+    ApiError,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ OLDEST_BROKER = (2, 12, 1)
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0
 _POLL_PAUSE_S = 0.1
-_NOT_NOW = 503
 
 
 def stream_name(pool: str) -> str:
@@ -42,31 +39,32 @@ def stream_name(pool: str) -> str:
 
 
 def evt_prefix(pool: str) -> str:
-    """What every event subject of the pool begins with."""
+    """The prefix of every event subject of the pool."""
     return f"custody.{pool}.evt."
 
 
 def feed_prefix(pool: str) -> str:
-    """What the subjects begin with on which the stream republishes every accepted event."""
+    """The prefix of the subjects on which the stream republishes every accepted event."""
     return f"custody.{pool}.feed."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamSettings:
-    """What an operator may choose about the stream; the rest is fixed, for the log to be a log."""
+    """The settings of the stream that an operator may choose; the event log depends on the others."""
 
     replicas: int = 1
     compression: bool = False
-    """s2; point reads become slow, and with replicas and `sync_interval: always` a kill can ruin a replica."""
+    """Whether to compress with s2. Point reads become slow; with replicas and `sync_interval: always`, killing a broker
+    can corrupt its replica."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamFacts:
-    """What holds the log, and so what an acknowledged event survives."""
+    """How the log is stored, and so what an acknowledged event survives."""
 
     stream: str
     created: bool
-    """Whether this call made it."""
+    """Whether `ensure_stream` created it."""
     first_position: int
     last_position: int
     replicas: int
@@ -75,10 +73,10 @@ class StreamFacts:
     server_version: str
     max_payload_bytes: int
     sync_interval: str | None = None
-    """The broker's setting if whoever started it told us; a client cannot ask for it."""
+    """The broker's setting, if the caller knows it; a client cannot read it."""
 
     def durability(self) -> str:
-        """One line on what an acknowledgement is worth."""
+        """Return one line on what an acknowledged event survives."""
         copies = "1 copy" if self.replicas == 1 else f"{self.replicas} copies"
         held = f"{self.stream}: {copies} in {self.storage} storage, compression {self.compression}"
         cut = "a power cut" if self.replicas == 1 else "a power cut of most copies at once"
@@ -119,7 +117,7 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
     }
 
 
-# What the broker leaves out of an answer while it has this value, and what must not be switched on either.
+# Fields that the broker leaves out of an answer while they have this value, and fields that must not be switched on.
 _WHEN_ABSENT: dict[str, Any] = {
     "allow_atomic": False,
     "allow_direct": False,
@@ -144,7 +142,7 @@ _FREE = frozenset({"name", "description"})
 
 
 def config_differences(found: dict[str, Any], pool: str, settings: StreamSettings) -> list[str]:
-    """Every field that keeps an existing stream from being this pool's log, as `field: found X, needed Y`."""
+    """Return every field that makes an existing stream unsuitable for the log, as `field: found X, needed Y`."""
     needed = {**_WHEN_ABSENT, **stream_config(pool, settings)}
     return [
         f"{name}: found {_shown(actual)}, needed {_shown(value)}"
@@ -169,18 +167,18 @@ async def ensure_stream(
     sync_interval: str | None = None,
     deadline_s: float = READY_DEADLINE_S,
 ) -> StreamFacts:
-    """Create the pool's stream, or check that the one there is such a stream; never change one.
+    """Create the pool's stream, or check that the existing one is suitable; never change one.
 
-    A cluster that has no leader yet answers nothing: that is waited for, up to `deadline_s`.
+    A cluster without a leader does not answer: this waits for one up to `deadline_s`.
 
     Raises:
         BrokerTooOldError: the broker is older than `OLDEST_BROKER`.
         NoJetStreamError: it has no JetStream for this account.
-        StreamMismatchError: the stream has other settings, each of which the text names; or it has lost its events.
+        StreamMismatchError: the stream has other settings, which the text lists; or it has lost its events.
         BrokerUnavailableError: no answer, or a refusal to create the stream.
     """
     settings = settings or StreamSettings()
-    version = _check_version(connection)
+    version = check_version(connection)
     api = JetStreamApi(connection, timeout_s=_POLL_TIMEOUT_S)
     answer, created = await _info_or_create(api, pool, settings, deadline_s)
     config = answer["config"]
@@ -208,7 +206,8 @@ async def ensure_stream(
     )
 
 
-def _check_version(connection: NatsConnection) -> str:
+def check_version(connection: NatsConnection) -> str:
+    """Return the broker's version; raises BrokerTooOldError."""
     version = connection.client.connected_server_version
     found = f"{version.major}.{version.minor}.{version.patch}"
     if (version.major, version.minor, version.patch) < OLDEST_BROKER:
@@ -228,29 +227,22 @@ async def _info_or_create(
         except LogUnavailableError as error:
             if loop.time() >= deadline:
                 raise BrokerUnavailableError(f"{error} (waited {deadline_s:g} s)") from error
-            if isinstance(error, NobodyAnswersError) and await _lacks_jetstream(api):
+            if isinstance(error, ApiNoRespondersError) and await _lacks_jetstream(api):
                 raise NoJetStreamError(f"the broker at {api.connection.url} runs without JetStream") from error
         await asyncio.sleep(_POLL_PAUSE_S)
 
 
 async def _info_or_create_once(api: JetStreamApi, pool: str, settings: StreamSettings) -> tuple[dict[str, Any], bool]:
-    name = stream_name(pool)
     try:
-        return await api.call(f"STREAM.INFO.{name}"), False
+        found = await api.stream_info(stream_name(pool))
+        answer = found or await api.create_stream(stream_config(pool, settings))
     except ApiError as error:
-        if error.err_code != STREAM_NOT_FOUND:
-            raise _broker_error(api, error) from error
-    try:
-        answer = await api.call(f"STREAM.CREATE.{name}", stream_config(pool, settings))
-        return answer, bool(answer.get("did_create"))
-    except ApiError as error:
-        if error.err_code == STREAM_NAME_IN_USE:
-            return await api.log_call(f"STREAM.INFO.{name}"), False
         raise _broker_error(api, error) from error
+    return answer, bool(answer.get("did_create"))
 
 
 def _broker_error(api: JetStreamApi, error: ApiError) -> BrokerError | LogUnavailableError:
-    if error.code == _NOT_NOW and error.err_code != JETSTREAM_NOT_ENABLED_FOR_ACCOUNT:
+    if error.code == SERVICE_UNAVAILABLE and error.err_code != JETSTREAM_NOT_ENABLED_FOR_ACCOUNT:
         return LogUnavailableError(str(error))
     if error.err_code in {JETSTREAM_NOT_ENABLED, JETSTREAM_NOT_ENABLED_FOR_ACCOUNT}:
         return NoJetStreamError(f"the broker at {api.connection.url} has no JetStream for this account")
@@ -258,10 +250,10 @@ def _broker_error(api: JetStreamApi, error: ApiError) -> BrokerError | LogUnavai
 
 
 async def _lacks_jetstream(api: JetStreamApi) -> bool:
-    """Whether nobody answers even the general question; a cluster electing its leaders has someone."""
+    """Whether there are no responders even for `INFO`; a cluster that elects its leaders has some."""
     try:
         await api.call("INFO")
-    except NobodyAnswersError:
+    except ApiNoRespondersError:
         return True
     except (ApiError, LogUnavailableError):
         return False

@@ -15,6 +15,7 @@ from nats.errors import Error as NatsError
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service.command_service import Incoming
 from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.library_client import unsubscribe_frames
 from infra.nats.wire_format import StoredHeaders, header_lines, publish_frame
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class NatsTransport:
 
         client = self._connection.client
         for kind in KINDS:
-            self._subscriptions.append(await client.tap(f"custody.{self._pool}.{kind}.>", take))
+            self._subscriptions.append(await client.subscribe_frames(f"custody.{self._pool}.{kind}.>", take))
         await self._round_trip()
 
     async def deaf(self) -> None:
@@ -61,8 +62,7 @@ class NatsTransport:
         subscriptions, self._subscriptions = self._subscriptions, []
         with contextlib.suppress(TimeoutError, BrokerUnavailableError, NatsError, OSError):
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                numbers = [subscription._id for subscription in subscriptions]  # noqa: SLF001 # nobody else tells
-                await self._connection.send(b"".join(b"UNSUB %d\r\n" % number for number in numbers))
+                await self._connection.send(unsubscribe_frames(subscriptions))
                 await self._round_trip()
                 for subscription in subscriptions:
                     await subscription.unsubscribe()

@@ -1,4 +1,4 @@
-"""What every event log does with an append: one suite for the one in memory and the one on a real broker."""
+"""Appends to any event log: one suite for the one in memory and the one on a real broker."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What every event log answers to its readers: one suite for the one in memory and the one on a real broker."""
+"""Reads of any event log: one suite for the one in memory and the one on a real broker."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The mishaps that the log in memory plays on order are those a real broker can cause."""
+"""The faults that the log in memory can simulate are those of a real broker."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is set aside for the next append is nowhere in the log before, and never if that append does not come."""
+"""Messages staged for an append are not in the log before it, and never if that append is not made."""
 
 import pytest
 

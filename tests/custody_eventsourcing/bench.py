@@ -1,4 +1,4 @@
-"""How fast applications of the library are on JetStream here: python tests/custody_eventsourcing/bench.py."""
+"""Measures applications of the library on JetStream: python tests/custody_eventsourcing/bench.py."""
 
 # ruff: noqa: T201 # prints what it measured
 
@@ -27,11 +27,11 @@ AGGREGATE_EVENTS = 1_000
 
 
 class Saves(Application[UUID]):
-    """Whose saves are counted."""
+    """The application whose saves are counted."""
 
 
 def rate(threads: int, work: Callable[[], object]) -> float:
-    """How often a second the threads together get the work done."""
+    """Return how often per second the threads together do the work."""
     stop = time.perf_counter() + SECONDS_EACH
 
     def repeat() -> int:

@@ -11,7 +11,7 @@ from infra.broker.embedded import EmbeddedBroker
 
 @pytest.fixture
 def nats_env(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """The environment of an application; also set in this process, for what the library's cases construct."""
+    """The environment of an application; also set in this process, for objects that the library's cases construct."""
     credentials = broker.credentials("admin")
     env = {
         "PERSISTENCE_MODULE": "custody_eventsourcing",

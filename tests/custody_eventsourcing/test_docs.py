@@ -1,4 +1,4 @@
-"""The examples of docs/eventsourcing.md run as they stand."""
+"""The examples of docs/eventsourcing.md run unchanged."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Answers that never come, brokers that go and come back, and closing while something is on its way."""
+"""Lost answers, brokers that end and restart, and closing while a call is in flight."""
 
 import asyncio
 import gc
@@ -21,7 +21,7 @@ from eventsourcing.persistence import (
 )
 
 from custody_eventsourcing import NatsFactory, UnknownOutcomeError
-from custody_eventsourcing.datastore import Core
+from custody_eventsourcing.datastore import AsyncDatastore
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import NatsConnection
 from tests.support.broker import frozen
@@ -63,7 +63,7 @@ def connected() -> Iterator[Factories]:
 
 
 class Calls:
-    """Counts the calls of a coroutine method, on whatever thread they begin."""
+    """Counts the calls of a coroutine method on any thread."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
         self._begun = threading.Semaphore(0)
@@ -187,7 +187,7 @@ async def test_a_broker_that_comes_back_in_time_is_waited_for(
     recorder = await asyncio.to_thread(connected(own_broker.url).application_recorder)
     await inserted(recorder, 1)
     await own_broker.stop()
-    uses = Calls(monkeypatch, Core, "on_stream")
+    uses = Calls(monkeypatch, AsyncDatastore, "use_stream")
     waiting = [
         asyncio.create_task(inserted(recorder, 1, version=2)),
         asyncio.create_task(asyncio.to_thread(recorder.max_notification_id)),
@@ -228,7 +228,7 @@ async def test_closing_ends_those_who_wait(
     factory = connected(proxy.url)
     recorder = await asyncio.to_thread(factory.application_recorder)
     proxy.drop_answers()
-    uses = Calls(monkeypatch, Core, "on_stream")
+    uses = Calls(monkeypatch, AsyncDatastore, "use_stream")
     waiting = [asyncio.create_task(inserted(recorder, count)) for count in (1, 2)]
     waiting.append(asyncio.create_task(asyncio.to_thread(recorder.max_notification_id)))
     await uses.begun(len(waiting))

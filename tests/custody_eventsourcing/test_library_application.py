@@ -39,7 +39,7 @@ class TestExampleApplication(library.ExampleApplicationTestCase):
     expected_factory_topic = "custody_eventsourcing.factory:NatsFactory"
 
 
-# One case provokes the library's own deprecation warning, to look at it.
+# One case causes the library's own deprecation warning, and checks it.
 @pytest.mark.filterwarnings("default:'log' is deprecated:DeprecationWarning")
 class TestApplication(library.ApplicationTestCase):
     pass

@@ -1,4 +1,4 @@
-"""Custody's own pools through the library: aggregates, notification log, subscriptions, projections, and no writing."""
+"""Pools read through the library: aggregates, notification log, subscriptions, projections; and refused writes."""
 
 import asyncio
 import json
@@ -195,7 +195,7 @@ def test_nothing_is_written(app: Application[str], filled: Pool) -> None:
         lambda: app.factory.aggregate_recorder("snapshots"),
         app.factory.process_recorder,
     ):
-        with pytest.raises(NotSupportedError, match="its own service alone"):
+        with pytest.raises(NotSupportedError, match="only its own service writes to a pool"):
             write()
 
     assert app.save() == []

@@ -1,4 +1,4 @@
-"""What the library's cases leave open: any id, any order of versions, whole batches, and what is refused."""
+"""Cases that the library's tests lack: any id, any order of versions, whole batches, and refusals."""
 
 import random
 import threading
@@ -108,7 +108,7 @@ def test_it_does_what_the_librarys_own_recorder_in_memory_does(recorder: Applica
         desc, limit = chance.random() < 0.5, chance.choice([None, 1, 2])
         originator_id = f"o{chance.randrange(3)}"
         selected = recorder.select_events(originator_id, gt=gt, lte=lte, desc=desc, limit=limit)
-        # The model keeps the order of insertion and the databases that of the versions.
+        # The library's in-memory recorder returns the order of insertion, its database recorders that of the versions.
         expected = sorted(
             model.select_events(originator_id, gt=gt, lte=lte), key=lambda each: each.originator_version, reverse=desc
         )

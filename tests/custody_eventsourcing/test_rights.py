@@ -1,4 +1,4 @@
-"""The rights that docs/eventsourcing.md lists are enough, and what goes beyond them is told."""
+"""The permissions that docs/eventsourcing.md lists are enough; an operation beyond them raises ForbiddenError."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,13 +1,17 @@
-"""Settings from the environment, and what is said of bad ones."""
+"""Settings from the environment, and the errors for invalid ones."""
 
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import InfrastructureFactory
 from eventsourcing.utils import Environment
 
 from custody_eventsourcing import NatsAggregateRecorder, NatsApplicationRecorder, NatsFactory
 from custody_eventsourcing.environment import NatsSettings
+from custody_eventsourcing.pools import PoolFactory
 from infra.broker.users import OPERATOR
 from infra.nats import Auth, Tls
 from tests.support.credentials import Authority, Operator, user_nkey
@@ -102,6 +106,17 @@ def test_the_module_names_one_factory_each() -> None:
         factory = InfrastructureFactory.construct({"PERSISTENCE_MODULE": module, "NATS_URL": URL})
         assert type(factory).__name__ == cls
         factory.close()
+
+
+def test_an_application_with_the_modules_former_name_works(nats_env: dict[str, str]) -> None:
+    with Application[UUID]({**nats_env, "PERSISTENCE_MODULE": "infra.eventsourcing_nats"}) as app:
+        aggregate = Aggregate()
+        app.save(aggregate)
+        assert app.repository.get(aggregate.id) == aggregate
+    former = {"PERSISTENCE_MODULE": "infra.eventsourcing_nats.pools", "NATS_URL": URL}
+    pools = InfrastructureFactory.construct(former)
+    assert type(pools) is PoolFactory
+    pools.close()
 
 
 def test_another_class_of_recorder_can_be_named(nats_env: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Subscriptions over restarts, in bulk, and when they are stopped."""
+"""Subscriptions across restarts, in bulk, and after they are stopped."""
 
 import asyncio
 import threading

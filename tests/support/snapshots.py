@@ -24,7 +24,7 @@ class MemorySnapshots:
     async def get(self, position: int) -> bytes:
         self.asked.append(position)
         if position not in self.documents:
-            raise SnapshotError("its part 0 is gone")
+            raise SnapshotError("its part 0 is missing")
         return self.documents[position]
 
     async def put(self, position: int, document: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The demonstration, held against the log that it leaves; and its check, given logs that it must not let pass."""
+"""The demo, compared with the log that it leaves; and its check, on logs that must fail it."""
 
 import asyncio
 import json
@@ -12,10 +12,10 @@ import pytest
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
 from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
 from custody_demo.happenings import UNLOGGED, Happening, Tally
-from custody_demo.keeping import CONFIG
-from custody_demo.log_check import Inspection, inspect_log
-from custody_demo.plan import Script, draw_up, limits_problem
-from custody_demo.summary import Facts, percentile
+from custody_demo.kept_demo import CONFIG
+from custody_demo.log_check import LogInspection, inspect_log
+from custody_demo.plan import Script, limits_problem, make_plan
+from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
@@ -34,10 +34,10 @@ def _left_in(directory: Path) -> list[Path]:
     return list(directory.iterdir())
 
 
-async def _inspected(data_dir: Path) -> Inspection:
-    """Everything that a demonstration left behind, read by a broker of our own."""
+async def _inspected(data_dir: Path) -> LogInspection:
+    """Read a kept demo's log with a broker of our own."""
     settings = Settings(pool=POOL)
-    inspection = Inspection(POOL, settings.rules(), CloudEventsCodec(POOL))
+    inspection = LogInspection(POOL, settings.rules(), CloudEventsCodec(POOL))
     async with EmbeddedBroker(data_dir, FAST) as broker:
         user = broker.credentials("operator")
         connection = await connect(broker.url, name="test", auth=Auth(user=user["user"], password=user["password"]))
@@ -117,20 +117,20 @@ async def test_a_size_that_cannot_be_is_refused_and_nothing_is_left(
 )
 def test_every_script_has_its_task_in_every_plan(agents: int, tasks: int, seconds: float) -> None:
     assert limits_problem(agents, tasks, seconds) is None
-    plan = draw_up(agents=agents, tasks=tasks, seconds=seconds, seed=DEFAULT_SEED)
+    plan = make_plan(agents=agents, tasks=tasks, seconds=seconds, seed=DEFAULT_SEED)
     assert {task.body["payload"]["script"] for task in plan.tasks} == set(Script)
     assert (len(plan.tasks), len(plan.agents)) == (tasks, agents)
     assert len(set(plan.task_ids)) == tasks
     assert len({agent.name for agent in plan.agents}) == agents
-    plan.pace.settings(Settings()).rules()
+    plan.timings.settings(Settings()).rules()
 
 
-def test_a_seed_tells_one_story() -> None:
-    def story(seed: int) -> object:
-        return draw_up(agents=20, tasks=300, seconds=40, seed=seed)
+def test_a_seed_gives_one_plan() -> None:
+    def plan(seed: int) -> object:
+        return make_plan(agents=20, tasks=300, seconds=40, seed=seed)
 
-    assert story(1) == story(1)
-    assert story(1) != story(2)
+    assert plan(1) == plan(1)
+    assert plan(1) != plan(2)
 
 
 def test_percentiles() -> None:
@@ -151,12 +151,12 @@ def scenario() -> Scenario:
 
 
 def _verdict_status(scenario: Scenario, messages: list[StoredMessage], *submitted: str) -> int:
-    inspection = Inspection("default", scenario.rules, CloudEventsCodec("default"))
+    inspection = LogInspection("default", scenario.rules, CloudEventsCodec("default"))
     for message in messages:
         inspection.take(message)
     verdict = inspection.verdict(submitted, scenario.state)
-    plan = draw_up(agents=20, tasks=300, seconds=40, seed=1)
-    return conclude(Facts(plan, verdict, Tally(), {}, [0.001], 1.0, durable=True))
+    plan = make_plan(agents=20, tasks=300, seconds=40, seed=1)
+    return conclude(DemoResult(plan, verdict, Tally(), {}, [0.001], 1.0, durable=True))
 
 
 def test_an_honest_log_passes(scenario: Scenario, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,8 +179,8 @@ def _changed(messages: list[StoredMessage]) -> list[StoredMessage]:
         pytest.param(_changed, ("T1", "T2"), "Custody-Hash is", id="a changed event"),
         pytest.param(lambda log: log[:-1], ("T1", "T2"), "and the log ends at", id="a cut-off tail"),
         pytest.param(lambda log: [*log[:2], *log[3:]], ("T1", "T2"), "position 3 is missing", id="a removed event"),
-        pytest.param(lambda log: log, ("T1", "T2", "T3"), "task T3 was accepted, and the log", id="a lost task"),
-        pytest.param(lambda log: log, ("T1",), "task T2 is in the log, and nobody", id="a task nobody submitted"),
+        pytest.param(lambda log: log, ("T1", "T2", "T3"), "task T3 was accepted, but is not", id="a lost task"),
+        pytest.param(lambda log: log, ("T1",), "task T2 is in the log, but was not", id="a task nobody submitted"),
     ],
 )
 def test_a_log_that_is_not_what_it_should_be_gives_status_1_and_the_first_finding(
@@ -204,4 +204,4 @@ def test_a_service_whose_memory_differs_from_its_log_gives_status_1(
     task = scenario.state.tasks["T2"]
     monkeypatch.setitem(scenario.state.tasks, "T2", task._replace(attempt=7))
     assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_FAILED
-    assert "the service's task T2 is not what the log makes of it" in capsys.readouterr().err
+    assert "the service's task T2 differs from the fold of the log" in capsys.readouterr().err

@@ -56,7 +56,7 @@ async def append(self, writes):
     a_moment_passes()
 
 published, Client.publish = Client.publish, publish
-appended, views.KvViews._append = views.KvViews._append, append
+appended, views.KvReadModel._append = views.KvReadModel._append, append
 main()
 """
 """Dies by SIGKILL at the n-th moment: each time that one more message of a batch was sent, or a batch acknowledged."""

@@ -17,7 +17,7 @@ from infra.cli.terminal.progress import bar
 from infra.export.export_file import ExportReader, ExportWriter, Header
 from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.api import JetStreamApi
-from infra.nats.importing import empty_stream, fill
+from infra.nats.importing import ensure_empty_stream, fill
 from infra.reports.audit_formats import FormatError, replacing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ async def import_(session: Session, file: FileArgument) -> None:
     settings = session.settings
     stream = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
     async with session.restoring() as connection:
-        await empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
+        await ensure_empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
         log = await NatsEventLog.open(connection, pool)
         try:
             with bar(header.last, session.out) as show:

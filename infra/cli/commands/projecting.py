@@ -108,11 +108,11 @@ class _ProjectRun:
 
     async def bucket(self) -> None:
         """Keep the live views in a bucket."""
-        from infra.nats.kv_read_model import KvViews
+        from infra.nats.kv_read_model import KvReadModel
         from projections.read_models.document_projection import DocumentProjection
 
         async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
-            model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
+            model = KvReadModel(log.api, self._session.settings.pool, rebuild=self._rebuild)
             await _reached(model)
             await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
 

@@ -92,7 +92,7 @@ async def _read(session: Session, work: _Verification, log: NatsEventLog, *, beg
     """Check every message of the log; `begins`: the position at which the stream was made to begin."""
     last = await log.last_position()
     with bar(last, session.out) as show:
-        async for chunk in log.scan():
+        async for chunk in log.read_across_gaps():
             for message in chunk:
                 work.take(message)
             show(work.checker.position)

@@ -133,14 +133,16 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
         CommandError: there is no such stream.
     """
     from infra.nats import stream_name
-    from infra.nats.api import STREAM_NOT_FOUND, ApiError, JetStreamApi
+    from infra.nats.api import JetStreamApi
+    from infra.nats.jetstream_errors import ApiError
 
     try:
-        return await JetStreamApi(connection).call(f"STREAM.INFO.{stream_name(pool)}")
+        info = await JetStreamApi(connection).stream_info(stream_name(pool))
     except ApiError as error:
-        if error.err_code == STREAM_NOT_FOUND:
-            raise CommandError(f"pool {pool} has no log at {connection.url}") from None
         raise CommandError(str(error)) from None
+    if info is None:
+        raise CommandError(f"pool {pool} has no log at {connection.url}")
+    return info
 
 
 def connected(function: Callable[..., Awaitable[None]], *, reads_files: bool = False) -> Callable[..., None]:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.broker.binary import MINIMUM_VERSION, candidates
+from infra.broker.binary import candidates
 from infra.broker.users import SERVICE_USERS, BrokerUser
+from infra.nats.stream import OLDEST_BROKER
 from tests.support.checkout import ROOT
 
 CONFIG = ROOT / "infra" / "broker" / "custody.conf"
@@ -74,7 +75,7 @@ def test_both_services_have_the_same_passwords(compose: dict[str, Any]) -> None:
 def test_the_image_is_new_enough_and_pinned_to_a_minor_version(compose: dict[str, Any]) -> None:
     match = re.search(r"nats:(\d+)\.(\d+)", compose["services"]["nats"]["image"])
     assert match
-    assert tuple(map(int, match.groups())) > MINIMUM_VERSION[:2]
+    assert tuple(map(int, match.groups())) > OLDEST_BROKER[:2]
 
 
 def test_no_port_is_open_to_the_network(compose: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The embedded broker: its life, its files and its users."""
+"""The embedded broker: its start and end, its files and its users."""
 
 import asyncio
 import json
@@ -162,15 +162,15 @@ async def test_the_broker_ends_when_the_service_is_killed(tmp_path: Path) -> Non
     )
     assert service.stdout
     pid = int(await service.stdout.readline())
-    assert process.leftover(DataDir.at(tmp_path)) == pid
+    assert process.find_orphan(DataDir.at(tmp_path)) == pid
     service.kill()
     await service.wait()
     async with asyncio.timeout(10):
-        while process.leftover(DataDir.at(tmp_path)) == pid:  # noqa: ASYNC110 - not our child
+        while process.find_orphan(DataDir.at(tmp_path)) == pid:  # noqa: ASYNC110 - not our child
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="leftovers are not looked for on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="orphans are not searched for on Windows")
 async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -> None:
     broker = EmbeddedBroker(tmp_path, FAST)
     await broker.start()
@@ -178,7 +178,7 @@ async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -
     await broker.stop()
     orphan = await asyncio.create_subprocess_exec(str(await find_binary()), "-c", str(config), cwd=config.parent)
     async with asyncio.timeout(10):
-        while process.leftover(broker.directory) != orphan.pid:  # noqa: ASYNC110 - it does not tell us
+        while process.find_orphan(broker.directory) != orphan.pid:  # noqa: ASYNC110 - it does not tell us
             await asyncio.sleep(0.01)
     await broker.start()
     assert orphan.returncode is not None or await orphan.wait() is not None
@@ -186,7 +186,7 @@ async def test_a_broker_left_behind_is_ended_by_the_next_start(tmp_path: Path) -
     await broker.stop()
 
 
-@pytest.mark.skipif(os.name == "nt", reason="leftovers are not looked for on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="orphans are not searched for on Windows")
 async def test_a_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     directory = DataDir.at(tmp_path)
     directory.create()

@@ -1,4 +1,4 @@
-"""What the broker lets each user do, tried on a real one."""
+"""Each user's permissions, on a real broker."""
 
 import asyncio
 import json
@@ -19,16 +19,16 @@ from infra.broker.users import agent_user, projector_user
 from infra.nats import Auth, NatsEventLog, ensure_stream
 from infra.nats import connect as infra_connect
 from infra.nats.api import JetStreamApi
-from infra.nats.kv_read_model import KvViews
+from infra.nats.kv_read_model import KvReadModel
 from projections.read_models.document_projection import DocumentChanges
 from tests.support.broker import Connect, settled
 
 pytestmark = [pytest.mark.system]
 
 CYCLE = 10081
-"""The broker's word on a consumer that would deliver into what it reads."""
+"""The error code for a consumer that would deliver into the stream that it reads."""
 REFUSED_S = 0.3
-"""How long a request may stay unanswered before we call it refused: the broker drops it without an answer."""
+"""How long a request is unanswered until it counts as refused: the broker drops it without an answer."""
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_an_operator_reads_the_log(connect: Connect, stream: JetStreamCont
 async def test_a_reader_cannot_have_the_broker_delete_a_log(
     connect: Connect, stream: JetStreamContext, pool: str
 ) -> None:
-    """The broker sends what a direct get finds to the reply subject, and takes it for a request of its own there."""
+    """The broker sends the result of a direct get to the reply subject, where it handles it as a request of its own."""
     violations = Violations()
     operator = await connect("operator", error_cb=violations.record)
     delete = f"$JS.API.STREAM.DELETE.CUSTODY_{pool}"
@@ -200,7 +200,7 @@ async def test_a_projector_reads_one_log_and_writes_one_bucket(tmp_path: Path, p
         chunks = log.follow_chunks(after=0)
         assert [each.subject for each in await anext(chunks)] == [subject]
         await chunks.aclose()
-        views = KvViews(JetStreamApi(own), pool)
+        views = KvReadModel(JetStreamApi(own), pool)
         changes = DocumentChanges({"lease.t1": b"{}", "lease.t2": b"{}"}, replace_all=True)
         await views.write(changes, await views.watermark(), Watermark(1, "hash", "first"))
         assert (await views.watermark()).position == 1

@@ -1,20 +1,20 @@
-"""A cancellation that comes with the reply ends the task, as any other does."""
+"""A cancellation that arrives together with the reply ends the task."""
 
 import asyncio
 
 import pytest
 
-from infra.nats.cancellation import heeding
+from infra.nats.cancellation import await_cancellable
 
 
-async def test_a_cancellation_that_comes_with_the_result_is_heeded() -> None:
+async def test_a_cancellation_that_arrives_with_the_result_ends_the_task() -> None:
     reply: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    went_on = False
+    continued = False
 
     async def ask() -> None:
-        nonlocal went_on
-        await heeding(asyncio.wait_for(reply, 10))
-        went_on = True
+        nonlocal continued
+        await await_cancellable(asyncio.wait_for(reply, 10))
+        continued = True
 
     task = asyncio.create_task(ask())
     await asyncio.sleep(0)
@@ -22,7 +22,7 @@ async def test_a_cancellation_that_comes_with_the_result_is_heeded() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not went_on
+    assert not continued
 
 
 async def test_what_is_asked_while_a_cancelled_task_cleans_up_is_answered() -> None:
@@ -34,7 +34,7 @@ async def test_what_is_asked_while_a_cancelled_task_cleans_up_is_answered() -> N
         try:
             await asyncio.get_running_loop().create_future()
         finally:
-            cleaned.append(await heeding(asyncio.wait_for(reply, 10)))
+            cleaned.append(await await_cancellable(asyncio.wait_for(reply, 10)))
 
     task = asyncio.create_task(work())
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Connecting, losing the broker, getting it back, being refused."""
+"""Connecting, losing the broker, reconnecting, being refused."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""The client against a responder that speaks the contract, and against ones that do not."""
+"""The client with a responder that follows the contract, and with responders that do not."""
 
 import json
 from collections.abc import Callable
@@ -67,7 +67,7 @@ async def test_what_is_no_reply_of_custody_is_unknown(
     body: bytes, asker: Client, pool: str, answers: tuple[Answer, list[Msg]]
 ) -> None:
     answers[0](body)
-    with pytest.raises(NoReplyError, match="none of custody's"):
+    with pytest.raises(NoReplyError, match="does not follow the contract"):
         await CustodyClient(asker, pool).request("ops.submit")
 
 

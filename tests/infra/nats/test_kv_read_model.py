@@ -1,4 +1,4 @@
-"""Live views in a bucket of a real broker: they are those of the fold, and a watch sees them change."""
+"""Live views in a bucket of a real broker: they equal those of the fold, and a watch sees them change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from infra.codec import CloudEventsCodec
 from infra.nats import Auth, connect, ensure_stream
 from infra.nats.api import JetStreamApi
 from infra.nats.filtered_reader import read_matching
-from infra.nats.kv_read_model import KvViews
+from infra.nats.kv_read_model import KvReadModel
 from projections.read_models.document_projection import DocumentChanges, DocumentProjection
 from tests.golden.make import HISTORIES
 from tests.support.broker import Connect
@@ -57,10 +57,10 @@ class Site:
         self.log = MemoryEventLog(LOG)
         self.told: list[str] = []
 
-    def model(self, *, rebuild: bool = False) -> KvViews:
-        return KvViews(self.api, self.pool, rebuild=rebuild)
+    def model(self, *, rebuild: bool = False) -> KvReadModel:
+        return KvReadModel(self.api, self.pool, rebuild=rebuild)
 
-    def projector(self, model: KvViews | None = None) -> Projector[DocumentChanges]:
+    def projector(self, model: KvReadModel | None = None) -> Projector[DocumentChanges]:
         source = Source(self.log, CODEC, self.fold_until)
         kept = model or self.model()
         return Projector(source, kept, DocumentProjection, self.clock, self.told.append, max_events=3, replace_all=True)
@@ -70,7 +70,7 @@ class Site:
         await catch_up(memory, self.log, until=position)
         return memory
 
-    async def catch_up(self, model: KvViews | None = None) -> Projector[DocumentChanges]:
+    async def catch_up(self, model: KvReadModel | None = None) -> Projector[DocumentChanges]:
         projector = self.projector(model)
         await self.finish(asyncio.ensure_future(projector.run(follow=False)))
         return projector
@@ -86,7 +86,7 @@ class Site:
         """Every document but the watermark."""
         prefix = f"$KV.CUSTODY_VIEWS_{self.pool}."
         found = {}
-        # The library's own listing may come out empty: what tells it the end can overtake the messages.
+        # The library's own listing may be empty: its end marker can overtake the messages.
         async for chunk in read_matching(self.api, f"KV_CUSTODY_VIEWS_{self.pool}", f"{prefix}>", after=0, until=2**62):
             found.update({each.subject.removeprefix(prefix): json.loads(each.body) for each in chunk if each.body})
         assert found.pop("position")["position"] == len(self.log.messages)
@@ -106,7 +106,7 @@ async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncI
     connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
     await ensure_stream(connection, pool)
     api = JetStreamApi(connection)
-    await KvViews(api, pool).watermark()
+    await KvReadModel(api, pool).watermark()
     reader = await connect_as("operator")
     yield Site(api, pool, await reader.jetstream().key_value(f"CUSTODY_VIEWS_{pool}"))
     await connection.close()
@@ -114,7 +114,7 @@ async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncI
 
 @pytest.fixture
 def connect_as(connect: Connect) -> Connect:
-    """The fixture, under a name that the function of the same name leaves free."""
+    """The fixture, under a name that does not clash with the function `connect`."""
     return connect
 
 
@@ -190,8 +190,8 @@ async def test_two_projectors_do_no_harm(site: Site) -> None:
     await asyncio.gather(*works)
 
 
-class LosesAnswers(KvViews):
-    """Its n-th write is carried out, and nobody hears of it."""
+class LosesAnswers(KvReadModel):
+    """Its n-th write is carried out, but its answer is lost."""
 
     losing = 2
 
@@ -264,11 +264,11 @@ async def test_a_bucket_that_was_made_otherwise_is_refused(site: Site, pool: str
     await ensure_stream(site.api.connection, f"{pool}x")
     await writer.create_key_value(bucket=f"CUSTODY_VIEWS_{pool}x", history=5)
     with pytest.raises(ReadModelError, match="has another max_msgs_per_subject than it needs: delete it"):
-        await KvViews(site.api, f"{pool}x").watermark()
+        await KvReadModel(site.api, f"{pool}x").watermark()
 
 
 async def test_a_mark_that_is_none_is_refused(site: Site, connect_as: Connect) -> None:
     writer = (await connect_as("writer")).jetstream()
     await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.position", b"junk")
-    with pytest.raises(ReadModelError, match="its key position is not custody's"):
+    with pytest.raises(ReadModelError, match="its key position was not written by custody"):
         await site.model().watermark()

@@ -1,4 +1,4 @@
-"""Readers over restarts, gaps, slow takers and logs that lost their tail."""
+"""Readers under restarts, gaps, slow callers and logs that lost their tail."""
 
 import asyncio
 import shutil
@@ -49,7 +49,7 @@ async def consumers(connection: NatsConnection) -> int:
 
 
 async def come_to(connection: NatsConnection, count: int) -> None:
-    """Wait until the stream has so many consumers. The broker deletes in its own time, but not in seconds."""
+    """Wait until the stream has so many consumers. The broker deletes them with a delay, but within seconds."""
     async with asyncio.timeout(2):  # an abandoned consumer would stay for five
         while await consumers(connection) != count:
             pass
@@ -89,7 +89,7 @@ async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBrok
 async def test_a_read_gives_up_on_a_broker_that_stays_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
     await log.append(events(3), expected_position=0)
     await own_broker.stop()
-    reader = StreamReader(log._api, stream_name(POOL), patience_s=0.1)
+    reader = StreamReader(log._api, stream_name(POOL), timeout_s=0.1)
 
     with pytest.raises(LogUnavailableError, match=r"nothing came after position 0 for 0\.1 s"):
         async for _ in reader.until(3):
@@ -117,7 +117,7 @@ async def test_silence_makes_a_follower_ask_again(own_broker: EmbeddedBroker, lo
     following = log.follow(after=0)
     assert (await anext(following)).position == 1
 
-    # The consumer vanishes without a word: a restart forgets it, too, but would be noticed by the connection.
+    # The consumer disappears silently. A restart would delete it, too, but the connection would notice.
     api = log._api
     names = (await api.call(f"CONSUMER.NAMES.{stream_name(POOL)}"))["consumers"]
     await api.call(f"CONSUMER.DELETE.{stream_name(POOL)}.{names[0]}")

@@ -1,4 +1,4 @@
-"""Snapshots on a real broker, by the users that it has: written by the writer, read by the operator."""
+"""Snapshots on a real broker, written as the user `writer` and read as `operator`."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -59,7 +59,7 @@ async def test_the_oldest_make_room(as_user: As, monkeypatch: pytest.MonkeyPatch
     for position in (1, 2):
         await writer.put(position, b"snapshot")
     assert await writer.positions(9) == [2, 1]
-    with pytest.raises(SnapshotError, match="its part 0 is gone"):
+    with pytest.raises(SnapshotError, match="its part 0 is missing"):
         await writer.get(1)
     assert await writer.get(2) == b"snapshot"
 

@@ -1,4 +1,4 @@
-"""The pool's stream: made as the log needs it, and an existing one checked but never changed."""
+"""The pool's stream: created as the log needs it; an existing one is checked and never changed."""
 
 import json
 from collections.abc import AsyncIterator

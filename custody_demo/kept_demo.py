@@ -1,4 +1,4 @@
-"""Leaving a demonstration behind: its log, and the settings it went by, so that people can ask about it."""
+"""A demo that is kept: its data directory, its settings as a file, and what to do with them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 CONFIG = "custody.toml"
 
 
-def stage(into: Path | None) -> Path:
-    """Return an empty directory: the one that is named, else a temporary one.
+def prepare_directory(into: Path | None) -> Path:
+    """Create an empty directory and return it: `into` if given, else a temporary one.
 
     Raises:
         DataDirError: it is not empty, or cannot be made.
@@ -38,7 +38,7 @@ def stage(into: Path | None) -> Path:
 
 
 def write_config(settings: Settings) -> Path:
-    """Write the rules of a demonstration and where its log is into a configuration file; return its path."""
+    """Write the demo's rules and its data directory into a configuration file; return the file's path."""
     names = ("pool", "data_dir", *LEASE_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
     values = settings.model_dump(mode="json", include=set(names))
     lines = [f"{name} = {json.dumps(values[name], ensure_ascii=False)}\n" for name in names if values[name] is not None]
@@ -47,8 +47,8 @@ def write_config(settings: Settings) -> Path:
     return file
 
 
-def how_to_ask(directory: Path, config: Path) -> Iterator[str]:
-    """Return in words where everything is, and what to do with it."""
+def follow_up_lines(directory: Path, config: Path) -> Iterator[str]:
+    """Yield the lines that say where the demo is kept and which commands read it."""
     yield f"kept in   {directory}"
     yield f"          custody postmortem --config {shlex.quote(str(config))}"
     yield "          and likewise custody audit, at, diff, history, explain, verify, whatif;"

@@ -1,4 +1,4 @@
-"""What is worth telling, in one line each: from the events of the feed, and from what the agents say of themselves."""
+"""Notable incidents, one line each: from the events of the feed, and from what the agents report."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 REMEMBERED = 200
+"""How many of the latest lines are kept."""
 
 
 class Line(NamedTuple):
-    """A moment of the story."""
+    """One line of the activity."""
 
     at_s: float
     kind: Happening | None
     text: str
 
 
-class Story:
-    """Tells each line to whoever listens, keeps the latest, and counts."""
+class ActivityLog:
+    """Makes lines of incidents, passes them to the listener, keeps the latest, and counts by kind."""
 
     def __init__(self, elapsed_s: Callable[[], float]) -> None:
         self.tally = Tally()
@@ -38,18 +39,18 @@ class Story:
         self._expired: ev.Expired | None = None
         self._moves: dict[str, st.Planned] = {}
 
-    def tell(self, kind: Happening | None, text: str) -> None:
-        """Take what no event says."""
+    def add(self, kind: Happening | None, text: str) -> None:
+        """Add an incident that no event records; kind None is not counted."""
         if kind is not None:
             self.tally.add(kind)
         self._line(kind, text)
 
-    def see(self, recorded: Recorded, before: Task | None) -> None:
-        """Take an event, and the task as it was before."""
+    def observe(self, recorded: Recorded, before: Task | None) -> None:
+        """Add the line of an event, if it is notable; `before` is the task as it was before the event."""
         self.tally.observe(recorded)
         event = recorded.event
         if isinstance(event, ev.Expired):
-            # What follows from it is in the next event of the same append; both make one line.
+            # The consequence is the next event of the same append; both give one line.
             self._expired = event
             return
         expired, self._expired = self._expired, None
@@ -107,7 +108,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
     holder = before.lease.agent_id if before is not None and before.lease is not None else "nobody"
     match recorded.event:
         case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
-            return f"{name} counts as lost: not heard for {silence_s:.1f} s (limit {threshold_s:.1f} s)"
+            return f"{name} counts as lost: silent for {silence_s:.1f} s (limit {threshold_s:.1f} s)"
         case ag.AgentDraining(reason=reason):
             return f"{name} is drained by the operator: {reason}"
         case ag.AgentResumed():
@@ -116,7 +117,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
             what = f"{percent} %" if percent is not None else f"its {kind}"
             return f"{name}: {what} reported late by {agent_id}, kept as evidence"
         case ev.Completed(late=True, agent_id=agent_id):
-            return f"{name}: completed late by {agent_id}, and nobody had it since: accepted"
+            return f"{name}: completed late by {agent_id}, accepted: it was not leased again"
         case ev.Requeued(cause=ev.Cause.FAILURE, attempt=attempt, error=error):
             return f"{name}: failed ({error}), attempt {attempt} is due"
         case ev.Failed(numbers=None, failures=failures, error=error):
@@ -128,7 +129,7 @@ def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR09
         case ev.Stuck(numbers=numbers, agent_id=agent_id):
             return f"{name}: stuck, {agent_id} silent for {numbers.silence_s:.1f} s; swept"
         case ev.Recovered():
-            return f"{name}: {holder} is heard again, no longer stuck"
+            return f"{name}: {holder} is active again, no longer stuck"
         case ev.Requeued(cause=ev.Cause.OPERATOR, reason=reason):
             return f"{name}: freed by the operator, {reason}"
         case ev.Silenced(for_s=for_s, reason=reason):

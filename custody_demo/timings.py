@@ -1,4 +1,4 @@
-"""How fast a demonstration goes: every length of time in it, scaled to the time it may take."""
+"""All durations of a demo, scaled to the time that it is planned to take."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 USUAL_SECONDS = 40.0
-"""The length for which the lengths of time below are given."""
+"""The duration of a demo for which the durations below are given."""
 SILENCE_MULTIPLIER = 3.0
 RENEWAL_WORTH = 0.4
 
 
-class Pace(NamedTuple):
-    """Lengths of time in seconds."""
+class Timings(NamedTuple):
+    """Durations in seconds."""
 
     seconds: float
-    """What the whole demonstration is planned to take."""
+    """The planned duration of the whole demo."""
     lease_s: float
     grace_s: float
     long_lease_s: float
-    """Of tasks on which silence shows as `stuck`, because their lease would last much longer."""
+    """The lease of tasks whose silent holders are found `stuck`, because the lease lasts much longer."""
     stale_s: float
     lost_s: float
     record_s: float
     beat_s: float
     wait_s: float
-    """How long an idle agent's claim waits for work."""
+    """How long an idle agent's claim waits for a task."""
     steal_s: float
     cooldown_s: float
     reaction_s: float
-    """How long the operator takes to see to something."""
+    """How long the operator takes to react."""
     nap_s: float
-    """A silence after which every lease of the usual length is over."""
+    """A silence that outlasts every lease of the usual length."""
     long_nap_s: float
-    """A silence after which a task on a long lease counts as stuck."""
+    """A silence after which a task on a long lease is stuck."""
     restart_s: float
     limit_s: float
-    """When the demonstration ends with whatever is still open."""
+    """When the demo ends, even if tasks are still open."""
 
     @classmethod
-    def of(cls, seconds: float) -> Pace:
-        """Return the pace of a demonstration that is to take so many seconds."""
+    def of(cls, seconds: float) -> Timings:
+        """Return the durations of a demo that is planned to take `seconds`."""
         unit = seconds / USUAL_SECONDS
         return cls(
             seconds=seconds,
@@ -66,7 +66,7 @@ class Pace(NamedTuple):
         )
 
     def settings(self, settings: Settings) -> Settings:
-        """Return the settings with the pool's rules at this pace; all else, such as the pool's name, stays."""
+        """Return the settings with these durations in the pool's rules; others, such as the pool's name, stay."""
         return settings.model_copy(
             update={
                 "stream_replicas": 1,

@@ -1,4 +1,4 @@
-"""The pool as a dashboard sees it: folded from the feed that the broker republishes, and from nothing else."""
+"""The pool as a dashboard sees it: a projection of the feed that the broker republishes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.nats import NatsEventLog, evt_prefix, feed_prefix
+from infra.nats.wire_format import SEQUENCE
 from projections.state.pool_state import PoolState
 
 if TYPE_CHECKING:
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
     from handlers.ports import Codec
     from infra.nats import NatsConnection
 
-SEQUENCE_HEADER = "Nats-Sequence"
 AT_REST = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUARANTINED})
-"""Where a task may stay for ever by itself."""
+"""Statuses in which a task may stay for ever."""
 
 
-class Mirror:
-    """Folds the feed; a gap in its positions is filled from the stream."""
+class FeedProjection:
+    """Folds the feed; gaps in its positions are filled from the stream."""
 
     def __init__(
         self,
@@ -36,33 +36,33 @@ class Mirror:
         pool: str,
         rules: Rules,
         codec: Codec,
-        see: Callable[[Recorded, Task | None], None],
+        on_event: Callable[[Recorded, Task | None], None],
     ) -> None:
         self.state = PoolState(pool, rules)
         self.status_of: dict[str, TaskStatus] = {}
         self.at_rest = 0
-        """How many tasks have come to rest."""
+        """How many tasks are in a status of `AT_REST`."""
         self._connection = connection
         self._pool = pool
         self._codec = codec
-        self._see = see
-        """Is shown each event, and the task as it was before."""
+        self._on_event = on_event
+        """Called with each event, and the task as it was before."""
         self._feed: asyncio.Queue[Msg] = asyncio.Queue()
 
     async def listen(self) -> None:
-        """Subscribe to the feed; before the pool is served, so that nothing of it is missed."""
+        """Subscribe to the feed; call it before the pool is served, so that no event is missed."""
         client = self._connection.client
         await client.subscribe(f"{feed_prefix(self._pool)}>", cb=self._feed.put)
         await client.flush()
 
     async def run(self) -> None:
-        """Follow the feed until cancelled; the stream must exist by now. Raises LogUnavailableError."""
+        """Follow the feed until cancelled; the stream must exist. Raises LogUnavailableError."""
         log = await NatsEventLog.open(self._connection, self._pool)
         try:
             while True:
                 message = await self._feed.get()
                 headers = message.headers or {}
-                position = int(headers[SEQUENCE_HEADER])
+                position = int(headers[SEQUENCE])
                 if position > self.state.position + 1:
                     async for chunk in log.read(after=self.state.position, until=position):
                         for stored in chunk:
@@ -85,4 +85,4 @@ class Mirror:
         if task is not None:
             self.at_rest += (task.status in AT_REST) - (self.status_of.get(task.task_id) in AT_REST)
             self.status_of[task.task_id] = task.status
-        self._see(recorded, before)
+        self._on_event(recorded, before)

@@ -1,6 +1,7 @@
-"""The demonstration on a terminal: what a dashboard on the feed would show, on one screen that fits the window.
+"""The demo on a terminal: a dashboard that follows the feed, on one screen that fits the window.
 
-Colours are the terminal's own green, red and magenta, which read well on dark and on light, and words say the same.
+Colours are the terminal's own green, red and magenta, which are readable on dark and light backgrounds. No information
+is in the colour alone.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from custody_demo.mirror import Mirror
+    from custody_demo.activity_log import ActivityLog, Line
+    from custody_demo.demo_context import DemoContext
+    from custody_demo.feed_projection import FeedProjection
     from custody_demo.simulated_agents import SimulatedAgent
-    from custody_demo.story import Line, Story
-    from custody_demo.world import World
 
 FRAMES_PER_S = 6
 LEAST_WIDTH, LEAST_HEIGHT = 80, 22
@@ -39,7 +40,7 @@ _HEAD_ROWS, _FOOT_ROWS, _BORDER_ROWS = 2, 2, 2
 _TASKS_WIDTH = 24
 _AGENT_WIDTH = 26
 _RECENT = 200
-"""Commands of which the reply time is shown."""
+"""Number of latest commands whose median reply time is shown."""
 _STATUSES = (
     (TaskStatus.QUEUED, ""), (TaskStatus.ASSIGNED, ""), (TaskStatus.IN_PROGRESS, ""), (TaskStatus.STUCK, "magenta"),
     (TaskStatus.BLOCKED, "magenta"), (TaskStatus.COMPLETED, "green"), (TaskStatus.FAILED, "red"),
@@ -65,37 +66,42 @@ _MISHAPS = (
 
 
 class ScreenView:
-    """Draws the whole screen anew a few times a second."""
+    """Redraws the whole screen `FRAMES_PER_S` times a second."""
 
     def __init__(
-        self, world: World, mirror: Mirror, story: Story, agents: Sequence[SimulatedAgent], console: Console
+        self,
+        context: DemoContext,
+        projection: FeedProjection,
+        activity: ActivityLog,
+        agents: Sequence[SimulatedAgent],
+        console: Console,
     ) -> None:
-        self._world = world
-        self._mirror = mirror
-        self._story = story
+        self._context = context
+        self._projection = projection
+        self._activity = activity
         self._agents = agents
         self._console = console
 
     async def run(self) -> None:
-        """Draw until cancelled; the terminal is then as it was."""
+        """Draw until cancelled, then restore the terminal."""
         with Live(self.frame(), console=self._console, screen=True, auto_refresh=False) as live:
             while True:
                 await asyncio.sleep(1 / FRAMES_PER_S)
                 live.update(self.frame(), refresh=True)
 
     def frame(self) -> Layout:
-        """Return the screen as it is now."""
+        """Return the screen's present content."""
         width, height = self._console.size
         columns = max((width - _TASKS_WIDTH - 4) // _AGENT_WIDTH, 1)
         agent_rows = max(-(-len(self._agents) // columns), len(_STATUSES))
         agent_rows = max(min(agent_rows, (height - _HEAD_ROWS - _FOOT_ROWS) // 2), len(_STATUSES))
         middle = agent_rows + _BORDER_ROWS
-        story_rows = max(height - _HEAD_ROWS - _FOOT_ROWS - middle - _BORDER_ROWS, 1)
+        activity_rows = max(height - _HEAD_ROWS - _FOOT_ROWS - middle - _BORDER_ROWS, 1)
         layout = Layout()
         layout.split_column(
             Layout(self._head(width), size=_HEAD_ROWS),
             Layout(name="middle", size=middle),
-            Layout(_panel(self._latest(story_rows), "what happens"), name="story"),
+            Layout(_panel(self._latest(activity_rows), "what happens"), name="activity"),
             Layout(self._counters(), size=_FOOT_ROWS),
         )
         layout["middle"].split_row(
@@ -105,9 +111,9 @@ class ScreenView:
         return layout
 
     def _head(self, width: int) -> Group:
-        total, at_rest = len(self._world.plan.tasks), self._mirror.at_rest
+        total, at_rest = len(self._context.plan.tasks), self._projection.at_rest
         words = f"{len(self._agents)} agents, {total} tasks, one real broker"
-        clock = f"{self._world.elapsed_s():4.1f} s of about {self._world.plan.pace.seconds:g} s "
+        clock = f"{self._context.elapsed_s():4.1f} s of about {self._context.plan.timings.seconds:g} s "
         first = Table.grid(expand=True)
         first.add_column(ratio=1)
         first.add_column(justify="right")
@@ -127,7 +133,7 @@ class ScreenView:
 
     def _tasks(self) -> Table:
         counts = dict.fromkeys(TaskStatus, 0)
-        for status in self._mirror.status_of.values():
+        for status in self._projection.status_of.values():
             counts[status] += 1
         table = Table.grid(expand=True)
         table.add_column(ratio=1)
@@ -138,7 +144,7 @@ class ScreenView:
         return table
 
     def _fleet(self, columns: int, rows: int) -> Table:
-        """Return the agents, down the columns; those that do not fit are only counted."""
+        """Return the agents, column by column; agents that do not fit are counted in the last cell."""
         shown = list(self._agents[: columns * rows])
         if len(shown) < len(self._agents):
             shown.pop()
@@ -154,8 +160,8 @@ class ScreenView:
         return table
 
     def _agent(self, agent: SimulatedAgent) -> Table:
-        known = self._mirror.state.agent(agent.name)
-        held = self._mirror.state.tasks_held(agent.name)
+        known = self._projection.state.agent(agent.name)
+        held = self._projection.state.tasks_held(agent.name)
         state = self._condition(agent, held)
         style = _STATE_STYLES.get(state, "dim" if state == "idle" else "")
         cell = Table.grid(expand=True)
@@ -168,7 +174,7 @@ class ScreenView:
         return cell
 
     def _condition(self, agent: SimulatedAgent, held: int) -> str:
-        known = self._mirror.state.agent(agent.name)
+        known = self._projection.state.agent(agent.name)
         if known is None:
             return "joining"
         if agent.condition is not Condition.UP:
@@ -180,24 +186,24 @@ class ScreenView:
         return "working" if held else "idle"
 
     def _latest(self, rows: int) -> Text:
-        lines = list(self._story.latest)[-rows:]
-        return Text("\n", no_wrap=True, overflow="ellipsis").join(_told(line) for line in lines)
+        lines = list(self._activity.latest)[-rows:]
+        return Text("\n", no_wrap=True, overflow="ellipsis").join(_styled(line) for line in lines)
 
     def _counters(self) -> Text:
-        tally = self._story.tally
-        elapsed_s = max(self._world.elapsed_s(), 1.0)
+        tally = self._activity.tally
+        elapsed_s = max(self._context.elapsed_s(), 1.0)
         text = Text(no_wrap=True)
         for counters in (_RESCUES, _MISHAPS):
             for name, kind in counters:
                 text.append(f"  {name} ").append(str(tally[kind]), "bold")
             if counters is _RESCUES:
                 text.append("\n")
-        median_ms = 1000 * percentile(self._world.latencies_s[-_RECENT:], 0.5)
-        text.append("  events ").append(f"{self._mirror.state.position / elapsed_s:.0f}/s", "bold")
+        median_ms = 1000 * percentile(self._context.latencies_s[-_RECENT:], 0.5)
+        text.append("  events ").append(f"{self._projection.state.position / elapsed_s:.0f}/s", "bold")
         return text.append("  reply ").append(f"{median_ms:.1f} ms", "bold")
 
 
-def _told(line: Line) -> Text:
+def _styled(line: Line) -> Text:
     style = "red" if line.kind in _BAD else "green" if line.kind in _GOOD else ""
     return Text.assemble((f"{line.at_s:5.1f} ", "dim"), (line.text, style))
 

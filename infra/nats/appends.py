@@ -1,0 +1,107 @@
+"""Appends to a stream, each one message or an atomic batch: their frames, and their acknowledgement."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from handlers.ports import LogUnavailableError, OutcomeUnknownError
+from infra.nats import wire_format
+from infra.nats.jetstream_errors import ApiError, append_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from handlers.ports import NewMessage
+    from infra.nats.exchange import Answer, Exchange
+
+_COMMIT = wire_format.header_lines({wire_format.BATCH_COMMIT: "1"})
+
+
+async def append(
+    exchange: Exchange,
+    stream: str,
+    messages: Sequence[NewMessage],
+    conditions: Sequence[str],
+    *,
+    batch_id: str,
+    timeout_s: float,
+    sent: int = 0,
+    expected: int | None = None,
+) -> int:
+    """Append all messages or none; return the position of the last one.
+
+    Args:
+        exchange: where it is sent.
+        stream: the stream that takes the messages' subjects.
+        messages: one without a batch id, or those of a batch.
+        conditions: the header lines with each message's expectation; empty for none.
+        batch_id: of the batch; empty for a single message.
+        timeout_s: how long to wait for the acknowledgement.
+        sent: how many of the batch's messages were sent already, by `append_frames`.
+        expected: the only position that the last message may get; None: any.
+
+    Raises:
+        AppendConflictError: an expectation does not hold.
+        AppendRejectedError: the broker will never take this content from this user.
+        LogUnavailableError: no connection, no such stream, or the broker is too busy; nothing was stored.
+        OutcomeUnknownError: no acknowledgement of this append in time.
+    """
+
+    def encode(reply: str) -> bytes:
+        limit_bytes = exchange.connection.client.max_payload
+        return append_frames(
+            messages[sent:], conditions[sent:], batch_id=batch_id, sent=sent, reply=reply, limit_bytes=limit_bytes
+        )
+
+    answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
+    if answer.status == wire_format.NO_RESPONDERS:
+        raise LogUnavailableError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
+    return _acknowledged(answer, stream, batch_id, len(messages), expected)
+
+
+def append_frames(
+    messages: Sequence[NewMessage],
+    conditions: Sequence[str],
+    *,
+    batch_id: str,
+    limit_bytes: int,
+    sent: int = 0,
+    reply: str = "",
+) -> bytes:
+    """Encode the messages that follow the first `sent` ones of an append; with a reply subject they are its end.
+
+    Raises:
+        AppendRejectedError: the broker would not take a message; see `wire_format.publish_frame`.
+    """
+    last = sent + len(messages)
+    batch = f"{wire_format.header_lines({wire_format.BATCH_ID: batch_id})}{wire_format.BATCH_SEQUENCE}: "
+    frames: list[bytes] = []
+    for number, (message, condition) in enumerate(zip(messages, conditions, strict=True), start=sent + 1):
+        end = reply if number == last else ""
+        control = f"{condition}{batch}{number}\r\n{_COMMIT if end else ''}" if batch_id else condition
+        frames.append(wire_format.publish_frame(message, control, reply=end, limit_bytes=limit_bytes))
+    return b"".join(frames)
+
+
+def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expected: int | None) -> int:
+    """Return the position that the answer names, if it is the acknowledgement of this very append."""
+    try:
+        ack: Any = json.loads(answer.body)
+    except ValueError:
+        ack = None
+    if not isinstance(ack, dict):
+        raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")
+    if "error" in ack:
+        raise append_error(ApiError("append", ack["error"]))
+    position = ack.get("seq")
+    proper = {
+        "stream": stream,
+        "seq": position if expected is None else expected,
+        "batch": batch_id or None,
+        "count": count if batch_id else None,
+    }
+    found = {name: ack.get(name) for name in proper}
+    if found != proper or not isinstance(position, int) or ack.get("duplicate"):
+        raise OutcomeUnknownError(f"not the acknowledgement of this append: {ack} instead of {proper}")
+    return position
