@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 
-class Agent(NamedTuple):
+class Agent(msgspec.Struct, frozen=True, gc=False):
     """An agent as the log has it."""
 
     agent_id: str
@@ -67,14 +69,16 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
         raise FoldError(msg)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}
-    agent = agent._replace(
+    agent = replace(
+        agent,
         version=recorded.version,
         position=recorded.position,
         registered_position=recorded.position if joined else agent.registered_position,
         status=AGENT.next[agent.status, event.name],
     )
     if isinstance(event, ev.Registered):
-        return agent._replace(
+        return replace(
+            agent,
             capabilities=frozenset(event.capabilities),
             priority=event.priority,
             capacity=event.capacity,
@@ -83,10 +87,10 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         )
     if isinstance(event, ev.Heartbeat):
         if event.load is None:
-            return agent._replace(last_recorded_at=recorded.time)
-        return agent._replace(cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
+            return replace(agent, last_recorded_at=recorded.time)
+        return replace(agent, cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
-        return agent._replace(intake=INTAKE.next[agent.intake, event.name])
+        return replace(agent, intake=INTAKE.next[agent.intake, event.name])
     if isinstance(event, ev.Deregistered):
-        return agent._replace(intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
+        return replace(agent, intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
     return agent

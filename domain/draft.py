@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import RefusalCode
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
 
 EntityState = Task | Agent | Steal | Pool
 EntityKey = tuple[Entity, str]
-_TASK = Entity.TASK
-"""Looking a member up in its enumeration costs more than comparing it, and every report does."""
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True):
     """A command with who asks and why."""
 
     command: Command | Internal
@@ -47,7 +47,7 @@ class Request(NamedTuple):
     """Whether the caller chose `causation_id`."""
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """A command that was turned down, and why."""
 
     code: RefusalCode
@@ -64,7 +64,7 @@ class Refused(Exception):  # noqa: N818 - a named outcome that travels as an exc
         self.recorded = recorded
 
 
-class Decision(NamedTuple):
+class Decision(msgspec.Struct, frozen=True):
     """What a command comes to.
 
     The events are to be appended in one piece right after the position that the decision was made on; `after` holds
@@ -101,13 +101,13 @@ class Draft:
 
     def task(self, task_id: str) -> Task | None:
         """Return the task as the draft leaves it."""
-        state = self.after.get((_TASK, task_id))
+        state = self.after.get((Entity.TASK, task_id))
         return state if isinstance(state, Task) else self.view.task(task_id)
 
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""
         before = self.task(task_id)
-        recorded = self._recorded(_TASK, task_id, before.version if before else 0, event)
+        recorded = self._recorded(Entity.TASK, task_id, before.version if before else 0, event)
         after = evolve_task(before, recorded)
         self._add(recorded, after)
         return after
@@ -154,9 +154,19 @@ class Draft:
     def _recorded(
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
     ) -> Recorded:
-        _, actor, causation_id, _, _, verb, keyed = self.request
-        position = self.view.position + len(self.records) + 1
-        return Recorded(position, entity, entity_id, version + 1, self.now, actor, causation_id, event, verb, keyed)
+        request = self.request
+        return Recorded(
+            position=self.next_position,
+            entity=entity,
+            entity_id=entity_id,
+            version=version + 1,
+            time=self.now,
+            actor=request.actor,
+            causation_id=request.causation_id,
+            event=event,
+            verb=request.verb,
+            keyed=request.keyed,
+        )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:
         self.records.append(recorded)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from domain.policies.lease import Terms, first_terms, renewal_terms
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from domain.task import Lease, Task
 
 
-class Expiry(NamedTuple):
+class Expiry(msgspec.Struct, frozen=True, gc=False):
     """When a lease runs out, on which terms."""
 
     lease_s: float

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import pool as ev
@@ -10,15 +14,13 @@ from domain.lifecycles import INTAKE, IntakeStatus
 from domain.timestamps import after
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 _HASH_MULTIPLIER = 2_654_435_761
 _HASH_MODULUS = 2**32
 
 
-class Pool(NamedTuple):
+class Pool(msgspec.Struct, frozen=True, gc=False):
     """The pool-level state. `version` 0: nothing was ever recorded."""
 
     pool_id: str
@@ -62,13 +64,13 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
     if recorded.version != pool.version + 1 or recorded.entity_id != pool.pool_id:
         msg = f"{recorded.originator_id} v{recorded.version} meets pool {pool.pool_id} at version {pool.version}"
         raise FoldError(msg)
-    pool = pool._replace(version=recorded.version, position=recorded.position)
+    pool = replace(pool, version=recorded.version, position=recorded.position)
     if isinstance(event, ev.Led):
-        return pool._replace(leader=event.leader)
+        return replace(pool, leader=event.leader)
     if isinstance(event, ev.Rearmed):
-        return pool._replace(not_before=event.not_before, jitter_s=event.jitter_s)
+        return replace(pool, not_before=event.not_before, jitter_s=event.jitter_s)
     if isinstance(event, _INTAKE_EVENTS):
-        return pool._replace(intake=INTAKE.next[pool.intake, event.name])
+        return replace(pool, intake=INTAKE.next[pool.intake, event.name])
     if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
-        return pool._replace(expiry_held=isinstance(event, ev.ExpiryHeld))
+        return replace(pool, expiry_held=isinstance(event, ev.ExpiryHeld))
     return pool

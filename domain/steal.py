@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import steal as ev
 from domain.lifecycles import STEAL, StealStatus
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 
-class Steal(NamedTuple):
+class Steal(msgspec.Struct, frozen=True, gc=False):
     """A steal operation as the log has it."""
 
     operation_id: str
@@ -24,7 +26,7 @@ class Steal(NamedTuple):
     plan: ev.Planned
     planned_at: datetime
     planned_by: str
-    outcome: ev.StealCompleted | ev.StealFailed | None = None
+    outcome: ev.StealEnded | None = None
 
     @property
     def over(self) -> bool:
@@ -50,5 +52,5 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
             msg = f"{recorded.originator_id} begins with {event.name}"
             raise FoldError(msg)
         return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
-    outcome = event if isinstance(event, ev.StealCompleted | ev.StealFailed) else None
-    return steal._replace(version=recorded.version, position=recorded.position, status=status, outcome=outcome)
+    outcome = event if isinstance(event, ev.StealEnded) else None
+    return replace(steal, version=recorded.version, position=recorded.position, status=status, outcome=outcome)

@@ -20,14 +20,10 @@ if TYPE_CHECKING:
     from domain.task import FormerLease, Lease, Task
 
 
-_DEREGISTERED = AgentStatus.DEREGISTERED
-"""Looking a member up in its enumeration costs more than comparing it, and every command of an agent does."""
-
-
 def known_agent(draft: Draft, agent_id: str) -> Agent:
     """Return a registered agent; refuses with `unknown_agent`."""
     agent = draft.view.agent(agent_id)
-    if agent is None or agent.status is _DEREGISTERED:
+    if agent is None or agent.status is AgentStatus.DEREGISTERED:
         raise Refused(
             RefusalCode.UNKNOWN_AGENT,
             f"agent {agent_id} is not registered in this pool; register it first",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from domain.agent import Agent
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import sign_of_life
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from domain.commands import Deregister, Heartbeat, Register
     from domain.draft import Decision, Draft
 
-_LOST = AgentStatus.LOST
-"""Looking a member up in its enumeration costs more than comparing it, and every command of an agent does."""
 RELEASES_AT_ONCE = 400
 """Each release takes two events, and one append takes a thousand."""
 
@@ -77,7 +77,7 @@ def leave(draft: Draft, command: Leave) -> Decision:
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
         # Only the last append may count as the command's outcome: a repeat after a crash between goes on from there.
-        draft.request = draft.request._replace(keyed=False)
+        draft.request = replace(draft.request, keyed=False)
     for task_id in held[:RELEASES_AT_ONCE]:
         task = draft.task(task_id)
         if task is None or task.lease is None:
@@ -86,7 +86,7 @@ def leave(draft: Draft, command: Leave) -> Decision:
         task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
         after_attempt.again(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(follow_up=asked._replace(command=Leave(command.released + RELEASES_AT_ONCE)))
+        return draft.decided(follow_up=replace(asked, command=Leave(command.released + RELEASES_AT_ONCE)))
     released = command.released + len(held)
     draft.record_agent(agent.agent_id, ev.Deregistered(released=released))
     return draft.decided({"released": released})
@@ -96,7 +96,7 @@ def revive(draft: Draft) -> None:
     """Bring a lost agent back that was heard again; any command does, and some say so in an event of their own."""
     agent_id = draft.request.agent_id
     agent = draft.view.agent(agent_id) if agent_id else None
-    if agent is not None and agent.status is _LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
+    if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
         draft.record_agent(agent.agent_id, ev.Heartbeat())
 
 

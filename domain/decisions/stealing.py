@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.decisions import checks
 from domain.draft import Refused
 from domain.errors import RefusalCode
@@ -148,7 +150,7 @@ def _planned(
             score=score,
         ),
     )
-    return draft.decided(follow_up=draft.request._replace(command=ExecuteSteal(operation_id)))
+    return draft.decided(follow_up=replace(draft.request, command=ExecuteSteal(operation_id)))
 
 
 def execute(draft: Draft, command: ExecuteSteal) -> Decision:

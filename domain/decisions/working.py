@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic_core
+from msgspec.structs import replace
 
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant, sign_of_life
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from domain.task import FormerLease, Lease, Task
 
 Directive = Literal["continue", "stop", "hand_over"]
-_IN_PROGRESS, _DRAINING = TaskStatus.IN_PROGRESS, IntakeStatus.DRAINING
-"""Looking a member up in its enumeration costs more than comparing it, and every report does."""
 
 
 def claim(draft: Draft, command: commands.Claim) -> Decision:
@@ -41,7 +40,7 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
             break
     if not leases:
         # An empty claim is no outcome to remember: what it renews on the side is not its own.
-        draft.request = draft.request._replace(keyed=False)
+        draft.request = replace(draft.request, keyed=False)
     sign_of_life(draft, agent.agent_id)
     return draft.decided({"leases": leases}, waits=not leases and command.wait_s > 0)
 
@@ -75,26 +74,23 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
         checks.keep_late_report(draft, command)
     if lease is None or lease.token != command.token or lease.agent_id != agent.agent_id:
         task, lease = checks.lease_for(draft, command)
-    if task.status is not _IN_PROGRESS:
+    if task.status is not TaskStatus.IN_PROGRESS:
         task, lease = _recover(draft, task, lease)
         if task.status is TaskStatus.ASSIGNED:
             task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
     expiry = renewed_expiry(task, lease, draft.now, reports=reports, percent=command.percent)
     advice = directive(draft, agent.intake, task, lease)
-    # As by the constructor, which takes 1 µs more.
-    report: ev.Progressed = ev.Progressed.__pydantic_validator__.validate_python(
-        {
-            "token": lease.token,
-            "percent": command.percent,
-            "message": command.message,
-            "checkpoint": command.checkpoint,
-            "reports": reports,
-            "lease_s": expiry.lease_s,
-            "grace_s": expiry.grace_s,
-            "expires_at": expiry.expires_at,
-            "directive": advice,
-        }
+    report = ev.Progressed(
+        token=lease.token,
+        percent=command.percent,
+        message=command.message,
+        checkpoint=command.checkpoint,
+        reports=reports,
+        lease_s=expiry.lease_s,
+        grace_s=expiry.grace_s,
+        expires_at=expiry.expires_at,
+        directive=advice,
     )
     draft.record_task(task.task_id, report)
     limit = task.definition.lease.max_renewals
@@ -192,7 +188,7 @@ def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> D
     deadline = task.definition.deadline
     if deadline is not None and deadline < draft.now:
         return "stop"
-    if intake is _DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
+    if intake is IntakeStatus.DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
         return "hand_over"
     return "continue"
 

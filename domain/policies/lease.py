@@ -120,17 +120,13 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
     mode in the phase of the first term, and the estimated mode counts the renewals before it. `percent` is the
     progress last reported, 0 to 100.
     """
-    mode = policy.mode
-    if mode is _ADAPTIVE:
-        return _adaptive_terms(reports=reports, percent=percent)
-    if mode is _FIXED:
-        return _fixed_terms(policy)
-    return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
-
-
-_ADAPTIVE: Final = LeaseMode.ADAPTIVE
-_FIXED: Final = LeaseMode.FIXED
-"""Looking a member up in its enumeration costs more than comparing it, and every report asks."""
+    match policy.mode:
+        case LeaseMode.ADAPTIVE:
+            return _adaptive_terms(reports=reports, percent=percent)
+        case LeaseMode.FIXED:
+            return _fixed_terms(policy)
+        case LeaseMode.ESTIMATED:
+            return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
 
 
 def _adaptive_terms(*, reports: int, percent: int) -> Terms:

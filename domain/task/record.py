@@ -1,22 +1,23 @@
-"""A task and its lease, as the log has them.
+"""A task and its lease: the records that the fold of a task's events produces.
 
-State is what `domain.task` makes of the log and nothing else. Records are named tuples because they are replaced
-for every event: copying one costs a microsecond.
+Every event replaces its task, and most replace the lease too, so both are msgspec structs: replacing 4 of 19 fields by
+name takes 0.5 µs, a quarter of what a `NamedTuple` takes. `gc=False`: a record holds only older values and JSON, so it
+can never be part of a reference cycle, and the garbage collector does not have to visit a million live tasks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from domain.events import task as ev
 from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.timestamps import seconds_between
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-
-class Lease(NamedTuple):
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """One attempt at a task by one agent. `token` is the position of the event that granted it."""
 
     token: int
@@ -44,7 +45,7 @@ class Lease(NamedTuple):
     """Seconds for which its clock stood still, because the task was stuck."""
 
 
-class FormerLease(NamedTuple):
+class FormerLease(msgspec.Struct, frozen=True, gc=False):
     """A lease that ended before the task did."""
 
     token: int
@@ -56,7 +57,7 @@ class FormerLease(NamedTuple):
     """Whether it was taken from the holder; False when the holder itself gave it up or finished."""
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How a task ended, was put aside or was given up last."""
 
     event: str
@@ -68,7 +69,7 @@ class Outcome(NamedTuple):
     result: Any = None
 
 
-class Task(NamedTuple):
+class Task(msgspec.Struct, frozen=True, gc=False):
     """A task as the log has it."""
 
     task_id: str
@@ -114,4 +115,4 @@ class Task(NamedTuple):
 
 def stopped_until(task: Task, lease: Lease, now: datetime) -> Lease:
     """Return the lease of a stuck task with its clock started again now."""
-    return lease._replace(stopped_s=lease.stopped_s + seconds_between(task.status_since, now))
+    return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

@@ -180,7 +180,7 @@ class CommandService:
         memory = self._writer.memory
         if request.agent_id is not None:
             for entity, name in names:
-                if entity is _TASK:
+                if entity is Entity.TASK:
                     memory.directives.obeyed(request.agent_id, name)
         if memory.state.knows_all(names):
             self._writer.submit(job)
@@ -296,8 +296,6 @@ class CommandService:
             failed()
 
 
-_TASK = Entity.TASK
-"""Looking a member up in its enumeration costs more than comparing it, and every command does."""
 _MAKES_IDS = frozenset({"submit", "steal"})
 _SHOWS_DIRECTIVES = frozenset({"register", "heartbeat"})
 

@@ -128,7 +128,7 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
         _whole(plan.source_tasks),
         _whole(plan.target_tasks),
         _whole(getattr(outcome, "moved", 0)) if outcome else None,
-        _json(outcome.skipped) if outcome else None,
+        _json(getattr(outcome, "skipped", ())) if outcome else None,
         _text(getattr(outcome, "reason", None)),
         recorded.time if steal.over else None,
         steal.position,
@@ -137,24 +137,24 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
 
 def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Values:
     """Return the row of an event; `skipped`: why no fold takes it."""
-    position, entity, entity_id, version, time, actor, causation_id, event, verb, _ = recorded
+    event = recorded.event
     kind: Any = type(event)
     token = event.token if kind in _WITH_TOKEN else None  # type: ignore[attr-defined] # the set says so
     text = body.decode()
     row = (
-        position,
-        time,
+        recorded.position,
+        recorded.time,
         kind.type_name,
-        entity.value,
-        entity_id,
+        recorded.entity.value,
+        recorded.entity_id,
         kind.name,
-        actor,
+        recorded.actor,
         agent_of(recorded),
         token if token is None or -_LARGEST <= token <= _LARGEST else _whole(token),
         reason_of(recorded) if _WHY[kind] else None,
-        verb,
-        causation_id,
-        min(version, _LARGEST),
+        recorded.verb,
+        recorded.causation_id,
+        min(recorded.version, _LARGEST),
         None if skipped is None else _text(skipped),
         text,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from domain.decisions.after_attempt import budget_spent
 from domain.due import lease_due_at, recovery_due_at, staleness_due_at
 from domain.events.task import Cause, OnSilence
@@ -83,7 +85,7 @@ def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[Upcoming]:
 def _after_silence(task: Task) -> str:
     if task.definition.on_silence is OnSilence.STUCK:
         return "stuck, and the holder keeps it on a stopped clock"
-    spent = budget_spent(task._replace(expiries=task.expiries + 1), Cause.EXPIRY)
+    spent = budget_spent(replace(task, expiries=task.expiries + 1), Cause.EXPIRY)
     if spent is not None:
         return f"expired and quarantined ({spent})"
     return f"expired and requeued as attempt {task.attempt + 1}, with a hand-off"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.agent import Agent
 from domain.decisions import decide
 from domain.decisions.granting import grant, sign_of_life
@@ -144,7 +146,8 @@ class LeaseReplay:
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         definition = self.policy.definition(recorded.definition)
-        self._tasks[key] = recorded._replace(
+        self._tasks[key] = replace(
+            recorded,
             task_id=key,
             definition=definition,
             status=TaskStatus.QUEUED,
@@ -223,7 +226,7 @@ class LeaseReplay:
             request = Request(Rearm(step.reason, step.blind_s), "writer", "")
             self._apply(decide(self, request, step.time, self.policy.rules))
         else:
-            self.pool = self.pool._replace(expiry_held=step.pool.expiry_held)
+            self.pool = replace(self.pool, expiry_held=step.pool.expiry_held)
         self._due.replace_pool(before, self.pool, self._tasks)
 
     # Judging
