@@ -42,6 +42,11 @@ def hard_cap(task: Task, lease: Lease) -> datetime:
     return after(lease.granted_at, task.definition.lease.max_lease_s + lease.stopped_s)
 
 
+def at_hard_cap(task: Task, lease: Lease) -> bool:
+    """Return whether the lease already runs to its hard cap, so that nothing renews it any more."""
+    return lease.expires_at >= hard_cap(task, lease)
+
+
 def renewed_expiry(task: Task, lease: Lease, now: datetime, *, reports: int, percent: int) -> Expiry:
     """Return the expiry that a sign of life earns now; never earlier than the lease has, never past its hard cap."""
     definition = task.definition
@@ -62,10 +67,7 @@ def moved_expiry(task: Task, lease: Lease, terms: Terms, wanted: datetime) -> Ex
 
 def lease_document(task: Task, now: datetime) -> dict[str, Any]:
     """Return a held task's lease as the contract shows it to its holder."""
-    lease = task.lease
-    if lease is None:
-        msg = f"task {task.task_id} is not held"
-        raise ValueError(msg)
+    lease = task.held_lease
     definition = task.definition
     handoff = task.handoff
     return {

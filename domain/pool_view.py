@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from domain.agent import Agent
     from domain.pool import Pool
@@ -56,12 +55,4 @@ class PoolView(Protocol):
 
     def best_agent(self, required: frozenset[str]) -> str | None:
         """Return the agent to assign a task to, or None if no live agent with room has every capability."""
-        ...
-
-
-class Judging(Protocol):
-    """How a view is asked for what is due."""
-
-    def due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Return the ids of at most `limit` tasks on which a judgement is due."""
         ...

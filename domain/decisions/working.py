@@ -215,15 +215,8 @@ def _heard(draft: Draft) -> None:
 
 
 def _terms(draft: Draft, task: Task, advice: Directive) -> dict[str, Any]:
-    task = draft.task(task.task_id) or task
-    if task.lease is None:
-        msg = f"task {task.task_id} is not held"
-        raise ValueError(msg)
-    return {
-        "expires_at": format_timestamp(task.lease.expires_at),
-        "grace_s": task.lease.grace_s,
-        "directive": advice,
-    }
+    lease = (draft.task(task.task_id) or task).held_lease
+    return {"expires_at": format_timestamp(lease.expires_at), "grace_s": lease.grace_s, "directive": advice}
 
 
 def _let_go(draft: Draft, task: Task) -> Decision:

@@ -108,6 +108,14 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.status in HELD
 
     @property
+    def held_lease(self) -> Lease:
+        """The lease of a held task; raises ValueError on any other."""
+        if self.lease is None:
+            msg = f"task {self.task_id} is not held"
+            raise ValueError(msg)
+        return self.lease
+
+    @property
     def ticking(self) -> bool:
         """Whether an agent holds it on a running clock."""
         return self.status in TICKING

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from domain.decisions.after_attempt import budget_spent
-from domain.due import lease_due_at, recovery_due_at, staleness_due_at
+from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stuck_due_at
 from domain.events.task import Cause, OnSilence
 from domain.lease_terms import hard_cap
 from domain.lifecycles import TaskStatus
-from domain.policies.cadence import median_interval_s, tolerated_silence_s
+from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
 from projections.reports.wording import duration
 
@@ -64,7 +64,7 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[Upcoming]:
     if floor is not None and floor == due:
         yield Upcoming(floor, "nobody is judged before this, for the pool itself could not hear its agents")
     yield from _excuse(task, lease, due)
-    stale = staleness_due_at(task, lease, pool, rules)
+    stale = stuck_due_at(lease, pool, rules)
     if stale is not None:
         yield Upcoming(stale, f"stuck, if not heard for more than {duration(rules.stuck_threshold_s)}")
     else:
@@ -73,11 +73,9 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[Upcoming]:
 
 def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[Upcoming]:
     median_s = median_interval_s(lease.report_times_s)
-    if median_s is None or lease.last_beat_at is None or lease.expires_at >= hard_cap(task, lease):
-        return
-    multiplier = task.definition.lease.silence_multiplier
-    until = after(lease.last_beat_at, tolerated_silence_s(median_s, multiplier))
-    if until > due:
+    until = silence_excused_until(task, lease)
+    if median_s is not None and until is not None and until > due:
+        multiplier = task.definition.lease.silence_multiplier
         rhythm = f"its median report interval is {duration(median_s)}, times {multiplier:g}"
         yield Upcoming(until, f"its silence is excused until here: {rhythm}")
 
