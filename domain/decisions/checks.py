@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import task as ev
-from domain.lifecycles import AGENT, TASK, AgentStatus, LeaseStatus, TaskStatus
+from domain.lifecycles import AGENT, TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
 from domain.timestamps import format_timestamp
 
@@ -186,7 +186,7 @@ def takes_grants(draft: Draft, agent: Agent) -> None:
     pool = draft.view.pool
     if not pool.takes_grants:
         raise Refused(RefusalCode.PAUSED, f"the pool is {pool.intake}: nothing is granted", pool=pool.intake.value)
-    if not agent.intake.value == "open":
+    if agent.intake is not IntakeStatus.OPEN:
         raise Refused(
             RefusalCode.PAUSED,
             f"agent {agent.agent_id} is {agent.intake}: it gets no new grants",

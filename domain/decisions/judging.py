@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from domain.decisions import after_attempt
 from domain.due import due_moments, lease_due_at, silence_numbers
@@ -96,7 +96,7 @@ def _recover(draft: Draft, task: Task) -> Finding:
     return Finding.REQUEUED if task.status is TaskStatus.QUEUED else Finding.QUARANTINED
 
 
-def _stuck(draft: Draft, task: Task, *, cause: Literal["staleness", "expiry"]) -> Finding:
+def _stuck(draft: Draft, task: Task, *, cause: ev.StuckCause) -> Finding:
     lease = task.held_lease
     numbers = silence_numbers(task, lease, draft.view.pool, draft.now)
     draft.record_task(

@@ -13,7 +13,7 @@ from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
 from domain.lease_terms import holding_document
-from domain.lifecycles import AgentStatus, IntakeStatus
+from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
 from domain.policies.load_balancing import load_status
 from domain.service_commands import Leave
 from domain.timestamps import seconds_between
@@ -111,13 +111,9 @@ def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
 def set_intake(draft: Draft, agent_id: str, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> Decision:
     """Open or close the gate of one agent; a repeat changes nothing and records nothing."""
     agent = checks.known_agent(draft, agent_id)
-    if not _is_so(agent, event):
+    if INTAKE.allows(agent.intake, event.name):
         draft.record_agent(agent_id, event)
     return draft.decided({"agent_id": agent_id})
-
-
-def _is_so(agent: Agent, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> bool:
-    return {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name] == agent.intake.value
 
 
 def what_it_holds(draft: Draft, agent_id: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from domain.errors import RefusalCode
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_terms import lease_document
-from domain.lifecycles import TaskStatus
+from domain.lifecycles import INTAKE, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.timestamps import after
 
@@ -165,7 +165,6 @@ def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
 
 def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
     """Open or close the pool's gate; a repeat changes nothing and records nothing."""
-    now_so = {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name]
-    if draft.view.pool.intake.value != now_so:
+    if INTAKE.allows(draft.view.pool.intake, event.name):
         draft.record_pool(event)
     return draft.decided({})

@@ -14,7 +14,7 @@ from domain.events import task as task_ev
 from domain.lease_terms import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
-from domain.policies.load_balancing import is_overloaded, is_underloaded
+from domain.policies.load_balancing import is_overloaded, is_underloaded, move_count, steal_batch
 from domain.service_commands import ExecuteSteal
 from domain.timestamps import seconds_between
 
@@ -69,20 +69,14 @@ def movable(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
 def plan(draft: Draft, command: PlanSteal) -> Decision:
     """Plan one move of a pass; nothing where the loads have changed since the pass looked at them."""
     source, target = draft.view.agent(command.source), draft.view.agent(command.target)
-    config = draft.rules.steal
     if source is None or target is None or not _may_move(draft, source, target):
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
-    difference = source_tasks - target_tasks
-    if (
-        not is_overloaded(source_tasks, source.cpu)
-        or not is_underloaded(target_tasks, target.cpu)
-        or difference < config.steal_threshold
-    ):
+    if not is_overloaded(source_tasks, source.cpu) or not is_underloaded(target_tasks, target.cpu):
         return draft.decided({})
-    count = min(difference // 2, config.max_steal_batch, command.most, target.capacity - target_tasks)
-    task_ids = movable(draft, source.agent_id, target, count)
+    count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
+    task_ids = movable(draft, source.agent_id, target, min(count, command.most))
     if not task_ids:
         return draft.decided({})
     return _planned(draft, command.operation_id, source, target, task_ids, "load", command.score)
@@ -111,9 +105,9 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
         )
     task_ids = [task.task_id for task in tasks]
     if not task_ids:
-        difference = draft.view.tasks_held(source.agent_id) - draft.view.tasks_held(target.agent_id)
-        by_rule = min(max(difference // 2, 1), draft.rules.steal.max_steal_batch)
-        task_ids = movable(draft, source.agent_id, target, min(command.count or by_rule, room, MAX_STEAL_TASKS))
+        held = draft.view.tasks_held(source.agent_id), draft.view.tasks_held(target.agent_id)
+        wanted = command.count or max(steal_batch(draft.rules.steal, *held), 1)
+        task_ids = movable(draft, source.agent_id, target, min(wanted, room, MAX_STEAL_TASKS))
     if not task_ids:
         raise Refused(
             RefusalCode.ILLEGAL_TRANSITION,

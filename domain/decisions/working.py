@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 from msgspec.structs import replace
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from domain import commands
     from domain.draft import Decision, Draft
     from domain.task import FormerLease, Lease, Task
-
-Directive = Literal["continue", "stop", "hand_over"]
 
 
 def claim(draft: Draft, command: commands.Claim) -> Decision:
@@ -183,7 +181,7 @@ def fail(draft: Draft, command: commands.Fail) -> Decision:
     return _let_go(draft, after_attempt.after_failure(draft, task, lease, command.error, retryable=command.retryable))
 
 
-def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> Directive:
+def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> ev.Directive:
     """Return what the holder is asked to do with the task."""
     deadline = task.definition.deadline
     if deadline is not None and deadline < draft.now:
@@ -214,7 +212,7 @@ def _heard(draft: Draft) -> None:
         sign_of_life(draft, draft.request.agent_id)
 
 
-def _terms(draft: Draft, task: Task, advice: Directive) -> dict[str, Any]:
+def _terms(draft: Draft, task: Task, advice: ev.Directive) -> dict[str, Any]:
     lease = (draft.task(task.task_id) or task).held_lease
     return {"expires_at": format_timestamp(lease.expires_at), "grace_s": lease.grace_s, "directive": advice}
 

@@ -143,8 +143,7 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
 
     `agents` are the loads as they stand now, earlier moves of the pass included, in registration order. The
     target is the underloaded agent with room that scores highest, above 0.5; the first wins ties. If the
-    difference to it is below the threshold nothing moves: no other agent is tried. The count is the least of
-    half the difference (rounded down), the batch and the target's room.
+    difference to it is below the threshold nothing moves: no other agent is tried. See `move_count` for how many.
     """
     if not config.enabled:
         return None
@@ -152,13 +151,26 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
     target = max(able, key=lambda a: target_score(source, a), default=None)
     if target is None or target_score(source, target) <= TARGET_SCORE_ABOVE:
         return None
-    difference = source.tasks - target.tasks
-    if difference < config.steal_threshold:
-        return None
-    count = min(difference // 2, config.max_steal_batch)
-    if target.capacity is not None:
-        count = min(count, target.capacity - target.tasks)
+    count = move_count(config, source.tasks, target.tasks, target.capacity)
     return Move(source.agent_id, target.agent_id, count) if count > 0 else None
+
+
+def steal_batch(config: StealConfig, source_tasks: int, target_tasks: int) -> int:
+    """Return how many tasks even out two agents: half the difference, rounded down, and no more than a batch."""
+    return min((source_tasks - target_tasks) // 2, config.max_steal_batch)
+
+
+def move_count(config: StealConfig, source_tasks: int, target_tasks: int, target_capacity: int | None) -> int:
+    """Return how many tasks a pass moves between two agents; 0 if the difference is below the threshold.
+
+    The count is the least of half the difference (rounded down), the batch and the target's room.
+    """
+    if source_tasks - target_tasks < config.steal_threshold:
+        return 0
+    count = steal_batch(config, source_tasks, target_tasks)
+    if target_capacity is not None:
+        count = min(count, target_capacity - target_tasks)
+    return max(count, 0)
 
 
 def _has_room(agent: Load) -> bool:

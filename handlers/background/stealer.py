@@ -10,6 +10,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
+from domain.actors import STEALER
 from domain.service_commands import ExecuteSteal
 from domain.timestamps import after
 from handlers.background.sweeper import ask
@@ -45,7 +46,7 @@ class Stealer:
     async def finish_open(self) -> None:
         """Carry out or give up what was planned before a restart."""
         for operation_id in list(self._writer.memory.state.steals):
-            await ask(self._writer, self._clock, ExecuteSteal(operation_id), "stealer", "steal")
+            await ask(self._writer, self._clock, ExecuteSteal(operation_id), STEALER, "steal")
 
     async def steal(self) -> None:
         """Make one pass: each agent that was overloaded at its beginning gives to one target."""
@@ -56,5 +57,5 @@ class Stealer:
         for source in sources(state, config):
             command = move_from(self._writer.memory.state, config, source, uuid.uuid4().hex)
             if command is not None:
-                answer = await ask(self._writer, self._clock, command, "stealer", "steal")
+                answer = await ask(self._writer, self._clock, command, STEALER, "steal")
                 self.moved += len((answer.result or {}).get("task_ids", ()))

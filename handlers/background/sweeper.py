@@ -12,6 +12,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Protocol
 
+from domain.actors import SWEEPER
 from domain.draft import Request
 from domain.due import due_at
 from domain.lifecycles import AgentStatus
@@ -166,7 +167,7 @@ class Sweeper:
         self._wake.set()
 
     async def _ask(self, command: Internal, verb: str) -> Answer:
-        return await ask(self._writer, self._clock, command, "sweeper", verb)
+        return await ask(self._writer, self._clock, command, SWEEPER, verb)
 
     def _next_due(self) -> datetime | None:
         writer = self._writer

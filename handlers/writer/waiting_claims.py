@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import agent_actor
 from domain.events import Entity
 from domain.events.agent import Deregistered, Lost, Registered
 from domain.events.task import Leased, Requeued, Stolen, Submitted
@@ -184,7 +185,7 @@ class Waker:
 
     def _given(self, recorded: Recorded, task: Task, position: int) -> None:
         lease = task.lease
-        if lease is None or lease.token != recorded.position or recorded.actor == f"agent/{lease.agent_id}":
+        if lease is None or lease.token != recorded.position or recorded.actor == agent_actor(lease.agent_id):
             return
         job = self._waiting.of_agent(lease.agent_id)
         if job is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent, agent_actor
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
 
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
 
-_BY_AGENT = "agent/"
 _NAMING_AGENTS = ("agent_id", "from_agent", "to_agent")
 _AGENT_FIELDS: dict[type[Event], tuple[str, ...]] = {
     kind: tuple(name for name in _NAMING_AGENTS if name in kind.model_fields) for kind in EVENT_TYPES.values()
@@ -25,7 +25,7 @@ def agent_of(recorded: Recorded) -> str | None:
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
     named: str | None = recorded.event.__dict__.get("agent_id")
-    return named or (recorded.actor[len(_BY_AGENT) :] if recorded.actor.startswith(_BY_AGENT) else None)
+    return named or acting_agent(recorded.actor)
 
 
 class AgentTrail:
@@ -46,7 +46,7 @@ class AgentTrail:
         token = getattr(event, "token", None)
         mine = (
             token in self._tokens
-            or recorded.actor == f"agent/{self.agent_id}"
+            or recorded.actor == agent_actor(self.agent_id)
             or (recorded.entity is Entity.AGENT and recorded.entity_id == self.agent_id)
             or (recorded.entity is Entity.STEAL and recorded.entity_id in self._operations)
             or any(getattr(event, name) == self.agent_id for name in _AGENT_FIELDS[type(event)])

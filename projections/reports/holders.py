@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.actors import acting_agent
 from domain.events import task as ev
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ _ENDS = (
     ev.Released, ev.Revoked, ev.Expired, ev.Blocked, ev.Completed, ev.Failed, ev.Cancelled, ev.Requeued, ev.Quarantined,
 )  # fmt: skip
 _EVIDENCE = (ev.LateProgress,)
-_AGENT = "agent/"
 
 
 class Holder(NamedTuple):
@@ -75,7 +75,7 @@ def _spoken(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[
             yield f"{event.name}, and nobody holds it"
         elif token != holder.token:
             yield f"{event.name} under token {token}, and the holder's is {holder.token}"
-        elif actor.startswith(_AGENT) and actor != f"{_AGENT}{holder.agent_id}":
+        elif acting_agent(actor) not in {None, holder.agent_id}:
             yield f"{event.name} by {actor}, and {holder.agent_id} holds it"
     if late and holder is not None:
         yield f"completed late while {holder.agent_id} holds it"

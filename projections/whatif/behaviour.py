@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import acting_agent
 from domain.commands import Progress
 from domain.due import due_at
 from domain.events import Entity
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 
 _Event = tuple["Recorded", "Task | None"]
-_AGENT = "agent/"
 _WATCH_S = 1.0
 
 
@@ -90,8 +90,9 @@ class Behaviour:
         group, self._group = self._group, []
         if not group:
             return
-        if group[0][0].actor.startswith(_AGENT):
-            yield from self._by_agent(group[0][0].actor.removeprefix(_AGENT), group)
+        agent_id = acting_agent(group[0][0].actor)
+        if agent_id is not None:
+            yield from self._by_agent(agent_id, group)
         else:
             for recorded, before in group:
                 yield from self._by_others(recorded, before)

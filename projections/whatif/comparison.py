@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.actors import STEALER
 from domain.errors import FoldError
 from domain.events import pool as pool_ev
 from domain.events import task as ev
@@ -13,7 +14,7 @@ from projections.whatif.behaviour import Behaviour
 from projections.whatif.lease_replay import LeaseReplay
 from projections.whatif.ledger import Ledger, Measures
 from projections.whatif.policy import Policy
-from projections.whatif.steal_replay import STEALER, StealReplay
+from projections.whatif.steal_replay import StealReplay
 from projections.whatif.steps import Heard, Lost, Spoke
 
 if TYPE_CHECKING:

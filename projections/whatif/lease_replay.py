@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
 from domain.decisions import decide
 from domain.decisions.granting import grant, sign_of_life
@@ -194,7 +195,7 @@ class LeaseReplay:
             self._sign(attempt.agent_id, step.also, step.time)
         else:
             self._heard = self._alive((attempt, *step.also))
-            request = Request(step.command, f"agent/{attempt.agent_id}", "", attempt.agent_id)
+            request = Request(step.command, agent_actor(attempt.agent_id), "", attempt.agent_id)
             self._apply(decide(self, request, step.time, self.policy.rules))
             if step.late and key in self._tasks:
                 # It was told to stop, so what it would have done from here on is not on record.
@@ -216,14 +217,14 @@ class LeaseReplay:
         key = str(step.attempt.token)
         if key in self._tasks:
             command = Extend(key, step.attempt.token, step.probe, step.evidence)
-            self._apply(decide(self, Request(command, "sweeper", ""), step.time, self.policy.rules))
+            self._apply(decide(self, Request(command, SWEEPER, ""), step.time, self.policy.rules))
 
     def _floor(self, step: Deaf) -> None:
         before, self._pool_since = self.pool, step.time
         if not self.policy.rearms:
             self.pool = step.pool
         elif step.blind_s:
-            request = Request(Rearm(step.reason, step.blind_s), "writer", "")
+            request = Request(Rearm(step.reason, step.blind_s), WRITER, "")
             self._apply(decide(self, request, step.time, self.policy.rules))
         else:
             self.pool = replace(self.pool, expiry_held=step.pool.expiry_held)
@@ -251,7 +252,7 @@ class LeaseReplay:
         attempt = self._attempts[key]
         # What is overdue when its holder speaks, or when judging goes on, is judged then.
         at = max(due, attempt.last_sign, self._pool_since)
-        decision = decide(self, Request(Judge((key,)), "sweeper", ""), at, self.policy.rules)
+        decision = decide(self, Request(Judge((key,)), SWEEPER, ""), at, self.policy.rules)
         self._apply(decision)
         for recorded in decision.records:
             if isinstance(recorded.event, ev.Expired):

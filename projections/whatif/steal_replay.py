@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from msgspec.structs import replace
 
+from domain.actors import STEALER
 from domain.decisions import decide
 from domain.draft import Request
 from domain.events import Entity
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from projections.state.pool_state import PoolState
 
-STEALER = "stealer"
 _OPERATION = "whatif"
 
 
