@@ -84,7 +84,7 @@ class Decision(msgspec.Struct, frozen=True):
 class Draft:
     """Collects the events of one command. Positions are predicted: the view's position and the place in line."""
 
-    __slots__ = ("after", "now", "records", "request", "rules", "view")
+    __slots__ = ("after", "now", "records", "remembers_outcome", "request", "rules", "view")
 
     def __init__(self, view: PoolView, request: Request, now: datetime, rules: Rules) -> None:
         self.view = view
@@ -93,6 +93,8 @@ class Draft:
         self.rules = rules
         self.records: list[Recorded] = []
         self.after: dict[EntityKey, EntityState] = {}
+        self.remembers_outcome = True
+        """Whether the events that follow are the outcome with which a repeat of the command is answered."""
 
     @property
     def next_position(self) -> int:
@@ -165,7 +167,7 @@ class Draft:
             causation_id=request.causation_id,
             event=event,
             verb=request.verb,
-            keyed=request.keyed,
+            keyed=request.keyed and self.remembers_outcome,
         )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:

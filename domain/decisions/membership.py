@@ -73,11 +73,10 @@ def deregister(draft: Draft, _command: Deregister) -> Decision:
 def leave(draft: Draft, command: Leave) -> Decision:
     """Release what the agent still holds, and let it go once it holds nothing."""
     agent = checks.asking_agent(draft)
-    asked = draft.request
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
-        # Only the last append may count as the command's outcome: a repeat after a crash between goes on from there.
-        draft.request = replace(draft.request, keyed=False)
+        # Only the last append is the command's outcome: a repeat after a crash between two goes on from there.
+        draft.remembers_outcome = False
     for task_id in held[:RELEASES_AT_ONCE]:
         task = draft.task(task_id)
         if task is None or task.lease is None:
@@ -86,7 +85,7 @@ def leave(draft: Draft, command: Leave) -> Decision:
         task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
         after_attempt.again(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(follow_up=replace(asked, command=Leave(command.released + RELEASES_AT_ONCE)))
+        return draft.decided(follow_up=replace(draft.request, command=Leave(command.released + RELEASES_AT_ONCE)))
     released = command.released + len(held)
     draft.record_agent(agent.agent_id, ev.Deregistered(released=released))
     return draft.decided({"released": released})

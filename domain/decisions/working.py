@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pydantic_core
-from msgspec.structs import replace
 
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant, sign_of_life
@@ -37,8 +36,8 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
         if size >= MAX_CLAIM_REPLY_BYTES:
             break
     if not leases:
-        # An empty claim is no outcome to remember: what it renews on the side is not its own.
-        draft.request = replace(draft.request, keyed=False)
+        # An empty claim is decided anew when it is repeated; the renewals that it records are not its outcome.
+        draft.remembers_outcome = False
     sign_of_life(draft, agent.agent_id)
     return draft.decided({"leases": leases}, waits=not leases and command.wait_s > 0)
 
