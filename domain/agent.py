@@ -1,4 +1,4 @@
-"""An agent: state, and the fold of events into it. What it holds is not here; that is a view over the tasks."""
+"""An agent's state, and the fold of its events. Its leases are not part of it: they are indexed from the tasks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Agent(msgspec.Struct, frozen=True, gc=False):
-    """An agent as the log has it."""
+    """The state of an agent after its events."""
 
     agent_id: str
     version: int
     position: int
-    """Of the agent's last event."""
+    """Position of the agent's last event."""
     registered_position: int
-    """Of the registration by which it joined, or joined again: the order in which agents are looked at."""
+    """Position of the registration by which it joined, or joined again: the order in which agents are considered."""
     status: AgentStatus
     intake: IntakeStatus = IntakeStatus.OPEN
     capabilities: frozenset[str] = frozenset()
@@ -34,15 +34,15 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     cpu: float = 0.0
     memory: float = 0.0
     last_recorded_at: datetime | None = None
-    """When its last registration or heartbeat was written; commands in between are not on record."""
+    """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
 
     @property
-    def gives(self) -> bool:
+    def may_be_stolen_from(self) -> bool:
         """Whether tasks may be stolen from it: it is live and not draining."""
         return self.status is AgentStatus.LIVE and self.intake is not IntakeStatus.DRAINING
 
     @property
-    def takes_grants(self) -> bool:
+    def accepts_grants(self) -> bool:
         """Whether it is live and neither paused nor draining."""
         return self.status is AgentStatus.LIVE and self.intake is IntakeStatus.OPEN
 
@@ -53,7 +53,7 @@ _INTAKE_EVENTS = (ev.AgentDraining, ev.AgentPaused, ev.AgentResumed)
 def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     """Return the agent after one more event.
 
-    A registration tells everything about an agent, so it begins one, too, whose earlier life has left memory.
+    A registration sets every field, so it may also be the first event that is folded: earlier ones have left memory.
 
     Raises:
         FoldError: the event is not the next one of this agent.

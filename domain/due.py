@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events.task import SilenceNumbers
-from domain.lease_terms import at_hard_cap
+from domain.lease_expiry import at_hard_cap
 from domain.policies.cadence import excused_until, median_interval_s, recovery_at, tolerated_silence_s
 from domain.policies.sweeping import DueMoments, deadline_exceeded_at, first_due_at, stuck_at
 from domain.timestamps import after, seconds_between

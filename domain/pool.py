@@ -1,4 +1,4 @@
-"""The pool as a whole: its gate for new grants, and the floor under every judgement after an outage."""
+"""The state of the pool as a whole: its intake, its leader, and before when no lease is judged after an outage."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _HASH_MODULUS = 2**32
 
 
 class Pool(msgspec.Struct, frozen=True, gc=False):
-    """The pool-level state. `version` 0: nothing was ever recorded."""
+    """The pool-level state. `version` 0: no pool event was recorded yet."""
 
     pool_id: str
     version: int = 0
@@ -29,13 +29,13 @@ class Pool(msgspec.Struct, frozen=True, gc=False):
     intake: IntakeStatus = IntakeStatus.OPEN
     leader: str | None = None
     not_before: datetime | None = None
-    """Nothing is judged silent before this moment and a lease's share of `jitter_s`."""
+    """No lease is judged before this moment plus the lease's share of `jitter_s`."""
     jitter_s: float = 0.0
     expiry_held: bool = False
 
     @property
-    def takes_grants(self) -> bool:
-        """Whether new leases are granted."""
+    def accepts_grants(self) -> bool:
+        """Whether the pool grants new leases."""
         return self.intake is IntakeStatus.OPEN
 
     def floor(self, token: int) -> datetime | None:
@@ -46,7 +46,7 @@ class Pool(msgspec.Struct, frozen=True, gc=False):
 
 
 def jitter_fraction(token: int) -> float:
-    """Return a number in [0, 1) that depends on the token alone, evenly spread over neighbouring tokens."""
+    """Return a number in [0, 1) that depends on the token alone; neighbouring tokens are spread evenly."""
     return (token * _HASH_MULTIPLIER % _HASH_MODULUS) / _HASH_MODULUS
 
 
@@ -58,7 +58,7 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
 
     Raises:
         FoldError: the event is not the pool's next one.
-        IllegalTransitionError: the gate does not allow it.
+        IllegalTransitionError: the intake does not allow it.
     """
     event = recorded.event
     if recorded.version != pool.version + 1 or recorded.entity_id != pool.pool_id:

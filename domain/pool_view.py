@@ -1,4 +1,4 @@
-"""What a decision may look at: the pool's state and the indexes that find things in it without scanning."""
+"""What a decision may read: the pool's state, and indexes that answer without a scan."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PoolView(Protocol):
-    """One pool at one position."""
+    """The state of one pool at one position."""
 
     @property
     def position(self) -> int:
@@ -35,7 +35,7 @@ class PoolView(Protocol):
         ...
 
     def steal(self, operation_id: str) -> Steal | None:
-        """Return a steal operation that is not over, or was over only lately."""
+        """Return a steal operation that is in memory: every open one, and lately ended ones."""
         ...
 
     def held_by(self, agent_id: str) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""A steal operation: state, and the fold of events into it."""
+"""A steal operation's state, and the fold of its events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Steal(msgspec.Struct, frozen=True, gc=False):
-    """A steal operation as the log has it."""
+    """The state of a steal operation after its events."""
 
     operation_id: str
     version: int
@@ -30,7 +30,7 @@ class Steal(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def over(self) -> bool:
-        """Whether it was carried out or given up."""
+        """Whether it was carried out or failed."""
         return self.outcome is not None
 
 

@@ -1,4 +1,4 @@
-"""The sweeper's and the recovery's verdicts, and what a probe may earn. Nothing is written where nothing changes."""
+"""Judging tasks that fell due, and extending leases on a probe's evidence. What changes nothing records nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from domain.decisions import after_attempt
 from domain.due import due_moments, lease_due_at, silence_numbers
 from domain.events import task as ev
-from domain.lease_terms import hard_cap
+from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
 
 
 class Finding(StrEnum):
-    """What judging one task came to; a closed set, counted by the sweeper."""
+    """The result of judging one task; a closed set, counted by the sweeper."""
 
     # The task ended, or left the pool's memory, before it was judged.
     ALREADY_FINISHED = "already_finished"
     # Past its deadline: failed.
     DEADLINE_EXCEEDED = "deadline_exceeded"
-    # The lease ran out and the task is back in the queue.
+    # The lease expired and the task is back in the queue.
     REQUEUED = "requeued"
-    # The lease ran out and a budget with it.
+    # The lease expired and a budget is used up.
     QUARANTINED = "quarantined"
     # The holder is silent and keeps the task.
     STUCK = "stuck"
-    # Somebody was heard meanwhile, or it was too early.
+    # Nothing is due: the holder was heard meanwhile, or it was too early.
     NOTHING = "nothing"
 
 
 def judge_tasks(draft: Draft, task_ids: Sequence[str]) -> Decision:
-    """Judge each task by the rules in force; the result counts the findings by name."""
+    """Judge each task by the rules in force; the result is the number of findings by name."""
     findings: dict[str, int] = {}
     for task_id in task_ids:
         finding = _judge(draft, draft.task(task_id))
@@ -92,7 +92,7 @@ def _recover(draft: Draft, task: Task) -> Finding:
         f"lease expired at {format_timestamp(lease.expires_at)}, "
         f"{numbers.silence_s:.0f} s after {lease.agent_id} was last heard on it"
     )
-    task = after_attempt.again(draft, expired, ev.Cause.EXPIRY, reason)
+    task = after_attempt.requeue_or_quarantine(draft, expired, ev.Cause.EXPIRY, reason)
     return Finding.REQUEUED if task.status is TaskStatus.QUEUED else Finding.QUARANTINED
 
 
@@ -114,7 +114,7 @@ def _stuck(draft: Draft, task: Task, *, cause: ev.StuckCause) -> Finding:
 
 
 def extend(draft: Draft, command: Extend) -> Decision:
-    """Give a silent lease more time on a probe's evidence, if it is still silent, due, and has some to be given."""
+    """Extend a lease on a probe's evidence, if it is still due and neither at its hard cap nor out of extensions."""
     task = draft.task(command.task_id)
     lease = task.lease if task is not None else None
     if task is None or lease is None or lease.token != command.token or not task.ticking:

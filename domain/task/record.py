@@ -121,6 +121,6 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.status in TICKING
 
 
-def stopped_until(task: Task, lease: Lease, now: datetime) -> Lease:
+def restart_clock(task: Task, lease: Lease, now: datetime) -> Lease:
     """Return the lease of a stuck task with its clock started again now."""
     return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

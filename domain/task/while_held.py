@@ -10,7 +10,7 @@ from domain.errors import FoldError
 from domain.events import task as ev
 from domain.lifecycles import LEASE, LeaseStatus
 from domain.policies.cadence import MAX_REPORT_TIMES
-from domain.task.record import Lease, Task, stopped_until
+from domain.task.record import Lease, Task, restart_clock
 from domain.task.steps import advance, current_lease, former_leases, latest
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
 
 
 def recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
-    lease = stopped_until(task, current_lease(task, event), recorded.time)
+    lease = restart_clock(task, current_lease(task, event), recorded.time)
     return advance(
         task,
         recorded,

@@ -52,7 +52,7 @@ class Stealer:
         """Make one pass: each agent that was overloaded at its beginning gives to one target."""
         config = self._writer.rules.steal
         state = self._writer.memory.state
-        if not config.enabled or not state.pool.takes_grants:
+        if not config.enabled or not state.pool.accepts_grants:
             return
         for source in sources(state, config):
             command = move_from(self._writer.memory.state, config, source, uuid.uuid4().hex)

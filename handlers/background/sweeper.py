@@ -24,7 +24,7 @@ from handlers.writer.jobs import Answer, Job
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.service_commands import Internal
+    from domain.service_commands import ServiceCommand
     from domain.task import Lease, Task
     from handlers.ports import Clock
     from handlers.writer.writer import Writer
@@ -166,7 +166,7 @@ class Sweeper:
             self._excluded.pop(task.task_id, None)
         self._wake.set()
 
-    async def _ask(self, command: Internal, verb: str) -> Answer:
+    async def _ask(self, command: ServiceCommand, verb: str) -> Answer:
         return await ask(self._writer, self._clock, command, SWEEPER, verb)
 
     def _next_due(self) -> datetime | None:
@@ -201,7 +201,7 @@ class Sweeper:
             wake.cancel()
 
 
-async def ask(writer: Writer, clock: Clock, command: Internal, actor: str, verb: str) -> Answer:
+async def ask(writer: Writer, clock: Clock, command: ServiceCommand, actor: str, verb: str) -> Answer:
     """Put a command of the service's own through the writer and return its answer."""
     answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 

@@ -8,7 +8,7 @@ from domain.actors import agent_actor
 from domain.events import Entity
 from domain.events.agent import Deregistered, Lost, Registered
 from domain.events.task import Leased, Requeued, Stolen, Submitted
-from domain.lease_terms import lease_document
+from domain.lease_documents import lease_document
 from domain.lifecycles import TaskStatus
 from domain.task import Task
 from handlers.writer.jobs import Answer

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from domain.decisions.after_attempt import budget_spent
+from domain.decisions.after_attempt import exhausted_budget
 from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stuck_due_at
 from domain.events.task import Cause, OnSilence
-from domain.lease_terms import hard_cap
+from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
@@ -83,7 +83,7 @@ def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[Upcoming]:
 def _after_silence(task: Task) -> str:
     if task.definition.on_silence is OnSilence.STUCK:
         return "stuck, and the holder keeps it on a stopped clock"
-    spent = budget_spent(replace(task, expiries=task.expiries + 1), Cause.EXPIRY)
+    spent = exhausted_budget(replace(task, expiries=task.expiries + 1), Cause.EXPIRY)
     if spent is not None:
         return f"expired and quarantined ({spent})"
     return f"expired and requeued as attempt {task.attempt + 1}, with a hand-off"
@@ -92,7 +92,7 @@ def _after_silence(task: Task) -> str:
 def _by_somebody(task: Task, pool: Pool) -> Iterator[Upcoming]:
     match task.status:
         case TaskStatus.QUEUED:
-            gate = "" if pool.takes_grants else f", once the pool is no longer {pool.intake}"
+            gate = "" if pool.accepts_grants else f", once the pool is no longer {pool.intake}"
             yield Upcoming(None, f"granted at the next claim of an agent that can do it{gate}")
         case TaskStatus.STUCK:
             yield Upcoming(None, "any command of its holder with the current token brings it back to work")

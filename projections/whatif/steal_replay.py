@@ -150,7 +150,7 @@ class StealReplay:
 
     def _pass(self, at: datetime) -> None:
         self.position = self._record.position
-        if not self.pool.takes_grants:
+        if not self.pool.accepts_grants:
             return
         for source in sources(self, self._rules.steal):
             command = move_from(self, self._rules.steal, source, _OPERATION)

@@ -178,7 +178,7 @@ def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
             agent.agent_id
             for agent in in_order
             if load_status(counts[agent.agent_id], agent.cpu) is status
-            and (agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants)
+            and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
 
 

@@ -25,9 +25,9 @@ DEFINITION = ev.Submitted(request_digest="d", lease=LeasePolicy(), budgets=ev.Bu
 
 configs = st.builds(
     StealConfig,
-    steal_threshold=st.integers(0, 12),
+    steal_threshold=st.integers(0, 4),
     max_steal_batch=st.integers(1, 12),
-    min_tasks_to_steal=st.integers(0, 12),
+    min_tasks_to_steal=st.integers(0, 9),
     cooldown_s=st.just(0.0),
 )
 capabilities = st.frozensets(st.sampled_from(["gpu", "web", "git"]))
@@ -35,10 +35,10 @@ capabilities = st.frozensets(st.sampled_from(["gpu", "web", "git"]))
 
 @st.composite
 def fleets(draw: st.DrawFn) -> list[Load]:
-    count = draw(st.integers(0, 6))
+    count = draw(st.integers(0, 6) | st.integers(3, 6))
     fleet = []
     for number in range(count):
-        tasks = draw(st.integers(0, 2) | st.integers(0, 14))
+        tasks = draw(st.integers(0, 2) | st.integers(9, 14))
         fleet.append(
             Load(
                 agent_id=f"a{number}",
