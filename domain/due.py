@@ -3,9 +3,9 @@
 The sweeper asks when to wake, and the decision asks again what is due. The rules themselves are in
 `domain.policies.cadence` and `domain.policies.sweeping`.
 
-Order of the rules: the deadline first; then a lease past expiry and grace, unless its holder's cadence excuses the
-silence; before that, a holder whose last beat is older than the staleness threshold. Nothing is judged below the
-floor that an outage of ours sets.
+Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the
+silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold. No lease
+is judged before the floor that an outage of the pool sets.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
 
 
 def not_due_before(task: Task, rules: Rules) -> datetime | None:
-    """Return a lower bound of `due_at` that is cheap to tell and that renewals only move later; None for never."""
+    """Return a lower bound of `due_at` that is cheap to compute and that renewals only move later; None for never."""
     lease = task.lease
     bound = task.definition.deadline if rules.sweeper_enabled and not task.terminal else None
     if lease is None or not task.ticking:
@@ -82,7 +82,7 @@ def recovery_due_at(task: Task, lease: Lease, pool: Pool) -> datetime:
 def stuck_due_at(lease: Lease, pool: Pool, rules: Rules) -> datetime | None:
     """Return when the holder counts as stuck, or None if the lease is due first or there was no beat yet.
 
-    Never before the pool's floor; and what a probe has earned is not cut short.
+    Never before the pool's floor, nor before the end of an extension that a probe has earned.
     """
     if not rules.sweeper_enabled:
         return None

@@ -1,4 +1,4 @@
-"""An event with its envelope: where, when, by whom and because of what it was recorded."""
+"""An event with its envelope: its position and time, who caused it, and by which command."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     causation_id: str
     event: Event
     verb: str = ""
-    """What was asked for: the command's verb, or the service's own business such as `judge`."""
+    """The command's verb; for a command of the service itself, a name such as `judge`."""
     keyed: bool = False
     """Whether the caller chose `causation_id`, so that a repeat is answered with this outcome."""
 

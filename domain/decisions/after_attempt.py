@@ -94,7 +94,7 @@ def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
 
 
 def record_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryable: bool) -> Task:
-    """Record a failure that the holder reported: the next attempt while the budgets last, else quarantine or the end."""
+    """Record a failure that the holder reported; what follows is another attempt, quarantine or the end."""
     failures = task.failures + 1
     budgets = task.definition.budgets
     if not retryable or failures >= budgets.failures:

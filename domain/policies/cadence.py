@@ -1,7 +1,7 @@
 """Whether an agent that let its lease run out is merely between two reports. Source: the adaptive assignment leases.
 
-An agent that reports every 10 minutes is not lost after 5. Its own rhythm, the median interval between its
-reports on this lease, says how much silence is ordinary.
+An agent that reports every 10 minutes is not lost after 5. The median interval between its reports on this lease
+(its rhythm) says how much silence is ordinary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from domain.timestamps import after, just_after
 
 MAX_REPORT_TIMES: Final = 32
-"""How many report times a lease remembers, the latest: a bound on memory, and old rhythms fade."""
+"""How many report times a lease keeps, the latest ones: it bounds memory, and an old rhythm is forgotten."""
 
 
 def median_interval_s(report_times_s: Sequence[float]) -> float | None:

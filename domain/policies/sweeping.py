@@ -1,4 +1,4 @@
-"""What the sweeper makes of one task, and when. Source of the rules: the stuck-task sweeper.
+"""The sweeper's verdict on one task, and when it falls due. Source of the rules: the stuck-task sweeper.
 
 Each rule has a moment at which it begins to apply. The verdict at a moment and the moment at which the next verdict
 falls due both follow from these, so they cannot disagree.
@@ -17,7 +17,7 @@ from domain.timestamps import after, just_after
 
 
 class Verdict(StrEnum):
-    """The sweeper's answer on one task: a closed set, one action each."""
+    """The sweeper's verdict on one task: a closed set, one action each."""
 
     # Nothing is due.
     NONE = "none"
@@ -54,9 +54,9 @@ def stuck_at(
 ) -> datetime | None:
     """Return the first moment at which a silent holder counts as stuck; None for never.
 
-    `last_beat_at` is the last report or recorded renewal of the lease at hand, None if there was none: a free pass,
-    for the first term and the deadline catch what never began. The comparison with the threshold is strict, and so
-    is that with each moment of `not_before`. From `lease_due_at` on the lease itself is judged instead.
+    `last_beat_at` is the last report or recorded renewal of the current lease. None, for no beat yet, is never stuck:
+    the first term and the deadline catch work that never began. The comparisons with the threshold and with each
+    moment of `not_before` are strict. From `lease_due_at` on, the lease is judged for recovery instead.
     """
     if last_beat_at is None:
         return None
@@ -82,7 +82,7 @@ def first_due_at(status: TaskStatus, due: DueMoments) -> datetime | None:
 def _rules(status: TaskStatus, due: DueMoments) -> tuple[tuple[datetime | None, Verdict], ...]:
     """Return the rules that apply in this status, in the order in which they are asked.
 
-    What is stuck is held, but its clock is stopped: it stays stuck quietly.
+    A stuck task is held, but its clock is stopped: only its deadline is judged.
     """
     if status in TERMINAL:
         return ()

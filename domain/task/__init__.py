@@ -1,4 +1,4 @@
-"""A task with its lease: the record, and the fold of events into it."""
+"""A task with its lease: its state, and the fold of its events."""
 
 from domain.task.evolve import evolve_task
 from domain.task.record import FormerLease, Lease, Outcome, Task, restart_clock

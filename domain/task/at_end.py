@@ -1,4 +1,4 @@
-"""The steps with which a lease ends, and those of a task that nobody holds."""
+"""The fold's steps for events that end a lease, and for events on a task that is not held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step for each kind of event."""
+"""`evolve_task`: one step for each kind of event."""
 
 from __future__ import annotations
 

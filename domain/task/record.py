@@ -36,17 +36,17 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     report_times_s: tuple[float, ...] = ()
     """Epoch seconds of the last reports, for the cadence."""
     last_beat_at: datetime | None = None
-    """The last report or recorded renewal; the end of an announced silence, which may lie ahead."""
+    """The last report or recorded renewal, or the end of an announced silence, which may lie in the future."""
     renewals: int = 0
     """Recorded renewals without a report."""
     extensions: int = 0
     escalated: bool = False
     stopped_s: float = 0.0
-    """Seconds for which its clock stood still, because the task was stuck."""
+    """Seconds for which its clock was stopped because the task was stuck."""
 
 
 class FormerLease(msgspec.Struct, frozen=True, gc=False):
-    """A lease that ended before the task did."""
+    """A lease of the task that has ended."""
 
     token: int
     agent_id: str
@@ -54,11 +54,11 @@ class FormerLease(msgspec.Struct, frozen=True, gc=False):
     granted_at: datetime
     late_reports: int = 0
     lost: bool = True
-    """Whether it was taken from the holder; False when the holder itself gave it up or finished."""
+    """Whether it was taken from the holder; False when the holder gave it up or finished."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """How a task ended, was put aside or was given up last."""
+    """How a task ended, or how its last attempt did."""
 
     event: str
     at: datetime
@@ -70,36 +70,36 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):
-    """A task as the log has it."""
+    """The state of a task after its events."""
 
     task_id: str
     version: int
     position: int
-    """Of the task's last event."""
+    """Position of the task's last event."""
     definition: ev.Submitted
     submitted_at: datetime
     status: TaskStatus
     attempt: int
     queued_position: int
-    """Of the event that queued it last: the order of the backlog within a priority."""
+    """Position of the event that queued it last: the order of the backlog within a priority."""
     status_since: datetime
     lease: Lease | None = None
     last_lease: Lease | None = None
-    """The lease that ended last, as it was then: what a hand-off is made of."""
+    """The lease that ended last, as it was then: a hand-off is made from it."""
     former: tuple[FormerLease, ...] = ()
     handoff: ev.Handoff | None = None
     failures: int = 0
     expiries: int = 0
-    """Expiries in a row, without a report between."""
+    """Expiries in a row, without a report between them."""
     steals: int = 0
     last_stolen_at: datetime | None = None
     late_token: int | None = None
-    """The expired lease that may still complete the task, while nobody was granted it since."""
+    """Token of the expired lease that may still complete the task, until the task is granted again."""
     outcome: Outcome | None = None
 
     @property
     def terminal(self) -> bool:
-        """Whether the task has ended for ever."""
+        """Whether the task has ended for good."""
         return self.status in TERMINAL
 
     @property
@@ -117,10 +117,10 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def ticking(self) -> bool:
-        """Whether an agent holds it on a running clock."""
+        """Whether an agent holds it, and the lease's clock is running."""
         return self.status in TICKING
 
 
 def restart_clock(task: Task, lease: Lease, now: datetime) -> Lease:
-    """Return the lease of a stuck task with its clock started again now."""
+    """Return the lease of a stuck task with its clock running again from now on."""
     return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

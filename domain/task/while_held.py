@@ -1,4 +1,4 @@
-"""The steps of a task that is held: from the grant through every sign of life."""
+"""The fold's steps for events on a held task: the grant, every renewal, and steals."""
 
 from __future__ import annotations
 
