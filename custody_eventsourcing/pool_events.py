@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notification, NotSupportedError
+from msgspec.structs import astuple
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
@@ -33,10 +34,8 @@ READ_ONLY = "only its own service writes to a pool: send it commands"
 EntityState = Task | Agent | Steal | Pool
 
 
-class PoolEvent(Recorded):
+class PoolEvent(Recorded, frozen=True):
     """A recorded event that applies itself, so that the library's own projector folds it."""
-
-    __slots__ = ()
 
     def mutate(self, aggregate: EntityState | None) -> EntityState | None:
         """Return the entity after this event. An event that does not link or apply is skipped, as in every fold."""
@@ -93,9 +92,9 @@ class PoolMapper(Mapper[str]):
     def to_domain_event(self, stored_event: StoredEvent) -> PoolEvent:
         """Return the event with its envelope, from the log or from a stored body alone."""
         if isinstance(stored_event, PoolNotification):
-            return PoolEvent(*stored_event.recorded)
+            return PoolEvent(*astuple(stored_event.recorded))
         try:
-            return PoolEvent(*_from_body(stored_event))
+            return PoolEvent(*astuple(_from_body(stored_event)))
         except (UnreadableEventError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MapperDeserialisationError(
                 f"{stored_event.originator_id} version {stored_event.originator_version}: {error}"

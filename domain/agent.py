@@ -1,28 +1,30 @@
-"""An agent: state, and the fold of events into it. What it holds is not here; that is a view over the tasks."""
+"""An agent's state, and the fold of its events. Its leases are not part of it: they are indexed from the tasks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 
-class Agent(NamedTuple):
-    """An agent as the log has it."""
+class Agent(msgspec.Struct, frozen=True, gc=False):
+    """The state of an agent after its events."""
 
     agent_id: str
     version: int
     position: int
-    """Of the agent's last event."""
+    """Position of the agent's last event."""
     registered_position: int
-    """Of the registration by which it joined, or joined again: the order in which agents are looked at."""
+    """Position of the registration by which it joined, or joined again: the order in which agents are considered."""
     status: AgentStatus
     intake: IntakeStatus = IntakeStatus.OPEN
     capabilities: frozenset[str] = frozenset()
@@ -32,15 +34,15 @@ class Agent(NamedTuple):
     cpu: float = 0.0
     memory: float = 0.0
     last_recorded_at: datetime | None = None
-    """When its last registration or heartbeat was written; commands in between are not on record."""
+    """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
 
     @property
-    def gives(self) -> bool:
+    def may_be_stolen_from(self) -> bool:
         """Whether tasks may be stolen from it: it is live and not draining."""
         return self.status is AgentStatus.LIVE and self.intake is not IntakeStatus.DRAINING
 
     @property
-    def takes_grants(self) -> bool:
+    def accepts_grants(self) -> bool:
         """Whether it is live and neither paused nor draining."""
         return self.status is AgentStatus.LIVE and self.intake is IntakeStatus.OPEN
 
@@ -51,7 +53,7 @@ _INTAKE_EVENTS = (ev.AgentDraining, ev.AgentPaused, ev.AgentResumed)
 def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     """Return the agent after one more event.
 
-    A registration tells everything about an agent, so it begins one, too, whose earlier life has left memory.
+    A registration sets every field, so it may also be the first event that is folded: earlier ones have left memory.
 
     Raises:
         FoldError: the event is not the next one of this agent.
@@ -67,14 +69,16 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
         raise FoldError(msg)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}
-    agent = agent._replace(
+    agent = replace(
+        agent,
         version=recorded.version,
         position=recorded.position,
         registered_position=recorded.position if joined else agent.registered_position,
         status=AGENT.next[agent.status, event.name],
     )
     if isinstance(event, ev.Registered):
-        return agent._replace(
+        return replace(
+            agent,
             capabilities=frozenset(event.capabilities),
             priority=event.priority,
             capacity=event.capacity,
@@ -83,10 +87,10 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         )
     if isinstance(event, ev.Heartbeat):
         if event.load is None:
-            return agent._replace(last_recorded_at=recorded.time)
-        return agent._replace(cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
+            return replace(agent, last_recorded_at=recorded.time)
+        return replace(agent, cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
-        return agent._replace(intake=INTAKE.next[agent.intake, event.name])
+        return replace(agent, intake=INTAKE.next[agent.intake, event.name])
     if isinstance(event, ev.Deregistered):
-        return agent._replace(intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
+        return replace(agent, intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
     return agent

@@ -78,7 +78,7 @@ _MODE_FIELDS = {
 }
 
 
-def lease_misfit(wanted: LeasePolicy, mode: LeaseMode) -> str | None:
+def lease_field_mismatch(wanted: LeasePolicy, mode: LeaseMode) -> str | None:
     """Return in words which of the fields that were given would do nothing in this mode, or None."""
     for name in sorted(wanted.model_fields_set & _MODE_FIELDS.keys()):
         if mode not in _MODE_FIELDS[name]:
@@ -126,7 +126,7 @@ class Submit(OpsCommand):
     @classmethod
     def _fields_fit_the_mode(cls, value: LeasePolicy | None) -> LeasePolicy | None:
         if value is not None and "mode" in value.model_fields_set:
-            misfit = lease_misfit(value, value.mode)
+            misfit = lease_field_mismatch(value, value.mode)
             if misfit is not None:
                 raise ValueError(misfit)
         return value

@@ -1,8 +1,10 @@
-"""A decision in the making: events with their predicted positions, and the entities as they will be."""
+"""Commands with their envelope, decisions, and the draft that collects a decision's events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import RefusalCode
@@ -22,18 +24,16 @@ if TYPE_CHECKING:
     from domain.events.task import TaskEvent
     from domain.pool_view import PoolView
     from domain.rules import Rules
-    from domain.service_commands import Internal
+    from domain.service_commands import ServiceCommand
 
 EntityState = Task | Agent | Steal | Pool
 EntityKey = tuple[Entity, str]
-_TASK = Entity.TASK
-"""Looking a member up in its enumeration costs more than comparing it, and every report does."""
 
 
-class Request(NamedTuple):
-    """A command with who asks and why."""
+class Request(msgspec.Struct, frozen=True):
+    """A command with its envelope: who sent it, and as an effect of what."""
 
-    command: Command | Internal
+    command: Command | ServiceCommand
     actor: str
     """`agent/<id>`, `ops/<name>`, `ops`, `sweeper`, `stealer` or `writer`."""
     causation_id: str
@@ -41,34 +41,34 @@ class Request(NamedTuple):
     agent_id: str | None = None
     """The agent that the subject names, if one does."""
     new_id: str = ""
-    """A fresh id, for a command that makes a thing and was not told its name."""
+    """A new id, for a command that creates an entity and does not name it."""
     verb: str = ""
     keyed: bool = False
     """Whether the caller chose `causation_id`."""
 
 
-class Refusal(NamedTuple):
-    """A command that was turned down, and why."""
+class Refusal(msgspec.Struct, frozen=True):
+    """Why a command was refused."""
 
     code: RefusalCode
     message: str
     details: dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - a named outcome that travels as an exception inside the core, no error
-    """Carries a refusal out of a decision. `recorded` True: what the draft holds is evidence and is kept."""
+class Refused(Exception):  # noqa: N818 - an outcome of a command, not an error
+    """Ends a decision with a refusal. `keep_events`: the draft's events are evidence and are recorded all the same."""
 
-    def __init__(self, code: RefusalCode, message: str, *, recorded: bool = False, **details: Any) -> None:
+    def __init__(self, code: RefusalCode, message: str, *, keep_events: bool = False, **details: Any) -> None:
         super().__init__(message)
         self.refusal = Refusal(code, message, details)
-        self.recorded = recorded
+        self.keep_events = keep_events
 
 
-class Decision(NamedTuple):
-    """What a command comes to.
+class Decision(msgspec.Struct, frozen=True):
+    """The outcome of a command on one state.
 
-    The events are to be appended in one piece right after the position that the decision was made on; `after` holds
-    the entities as the fold of these events leaves them.
+    The events are to be appended atomically right after the position that was decided on. `after` holds each entity
+    that they change as it is after them.
     """
 
     records: list[Recorded]
@@ -76,15 +76,15 @@ class Decision(NamedTuple):
     result: dict[str, Any] | None = None
     refusal: Refusal | None = None
     waits: bool = False
-    """An empty claim that asked to wait for work."""
+    """Whether this is an empty claim that asked to wait for work."""
     follow_up: Request | None = None
-    """What is to be decided next, once these events are acknowledged, before the caller is answered."""
+    """The request to decide next, once these events are acknowledged and before the caller is answered."""
 
 
 class Draft:
-    """Collects the events of one command. Positions are predicted: the view's position and the place in line."""
+    """Collects the events of one command. Their positions are predicted: they follow the view's position."""
 
-    __slots__ = ("after", "now", "records", "request", "rules", "view")
+    __slots__ = ("after", "now", "records", "remembers_outcome", "request", "rules", "view")
 
     def __init__(self, view: PoolView, request: Request, now: datetime, rules: Rules) -> None:
         self.view = view
@@ -93,21 +93,23 @@ class Draft:
         self.rules = rules
         self.records: list[Recorded] = []
         self.after: dict[EntityKey, EntityState] = {}
+        self.remembers_outcome = True
+        """Whether events added from now on are the outcome with which a repeat of a keyed command is answered."""
 
     @property
     def next_position(self) -> int:
-        """The position that the next event will have; the token of a lease that it grants."""
+        """The position of the next event, which is also the token of a lease that it grants."""
         return self.view.position + len(self.records) + 1
 
     def task(self, task_id: str) -> Task | None:
-        """Return the task as the draft leaves it."""
-        state = self.after.get((_TASK, task_id))
+        """Return the task after the draft's events so far."""
+        state = self.after.get((Entity.TASK, task_id))
         return state if isinstance(state, Task) else self.view.task(task_id)
 
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""
         before = self.task(task_id)
-        recorded = self._recorded(_TASK, task_id, before.version if before else 0, event)
+        recorded = self._recorded(Entity.TASK, task_id, before.version if before else 0, event)
         after = evolve_task(before, recorded)
         self._add(recorded, after)
         return after
@@ -154,9 +156,19 @@ class Draft:
     def _recorded(
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
     ) -> Recorded:
-        _, actor, causation_id, _, _, verb, keyed = self.request
-        position = self.view.position + len(self.records) + 1
-        return Recorded(position, entity, entity_id, version + 1, self.now, actor, causation_id, event, verb, keyed)
+        request = self.request
+        return Recorded(
+            position=self.next_position,
+            entity=entity,
+            entity_id=entity_id,
+            version=version + 1,
+            time=self.now,
+            actor=request.actor,
+            causation_id=request.causation_id,
+            event=event,
+            verb=request.verb,
+            keyed=request.keyed and self.remembers_outcome,
+        )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:
         self.records.append(recorded)

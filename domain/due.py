@@ -1,8 +1,11 @@
-"""When a judgement on a task falls due, and by which numbers. Pure: the sweeper asks, the decision asks again.
+"""When each judgement on a task falls due, and by which numbers: the policies, asked about a task of a pool.
 
-Order of the rules: the deadline first; then a lease past expiry and grace, unless its holder's cadence excuses the
-silence; before that, a holder whose last beat is older than the staleness threshold. Nothing is judged below the
-floor that an outage of ours sets.
+The sweeper asks when to wake, and the decision asks again what is due. The rules themselves are in
+`domain.policies.cadence` and `domain.policies.sweeping`.
+
+Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the
+silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold. No lease
+is judged before the floor that an outage of the pool sets.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events.task import SilenceNumbers
-from domain.lease_terms import hard_cap
-from domain.policies.cadence import median_interval_s, tolerated_silence_s
-from domain.timestamps import after, just_after, seconds_between
+from domain.lease_expiry import at_hard_cap
+from domain.policies.cadence import excused_until, median_interval_s, recovery_at, tolerated_silence_s
+from domain.policies.sweeping import DueMoments, deadline_exceeded_at, first_due_at, stuck_at
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -22,22 +26,23 @@ if TYPE_CHECKING:
     from domain.task import Lease, Task
 
 
+def due_moments(task: Task, pool: Pool, rules: Rules) -> DueMoments:
+    """Return the first moment at which each rule applies to the task, if nothing happens before."""
+    deadline = task.definition.deadline if rules.sweeper_enabled else None
+    overdue = None if deadline is None else deadline_exceeded_at(deadline)
+    lease = task.lease
+    if lease is None or pool.expiry_held:
+        return DueMoments(overdue)
+    return DueMoments(overdue, recovery_due_at(task, lease, pool), stuck_due_at(lease, pool, rules))
+
+
 def due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
     """Return the first moment at which judging the task yields an event, if nothing happens before; None for never."""
-    moments = []
-    deadline = task.definition.deadline
-    if rules.sweeper_enabled and deadline is not None and not task.terminal:
-        moments.append(just_after(deadline))
-    if task.lease is not None and task.ticking and not pool.expiry_held:
-        moments.append(recovery_due_at(task, task.lease, pool))
-        stale = staleness_due_at(task, task.lease, pool, rules)
-        if stale is not None:
-            moments.append(stale)
-    return min(moments) if moments else None
+    return first_due_at(task.status, due_moments(task, pool, rules))
 
 
 def not_due_before(task: Task, rules: Rules) -> datetime | None:
-    """Return a lower bound of `due_at` that is cheap to tell and that renewals only move later; None for never."""
+    """Return a lower bound of `due_at` that is cheap to compute and that renewals only move later; None for never."""
     lease = task.lease
     bound = task.definition.deadline if rules.sweeper_enabled and not task.terminal else None
     if lease is None or not task.ticking:
@@ -55,33 +60,40 @@ def lease_due_at(lease: Lease, pool: Pool) -> datetime:
     return due if floor is None or floor < due else floor
 
 
-def recovery_due_at(task: Task, lease: Lease, pool: Pool) -> datetime:
-    """Return when the lease is to be recovered: when it is due, and no longer excused by its holder's cadence.
+def silence_excused_until(task: Task, lease: Lease) -> datetime | None:
+    """Return the last moment at which the holder's rhythm excuses its silence, or None if nothing does.
 
-    At the hard cap (`max_lease_s`) the cadence is not asked.
+    At the hard cap (`max_lease_s`) the rhythm is not asked.
     """
-    due = lease_due_at(lease, pool)
-    if lease.expires_at >= hard_cap(task, lease) or lease.last_beat_at is None:
-        return due
-    median_s = median_interval_s(lease.report_times_s)
-    if median_s is None:
-        return due
-    excused_until = after(lease.last_beat_at, tolerated_silence_s(median_s, task.definition.lease.silence_multiplier))
-    return max(due, just_after(excused_until))
-
-
-def staleness_due_at(task: Task, lease: Lease, pool: Pool, rules: Rules) -> datetime | None:
-    """Return when the holder counts as stale, or None if the lease is due first or there was no beat yet."""
-    if not rules.sweeper_enabled or lease.last_beat_at is None or not task.ticking:
+    if at_hard_cap(task, lease):
         return None
-    stale = just_after(after(lease.last_beat_at, rules.stuck_threshold_s))
+    return excused_until(
+        lease.last_beat_at,
+        median_s=median_interval_s(lease.report_times_s),
+        silence_multiplier=task.definition.lease.silence_multiplier,
+    )
+
+
+def recovery_due_at(task: Task, lease: Lease, pool: Pool) -> datetime:
+    """Return when the lease is to be recovered: when it is due, and no longer excused by its holder's rhythm."""
+    return recovery_at(lease_due_at(lease, pool), silence_excused_until(task, lease))
+
+
+def stuck_due_at(lease: Lease, pool: Pool, rules: Rules) -> datetime | None:
+    """Return when the holder counts as stuck, or None if the lease is due first or there was no beat yet.
+
+    Never before the pool's floor, nor before the end of an extension that a probe has earned.
+    """
+    if not rules.sweeper_enabled:
+        return None
     floor = pool.floor(lease.token)
-    if floor is not None and floor >= stale:
-        stale = just_after(floor)
-    if lease.extensions and stale <= lease.expires_at:
-        # What a probe has earned is not cut short.
-        stale = just_after(lease.expires_at)
-    return stale if stale < lease_due_at(lease, pool) else None
+    extended_until = lease.expires_at if lease.extensions else None
+    return stuck_at(
+        lease.last_beat_at,
+        rules.stuck_threshold_s,
+        lease_due_at=lease_due_at(lease, pool),
+        not_before=[moment for moment in (floor, extended_until) if moment is not None],
+    )
 
 
 def silence_numbers(task: Task, lease: Lease, pool: Pool, now: datetime) -> SilenceNumbers:
@@ -99,5 +111,5 @@ def silence_numbers(task: Task, lease: Lease, pool: Pool, now: datetime) -> Sile
         silence_multiplier=multiplier,
         tolerated_silence_s=tolerated_silence_s(median_s, multiplier),
         not_before=pool.floor(lease.token),
-        hard_cap=lease.expires_at >= hard_cap(task, lease),
+        hard_cap=at_hard_cap(task, lease),
     )

@@ -1,4 +1,4 @@
-"""What can go wrong inside the core, and how a refusal is told."""
+"""Errors of the fold, and the codes of refused commands."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 
 class FoldError(Exception):
-    """An event does not link or apply to the state it meets; every fold skips it alike."""
+    """An event does not link or apply to the state it is folded into; every fold skips it alike."""
 
 
 class RefusalCode(StrEnum):
-    """The wire contract's errors, in the order in which they are looked for."""
+    """The wire contract's errors, in the order in which they are checked."""
 
     INVALID_COMMAND = "invalid_command"
     UNKNOWN_AGENT = "unknown_agent"

@@ -1,4 +1,4 @@
-"""Checks on what callers send as text and as free JSON, so that everything recorded can be read by anyone."""
+"""Checks on texts and free JSON from callers, so that any reader and store can handle what is recorded."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _INFINITIES = (float("inf"), float("-inf"))
 
 
 def check_text(text: str) -> str:
-    """Return the text; raises ValueError when it holds a NUL character, which many stores cannot keep."""
+    """Return the text; raises ValueError if it has a NUL character, which many stores cannot keep."""
     if "\0" in text:
         msg = "must not contain the NUL character"
         raise ValueError(msg)
@@ -42,7 +42,7 @@ def _check_text_bytes(text: str) -> str:
 
 
 def check_json(value: Any) -> Any:
-    """Return a parsed JSON value, whole.
+    """Return a parsed JSON value unchanged.
 
     Raises:
         ValueError: it is nested deeper than `MAX_JSON_DEPTH`, larger than `MAX_JSON_BYTES` as compact JSON, or holds

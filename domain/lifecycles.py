@@ -1,8 +1,8 @@
 """The state machines, declared once: task, lease, agent, intake and steal operation.
 
-The classes are the only place where a transition is allowed or forbidden. `evolve` and `decide` look transitions
-up in a table that is derived from them at import (a look-up is a thousand times quicker than a running machine);
-a test proves table and machine equal for every (state, event). Source: the lifecycle table of the wire contract.
+The classes are the only definition of which transitions are allowed. `evolve` and `decide` look transitions up in a
+table that is derived from the classes at import: a look-up is a thousand times quicker than a running machine. A test
+proves table and machine equal for every (state, event). Source: the lifecycle table of the wire contract.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ S = TypeVar("S", bound=StrEnum)
 
 
 class TaskStatus(StrEnum):
-    """Where a task is in its life."""
+    """The status of a task."""
 
     NEW = "new"
     QUEUED = "queued"
@@ -28,7 +28,7 @@ class TaskStatus(StrEnum):
     IN_PROGRESS = "in_progress"
     STUCK = "stuck"
     UNHELD = "unheld"
-    """A lease has ended and the same append says what follows; no task rests here."""
+    """A lease has ended, and the next event of the same append says what follows; no append ends here."""
     BLOCKED = "blocked"
     QUARANTINED = "quarantined"
     COMPLETED = "completed"
@@ -40,7 +40,7 @@ TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCEL
 HELD = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.STUCK})
 """Statuses in which exactly one agent holds a lease."""
 TICKING = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS})
-"""Held, with the lease's clock running."""
+"""Statuses in which a lease is held and its clock is running."""
 
 RANK = {
     TaskStatus.NEW: 0,
@@ -59,7 +59,7 @@ RANK = {
 
 
 class TaskLifecycle(StateMachine):
-    """A task, from its submission to its end. `late_progress` is evidence beside the life, so it is not here."""
+    """A task, from its submission to its end. `late_progress` is evidence and changes no status, so it is not here."""
 
     st = States.from_enum(TaskStatus, initial=TaskStatus.NEW, final=TERMINAL)
 
@@ -89,12 +89,12 @@ class TaskLifecycle(StateMachine):
 
 
 class LeaseStatus(StrEnum):
-    """Where one attempt at one task by one agent is."""
+    """The status of one attempt at one task by one agent."""
 
     NEW = "new"
     ACTIVE = "active"
     STOPPED = "stopped"
-    """The task is stuck: the holder keeps the lease, and its clock stands still."""
+    """The task is stuck: the holder keeps the lease, and its clock is stopped."""
     COMPLETED = "completed"
     FAILED = "failed"
     RELEASED = "released"
@@ -135,7 +135,7 @@ class LeaseLifecycle(StateMachine):
 
 
 class AgentStatus(StrEnum):
-    """Whether the pool counts on an agent."""
+    """The status of an agent's membership."""
 
     NEW = "new"
     LIVE = "live"
@@ -144,7 +144,7 @@ class AgentStatus(StrEnum):
 
 
 class AgentLifecycle(StateMachine):
-    """An agent. It may register again after it left; pausing and draining are its intake's, see `IntakeLifecycle`."""
+    """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`."""
 
     st = States.from_enum(AgentStatus, initial=AgentStatus.NEW)
 
@@ -166,7 +166,7 @@ class IntakeStatus(StrEnum):
 
 
 class IntakeLifecycle(StateMachine):
-    """The gate for new grants of a pool or of one agent; everything but grants goes on behind a closed gate."""
+    """The intake of a pool or of one agent: whether it takes new grants. Everything but grants goes on when closed."""
 
     st = States.from_enum(IntakeStatus, initial=IntakeStatus.OPEN)
 
@@ -176,7 +176,7 @@ class IntakeLifecycle(StateMachine):
 
 
 class StealStatus(StrEnum):
-    """Where a steal operation is."""
+    """The status of a steal operation."""
 
     NEW = "new"
     PLANNED = "planned"
@@ -186,7 +186,7 @@ class StealStatus(StrEnum):
 
 
 class StealLifecycle(StateMachine):
-    """A steal: planned in an append of its own, then executed or given up."""
+    """A steal operation: planned in an append of its own, then executed or failed."""
 
     st = States.from_enum(StealStatus, initial=StealStatus.NEW, final={StealStatus.COMPLETED, StealStatus.FAILED})
 
@@ -197,7 +197,7 @@ class StealLifecycle(StateMachine):
 
 
 class IllegalTransitionError(Exception):
-    """A lifecycle does not allow an event from a state; nothing happened."""
+    """A lifecycle does not allow an event in a state; the state is unchanged."""
 
     def __init__(self, state: str, event: str, allowed: tuple[str, ...]) -> None:
         super().__init__(f"{event!r} is not allowed from {state!r}; allowed: {', '.join(allowed) or 'nothing'}")
@@ -221,9 +221,9 @@ class TransitionTable(Generic[S]):
                 if transition.target is not None
             }
         )
-        """The state that follows; raises IllegalTransitionError where the machine has no such transition.
+        """The next state by (state, event); raises IllegalTransitionError where the machine has no such transition.
 
-        Looked up, not called: every fold of an event asks twice.
+        A mapping and not a method, because a look-up is cheaper than a call and the fold of an event needs two.
         """
 
     def allows(self, state: S, event: str) -> bool:

@@ -1,8 +1,12 @@
-"""The pool as a whole: its gate for new grants, and the floor under every judgement after an outage."""
+"""The state of the pool as a whole: its intake, its leader, and before when no lease is judged after an outage."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import pool as ev
@@ -10,16 +14,14 @@ from domain.lifecycles import INTAKE, IntakeStatus
 from domain.timestamps import after
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 _HASH_MULTIPLIER = 2_654_435_761
 _HASH_MODULUS = 2**32
 
 
-class Pool(NamedTuple):
-    """The pool-level state. `version` 0: nothing was ever recorded."""
+class Pool(msgspec.Struct, frozen=True, gc=False):
+    """The pool-level state. `version` 0: no pool event was recorded yet."""
 
     pool_id: str
     version: int = 0
@@ -27,13 +29,13 @@ class Pool(NamedTuple):
     intake: IntakeStatus = IntakeStatus.OPEN
     leader: str | None = None
     not_before: datetime | None = None
-    """Nothing is judged silent before this moment and a lease's share of `jitter_s`."""
+    """No lease is judged before this moment plus the lease's share of `jitter_s`."""
     jitter_s: float = 0.0
     expiry_held: bool = False
 
     @property
-    def takes_grants(self) -> bool:
-        """Whether new leases are granted."""
+    def accepts_grants(self) -> bool:
+        """Whether the pool grants new leases."""
         return self.intake is IntakeStatus.OPEN
 
     def floor(self, token: int) -> datetime | None:
@@ -44,7 +46,7 @@ class Pool(NamedTuple):
 
 
 def jitter_fraction(token: int) -> float:
-    """Return a number in [0, 1) that depends on the token alone, evenly spread over neighbouring tokens."""
+    """Return a number in [0, 1) that depends on the token alone; neighbouring tokens are spread evenly."""
     return (token * _HASH_MULTIPLIER % _HASH_MODULUS) / _HASH_MODULUS
 
 
@@ -56,19 +58,19 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
 
     Raises:
         FoldError: the event is not the pool's next one.
-        IllegalTransitionError: the gate does not allow it.
+        IllegalTransitionError: the intake does not allow it.
     """
     event = recorded.event
     if recorded.version != pool.version + 1 or recorded.entity_id != pool.pool_id:
         msg = f"{recorded.originator_id} v{recorded.version} meets pool {pool.pool_id} at version {pool.version}"
         raise FoldError(msg)
-    pool = pool._replace(version=recorded.version, position=recorded.position)
+    pool = replace(pool, version=recorded.version, position=recorded.position)
     if isinstance(event, ev.Led):
-        return pool._replace(leader=event.leader)
+        return replace(pool, leader=event.leader)
     if isinstance(event, ev.Rearmed):
-        return pool._replace(not_before=event.not_before, jitter_s=event.jitter_s)
+        return replace(pool, not_before=event.not_before, jitter_s=event.jitter_s)
     if isinstance(event, _INTAKE_EVENTS):
-        return pool._replace(intake=INTAKE.next[pool.intake, event.name])
+        return replace(pool, intake=INTAKE.next[pool.intake, event.name])
     if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
-        return pool._replace(expiry_held=isinstance(event, ev.ExpiryHeld))
+        return replace(pool, expiry_held=isinstance(event, ev.ExpiryHeld))
     return pool

@@ -1,4 +1,4 @@
-"""What a decision may look at: the pool's state and the indexes that find things in it without scanning."""
+"""What a decision may read: the pool's state, and indexes that answer without a scan."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from domain.agent import Agent
     from domain.pool import Pool
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class PoolView(Protocol):
-    """One pool at one position."""
+    """The state of one pool at one position."""
 
     @property
     def position(self) -> int:
@@ -36,7 +35,7 @@ class PoolView(Protocol):
         ...
 
     def steal(self, operation_id: str) -> Steal | None:
-        """Return a steal operation that is not over, or was over only lately."""
+        """Return a steal operation that is in memory: every open one, and lately ended ones."""
         ...
 
     def held_by(self, agent_id: str) -> Sequence[str]:
@@ -56,12 +55,4 @@ class PoolView(Protocol):
 
     def best_agent(self, required: frozenset[str]) -> str | None:
         """Return the agent to assign a task to, or None if no live agent with room has every capability."""
-        ...
-
-
-class Judging(Protocol):
-    """How a view is asked for what is due."""
-
-    def due(self, now: datetime, limit: int) -> Sequence[str]:
-        """Return the ids of at most `limit` tasks on which a judgement is due."""
         ...

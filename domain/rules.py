@@ -1,4 +1,4 @@
-"""The settings that decisions depend on, as one value that is passed in."""
+"""The settings that decisions depend on, as one value that is an argument of `decide`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Rules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lease: LeasePolicy = LeasePolicy()
-    """For tasks that bring no lease policy of their own; their submission records it."""
+    """The lease policy of tasks that are submitted without one; `submitted` records it."""
     steal: StealConfig = StealConfig()
     sweeper_enabled: bool = True
     """Whether overdue and stale tasks are swept. Leases expire and are recovered either way."""

@@ -1,37 +1,37 @@
-"""What the service asks of itself. These go through the writer's queue like everybody's commands."""
+"""Commands that the service sends to itself. They go through the writer's queue as callers' commands do."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 
-class Open(NamedTuple):
-    """Begin an empty log."""
+class Open(msgspec.Struct, frozen=True, gc=False):
+    """Record the first event of an empty log."""
 
     software: str
 
 
-class Lead(NamedTuple):
+class Lead(msgspec.Struct, frozen=True, gc=False):
     """Take the pool's lead; `leader` is `<host>:<pid>:<start>`."""
 
     leader: str
 
 
-class Rearm(NamedTuple):
-    """The pool could not hear its agents for `blind_s` seconds."""
+class Rearm(msgspec.Struct, frozen=True, gc=False):
+    """Set the floor after an outage: the pool could not hear its agents for `blind_s` seconds."""
 
     reason: str
     blind_s: float
 
 
-class Judge(NamedTuple):
+class Judge(msgspec.Struct, frozen=True, gc=False):
     """Judge tasks that fell due: deadline, staleness, expiry."""
 
     task_ids: tuple[str, ...]
 
 
-class Extend(NamedTuple):
-    """A probe pleads for a lease; everything is checked again when this is decided."""
+class Extend(msgspec.Struct, frozen=True, gc=False):
+    """Extend a silent lease on a probe's evidence; every condition is checked again when this is decided."""
 
     task_id: str
     token: int
@@ -39,14 +39,14 @@ class Extend(NamedTuple):
     evidence: tuple[str, ...]
 
 
-class MarkLost(NamedTuple):
-    """Nothing was heard of an agent for `silence_s` seconds."""
+class MarkLost(msgspec.Struct, frozen=True, gc=False):
+    """Mark an agent lost that was not heard for `silence_s` seconds."""
 
     agent_id: str
     silence_s: float
 
 
-class PlanSteal(NamedTuple):
+class PlanSteal(msgspec.Struct, frozen=True, gc=False):
     """Plan one move of a pass: at most `most` tasks of the overloaded source, for the best target."""
 
     operation_id: str
@@ -56,16 +56,16 @@ class PlanSteal(NamedTuple):
     score: float
 
 
-class ExecuteSteal(NamedTuple):
-    """Carry a planned steal out, after checking each task again."""
+class ExecuteSteal(msgspec.Struct, frozen=True, gc=False):
+    """Carry out a planned steal, after checking each task again."""
 
     operation_id: str
 
 
-class Leave(NamedTuple):
-    """Go on with a deregistration, of which an append before released so many tasks."""
+class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
+    """Go on with a deregistration of which earlier appends released `released` tasks."""
 
     released: int
 
 
-Internal = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | Leave
+ServiceCommand = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration

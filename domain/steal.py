@@ -1,21 +1,23 @@
-"""A steal operation: state, and the fold of events into it."""
+"""A steal operation's state, and the fold of its events."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import steal as ev
 from domain.lifecycles import STEAL, StealStatus
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from domain.recorded import Recorded
 
 
-class Steal(NamedTuple):
-    """A steal operation as the log has it."""
+class Steal(msgspec.Struct, frozen=True, gc=False):
+    """The state of a steal operation after its events."""
 
     operation_id: str
     version: int
@@ -24,11 +26,11 @@ class Steal(NamedTuple):
     plan: ev.Planned
     planned_at: datetime
     planned_by: str
-    outcome: ev.StealCompleted | ev.StealFailed | None = None
+    outcome: ev.StealEnded | None = None
 
     @property
     def over(self) -> bool:
-        """Whether it was carried out or given up."""
+        """Whether it was carried out or failed."""
         return self.outcome is not None
 
 
@@ -50,5 +52,5 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
             msg = f"{recorded.originator_id} begins with {event.name}"
             raise FoldError(msg)
         return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
-    outcome = event if isinstance(event, ev.StealCompleted | ev.StealFailed) else None
-    return steal._replace(version=recorded.version, position=recorded.position, status=status, outcome=outcome)
+    outcome = event if isinstance(event, ev.StealEnded) else None
+    return replace(steal, version=recorded.version, position=recorded.position, status=status, outcome=outcome)

@@ -11,29 +11,29 @@ from pydantic import AwareDatetime, PlainSerializer
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH = EPOCH.replace(tzinfo=None)
 TICK = timedelta(microseconds=1)
-"""The smallest difference that the log can express; a strict bound is due one tick after it."""
+"""The resolution of times in the log; a strict bound is exceeded one tick after it."""
 _BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def timestamp_text(at: datetime) -> str:
-    """Return an aware datetime as the wire has it, such as `2026-11-21T08:00:00.123456Z`."""
+    """Return an aware datetime in the wire's format, such as `2026-11-21T08:00:00.123456Z`."""
     since = at - EPOCH
     return "%s.%06dZ" % (_second(since.days, since.seconds), since.microseconds)  # noqa: UP031 - half the time
 
 
 @lru_cache(maxsize=4096)
 def _second(days: int, seconds: int) -> str:
-    """Return the text of a second; a log has many events in each, and a datetime with an offset is slow to write."""
+    """Return the text of a second. Cached: many events fall into one second, and `isoformat` with an offset is slow."""
     return (_EPOCH + timedelta(days, seconds)).isoformat()
 
 
 format_timestamp = lru_cache(maxsize=4096)(timestamp_text)
-"""As `timestamp_text`, for moments that are written more than once."""
+"""As `timestamp_text`, cached: for moments that are written more than once."""
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Return the aware UTC datetime of an RFC 3339 text; raises ValueError when it is none or names no offset."""
+    """Return the aware UTC datetime of an RFC 3339 text; raises ValueError if it is none or has no offset."""
     at = datetime.fromisoformat(text)
     if at.tzinfo is None:
         msg = f"{text!r} has no offset from UTC"
@@ -47,9 +47,9 @@ def seconds_between(earlier: datetime, later: datetime) -> float:
 
 
 def after(at: datetime, seconds: float) -> datetime:
-    """Return the moment `seconds` after `at`, rounded to a microsecond; at most the end of time.
+    """Return the moment `seconds` after `at`, rounded to a microsecond, clamped to the range of datetimes.
 
-    A log may hold any moment and any number, and what is read from it must not stop a pool.
+    A log may hold any moment and any number, and reading it must not stop a pool.
     """
     try:
         return at + _duration(seconds)
@@ -59,12 +59,12 @@ def after(at: datetime, seconds: float) -> datetime:
 
 @lru_cache(maxsize=1024)
 def _duration(seconds: float) -> timedelta:
-    """Terms, graces and thresholds are few: making a duration anew costs four times as much as finding it."""
+    """Return the duration. Cached: terms, graces and thresholds are few, and making one costs four times a look-up."""
     return timedelta(seconds=seconds)
 
 
 def just_after(at: datetime) -> datetime:
-    """Return the first moment after `at`, or `at` itself at the end of time."""
+    """Return the first moment after `at`, or `at` itself if it is the last datetime."""
     return at + TICK if at < _END_OF_TIME else at
 
 

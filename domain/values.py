@@ -1,4 +1,4 @@
-"""Small values that more than one part of the domain speaks of."""
+"""Small values that several parts of the domain share."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.actors import WRITER
 from domain.service_commands import Lead, Open, Rearm
 from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
@@ -230,7 +231,7 @@ class PoolService:
             raise RuntimeError(msg)
 
     async def _ask(self, command: Open | Lead | Rearm, verb: str) -> Answer:
-        return await self.access.ask(command, "writer", verb)
+        return await self.access.ask(command, WRITER, verb)
 
     def _health(self) -> Health:
         options = self._options

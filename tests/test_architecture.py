@@ -18,7 +18,8 @@ PURE_MODULES = frozenset(
         *("__future__", "abc", "bisect", "collections", "copy", "dataclasses", "datetime", "decimal", "enum"),
         *("fractions", "functools", "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "statistics"),
         *("string", "types", "typing"),
-        *("pydantic", "pydantic_core", "statemachine"),
+        # Models, records and state machines: none of them reads or writes anything outside its arguments.
+        *("pydantic", "pydantic_core", "msgspec", "statemachine"),
         *PURE_PACKAGES,
     }
 )

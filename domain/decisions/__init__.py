@@ -1,4 +1,4 @@
-"""What every command comes to: `decide(view, request, now, rules) -> Decision`, by verb."""
+"""The decision on each command: `decide(view, request, now, rules) -> Decision`."""
 
 from domain.decisions.dispatch import decide
 

@@ -1,4 +1,4 @@
-"""What follows when an attempt ends unfinished: the next one with a hand-off, quarantine, or failure."""
+"""What follows when an attempt ends unfinished: the next attempt with a hand-off, quarantine, or failure."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 _DECIMALS = 2
 
 
-def handoff(draft: Draft, task: Task, lease: Lease, reason: str) -> ev.Handoff:
-    """Return what the next holder is told; a holder that never reported hides nothing of those before it."""
+def make_handoff(draft: Draft, task: Task, lease: Lease, reason: str) -> ev.Handoff:
+    """Return the hand-off to the next holder. What this holder did not report is taken from the hand-off before."""
     before = task.handoff
     reported = lease.reports > 0 or before is None
     progress = lease.percent if reported or before is None else before.progress
     note = lease.note if lease.note is not None or before is None else before.last_note
     checkpoint = lease.checkpoint if lease.checkpoint is not None or before is None else before.last_checkpoint
     minutes = round(seconds_between(lease.granted_at, draft.now) / 60, _DECIMALS)
-    branch = _branch(draft, task, lease)
+    branch = _branch_name(draft, task, lease)
     return ev.Handoff(
         recovered_at=draft.now,
         from_agent=lease.agent_id,
@@ -37,7 +37,7 @@ def handoff(draft: Draft, task: Task, lease: Lease, reason: str) -> ev.Handoff:
     )
 
 
-def _branch(draft: Draft, task: Task, lease: Lease) -> str | None:
+def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
     template = draft.rules.branch_template
     if template is None:
         return None
@@ -68,14 +68,14 @@ def _instructions(
     return " ".join(sentences)
 
 
-def again(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False) -> Task:
+def requeue_or_quarantine(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
-    `exempt`: a person asked for the next attempt, so no budget stands in the way.
+    `exempt`: an operator asked for the next attempt, so budgets do not apply.
     """
     lease = task.last_lease
-    note = handoff(draft, task, lease, reason) if lease is not None else task.handoff
-    spent = None if exempt else budget_spent(task, cause)
+    note = make_handoff(draft, task, lease, reason) if lease is not None else task.handoff
+    spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
         return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
     return draft.record_task(
@@ -83,8 +83,8 @@ def again(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: boo
     )
 
 
-def budget_spent(task: Task, cause: ev.Cause) -> str | None:
-    """Return in words which budget is used up, or None."""
+def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
+    """Return which budget is used up, as a sentence for people, or None."""
     budgets = task.definition.budgets
     if cause is ev.Cause.EXPIRY and task.expiries >= budgets.expiries:
         return f"{task.expiries} expiries in a row without a report; the budget is {budgets.expiries}"
@@ -93,8 +93,8 @@ def budget_spent(task: Task, cause: ev.Cause) -> str | None:
     return None
 
 
-def after_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryable: bool) -> Task:
-    """Record a holder's failure: the next attempt while the budgets last, else quarantine or the end."""
+def record_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryable: bool) -> Task:
+    """Record a failure that the holder reported; what follows is another attempt, quarantine or the end."""
     failures = task.failures + 1
     budgets = task.definition.budgets
     if not retryable or failures >= budgets.failures:
@@ -102,8 +102,8 @@ def after_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryab
             task.task_id,
             ev.Failed(token=lease.token, agent_id=lease.agent_id, error=error, retryable=retryable, failures=failures),
         )
-    note = handoff(draft, task, lease, f"failed: {error}")
-    spent = budget_spent(task, ev.Cause.FAILURE)
+    note = make_handoff(draft, task, lease, f"failed: {error}")
+    spent = exhausted_budget(task, ev.Cause.FAILURE)
     if spent is not None:
         return draft.record_task(
             task.task_id,

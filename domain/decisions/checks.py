@@ -1,4 +1,4 @@
-"""The questions that every decision asks first, in the order of the contract's errors."""
+"""The checks that decisions make first, in the order of the contract's errors; each refuses with its own code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import task as ev
-from domain.lifecycles import AGENT, TASK, AgentStatus, LeaseStatus, TaskStatus
+from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
 from domain.timestamps import format_timestamp
 
@@ -20,14 +20,10 @@ if TYPE_CHECKING:
     from domain.task import FormerLease, Lease, Task
 
 
-_DEREGISTERED = AgentStatus.DEREGISTERED
-"""Looking a member up in its enumeration costs more than comparing it, and every command of an agent does."""
-
-
 def known_agent(draft: Draft, agent_id: str) -> Agent:
     """Return a registered agent; refuses with `unknown_agent`."""
     agent = draft.view.agent(agent_id)
-    if agent is None or agent.status is _DEREGISTERED:
+    if agent is None or agent.status is AgentStatus.DEREGISTERED:
         raise Refused(
             RefusalCode.UNKNOWN_AGENT,
             f"agent {agent_id} is not registered in this pool; register it first",
@@ -36,8 +32,8 @@ def known_agent(draft: Draft, agent_id: str) -> Agent:
     return agent
 
 
-def asking_agent(draft: Draft) -> Agent:
-    """Return the registered agent that asks; refuses with `unknown_agent`."""
+def requesting_agent(draft: Draft) -> Agent:
+    """Return the registered agent that sent the command; refuses with `unknown_agent`."""
     return known_agent(draft, draft.request.agent_id or "")
 
 
@@ -53,11 +49,11 @@ def live_task(draft: Draft, task_id: str) -> Task:
     """Return a task that has not ended; refuses with `unknown_task` or `task_finished`."""
     task = known_task(draft, task_id)
     if task.terminal:
-        raise finished(task)
+        raise task_finished(task)
     return task
 
 
-def finished(task: Task, *, recorded: bool = False) -> Refused:
+def task_finished(task: Task, *, keep_events: bool = False) -> Refused:
     """Return the refusal for a command on a task that has ended."""
     outcome = task.outcome
     details: dict[str, Any] = {"task_id": task.task_id, "status": task.status.value}
@@ -70,11 +66,11 @@ def finished(task: Task, *, recorded: bool = False) -> Refused:
             "detail": outcome.detail,
         }
     return Refused(
-        RefusalCode.TASK_FINISHED, f"task {task.task_id} is {task.status} for good", recorded=recorded, **details
+        RefusalCode.TASK_FINISHED, f"task {task.task_id} is {task.status} for good", keep_events=keep_events, **details
     )
 
 
-def lease_for(draft: Draft, command: OnTask) -> tuple[Task, Lease]:
+def named_lease(draft: Draft, command: OnTask) -> tuple[Task, Lease]:
     """Return the task and the lease that the command names with its current token.
 
     Refuses with `unknown_task`, `task_finished`, `stale_token` or `not_holder`.
@@ -90,32 +86,32 @@ def lease_for(draft: Draft, command: OnTask) -> tuple[Task, Lease]:
             )
         return task, lease
     if task.terminal:
-        raise finished(task)
-    raise stale(task, command.token)
+        raise task_finished(task)
+    raise stale_token(task, command.token)
 
 
-def stale(task: Task, token: int, *, recorded: bool = False) -> Refused:
+def stale_token(task: Task, token: int, *, keep_events: bool = False) -> Refused:
     """Return the refusal for a token that is not, or no longer, the task's current one."""
     return Refused(
         RefusalCode.STALE_TOKEN,
         f"token {token} is not the current one of task {task.task_id}, which is {task.status}; stop working on it",
-        recorded=recorded,
+        keep_events=keep_events,
         **_situation(task),
     )
 
 
 def keep_late_report(draft: Draft, command: Progress | Complete) -> None:
-    """Record what a former holder says after it lost the lease, then refuse the command all the same.
+    """Record as evidence what a former holder reports after it lost the lease, then refuse the command.
 
-    Does nothing unless the asking agent once held the task under this token and lost it. At most
-    `MAX_LATE_REPORTS` a token are kept; the refusal is the same without.
+    Does nothing unless the requesting agent once held the task under this token and lost it. At most
+    `MAX_LATE_REPORTS` are kept for a token; further ones get the same refusal and are not recorded.
     """
     task = known_task(draft, command.task_id)
     former = _lost_lease(task, command.token, draft.request.agent_id)
     if former is None:
         return
-    recorded = former.late_reports < MAX_LATE_REPORTS
-    if recorded:
+    keep_events = former.late_reports < MAX_LATE_REPORTS
+    if keep_events:
         percent = getattr(command, "percent", None)
         draft.record_task(
             task.task_id,
@@ -130,15 +126,15 @@ def keep_late_report(draft: Draft, command: Progress | Complete) -> None:
             ),
         )
     if task.terminal:
-        raise finished(task, recorded=recorded)
-    raise stale(task, command.token, recorded=recorded)
+        raise task_finished(task, keep_events=keep_events)
+    raise stale_token(task, command.token, keep_events=keep_events)
 
 
 def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
     if task.lease is not None and task.lease.token == token:
         return None
     if task.outcome is not None and (task.status, task.outcome.token) == (TaskStatus.COMPLETED, token):
-        # Its late completion was accepted; a repeat is no news.
+        # Its late completion was accepted, so a repeat of it is not recorded again.
         return None
     return next(
         (each for each in task.former if (each.token, each.agent_id, each.lost) == (token, agent_id, True)), None
@@ -146,21 +142,21 @@ def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | N
 
 
 def expired_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
-    """Return the expired lease that may still complete the task, if the token and the agent are its own."""
+    """Return the expired lease that may still complete the task, if the token and the agent match it."""
     if task.late_token != token:
         return None
     former = _lost_lease(task, token, agent_id)
     return former if former is not None and former.ended is LeaseStatus.EXPIRED else None
 
 
-def allowed(task: Task, event: str) -> None:
-    """Refuse with `illegal_transition` unless the lifecycle allows the event now."""
+def require_allowed(task: Task, event: str) -> None:
+    """Refuse with `illegal_transition` unless the task's lifecycle allows the event now."""
     if not TASK.allows(task.status, event):
-        raise illegal(task, event)
+        raise illegal_transition(task, event)
 
 
-def illegal(task: Task, event: str, why: str = "") -> Refused:
-    """Return the refusal for an event that the lifecycle, or a rule on top of it, does not allow from here."""
+def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
+    """Return the refusal for an event that the lifecycle, or a further rule (`why`), does not allow in this status."""
     message = f"task {task.task_id} is {task.status}: {why or event + ' is not possible from there'}"
     return Refused(
         RefusalCode.ILLEGAL_TRANSITION,
@@ -172,25 +168,17 @@ def illegal(task: Task, event: str, why: str = "") -> Refused:
     )
 
 
-def agent_allowed(agent: Agent, event: str) -> None:
-    """Refuse with `illegal_transition` unless the agent's lifecycle allows the event now."""
-    if not AGENT.allows(agent.status, event):
-        raise Refused(
-            RefusalCode.ILLEGAL_TRANSITION,
-            f"agent {agent.agent_id} is {agent.status}: {event} is not possible from there",
-            agent_id=agent.agent_id,
-            state=agent.status.value,
-            event=event,
-            allowed=list(AGENT.allowed(agent.status)),
-        )
+def has_open_intake(draft: Draft, agent: Agent) -> bool:
+    """Return whether both the pool and the agent accept new grants."""
+    return draft.view.pool.accepts_grants and agent.intake is IntakeStatus.OPEN
 
 
-def takes_grants(draft: Draft, agent: Agent) -> None:
-    """Refuse with `paused` when the pool or the agent takes no new grants."""
+def require_open_intake(draft: Draft, agent: Agent) -> None:
+    """Refuse with `paused` when the pool or the agent accepts no new grants."""
     pool = draft.view.pool
-    if not pool.takes_grants:
+    if not pool.accepts_grants:
         raise Refused(RefusalCode.PAUSED, f"the pool is {pool.intake}: nothing is granted", pool=pool.intake.value)
-    if not agent.intake.value == "open":
+    if agent.intake is not IntakeStatus.OPEN:
         raise Refused(
             RefusalCode.PAUSED,
             f"agent {agent.agent_id} is {agent.intake}: it gets no new grants",
@@ -199,8 +187,8 @@ def takes_grants(draft: Draft, agent: Agent) -> None:
         )
 
 
-def not_lost(agent: Agent) -> None:
-    """Refuse with `paused` when others would have an agent work that is lost; it may ask for itself."""
+def require_not_lost(agent: Agent) -> None:
+    """Refuse with `paused` when work is to be given to a lost agent; such an agent may still claim for itself."""
     if agent.status is AgentStatus.LOST:
         raise Refused(
             RefusalCode.PAUSED,
@@ -210,9 +198,9 @@ def not_lost(agent: Agent) -> None:
         )
 
 
-def gives(agent: Agent) -> None:
-    """Refuse with `paused` when nothing is stolen from the agent: it is lost, or drains and hands over itself."""
-    if not agent.gives:
+def require_steal_source(agent: Agent) -> None:
+    """Refuse with `paused` when the agent is lost, or draining: then it hands its tasks over itself."""
+    if not agent.may_be_stolen_from:
         why = agent.status.value if agent.status is AgentStatus.LOST else agent.intake.value
         raise Refused(
             RefusalCode.PAUSED,
@@ -222,8 +210,8 @@ def gives(agent: Agent) -> None:
         )
 
 
-def room(draft: Draft, agent: Agent) -> int:
-    """Return how many more leases the agent may hold; refuses with `at_capacity` when it is none."""
+def require_room(draft: Draft, agent: Agent) -> int:
+    """Return how many more leases the agent may hold, at least 1; refuses with `at_capacity` when there is no room."""
     held = draft.view.tasks_held(agent.agent_id)
     if held >= agent.capacity:
         raise Refused(
@@ -236,13 +224,13 @@ def room(draft: Draft, agent: Agent) -> int:
     return agent.capacity - held
 
 
-def invalid(field: str, message: str) -> Refused:
-    """Return the refusal for a field that is well-formed but cannot be meant."""
+def invalid_field(field: str, message: str) -> Refused:
+    """Return the refusal for a field that is well-formed but contradicts the state or the other fields."""
     return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
 
 
 def missing_capabilities(task: Task, capabilities: frozenset[str]) -> Sequence[str]:
-    """Return what the task requires and the agent lacks, sorted."""
+    """Return the capabilities that the task requires and the agent lacks, sorted."""
     return sorted(set(task.definition.required_capabilities) - capabilities)
 
 

@@ -1,4 +1,4 @@
-"""One entry for every command."""
+"""`decide`: runs the decision that belongs to a command's type."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
-    """Return what the command comes to on this state: events to append, and a result or a refusal.
+    """Decide a command on this state: return the events to append, and a result or a refusal.
 
-    Plain and pure: the same arguments give the same decision. A refused command holds no events, except a late report
-    that is kept as evidence. `now` must not lie before the log's last event.
+    Pure: the same arguments give the same decision. A refusal has no events, except a late report that is kept as
+    evidence. `now` must not lie before the log's last event.
     """
     draft = Draft(view, request, now, rules)
     try:
         decision = _HANDLERS[type(request.command)](draft, request.command)
         membership.revive(draft)
     except Refused as refused:
-        if refused.recorded:
+        if refused.keep_events:
             return draft.decided(refusal=refused.refusal)
         return Decision([], {}, refusal=refused.refusal)
     return decision
@@ -92,5 +92,5 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     service_commands.MarkLost: _mark_lost,
     service_commands.PlanSteal: stealing.plan,
     service_commands.ExecuteSteal: stealing.execute,
-    service_commands.Leave: membership.leave,
+    service_commands.ContinueDeregistration: membership.continue_deregistration,
 }

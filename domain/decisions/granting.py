@@ -1,11 +1,11 @@
-"""Granting a task, and renewing what an agent holds because it was heard."""
+"""Granting a task, and renewing the leases of an agent that was heard."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from domain.events import task as ev
-from domain.lease_terms import first_expiry, renewed_expiry
+from domain.lease_expiry import first_expiry, renewed_expiry
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def grant(draft: Draft, task: Task, agent_id: str) -> Task:
 
 
 def sign_of_life(draft: Draft, agent_id: str) -> None:
-    """Renew what the agent holds, where that moves the expiry by enough to be worth an event."""
+    """Renew each lease of the agent whose expiry this moves by enough to be worth an event (`renewal_worth`)."""
     worth = draft.rules.renewal_worth
     for task_id in draft.view.held_by(agent_id):
         task = draft.task(task_id)

@@ -1,4 +1,4 @@
-"""What a service records about itself: opening a log, leading it, and its own outages."""
+"""What a service records about the pool: that its log was opened, who leads it, and its outages."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 def open_log(draft: Draft, command: Open) -> Decision:
-    """Record the first event of an empty log; nothing on any other."""
+    """Record the first event of an empty log; records nothing in any other."""
     if draft.view.position == 0:
         draft.record_pool(ev.Opened(software=command.software))
     return draft.decided({})
 
 
 def lead(draft: Draft, command: Lead) -> Decision:
-    """Record who leads from here on."""
+    """Record who leads the pool from here on."""
     draft.record_pool(ev.Led(leader=command.leader))
     return draft.decided({})
 
 
 def rearm(draft: Draft, command: Rearm) -> Decision:
-    """Set the floor under every judgement: an outage of ours is not the agents' silence.
+    """Set the moment before which no lease is judged: during an outage of the pool its agents could not be heard.
 
-    A floor that already lies later is kept; it is never lowered, for no lease.
+    A floor that already lies later is kept; it is never lowered for any lease.
     """
     rules, pool = draft.rules, draft.view.pool
     floor_s = min(command.blind_s, rules.rearm_max_s)

@@ -1,8 +1,10 @@
-"""What agents say of themselves: register, heartbeat, deregister."""
+"""Agents joining and leaving the pool: register, heartbeat, deregister, their intake, and lost agents."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from domain.agent import Agent
 from domain.decisions import after_attempt, checks
@@ -10,20 +12,18 @@ from domain.decisions.granting import sign_of_life
 from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
-from domain.lease_terms import holding_document
-from domain.lifecycles import AgentStatus, IntakeStatus
+from domain.lease_documents import holdings_document
+from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
 from domain.policies.load_balancing import load_status
-from domain.service_commands import Leave
+from domain.service_commands import ContinueDeregistration
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
     from domain.commands import Deregister, Heartbeat, Register
     from domain.draft import Decision, Draft
 
-_LOST = AgentStatus.LOST
-"""Looking a member up in its enumeration costs more than comparing it, and every command of an agent does."""
 RELEASES_AT_ONCE = 400
-"""Each release takes two events, and one append takes a thousand."""
+"""Tasks released in one append: each release takes two events, and one append takes at most 1,000."""
 
 
 def register(draft: Draft, command: Register) -> Decision:
@@ -39,7 +39,7 @@ def register(draft: Draft, command: Register) -> Decision:
     if agent is None or agent.status is not AgentStatus.LIVE or _differs(agent, event):
         draft.record_agent(agent_id, event)
     sign_of_life(draft, agent_id)
-    return draft.decided(what_it_holds(draft, agent_id))
+    return draft.decided(agent_holdings(draft, agent_id))
 
 
 def _differs(agent: Agent, event: ev.Registered) -> bool:
@@ -52,8 +52,8 @@ def _differs(agent: Agent, event: ev.Registered) -> bool:
 
 
 def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
-    """Renew what the agent holds; record the beat itself when it changes something, and else once a minute."""
-    agent = checks.asking_agent(draft)
+    """Renew the agent's leases. The heartbeat itself is recorded when it changes something, else once a minute."""
+    agent = checks.requesting_agent(draft)
     load = None if command.load is None else ev.SystemLoad(cpu=command.load.cpu, memory=command.load.memory)
     held = draft.view.tasks_held(agent.agent_id)
     changes = load is not None and load_status(held, load.cpu) is not load_status(held, agent.cpu)
@@ -62,46 +62,47 @@ def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
     if changes or due or agent.status is AgentStatus.LOST:
         draft.record_agent(agent.agent_id, ev.Heartbeat(load=load))
     sign_of_life(draft, agent.agent_id)
-    return draft.decided(what_it_holds(draft, agent.agent_id))
+    return draft.decided(agent_holdings(draft, agent.agent_id))
 
 
 def deregister(draft: Draft, _command: Deregister) -> Decision:
-    """Release everything the agent holds, then let it go; a very large holding goes in more than one append."""
-    return leave(draft, Leave(released=0))
+    """Release everything that the agent holds and deregister it; very many tasks take more than one append."""
+    return continue_deregistration(draft, ContinueDeregistration(released=0))
 
 
-def leave(draft: Draft, command: Leave) -> Decision:
-    """Release what the agent still holds, and let it go once it holds nothing."""
-    agent = checks.asking_agent(draft)
-    asked = draft.request
+def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> Decision:
+    """Release tasks of a leaving agent, and deregister it with the last ones."""
+    agent = checks.requesting_agent(draft)
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
-        # Only the last append may count as the command's outcome: a repeat after a crash between goes on from there.
-        draft.request = draft.request._replace(keyed=False)
+        # Only the last append is the command's outcome: a repeat after a crash between two goes on from there.
+        draft.remembers_outcome = False
     for task_id in held[:RELEASES_AT_ONCE]:
         task = draft.task(task_id)
         if task is None or task.lease is None:
             continue
         reason = f"{agent.agent_id} left the pool"
         task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
-        after_attempt.again(draft, task, task_ev.Cause.RELEASE, reason)
+        after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(follow_up=asked._replace(command=Leave(command.released + RELEASES_AT_ONCE)))
+        return draft.decided(
+            follow_up=replace(draft.request, command=ContinueDeregistration(command.released + RELEASES_AT_ONCE))
+        )
     released = command.released + len(held)
     draft.record_agent(agent.agent_id, ev.Deregistered(released=released))
     return draft.decided({"released": released})
 
 
 def revive(draft: Draft) -> None:
-    """Bring a lost agent back that was heard again; any command does, and some say so in an event of their own."""
+    """Record a heartbeat of a lost agent that sent any command, unless the command recorded an event of the agent."""
     agent_id = draft.request.agent_id
     agent = draft.view.agent(agent_id) if agent_id else None
-    if agent is not None and agent.status is _LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
+    if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
         draft.record_agent(agent.agent_id, ev.Heartbeat())
 
 
 def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
-    """Record that an agent was not heard for too long; nothing where it is no longer counted on anyway."""
+    """Record that a live agent was not heard for too long; records nothing for any other."""
     agent = draft.view.agent(agent_id)
     if agent is not None and agent.status is AgentStatus.LIVE:
         draft.record_agent(agent_id, ev.Lost(silence_s=silence_s, threshold_s=draft.rules.lost_after_s))
@@ -109,20 +110,16 @@ def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
 
 
 def set_intake(draft: Draft, agent_id: str, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> Decision:
-    """Open or close the gate of one agent; a repeat changes nothing and records nothing."""
+    """Open or close the intake of one agent; a repeat records nothing."""
     agent = checks.known_agent(draft, agent_id)
-    if not _is_so(agent, event):
+    if INTAKE.allows(agent.intake, event.name):
         draft.record_agent(agent_id, event)
     return draft.decided({"agent_id": agent_id})
 
 
-def _is_so(agent: Agent, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> bool:
-    return {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name] == agent.intake.value
-
-
-def what_it_holds(draft: Draft, agent_id: str) -> dict[str, Any]:
-    """Return what the agent holds and should hand over; what it should stop is added when the reply is made."""
+def agent_holdings(draft: Draft, agent_id: str) -> dict[str, Any]:
+    """Return the agent's leases and `hand_over` directives; the `stop` directives are added when the reply is made."""
     held = (draft.task(task_id) for task_id in draft.view.held_by(agent_id))
     agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
     draining = isinstance(agent, Agent) and agent.intake is IntakeStatus.DRAINING
-    return holding_document((task for task in held if task is not None), draining=draining)
+    return holdings_document((task for task in held if task is not None), draining=draining)

@@ -1,4 +1,4 @@
-"""What operators and services ask for: submit, assign, cancel, requeue, unblock, revoke, and the gates."""
+"""Commands of operators: submit, assign, cancel, requeue, unblock, revoke, and the pool's intake."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from domain.commands import lease_misfit, request_digest_source
+from domain.commands import lease_field_mismatch, request_digest_source
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import pool as pool_ev
 from domain.events import task as ev
-from domain.lease_terms import lease_document
-from domain.lifecycles import TaskStatus
+from domain.lease_documents import lease_document
+from domain.lifecycles import INTAKE, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.timestamps import after
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def submit(draft: Draft, command: commands.Submit) -> Decision:
-    """Put a task into the queue; the same request again changes nothing, another one for the same id is refused."""
+    """Queue a new task. The same request again records nothing; another one with the same id is refused."""
     task_id = command.task_id or draft.request.new_id
     digest = request_digest(command)
     known = draft.task(task_id)
@@ -63,33 +63,33 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
 
 
 def request_digest(command: commands.Submit) -> str:
-    """Return the SHA-256 of a submit's fields as sent, whatever their order and that of the keys within."""
+    """Return the SHA-256 of a submit's fields as sent; the order of keys, also of nested ones, does not matter."""
     source = json.dumps(request_digest_source(command), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePolicy:
-    """Return the pool's policy with the task's own fields laid over it; raises Refused when they do not agree."""
+    """Return the pool's policy overridden by the task's own fields; raises Refused when they do not fit together."""
     if wanted is None:
         return default
     fields = default.model_dump() | wanted.model_dump(exclude_unset=True)
-    misfit = lease_misfit(wanted, fields["mode"])
+    misfit = lease_field_mismatch(wanted, fields["mode"])
     if misfit is not None:
-        raise checks.invalid("lease", misfit)
+        raise checks.invalid_field("lease", misfit)
     try:
         return LeasePolicy.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise checks.invalid(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
+        raise checks.invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
 def assign(draft: Draft, command: commands.Assign) -> Decision:
     """Grant a queued task to the named agent, else to the best one."""
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
-    checks.allowed(task, ev.Leased.name)
+    checks.require_allowed(task, ev.Leased.name)
     if agent is None:
-        if not draft.view.pool.takes_grants:
+        if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
         required = frozenset(task.definition.required_capabilities)
         best = draft.view.best_agent(required)
@@ -104,15 +104,15 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     else:
         missing = checks.missing_capabilities(task, agent.capabilities)
         if missing:
-            raise checks.invalid("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
-        checks.takes_grants(draft, agent)
-        checks.not_lost(agent)
-        checks.room(draft, agent)
+            raise checks.invalid_field("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
+        checks.require_open_intake(draft, agent)
+        checks.require_not_lost(agent)
+        checks.require_room(draft, agent)
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
 
 
 def cancel(draft: Draft, command: commands.Cancel) -> Decision:
-    """End the task whatever it is doing; its holder is told to stop."""
+    """Cancel the task in any status; a holder is told to stop."""
     task = checks.live_task(draft, command.task_id)
     lease = task.lease
     task = draft.record_task(
@@ -127,45 +127,48 @@ def cancel(draft: Draft, command: commands.Cancel) -> Decision:
 
 
 def requeue(draft: Draft, command: commands.Requeue) -> Decision:
-    """Bring a quarantined task back, or free a stuck one from its silent holder."""
+    """Return a quarantined task to the queue, or a stuck one, which is revoked from its silent holder."""
     task = checks.live_task(draft, command.task_id)
     reason = command.reason or "requeued by an operator"
     if task.status is TaskStatus.STUCK and task.lease is not None:
         task = _revoked(draft, task, reason)
     elif task.status is not TaskStatus.QUARANTINED:
-        raise checks.illegal(task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue")
-    task = after_attempt.again(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
+        raise checks.illegal_transition(
+            task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue"
+        )
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
 def unblock(draft: Draft, command: commands.Unblock) -> Decision:
     """Return a blocked task to the queue."""
     task = checks.live_task(draft, command.task_id)
-    checks.allowed(task, ev.Unblocked.name)
+    checks.require_allowed(task, ev.Unblocked.name)
     task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason))
-    task = after_attempt.again(draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True)
+    task = after_attempt.requeue_or_quarantine(
+        draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True
+    )
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
 def revoke(draft: Draft, command: commands.Revoke) -> Decision:
     """Take the task from its holder, who is told to stop."""
     task = checks.live_task(draft, command.task_id)
-    checks.allowed(task, ev.Revoked.name)
+    checks.require_allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
-    task = after_attempt.again(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
 def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
     lease = task.lease
     if lease is None:
-        raise checks.illegal(task, ev.Revoked.name)
+        raise checks.illegal_transition(task, ev.Revoked.name)
     return draft.record_task(task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason))
 
 
 def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
-    """Open or close the pool's gate; a repeat changes nothing and records nothing."""
-    now_so = {"draining": "draining", "paused": "paused", "resumed": "open"}[event.name]
-    if draft.view.pool.intake.value != now_so:
+    """Open or close the pool's intake; a repeat records nothing."""
+    if INTAKE.allows(draft.view.pool.intake, event.name):
         draft.record_pool(event)
     return draft.decided({})

@@ -1,18 +1,20 @@
-"""Moving named tasks from one agent to another: planned in one append, checked again and done in the next."""
+"""Stealing: tasks that move from one agent to another, planned in one append, checked again and moved in the next."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from domain.decisions import checks
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import steal as ev
 from domain.events import task as task_ev
-from domain.lease_terms import first_expiry
+from domain.lease_expiry import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
-from domain.policies.load_balancing import is_overloaded, is_underloaded
+from domain.policies.load_balancing import is_overloaded, is_underloaded, move_count, steal_batch
 from domain.service_commands import ExecuteSteal
 from domain.timestamps import seconds_between
 
@@ -26,8 +28,8 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
-def obstacle(draft: Draft, task: Task | None, source: str, target: Agent) -> str | None:
-    """Return why the task cannot move from the source to the target now, in words; None if it can."""
+def why_not_stealable(draft: Draft, task: Task | None, source: str, target: Agent) -> str | None:
+    """Return why the task cannot move from the source to the target now, as a phrase for people; None if it can."""
     if task is None or task.terminal:
         return "it has ended"
     if task.lease is None or task.lease.agent_id != source:
@@ -48,58 +50,52 @@ def obstacle(draft: Draft, task: Task | None, source: str, target: Agent) -> str
     return None
 
 
-def _may_move(draft: Draft, source: Agent, target: Agent) -> bool:
+def _stealing_allowed(draft: Draft, source: Agent, target: Agent) -> bool:
     """Return whether both agents take part in stealing now, and the pool grants at all."""
-    return draft.view.pool.takes_grants and source.gives and target.takes_grants
+    return draft.view.pool.accepts_grants and source.may_be_stolen_from and target.accepts_grants
 
 
-def movable(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
-    """Return at most `count` tasks of the source that the target can take: the latest assigned first."""
+def stealable_tasks(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
+    """Return at most `count` tasks of the source that can move to the target, the latest assigned first."""
     found: list[str] = []
     for task_id in reversed(draft.view.held_by(source)):
         if len(found) >= count:
             break
-        if obstacle(draft, draft.task(task_id), source, target) is None:
+        if why_not_stealable(draft, draft.task(task_id), source, target) is None:
             found.append(task_id)
     return found
 
 
 def plan(draft: Draft, command: PlanSteal) -> Decision:
-    """Plan one move of a pass; nothing where the loads have changed since the pass looked at them."""
+    """Plan one move of a pass; records nothing if the loads have changed too much since the pass read them."""
     source, target = draft.view.agent(command.source), draft.view.agent(command.target)
-    config = draft.rules.steal
-    if source is None or target is None or not _may_move(draft, source, target):
+    if source is None or target is None or not _stealing_allowed(draft, source, target):
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
-    difference = source_tasks - target_tasks
-    if (
-        not is_overloaded(source_tasks, source.cpu)
-        or not is_underloaded(target_tasks, target.cpu)
-        or difference < config.steal_threshold
-    ):
+    if not is_overloaded(source_tasks, source.cpu) or not is_underloaded(target_tasks, target.cpu):
         return draft.decided({})
-    count = min(difference // 2, config.max_steal_batch, command.most, target.capacity - target_tasks)
-    task_ids = movable(draft, source.agent_id, target, count)
+    count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
+    task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most))
     if not task_ids:
         return draft.decided({})
     return _planned(draft, command.operation_id, source, target, task_ids, "load", command.score)
 
 
 def steal(draft: Draft, command: StealTasks) -> Decision:
-    """Plan a move that an operator asked for; it follows the same checks as the stealer's."""
+    """Plan a move that an operator asked for, after the same checks as the stealer's."""
     source = checks.known_agent(draft, command.from_agent)
     target = checks.known_agent(draft, command.to_agent)
     named = [checks.known_task(draft, task_id) for task_id in dict.fromkeys(command.task_ids or ())]
     tasks = [checks.live_task(draft, task.task_id) for task in named]
     for task in tasks:
-        reason = obstacle(draft, task, source.agent_id, target)
+        reason = why_not_stealable(draft, task, source.agent_id, target)
         if reason is not None:
-            raise checks.illegal(task, task_ev.Stolen.name, f"it cannot be stolen: {reason}")
-    checks.takes_grants(draft, target)
-    checks.not_lost(target)
-    checks.gives(source)
-    room = checks.room(draft, target)
+            raise checks.illegal_transition(task, task_ev.Stolen.name, f"it cannot be stolen: {reason}")
+    checks.require_open_intake(draft, target)
+    checks.require_not_lost(target)
+    checks.require_steal_source(source)
+    room = checks.require_room(draft, target)
     if len(tasks) > room:
         raise Refused(
             RefusalCode.AT_CAPACITY,
@@ -109,9 +105,9 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
         )
     task_ids = [task.task_id for task in tasks]
     if not task_ids:
-        difference = draft.view.tasks_held(source.agent_id) - draft.view.tasks_held(target.agent_id)
-        by_rule = min(max(difference // 2, 1), draft.rules.steal.max_steal_batch)
-        task_ids = movable(draft, source.agent_id, target, min(command.count or by_rule, room, MAX_STEAL_TASKS))
+        held = draft.view.tasks_held(source.agent_id), draft.view.tasks_held(target.agent_id)
+        wanted = command.count or max(steal_batch(draft.rules.steal, *held), 1)
+        task_ids = stealable_tasks(draft, source.agent_id, target, min(wanted, room, MAX_STEAL_TASKS))
     if not task_ids:
         raise Refused(
             RefusalCode.ILLEGAL_TRANSITION,
@@ -148,11 +144,11 @@ def _planned(
             score=score,
         ),
     )
-    return draft.decided(follow_up=draft.request._replace(command=ExecuteSteal(operation_id)))
+    return draft.decided(follow_up=replace(draft.request, command=ExecuteSteal(operation_id)))
 
 
 def execute(draft: Draft, command: ExecuteSteal) -> Decision:
-    """Move what can still move, in one append; give the operation up if nothing can."""
+    """Move those planned tasks that still can, in one append; the operation fails if none can."""
     operation = draft.view.steal(command.operation_id)
     if operation is None or operation.status is not StealStatus.PLANNED:
         return draft.decided({"operation_id": command.operation_id, "task_ids": []})
@@ -160,12 +156,12 @@ def execute(draft: Draft, command: ExecuteSteal) -> Decision:
     source, target = draft.view.agent(steal_plan.from_agent), draft.view.agent(steal_plan.to_agent)
     held_before = draft.view.tasks_held(steal_plan.from_agent), draft.view.tasks_held(steal_plan.to_agent)
     moving: list[str] = []
-    if source is not None and target is not None and _may_move(draft, source, target):
+    if source is not None and target is not None and _stealing_allowed(draft, source, target):
         room = max(target.capacity - held_before[1], 0)
         able = [
             task_id
             for task_id in steal_plan.task_ids
-            if obstacle(draft, draft.task(task_id), source.agent_id, target) is None
+            if why_not_stealable(draft, draft.task(task_id), source.agent_id, target) is None
         ]
         moving = able[:room]
     skipped = tuple(task_id for task_id in steal_plan.task_ids if task_id not in set(moving))

@@ -1,19 +1,21 @@
-"""What agents do with tasks: claim, start, report, fall silent, and let go in four ways."""
+"""Agents' commands on tasks: claim, start, progress, silence, and the four that end a lease."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant, sign_of_life
 from domain.events import task as ev
-from domain.lease_terms import Expiry, hard_cap, lease_document, moved_expiry, renewed_expiry
+from domain.lease_documents import lease_document
+from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES
 from domain.policies.lease import renewal_terms
-from domain.task import stopped_until
+from domain.policies.sweeping import deadline_exceeded_at
+from domain.task import restart_clock
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -21,18 +23,17 @@ if TYPE_CHECKING:
     from domain.draft import Decision, Draft
     from domain.task import FormerLease, Lease, Task
 
-Directive = Literal["continue", "stop", "hand_over"]
-_IN_PROGRESS, _DRAINING = TaskStatus.IN_PROGRESS, IntakeStatus.DRAINING
-"""Looking a member up in its enumeration costs more than comparing it, and every report does."""
-
 
 def claim(draft: Draft, command: commands.Claim) -> Decision:
-    """Grant the most urgent work that the agent can do, as much as it asked for and has room for."""
-    agent = checks.asking_agent(draft)
-    if command.wait_s > 0 and not (draft.view.pool.takes_grants and agent.intake is IntakeStatus.OPEN):
+    """Grant the most urgent tasks that the agent can do, as many as it asked for and has room for.
+
+    With `wait_s`, a claim that finds the pool or the agent paused or draining waits, as one that finds no task does.
+    """
+    agent = checks.requesting_agent(draft)
+    if command.wait_s > 0 and not checks.has_open_intake(draft, agent):
         return _empty_claim(draft, agent.agent_id, waits=True)
-    checks.takes_grants(draft, agent)
-    room = checks.room(draft, agent)
+    checks.require_open_intake(draft, agent)
+    room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
     for queued in draft.view.queued_for(agent.capabilities, min(command.max, room)):
@@ -48,61 +49,58 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
 
 
 def _empty_claim(draft: Draft, agent_id: str, *, waits: bool) -> Decision:
-    """An empty claim is no outcome to remember: what it renews on the side is not its own."""
-    draft.request = draft.request._replace(keyed=False)
+    """Grant nothing. A repeat is decided anew; the renewals recorded here are not its outcome."""
+    draft.remembers_outcome = False
     sign_of_life(draft, agent_id)
     return draft.decided({"leases": []}, waits=waits)
 
 
 def read_lease(draft: Draft, command: commands.ReadLease) -> Decision:
-    """Show the lease again. Like any command of the holder it is a sign of life, and recovers a stuck task."""
-    checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
+    """Return the lease document. As any command of the holder, it renews its leases and recovers a stuck task."""
+    checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
     task, _ = _recover(draft, task, lease)
-    _heard(draft)
+    _renew_held_leases(draft)
     return draft.decided(lease_document(draft.task(task.task_id) or task, draft.now))
 
 
 def start(draft: Draft, command: commands.Start) -> Decision:
-    """Record that work began; a repeat records nothing."""
-    agent = checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
+    """Record that work began; records nothing if it has begun already."""
+    agent = checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
     task, lease = _recover(draft, task, lease)
     if task.status is TaskStatus.ASSIGNED:
         draft.record_task(task.task_id, ev.Started(token=lease.token))
-    _heard(draft)
-    return draft.decided(_terms(draft, task, directive(draft, agent.intake, task, lease)))
+    _renew_held_leases(draft)
+    return draft.decided(_lease_terms(draft, task, directive(draft, agent.intake, task, lease)))
 
 
 def progress(draft: Draft, command: commands.Progress) -> Decision:
-    """Record the report and renew its lease on the terms that it earned."""
-    agent = checks.asking_agent(draft)
+    """Record the report, and renew the lease on the terms that follow from it."""
+    agent = checks.requesting_agent(draft)
     task = checks.known_task(draft, command.task_id)
     lease = task.lease
     if lease is None or lease.token != command.token:
         checks.keep_late_report(draft, command)
     if lease is None or lease.token != command.token or lease.agent_id != agent.agent_id:
-        task, lease = checks.lease_for(draft, command)
-    if task.status is not _IN_PROGRESS:
+        task, lease = checks.named_lease(draft, command)
+    if task.status is not TaskStatus.IN_PROGRESS:
         task, lease = _recover(draft, task, lease)
         if task.status is TaskStatus.ASSIGNED:
             task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
     expiry = renewed_expiry(task, lease, draft.now, reports=reports, percent=command.percent)
     advice = directive(draft, agent.intake, task, lease)
-    # As by the constructor, which takes 1 µs more.
-    report: ev.Progressed = ev.Progressed.__pydantic_validator__.validate_python(
-        {
-            "token": lease.token,
-            "percent": command.percent,
-            "message": command.message,
-            "checkpoint": command.checkpoint,
-            "reports": reports,
-            "lease_s": expiry.lease_s,
-            "grace_s": expiry.grace_s,
-            "expires_at": expiry.expires_at,
-            "directive": advice,
-        }
+    report = ev.Progressed(
+        token=lease.token,
+        percent=command.percent,
+        message=command.message,
+        checkpoint=command.checkpoint,
+        reports=reports,
+        lease_s=expiry.lease_s,
+        grace_s=expiry.grace_s,
+        expires_at=expiry.expires_at,
+        directive=advice,
     )
     draft.record_task(task.task_id, report)
     limit = task.definition.lease.max_renewals
@@ -114,9 +112,9 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
 
 
 def silence(draft: Draft, command: commands.Silence) -> Decision:
-    """Record an announced quiet spell: as if the holder beat until its end."""
-    agent = checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
+    """Record an announced silence: until its end, the holder counts as heard."""
+    agent = checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
     task, lease = _recover(draft, task, lease)
     until = after(draft.now, command.for_s)
     terms = renewal_terms(
@@ -125,7 +123,7 @@ def silence(draft: Draft, command: commands.Silence) -> Decision:
         percent=lease.percent,
         estimated_hours=task.definition.estimated_hours,
     )
-    expiry = moved_expiry(task, lease, terms, after(until, terms.lease_s))
+    expiry = capped_expiry(task, lease, terms, after(until, terms.lease_s))
     task = draft.record_task(
         task.task_id,
         ev.Silenced(
@@ -137,42 +135,42 @@ def silence(draft: Draft, command: commands.Silence) -> Decision:
             expires_at=expiry.expires_at,
         ),
     )
-    _heard(draft)
-    return draft.decided(_terms(draft, task, directive(draft, agent.intake, task, lease)))
+    _renew_held_leases(draft)
+    return draft.decided(_lease_terms(draft, task, directive(draft, agent.intake, task, lease)))
 
 
 def release(draft: Draft, command: commands.Release) -> Decision:
-    """Give the task back; the next attempt starts from the checkpoint."""
-    agent = checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
+    """Return the task to the queue; the checkpoint goes to the next holder."""
+    agent = checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
     reason = command.reason or f"released by {agent.agent_id}"
     task = draft.record_task(
         task.task_id, ev.Released(token=lease.token, reason=command.reason, checkpoint=command.checkpoint)
     )
-    task = after_attempt.again(draft, task, ev.Cause.RELEASE, reason)
-    return _let_go(draft, task)
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.RELEASE, reason)
+    return _lease_ended(draft, task)
 
 
 def block(draft: Draft, command: commands.Block) -> Decision:
-    """Put the task aside until somebody unblocks it."""
-    checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
-    return _let_go(draft, draft.record_task(task.task_id, ev.Blocked(token=lease.token, reason=command.reason)))
+    """End the lease and set the task aside until it is unblocked."""
+    checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
+    return _lease_ended(draft, draft.record_task(task.task_id, ev.Blocked(token=lease.token, reason=command.reason)))
 
 
 def complete(draft: Draft, command: commands.Complete) -> Decision:
-    """Finish the task; after the lease expired this is still accepted while nobody was granted it since."""
-    agent = checks.asking_agent(draft)
+    """Complete the task. After the lease expired this is still accepted, until the task is granted again."""
+    agent = checks.requesting_agent(draft)
     task = checks.known_task(draft, command.task_id)
     if task.lease is None or task.lease.token != command.token:
         former = None if task.terminal else checks.expired_lease(task, command.token, agent.agent_id)
         if former is not None and task.status in {TaskStatus.QUEUED, TaskStatus.QUARANTINED}:
-            return _let_go(draft, _completed(draft, task, command, former, late=True))
+            return _lease_ended(draft, _completed(draft, task, command, former, late=True))
         checks.keep_late_report(draft, command)
-    task, lease = checks.lease_for(draft, command)
+    task, lease = checks.named_lease(draft, command)
     if task.status is TaskStatus.ASSIGNED:
         task = draft.record_task(task.task_id, ev.Started(token=lease.token))
-    return _let_go(draft, _completed(draft, task, command, lease, late=False))
+    return _lease_ended(draft, _completed(draft, task, command, lease, late=False))
 
 
 def _completed(draft: Draft, task: Task, command: commands.Complete, lease: Lease | FormerLease, *, late: bool) -> Task:
@@ -189,27 +187,33 @@ def _completed(draft: Draft, task: Task, command: commands.Complete, lease: Leas
 
 
 def fail(draft: Draft, command: commands.Fail) -> Decision:
-    """Record the failure: another attempt while the budgets last, if the agent thinks that one may succeed."""
-    checks.asking_agent(draft)
-    task, lease = checks.lease_for(draft, command)
-    return _let_go(draft, after_attempt.after_failure(draft, task, lease, command.error, retryable=command.retryable))
+    """Record the failure; a retryable one leads to another attempt while the budgets last."""
+    checks.requesting_agent(draft)
+    task, lease = checks.named_lease(draft, command)
+    return _lease_ended(
+        draft, after_attempt.record_failure(draft, task, lease, command.error, retryable=command.retryable)
+    )
 
 
-def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> Directive:
-    """Return what the holder is asked to do with the task."""
+def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> ev.Directive:
+    """Return what the holder is asked to do with the task.
+
+    `stop` past the deadline, `hand_over` while the agent drains or once the lease has run out at its hard cap.
+    """
     deadline = task.definition.deadline
-    if deadline is not None and deadline < draft.now:
+    if deadline is not None and deadline_exceeded_at(deadline) <= draft.now:
         return "stop"
-    if intake is _DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
+    if intake is IntakeStatus.DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
         return "hand_over"
     return "continue"
 
 
 def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
-    """Re-arm the lease of a stuck task, because its holder was heard."""
+    """Recover a stuck task whose holder was heard; its lease runs on renewed terms. Any other is returned as it is."""
     if task.status is not TaskStatus.STUCK:
         return task, lease
-    expiry = _fresh(task, stopped_until(task, lease, draft.now), draft)
+    running = restart_clock(task, lease, draft.now)
+    expiry = renewed_expiry(task, running, draft.now, reports=lease.reports, percent=lease.percent)
     task = draft.record_task(
         task.task_id,
         ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),
@@ -217,27 +221,17 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
     return task, task.lease or lease
 
 
-def _fresh(task: Task, lease: Lease, draft: Draft) -> Expiry:
-    return renewed_expiry(task, lease, draft.now, reports=lease.reports, percent=lease.percent)
-
-
-def _heard(draft: Draft) -> None:
+def _renew_held_leases(draft: Draft) -> None:
     if draft.request.agent_id is not None:
         sign_of_life(draft, draft.request.agent_id)
 
 
-def _terms(draft: Draft, task: Task, advice: Directive) -> dict[str, Any]:
-    task = draft.task(task.task_id) or task
-    if task.lease is None:
-        msg = f"task {task.task_id} is not held"
-        raise ValueError(msg)
-    return {
-        "expires_at": format_timestamp(task.lease.expires_at),
-        "grace_s": task.lease.grace_s,
-        "directive": advice,
-    }
+def _lease_terms(draft: Draft, task: Task, advice: ev.Directive) -> dict[str, Any]:
+    lease = (draft.task(task.task_id) or task).held_lease
+    return {"expires_at": format_timestamp(lease.expires_at), "grace_s": lease.grace_s, "directive": advice}
 
 
-def _let_go(draft: Draft, task: Task) -> Decision:
-    _heard(draft)
+def _lease_ended(draft: Draft, task: Task) -> Decision:
+    """Return the decision of a command that ended its lease: the agent's other leases are renewed."""
+    _renew_held_leases(draft)
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})

@@ -39,7 +39,11 @@ class Executing(StealEvent):
     task_ids: tuple[str, ...]
 
 
-class StealCompleted(StealEvent):
+class StealEnded(StealEvent):
+    """The last event of a steal operation: it was carried out or given up."""
+
+
+class StealCompleted(StealEnded):
     """The moves are done."""
 
     name: ClassVar[str] = "completed"
@@ -53,7 +57,7 @@ class StealCompleted(StealEvent):
     target_tasks_after: int
 
 
-class StealFailed(StealEvent):
+class StealFailed(StealEnded):
     """None of the named tasks could move any more."""
 
     name: ClassVar[str] = "failed"

@@ -23,6 +23,12 @@ class OnSilence(StrEnum):
     STUCK = "stuck"
 
 
+Directive = Literal["continue", "stop", "hand_over"]
+"""What a holder is asked to do with its task."""
+StuckCause = Literal["staleness", "expiry"]
+"""Why a task counts as stuck: its holder's last beat is too old, or its lease ran out."""
+
+
 class Budgets(BaseModel):
     """How often a task may go wrong, by cause, before it is given up."""
 
@@ -129,7 +135,7 @@ class Progressed(HeldEvent):
     lease_s: float
     grace_s: float
     expires_at: Timestamp
-    directive: Literal["continue", "stop", "hand_over"] = "continue"
+    directive: Directive = "continue"
 
 
 class Renewed(HeldEvent):
@@ -255,7 +261,7 @@ class Stuck(HeldEvent):
     name: ClassVar[str] = "stuck"
 
     agent_id: str
-    cause: Literal["staleness", "expiry"]
+    cause: StuckCause
     numbers: StuckNumbers
 
 

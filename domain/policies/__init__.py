@@ -1,6 +1,6 @@
-"""The rules of judgement: how long a lease runs, when silence is too long, what is stuck, what moves where.
+"""The rules: how long a lease runs, when silence is too long, when a task is stuck, which tasks move between agents.
 
-Plain functions of their arguments: no clock, no randomness, no I/O. Times come in as numbers of seconds,
-answers are numbers, closed enums or frozen records. Three ancestors gave the rules: the adaptive assignment
-leases, the work-stealing coordinator and the stuck-task sweeper; each module names the one it follows.
+Pure functions of their arguments. They take durations in seconds, and moments as datetimes; they return numbers,
+moments, closed enums or frozen records. The rules come from three earlier systems: the adaptive assignment leases,
+the work-stealing coordinator and the stuck-task sweeper. Each module names the one it follows.
 """

@@ -1,18 +1,21 @@
 """Whether an agent that let its lease run out is merely between two reports. Source: the adaptive assignment leases.
 
-An agent that reports every 10 minutes is not lost after 5. Its own rhythm, the median interval between its
-reports on this lease, says how much silence is ordinary.
+An agent that reports every 10 minutes is not lost after 5. The median interval between its reports on this lease
+(its rhythm) says how much silence is ordinary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
+from domain.timestamps import after, just_after
+
 MAX_REPORT_TIMES: Final = 32
-"""How many report times a lease remembers, the latest: a bound on memory, and old rhythms fade."""
+"""How many report times a lease keeps, the latest ones: it bounds memory, and an old rhythm is forgotten."""
 
 
 def median_interval_s(report_times_s: Sequence[float]) -> float | None:
@@ -29,12 +32,21 @@ def tolerated_silence_s(median_s: float | None, silence_multiplier: float) -> fl
     return 0.0 if median_s is None else median_s * silence_multiplier
 
 
-def should_recover(*, median_s: float | None, silence_s: float, silence_multiplier: float) -> bool:
-    """Tell whether a lease past its expiry and grace is to be recovered now.
+def excused_until(
+    last_beat_at: datetime | None, *, median_s: float | None, silence_multiplier: float
+) -> datetime | None:
+    """Return the last moment at which the rhythm excuses the silence; None if no rhythm is known.
 
-    `silence_s` is the time since the last report or recorded renewal. Without a known rhythm nothing excuses
-    the silence; with one, silence up to and including the tolerated length does.
+    `last_beat_at` is the last report or recorded renewal. The tolerated silence is excused to its very end.
     """
-    if median_s is None:
-        return True
-    return silence_s > tolerated_silence_s(median_s, silence_multiplier)
+    if last_beat_at is None or median_s is None:
+        return None
+    return after(last_beat_at, tolerated_silence_s(median_s, silence_multiplier))
+
+
+def recovery_at(lease_due_at: datetime, excused_until: datetime | None) -> datetime:
+    """Return the first moment at which a silent lease is recovered.
+
+    `lease_due_at` is when it is past its expiry and grace; `excused_until` is None where nothing excuses the silence.
+    """
+    return lease_due_at if excused_until is None else max(lease_due_at, just_after(excused_until))

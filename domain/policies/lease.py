@@ -2,9 +2,9 @@
 
 Three modes:
 
-- ``adaptive`` (default): a short first term that must prove itself, then terms by the progress reported. The
-  last phase is the longest on purpose: tests, builds and merges make the tail the quietest time.
-- ``estimated``: hours, from the task's estimate, priority and labels; renewals shrink as they add up.
+- ``adaptive`` (default): a short first term until the first report, then terms by the progress reported. The
+  last phase is the longest on purpose: tests, builds and merges make the end the quietest time.
+- ``estimated``: hours, from the task's estimate, priority and labels; renewals shrink with their number.
 - ``fixed``: a constant.
 """
 
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from domain.values import Priority
@@ -38,8 +39,8 @@ class LeaseMode(StrEnum):
     FIXED = "fixed"
 
 
-class Terms(NamedTuple):
-    """What a grant or a renewal promises: `lease_s` seconds until expiry, then `grace_s` seconds of grace."""
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """The terms of a grant or a renewal: `lease_s` seconds until expiry, then `grace_s` seconds of grace."""
 
     lease_s: float
     grace_s: float
@@ -54,9 +55,9 @@ class LeasePolicy(BaseModel):
     Types are strict: a whole number may stand for a float, a string or a boolean for neither. A bad value
     raises pydantic's ``ValidationError``, whose location is the field.
 
-    `max_lease_s` is a ceiling on the whole attempt in every mode, so it is not held against the terms: a term
-    that reaches beyond it is cut by the decision that grants it. Likewise `default_hours` may lie outside
-    `min_hours` to `max_hours`: it stands in for a missing estimate and is clamped as one.
+    `max_lease_s` limits the whole attempt in every mode, so it is not compared with the terms: a term that reaches
+    beyond it is cut by the decision that grants it. Likewise `default_hours` may lie outside `min_hours` to
+    `max_hours`: it replaces a missing estimate and is clamped as one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
@@ -100,7 +101,7 @@ def first_terms(
     """Return the terms of a new lease.
 
     Estimated mode: the estimate (absent or not positive: the policy's default) x the priority's factor x the
-    factor of the first label that has one, clamped to the policy's bounds. The other modes look at the policy
+    factor of the first label that has one, clamped to the policy's bounds. The other modes depend on the policy
     alone.
     """
     match policy.mode:
@@ -116,21 +117,17 @@ def first_terms(
 def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_hours: float | None) -> Terms:
     """Return the terms that a renewal sets.
 
-    `reports` counts the progress reports on this lease, the one at hand included; 0 (none yet) leaves the adaptive
-    mode in the phase of the first term, and the estimated mode counts the renewals before it. `percent` is the
+    `reports` counts the progress reports on this lease, the current one included. In the adaptive mode 0 (none yet)
+    stays in the phase of the first term; the estimated mode counts the renewals before this one. `percent` is the
     progress last reported, 0 to 100.
     """
-    mode = policy.mode
-    if mode is _ADAPTIVE:
-        return _adaptive_terms(reports=reports, percent=percent)
-    if mode is _FIXED:
-        return _fixed_terms(policy)
-    return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
-
-
-_ADAPTIVE: Final = LeaseMode.ADAPTIVE
-_FIXED: Final = LeaseMode.FIXED
-"""Looking a member up in its enumeration costs more than comparing it, and every report asks."""
+    match policy.mode:
+        case LeaseMode.ADAPTIVE:
+            return _adaptive_terms(reports=reports, percent=percent)
+        case LeaseMode.FIXED:
+            return _fixed_terms(policy)
+        case LeaseMode.ESTIMATED:
+            return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
 
 
 def _adaptive_terms(*, reports: int, percent: int) -> Terms:
@@ -169,7 +166,7 @@ def _label_factor(labels: Sequence[str]) -> float:
     return next((factor for label in labels if (factor := _LABEL_FACTORS.get(label.lower())) is not None), 1.0)
 
 
-# An urgent task comes back soon if its holder is lost; a leisurely one is not disturbed.
+# A critical task returns to the queue soon if its holder is lost; a holder of a low one is rarely disturbed.
 _PRIORITY_FACTORS: Final = {
     Priority.CRITICAL: 0.5,
     Priority.HIGH: 0.75,

@@ -1,7 +1,7 @@
-"""Which agent takes work off which, and which agent suits a task. Source: the work-stealing coordinator.
+"""Which agent steals from which, and which agent suits a task best. Source: the work-stealing coordinator.
 
-One pass: the agents overloaded at its start, in registration order, each move tasks to one target. Loads are
-updated after each move and who is underloaded is judged anew, so one target is not flooded.
+One pass: the agents that are overloaded at its start, in registration order, each move tasks to one target. Loads
+are updated after each move and the underloaded agents are determined again, so one target is not flooded.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ UNDERLOADED_BELOW_TASKS: Final = 2
 UNDERLOADED_BELOW_CPU: Final = 30.0
 TARGET_SCORE_ABOVE: Final = 0.5
 DURATION_WINDOW: Final = 50
-"""How many finished tasks the average duration looks back on."""
+"""How many of the last finished tasks the average duration covers."""
 
 _UNKNOWN_MATCH: Final = 0.5
 
 
 class LoadStatus(StrEnum):
-    """Where an agent's load stands."""
+    """The class of an agent's load."""
 
     OVERLOADED = "overloaded"
     NORMAL = "normal"
@@ -34,7 +34,7 @@ class LoadStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a pass knows of one agent: tasks held, cpu in percent, how many tasks it may hold (None: no limit)."""
+    """An agent's load as a pass sees it: tasks held, cpu in percent, how many tasks it may hold (None: no limit)."""
 
     agent_id: str
     tasks: int
@@ -46,14 +46,14 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class StealConfig:
-    """The stealer's settings; a value out of range raises ``ValueError`` that names the field."""
+    """The stealer's settings; a value out of range raises a ``ValueError`` that names the field."""
 
     steal_threshold: int = 3
     """A move needs at least this difference in tasks between source and target."""
     max_steal_batch: int = 2
     """A move takes at most this many tasks."""
     min_tasks_to_steal: int = 1
-    """A source with fewer tasks is left alone."""
+    """Nothing is stolen from a source with fewer tasks."""
     interval_s: float = 10.0
     """Seconds from one pass to the next."""
     cooldown_s: float = 60.0
@@ -78,7 +78,7 @@ _STEAL_LIMITS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """So many tasks, at least one, from one agent to another."""
+    """A move of `count` tasks, at least one, from one agent to another."""
 
     source: str
     target: str
@@ -87,7 +87,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An agent that might be given a task; `available` means idle or active and open to new grants."""
+    """An agent that a task may be assigned to; `available`: idle or active, and open to new grants."""
 
     agent_id: str
     tasks: int
@@ -106,7 +106,7 @@ def is_underloaded(tasks: int, cpu: float) -> bool:
 
 
 def load_status(tasks: int, cpu: float) -> LoadStatus:
-    """Return where a load stands; overloaded and underloaded exclude each other."""
+    """Return the class of a load; overloaded and underloaded exclude each other."""
     if is_overloaded(tasks, cpu):
         return LoadStatus.OVERLOADED
     if is_underloaded(tasks, cpu):
@@ -115,7 +115,7 @@ def load_status(tasks: int, cpu: float) -> LoadStatus:
 
 
 def capability_match(source: Iterable[str], target: Iterable[str]) -> float:
-    """Return how alike two agents are, 0 to 1: shared capabilities over the larger set, 0.5 if either has none.
+    """Return the similarity of two agents, 0 to 1: shared capabilities over the larger set, 0.5 if either has none.
 
     Order and duplicates do not matter.
     """
@@ -126,13 +126,13 @@ def capability_match(source: Iterable[str], target: Iterable[str]) -> float:
 
 
 def target_score(source: Load, target: Load) -> float:
-    """Return how well `target` would serve as the target of a steal from `source`; only above 0.5 will do."""
+    """Return the score of `target` for a steal from `source`; only a score above 0.5 is enough."""
     match = capability_match(source.capabilities, target.capabilities)
     return 0.4 * match + 0.4 * (source.tasks - target.tasks) + 0.1 * target.priority
 
 
 def overloaded_sources(config: StealConfig, agents: Sequence[Load]) -> list[Load]:
-    """Return the agents a pass takes work off, in the order given (registration): none if stealing is disabled."""
+    """Return the agents that a pass steals from, in the given order (registration); none if stealing is disabled."""
     if not config.enabled:
         return []
     return [a for a in agents if is_overloaded(a.tasks, a.cpu) and a.tasks >= config.min_tasks_to_steal]
@@ -143,8 +143,7 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
 
     `agents` are the loads as they stand now, earlier moves of the pass included, in registration order. The
     target is the underloaded agent with room that scores highest, above 0.5; the first wins ties. If the
-    difference to it is below the threshold nothing moves: no other agent is tried. The count is the least of
-    half the difference (rounded down), the batch and the target's room.
+    difference to it is below the threshold nothing moves: no other agent is tried. See `move_count` for how many.
     """
     if not config.enabled:
         return None
@@ -152,13 +151,26 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
     target = max(able, key=lambda a: target_score(source, a), default=None)
     if target is None or target_score(source, target) <= TARGET_SCORE_ABOVE:
         return None
-    difference = source.tasks - target.tasks
-    if difference < config.steal_threshold:
-        return None
-    count = min(difference // 2, config.max_steal_batch)
-    if target.capacity is not None:
-        count = min(count, target.capacity - target.tasks)
+    count = move_count(config, source.tasks, target.tasks, target.capacity)
     return Move(source.agent_id, target.agent_id, count) if count > 0 else None
+
+
+def steal_batch(config: StealConfig, source_tasks: int, target_tasks: int) -> int:
+    """Return half the difference between two agents, rounded down, and at most a batch."""
+    return min((source_tasks - target_tasks) // 2, config.max_steal_batch)
+
+
+def move_count(config: StealConfig, source_tasks: int, target_tasks: int, target_capacity: int | None) -> int:
+    """Return how many tasks a pass moves between two agents; 0 if the difference is below the threshold.
+
+    The count is the least of half the difference (rounded down), the batch and the target's room.
+    """
+    if source_tasks - target_tasks < config.steal_threshold:
+        return 0
+    count = steal_batch(config, source_tasks, target_tasks)
+    if target_capacity is not None:
+        count = min(count, target_capacity - target_tasks)
+    return max(count, 0)
 
 
 def _has_room(agent: Load) -> bool:
@@ -168,8 +180,8 @@ def _has_room(agent: Load) -> bool:
 def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
     """Return the moves of one whole pass over `agents`, which are in registration order.
 
-    Each agent overloaded at the start makes at most one move; each move is decided on the loads the earlier
-    ones leave.
+    Each agent that is overloaded at the start makes at most one move; each move is decided on the loads after the
+    earlier ones. The stealer makes a pass move by move, by `overloaded_sources` and `next_target`.
     """
     loads = {agent.agent_id: agent for agent in agents}
     moves: list[Move] = []
@@ -184,7 +196,7 @@ def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
 
 
 def assignment_score(required: frozenset[str], candidate: Candidate) -> float:
-    """Return how well a candidate suits a task: fewer tasks and more of the required capabilities are better."""
+    """Return the score of a candidate for a task: fewer tasks and more of the required capabilities score higher."""
     share = len(required & candidate.capabilities) / len(required) if required else 1.0
     return 0.6 / (candidate.tasks + 1) + 0.4 * share
 

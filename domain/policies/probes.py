@@ -1,7 +1,7 @@
-"""What a worktree's status says for a silent agent. Source of the rule: the adaptive assignment leases.
+"""Evidence in a worktree that excuses a silent agent. Source of the rule: the adaptive assignment leases.
 
-An agent in the middle of a merge conflict is quiet for a good reason. This module reads git's answer; whoever
-asks git lives outside the domain.
+An agent in the middle of a merge conflict is quiet for a good reason. This module parses git's output; running git
+is the infrastructure's part.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ UNRESOLVED: Final = frozenset({"UU", "AA", "DD", "DU", "UD", "AU", "UA"})
 """The two-letter states of an unmerged path."""
 
 EXTENSION_S: Final = 300.0
-"""Seconds that a successful plea adds, counted from the moment it is granted."""
+"""Seconds that an extension lasts, counted from the moment it is granted."""
 
 MAX_EXTENSIONS: Final = 2
-"""Successful pleas per lease."""
+"""Extensions per lease."""
 
 _RENAMED_OR_COPIED: Final = frozenset("RC")
 _PATH_AT: Final = 3
@@ -25,9 +25,9 @@ def conflicted_paths(porcelain: bytes | str) -> tuple[str, ...]:
     """Return the paths with unresolved conflicts, in the order git lists them.
 
     `porcelain` is the output of ``git status --porcelain=v1 -z``: entries ``XY path`` that end in NUL; a rename
-    or a copy is followed by a second entry, its former path, which is not a state of its own. The paths are
-    for people and records to read: bytes that are not UTF-8 come as backslash escapes. What is too short to be
-    an entry is passed over.
+    or a copy is followed by a second entry, its former path, which has no state of its own. The paths are for
+    people and records to read: bytes that are not UTF-8 become backslash escapes. Anything too short to be an
+    entry is skipped.
     """
     text = porcelain.decode("utf-8", "backslashreplace") if isinstance(porcelain, bytes) else porcelain
     paths: list[str] = []

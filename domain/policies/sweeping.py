@@ -1,12 +1,23 @@
-"""What the sweeper makes of one task. Source of the rules: the stuck-task sweeper."""
+"""The sweeper's verdict on one task, and when it falls due. Source of the rules: the stuck-task sweeper.
+
+Each rule has a moment at which it begins to apply. The verdict at a moment and the moment at which the next verdict
+falls due both follow from these, so they cannot disagree.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
+
+import msgspec
+
+from domain.lifecycles import TERMINAL, TICKING, TaskStatus
+from domain.timestamps import after, just_after
 
 
 class Verdict(StrEnum):
-    """The sweeper's answer on one task: a closed set, one action each."""
+    """The sweeper's verdict on one task: a closed set, one action each."""
 
     # Nothing is due.
     NONE = "none"
@@ -14,29 +25,68 @@ class Verdict(StrEnum):
     ALREADY_FINISHED = "already_finished"
     # Past its deadline, in whatever non-terminal status: it fails.
     DEADLINE_EXCEEDED = "deadline_exceeded"
+    # Held, its lease past expiry and grace, and its holder's silence not excused: the lease ends.
+    RECOVER = "recover"
     # Held, once alive, and silent for longer than the threshold.
     STUCK = "stuck"
 
 
-def judge(
-    *,
-    terminal: bool,
-    held: bool,
-    deadline_overdue_s: float | None,
-    beat_age_s: float | None,
-    stuck_threshold_s: float,
-) -> Verdict:
-    """Judge one task.
+class DueMoments(msgspec.Struct, frozen=True, gc=False):
+    """The first moment at which each rule applies to a task, if nothing happens before; None: never."""
 
-    `held` means assigned or in progress; what is stuck is not, so it stays stuck quietly. `deadline_overdue_s`
-    is the time since the deadline in seconds, negative before it, None if there is none. `beat_age_s` is the
-    time since the last report or recorded renewal of the lease at hand, None if there was none: a free pass,
-    for the first term and the deadline catch what never began. Both comparisons are strict.
+    deadline_exceeded_at: datetime | None = None
+    recovery_at: datetime | None = None
+    """See `domain.policies.cadence`."""
+    stuck_at: datetime | None = None
+
+
+def deadline_exceeded_at(deadline: datetime) -> datetime:
+    """Return the first moment past the deadline; the comparison is strict."""
+    return just_after(deadline)
+
+
+def stuck_at(
+    last_beat_at: datetime | None,
+    stuck_threshold_s: float,
+    *,
+    lease_due_at: datetime | None = None,
+    not_before: Iterable[datetime] = (),
+) -> datetime | None:
+    """Return the first moment at which a silent holder counts as stuck; None for never.
+
+    `last_beat_at` is the last report or recorded renewal of the current lease. None, for no beat yet, is never stuck:
+    the first term and the deadline catch work that never began. The comparisons with the threshold and with each
+    moment of `not_before` are strict. From `lease_due_at` on, the lease is judged for recovery instead.
     """
-    if terminal:
+    if last_beat_at is None:
+        return None
+    stuck = just_after(max((after(last_beat_at, stuck_threshold_s), *not_before)))
+    return stuck if lease_due_at is None or stuck < lease_due_at else None
+
+
+def judge(status: TaskStatus, due: DueMoments, now: datetime) -> Verdict:
+    """Return the verdict on a task now: that of the first rule, in their order, whose moment has come."""
+    if status in TERMINAL:
         return Verdict.ALREADY_FINISHED
-    if deadline_overdue_s is not None and deadline_overdue_s > 0:
-        return Verdict.DEADLINE_EXCEEDED
-    if held and beat_age_s is not None and beat_age_s > stuck_threshold_s:
-        return Verdict.STUCK
+    for moment, verdict in _rules(status, due):
+        if moment is not None and moment <= now:
+            return verdict
     return Verdict.NONE
+
+
+def first_due_at(status: TaskStatus, due: DueMoments) -> datetime | None:
+    """Return the first moment at which `judge` says more than that nothing is due; None for never."""
+    return min((moment for moment, _ in _rules(status, due) if moment is not None), default=None)
+
+
+def _rules(status: TaskStatus, due: DueMoments) -> tuple[tuple[datetime | None, Verdict], ...]:
+    """Return the rules that apply in this status, in the order in which they are asked.
+
+    A stuck task is held, but its clock is stopped: only its deadline is judged.
+    """
+    if status in TERMINAL:
+        return ()
+    deadline = (due.deadline_exceeded_at, Verdict.DEADLINE_EXCEEDED)
+    if status not in TICKING:
+        return (deadline,)
+    return (deadline, (due.recovery_at, Verdict.RECOVER), (due.stuck_at, Verdict.STUCK))

@@ -1,6 +1,6 @@
-"""A task with its lease: the record, and the fold of events into it."""
+"""A task with its lease: its state, and the fold of its events."""
 
 from domain.task.evolve import evolve_task
-from domain.task.record import FormerLease, Lease, Outcome, Task, stopped_until
+from domain.task.record import FormerLease, Lease, Outcome, Task, restart_clock
 
-__all__ = ["FormerLease", "Lease", "Outcome", "Task", "evolve_task", "stopped_until"]
+__all__ = ["FormerLease", "Lease", "Outcome", "Task", "evolve_task", "restart_clock"]

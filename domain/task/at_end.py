@@ -1,13 +1,15 @@
-"""The steps with which a lease ends, and those of a task that nobody holds."""
+"""The fold's steps for events that end a lease, and for events on a task that is not held."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.errors import FoldError
 from domain.events import task as ev
 from domain.task.record import FormerLease, Outcome, Task
-from domain.task.transition import current_lease, ended, moved, outcome
+from domain.task.transition import advance, current_lease, former_leases, outcome_of
 
 if TYPE_CHECKING:
     from domain.recorded import Recorded
@@ -15,61 +17,61 @@ if TYPE_CHECKING:
 
 def released(task: Task, event: ev.Released, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         lease=None,
-        last_lease=lease if event.checkpoint is None else lease._replace(checkpoint=event.checkpoint),
-        former=ended(task, lease, event.name, lost=False),
-        outcome=outcome(recorded, lease, event.reason),
+        last_lease=lease if event.checkpoint is None else replace(lease, checkpoint=event.checkpoint),
+        former=former_leases(task, lease, event.name, lost=False),
+        outcome=outcome_of(recorded, lease, event.reason),
     )
 
 
 def revoked(task: Task, event: ev.Revoked, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         lease=None,
         last_lease=lease,
-        former=ended(task, lease, event.name, lost=True),
-        outcome=outcome(recorded, lease, event.reason),
+        former=former_leases(task, lease, event.name, lost=True),
+        outcome=outcome_of(recorded, lease, event.reason),
     )
 
 
 def expired(task: Task, event: ev.Expired, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         lease=None,
         last_lease=lease,
-        former=ended(task, lease, event.name, lost=True),
+        former=former_leases(task, lease, event.name, lost=True),
         expiries=task.expiries + 1,
         late_token=event.token,
-        outcome=outcome(recorded, lease, "lease expired"),
+        outcome=outcome_of(recorded, lease, "lease expired"),
     )
 
 
 def blocked(task: Task, event: ev.Blocked, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         lease=None,
         last_lease=lease,
-        former=ended(task, lease, event.name, lost=False),
-        outcome=outcome(recorded, lease, event.reason),
+        former=former_leases(task, lease, event.name, lost=False),
+        outcome=outcome_of(recorded, lease, event.reason),
     )
 
 
 def unblocked(task: Task, event: ev.Unblocked, recorded: Recorded) -> Task:
-    return moved(task, recorded, outcome=outcome(recorded, None, event.reason))
+    return advance(task, recorded, outcome=outcome_of(recorded, None, event.reason))
 
 
 def quarantined(task: Task, event: ev.Quarantined, recorded: Recorded) -> Task:
     former, failures = _ended_by_failure(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         lease=None,
@@ -77,7 +79,7 @@ def quarantined(task: Task, event: ev.Quarantined, recorded: Recorded) -> Task:
         former=former,
         failures=failures,
         handoff=event.handoff or task.handoff,
-        outcome=outcome(recorded, task.lease, event.error or event.reason),
+        outcome=outcome_of(recorded, task.lease, event.error or event.reason),
     )
 
 
@@ -86,7 +88,7 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         msg = f"requeued names attempt {event.attempt} of a task at attempt {task.attempt}"
         raise FoldError(msg)
     former, failures = _ended_by_failure(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
         attempt=event.attempt,
@@ -97,7 +99,7 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         failures=failures,
         expiries=0 if event.cause is ev.Cause.OPERATOR else task.expiries,
         handoff=event.handoff or task.handoff,
-        outcome=outcome(recorded, task.lease, event.error or event.reason),
+        outcome=outcome_of(recorded, task.lease, event.error or event.reason),
     )
 
 
@@ -109,7 +111,7 @@ def _ended_by_failure(task: Task, event: ev.Requeued | ev.Quarantined) -> tuple[
     if not failed or event.token != task.lease.token:
         msg = f"{event.name} for {event.cause} meets a task that is held under token {task.lease.token}"
         raise FoldError(msg)
-    return ended(task, task.lease, event.name, lost=False), task.failures + 1
+    return former_leases(task, task.lease, event.name, lost=False), task.failures + 1
 
 
 def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
@@ -122,8 +124,8 @@ def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
         if task.lease is None or task.lease.token != event.token:
             msg = f"completed names token {event.token}, which is not the current lease"
             raise FoldError(msg)
-        former = ended(task, task.lease, event.name, lost=False)
-    return moved(
+        former = former_leases(task, task.lease, event.name, lost=False)
+    return advance(
         task,
         recorded,
         lease=None,
@@ -134,25 +136,25 @@ def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
 
 def failed(task: Task, event: ev.Failed, recorded: Recorded) -> Task:
     lost = event.numbers is not None
-    former = ended(task, task.lease, event.name, lost=lost) if task.lease else task.former
-    return moved(
+    former = former_leases(task, task.lease, event.name, lost=lost) if task.lease else task.former
+    return advance(
         task,
         recorded,
         lease=None,
         former=former,
         failures=event.failures or task.failures,
-        outcome=outcome(recorded, task.lease, event.error),
+        outcome=outcome_of(recorded, task.lease, event.error),
     )
 
 
 def cancelled(task: Task, event: ev.Cancelled, recorded: Recorded) -> Task:
-    former = ended(task, task.lease, event.name, lost=True) if task.lease else task.former
-    return moved(task, recorded, lease=None, former=former, outcome=outcome(recorded, task.lease, event.reason))
+    former = former_leases(task, task.lease, event.name, lost=True) if task.lease else task.former
+    return advance(task, recorded, lease=None, former=former, outcome=outcome_of(recorded, task.lease, event.reason))
 
 
 def late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Task:
     former = tuple(
-        each._replace(late_reports=each.late_reports + 1) if each.token == event.token else each for each in task.former
+        replace(each, late_reports=each.late_reports + 1) if each.token == event.token else each for each in task.former
     )
     handoff = task.handoff
     if handoff is not None:
@@ -163,4 +165,4 @@ def late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Tas
                 "last_checkpoint": handoff.last_checkpoint if event.checkpoint is None else event.checkpoint,
             }
         )
-    return task._replace(version=recorded.version, position=recorded.position, former=former, handoff=handoff)
+    return replace(task, version=recorded.version, position=recorded.position, former=former, handoff=handoff)

@@ -1,4 +1,4 @@
-"""One step for each kind of event."""
+"""`evolve_task`: one step for each kind of event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from domain.events import task as ev
 from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
 from domain.task.record import Task
-from domain.task.transition import moved
+from domain.task.transition import advance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
 
 
 _FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
-    ev.Submitted: lambda task, _event, recorded: moved(task, recorded),
+    ev.Submitted: lambda task, _event, recorded: advance(task, recorded),
     ev.Leased: while_held.leased,
     ev.Started: while_held.started,
     ev.Progressed: while_held.progressed,

@@ -1,22 +1,23 @@
-"""A task and its lease, as the log has them.
+"""A task and its lease: the records that the fold of a task's events produces.
 
-State is what `domain.task` makes of the log and nothing else. Records are named tuples because they are replaced
-for every event: copying one costs a microsecond.
+Every event replaces its task, and most replace the lease too, so both are msgspec structs: replacing 4 of 19 fields by
+name takes 0.5 µs, a quarter of what a `NamedTuple` takes. `gc=False`: a record holds only older values and JSON, so it
+can never be part of a reference cycle, and the garbage collector does not have to visit a million live tasks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import Any
+
+import msgspec
 
 from domain.events import task as ev
 from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.timestamps import seconds_between
 
-if TYPE_CHECKING:
-    from datetime import datetime
 
-
-class Lease(NamedTuple):
+class Lease(msgspec.Struct, frozen=True, gc=False):
     """One attempt at a task by one agent. `token` is the position of the event that granted it."""
 
     token: int
@@ -35,17 +36,17 @@ class Lease(NamedTuple):
     report_times_s: tuple[float, ...] = ()
     """Epoch seconds of the last reports, for the cadence."""
     last_beat_at: datetime | None = None
-    """The last report or recorded renewal; the end of an announced silence, which may lie ahead."""
+    """The last report or recorded renewal, or the end of an announced silence, which may lie in the future."""
     renewals: int = 0
     """Recorded renewals without a report."""
     extensions: int = 0
     escalated: bool = False
     stopped_s: float = 0.0
-    """Seconds for which its clock stood still, because the task was stuck."""
+    """Seconds for which its clock was stopped because the task was stuck."""
 
 
-class FormerLease(NamedTuple):
-    """A lease that ended before the task did."""
+class FormerLease(msgspec.Struct, frozen=True, gc=False):
+    """A lease of the task that has ended."""
 
     token: int
     agent_id: str
@@ -53,11 +54,11 @@ class FormerLease(NamedTuple):
     granted_at: datetime
     late_reports: int = 0
     lost: bool = True
-    """Whether it was taken from the holder; False when the holder itself gave it up or finished."""
+    """Whether it was taken from the holder; False when the holder gave it up or finished."""
 
 
-class Outcome(NamedTuple):
-    """How a task ended, was put aside or was given up last."""
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """How a task ended, or how its last attempt did."""
 
     event: str
     at: datetime
@@ -68,37 +69,37 @@ class Outcome(NamedTuple):
     result: Any = None
 
 
-class Task(NamedTuple):
-    """A task as the log has it."""
+class Task(msgspec.Struct, frozen=True, gc=False):
+    """The state of a task after its events."""
 
     task_id: str
     version: int
     position: int
-    """Of the task's last event."""
+    """Position of the task's last event."""
     definition: ev.Submitted
     submitted_at: datetime
     status: TaskStatus
     attempt: int
     queued_position: int
-    """Of the event that queued it last: the order of the backlog within a priority."""
+    """Position of the event that queued it last: the order of the backlog within a priority."""
     status_since: datetime
     lease: Lease | None = None
     last_lease: Lease | None = None
-    """The lease that ended last, as it was then: what a hand-off is made of."""
+    """The lease that ended last, as it was then: a hand-off is made from it."""
     former: tuple[FormerLease, ...] = ()
     handoff: ev.Handoff | None = None
     failures: int = 0
     expiries: int = 0
-    """Expiries in a row, without a report between."""
+    """Expiries in a row, without a report between them."""
     steals: int = 0
     last_stolen_at: datetime | None = None
     late_token: int | None = None
-    """The expired lease that may still complete the task, while nobody was granted it since."""
+    """Token of the expired lease that may still complete the task, until the task is granted again."""
     outcome: Outcome | None = None
 
     @property
     def terminal(self) -> bool:
-        """Whether the task has ended for ever."""
+        """Whether the task has ended for good."""
         return self.status in TERMINAL
 
     @property
@@ -107,11 +108,19 @@ class Task(NamedTuple):
         return self.status in HELD
 
     @property
+    def held_lease(self) -> Lease:
+        """The lease of a held task; raises ValueError on any other."""
+        if self.lease is None:
+            msg = f"task {self.task_id} is not held"
+            raise ValueError(msg)
+        return self.lease
+
+    @property
     def ticking(self) -> bool:
-        """Whether an agent holds it on a running clock."""
+        """Whether an agent holds it, and the lease's clock is running."""
         return self.status in TICKING
 
 
-def stopped_until(task: Task, lease: Lease, now: datetime) -> Lease:
-    """Return the lease of a stuck task with its clock started again now."""
-    return lease._replace(stopped_s=lease.stopped_s + seconds_between(task.status_since, now))
+def restart_clock(task: Task, lease: Lease, now: datetime) -> Lease:
+    """Return the lease of a stuck task with its clock running again from now on."""
+    return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

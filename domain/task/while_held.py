@@ -1,15 +1,17 @@
-"""The steps of a task that is held: from the grant through every sign of life."""
+"""The fold's steps for events on a held task: the grant, every renewal, and steals."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.errors import FoldError
 from domain.events import task as ev
 from domain.lifecycles import LEASE, LeaseStatus
 from domain.policies.cadence import MAX_REPORT_TIMES
-from domain.task.record import Lease, Task, stopped_until
-from domain.task.transition import current_lease, ended, held, later, moved, record
+from domain.task.record import Lease, Task, restart_clock
+from domain.task.transition import advance, current_lease, former_leases, latest
 
 if TYPE_CHECKING:
     from domain.recorded import Recorded
@@ -35,73 +37,70 @@ def _granted(task: Task, event: ev.Leased | ev.Stolen, recorded: Recorded) -> Le
 
 
 def leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
-    return held(task, recorded, _granted(task, event, recorded), task.expiries, None)
+    return advance(task, recorded, lease=_granted(task, event, recorded), late_token=None)
 
 
 def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
-    lease = current_lease(task, event)._replace(started_at=recorded.time)
-    return held(task, recorded, lease, task.expiries, task.late_token)
+    return advance(task, recorded, lease=replace(current_lease(task, event), started_at=recorded.time))
 
 
 def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
-    (
-        token, agent_id, attempt, granted_at, _, _, _, status, started_at, _, _, note, checkpoint, times_s, _,
-        renewals, extensions, escalated, stopped_s,
-    ) = current_lease(task, event)  # fmt: skip
-    time, message = recorded.time, event.message
-    times_s = times_s[-(MAX_REPORT_TIMES - 1) :] + (time.timestamp(),)  # noqa: RUF005 - a star would copy three times
-    lease = record(
-        Lease,
-        (
-            token, agent_id, attempt, granted_at, event.lease_s, event.grace_s, event.expires_at, status, started_at,
-            event.reports, event.percent, note if message is None else message,
-            checkpoint if event.checkpoint is None else event.checkpoint, times_s, time,
-            renewals, extensions, escalated, stopped_s,
-        ),
-    )  # fmt: skip
-    return held(task, recorded, lease, 0, task.late_token)
+    lease = current_lease(task, event)
+    time = recorded.time
+    lease = replace(
+        lease,
+        lease_s=event.lease_s,
+        grace_s=event.grace_s,
+        expires_at=event.expires_at,
+        reports=event.reports,
+        percent=event.percent,
+        note=lease.note if event.message is None else event.message,
+        checkpoint=lease.checkpoint if event.checkpoint is None else event.checkpoint,
+        # A starred tuple would copy the times three times.
+        report_times_s=lease.report_times_s[-(MAX_REPORT_TIMES - 1) :] + (time.timestamp(),),  # noqa: RUF005
+        last_beat_at=time,
+    )
+    return advance(task, recorded, lease=lease, expiries=0)
 
 
 def renewed(task: Task, event: ev.Renewed, recorded: Recorded) -> Task:
-    (
-        token, agent_id, attempt, granted_at, _, _, _, status, started_at, reports, percent, note, checkpoint, times_s,
-        last_beat_at, renewals, extensions, escalated, stopped_s,
-    ) = current_lease(task, event)  # fmt: skip
-    lease = record(
-        Lease,
-        (
-            token, agent_id, attempt, granted_at, event.lease_s, event.grace_s, event.expires_at, status, started_at,
-            reports, percent, note, checkpoint, times_s, later(last_beat_at, recorded.time),
-            renewals + 1, extensions, escalated, stopped_s,
-        ),
-    )  # fmt: skip
-    return held(task, recorded, lease, task.expiries, task.late_token)
+    lease = current_lease(task, event)
+    lease = replace(
+        lease,
+        lease_s=event.lease_s,
+        grace_s=event.grace_s,
+        expires_at=event.expires_at,
+        last_beat_at=latest(lease.last_beat_at, recorded.time),
+        renewals=lease.renewals + 1,
+    )
+    return advance(task, recorded, lease=lease)
 
 
 def silenced(task: Task, event: ev.Silenced, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
-        lease=lease._replace(
+        lease=replace(
+            lease,
             grace_s=event.grace_s,
             expires_at=event.expires_at,
-            last_beat_at=later(lease.last_beat_at, event.until),
+            last_beat_at=latest(lease.last_beat_at, event.until),
         ),
     )
 
 
 def extended(task: Task, event: ev.Extended, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(
+    return advance(
         task,
         recorded,
-        lease=lease._replace(grace_s=event.grace_s, expires_at=event.expires_at, extensions=event.extensions),
+        lease=replace(lease, grace_s=event.grace_s, expires_at=event.expires_at, extensions=event.extensions),
     )
 
 
 def escalated(task: Task, event: ev.Escalated, recorded: Recorded) -> Task:
-    return moved(task, recorded, lease=current_lease(task, event)._replace(escalated=True))
+    return advance(task, recorded, lease=replace(current_lease(task, event), escalated=True))
 
 
 def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
@@ -109,35 +108,37 @@ def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
     if lease is None or lease.token != event.previous_token or lease.agent_id != event.from_agent:
         msg = f"stolen names token {event.previous_token} of {event.from_agent}, which is not the current lease"
         raise FoldError(msg)
-    return moved(
+    after = advance(
         task,
         recorded,
         attempt=event.attempt,
         lease=_granted(task, event, recorded),
         last_lease=lease,
-        former=ended(task, lease, event.name, lost=True),
+        former=former_leases(task, lease, event.name, lost=True),
         steals=task.steals + 1,
         last_stolen_at=recorded.time,
-        status_since=recorded.time,
     )
+    # Still `assigned`, but to another agent: its time in this status begins anew.
+    return replace(after, status_since=recorded.time)
 
 
 def stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return moved(task, recorded, lease=lease._replace(status=LEASE.next[lease.status, event.name]))
+    return advance(task, recorded, lease=replace(lease, status=LEASE.next[lease.status, event.name]))
 
 
 def recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:
-    lease = stopped_until(task, current_lease(task, event), recorded.time)
-    return moved(
+    lease = restart_clock(task, current_lease(task, event), recorded.time)
+    return advance(
         task,
         recorded,
-        lease=lease._replace(
+        lease=replace(
+            lease,
             status=LEASE.next[lease.status, event.name],
             started_at=lease.started_at or recorded.time,
             lease_s=event.lease_s,
             grace_s=event.grace_s,
             expires_at=event.expires_at,
-            last_beat_at=later(lease.last_beat_at, recorded.time),
+            last_beat_at=latest(lease.last_beat_at, recorded.time),
         ),
     )

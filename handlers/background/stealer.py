@@ -9,6 +9,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING
 
+from domain.actors import STEALER
 from domain.service_commands import ExecuteSteal
 from projections.state.steal_pass import move_from, sources
 
@@ -42,16 +43,16 @@ class Stealer:
     async def finish_open(self) -> None:
         """Carry out or give up the operations that were planned before a restart."""
         for operation_id in list(self._pool.state.steals):
-            await self._pool.ask(ExecuteSteal(operation_id), "stealer", "steal")
+            await self._pool.ask(ExecuteSteal(operation_id), STEALER, "steal")
 
     async def steal(self) -> None:
         """Make one pass: each agent that is overloaded at its beginning gives tasks to one target."""
         config = self._pool.rules.steal
         state = self._pool.state
-        if not config.enabled or not state.pool.takes_grants:
+        if not config.enabled or not state.pool.accepts_grants:
             return
         for source in sources(state, config):
             command = move_from(self._pool.state, config, source, uuid.uuid4().hex)
             if command is not None:
-                answer = await self._pool.ask(command, "stealer", "steal")
+                answer = await self._pool.ask(command, STEALER, "steal")
                 self.moved += len((answer.result or {}).get("task_ids", ()))

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.actors import SWEEPER
 from domain.due import due_at
 from domain.lifecycles import AgentStatus
 from domain.policies.probes import MAX_EXTENSIONS
@@ -21,7 +22,7 @@ from handlers.ports import steadily_after
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.service_commands import Internal
+    from domain.service_commands import ServiceCommand
     from domain.task import Lease, Task
     from handlers.background.probe import Probe
     from handlers.ports import Clock, Steady
@@ -163,8 +164,8 @@ class Sweeper:
             self._set_aside.pop(task.task_id, None)
         self._wake.set()
 
-    async def _ask(self, command: Internal, verb: str) -> Answer:
-        return await self._pool.ask(command, "sweeper", verb)
+    async def _ask(self, command: ServiceCommand, verb: str) -> Answer:
+        return await self._pool.ask(command, SWEEPER, verb)
 
     def _pause_s(self) -> float:
         """Return for how many seconds nothing falls due, at most the interval."""

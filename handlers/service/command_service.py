@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import ValidationError
 
 from domain import limits
+from domain.actors import operator_actor
 from domain.draft import Refusal, Request
 from handlers.ports import LogUnavailableError
 from handlers.service import reply_bodies
@@ -142,7 +143,7 @@ class CommandService:
                 return reply_bodies.invalid(
                     reply_bodies.ACTOR_HEADER, f"must be at most {limits.MAX_ACTOR_CHARS} printable characters of ASCII"
                 )
-            actor = f"ops/{name}" if name else "ops"
+            actor = operator_actor(name)
         verb, command_id = route.verb, command.command_id
         request = Request(
             command,

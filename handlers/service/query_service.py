@@ -11,7 +11,7 @@ import pydantic_core
 from domain.draft import Refusal
 from domain.errors import RefusalCode
 from domain.events import Entity
-from domain.lease_terms import holding_document
+from domain.lease_documents import holdings_document
 from domain.lifecycles import IntakeStatus
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
@@ -104,7 +104,7 @@ class QueryService:
         held = (state.task(task_id) for task_id in state.held_by(agent_id))
         agent = state.agent(agent_id)
         draining = agent is not None and agent.intake is IntakeStatus.DRAINING
-        return holding_document((task for task in held if task is not None), draining=draining)
+        return holdings_document((task for task in held if task is not None), draining=draining)
 
     def with_directives(self, result: dict[str, Any], agent_id: str) -> dict[str, Any]:
         """Return what an agent holds with all its directives, those to stop first.

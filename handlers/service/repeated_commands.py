@@ -16,7 +16,7 @@ from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
 from domain.events import task as ev
-from domain.lease_terms import lease_document
+from domain.lease_documents import lease_document
 from domain.lifecycles import IntakeStatus
 from domain.timestamps import format_timestamp
 from handlers.memory.lookup import fold_agent, fold_task
@@ -56,7 +56,7 @@ class RepeatedCommands:
     async def _late_refusal(self, recorded: Recorded) -> Refusal | None:
         task = await self._task_at(recorded.entity_id, recorded.position)
         token = getattr(recorded.event, "token", 0)
-        refused = checks.finished(task) if task.terminal else checks.stale(task, token)
+        refused = checks.task_finished(task) if task.terminal else checks.stale_token(task, token)
         return refused.refusal
 
     async def _result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.rules import Rules
-    from domain.service_commands import Internal
+    from domain.service_commands import ServiceCommand
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Steady
     from handlers.writer.writer import Writer
@@ -93,7 +93,7 @@ class PoolAccess:
         """
         return await self._writer.read(read)
 
-    async def ask(self, command: Internal, actor: str, verb: str) -> Answer:
+    async def ask(self, command: ServiceCommand, actor: str, verb: str) -> Answer:
         """Put a command of the service's own through the writer, ahead of the queue; return its answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from domain.actors import agent_actor
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
-from domain.lease_terms import lease_document
+from domain.lease_documents import lease_document
 from domain.lifecycles import TaskStatus
 from domain.task import Task
 from handlers.ports import steadily_after
@@ -224,7 +225,7 @@ class WaitingClaims:
     def _answer_by_grant(self, recorded: Recorded, task: Task, position: int) -> None:
         """Answer a claim of the agent that others gave the task to."""
         lease = task.lease
-        if lease is None or lease.token != recorded.position or recorded.actor == f"agent/{lease.agent_id}":
+        if lease is None or lease.token != recorded.position or recorded.actor == agent_actor(lease.agent_id):
             return
         job = self._line.take_of_agent(lease.agent_id)
         if job is not None:
@@ -245,7 +246,7 @@ class WaitingClaims:
     def _offer(self, required: frozenset[str]) -> None:
         """Wake claims for a kind of task while there is more of it than claims were woken for."""
         state = self._memory.state
-        if not state.pool.takes_grants:
+        if not state.pool.accepts_grants:
             return
         woken: list[Job] = []
         while state.backlog.count(required) > self._promised[required]:

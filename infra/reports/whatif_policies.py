@@ -7,7 +7,7 @@ import itertools
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
-from domain.commands import lease_misfit
+from domain.commands import lease_field_mismatch
 from domain.policies.lease import LeasePolicy
 from infra.settings.loading import with_changes
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
@@ -153,7 +153,7 @@ def _check_mode(lease: Mapping[str, Any], source: str) -> None:
     mode = lease.get("mode")
     if mode is None:
         return
-    misfit = lease_misfit(LeasePolicy.model_construct(_fields_set=set(lease), **lease), mode)
+    misfit = lease_field_mismatch(LeasePolicy.model_construct(_fields_set=set(lease), **lease), mode)
     if misfit is not None:
         raise SettingsError(f"{source}: lease_mode is {mode}, and {misfit}")
 

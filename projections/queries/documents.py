@@ -163,7 +163,7 @@ def workload_document(agent: Agent, held: int, pool: Pool) -> dict[str, Any]:
         "room": max(agent.capacity - held, 0),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_status": load_status(held, agent.cpu).value,
-        "takes_grants": pool.takes_grants and agent.takes_grants and held < agent.capacity,
+        "takes_grants": pool.accepts_grants and agent.accepts_grants and held < agent.capacity,
     }
 
 

@@ -125,7 +125,7 @@ def steal_row(steal: Steal, recorded: Recorded) -> Values:
         _clamped(plan.source_tasks),
         _clamped(plan.target_tasks),
         _clamped(getattr(outcome, "moved", 0)) if outcome else None,
-        _json(outcome.skipped) if outcome else None,
+        _json(getattr(outcome, "skipped", ())) if outcome else None,
         _text(getattr(outcome, "reason", None)),
         recorded.time if steal.over else None,
         steal.position,

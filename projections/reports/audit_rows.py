@@ -67,27 +67,24 @@ class Rows:
             _new_row(
                 Row,
                 (
-                    position,
-                    time,
-                    actor,
-                    kind.value,
-                    entity_id,
+                    recorded.position,
+                    recorded.time,
+                    recorded.actor,
+                    recorded.entity.value,
+                    recorded.entity_id,
                     event.name,
                     agent,
                     event.__dict__.get("token"),
-                    verb,
-                    command_id,
-                    keyed,
+                    recorded.verb,
+                    recorded.causation_id,
+                    recorded.keyed,
                     event.__dict__.get("reason") or event.__dict__.get("error"),
                     what,
                     numbers,
                     data,
                 ),
             )
-            for (position, kind, entity_id, _, time, actor, command_id, event, verb, keyed), agent, what, (
-                data,
-                numbers,
-            ) in zip(records, agents, words, texts, strict=True)
+            for recorded, event, agent, what, (data, numbers) in zip(records, events, agents, words, texts, strict=True)
         ]
 
 

@@ -104,7 +104,7 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
         reasons.extend(_lease_facts(task.lease, now))
     if task.handoff is not None and not task.terminal:
         reasons.append(f"hand-off: {task.handoff.instructions}")
-    if task.lease is None and task.status is TaskStatus.QUEUED and not pool.takes_grants:
+    if task.lease is None and task.status is TaskStatus.QUEUED and not pool.accepts_grants:
         reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
     return reasons
 

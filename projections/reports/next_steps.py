@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.decisions.after_attempt import budget_spent
-from domain.due import lease_due_at, recovery_due_at, staleness_due_at
+from msgspec.structs import replace
+
+from domain.decisions.after_attempt import exhausted_budget
+from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stuck_due_at
 from domain.events.task import Cause, OnSilence
-from domain.lease_terms import hard_cap
+from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
-from domain.policies.cadence import median_interval_s, tolerated_silence_s
+from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
 from projections.reports.wording import duration
 
@@ -63,7 +65,7 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
     if floor is not None and floor == due:
         yield NextStep(floor, "no lease is judged before this, because the pool could not hear its agents")
     yield from _excuse(task, lease, due)
-    stale = staleness_due_at(task, lease, pool, rules)
+    stale = stuck_due_at(lease, pool, rules)
     if stale is not None:
         yield NextStep(stale, f"stuck, if not heard for more than {duration(rules.stuck_threshold_s)}")
     else:
@@ -72,11 +74,9 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
 
 def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[NextStep]:
     median_s = median_interval_s(lease.report_times_s)
-    if median_s is None or lease.last_beat_at is None or lease.expires_at >= hard_cap(task, lease):
-        return
-    multiplier = task.definition.lease.silence_multiplier
-    until = after(lease.last_beat_at, tolerated_silence_s(median_s, multiplier))
-    if until > due:
+    until = silence_excused_until(task, lease)
+    if median_s is not None and until is not None and until > due:
+        multiplier = task.definition.lease.silence_multiplier
         rhythm = f"its median report interval is {duration(median_s)}, times {multiplier:g}"
         yield NextStep(until, f"its silence is excused until here: {rhythm}")
 
@@ -84,7 +84,7 @@ def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[NextStep]:
 def _after_silence(task: Task) -> str:
     if task.definition.on_silence is OnSilence.STUCK:
         return "stuck, and the holder keeps it on a stopped clock"
-    spent = budget_spent(task._replace(expiries=task.expiries + 1), Cause.EXPIRY)
+    spent = exhausted_budget(replace(task, expiries=task.expiries + 1), Cause.EXPIRY)
     if spent is not None:
         return f"expired and quarantined ({spent})"
     return f"expired and requeued as attempt {task.attempt + 1}, with a hand-off"
@@ -93,7 +93,7 @@ def _after_silence(task: Task) -> str:
 def _without_time(task: Task, pool: Pool) -> Iterator[NextStep]:
     match task.status:
         case TaskStatus.QUEUED:
-            gate = "" if pool.takes_grants else f", once the pool is no longer {pool.intake}"
+            gate = "" if pool.accepts_grants else f", once the pool is no longer {pool.intake}"
             yield NextStep(None, f"granted at the next claim of an agent that can do it{gate}")
         case TaskStatus.STUCK:
             yield NextStep(None, "any command of its holder with the current token brings it back to work")

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 Refused: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
 """An event that does not link or apply, and why."""
 
-_TASK, _AGENT, _STEAL = Entity.TASK, Entity.AGENT, Entity.STEAL
-"""Looking a member up in its enumeration costs more than comparing it, and this is done for every event."""
 RECENT_ENTITIES = 1_000
 """Ended entities that stay in memory; older ones are read from the log when a command names them."""
 
@@ -161,7 +159,7 @@ class PoolState:
         refused: list[Refused] = []
         for recorded in records:
             try:
-                if recorded.entity is _TASK:
+                if recorded.entity is Entity.TASK:
                     task_id = recorded.entity_id
                     before = tasks.get(task_id) or self.task(task_id)
                     if before is not None or not self._missed(recorded):
@@ -169,7 +167,7 @@ class PoolState:
                         if self._indexed:
                             self._index(task_id, before, after)
                         if after.status in TERMINAL:
-                            self._retire((_TASK, task_id))
+                            self._retire((Entity.TASK, task_id))
                 else:
                     key = (recorded.entity, recorded.entity_id)
                     self._put(key, self._evolved(key, recorded))
@@ -248,7 +246,7 @@ class PoolState:
         tasks, agents = self.tasks, self.agents
         for key in keys:
             entity, entity_id = key
-            if (entity is _TASK and entity_id in tasks) or (entity is _AGENT and entity_id in agents):
+            if (entity is Entity.TASK and entity_id in tasks) or (entity is Entity.AGENT and entity_id in agents):
                 continue
             if not self.knows(key):
                 return False
@@ -257,9 +255,9 @@ class PoolState:
     def knows(self, key: EntityKey) -> bool:
         """Return whether an entity is in memory."""
         entity, entity_id = key
-        if entity is _TASK:
+        if entity is Entity.TASK:
             return entity_id in self.tasks or key in self.recent
-        if entity is _AGENT:
+        if entity is Entity.AGENT:
             return entity_id in self.agents or key in self.recent
         return self._get(key) is not None
 
@@ -287,30 +285,30 @@ class PoolState:
 
     def _evolved(self, key: EntityKey, recorded: Recorded) -> EntityState:
         entity, entity_id = key
-        if entity is _AGENT:
+        if entity is Entity.AGENT:
             return evolve_agent(self.agent(entity_id), recorded)
-        if entity is _STEAL:
+        if entity is Entity.STEAL:
             return evolve_steal(self.steal(entity_id), recorded)
         return evolve_pool(self.pool, recorded)
 
     def _get(self, key: EntityKey) -> EntityState | None:
         entity, entity_id = key
-        if entity is _TASK:
+        if entity is Entity.TASK:
             return self.task(entity_id)
-        if entity is _AGENT:
+        if entity is Entity.AGENT:
             return self.agent(entity_id)
-        if entity is _STEAL:
+        if entity is Entity.STEAL:
             return self.steal(entity_id)
         return self.pool
 
     def _put(self, key: EntityKey, new: EntityState | None) -> EntityState | None:
         """Replace an entity, or with None take it out; return what was there."""
         entity, entity_id = key
-        if entity is _TASK:
+        if entity is Entity.TASK:
             return self._put_task(entity_id, new if isinstance(new, Task) else None)
-        if entity is _AGENT:
+        if entity is Entity.AGENT:
             return self._put_agent(entity_id, new if isinstance(new, Agent) else None)
-        if entity is _STEAL:
+        if entity is Entity.STEAL:
             steal = self.steal(entity_id)
             if isinstance(new, Steal):
                 self.steals[entity_id] = new
@@ -357,21 +355,21 @@ class PoolState:
     def _retire(self, key: EntityKey) -> None:
         """Move an ended entity from the live ones to the recent ones; drop the oldest of those."""
         entity, entity_id = key
-        if entity is _TASK:
+        if entity is Entity.TASK:
             task = self.tasks.get(entity_id)
             if task is not None and task.terminal:
                 del self.tasks[entity_id]
                 self._remember(key, task)
             elif task is not None:
                 self.recent.pop(key, None)
-        elif entity is _AGENT:
+        elif entity is Entity.AGENT:
             agent = self.agents.get(entity_id)
             if agent is not None and agent.status is AgentStatus.DEREGISTERED:
                 self._put_agent(entity_id, None)
                 self._remember(key, agent)
             elif agent is not None:
                 self.recent.pop(key, None)
-        elif entity is _STEAL:
+        elif entity is Entity.STEAL:
             steal = self.steals.get(entity_id)
             if steal is not None and steal.over:
                 del self.steals[entity_id]

@@ -6,14 +6,16 @@ A line is a kind, a space and a JSON value. Indexes are not written; they follow
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
+import msgspec
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.agent import Agent
 from domain.events import EVENT_TYPES, Entity
+from domain.events.steal import StealCompleted, StealEnded, StealFailed
 from domain.pool import Pool
 from domain.rules import Rules
 from domain.steal import Steal
@@ -27,15 +29,27 @@ LINE_ENTITIES = 500
 """Entities in one line, so that writing and reading come in small steps."""
 
 
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Return the adapter of a record whose module imports `datetime` for the type checker only."""
-    adapter = TypeAdapter(kind)
-    adapter.rebuild(_types_namespace={"datetime": datetime})
-    return adapter
+_STEAL_ENDED: TypeAdapter[StealEnded] = TypeAdapter(StealCompleted | StealFailed)
 
 
-_POOL = _adapter(Pool)
-_LISTS = {"task": _adapter(list[Task]), "agent": _adapter(list[Agent]), "steal": _adapter(list[Steal])}
+def _write_model(model: BaseModel) -> msgspec.Raw:
+    return msgspec.Raw(model.model_dump_json().encode())
+
+
+def _read_model(kind: type[BaseModel], value: Any) -> BaseModel:
+    try:
+        return _STEAL_ENDED.validate_python(value) if kind is StealEnded else kind.model_validate(value)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
+
+
+_write = msgspec.json.Encoder(enc_hook=_write_model).encode
+_read_pool = msgspec.json.Decoder(Pool, dec_hook=_read_model).decode
+_READ_LIST: dict[str, Callable[[bytes], list[Any]]] = {
+    "task": msgspec.json.Decoder(list[Task], dec_hook=_read_model).decode,
+    "agent": msgspec.json.Decoder(list[Agent], dec_hook=_read_model).decode,
+    "steal": msgspec.json.Decoder(list[Steal], dec_hook=_read_model).decode,
+}
 _RECENT = "recent-"
 
 
@@ -85,13 +99,13 @@ def lines(image: StateImage) -> Iterator[bytes]:
             "evicted_through": image.evicted_through,
         },
     )
-    yield b"pool " + _POOL.dump_json(image.pool)
+    yield b"pool " + _write(image.pool)
     for kind, entities in (("task", image.tasks), ("agent", image.agents), ("steal", image.steals)):
         for start in range(0, len(entities), LINE_ENTITIES):
-            yield kind.encode() + b" " + _LISTS[kind].dump_json(list(entities[start : start + LINE_ENTITIES]))
+            yield kind.encode() + b" " + _write(entities[start : start + LINE_ENTITIES])
     for entity in image.recent:
         kind = _kind(entity)
-        yield f"{_RECENT}{kind} ".encode() + _LISTS[kind].dump_json([entity])
+        yield f"{_RECENT}{kind} ".encode() + _write([entity])
     yield _line("statistics", image.statistics)
     yield _line("directives", image.directives)
 
@@ -101,7 +115,7 @@ class ImageReader:
 
     def __init__(self) -> None:
         self._single: dict[str, Any] = {}
-        self._live: dict[str, list[Any]] = {kind: [] for kind in _LISTS}
+        self._live: dict[str, list[Any]] = {kind: [] for kind in _READ_LIST}
         self._recent: list[Task | Agent | Steal] = []
 
     def take(self, kind: str, value: bytes) -> bool:
@@ -112,17 +126,15 @@ class ImageReader:
         """
         try:
             if kind in self._live:
-                self._live[kind].extend(_LISTS[kind].validate_json(value))
-            elif kind.startswith(_RECENT) and kind.removeprefix(_RECENT) in _LISTS:
-                self._recent.extend(_LISTS[kind.removeprefix(_RECENT)].validate_json(value))
+                self._live[kind].extend(_READ_LIST[kind](value))
+            elif kind.startswith(_RECENT) and kind.removeprefix(_RECENT) in _READ_LIST:
+                self._recent.extend(_READ_LIST[kind.removeprefix(_RECENT)](value))
             elif kind == "pool":
-                self._single[kind] = _POOL.validate_json(value)
+                self._single[kind] = _read_pool(value)
             elif kind in {"state", "statistics", "directives"}:
                 self._single[kind] = json.loads(value)
             else:
                 return False
-        except ValidationError as error:
-            raise SnapshotError(f"{kind}: {error.errors()[0]['msg']}") from error
         except ValueError as error:
             raise SnapshotError(f"{kind}: {error}") from error
         return True

@@ -76,7 +76,7 @@ class Workloads:
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
         agent = self._agents.get(agent_id)
-        if agent is None or not agent.takes_grants or self.count(agent_id) >= agent.capacity:
+        if agent is None or not agent.accepts_grants or self.count(agent_id) >= agent.capacity:
             return None
         return agent.capabilities
 
@@ -110,7 +110,7 @@ class Workloads:
         if agent is None:
             return
         count = self.count(agent_id)
-        if agent.takes_grants and count < agent.capacity:
+        if agent.accepts_grants and count < agent.capacity:
             self._available.setdefault(agent.capabilities, IndexedHeap()).set(
                 agent_id, (count, agent.registered_position)
             )
@@ -123,7 +123,7 @@ class Workloads:
     def _place_load(self, agent: Agent, count: int) -> None:
         before = self._loads.get(agent.agent_id)
         status = load_status(count, agent.cpu)
-        shown = agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants
+        shown = agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants
         if before is not None and (before is not status or not shown):
             self._by_load[before].remove(agent.agent_id)
             del self._loads[agent.agent_id]

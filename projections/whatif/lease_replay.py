@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
 from domain.decisions import decide
@@ -155,7 +157,8 @@ class LeaseReplay:
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         definition = self.policy.definition(recorded.definition)
-        self._tasks[key] = recorded._replace(
+        self._tasks[key] = replace(
+            recorded,
             task_id=key,
             definition=definition,
             status=TaskStatus.QUEUED,
@@ -234,7 +237,7 @@ class LeaseReplay:
             request = Request(Rearm(step.reason, step.blind_s), WRITER, "")
             self._apply(decide(self, request, step.time, self.policy.rules))
         else:
-            self.pool = self.pool._replace(expiry_held=step.pool.expiry_held)
+            self.pool = replace(self.pool, expiry_held=step.pool.expiry_held)
         self._due.replace_pool(before, self.pool, self._tasks)
 
     # Judging

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.commands import lease_misfit
+from domain.commands import lease_field_mismatch
 from domain.policies.lease import LeasePolicy
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Policy(NamedTuple):
         if not changes:
             return f"every task has another {' and '.join(self.lease)} than the pool, by its settings"
         mode = changes.get("mode", recorded.lease.mode)
-        return lease_misfit(LeasePolicy.model_construct(_fields_set=set(changes), **changes), mode)
+        return lease_field_mismatch(LeasePolicy.model_construct(_fields_set=set(changes), **changes), mode)
 
     def _changes(self, own: LeasePolicy) -> dict[str, Any]:
         pool = self.pool_lease

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
+from msgspec.structs import replace
+
 from domain.actors import STEALER
 from domain.decisions import decide
 from domain.draft import Request
@@ -130,8 +132,8 @@ class StealReplay:
         moved_by_stealer = isinstance(event, ev.Stolen) and recorded.actor == STEALER
         granted = isinstance(event, ev.Leased | ev.Stolen) and not moved_by_stealer
         if not granted and old is not None and old.lease is not None:
-            lease = new.lease._replace(agent_id=old.lease.agent_id, token=old.lease.token)
-            new = new._replace(lease=lease, steals=old.steals, last_stolen_at=old.last_stolen_at)
+            lease = replace(new.lease, agent_id=old.lease.agent_id, token=old.lease.token)
+            new = replace(new, lease=lease, steals=old.steals, last_stolen_at=old.last_stolen_at)
             self._changed = self._changed or old.status is not new.status
             self._tasks[task_id] = new
         else:
@@ -150,7 +152,7 @@ class StealReplay:
 
     def _pass(self, at: datetime) -> None:
         self.position = self._record.position
-        if not self.pool.takes_grants:
+        if not self.pool.accepts_grants:
             return
         for source in sources(self, self._rules.steal):
             command = move_from(self, self._rules.steal, source, _OPERATION)

@@ -5,14 +5,17 @@ vector leaves out takes the project's default. The vectors' own conventions, and
 
 - a lease policy whose `default_hours` is below 1 is the adaptive mode, any other is the estimated one;
 - a verdict `none` covers a task that finished, and `fail` is an exceeded deadline;
+- numbers of seconds are moments on an axis of their own; a lease that is asked about is past its expiry and grace;
 - an agent that is `idle` or `active` is open to new tasks.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any, Final
 
-from domain.policies.cadence import median_interval_s, should_recover
+from domain.lifecycles import TaskStatus
+from domain.policies.cadence import excused_until, median_interval_s, recovery_at
 from domain.policies.lease import LeaseMode, LeasePolicy, first_terms, renewal_terms
 from domain.policies.load_balancing import (
     Candidate,
@@ -24,14 +27,14 @@ from domain.policies.load_balancing import (
     load_status,
     plan,
 )
-from domain.policies.sweeping import Verdict, judge
+from domain.policies.sweeping import DueMoments, Verdict, deadline_exceeded_at, judge, stuck_at
+from domain.rules import Rules
+from domain.timestamps import EPOCH
 from domain.values import Priority
 
 Given = Mapping[str, Any]
 Answer = dict[str, object] | list[dict[str, object]]
 
-_TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
-_HELD: Final = frozenset({"assigned", "in_progress"})
 _AVAILABLE: Final = frozenset({"idle", "active"})
 _VERDICTS: Final = {
     Verdict.NONE: "none",
@@ -93,24 +96,31 @@ def _cadence(given: Given) -> Answer:
     last_sign_at = updates_at[-1] if updates_at else given.get("granted_at") or 0.0
     multiplier = given.get("silence_multiplier")
     median_s = median_interval_s(updates_at)
-    recover = should_recover(
+    excused = excused_until(
+        _moment(last_sign_at),
         median_s=median_s,
-        silence_s=given["now"] - last_sign_at,
         silence_multiplier=LeasePolicy().silence_multiplier if multiplier is None else multiplier,
     )
+    recover = recovery_at(_moment(last_sign_at), excused) <= _moment(given["now"])
     return {"median_s": median_s, "recover": recover}
+
+
+def _moment(seconds: float) -> datetime:
+    return EPOCH + timedelta(seconds=seconds)
 
 
 def _judge(given: Given) -> Answer:
     deadline_in_s = given.get("deadline_in_s")
     stuck_threshold_s = given.get("stuck_threshold_s")
-    verdict = judge(
-        terminal=given["status"] in _TERMINAL,
-        held=given["status"] in _HELD,
-        deadline_overdue_s=None if deadline_in_s is None else -deadline_in_s,
-        beat_age_s=given.get("beat_age_s"),
-        stuck_threshold_s=600.0 if stuck_threshold_s is None else stuck_threshold_s,
+    beat_age_s = given.get("beat_age_s")
+    due = DueMoments(
+        deadline_exceeded_at=None if deadline_in_s is None else deadline_exceeded_at(_moment(deadline_in_s)),
+        stuck_at=stuck_at(
+            None if beat_age_s is None else _moment(-beat_age_s),
+            Rules().stuck_threshold_s if stuck_threshold_s is None else stuck_threshold_s,
+        ),
     )
+    verdict = judge(TaskStatus(given["status"]), due, _moment(0))
     return {"verdict": _VERDICTS[verdict]}
 
 

@@ -1,9 +1,10 @@
-"""The most frequent events are folded field by field, for speed: they change what they should, and nothing else."""
+"""The most frequent events change the fields that they should, and no other."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import fields, replace
 
 from domain.events import Entity
 from domain.events import task as ev
@@ -27,13 +28,13 @@ HANDOFF = ev.Handoff(
 TASK = Task(
     task_id="T", version=8, position=47, definition=ev.Submitted(request_digest="d", lease=LeasePolicy()),
     submitted_at=AT, status=TaskStatus.IN_PROGRESS, attempt=3, queued_position=30, status_since=AT, lease=LEASE,
-    last_lease=LEASE._replace(token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
+    last_lease=replace(LEASE, token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
     failures=1, expiries=2, steals=1, last_stolen_at=AT, late_token=20,
     outcome=Outcome("expired", AT, "sweeper", 20, "B", "x"),
 )  # fmt: skip
-ASSIGNED = TASK._replace(status=TaskStatus.ASSIGNED)
-QUEUED = TASK._replace(status=TaskStatus.QUEUED, lease=None)
-MOVED = TASK._replace(version=9, position=50)
+ASSIGNED = replace(TASK, status=TaskStatus.ASSIGNED)
+QUEUED = replace(TASK, status=TaskStatus.QUEUED, lease=None)
+MOVED = replace(TASK, version=9, position=50)
 TERMS: dict[str, Any] = {"lease_s": 300.0, "grace_s": 90.0, "expires_at": LATER}
 
 
@@ -43,20 +44,17 @@ def folded(task: Task, event: ev.TaskEvent) -> Task:
 
 def test_the_example_has_nothing_left_at_its_default() -> None:
     for entity in (TASK, LEASE):
-        assert all(
-            value != entity._field_defaults.get(name, ...)
-            for name, value in entity._asdict().items()
-            if name != "status"
-        )
+        for field in fields(entity):
+            assert field.name == "status" or getattr(entity, field.name) != field.default
 
 
 def test_a_report() -> None:
-    lease = LEASE._replace(
+    lease = replace(LEASE,
         **TERMS, reports=5, percent=55, note="news", checkpoint=[2], last_beat_at=NOW,
         report_times_s=(1.0, 2.0, NOW.timestamp()),
     )  # fmt: skip
     event = ev.Progressed(token=40, percent=55, message="news", checkpoint=[2], reports=5, **TERMS)
-    assert folded(TASK, event) == MOVED._replace(lease=lease, expiries=0)
+    assert folded(TASK, event) == replace(MOVED, lease=lease, expiries=0)
 
 
 def test_a_report_without_words_keeps_the_last_ones() -> None:
@@ -67,23 +65,23 @@ def test_a_report_without_words_keeps_the_last_ones() -> None:
 
 @pytest.mark.parametrize("known", [31, 32, 40])
 def test_only_the_last_reports_are_remembered(known: int) -> None:
-    before = TASK._replace(lease=LEASE._replace(report_times_s=tuple(map(float, range(known)))))
+    before = replace(TASK, lease=replace(LEASE, report_times_s=tuple(map(float, range(known)))))
     after = folded(before, ev.Progressed(token=40, percent=55, reports=5, **TERMS)).lease
     assert after is not None
     assert after.report_times_s == (*map(float, range(known - 31, known)), NOW.timestamp())
 
 
 def test_a_renewal() -> None:
-    lease = LEASE._replace(**TERMS, last_beat_at=NOW, renewals=6)
-    assert folded(TASK, ev.Renewed(token=40, **TERMS)) == MOVED._replace(lease=lease)
+    lease = replace(LEASE, **TERMS, last_beat_at=NOW, renewals=6)
+    assert folded(TASK, ev.Renewed(token=40, **TERMS)) == replace(MOVED, lease=lease)
 
 
 def test_a_start() -> None:
-    expected = MOVED._replace(status_since=NOW, lease=LEASE._replace(started_at=NOW))
+    expected = replace(MOVED, status_since=NOW, lease=replace(LEASE, started_at=NOW))
     assert folded(ASSIGNED, ev.Started(token=40)) == expected
 
 
 def test_a_grant() -> None:
     lease = Lease(token=50, agent_id="C", attempt=3, granted_at=NOW, status=LeaseStatus.ACTIVE, **TERMS)
-    expected = MOVED._replace(status=TaskStatus.ASSIGNED, status_since=NOW, lease=lease, late_token=None)
+    expected = replace(MOVED, status=TaskStatus.ASSIGNED, status_since=NOW, lease=lease, late_token=None)
     assert folded(QUEUED, ev.Leased(token=50, agent_id="C", attempt=3, **TERMS)) == expected

@@ -143,7 +143,7 @@ def test_an_agent_that_left_may_come_back_as_the_last_in_line() -> None:
     s.when("A", "register", capacity=2).then("registered")
 
     agent = s.agent("A")
-    assert (agent.status, agent.takes_grants) == (AgentStatus.LIVE, True)
+    assert (agent.status, agent.accepts_grants) == (AgentStatus.LIVE, True)
     assert agent.registered_position > s.agent("B").registered_position
 
 

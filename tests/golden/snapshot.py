@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
+import msgspec
 from pydantic import BaseModel
 
 from domain.timestamps import format_timestamp
@@ -22,8 +23,8 @@ def plain(value: Any) -> Any:
     """Return a value of the domain as JSON has it."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: plain(each) for name, each in value._asdict().items()}
+    if isinstance(value, msgspec.Struct):
+        return {name: plain(each) for name, each in msgspec.structs.asdict(value).items()}
     if isinstance(value, datetime):
         return format_timestamp(value)
     if isinstance(value, Enum):

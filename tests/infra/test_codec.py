@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.events import EVENT_TYPES, Entity, Event
 from domain.events.task import Progressed
@@ -82,12 +83,12 @@ def test_every_event_survives_the_wire(kind: type[Event], data: st.DataObject) -
 
 
 def test_the_time_has_six_decimals_and_a_z_always() -> None:
-    recorded = RECORDED._replace(time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+    recorded = replace(RECORDED, time=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     assert json.loads(CODEC.body(recorded))["time"] == "2026-01-02T03:04:05.000000Z"
 
 
 def test_the_hash_chains_the_log() -> None:
-    records = [RECORDED._replace(position=position, version=position) for position in (1, 2, 3)]
+    records = [replace(RECORDED, position=position, version=position) for position in (1, 2, 3)]
     previous = "0" * 64
     for recorded, message in zip(records, stored(records), strict=True):
         lines = [previous.encode(), str(recorded.position).encode(), message.subject.encode(), message.body]
@@ -97,7 +98,7 @@ def test_the_hash_chains_the_log() -> None:
 
 
 def test_a_later_append_goes_on_from_the_last_hash() -> None:
-    first, second = (RECORDED._replace(position=position) for position in (1, 2))
+    first, second = (replace(RECORDED, position=position) for position in (1, 2))
     messages, last = CODEC.encode([first, second], None)
     _, after_first = CODEC.encode([first], None)
     assert CODEC.encode([second], after_first) == (messages[1:], last)
@@ -110,7 +111,7 @@ def test_a_field_that_a_later_version_added_is_passed_over() -> None:
 
 def test_what_a_log_without_the_extensions_lacks_has_a_default() -> None:
     decoded = CODEC.decode(altered(commandverb=..., commandkeyed=...))
-    assert decoded == RECORDED._replace(verb="", keyed=False)
+    assert decoded == replace(RECORDED, verb="", keyed=False)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from domain.draft import Request
-from domain.service_commands import ExecuteSteal, Extend, Internal, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
+from domain.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm, ServiceCommand
 from tests.support.scenario import OPS, Scenario
 
 AGENTS = ("A", "B", "C", "D")
@@ -148,7 +148,7 @@ def cast(wish: Wish | Internally, s: Scenario) -> Request:
     return s.request(who, wish.verb, **wish.body, token=wanted.token if wanted is not None else 1)
 
 
-def _internal(wish: Internally, s: Scenario) -> tuple[Internal, str]:
+def _internal(wish: Internally, s: Scenario) -> tuple[ServiceCommand, str]:
     task = s.state.task(wish.task_id)
     token = task.lease.token if task is not None and task.lease is not None else 1
     match wish.kind:

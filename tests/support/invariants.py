@@ -128,7 +128,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task]) -> None:
             agent.agent_id
             for agent in agents
             if load_status(counts[agent.agent_id], agent.cpu) is status
-            and (agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants)
+            and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
         assert list(state.workloads.with_load(status)) == expected
 
@@ -140,7 +140,7 @@ def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: 
             agent.agent_id,
             counts[agent.agent_id],
             agent.capabilities,
-            agent.takes_grants and counts[agent.agent_id] < agent.capacity,
+            agent.accepts_grants and counts[agent.agent_id] < agent.capacity,
         )
         for agent in agents
     ]

@@ -13,7 +13,7 @@ from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.service_commands import Internal, Judge
+from domain.service_commands import Judge, ServiceCommand
 from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec
@@ -100,7 +100,7 @@ class Scenario:
             self.at(at)
         return self.send(self.request(who, verb, **body))
 
-    def asks(self, command: Internal, *, actor: str = "sweeper") -> Step:
+    def asks(self, command: ServiceCommand, *, actor: str = "sweeper") -> Step:
         """Let the service ask something of itself."""
         return self.send(Request(command, actor, self._id(), verb=type(command).__name__.lower()))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
 from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
@@ -202,6 +203,6 @@ def test_a_service_whose_memory_differs_from_its_log_gives_status_1(
     scenario: Scenario, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task = scenario.state.tasks["T2"]
-    monkeypatch.setitem(scenario.state.tasks, "T2", task._replace(attempt=7))
+    monkeypatch.setitem(scenario.state.tasks, "T2", replace(task, attempt=7))
     assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_FAILED
     assert "the service's task T2 differs from the fold of the log" in capsys.readouterr().err

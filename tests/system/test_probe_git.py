@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus
@@ -91,7 +92,7 @@ async def test_linked_worktrees_and_odd_names(conflict: Path, tmp_path: Path) ->
     commit(conflict, "ours 2", **{odd: "o"})
     git(conflict, "worktree", "add", "--quiet", "-b", "linked", str(linked))
     git(linked, "merge", "theirs-2", fails=True)
-    assert await probe(tmp_path).evidence(TASK, LEASE._replace(attempt=3)) == (odd,)
+    assert await probe(tmp_path).evidence(TASK, replace(LEASE, attempt=3)) == (odd,)
     assert await probe(tmp_path).evidence(TASK, LEASE) == ()
 
 

@@ -12,6 +12,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import fields, replace
 
 from handlers.background.snapshotter import Snapshotter
 from handlers.memory.catch_up import catch_up
@@ -21,7 +22,7 @@ from handlers.pool_service import PoolOptions
 from handlers.ports import NewMessage, StoredMessage
 from infra.codec import CloudEventsCodec
 from projections.state import pool_state
-from projections.state.state_image import SnapshotError
+from projections.state.state_image import ImageReader, SnapshotError, lines
 from tests.docs.events_of_every_type import messages
 from tests.handlers.conftest import MakePool
 from tests.simulation.intents import cast, wishes
@@ -92,11 +93,10 @@ def test_every_field_of_every_entity_survives() -> None:
         memory = folded(stored[:at])
         check_same(memory, again(memory))
         for entity in memory.state.entities().values():
-            default = getattr(type(entity), "_field_defaults", {})
             seen |= {
-                f"{type(entity).__name__}.{name}"
-                for name, value in entity._asdict().items()
-                if name not in default or value != default[name]
+                f"{type(entity).__name__}.{field.name}"
+                for field in fields(entity)
+                if getattr(entity, field.name) != field.default
             }
     assert {"Task.lease", "Task.handoff", "Task.late_token", "Task.last_lease", "Steal.outcome", "Pool.leader"} <= seen
 
@@ -221,11 +221,29 @@ async def test_it_gives_up_after_a_few(log: MemoryEventLog) -> None:
 
 async def test_a_tampered_entity_is_no_snapshot() -> None:
     image = image_of(folded(every_event()))
-    odd = image._replace(state=image.state._replace(pool=image.state.pool._replace(version="x")))  # type: ignore[arg-type]
-    with pytest.warns(UserWarning, match="serialized value may not be as expected"):
-        document = encode(odd, BUILD)
+    odd = image._replace(state=image.state._replace(pool=replace(image.state.pool, version="x")))
+    document = encode(odd, BUILD)
     with pytest.raises(SnapshotError, match="pool: "):
         decode(document, build=BUILD, pool_id=POOL)
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value"),
+    [("task", "definition", {"lease": {"lease_s": "long"}}), ("recent-steal", "outcome", {})],
+)
+def test_a_tampered_event_inside_an_entity_is_no_snapshot_and_one_line_says_why(
+    kind: str, field: str, value: object
+) -> None:
+    head, _, body = next(
+        line.partition(b" ")
+        for line in lines(image_of(folded(every_event())).state)
+        if line.startswith(kind.encode() + b" ")
+    )
+    entities = json.loads(body)
+    entities[0][field] = value
+    with pytest.raises(SnapshotError, match=f"{kind}: .*{field}") as error:
+        ImageReader().take(head.decode(), json.dumps(entities).encode())
+    assert "\n" not in str(error.value)
 
 
 def test_the_document_is_a_header_and_compressed() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
@@ -33,7 +34,7 @@ async def test_the_live_views_are_held_against_the_log(busy: Run) -> None:
 async def test_a_service_that_tells_another_story_is_found_out(busy: Run, run: Run, service: PoolServer) -> None:
     state = service.pool.memory.state
     task = state.tasks["T3"]
-    state.tasks["T3"] = task._replace(attempt=7)
+    state.tasks["T3"] = replace(task, attempt=7)
     result = await run("verify")
     assert result.status == 1
     assert "live views: task T3: the service says attempt 7, and the log makes it 1" in result.out

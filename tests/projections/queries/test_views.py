@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.agent import Agent
 from domain.due import due_at, not_due_before
@@ -85,11 +86,12 @@ def named(states: list[tuple[str, Task]]) -> list[tuple[str, Task]]:
     return [
         (
             task_id,
-            task._replace(
+            replace(
+                task,
                 task_id=task_id,
                 definition=next(first.definition for name, first in states if name == task_id),
                 queued_position=number,
-                lease=task.lease._replace(token=number) if task.lease is not None else None,
+                lease=replace(task.lease, token=number) if task.lease is not None else None,
             ),
         )
         for number, (task_id, task) in enumerate(states, start=1)
@@ -176,7 +178,7 @@ def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
             agent.agent_id
             for agent in in_order
             if load_status(counts[agent.agent_id], agent.cpu) is status
-            and (agent.gives if status is LoadStatus.OVERLOADED else agent.takes_grants)
+            and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pydantic_core
 import pytest
+from msgspec.structs import replace
 
 from projections.queries import answers
 from projections.queries.answers import BacklogQuery, Snapshot, answer, statistics_document
@@ -75,7 +76,7 @@ def test_a_task_that_differs_is_named_with_what_differs(s: Scenario) -> None:
     said = snapshot(s)
     task = said.tasks["T"]
     assert task.lease is not None
-    lied = said._replace(tasks={**said.tasks, "T": task._replace(lease=task.lease._replace(percent=99))})
+    lied = said._replace(tasks={**said.tasks, "T": replace(task, lease=replace(task.lease, percent=99))})
     assert differences(lied, snapshot(s, live=False)) == [
         "task T: the service says percent 99, and the log makes it 0",
         "lease of T: the service says percent 99, and the log makes it 0",
@@ -95,7 +96,7 @@ def test_a_task_that_is_not_shown_is_named(s: Scenario) -> None:
 def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:
     said = snapshot(s)
     lied = said._replace(
-        agents={**said.agents, "Z": said.agents["A"]._replace(agent_id="Z")},
+        agents={**said.agents, "Z": replace(said.agents["A"], agent_id="Z")},
         held={**said.held, "Z": 0, "A": 4},
         heard={**said.heard, "Z": None},
     )

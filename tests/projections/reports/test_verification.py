@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from domain.recorded import Recorded
 from handlers.ports import StoredMessage, UnreadableEventError
@@ -165,12 +166,12 @@ def altered(s: Scenario, name: str, change: Callable[[Recorded], Recorded]) -> L
 
 def test_time_that_goes_backwards_is_named(scenario: Scenario) -> None:
     at = position_of(scenario, "progressed")
-    checker = altered(scenario, "progressed", lambda each: each._replace(time=scenario.log[0].time.replace(hour=1)))
+    checker = altered(scenario, "progressed", lambda each: replace(each, time=scenario.log[0].time.replace(hour=1)))
     assert [(finding.position, finding.rule) for finding in checker.findings] == [(at, Rule.TIME)]
 
 
 def test_an_event_that_does_not_link_is_named(scenario: Scenario) -> None:
-    checker = altered(scenario, "progressed", lambda each: each._replace(version=99))
+    checker = altered(scenario, "progressed", lambda each: replace(each, version=99))
     first = checker.findings[0]
     assert (first.position, first.rule) == (position_of(scenario, "progressed"), Rule.FOLD)
     assert "claims 99" in first.message
@@ -178,14 +179,14 @@ def test_an_event_that_does_not_link_is_named(scenario: Scenario) -> None:
 
 def test_a_token_that_is_not_its_position_is_named(scenario: Scenario) -> None:
     def forge(each: Recorded) -> Recorded:
-        return each._replace(event=each.event.model_copy(update={"token": 999}))
+        return replace(each, event=each.event.model_copy(update={"token": 999}))
 
     first = altered(scenario, "leased", forge).findings[0]
     assert (first.position, first.rule) == (position_of(scenario, "leased"), Rule.FOLD)
 
 
 def test_what_somebody_else_said_about_a_held_task_is_named(scenario: Scenario) -> None:
-    first = altered(scenario, "progressed", lambda each: each._replace(actor="agent/B")).findings[0]
+    first = altered(scenario, "progressed", lambda each: replace(each, actor="agent/B")).findings[0]
     assert (first.position, first.rule) == (position_of(scenario, "progressed"), Rule.HOLDER)
     assert first.message == "task/T: progressed by agent/B, and A holds it"
 
@@ -200,7 +201,7 @@ def test_what_has_ended_is_checked_and_next_to_nothing_of_it_remembered() -> Non
     assert (len(checker._tasks), len(checker._ended), len(checker._interned)) == (0, 30, 1)
     started = next(each for each in s.log if each.name == "started")
     for version, why in ((5, "names token 3"), (started.version, "is at version 4")):
-        again = started._replace(position=len(s.log) + 1, version=version)
+        again = replace(started, position=len(s.log) + 1, version=version)
         subject, body, _ = CloudEventsCodec("default").encode([again], None)[0][0]
         damaged = rechained([*s.messages, StoredMessage(again.position, subject, body)])
         (found,) = checked(damaged).findings

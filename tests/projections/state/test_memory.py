@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import Entity
@@ -93,7 +94,7 @@ def test_what_was_loaded_is_not_loaded_over() -> None:
     finish(s, "T1")
     task = s.task("T1")
 
-    s.state.load((Entity.TASK, "T1"), task._replace(attempt=99))
+    s.state.load((Entity.TASK, "T1"), replace(task, attempt=99))
 
     assert s.task("T1") is task
 

@@ -1,0 +1,53 @@
+"""Leases as the wire contract shows them to their holders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.timestamps import format_timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from domain.task import Task
+
+
+def lease_document(task: Task, now: datetime) -> dict[str, Any]:
+    """Return a held task's lease as the contract shows it to its holder; raises ValueError if nobody holds it."""
+    lease = task.held_lease
+    definition = task.definition
+    handoff = task.handoff
+    return {
+        "task_id": task.task_id,
+        "token": lease.token,
+        "attempt": lease.attempt,
+        "expires_at": format_timestamp(lease.expires_at),
+        "grace_s": lease.grace_s,
+        "deadline": format_timestamp(definition.deadline) if definition.deadline else None,
+        "title": definition.title,
+        "payload": definition.payload,
+        "labels": list(definition.labels),
+        "handoff": handoff.model_dump(mode="json") if handoff and handoff.valid_until >= now else None,
+        "lease_s": lease.lease_s,
+        "priority": definition.priority.value,
+        "status": task.status.value,
+    }
+
+
+def holdings_document(held: Iterable[Task], *, draining: bool) -> dict[str, Any]:
+    """Return an agent's leases as the contract shows them to it, with `hand_over` directives while it drains."""
+    leases = [
+        {
+            "task_id": task.task_id,
+            "token": task.lease.token,
+            "expires_at": format_timestamp(task.lease.expires_at),
+            "status": task.status.value,
+        }
+        for task in held
+        if task.lease is not None
+    ]
+    directives = [
+        {"task_id": lease["task_id"], "do": "hand_over", "reason": "the agent is draining"} for lease in leases
+    ]
+    return {"leases": leases, "directives": directives if draining else []}
