@@ -11,10 +11,9 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain import limits
-from domain.events.task import OnSilence
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, UtcDatetime, check_text
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.values import Priority
+from domain.values import OnSilence, Priority
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 

@@ -12,6 +12,7 @@ from domain.lease_terms import hard_cap
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
 from domain.timestamps import after, format_timestamp, seconds_between
+from domain.values import OnSilence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +95,7 @@ def _deadline_exceeded(draft: Draft, task: Task, overdue_s: float) -> Finding:
 
 
 def _recover(draft: Draft, task: Task, lease: Lease) -> Finding:
-    if task.definition.on_silence is ev.OnSilence.STUCK:
+    if task.definition.on_silence is OnSilence.STUCK:
         return _stuck(draft, task, lease, cause="expiry")
     numbers = silence_numbers(task, lease, draft.view.pool, draft.now)
     after_it = draft.record_task(task.task_id, ev.Expired(token=lease.token, agent_id=lease.agent_id, numbers=numbers))

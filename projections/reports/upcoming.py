@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.decisions.after_attempt import budget_spent
 from domain.due import lease_due_at, recovery_due_at, staleness_due_at
-from domain.events.task import Cause, OnSilence
+from domain.events.task import Cause
 from domain.lease_terms import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
 from domain.timestamps import after
+from domain.values import OnSilence
 from projections.reports.wording import duration
 
 if TYPE_CHECKING:
