@@ -21,8 +21,14 @@ Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 class Command(BaseModel):
     """A request body."""
 
+    # A client builds the one model that it needs; the service builds all of them before it serves.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,
     )
 
     verb: ClassVar[str]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from handlers.service.query_service import QueryService
     from handlers.service.routes import CommandRoute
     from handlers.writer.writer import Writer
-    from projections.queries.answers import Query
+    from projections.queries.questions import Query
 
 _LOG = logging.getLogger(__name__)
 MAX_LOOKUPS = 10_000

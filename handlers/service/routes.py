@@ -9,13 +9,13 @@ from domain import commands, limits
 from domain.draft import Refusal
 from domain.events import Entity
 from handlers.service import reply_bodies
-from projections.queries.answers import QUERIES
+from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.draft import EntityKey
-    from projections.queries.answers import Query
+    from projections.queries.questions import Query
 
 _NAME = re.compile(limits.NAME_PATTERN)
 MAX_REMEMBERED = 10_000

@@ -14,7 +14,7 @@ from infra.cli.framework.making import made, takes
 from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
 from infra.cli.session.session import Session, connected
 from infra.cli.terminal.reply_text import show_query, show_reply
-from projections.queries.answers import QUERIES
+from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,7 +22,7 @@ from infra.cli.commands import (
     whatif,
 )
 from infra.cli.session import rebuilding
-from projections.queries.answers import QUERIES
+from projections.queries.questions import QUERIES
 from tests.infra.cli.conftest import invoke
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pydantic_core
 import pytest
 
-from projections.queries.answers import BacklogQuery, Snapshot, answer, snapshot, statistics_document
+from projections.queries.answers import Snapshot, answer, snapshot, statistics_document
+from projections.queries.questions import BacklogQuery
 from projections.reports.agreement import LISTED, backlog_differences, page_differences, statistics_differences
 from projections.state.statistics import Statistics
 from tests.domain.situations import SITUATIONS
