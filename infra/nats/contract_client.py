@@ -10,13 +10,13 @@ from nats.errors import NoRespondersError
 
 from infra.nats.cancellation import heeding
 from infra.nats.connection import without_password
+from infra.nats.wire_format import ACTOR_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nats.aio.client import Client
 
-ACTOR_HEADER = "Custody-Actor"
 DEFAULT_TIMEOUT_S = 7.0
 """Longer than the service's own `reply_timeout_s`, so that its answer comes before ours."""
 

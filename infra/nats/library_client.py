@@ -17,9 +17,9 @@ from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 from nats.protocol import parser
 
-from handlers.service.reply_bodies import ACTOR_HEADER
 from infra.nats.auth import read_creds
 from infra.nats.broker_errors import CredentialsError
+from infra.nats.wire_format import ACTOR_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

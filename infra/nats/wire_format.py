@@ -22,6 +22,8 @@ EXPECTED_LAST_SEQUENCE = "Nats-Expected-Last-Sequence"
 BATCH_ID = "Nats-Batch-Id"
 BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
+ACTOR_HEADER = "Custody-Actor"
+"""Names the operator or service that asks. `handlers.service.reply_bodies` has it, too, but imports the domain."""
 
 _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
+from projections.reports.time_text import duration, moment
 from projections.reports.upcoming import upcoming
-from projections.reports.wording import duration, moment
 
 if TYPE_CHECKING:
     from datetime import datetime

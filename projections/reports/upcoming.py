@@ -12,7 +12,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s, tolerated_silence_s
 from domain.timestamps import after
 from domain.values import OnSilence
-from projections.reports.wording import duration
+from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,8 +3,10 @@
 import pytest
 
 from handlers.ports import AppendRejectedError, NewMessage
+from handlers.service import reply_bodies
 from infra.nats.library_client import Client
 from infra.nats.wire_format import (
+    ACTOR_HEADER,
     StoredHeaders,
     decode_header_block,
     delivered,
@@ -85,3 +87,7 @@ def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
 def test_the_faster_header_reader_reads_as_the_librarys_does(raw: bytes, headers: dict[str, str]) -> None:
     assert Client._parse_header_lines(raw) == headers
     assert super(Client, Client)._parse_header_lines(raw) == ({"": "no name"} if b": no name" in raw else {}) | headers
+
+
+def test_the_client_names_the_actor_in_the_header_that_the_service_reads() -> None:
+    assert ACTOR_HEADER == reply_bodies.ACTOR_HEADER

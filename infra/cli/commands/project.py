@@ -1,4 +1,4 @@
-"""`custody project`: read models of the log elsewhere, kept in step with it."""
+"""`custody project`: read models of the log, in a database or in a bucket, kept in step with it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import typer
 from handlers.memory.memory import catch_up
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
-from infra.cli.session.opening import opened_at_broker
-from infra.cli.session.rebuilding import restored
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.lag import Lag
-from infra.cli.terminal.progress import quiet
+from infra.cli.session.errors import CommandError
+from infra.cli.session.log_opening import open_broker_log
+from infra.cli.session.rebuilding import restore_memory
+from infra.cli.session.session import Session
+from infra.cli.terminal.lag_display import LagDisplay
+from infra.cli.terminal.progress import errors_only
 from infra.host.clock import SystemClock
-from infra.host.optional_libraries import missing
+from infra.host.optional_libraries import install_hint
 from infra.host.stop_signals import stop_signal
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
     from handlers.memory.memory import Memory
     from handlers.projector.read_model import Collector, ReadModel
-    from infra.cli.session.opening import BrokerLog
+    from infra.cli.session.log_opening import BrokerLog
     from infra.sql.model import SqlReadModel
     from projections.state.pool_state import PoolState
 
 SQL_EVENTS = 20_000
-"""Events in one transaction at most."""
+"""The most events in one transaction."""
 KV_EVENTS = 300
-"""Events in one write into a bucket at most: what they change fits into one batch."""
+"""The most events in one write to a bucket: what they change fits into one batch."""
 
 
 async def project(
@@ -81,13 +82,13 @@ class _Projection:
         """Keep tables in a database."""
         from projections.read_models.tabulation import Tabulation
 
-        async with opened_at_broker(self._session, live=self._follow) as log, self._tables(url) as model:
+        async with open_broker_log(self._session, live=self._follow) as log, self._tables(url) as model:
             try:
                 await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
             except OutdatedError:
                 if not self._rebuild:
                     raise
-                # What an earlier rebuild had begun is of no use any more.
+                # The tables of an earlier, unfinished rebuild are outdated, too.
                 await model.discard_building()
                 await self._run(log, model, Tabulation, most_events=SQL_EVENTS)
 
@@ -97,11 +98,11 @@ class _Projection:
             from infra.sql.database import Database, parse_url
             from infra.sql.model import SqlReadModel
         except ImportError:
-            raise CommandError(missing("tables need the SQLAlchemy library", "sqlalchemy")) from None
+            raise CommandError(install_hint("tables need the SQLAlchemy library", "sqlalchemy")) from None
         database = Database(parse_url(url))
         try:
             model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)
-            await _reached(model)
+            await _check_reachable(model)
             yield model
         finally:
             await database.close()
@@ -111,9 +112,9 @@ class _Projection:
         from infra.nats.kv_read_model import KvViews
         from projections.read_models.live_documents import LiveDocuments
 
-        async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
+        async with open_broker_log(self._session, user="writer", live=self._follow) as log:
             model = KvViews(log.api, self._session.settings.pool, rebuild=self._rebuild)
-            await _reached(model)
+            await _check_reachable(model)
             await self._run(log, model, LiveDocuments, most_events=KV_EVENTS, whole=True)
 
     async def _run(
@@ -125,30 +126,30 @@ class _Projection:
         most_events: int,
         whole: bool = False,
     ) -> None:
-        """Keep a read model until the end of the log, or a signal."""
-        lag = Lag(self._session.out, log.log)
+        """Keep a read model in step until the end of the log, or until a signal."""
+        lag = LagDisplay(self._session.out, log.log)
 
-        async def remember(position: int) -> Memory:
-            memory = await restored(self._session, log, 0 if self._rebuild else position)
+        async def memory_at(position: int) -> Memory:
+            memory = await restore_memory(self._session, log, 0 if self._rebuild else position)
             await catch_up(memory, log.log, until=position)
             return memory
 
-        source = Source(log.log, log.codec, remember)
-        projector = Projector(source, model, collect, SystemClock(), lag.tell, most_events=most_events, whole=whole)
-        forget = log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
+        source = Source(log.log, log.codec, memory_at)
+        projector = Projector(source, model, collect, SystemClock(), lag.notify, most_events=most_events, whole=whole)
+        remove_listener = log.api.connection.reconnected.add(lambda: setattr(projector, "in_doubt", True))
         stop = asyncio.ensure_future(stop_signal().wait())
         stop.add_done_callback(lambda _: projector.stop())
         try:
-            with quiet(logging.getLogger("handlers.memory.memory")):
-                async with lag.shown(projector):
+            with errors_only(logging.getLogger("handlers.memory.memory")):
+                async with lag.display(projector):
                     await projector.run(follow=self._follow)
         finally:
             stop.cancel()
-            forget()
+            remove_listener()
 
 
-async def _reached(model: ReadModel[C]) -> None:
-    """See whether it can be kept there at all: at the start, nobody waits for what does not answer."""
+async def _check_reachable(model: ReadModel[C]) -> None:
+    """Raise CommandError if the store does not answer: at the start it is not waited for."""
     try:
         await model.mark()
     except ReadModelUnavailableError as error:
