@@ -27,7 +27,6 @@ class Command(BaseModel):
         extra="forbid",
         strict=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         defer_build=True,
     )
 
@@ -61,7 +60,7 @@ class OnTask(AgentCommand):
 class BudgetsRequest(BaseModel):
     """How often the task may go wrong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
     """The n-th retryable failure fails the task."""
@@ -262,9 +261,7 @@ class Register(AgentCommand):
 class LoadReport(BaseModel):
     """Percent of the agent's machine in use."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     cpu: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Percent of the processors."""

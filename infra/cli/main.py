@@ -6,6 +6,7 @@ times as long as showing it. A test compares the two.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import keyword
 import os
@@ -84,6 +85,8 @@ CHECKPOINT_HELP = {
     "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
     "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
 }
+_INFREQUENT_GC = (50_000, 20, 100)
+"""Imports make many objects and hardly any garbage: with Python's own thresholds, a tenth of a command's time."""
 GROUP_HELP = {
     "agent": "Speak as an agent: claim, report, complete and the rest.",
     "query": "Look at the pool: tasks, leases, agents and the rest.",
@@ -191,6 +194,7 @@ def main() -> None:
 
 
 def _command() -> None:
+    gc.set_threshold(*_INFREQUENT_GC)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
