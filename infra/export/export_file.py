@@ -20,9 +20,9 @@ from pydantic_core import from_json
 
 from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
+from infra.codec import GENESIS_HASH, HASH_HEADER
 from infra.export.errors import ExportFileError
 from infra.nats import evt_prefix
-from projections.reports.verification import GENESIS_HASH, HASH_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
