@@ -11,10 +11,9 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain import limits
-from domain.events.task import OnSilence
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, UtcDatetime, check_text
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.values import Priority
+from domain.values import OnSilence, Priority
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -22,8 +21,13 @@ Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 class Command(BaseModel):
     """A request body."""
 
+    # A client builds the one model that it needs; the service builds all of them before it serves.
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        defer_build=True,
     )
 
     verb: ClassVar[str]
@@ -56,7 +60,7 @@ class OnTask(AgentCommand):
 class BudgetsRequest(BaseModel):
     """How often the task may go wrong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
     """The n-th retryable failure fails the task."""
@@ -257,9 +261,7 @@ class Register(AgentCommand):
 class LoadReport(BaseModel):
     """Percent of the agent's machine in use."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     cpu: Annotated[float, Field(ge=0, le=100)] = 0.0
     """Percent of the processors."""

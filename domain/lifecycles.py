@@ -13,27 +13,37 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 from statemachine import StateMachine
 from statemachine.states import States
 
+from domain.statuses import AgentStatus, IntakeStatus, LeaseStatus, StealStatus, TaskStatus
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+__all__ = [
+    "AGENT",
+    "HELD",
+    "INTAKE",
+    "LEASE",
+    "LEASE_ENDS",
+    "RANK",
+    "STEAL",
+    "TASK",
+    "TERMINAL",
+    "TICKING",
+    "AgentLifecycle",
+    "AgentStatus",
+    "IllegalTransitionError",
+    "IntakeLifecycle",
+    "IntakeStatus",
+    "LeaseLifecycle",
+    "LeaseStatus",
+    "StealLifecycle",
+    "StealStatus",
+    "TaskLifecycle",
+    "TaskStatus",
+    "TransitionTable",
+]
+
 S = TypeVar("S", bound=StrEnum)
-
-
-class TaskStatus(StrEnum):
-    """The status of a task."""
-
-    NEW = "new"
-    QUEUED = "queued"
-    ASSIGNED = "assigned"
-    IN_PROGRESS = "in_progress"
-    STUCK = "stuck"
-    UNHELD = "unheld"
-    """A lease has ended, and the next event of the same append says what follows; no append ends here."""
-    BLOCKED = "blocked"
-    QUARANTINED = "quarantined"
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
 
 
 TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
@@ -88,23 +98,6 @@ class TaskLifecycle(StateMachine):
     )
 
 
-class LeaseStatus(StrEnum):
-    """The status of one attempt at one task by one agent."""
-
-    NEW = "new"
-    ACTIVE = "active"
-    STOPPED = "stopped"
-    """The task is stuck: the holder keeps the lease, and its clock is stopped."""
-    COMPLETED = "completed"
-    FAILED = "failed"
-    RELEASED = "released"
-    EXPIRED = "expired"
-    STOLEN = "stolen"
-    REVOKED = "revoked"
-    CANCELLED = "cancelled"
-    BLOCKED = "blocked"
-
-
 LEASE_ENDS = frozenset(LeaseStatus) - {LeaseStatus.NEW, LeaseStatus.ACTIVE, LeaseStatus.STOPPED}
 
 
@@ -134,15 +127,6 @@ class LeaseLifecycle(StateMachine):
     quarantined = st.FAILED.from_(st.ACTIVE, st.STOPPED)
 
 
-class AgentStatus(StrEnum):
-    """The status of an agent's membership."""
-
-    NEW = "new"
-    LIVE = "live"
-    LOST = "lost"
-    DEREGISTERED = "deregistered"
-
-
 class AgentLifecycle(StateMachine):
     """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`."""
 
@@ -157,14 +141,6 @@ class AgentLifecycle(StateMachine):
     deregistered = st.DEREGISTERED.from_(st.LIVE, st.LOST)
 
 
-class IntakeStatus(StrEnum):
-    """Whether a pool or an agent takes new grants."""
-
-    OPEN = "open"
-    PAUSED = "paused"
-    DRAINING = "draining"
-
-
 class IntakeLifecycle(StateMachine):
     """The intake of a pool or of one agent: whether it takes new grants. Everything but grants goes on when closed."""
 
@@ -173,16 +149,6 @@ class IntakeLifecycle(StateMachine):
     paused = st.PAUSED.from_(st.OPEN, st.DRAINING)
     draining = st.DRAINING.from_(st.OPEN, st.PAUSED)
     resumed = st.OPEN.from_(st.PAUSED, st.DRAINING)
-
-
-class StealStatus(StrEnum):
-    """The status of a steal operation."""
-
-    NEW = "new"
-    PLANNED = "planned"
-    EXECUTING = "executing"
-    COMPLETED = "completed"
-    FAILED = "failed"
 
 
 class StealLifecycle(StateMachine):

@@ -28,3 +28,10 @@ class Priority(StrEnum):
 
 
 _RANKS: Final = {priority: rank for rank, priority in enumerate(Priority)}
+
+
+class OnSilence(StrEnum):
+    """What becomes of a task whose holder fell silent: back to the queue, or kept for a person to look at."""
+
+    REQUEUE = "requeue"
+    STUCK = "stuck"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import textwrap
 import types
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from functools import cache
-from itertools import pairwise
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import annotated_types
@@ -20,6 +16,7 @@ from pydantic.fields import FieldInfo
 from docs.generator import glossary
 from domain.json_values import check_json
 from domain.limits import NAME_PATTERN
+from infra.cli.framework.attribute_docs import attribute_doc, attribute_docs
 
 NO_DEFAULT = "required"
 _TOKEN_END = 2**63 - 1
@@ -48,35 +45,11 @@ def meaning_of(model: type[BaseModel], name: str) -> str:
     Raises:
         LookupError: neither says anything.
     """
-    for cls in model.__mro__:
-        own = attribute_docs(cls).get(name)
-        if own is not None:
-            return own
-    described = model.model_fields[name].description
-    common = described or glossary.lookup(model.__name__, name)
-    if common is None:
+    meaning = attribute_doc(model, name) or glossary.lookup(model.__name__, name)
+    if meaning is None:
         msg = f"{model.__name__}.{name} has no docstring, and docs/generator/glossary.py has no word for it"
         raise LookupError(msg)
-    return common
-
-
-@cache
-def attribute_docs(cls: type) -> Mapping[str, str]:
-    """Return the docstrings below a class's own attributes, each on one line."""
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
-    except (OSError, TypeError):
-        return {}
-    found: dict[str, str] = {}
-    body = next((node.body for node in tree.body if isinstance(node, ast.ClassDef)), [])
-    for one, following in pairwise(body):
-        if not (isinstance(one, ast.AnnAssign | ast.Assign) and isinstance(following, ast.Expr)):
-            continue
-        target = one.target if isinstance(one, ast.AnnAssign) else one.targets[0]
-        value = following.value
-        if isinstance(target, ast.Name) and isinstance(value, ast.Constant) and isinstance(value.value, str):
-            found[target.id] = one_line(value.value)
-    return found
+    return meaning
 
 
 def enum_member_docs(kind: type[Enum]) -> Mapping[str, str]:

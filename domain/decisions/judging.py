@@ -13,6 +13,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
 from domain.timestamps import after, format_timestamp, seconds_between
+from domain.values import OnSilence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _deadline_exceeded(draft: Draft, task: Task, deadline: datetime) -> Finding:
 
 
 def _recover(draft: Draft, task: Task) -> Finding:
-    if task.definition.on_silence is ev.OnSilence.STUCK:
+    if task.definition.on_silence is OnSilence.STUCK:
         return _stuck(draft, task, cause="expiry")
     lease = task.held_lease
     numbers = silence_numbers(task, lease, draft.view.pool, draft.now)

@@ -13,15 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.events.base import Entity, Event
 from domain.policies.lease import LeasePolicy
 from domain.timestamps import Timestamp
-from domain.values import Priority
-
-
-class OnSilence(StrEnum):
-    """What becomes of a task whose holder fell silent: back to the queue, or kept for a person to look at."""
-
-    REQUEUE = "requeue"
-    STUCK = "stuck"
-
+from domain.values import OnSilence, Priority
 
 Directive = Literal["continue", "stop", "hand_over"]
 """What a holder is asked to do with its task."""

@@ -60,7 +60,7 @@ class LeasePolicy(BaseModel):
     `max_hours`: it replaces a missing estimate and is clamped as one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     mode: Annotated[LeaseMode, Field(strict=False)] = LeaseMode.ADAPTIVE
     lease_s: Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_LEASE_S, allow_inf_nan=False)] = 240.0

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from handlers.service.routes import CommandRoute
     from handlers.writer.pool_access import PoolAccess
     from handlers.writer.writer import Writer
-    from projections.queries.answers import Query
+    from projections.queries.questions import Query
 
 _LOG = logging.getLogger(__name__)
 _NEED_NEW_IDS = frozenset({"submit", "steal"})

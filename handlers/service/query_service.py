@@ -17,8 +17,9 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.writer.jobs import Answer
-from projections.queries.answers import HealthQuery, Query, TaskQuery, answer, snapshot
+from projections.queries.answers import answer, snapshot
 from projections.queries.documents import task_document
+from projections.queries.questions import HealthQuery, Query, TaskQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,13 @@ from domain.actors import agent_actor
 from domain.draft import Refusal
 from domain.events import Entity
 from handlers.service import reply_bodies
-from projections.queries.answers import QUERIES
+from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.draft import EntityKey
-    from projections.queries.answers import Query
+    from projections.queries.questions import Query
 
 _NAME = re.compile(limits.NAME_PATTERN)
 MAX_CACHED = 10_000

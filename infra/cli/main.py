@@ -1,19 +1,22 @@
-"""`custody`: what it can do, and the way to each command. Nothing is imported before it is needed.
+"""`custody`: the list of its commands, and the import of the one that runs.
 
-The listing's lines repeat what the models and functions say of themselves, for importing them would take longer than
-showing it; a test holds the two together.
+The listing repeats the first lines of the models' and functions' docstrings: importing all of them would take ten
+times as long as showing it. A test compares the two.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
+import keyword
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.framework.lazy_group import Entry, LazyGroup, lazy_group
+from infra.cli.framework.lazy_group import LazyCommand, LazyGroup, lazy_group
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 SERVICE, OPS, TASKS, LOG = "Service", "Operators", "Agents and views", "The log"
 
@@ -54,7 +57,7 @@ QUERY_HELP = {
     "steals": "Steal operations that are open, and lately ended ones.",
     "health": "Whether the pool is served, and how.",
 }
-RUN_HELP = {
+SERVICE_HELP = {
     "up": "Run a broker and the service here, until interrupted; the data is kept in the data directory.",
     "serve": "Run the service against a broker that is there already, until interrupted.",
     "demo": "Let simulated agents work, some of which crash, go silent or are slow; then check the log.",
@@ -76,12 +79,14 @@ LOG_HELP = {
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
 }
-READ_FILES = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
-"""What can be asked of an export, too: all that does not ask about now."""
+READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
+"""The commands that can read an export with `--file`: those that do not ask about the present."""
 CHECKPOINT_HELP = {
     "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
     "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
 }
+_INFREQUENT_GC = (50_000, 20, 100)
+"""Imports make many objects and hardly any garbage: with Python's own thresholds, a tenth of a command's time."""
 GROUP_HELP = {
     "agent": "Speak as an agent: claim, report, complete and the rest.",
     "query": "Look at the pool: tasks, leases, agents and the rest.",
@@ -89,95 +94,84 @@ GROUP_HELP = {
 }
 
 
-def _ops(name: str) -> Any:
-    from infra.cli.commands.requests import ops_command
+def _load_ops(verb: str) -> Any:
+    from infra.cli.commands.ops import ops_command
 
-    return ops_command(name)
-
-
-def _agent(name: str) -> Any:
-    from infra.cli.commands.requests import agent_command
-
-    return agent_command(name)
+    return ops_command(verb)
 
 
-def _query(name: str) -> Any:
-    from infra.cli.commands.requests import query_command
+def _load_agent(verb: str) -> Any:
+    from infra.cli.commands.agent import agent_command
 
-    return query_command(name)
-
-
-def _log(name: str) -> Any:
-    from infra.cli.commands import (
-        auditing,
-        history,
-        moving,
-        postmortem,
-        projecting,
-        replay,
-        time_travel,
-        verifying,
-        whatif,
-    )
-    from infra.cli.framework.making import made
-    from infra.cli.session import rebuilding
-    from infra.cli.session.session import connected
-
-    functions: dict[str, Callable[..., Awaitable[None]]] = {
-        "history": history.history,
-        "explain": history.explain_task,
-        "audit": auditing.audit,
-        "tail": history.tail,
-        "at": time_travel.at,
-        "diff": time_travel.diff,
-        "postmortem": postmortem.postmortem,
-        "whatif": whatif.whatif,
-        "replay": replay.replay,
-        "snapshot": rebuilding.snapshot,
-        "project": projecting.project,
-        "export": moving.export,
-        "import": moving.import_,
-        "verify": verifying.verify,
-    }
-    return made(name, connected(functions[name], reads_files=name in READ_FILES))
+    return agent_command(verb)
 
 
-def _checkpoint(name: str) -> Any:
-    from infra.cli.commands import checkpoints
-    from infra.cli.framework.making import made
-    from infra.cli.session.session import connected
+def _load_query(view: str) -> Any:
+    from infra.cli.commands.query import query_command
 
-    return made(name, checkpoints.keygen if name == "keygen" else connected(checkpoints.sign))
+    return query_command(view)
 
 
-def _service(name: str) -> Any:
-    from infra.cli.commands import running
-    from infra.cli.framework.making import made
+def _load_log_command(name: str) -> Any:
+    from infra.cli.framework.typer_command import typer_command
+    from infra.cli.session.client_command import client_command
 
-    functions = {"up": running.up, "serve": running.serve, "demo": running.demo, "config": running.config}
-    return made(name, running.with_settings(functions[name]))
+    return typer_command(name, client_command(command_function(name), reads_exports=name in READS_EXPORTS))
 
 
-def _group(name: str) -> LazyGroup:
-    commands, load = {
-        "agent": (AGENT_HELP, _agent),
-        "query": (QUERY_HELP, _query),
-        "checkpoint": (CHECKPOINT_HELP, _checkpoint),
-    }[name]
-    return lazy_group(name, {each: Entry(text, "Commands", load) for each, text in commands.items()}, GROUP_HELP[name])
+def _load_service_command(name: str) -> Any:
+    from infra.cli.framework.typer_command import typer_command
+    from infra.cli.session.settings_command import settings_command
+
+    return typer_command(name, settings_command(command_function(name)))
+
+
+def _load_checkpoint(name: str) -> Any:
+    from infra.cli.commands import checkpoint
+    from infra.cli.framework.typer_command import typer_command
+    from infra.cli.session.client_command import client_command
+
+    return typer_command(name, checkpoint.keygen if name == "keygen" else client_command(checkpoint.sign))
+
+
+def command_function(name: str) -> Callable[..., Any]:
+    """Return the function of a command: `x` in commands/x.py, with `_` behind a name that is a Python keyword."""
+    attribute = f"{name}_" if keyword.iskeyword(name) else name
+    function: Callable[..., Any] = getattr(importlib.import_module(f"infra.cli.commands.{attribute}"), attribute)
+    return function
+
+
+_GROUPS = {
+    "agent": (AGENT_HELP, _load_agent),
+    "query": (QUERY_HELP, _load_query),
+    "checkpoint": (CHECKPOINT_HELP, _load_checkpoint),
+}
+
+
+def _load_group(name: str) -> LazyGroup:
+    helps, load = _GROUPS[name]
+    return lazy_group(name, _lazy_commands(helps, "Commands", load), GROUP_HELP[name])
+
+
+def _lazy_commands(helps: dict[str, str], panel: str, load: Callable[[str], Any]) -> dict[str, LazyCommand]:
+    return {name: LazyCommand(text, panel, load) for name, text in helps.items()}
 
 
 def cli() -> LazyGroup:
     """Return the whole command line."""
-    entries = {
-        **{name: Entry(text, SERVICE, _service) for name, text in RUN_HELP.items()},
-        **{name: Entry(text, OPS, _ops) for name, text in OPS_HELP.items()},
-        **{name: Entry(GROUP_HELP[name], TASKS, _group) for name in ("agent", "query")},
-        **{name: Entry(text, LOG, _log) for name, text in LOG_HELP.items()},
-        "checkpoint": Entry(GROUP_HELP["checkpoint"], LOG, _group),
+    groups = _lazy_commands(GROUP_HELP, TASKS, _load_group)
+    commands = {
+        **_lazy_commands(SERVICE_HELP, SERVICE, _load_service_command),
+        **_lazy_commands(OPS_HELP, OPS, _load_ops),
+        "agent": groups["agent"],
+        "query": groups["query"],
+        **_lazy_commands(LOG_HELP, LOG, _load_log_command),
+        "checkpoint": groups["checkpoint"]._replace(panel=LOG),
     }
     return lazy_group(
-        "custody", entries, "The chain of custody of work: who holds which task, under which lease, since when and why."
+        "custody",
+        commands,
+        "The chain of custody of work: who holds which task, under which lease, since when and why.",
     )
 
 
@@ -193,13 +187,14 @@ def main() -> None:
 
         if error.errno not in NOT_WRITTEN:
             raise
-        # What is still buffered has nowhere to go.
+        # What is still buffered cannot be written either: drop it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print(f"custody: cannot write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)
         sys.exit(1)
 
 
 def _command() -> None:
+    gc.set_threshold(*_INFREQUENT_GC)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -20,8 +20,9 @@ from pydantic_core import from_json
 
 from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
+from infra.codec import GENESIS_HASH, HASH_HEADER
+from infra.export.errors import ExportFileError
 from infra.nats import evt_prefix
-from projections.reports.verification import GENESIS_HASH, HASH_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,10 +34,6 @@ _LONGEST_HEADER = 64 * 1024
 _LONGEST_LINE = 8 * 1024 * 1024
 _LEVEL = 6
 _HEAD = re.compile(rb'\{"position":([0-9]{1,19}),"subject":"([!#-\[\]-~]*)",')
-
-
-class ExportFileError(Exception):
-    """The file is no whole export; one line says why."""
 
 
 class Header(NamedTuple):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
 import re
 from enum import StrEnum
 from json.encoder import encode_basestring_ascii as _quoted
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from domain.timestamps import format_timestamp, timestamp_text
-from infra.host.disk import NOT_WRITTEN
 from projections.reports.audit_rows import Row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 COLUMNS = Row._fields
 _TABLE_COLUMNS = ("position", "time", "actor", "subject", "event", "agent", "token", "why", "what")
@@ -176,26 +172,3 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.verb} {row.command_id}".strip() if row.keyed else row.verb,
         row.what,
     )
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a path beside a file; what stands there at a good end becomes the file, else nothing does.
-
-    Raises:
-        FormatError: the directory is not there, cannot be written to, or has no room.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.touch()
-    except OSError as error:
-        raise FormatError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        if error.errno not in NOT_WRITTEN:
-            raise
-        raise FormatError(f"cannot write {path}: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from infra.host.optional_libraries import missing
+from infra.host.optional_libraries import install_hint
 from infra.reports.audit_formats import COLUMNS, FormatError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Parquet:
             self._arrow: Any = importlib.import_module("pyarrow")
             parquet: Any = importlib.import_module("pyarrow.parquet")
         except ImportError:
-            raise FormatError(missing("Parquet needs the pyarrow library", "pyarrow")) from None
+            raise FormatError(install_hint("Parquet needs the pyarrow library", "pyarrow")) from None
         arrow = self._arrow
         kinds = {
             "position": arrow.int64(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
-from infra.host.optional_libraries import missing
-from infra.reports.audit_formats import FormatError, replacing
-from projections.reports.wording import duration
+from infra.host.atomic_file import atomic_file
+from infra.host.optional_libraries import install_hint
+from infra.reports.audit_formats import FormatError
+from projections.reports.time_text import duration
 from projections.whatif.comparison_result import pareto_front
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Plotter:
             self._figure: Any = importlib.import_module("matplotlib.figure").Figure
             self._ticker: Any = importlib.import_module("matplotlib.ticker")
         except ImportError:
-            raise FormatError(missing("plots need the matplotlib library", "matplotlib")) from None
+            raise FormatError(install_hint("plots need the matplotlib library", "matplotlib")) from None
         if not path.parent.is_dir():
             raise FormatError(f"cannot write {path}: there is no directory {path.parent}")
         self._path = path
@@ -58,7 +59,7 @@ class Plotter:
             self._policies(parts[0], single)
         if cells:
             self._trade_off(parts[-1].subplots(), outcome.replayed, cells)
-        with replacing(self._path) as path:
+        with atomic_file(self._path) as path:
             try:
                 figure.savefig(path, format=self._path.suffix[1:].lower(), dpi=_DPI)
             except OSError as error:

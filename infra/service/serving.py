@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from nats.errors import Error as NatsError
 
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.writer.writer import WriterLimits
@@ -23,6 +24,7 @@ from infra.nats.snapshot_store import NatsSnapshots
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
 from infra.service.transport import NatsTransport
+from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +104,7 @@ class PoolServer:
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
+            _build_request_models()
             _settle_memory()
             await self._pool.open(progress)
             gc.freeze()  # the rebuilt state lives long, too
@@ -170,6 +173,12 @@ class PoolServer:
             },
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )
+
+
+def _build_request_models() -> None:
+    """Build the models that check requests: their build is deferred, and a verb's first caller would wait for it."""
+    for model in (*AGENT_COMMANDS.values(), *OPS_COMMANDS.values(), *QUERIES.values()):
+        model.model_rebuild()
 
 
 def _settle_memory() -> None:

@@ -48,8 +48,9 @@ def _lower(value: object) -> object:
 
 
 class _Group(BaseSettings):
+    # Only `Settings` is ever made, and it is built then.
     model_config = SettingsConfigDict(
-        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, validate_default=False, defer_build=True
     )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 from sqlalchemy.pool import QueuePool
 
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
-from infra.host.optional_libraries import missing
+from infra.host.optional_libraries import install_hint
 from infra.sql.row_writing import run_copy
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Database:
                 },
             )
         except (ImportError, NoSuchModuleError):
-            raise ReadModelError(missing("PostgreSQL needs the psycopg library", "psycopg[binary]")) from None
+            raise ReadModelError(install_hint("PostgreSQL needs the psycopg library", "psycopg[binary]")) from None
 
         # Run inside SQLAlchemy's execution, so that it translates the driver's errors as for other statements.
         @event.listens_for(engine, "do_execute")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import task as ev
 from domain.lifecycles import LEASE, LEASE_ENDS
-from projections.reports.wording import clock, duration
+from projections.reports.time_text import clock, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

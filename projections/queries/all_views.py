@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import format_timestamp
-from projections.queries.answers import (
-    AgentsQuery,
-    BacklogQuery,
-    LeasesQuery,
-    TasksQuery,
-    WorkloadsQuery,
-    answer,
-    snapshot,
-    statistics_document,
-)
+from projections.queries.answers import answer, snapshot, statistics_document
+from projections.queries.questions import AgentsQuery, BacklogQuery, LeasesQuery, TasksQuery, WorkloadsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

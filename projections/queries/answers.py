@@ -1,6 +1,6 @@
-"""What may be asked of the views, and the answers, computed on an acknowledged snapshot.
+"""The answers to queries, computed on a snapshot of the acknowledged state.
 
-Entities are immutable, so a snapshot is a shallow copy; the computing can then take its time beside the writer.
+Entities are immutable, so a snapshot is a shallow copy, and the writer goes on while an answer is computed from it.
 Pages are in the order of ids: `after` is the last id of the page before.
 """
 
@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import heapq
 import statistics
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
-from pydantic import BaseModel, ConfigDict, Field
 
-from domain.json_values import Label, Name
-from domain.lifecycles import TaskStatus
-from domain.limits import DEFAULT_PAGE, MAX_PAGE
+from domain.statuses import TaskStatus
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import seconds_between
@@ -28,6 +25,15 @@ from projections.queries.documents import (
     task_summary,
     workload_document,
 )
+from projections.queries.questions import (
+    AgentsQuery,
+    BacklogQuery,
+    LeasesQuery,
+    StatisticsQuery,
+    StealsQuery,
+    TasksQuery,
+    WorkloadsQuery,
+)
 from projections.state.backlog import queue_order
 
 if TYPE_CHECKING:
@@ -36,97 +42,11 @@ if TYPE_CHECKING:
 
     from domain.agent import Agent
     from domain.pool import Pool
+    from projections.queries.questions import Page, Query
     from projections.state.pool_state import PoolState
 
 PAGE_BYTES = 768 * 1024
 """A page ends before it grows larger than this."""
-
-
-class Query(BaseModel):
-    """A query's body; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    view: ClassVar[str]
-
-
-class Page(Query):
-    """A query that answers in pages."""
-
-    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    after: Annotated[str, Field(max_length=64)] | None = None
-
-
-class TaskQuery(Query):
-    """One task, whole."""
-
-    view: ClassVar[str] = "task"
-    task_id: Name
-
-
-class TasksQuery(Page):
-    """Live tasks, and those that ended lately."""
-
-    view: ClassVar[str] = "tasks"
-    status: Annotated[TaskStatus, Field(strict=False)] | None = None
-    priority: Annotated[Priority, Field(strict=False)] | None = None
-    label: Label | None = None
-
-
-class LeasesQuery(Page):
-    """Leases held."""
-
-    view: ClassVar[str] = "leases"
-    agent_id: Name | None = None
-    status: Literal["active", "expiring_soon", "expired"] | None = None
-
-
-class AgentsQuery(Page):
-    """Agents of the pool."""
-
-    view: ClassVar[str] = "agents"
-    agent_id: Name | None = None
-
-
-class WorkloadsQuery(Page):
-    """Who is loaded how."""
-
-    view: ClassVar[str] = "workloads"
-    agent_id: Name | None = None
-
-
-class BacklogQuery(Page):
-    """The queued tasks, the next one to be granted first."""
-
-    view: ClassVar[str] = "backlog"
-
-
-class StatisticsQuery(Query):
-    """Counts."""
-
-    view: ClassVar[str] = "statistics"
-
-
-class StealsQuery(Page):
-    """Steal operations that are open, and lately ended ones."""
-
-    view: ClassVar[str] = "steals"
-    agent_id: Name | None = None
-
-
-class HealthQuery(Query):
-    """Whether the pool is served, and how."""
-
-    view: ClassVar[str] = "health"
-
-
-QUERIES: dict[str, type[Query]] = {
-    cls.view: cls
-    for cls in (
-        TaskQuery, TasksQuery, LeasesQuery, AgentsQuery, WorkloadsQuery, BacklogQuery, StatisticsQuery, StealsQuery,
-        HealthQuery,
-    )
-}  # fmt: skip
 
 
 class Snapshot(NamedTuple):

@@ -12,22 +12,22 @@ import pydantic_core
 
 from domain.lifecycles import TERMINAL
 from domain.limits import MAX_PAGE
-from projections.queries.answers import (
+from projections.queries.answers import answer, statistics_document
+from projections.queries.questions import (
     AgentsQuery,
     BacklogQuery,
     LeasesQuery,
     StealsQuery,
     TasksQuery,
     WorkloadsQuery,
-    answer,
-    statistics_document,
 )
 from projections.reports.ending_events import STEAL_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from projections.queries.answers import Page, Snapshot
+    from projections.queries.answers import Snapshot
+    from projections.queries.questions import Page
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)
 _ENDED_STEALS = frozenset(each.value for each in STEAL_ENDS)

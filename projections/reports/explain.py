@@ -8,7 +8,7 @@ from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
 from projections.reports.next_steps import next_steps
-from projections.reports.wording import duration, moment
+from projections.reports.time_text import duration, moment
 from projections.state.backlog import queue_order
 
 if TYPE_CHECKING:

@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from domain.decisions.after_attempt import exhausted_budget
 from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stuck_due_at
-from domain.events.task import Cause, OnSilence
+from domain.events.task import Cause
 from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
-from projections.reports.wording import duration
+from domain.values import OnSilence
+from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from handlers.memory.memory import Memory
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import Source
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.cli.commands.projecting import SQL_EVENTS
+from infra.cli.commands.project import SQL_EVENTS
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats import Auth, NatsEventLog, connect

@@ -15,7 +15,7 @@ from docs.generator.commands import AGENT_REPLIES, OPS_REPLIES, QUERY_REPLIES
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from domain.events import EVENT_TYPES
 from infra.settings.settings import Settings
-from projections.queries.answers import QUERIES
+from projections.queries.questions import QUERIES
 from tests.docs.events_of_every_type import messages
 
 NEVER_WRITTEN = {"custody.pool.expiry_held.v1", "custody.pool.expiry_resumed.v1"}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import StoredMessage
-from infra.cli.commands.auditing import Selection
+from infra.cli.commands.audit import Selection
 from infra.codec import CloudEventsCodec
 from infra.reports.audit_formats import Csv, JsonLines, Table
 from projections.reports.audit_rows import Rows

@@ -22,10 +22,10 @@ from tests.system.projectors import POOL, environment, projecting, story, until
 
 pytestmark = [pytest.mark.system]
 
-SMALL_WRITES = "import infra.cli.commands.projecting as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
+SMALL_WRITES = "import infra.cli.commands.project as p; p.SQL_EVENTS = 20; from infra.cli.main import main; main()"
 DYING = """
 import os, signal
-import infra.cli.commands.projecting as command, infra.sql.sql_read_model as model
+import infra.cli.commands.project as command, infra.sql.sql_read_model as model
 from infra.cli.main import main
 
 command.SQL_EVENTS, left = 20, 5

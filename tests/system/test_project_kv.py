@@ -32,7 +32,7 @@ BUCKET = f"CUSTODY_VIEWS_{POOL}"
 PREFIX = f"$KV.{BUCKET}."
 DYING = """
 import os, signal, sys
-import infra.cli.commands.projecting as command, infra.nats.kv_read_model as views
+import infra.cli.commands.project as command, infra.nats.kv_read_model as views
 from infra.cli.main import main
 from infra.nats.library_client import Client
 

@@ -1,1 +1,1 @@
-"""The commands, one file for each kind of question or act."""
+"""The commands: `custody x` is the function `x` in x.py, with `_` behind a name that is a Python keyword."""

@@ -1,4 +1,4 @@
-"""`custody postmortem`: what happened to a task, an agent or in a span of time, as one page that opens offline."""
+"""`custody postmortem`: what happened to a task, to an agent or in a range of time, as one page that opens offline."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import typer
 from domain.events.task import Leased, Stolen
 from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError
-from infra.cli.commands.auditing import check_known, check_order
-from infra.cli.commands.history import check_name
-from infra.cli.session.moments import WHEN, WHEN_HELP, OpenLog
-from infra.cli.session.opening import opened
-from infra.cli.session.rebuilding import rebuilt
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.output import complain
-from infra.cli.terminal.progress import bar, quiet
+from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.session.errors import CommandError
+from infra.cli.session.log_opening import open_log
+from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.rebuilding import rebuild_memory
+from infra.cli.session.session import Session
+from infra.cli.terminal.output import print_error
+from infra.cli.terminal.progress import errors_only, progress_bar
+from infra.host.atomic_file import FileWriteError, atomic_file
 from infra.nats import evt_prefix
-from infra.reports.audit_formats import FormatError, replacing
 from projections.postmortem.event_collector import EventCollector
 from projections.postmortem.scope import Scope
 
@@ -51,29 +51,29 @@ async def postmortem(
     for name in (task, agent):
         if name is not None:
             check_name(name)
-    async with opened(session) as log:
+    async with open_log(session) as log:
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
         check_order(from_, to, first, last)
         await check_known(session, log, task, agent)
         if task is not None:
-            first, last = await _life(session, log, task, first, last)
+            first, last = await _task_range(session, log, task, first, last)
         if first > last:
-            raise _nothing(task, agent)
+            raise _nothing_happened(task, agent)
         collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
     if not collected.events:
-        raise _nothing(task, agent)
+        raise _nothing_happened(task, agent)
     file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
     text = _page(session, _title(session, task, agent), collected, unreadable)
     try:
-        with replacing(file) as path:
+        with atomic_file(file) as path:
             path.write_text(text, encoding="utf-8")
-    except FormatError as error:
+    except FileWriteError as error:
         raise CommandError(str(error)) from None
-    _report(session, file, collected, text)
+    _show_result(session, file, collected, text)
 
 
-async def _life(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
-    """Return the range, narrowed to where the task has events."""
+async def _task_range(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
+    """Return the range, narrowed to the task's events."""
     prefix = f"{evt_prefix(session.settings.pool)}task.{task}."
     begin = await log.last_matching(f"{prefix}submitted")
     end = await log.last_matching(f"{prefix}>")
@@ -83,20 +83,20 @@ async def _life(session: Session, log: OpenLog, task: str, first: int, last: int
 async def _collected(
     session: Session, log: OpenLog, task: str | None, agent: str | None, span: tuple[int, int], limit: int
 ) -> tuple[CollectedEvents, int]:
-    """Return what the page is made of, and how many messages of the range cannot be read."""
+    """Return the data of the page, and how many messages of the range cannot be read."""
     first, last = span
-    # Where everything is in question, nothing needs to be seen that will not be shown.
+    # Without a task or an agent to select by, only the newest `limit` events are needed.
     skipped = max(0, last - first + 1 - limit) if task is None and agent is None else 0
     first += skipped
     also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
-    memory = await rebuilt(session, log, first - 1)
+    memory = await rebuild_memory(session, log, first - 1)
     state = memory.state
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
     skipped_before = memory.unreadable_count
     collector = EventCollector(Scope(task, agent, also), limit, skipped=skipped)
     collector.start_from(state)
-    with quiet(logging.getLogger("handlers.memory.memory")), bar(last, session.out) as show:
+    with errors_only(logging.getLogger("handlers.memory.memory")), progress_bar(last, session.out) as show:
         await catch_up(
             memory,
             log.log,
@@ -151,20 +151,20 @@ def _page(session: Session, title: str, collected: CollectedEvents, unreadable: 
     return page(found, heading)
 
 
-def _nothing(task: str | None, agent: str | None) -> CommandError:
-    to_whom = f" to {_names(task, agent)}" if task or agent else ""
+def _nothing_happened(task: str | None, agent: str | None) -> CommandError:
+    to_whom = f" to {_named(task, agent)}" if task or agent else ""
     return CommandError(f"nothing happened{to_whom} in that range")
 
 
-def _names(task: str | None, agent: str | None) -> str:
+def _named(task: str | None, agent: str | None) -> str:
     return " and ".join(f"{kind} {name}" for kind, name in (("task", task), ("agent", agent)) if name)
 
 
 def _title(session: Session, task: str | None, agent: str | None) -> str:
-    return _names(task, agent) or f"pool {session.settings.pool}"
+    return _named(task, agent) or f"pool {session.settings.pool}"
 
 
-def _report(session: Session, file: Path, collected: CollectedEvents, text: str) -> None:
+def _show_result(session: Session, file: Path, collected: CollectedEvents, text: str) -> None:
     size = len(text.encode())
     if session.out.as_json:
         session.out.json(
@@ -173,4 +173,4 @@ def _report(session: Session, file: Path, collected: CollectedEvents, text: str)
         return
     session.out.line(f"{file}: {len(collected.events)} events, {size // 1024} KiB")
     if collected.dropped:
-        complain(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")
+        print_error(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")

@@ -1,4 +1,4 @@
-"""Rebuilding the views from the log: `custody replay`."""
+"""`custody replay`: the views, rebuilt from the log."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from infra.cli.commands.time_travel import show_unreadable, show_views, unreadable
-from infra.cli.session.moments import WHEN, WHEN_HELP
-from infra.cli.session.opening import opened
-from infra.cli.session.rebuilding import rebuilt
+from infra.cli.commands.views import DEFAULT_ROWS, Limit, show_unreadable, show_views, unreadable
+from infra.cli.session.log_opening import open_log
+from infra.cli.session.open_log import WHEN, WHEN_HELP
+from infra.cli.session.rebuilding import rebuild_memory
 from infra.cli.session.session import Session
 from projections.queries.all_views import views_at
-
-_ROWS = 20
 
 
 async def replay(
@@ -22,11 +20,11 @@ async def replay(
         str | None,
         typer.Option(metavar=WHEN, help=f"Stop there: {WHEN_HELP}."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Rows shown of each view.", show_default=True)] = _ROWS,
+    limit: Limit = DEFAULT_ROWS,
 ) -> None:
     """Rebuild the views from the log, as they were at a moment, and show them."""
-    async with opened(session) as log:
-        memory = await rebuilt(session, log, await log.last_until(until, "--until"))
+    async with open_log(session) as log:
+        memory = await rebuild_memory(session, log, await log.last_until(until, "--until"))
     state = memory.state
     views = {**views_at(state, memory.statistics.totals(), state.last_time, limit), **unreadable(memory)}
     if session.out.as_json:

@@ -12,10 +12,12 @@ import typer
 from domain.events.task import Stuck
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.whatif_output import show_csv, show_json, show_tables
-from infra.cli.session.moments import WHEN, WHEN_HELP, OpenLog
-from infra.cli.session.opening import opened
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.progress import bar
+from infra.cli.session.errors import CommandError
+from infra.cli.session.log_opening import open_log
+from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.session import Session
+from infra.cli.terminal.progress import progress_bar
+from infra.host.atomic_file import FileWriteError
 from infra.nats import evt_prefix
 from infra.reports.audit_formats import FormatError
 from infra.reports.whatif_plots import Plotter
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 _REPLAYS_AT_ONCE = 1_000
-"""Events times policies; some tens of milliseconds."""
+"""Events times policies between two yields to the event loop; some tens of milliseconds."""
 
 
 class Format(StrEnum):
@@ -66,15 +68,15 @@ async def whatif(
     plotter = _plotter(plot)
     settings = session.settings
     policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
-    async with opened(session) as log:
+    async with open_log(session) as log:
         if log.last < log.first:
             raise CommandError(f"pool {session.settings.pool} has no events yet")
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
         if first > last:
             raise CommandError(f"no event lies there: it would begin at position {first} and end at {last}")
-        learned = await _learned(session, log)
-        if learned:
-            settings = with_changes(settings, learned, "the log")
+        recorded = await _recorded_settings(session, log)
+        if recorded:
+            settings = with_changes(settings, recorded, "the log")
             policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
         comparison = Comparison(session.settings.pool, settings.rules(), policies, since=first)
         await _replay(session, log, comparison, last)
@@ -85,7 +87,7 @@ async def whatif(
     if plotter is not None:
         try:
             plotter.draw(outcome)
-        except FormatError as error:
+        except (FormatError, FileWriteError) as error:
             raise CommandError(str(error)) from None
 
 
@@ -96,8 +98,8 @@ def _plotter(path: Path | None) -> Plotter | None:
         raise CommandError(str(error)) from None
 
 
-async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:
-    """Return the settings that the log itself names: the latest verdict of staleness has its threshold."""
+async def _recorded_settings(session: Session, log: OpenLog) -> dict[str, Any]:
+    """Return the settings that the log itself records: the latest `stuck` event has its threshold."""
     pool = session.settings.pool
     position = await log.last_matching(f"{evt_prefix(pool)}task.*.{Stuck.name}")
     message = await log.log.get(position) if position else None
@@ -113,11 +115,11 @@ async def _learned(session: Session, log: OpenLog) -> dict[str, Any]:
 
 async def _replay(session: Session, log: OpenLog, comparison: Comparison, last: int) -> None:
     at_once = max(_REPLAYS_AT_ONCE // comparison.replays, 1)
-    with bar(last, session.out) as show:
+    with progress_bar(last, session.out) as show:
         async for chunk in log.log.read(after=log.first - 1, until=last):
             for message in chunk:
                 if message.position % at_once == 0:
-                    # Many policies take long over a chunk, and the broker wants its pings answered meanwhile.
+                    # A chunk takes long under many policies, and the broker's pings must be answered in time.
                     await asyncio.sleep(0)
                     show(message.position)
                 try:

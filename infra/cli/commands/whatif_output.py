@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.timestamps import format_timestamp
-from projections.reports.wording import duration, moment
+from projections.reports.time_text import duration, moment
 from projections.whatif.comparison_result import pareto_front
 from projections.whatif.measures import Measures
 

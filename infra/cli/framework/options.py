@@ -23,6 +23,8 @@ import typer
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
+from infra.cli.framework.attribute_docs import attribute_doc
+
 _NO_BOUND = 2**63 - 1
 _JSON_HELP = "JSON, @FILE, or - for standard input"
 
@@ -77,16 +79,18 @@ def _options(
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             found.extend(_options(kind, path, path[-1].capitalize()))
         else:
-            found.append(_option(path, name, field, kind, panel))
+            found.append(_option(model, path, name, panel))
     return found
 
 
-def _option(path: tuple[str, ...], name: str, field: FieldInfo, kind: Any, panel: str | None) -> OptionSpec:
+def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str | None) -> OptionSpec:
+    field = model.model_fields[name]
+    kind = _plain(field.annotation)
     words = _flag_words(path, repeated=get_origin(kind) is list)
     annotation, metavar = _typed(kind)
     is_json = kind is Any
     remarks = (
-        _sentence(field.description),
+        attribute_doc(model, name).removesuffix("."),
         _limits(field),
         _JSON_HELP if is_json else "",
         "May be repeated" if get_origin(kind) is list else "",
@@ -236,7 +240,3 @@ def _metadata(annotation: Any, metadata: Sequence[Any]) -> list[Any]:
             found.extend(extra.metadata if isinstance(extra, FieldInfo) else [extra])
         found.extend(_metadata(inner, ()))
     return found
-
-
-def _sentence(text: str | None) -> str:
-    return " ".join(text.split()).removesuffix(".") if text else ""

@@ -1,1 +1,1 @@
-"""One run of a command: settings, connection, a log opened for reading, errors as exit codes."""
+"""One run of a command: settings, connection, the log opened for reading, errors as exit statuses."""

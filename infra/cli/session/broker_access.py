@@ -1,4 +1,4 @@
-"""Where the command line finds the broker, and who it is there."""
+"""The broker's address and the credentials that a client command uses."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _PROBE_TIMEOUT_S = 1.0
 
 
 class Access(NamedTuple):
-    """The broker's address and an identity there."""
+    """The broker's address, and the credentials for it."""
 
     url: str
     auth: Auth
     guessed: bool = False
-    """Whether nothing names the address: it is the usual one."""
+    """Whether no setting and no running broker names the address: it is DEFAULT_URL."""
 
 
 def find_access(settings: Settings, user: str = "operator") -> Access:
     """Return how to reach the broker.
 
-    The address: the setting `nats`, else that of the broker that runs on the data directory, else the usual port. The
-    identity: what the settings say, else the user's password in the data directory if the broker there is meant.
+    The address: the setting `nats`, else that of the broker that runs on the data directory, else DEFAULT_URL. The
+    credentials: those in the settings, else the user's password in the data directory if the address is of the broker
+    that runs on it.
 
     Raises:
         DataDirError: the data directory's passwords cannot be read.
@@ -41,15 +42,15 @@ def find_access(settings: Settings, user: str = "operator") -> Access:
     record = directory.read_record()
     url = settings.nats or (record.url if record is not None else DEFAULT_URL)
     auth = auth_for(settings, user)
-    if auth.anonymous and record is not None and record.users and _same(record.url, url):
+    if auth.anonymous and record is not None and record.users and _same_address(record.url, url):
         password = directory.read_passwords().get(user)
         if password is not None:
             auth = replace(auth, user=user, password=password)
     return Access(url, auth, guessed=settings.nats is None and record is None)
 
 
-async def refuses(url: str) -> bool:
-    """Whether nothing listens at a single address, which the client library would keep trying all the same."""
+async def connection_refused(url: str) -> bool:
+    """Return whether nothing listens at a single address; the client library would go on trying to connect to it."""
     try:
         parts = urlsplit(url if "//" in url else f"nats://{url}")
         host, port = parts.hostname, parts.port or DEFAULT_PORT
@@ -68,8 +69,8 @@ async def refuses(url: str) -> bool:
     return False
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two addresses of one broker on this machine are the same, however its loopback is called."""
+def _same_address(one: str, other: str) -> bool:
+    """Return whether two addresses are the same; `localhost` is 127.0.0.1."""
     (a, b) = (urlsplit(each if "//" in each else f"nats://{each}") for each in (one, other))
     names = {"localhost": "127.0.0.1"}
     return (names.get(a.hostname or "", a.hostname), a.port) == (names.get(b.hostname or "", b.hostname), b.port)

@@ -1,69 +1,58 @@
-"""A pool's memory as it was at a position, rebuilt for a command; and snapshots, which make that quick."""
+"""A pool's memory as it was at a position, rebuilt for a command from the nearest snapshot and the log."""
 
 from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING
 
+from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
-from handlers.memory.snapshots import encode, image_of, restore_nearest
-from infra.cli.session.opening import opened_at_broker
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.output import complain
-from infra.cli.terminal.progress import caught_up
+from handlers.memory.snapshots import restore_nearest
+from infra.cli.terminal.output import print_error
+from infra.cli.terminal.progress import errors_only, progress_bar
 from infra.service.fold_build import fold_build
-from projections.state.state_image import SnapshotError
 
 if TYPE_CHECKING:
-    from infra.cli.session.moments import OpenLog
+    from handlers.ports import ReadableLog
+    from infra.cli.session.open_log import OpenLog
+    from infra.cli.session.session import Session
+    from infra.cli.terminal.output import Output
 
 
-class _Complaints(logging.Handler):
-    """Shows warnings the way a command does."""
+class _ErrorPrinter(logging.Handler):
+    """Prints log records the way a command prints errors."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        complain(record.getMessage())
+        print_error(record.getMessage())
 
 
-async def rebuilt(session: Session, log: OpenLog, until: int, *, outcomes: int = 0) -> Memory:
-    """Return the memory of everything up to a position, from the nearest snapshot on if there is one.
+async def rebuild_memory(session: Session, log: OpenLog, until: int, *, outcomes: int = 0) -> Memory:
+    """Return the memory of everything up to a position, starting from the nearest snapshot if there is one.
 
-    `outcomes`: the commands whose outcome is remembered.
+    `outcomes`: how many commands' outcomes are remembered.
     """
-    memory = await restored(session, log, until, outcomes=outcomes)
-    await caught_up(memory, log.log, session.out, until=until)
+    memory = await restore_memory(session, log, until, outcomes=outcomes)
+    await fold_log(memory, log.log, session.out, until=until)
     return memory
 
 
-async def restored(session: Session, log: OpenLog, until: int, *, outcomes: int = 0) -> Memory:
-    """Return the memory that the nearest snapshot at or before a position holds, an empty one without a snapshot."""
-    pool = session.settings.pool
-    memory = Memory(pool, session.settings.rules(), log.codec, outcomes=outcomes)
+async def restore_memory(session: Session, log: OpenLog, until: int, *, outcomes: int = 0) -> Memory:
+    """Return the memory in the nearest snapshot at or before a position, an empty one without a snapshot."""
+    memory = Memory(session.settings.pool, session.settings.rules(), log.codec, outcomes=outcomes)
     store = log.snapshots(fold_build())
     if store is None:
         return memory
-    logger, complaints = logging.getLogger("handlers.memory.snapshots"), _Complaints()
-    logger.addHandler(complaints)
+    logger, printer = logging.getLogger("handlers.memory.snapshots"), _ErrorPrinter()
+    logger.addHandler(printer)
     try:
         await restore_nearest(memory, store, log.log, build=fold_build(), until=until)
     finally:
-        logger.removeHandler(complaints)
+        logger.removeHandler(printer)
     return memory
 
 
-async def snapshot(session: Session) -> None:
-    """Store a snapshot of the state at the log's end, for quick starts and looks into the past."""
-    async with opened_at_broker(session, user="writer") as log:
-        if log.last < log.first:
-            raise CommandError(f"pool {session.settings.pool} has no events yet")
-        memory = await rebuilt(session, log, log.last, outcomes=session.settings.outcomes_remembered)
-        document = encode(image_of(memory), fold_build())
-        try:
-            await log.snapshots(fold_build()).put(memory.state.position, document)
-        except SnapshotError as error:
-            raise CommandError(f"no snapshot is stored: {error}") from None
-    found = {"position": memory.state.position, "bytes": len(document), "build": fold_build()}
-    if session.out.as_json:
-        session.out.json(found)
-    else:
-        session.out.line(f"snapshot of position {found['position']}: {found['bytes']} bytes")
+async def fold_log(memory: Memory, log: ReadableLog, out: Output, *, until: int | None = None) -> None:
+    """Fold the log up to `until`, else to its end. What was skipped is recorded in the memory, and not logged."""
+    goal = await log.last_position() if until is None else until
+    with errors_only(logging.getLogger("handlers.memory.memory")), progress_bar(goal, out) as show:
+        await catch_up(memory, log, until=goal, progress=lambda read, _: show(read))

@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import parse_timestamp
-from projections.reports.wording import duration
+from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -220,7 +220,7 @@ def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[
     return [names[index] for index in kept], [[row[index] for index in kept] for row in cells]
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print one line on standard error."""
     print(f"custody: {printable(text)}", file=sys.stderr, flush=True)
 
@@ -232,8 +232,8 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
-def pairs_of(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return a document's values under dotted names, nested objects taken apart; one of counts stays one value."""
+def flatten(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return a document's values by dotted names, nested objects taken apart; an object of counts stays one value."""
     pairs: list[tuple[str, Any]] = []
     for name, value in document.items():
         if not isinstance(value, dict) or not value:
@@ -241,7 +241,7 @@ def pairs_of(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, A
         elif len(value) > 1 and all(each is None or _is_number(each) for each in value.values()):
             pairs.append((f"{prefix}{name}", _counts(value)))
         else:
-            pairs.extend(pairs_of(value, f"{prefix}{name}."))
+            pairs.extend(flatten(value, f"{prefix}{name}."))
     return pairs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.terminal.output import pairs_of
+from infra.cli.terminal.output import flatten
 
 if TYPE_CHECKING:
     from infra.cli.terminal.output import Output
@@ -33,7 +33,7 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
     if "token" in result:
         _show_documents(out, result)
     rest = {name: value for name, value in result.items() if name not in _OWN_TABLES and value not in (None, [], {})}
-    out.facts(pairs_of(rest))
+    out.facts(flatten(rest))
 
 
 def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
@@ -41,7 +41,7 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
     result = dict(reply["result"])
     cursor = result.pop("next", None)
     tables = {name: result.pop(name) for name, value in list(result.items()) if _is_rows(value)}
-    facts = [(name, value) for name, value in pairs_of(result) if value not in (None, [], "", {})]
+    facts = [(name, value) for name, value in flatten(result) if value not in (None, [], "", {})]
     if facts:
         out.facts(facts)
     for name, rows in tables.items():
@@ -55,7 +55,7 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
 
 def show_rows(out: Output, rows: list[dict[str, Any]], title: str = "") -> None:
     """Print documents as the rows of a table."""
-    flat = [dict(pairs_of({key: row[key] for key in row if key not in _OWN_TABLES})) for row in rows]
+    flat = [dict(flatten({key: row[key] for key in row if key not in _OWN_TABLES})) for row in rows]
     columns = list(dict.fromkeys(name for row in flat for name in row))
     out.table(columns, [[row.get(name) for name in columns] for row in flat], title.replace("_", " "))
 
@@ -65,7 +65,7 @@ def _show_documents(out: Output, lease: dict[str, Any]) -> None:
     if lease.get("payload") is not None:
         out.facts([(f"payload of {lease['task_id']}", lease["payload"])])
     if lease.get("handoff"):
-        out.facts(pairs_of(lease["handoff"]), f"hand-off of {lease['task_id']}")
+        out.facts(flatten(lease["handoff"]), f"hand-off of {lease['task_id']}")
 
 
 def _event_name(event_type: str) -> str:

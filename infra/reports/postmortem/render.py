@@ -16,7 +16,7 @@ from domain.timestamps import format_timestamp, seconds_between
 from infra.reports.postmortem.layout import BAR_PX, drawing
 from projections.postmortem.bars import ENDS, OPEN
 from projections.postmortem.causes import CONTEXT, RULES, Cause
-from projections.reports.wording import clock, duration, moment
+from projections.reports.time_text import clock, duration, moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

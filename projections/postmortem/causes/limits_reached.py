@@ -9,7 +9,7 @@ from domain.events import task as ev
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
 from projections.postmortem.causes.load import obstacles
-from projections.reports.wording import clock, duration
+from projections.reports.time_text import clock, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
-from projections.reports.wording import duration
+from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,8 @@ from domain.events import agent as ag
 from domain.events import pool as po
 from domain.events import task as ev
 from projections.postmortem.causes.finding import Cause, Finding, count, finding
-from projections.reports.wording import clock, describe, duration
+from projections.reports.time_text import clock, duration
+from projections.reports.wording import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

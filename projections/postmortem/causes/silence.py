@@ -10,7 +10,7 @@ from domain.events import task as ev
 from domain.lifecycles import LeaseStatus
 from domain.timestamps import after, seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
-from projections.reports.wording import clock, duration
+from projections.reports.time_text import clock, duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

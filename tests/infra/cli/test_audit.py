@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from handlers.ports import StoredMessage
-from infra.cli.commands import auditing
-from infra.cli.session.moments import OpenLog
-from infra.cli.terminal.progress import seldom_collected
-from infra.host.optional_libraries import missing
+from infra.cli.commands import audit
+from infra.cli.session.open_log import OpenLog
+from infra.cli.terminal.progress import infrequent_gc
+from infra.host.optional_libraries import install_hint
 from infra.reports import audit_formats, audit_parquet
 from infra.service.serving import PoolServer
 from projections.reports.audit_filter import LEARNED_SUBJECTS
@@ -88,14 +88,14 @@ async def test_what_an_agent_held_when_the_audit_begins_is_known_from_a_snapshot
         return messages(log, subjects, after, until)
 
     read: list[tuple[int, int]] = []
-    messages = auditing._messages
+    messages = audit._messages
     monkeypatch.setenv("CUSTODY_WRITER_PASSWORD", at_broker.credentials("writer")["password"])
     await busy("submit", "T3")
     await busy("assign", "T3", "--agent-id", "a1")
     assert (await busy("snapshot", "--json")).json["position"] == 14
     await busy("submit", "T4")
     await busy("revoke", "T3")
-    monkeypatch.setattr(auditing, "_messages", noted)
+    monkeypatch.setattr(audit, "_messages", noted)
     found = rows(await busy("audit", "--agent", "a1", "--from", "16", "--json"))
     assert [each["event"] for each in found] == ["revoked", "requeued"]
     assert read == [*[(14, 15)] * len(LEARNED_SUBJECTS), (15, 17)]
@@ -163,7 +163,7 @@ async def test_without_pyarrow_it_is_one_line(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = await run("audit", "--output", str(tmp_path / "a.parquet"))
     assert (result.status, result.out) == (1, "")
-    assert result.err == f"custody: {missing('Parquet needs the pyarrow library', 'pyarrow')}\n"
+    assert result.err == f"custody: {install_hint('Parquet needs the pyarrow library', 'pyarrow')}\n"
     assert names(tmp_path) == []
 
 
@@ -203,7 +203,7 @@ async def test_it_streams(busy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             written.append(len(rows))
             super().write(rows)
 
-    monkeypatch.setattr(auditing, "JsonLines", Counting)
+    monkeypatch.setattr(audit, "JsonLines", Counting)
     monkeypatch.setattr("infra.nats.reader.CHUNK_MESSAGES", 3)
     assert len((await busy("audit", "--json")).lines) == sum(written) == 12
     assert max(written) <= 3
@@ -211,6 +211,6 @@ async def test_it_streams(busy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_garbage_is_looked_for_as_before_once_it_is_done() -> None:
     before = gc.get_threshold()
-    with seldom_collected():
+    with infrequent_gc():
         assert gc.get_threshold() > before
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)

@@ -12,7 +12,7 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.export.export_file import ExportReader, ExportWriter
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
-from tests.infra.cli.test_tampering import Log, rechained, renumbered
+from tests.infra.cli.test_verify_tampering import Log, rechained, renumbered
 from tests.support.broker import Connect
 
 CHECK = ("--checkpoint", "point.json", "--public-key", "key.pub")

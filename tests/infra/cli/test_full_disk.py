@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.export.export_file import ExportWriter
-from infra.reports.audit_formats import FormatError, replacing
+from infra.host.atomic_file import FileWriteError, atomic_file
 from tests.support.checkout import ROOT
 
 FULL = Path("/dev/full")
@@ -34,15 +34,15 @@ def test_a_full_disk_behind_the_output_is_one_line(arguments: str, tmp_path: Pat
 
 def test_a_file_that_finds_no_room_is_one_line_and_not_there(tmp_path: Path) -> None:
     with (
-        pytest.raises(FormatError, match=r"report\.html: No space left on device$"),
-        replacing(tmp_path / "report.html"),
+        pytest.raises(FileWriteError, match=r"report\.html: No space left on device$"),
+        atomic_file(tmp_path / "report.html"),
     ):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_other_errors_within_are_not_taken_for_the_files(tmp_path: Path) -> None:
-    with pytest.raises(ConnectionResetError), replacing(tmp_path / "report.html"):
+    with pytest.raises(ConnectionResetError), atomic_file(tmp_path / "report.html"):
         raise ConnectionResetError
     assert list(tmp_path.iterdir()) == []
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat, Progress, StealTasks, Submit
 from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
 from infra.settings.settings import Settings
-from projections.queries.answers import QUERIES, TasksQuery
+from projections.queries.questions import QUERIES, TasksQuery
 
 MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIES, "settings": Settings}
 

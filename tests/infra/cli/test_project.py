@@ -14,7 +14,7 @@ import pytest
 from nats.js.errors import KeyNotFoundError
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.host.optional_libraries import missing
+from infra.host.optional_libraries import install_hint
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
@@ -115,7 +115,7 @@ async def test_a_missing_library_is_one_line(run: Run, service: PoolServer, monk
     result = await run("project", "--sql", "sqlite:///pool.db")
     assert (result.status, result.err) == (
         1,
-        f"custody: {missing('tables need the SQLAlchemy library', 'sqlalchemy')}\n",
+        f"custody: {install_hint('tables need the SQLAlchemy library', 'sqlalchemy')}\n",
     )
 
 
@@ -124,7 +124,7 @@ async def test_a_missing_driver_is_one_line(run: Run, service: PoolServer, monke
     result = await run("project", "--sql", "postgresql://me@127.0.0.1:1/db")
     assert (result.status, result.err) == (
         1,
-        f"custody: {missing('PostgreSQL needs the psycopg library', 'psycopg[binary]')}\n",
+        f"custody: {install_hint('PostgreSQL needs the psycopg library', 'psycopg[binary]')}\n",
     )
 
 

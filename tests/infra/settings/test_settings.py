@@ -8,6 +8,7 @@ import pytest
 
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
+from infra.cli.framework.attribute_docs import attribute_doc
 from infra.settings.loading import load_settings
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.settings import FORGIVING, GROUPS, Settings
@@ -37,7 +38,7 @@ def test_every_rule_has_a_setting() -> None:
 def test_every_setting_belongs_to_a_group_and_says_what_it_is() -> None:
     grouped = {name for group in GROUPS for name in group.model_fields}
     assert grouped | {"config"} == set(Settings.model_fields)
-    assert all(field.description for field in Settings.model_fields.values())
+    assert all(attribute_doc(Settings, name) for name in Settings.model_fields)
 
 
 def test_flags_win_over_the_environment_over_the_file(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

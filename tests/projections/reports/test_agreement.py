@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 
 from projections.queries import answers
-from projections.queries.answers import BacklogQuery, Snapshot, answer, statistics_document
+from projections.queries.answers import Snapshot, answer, statistics_document
+from projections.queries.questions import BacklogQuery
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 from projections.state.statistics import Statistics
 from tests.domain.situations import SITUATIONS

@@ -6,7 +6,8 @@ from domain.events import EVENT_TYPES
 from domain.events import task as ev
 from domain.service_commands import Extend
 from projections.reports.history_entry import history_entry, unreadable_entry
-from projections.reports.wording import _WORDINGS, describe, duration
+from projections.reports.time_text import duration
+from projections.reports.wording import _WORDINGS, describe
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario
 

@@ -1,7 +1,7 @@
-"""The live views of a running service, held against a fold of its log.
+"""The live views of a running service, compared with a fold of its log.
 
-Each page is compared at the position that it is true at: the fold is brought there first. So nothing has to stand
-still, and a pool is verified while it works.
+Each page is compared at its own position: the log is folded up to there first. So a pool can be verified while it
+works.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.memory.memory import Memory
 from handlers.ports import LogTruncatedError
-from infra.cli.terminal.progress import caught_up
+from infra.cli.session.rebuilding import fold_log
 from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
 from projections.queries.answers import snapshot
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
@@ -28,13 +28,13 @@ _PAGE = 1_000
 _MAX_DIFFERENCES = 1_000
 
 
-class _GoneBackError(Exception):
-    """An answer is older than one before it, or newer than the log: one line says so."""
+class _WrongPositionError(Exception):
+    """An answer is older than the one before it, or newer than the log; the message is one line."""
 
 
 @dataclass(slots=True)
 class Agreement:
-    """What the comparison came to."""
+    """The result of the comparison."""
 
     position: int | None = None
     """Of the last answer that was compared."""
@@ -44,7 +44,7 @@ class Agreement:
     """Why there was nothing to compare with."""
 
     def facts(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return it for JSON."""
         return {
             "compared_at": self.position,
             "compared_rows": self.rows,
@@ -53,27 +53,27 @@ class Agreement:
         }
 
     def line(self) -> str:
-        """Return it for people."""
+        """Return it as a line."""
         if self.not_compared is not None:
             return f"live views: not compared: {self.not_compared}"
         agree = "differ from the log" if self.differences else "are what the log makes them"
         return f"live views: {self.rows} rows at position {self.position} {agree}"
 
 
-async def compare(
+async def compare_live_views(
     session: Session, connection: NatsConnection, log: NatsEventLog, codec: CloudEventsCodec
 ) -> Agreement:
-    """Ask the pool's service for every view and hold them against the log. Raises LogUnavailableError."""
+    """Ask the pool's service for every view, and compare them with the log. Raises LogUnavailableError."""
     comparison = _Comparison(session, CustodyClient(connection.client, session.settings.pool), log, codec)
     found = comparison.found
     try:
         await comparison.run()
-    except _GoneBackError as error:
+    except _WrongPositionError as error:
         found.differences.append(str(error))
     except CustodyRefusedError as error:
         found.not_compared = f"the service does not answer queries: {error}"
     except NoServiceError:
-        found.not_compared = f"nobody serves pool {session.settings.pool}, so there are none"
+        found.not_compared = f"no service answers for pool {session.settings.pool}"
     except CustodyError as error:
         found.not_compared = str(error)
     return found
@@ -118,15 +118,15 @@ class _Comparison:
         )
 
     async def _asked(self, view: str, body: dict[str, Any]) -> tuple[dict[str, Any], Snapshot]:
-        """Return the service's answer and the fold at its position."""
+        """Return the service's answer, and a snapshot of the fold at its position."""
         reply = await self._client.request(f"query.{view}", body, timeout=self._session.timeout_s)
         position, memory = int(reply["position"]), self._memory
         if position < memory.state.position:
-            raise _GoneBackError(f"the service answers at position {position}, after {memory.state.position}")
+            raise _WrongPositionError(f"the service answers at position {position}, after {memory.state.position}")
         try:
-            await caught_up(memory, self._log, self._session.out, until=position)
+            await fold_log(memory, self._log, self._session.out, until=position)
         except LogTruncatedError as error:
-            raise _GoneBackError(f"the service answers at position {position}: {error}") from None
+            raise _WrongPositionError(f"the service answers at position {position}: {error}") from None
         self.found.position = position
         now = memory.state.last_time
         return reply["result"], snapshot(memory.state, now, memory.statistics.totals(), lambda _: None)

@@ -1,4 +1,4 @@
-"""A pool's log, opened for a command that reads it: at a broker, or in a file that was exported."""
+"""Opening a pool's log for a command that reads it: at a broker, or in an exported file."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from domain.timestamps import parse_timestamp
 from handlers.memory.positions import position_at, time_at
 from handlers.ports import UnreadableEventError
-from infra.cli.session.moments import OpenLog
+from infra.cli.session.open_log import OpenLog
 from infra.cli.session.session import Session, stream_info
-from infra.cli.terminal.progress import bar
-from infra.export.export_file import ExportFileError
+from infra.cli.terminal.progress import progress_bar
+from infra.export.errors import ExportFileError
 from infra.export.file_log import FileLog
 from infra.nats import NatsEventLog, stream_name
 from infra.nats.api import JetStreamApi
 from infra.nats.filtered_reader import last_matching, read_matching
-from infra.nats.snapshot_store import NatsSnapshots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from handlers.ports import StoredMessage
     from infra.export.export_file import ExportReader
+    from infra.nats.snapshot_store import NatsSnapshots
 
 
 class BrokerLog(OpenLog):
@@ -37,7 +37,7 @@ class BrokerLog(OpenLog):
         self._pool = pool
 
     def matching(self, subject_filter: str, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
-        """Every message on matching subjects: the broker leaves out the rest. Raises LogUnavailableError."""
+        """Every message on matching subjects, filtered by the broker. Raises LogUnavailableError."""
         return read_matching(self.api, stream_name(self._pool), subject_filter, after=after, until=until)
 
     async def last_matching(self, subject_filter: str) -> int:
@@ -46,6 +46,8 @@ class BrokerLog(OpenLog):
 
     def snapshots(self, build: str) -> NatsSnapshots:
         """The snapshots that are stored beside the log."""
+        from infra.nats.snapshot_store import NatsSnapshots
+
         return NatsSnapshots(self.api, self._pool, build)
 
     async def position_at(self, at: datetime) -> int:
@@ -58,7 +60,7 @@ class BrokerLog(OpenLog):
 
 
 class ExportedLog(OpenLog):
-    """A log in a file, which tells of the time until it was exported."""
+    """A log in a file, known until the time of its export."""
 
     log: FileLog
 
@@ -75,8 +77,8 @@ class ExportedLog(OpenLog):
         """The position of the newest message on a matching subject, 0 if there is none."""
         return await self.log.last_matching(subject_filter)
 
-    def snapshots(self, build: str) -> None:  # noqa: ARG002 - whichever build asks
-        """None: an export is the log alone."""
+    def snapshots(self, build: str) -> None:  # noqa: ARG002 - the base's signature
+        """None: an export holds the log alone."""
         return
 
     async def position_at(self, at: datetime) -> int:
@@ -89,24 +91,24 @@ class ExportedLog(OpenLog):
 
 
 @contextlib.asynccontextmanager
-async def opened(session: Session) -> AsyncIterator[OpenLog]:
-    """Open the log that a command is to read: the pool's at the broker, or that of the file it was given.
+async def open_log(session: Session) -> AsyncIterator[OpenLog]:
+    """Open the log that a command is to read: the pool's at the broker, or that in the file that `--file` names.
 
-    A file is read to its end first, so that nothing is told of one that is not whole.
+    A file is checked to its end first, so that nothing is printed from one that is incomplete.
 
     Raises:
         CommandError: the pool has no log.
         ExportFileError: the file is not what was exported.
     """
     if session.export is None:
-        async with opened_at_broker(session) as log:
+        async with open_broker_log(session) as log:
             yield log
     else:
-        yield _exported(session, session.export)
+        yield _open_export(session, session.export)
 
 
-def _exported(session: Session, reader: ExportReader) -> ExportedLog:
-    with bar(reader.header.last, session.out) as show:
+def _open_export(session: Session, reader: ExportReader) -> ExportedLog:
+    with progress_bar(reader.header.last, session.out) as show:
         newest = reader.check(show)
     try:
         now = parse_timestamp(reader.header.exported_at)
@@ -114,14 +116,14 @@ def _exported(session: Session, reader: ExportReader) -> ExportedLog:
         raise ExportFileError(f"{reader.path} does not say when it was exported") from None
     log = ExportedLog(reader, now)
     with contextlib.suppress(UnreadableEventError):
-        # The clock of whoever exported it may be behind the service's.
+        # The exporting machine's clock may be behind the service's.
         log.now = max(now, log.codec.decode(newest).time)
     return log
 
 
 @contextlib.asynccontextmanager
-async def opened_at_broker(session: Session, user: str = "operator", *, live: bool = False) -> AsyncIterator[BrokerLog]:
-    """Open the pool's log for reading, as one of the broker's users; `live`: only where it can still grow.
+async def open_broker_log(session: Session, user: str = "operator", *, live: bool = False) -> AsyncIterator[BrokerLog]:
+    """Open the pool's log for reading, as one of the broker's users; `live`: only at a running broker.
 
     Raises:
         CommandError: the pool has none.

@@ -1,4 +1,4 @@
-"""How far behind the log a projector is: a live line where somebody watches, a line now and then elsewhere."""
+"""A projector's lag behind the log: a live line in a terminal, a line at intervals elsewhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError
-from infra.cli.terminal.output import printable
+from infra.cli.terminal.output import print_error, printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ _CATCHING_UP_S = 10.0
 _FOLLOWING_S = 60.0
 
 
-class Lag:
+class LagDisplay:
     """Shows one projector's lag while it runs."""
 
     def __init__(self, out: Output, log: NatsEventLog) -> None:
@@ -35,18 +35,18 @@ class Lag:
         self._began = time.monotonic()
         self._progress: Progress | None = None
         self._known = True
-        """Whether the log's end could be asked for."""
+        """Whether the broker answered when it was last asked for the log's end."""
 
-    def tell(self, text: str) -> None:
-        """Show something that happened, on standard error."""
+    def notify(self, text: str) -> None:
+        """Print a line about something that happened, on standard error."""
         if self._progress is not None:
             self._progress.console.print(f"custody: {printable(text)}", soft_wrap=True)
         else:
-            print(f"custody: {printable(text)}", file=sys.stderr, flush=True)
+            print_error(text)
 
     @contextlib.asynccontextmanager
-    async def shown(self, projector: Projector[Any]) -> AsyncIterator[None]:
-        """Show the lag until the block ends, then what came of it all."""
+    async def display(self, projector: Projector[Any]) -> AsyncIterator[None]:
+        """Show the lag during the block, and a summary at its end."""
         if self._out.terminal and sys.stderr.isatty() and not self._out.as_json:
             showing = asyncio.ensure_future(self._show_live(projector))
         else:
@@ -76,7 +76,7 @@ class Lag:
         try:
             with progress:
                 while True:
-                    await self._look(projector)
+                    await self._refresh(projector)
                     progress.update(
                         shown,
                         description=_state(projector),
@@ -92,10 +92,10 @@ class Lag:
     async def _show_lines(self, projector: Projector[Any]) -> None:
         while True:
             await asyncio.sleep(_FOLLOWING_S if projector.following else _CATCHING_UP_S)
-            await self._look(projector)
+            await self._refresh(projector)
             self._line(projector, _state(projector))
 
-    async def _look(self, projector: Projector[Any]) -> None:
+    async def _refresh(self, projector: Projector[Any]) -> None:
         self._known = not projector.failing
         if projector.following:
             try:
@@ -132,7 +132,7 @@ class Lag:
 
 
 def _behind_s(projector: Projector[Any]) -> float:
-    """Return how old the last event is that is kept, where there are later ones."""
+    """Return the age of the last event that is in the read model, 0 if it is the log's last."""
     watermark = projector.watermark
     if watermark.position >= projector.log_end or watermark.time is None:
         return 0.0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.broker.data_dir import BrokerRecord, DataDir, write_private
-from infra.cli.session.broker_access import DEFAULT_URL, Access, find_access, refuses
+from infra.cli.session.broker_access import DEFAULT_URL, Access, connection_refused, find_access
 from infra.nats import Auth
 from infra.settings.settings import Settings
 
@@ -45,9 +45,9 @@ def test_without_anything_it_is_the_usual_port() -> None:
 async def test_a_port_without_a_listener_is_known_at_once() -> None:
     server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    assert not await refuses(f"nats://127.0.0.1:{port}")
+    assert not await connection_refused(f"nats://127.0.0.1:{port}")
     server.close()
     await server.wait_closed()
-    assert await refuses(f"nats://127.0.0.1:{port}")
-    assert not await refuses("nats://127.0.0.1:1,nats://127.0.0.1:2")
-    assert not await refuses("nats://127.0.0.1:port")
+    assert await connection_refused(f"nats://127.0.0.1:{port}")
+    assert not await connection_refused("nats://127.0.0.1:1,nats://127.0.0.1:2")
+    assert not await connection_refused("nats://127.0.0.1:port")

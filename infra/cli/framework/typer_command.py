@@ -1,4 +1,4 @@
-"""Making one command of a function, when it is called for."""
+"""One typer command made of a function, at the time when it is called."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
-def made(name: str, function: Callable[..., None], help_text: str | None = None) -> Any:
+def typer_command(name: str, function: Callable[..., None], help_text: str | None = None) -> Any:
     """Return the command of this name; its options are the function's parameters."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=markup())
     app.command(name, help=help_text, context_settings=context_settings())(function)
     return typer.main.get_command(app)
 
 
-def takes(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
-    """Let a function be seen with these parameters, which it takes by name, so that a command gets its options."""
-    function.__signature__ = inspect.Signature([*parameters])  # type: ignore[attr-defined] # `inspect` looks for it
+def set_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+    """Give a function that takes `**values` a signature with these parameters: typer makes its options from that."""
+    function.__signature__ = inspect.Signature([*parameters])  # type: ignore[attr-defined] # `inspect` reads it

@@ -1,4 +1,4 @@
-"""`custody project`: read models of the log elsewhere, kept in step with it."""
+"""`custody project`: read models of the log, in a database or in a bucket, kept in step with it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import typer
 from handlers.memory.catch_up import catch_up
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
-from infra.cli.session.opening import opened_at_broker
-from infra.cli.session.rebuilding import restored
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.lag import Lag
-from infra.cli.terminal.progress import quiet
+from infra.cli.session.errors import CommandError
+from infra.cli.session.log_opening import open_broker_log
+from infra.cli.session.rebuilding import restore_memory
+from infra.cli.session.session import Session
+from infra.cli.terminal.lag_display import LagDisplay
+from infra.cli.terminal.progress import errors_only
 from infra.host.clock import SystemClock
-from infra.host.optional_libraries import missing
+from infra.host.optional_libraries import install_hint
 from infra.host.stop_signals import stop_signal
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ if TYPE_CHECKING:
 
     from handlers.memory.memory import Memory
     from handlers.projector.read_model import Projection, ReadModel
-    from infra.cli.session.opening import BrokerLog
+    from infra.cli.session.log_opening import BrokerLog
     from infra.sql.sql_read_model import SqlReadModel
     from projections.state.pool_state import PoolState
 
 SQL_EVENTS = 20_000
-"""Events in one transaction at most."""
+"""The most events in one transaction."""
 KV_EVENTS = 300
-"""Events in one write into a bucket at most: what they change fits into one batch."""
+"""The most events in one write to a bucket: what they change fits into one batch."""
 
 
 async def project(
@@ -81,13 +82,13 @@ class _ProjectRun:
         """Keep tables in a database."""
         from projections.read_models.table_projection import TableProjection
 
-        async with opened_at_broker(self._session, live=self._follow) as log, self._tables(url) as model:
+        async with open_broker_log(self._session, live=self._follow) as log, self._tables(url) as model:
             try:
                 await self._run(log, model, TableProjection, max_events=SQL_EVENTS)
             except OutdatedError:
                 if not self._rebuild:
                     raise
-                # What an earlier rebuild had begun is of no use any more.
+                # The tables of an earlier, unfinished rebuild are outdated, too.
                 await model.discard_building()
                 await self._run(log, model, TableProjection, max_events=SQL_EVENTS)
 
@@ -97,11 +98,11 @@ class _ProjectRun:
             from infra.sql.database import Database, parse_url
             from infra.sql.sql_read_model import SqlReadModel
         except ImportError:
-            raise CommandError(missing("tables need the SQLAlchemy library", "sqlalchemy")) from None
+            raise CommandError(install_hint("tables need the SQLAlchemy library", "sqlalchemy")) from None
         database = Database(parse_url(url))
         try:
             model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)
-            await _reached(model)
+            await _check_reachable(model)
             yield model
         finally:
             await database.close()
@@ -111,9 +112,9 @@ class _ProjectRun:
         from infra.nats.kv_read_model import KvReadModel
         from projections.read_models.document_projection import DocumentProjection
 
-        async with opened_at_broker(self._session, user="writer", live=self._follow) as log:
+        async with open_broker_log(self._session, user="writer", live=self._follow) as log:
             model = KvReadModel(log.api, self._session.settings.pool, rebuild=self._rebuild)
-            await _reached(model)
+            await _check_reachable(model)
             await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
 
     async def _run(
@@ -125,32 +126,32 @@ class _ProjectRun:
         max_events: int,
         replace_all: bool = False,
     ) -> None:
-        """Keep a read model until the end of the log, or a signal."""
-        lag = Lag(self._session.out, log.log)
+        """Keep a read model in step until the end of the log, or until a signal."""
+        lag = LagDisplay(self._session.out, log.log)
 
-        async def fold_until(position: int) -> Memory:
-            memory = await restored(self._session, log, 0 if self._rebuild else position)
+        async def memory_at(position: int) -> Memory:
+            memory = await restore_memory(self._session, log, 0 if self._rebuild else position)
             await catch_up(memory, log.log, until=position)
             return memory
 
-        source = Source(log.log, log.codec, fold_until)
+        source = Source(log.log, log.codec, memory_at)
         projector = Projector(
-            source, model, new_projection, SystemClock(), lag.tell, max_events=max_events, replace_all=replace_all
+            source, model, new_projection, SystemClock(), lag.notify, max_events=max_events, replace_all=replace_all
         )
-        forget = log.api.connection.reconnected.add(projector.request_log_check)
+        remove_listener = log.api.connection.reconnected.add(projector.request_log_check)
         stop = asyncio.ensure_future(stop_signal().wait())
         stop.add_done_callback(lambda _: projector.stop())
         try:
-            with quiet(logging.getLogger("handlers.memory.memory")):
-                async with lag.shown(projector):
+            with errors_only(logging.getLogger("handlers.memory.memory")):
+                async with lag.display(projector):
                     await projector.run(follow=self._follow)
         finally:
             stop.cancel()
-            forget()
+            remove_listener()
 
 
-async def _reached(model: ReadModel[C]) -> None:
-    """See whether it can be kept there at all: at the start, nobody waits for what does not answer."""
+async def _check_reachable(model: ReadModel[C]) -> None:
+    """Raise CommandError if the store does not answer: at the start it is not waited for."""
     try:
         await model.watermark()
     except ReadModelUnavailableError as error:

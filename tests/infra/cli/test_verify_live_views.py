@@ -56,7 +56,7 @@ async def test_without_a_service_the_log_alone_is_verified(busy: Run, run: Run, 
     await service.stop()
     result = await run("verify")
     assert (result.status, result.err) == (0, "")
-    assert f"live views: not compared: nobody serves pool {pool}, so there are none" in result.out
+    assert f"live views: not compared: no service answers for pool {pool}" in result.out
     assert (await run("verify", "--json")).json["compared_at"] is None
 
 

@@ -1,4 +1,4 @@
-"""`--file`: an export that is read instead of the log at the broker."""
+"""`--file`: an exported log that is read instead of the one at the broker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from infra.cli.session.errors import CommandError
 
 if TYPE_CHECKING:
     from infra.cli.session.session import Session
@@ -22,19 +24,18 @@ def file_option() -> inspect.Parameter:
     )
 
 
-def read_from(session: Session, file: Path, flags: dict[str, Any]) -> None:
-    """Let a session read an export: it is of the pool that the file says.
+def read_export(session: Session, file: Path, flags: dict[str, Any]) -> None:
+    """Make a session read an export, of the pool that the file names.
 
     Raises:
         CommandError: it is of another pool than the flags name.
         ExportFileError: it is no export.
     """
-    from infra.cli.session.session import CommandError
     from infra.export.export_file import ExportReader
 
     if flags["nats"] is not None:
         raise typer.BadParameter("a file is read without a broker", param_hint="--file and --nats")
-    # Whoever reads a file never waits, so nobody would be told that asyncio wants the command cancelled.
+    # Reading a file never awaits, so asyncio's own handler of SIGINT could not cancel the command.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
     reader = ExportReader(file)

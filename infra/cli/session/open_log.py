@@ -1,4 +1,4 @@
-"""What a command line means by a time or a position, on a log that is open for reading."""
+"""A log that is open for reading, and what a time or a position on the command line means on it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.timestamps import EPOCH, TICK, parse_timestamp
-from infra.cli.session.session import CommandError
+from infra.cli.session.errors import CommandError
 from infra.codec import CloudEventsCodec
 
 if TYPE_CHECKING:
@@ -22,17 +22,17 @@ WHEN_HELP = "an RFC 3339 time with its offset, or a position"
 
 
 class Moment(NamedTuple):
-    """A point of the log's history: what had happened by then, and what the clock said."""
+    """A point of the log's history: the last position by then, and the time."""
 
     position: int
     now: datetime
 
 
 class OpenLog(ABC):
-    """A pool's log, for reading, with the positions it had when it was opened; `now`: until when it tells."""
+    """A pool's log, for reading, with the positions it had when it was opened; it is known until the time `now`."""
 
     not_yet = "has not come yet"
-    """What is said of a time after `now`."""
+    """The error's words for a time after `now`."""
 
     def __init__(self, pool: str, log: ReadableLog, *, first: int, last: int, now: datetime) -> None:
         self.log = log
@@ -51,7 +51,7 @@ class OpenLog(ABC):
 
     @abstractmethod
     def snapshots(self, build: str) -> SnapshotStore | None:
-        """The snapshots that a build made of this log, if there are any to be had."""
+        """The snapshots that a build made of this log; None where none are kept."""
 
     @abstractmethod
     async def position_at(self, at: datetime) -> int:
@@ -65,7 +65,7 @@ class OpenLog(ABC):
         """Return the moment that a text means.
 
         Raises:
-            CommandError: it is neither a position of the log nor a time that the log tells of.
+            CommandError: it is neither a position of the log nor a time until `now`.
         """
         at = self._parsed(text, flag)
         if isinstance(at, int):
@@ -76,7 +76,7 @@ class OpenLog(ABC):
         return Moment(await self._until(at), at)
 
     async def first_from(self, text: str | None, flag: str) -> int:
-        """Return the position at which reading begins that is to begin at a time or a position."""
+        """Return the position of the first event at or after a time or a position; the log's first without one."""
         if text is None:
             return self.first
         at = self._parsed(text, flag)
@@ -85,7 +85,7 @@ class OpenLog(ABC):
         return max(self.first, await self._until(at - TICK) + 1) if at > EPOCH else self.first
 
     async def last_until(self, text: str | None, flag: str) -> int:
-        """Return the position at which reading ends that is to end at a time or a position, both included."""
+        """Return the position of the last event at or before a time or a position; the log's last without one."""
         if text is None:
             return self.last
         at = self._parsed(text, flag)

@@ -1,4 +1,4 @@
-"""Is a log what it claims to be, and does its service say what it says? `custody verify`."""
+"""`custody verify`: checks a whole log, and the live views of its service against it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from handlers.ports import UnreadableEventError
-from infra.cli.commands.checkpoints import Checkpoints
-from infra.cli.commands.live_agreement import Agreement, compare
-from infra.cli.session.session import EXIT_REFUSED, Session, stream_info
-from infra.cli.terminal.output import complain, pairs_of
-from infra.cli.terminal.progress import bar
+from infra.cli.commands.verify_checkpoints import SignedCheckpoints
+from infra.cli.commands.verify_live_views import Agreement, compare_live_views
+from infra.cli.session.errors import EXIT_REFUSED
+from infra.cli.session.session import Session, stream_info
+from infra.cli.terminal.output import flatten, print_error
+from infra.cli.terminal.progress import progress_bar
 from infra.codec import CloudEventsCodec
 from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.stream import config_differences
@@ -28,12 +29,12 @@ _SHOWN_FINDINGS = 20
 
 
 class _Verification:
-    """A checker at work, and what was signed earlier for the log to be held against."""
+    """The checks of one log, message by message, and of the checkpoints that were signed of it."""
 
     def __init__(self, pool: str, checkpoints: Sequence[Path], public_key: Path | None) -> None:
         self.checker = LogChecker(pool)
         self.codec = CloudEventsCodec(pool)
-        self.checkpoints = Checkpoints(pool, checkpoints, public_key)
+        self.checkpoints = SignedCheckpoints(pool, checkpoints, public_key)
 
     def take(self, message: StoredMessage) -> None:
         """Check the next message."""
@@ -72,9 +73,9 @@ async def verify(
         try:
             await _read(session, work, log, begins=int(config.get("first_seq") or 1))
             if work.checker.has_gaps:
-                agreement = Agreement(not_compared="events are missing, so nobody knows what the views should be")
+                agreement = Agreement(not_compared="events are missing, so the views cannot be computed from the log")
             else:
-                agreement = await compare(session, connection, log, work.codec)
+                agreement = await compare_live_views(session, connection, log, work.codec)
         finally:
             await log.close()
     name = stream_name(pool)
@@ -89,9 +90,9 @@ async def verify(
 
 
 async def _read(session: Session, work: _Verification, log: NatsEventLog, *, begins: int) -> None:
-    """Check every message of the log; `begins`: the position at which the stream was made to begin."""
+    """Check every message of the log; `begins`: the first position of the stream as it was created."""
     last = await log.last_position()
-    with bar(last, session.out) as show:
+    with progress_bar(last, session.out) as show:
         async for chunk in log.read_across_gaps():
             for message in chunk:
                 work.take(message)
@@ -102,7 +103,7 @@ async def _read(session: Session, work: _Verification, log: NatsEventLog, *, beg
 
 def _verify_file(session: Session, reader: ExportReader, checkpoints: Sequence[Path], public_key: Path | None) -> None:
     work, file = _Verification(reader.header.pool, checkpoints, public_key), reader.path
-    with bar(reader.header.last, session.out) as show:
+    with progress_bar(reader.header.last, session.out) as show:
         for message in reader.messages():
             work.take(message)
             show(work.checker.position)
@@ -119,7 +120,10 @@ def _report(
     differences: list[str],
     note: str | None = None,
 ) -> None:
-    """Print what was found; raises typer.Exit unless all is in order. `differences`: what is wrong around the log."""
+    """Print what was found; raises typer.Exit unless all is in order.
+
+    `differences`: what is wrong besides the log's events.
+    """
     out, checker, rewritten = session.out, work.checker, work.checkpoints.rewritten()
     summary = checker.summary()
     differences = [*differences, *([rewritten] if rewritten else [])]
@@ -132,7 +136,7 @@ def _report(
         out.line(
             f"{name}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
         )
-        out.facts(pairs_of({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
+        out.facts(flatten({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
         for each in (note, *(work.checkpoints.lines() if checker.ok else ())):
             if each:
                 out.line(each)
@@ -145,6 +149,6 @@ def _report(
         if len(differences) > _SHOWN_FINDINGS:
             out.line(f"and {len(differences) - _SHOWN_FINDINGS} more; --json has them")
         if not checker.ok:
-            complain(f"first wrong position: {checker.findings[0].position}")
+            print_error(f"first wrong position: {checker.findings[0].position}")
     if not summary["ok"]:
         raise typer.Exit(EXIT_REFUSED)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.cli.commands import requests
+from infra.cli.commands import agent
+from infra.cli.commands.request_command import send_request
 from infra.cli.session.session import Session
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
@@ -164,13 +165,12 @@ async def test_a_terminal_gets_relative_times_and_columns_that_fit(ask: Run, mon
 
 async def test_a_wait_for_work_lengthens_the_patience(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, float] = {}
-    original = requests._ask
 
     async def spy(session: Session, *arguments: object, **options: object) -> None:
         asked["timeout_s"] = session.timeout_s
-        await original(session, *arguments, **options)  # type: ignore[arg-type]
+        await send_request(session, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(requests, "_ask", spy)
+    monkeypatch.setattr(agent, "send_request", spy)
     await ask("agent", "register", "a1")
     await ask("submit", "T1")
     await ask("agent", "claim", "a1", "--wait-s", "20", "--timeout", "3")

@@ -1,4 +1,4 @@
-"""`custody audit`: the log as rows, filtered, in a format of one's choice."""
+"""`custody audit`: the log as rows, filtered, in one of several formats."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import typer
 
 from domain.events import EVENT_TYPES, Entity
 from handlers.ports import UnreadableEventError
-from infra.cli.commands.history import check_name
-from infra.cli.session.moments import WHEN, WHEN_HELP, OpenLog
-from infra.cli.session.opening import opened
-from infra.cli.session.rebuilding import restored
-from infra.cli.session.session import CommandError, Session
-from infra.cli.terminal.output import complain, printable
-from infra.cli.terminal.progress import bar, seldom_collected
+from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.session.errors import CommandError
+from infra.cli.session.log_opening import open_log
+from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.session import Session
+from infra.cli.terminal.output import print_error, printable
+from infra.cli.terminal.progress import infrequent_gc, progress_bar
+from infra.host.atomic_file import FileWriteError, atomic_file
 from infra.nats import evt_prefix
-from infra.reports.audit_formats import Csv, Format, FormatError, JsonLines, Sink, Table, replacing
+from infra.reports.audit_formats import Csv, Format, FormatError, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Row, Rows, unreadable_row
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from infra.cli.terminal.output import Output
 
 _AT_ONCE = 200
-"""Events that go through each step together: few enough to stay in the processor's cache meanwhile."""
+"""Events that go through each step together: few enough to stay in the processor's cache."""
 _EVENT_NAMES = frozenset(event.name for event in EVENT_TYPES.values())
 
 
@@ -67,7 +68,7 @@ async def audit(
         if name is not None:
             check_name(name)
     form = _form(session.out, format_, output)
-    async with opened(session) as log:
+    async with open_log(session) as log:
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
         check_order(from_, to, first, last)
         await check_known(session, log, task, agent)
@@ -80,7 +81,11 @@ async def audit(
         trail = None
         if agent is not None:
             trail = await _trail(session, log, agent, (first, last), task, whole=subjects is None)
-        with _sink(session.out, form, output) as sink, bar(last - first + 1, session.out) as show, seldom_collected():
+        with (
+            _sink(session.out, form, output) as sink,
+            progress_bar(last - first + 1, session.out) as show,
+            infrequent_gc(),
+        ):
             selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
             async for chunk in _messages(log, subjects, first - 1, last):
                 rows = selection.of(chunk)
@@ -88,11 +93,13 @@ async def audit(
                     sink.write(rows)
                 show(chunk[-1].position - first + 1)
     if selection.left_out:
-        complain(f"{selection.left_out} messages cannot be read, so nobody knows whose they are; they are left out")
+        print_error(
+            f"{selection.left_out} messages cannot be read, so their agent and actor are unknown; they are left out"
+        )
 
 
 class Selection:
-    """Which messages become rows."""
+    """The filter of an audit: which messages become rows."""
 
     def __init__(
         self, codec: Codec, rows: Rows, trail: AgentFilter | None, actor: str | None, names: frozenset[str]
@@ -134,7 +141,7 @@ class Selection:
         return rows
 
     def _wants(self, recorded: Recorded) -> bool:
-        # The trail follows everything: it learns from what is not shown.
+        # The trail follows every event: it learns grants from those that are not shown.
         concerns = self._trail is None or self._trail.includes(recorded)
         named = not self._names or recorded.event.name in self._names
         return concerns and named and (self._actor is None or actor_matches(recorded.actor, self._actor))
@@ -161,37 +168,21 @@ def _form(out: Output, format_: Format | None, output: Path | None) -> Format:
     return form
 
 
-def check_order(from_: str | None, to: str | None, first: int, last: int) -> None:
-    """Refuse an end before the beginning; a span of time in which nothing happened is no mistake."""
-    if from_ is None or to is None:
-        return
-    if first > last + 1 or (first > last and from_.isdigit() and to.isdigit()):
-        raise CommandError(f"--from {from_} (position {first}) is after --to {to} (position {last})")
-
-
-async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
-    """Raise CommandError if the pool never had the task or the agent."""
-    pool = session.settings.pool
-    for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):
-        if name is None:
-            continue
-        if not await log.last_matching(f"{evt_prefix(pool)}{kind}.{name}.>"):
-            raise CommandError(f"no {kind} {name} was {verb} pool {pool}")
-
-
 async def _trail(
     session: Session, log: OpenLog, agent: str, between: tuple[int, int], task: str | None, *, whole: bool
 ) -> AgentFilter:
-    """Return the agent's trail, which knows the grants that the audit itself will not pass by.
+    """Return the agent's trail, with the grants that the audit itself will not read.
 
-    `whole`: the audit passes by all there is between the two positions.
+    `whole`: the audit reads every event between the two positions.
     """
     trail, after, until = AgentFilter(agent), log.first - 1, between[1]
     if whole:
         until = between[0] - 1
         if until > after:
-            # What had ended by then concerns nothing that comes later, so what was held at a snapshot will do.
-            memory = await restored(session, log, until)
+            # A lease that had ended by then concerns no later event, so the leases held at a snapshot suffice.
+            from infra.cli.session.rebuilding import restore_memory
+
+            memory = await restore_memory(session, log, until)
             trail.start_from(memory.state)
             after = max(after, memory.state.position)
     prefix = evt_prefix(session.settings.pool)
@@ -217,14 +208,14 @@ async def _messages(
 
 @contextlib.contextmanager
 def _sink(out: Output, form: Format, output: Path | None) -> Iterator[Sink]:
-    """Give what takes the rows; a file appears only when it is whole."""
+    """Give the writer of the rows; a file appears only when it is complete."""
     try:
         if output is None:
             sink = _text_sink(out, form)
             yield sink
             sink.close()
             return
-        with replacing(output) as path:
+        with atomic_file(output) as path:
             if form is Format.PARQUET:
                 parquet = Parquet(path)
                 yield parquet
@@ -234,7 +225,7 @@ def _sink(out: Output, form: Format, output: Path | None) -> Iterator[Sink]:
                 sink = _file_sink(form, file)
                 yield sink
                 sink.close()
-    except FormatError as error:
+    except (FormatError, FileWriteError) as error:
         raise CommandError(str(error)) from None
 
 

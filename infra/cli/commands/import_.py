@@ -1,0 +1,50 @@
+"""`custody import`: an exported log, written to a broker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.ports import LogError
+from infra.cli.commands.export import FileArgument, show_header
+from infra.cli.session.errors import CommandError
+from infra.cli.session.session import Session
+from infra.cli.terminal.progress import progress_bar
+from infra.export.export_file import ExportReader
+from infra.nats import NatsEventLog, StreamSettings, stream_name
+from infra.nats.api import JetStreamApi
+from infra.nats.importing import ensure_empty_stream, fill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from handlers.ports import StoredMessage
+
+
+async def import_(session: Session, file: FileArgument) -> None:
+    """Bring an exported log to a broker that has none of this pool: same positions, same bytes."""
+    pool = session.settings.pool
+    reader = ExportReader(file)
+    header = reader.header
+    if header.pool != pool:
+        raise CommandError(f"{file} is the log of pool {header.pool}, not of {pool}: say --pool {header.pool}")
+    reader.check()
+    settings = session.settings
+    stream = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
+    async with session.importing() as connection:
+        await ensure_empty_stream(JetStreamApi(connection), pool, stream, first=header.first)
+        log = await NatsEventLog.open(connection, pool)
+        try:
+            with progress_bar(header.last, session.out) as show:
+                await fill(log, _with_progress(reader.messages(), show), first=header.first)
+        except LogError as error:
+            name = stream_name(pool)
+            raise CommandError(f"the import ended part-way, so {name} is not the log: {error}") from None
+        finally:
+            await log.close()
+    show_header(session, header, f"imported from {file}")
+
+
+def _with_progress(messages: Iterator[StoredMessage], show: Callable[[int], None]) -> Iterator[StoredMessage]:
+    for message in messages:
+        show(message.position)
+        yield message

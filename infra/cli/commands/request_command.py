@@ -1,0 +1,94 @@
+"""A command that sends one request of the wire contract and prints the reply; its options are its model's fields."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
+from infra.cli.framework.typer_command import set_parameters, typer_command
+from infra.cli.session.client_command import client_command
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydantic import BaseModel
+
+    from infra.cli.session.session import Session
+
+_NAMES = ("task_id", "agent_id")
+"""The first of these fields may also be given as an argument, without its flag."""
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+
+
+def request_command(
+    name: str,
+    model: type[BaseModel],
+    run: Callable[..., Any],
+    *,
+    first: Sequence[inspect.Parameter] = (),
+    last: Sequence[inspect.Parameter] = (),
+) -> Any:
+    """Return a command with the options of a model; `first` and `last` stand before and after them."""
+    specs = options_of(model)
+    named = _also_argument(specs)
+    parameters = [inspect.Parameter("session", _KEYWORD), *first]
+    if named is not None:
+        parameters.append(_argument(named))
+        specs = [replace(spec, required=False) if spec is named else spec for spec in specs]
+    set_parameters(run, [*parameters, *(spec.to_parameter() for spec in specs), *last])
+    return typer_command(name, client_command(run), inspect.getdoc(model))
+
+
+def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
+    """Return the request's body, checked as the service will check it; raises typer.BadParameter."""
+    specs = options_of(model)
+    named = _also_argument(specs)
+    if named is not None:
+        argument, option = values.pop(f"{named.parameter}_"), values[named.parameter]
+        if argument is not None and option is not None and argument != option:
+            raise typer.BadParameter(f"{option!r}, and {argument!r} without the flag", param_hint=named.flag)
+        values[named.parameter] = argument if argument is not None else option
+    body = body_of(specs, values)
+    try:
+        model.model_validate_json(json.dumps(body))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        if problem["type"] == "missing" and named is not None:
+            message = f"needed, as {named.parameter.upper()} or as {named.flag}"
+        raise typer.BadParameter(message, param_hint=flag_for(specs, problem["loc"]) or None) from None
+    return body
+
+
+async def send_request(
+    session: Session,
+    subject_tail: str,
+    body: dict[str, Any],
+    show: Callable[[Any, str, dict[str, Any]], None],
+    *,
+    actor: str | None = None,
+    agent: str | None = None,
+) -> None:
+    """Send a request on `custody.<pool>.<subject_tail>` and print the reply with `show`, or as JSON."""
+    async with session.client(agent) as client:
+        reply = await client.request(subject_tail, body, actor=actor, timeout=session.timeout_s)
+    if session.out.as_json:
+        session.out.json(reply)
+    else:
+        show(session.out, subject_tail.rpartition(".")[2], reply)
+
+
+def _also_argument(specs: Sequence[OptionSpec]) -> OptionSpec | None:
+    """Return the option whose value may also be given as an argument."""
+    return next((spec for name in _NAMES for spec in specs if spec.parameter == name), None)
+
+
+def _argument(spec: OptionSpec) -> inspect.Parameter:
+    info = typer.Argument(metavar=spec.parameter.upper(), help=f"The same as {spec.flag}.", show_default=False)
+    return inspect.Parameter(f"{spec.parameter}_", _KEYWORD, default=None, annotation=Annotated[str | None, info])

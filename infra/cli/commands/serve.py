@@ -1,0 +1,16 @@
+"""`custody serve`: the service at a broker that runs already."""
+
+from __future__ import annotations
+
+import typer
+
+from infra.cli.session.settings_command import run_to_end
+from infra.settings.loading import LoadedSettings
+
+
+def serve(loaded: LoadedSettings) -> None:
+    """Run the service against a broker that is there already, until interrupted."""
+    from infra.cli.session.broker_access import DEFAULT_URL
+    from infra.service.run import run_serve
+
+    raise typer.Exit(run_to_end(run_serve(loaded.settings, loaded.settings.nats or DEFAULT_URL)))

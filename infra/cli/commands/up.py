@@ -1,0 +1,15 @@
+"""`custody up`: a broker and the service in one process."""
+
+from __future__ import annotations
+
+import typer
+
+from infra.cli.session.settings_command import run_to_end
+from infra.settings.loading import LoadedSettings
+
+
+def up(loaded: LoadedSettings) -> None:
+    """Run a broker and the service here, until interrupted; the data is kept in the data directory."""
+    from infra.service.run import run_up
+
+    raise typer.Exit(run_to_end(run_up(loaded.settings)))

@@ -1,0 +1,128 @@
+"""A client command made of an async function: its options, its session, and its errors as exit statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.framework.typer_command import set_parameters
+from infra.cli.session.errors import EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_REFUSED, EXIT_USAGE, CommandError
+from infra.cli.session.export_option import file_option, read_export
+from infra.cli.session.session import Session
+from infra.cli.terminal.output import Output, print_error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine
+
+_SLACK_S = 2.0
+_PANEL = "Connection"
+_CONNECTION = (
+    "nats", "pool", "config", "data_dir", "nats_user", "nats_password", "nats_token", "nats_creds", "nats_nkey",
+    "nats_ca", "nats_cert", "nats_key",
+)  # fmt: skip
+"""The settings that every client command takes as options."""
+
+
+def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: bool = False) -> Callable[..., None]:
+    """Return a command's function for an async function that takes a `session`, with the connection's options added.
+
+    `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker.
+    """
+    own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
+
+    def command(**values: Any) -> None:
+        flags = {name: values.pop(name) for name in _CONNECTION}
+        as_json, timeout_s = values.pop("json_"), values.pop("timeout")
+        file = values.pop("file") if reads_exports else None
+
+        async def run() -> None:
+            from infra.settings.loading import load_settings
+
+            settings = load_settings(flags).settings
+            wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
+            session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
+            if file is not None:
+                read_export(session, file, flags)
+            await function(session, **values)
+
+        _run(run, as_json=as_json)
+
+    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    set_parameters(command, [*keyword_only, *([file_option()] if reads_exports else []), *_connection_parameters()])
+    command.__doc__ = function.__doc__
+    return command
+
+
+def _connection_parameters() -> list[inspect.Parameter]:
+    from infra.cli.framework.options import options_of
+    from infra.settings.settings import Settings
+
+    specs = {spec.parameter: spec for spec in options_of(Settings, panel=_PANEL)}
+    json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
+    timeout_option = typer.Option(
+        "--timeout",
+        min=0.1,
+        max=3600,
+        help="Seconds to wait for the broker and for a reply. Default: 2 more than reply_timeout_s",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    )
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return [
+        inspect.Parameter("json_", kind, default=False, annotation=Annotated[bool, json_option]),
+        *(specs[name].to_parameter() for name in _CONNECTION),
+        inspect.Parameter("timeout", kind, default=None, annotation=Annotated[float | None, timeout_option]),
+    ]
+
+
+def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
+    """Run a command to its end; turn an error into one line on standard error and an exit status."""
+    from handlers.ports import LogError
+    from infra.broker.data_dir import DataDirError
+    from infra.export.errors import ExportFileError
+    from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, TurnedAwayError
+    from infra.nats.contract_client import CustodyRefusedError, NoReplyError, NoServiceError
+    from infra.settings.sources import SettingsError
+
+    try:
+        asyncio.run(run())
+    except CustodyRefusedError as refused:
+        if as_json:
+            print(json.dumps(refused.reply), flush=True)
+        print_error(f"{refused.code}: {refused.message}{_details(refused.code, refused.details)}")
+        raise typer.Exit(EXIT_REFUSED) from None
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            print_error(line)
+        raise typer.Exit(EXIT_USAGE) from None
+    except (NoServiceError, NoReplyError, LogError) as error:
+        print_error(str(error))
+        raise typer.Exit(EXIT_NO_SERVICE) from None
+    except BrokerUnavailableError as error:
+        advice = "" if isinstance(error, TurnedAwayError) else "; start one with `custody up`, or name one with --nats"
+        print_error(f"{error}{advice}")
+        raise typer.Exit(EXIT_NO_SERVICE) from None
+    except (CommandError, BrokerError, DataDirError, ExportFileError) as error:
+        print_error(str(error))
+        raise typer.Exit(EXIT_REFUSED) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        # The reader closed the pipe, as `head` does. What is still buffered is dropped.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+def _details(code: str, details: dict[str, Any]) -> str:
+    """Return a refusal's details for the end of its line; those of an invalid command are in its message."""
+    if not details or code == "invalid_command":
+        return ""
+    shown = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in details.items())
+    return f" ({', '.join(shown)})"

@@ -1,0 +1,55 @@
+"""A command made of a function that takes the settings: every setting is an option of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from infra.cli.framework.options import options_of
+from infra.cli.framework.typer_command import set_parameters
+from infra.cli.session.errors import EXIT_USAGE
+from infra.cli.terminal.output import print_error
+from infra.settings.loading import load_settings
+from infra.settings.settings import GROUPS, Settings
+from infra.settings.sources import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+_GENERAL = "General"
+
+
+def settings_command(function: Callable[..., None]) -> Callable[..., None]:
+    """Return a command's function for a function that takes the loaded settings, with an option for every setting."""
+    own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "loaded"]
+    specs = [spec for spec in options_of(Settings, panel=_GENERAL) if spec.parameter == "config"]
+    for group in GROUPS:
+        specs += options_of(group, panel=(group.__doc__ or "").removesuffix("."))
+
+    def command(**values: Any) -> None:
+        flags = {spec.parameter: values.pop(spec.parameter) for spec in specs}
+        try:
+            loaded = load_settings(flags)
+        except SettingsError as error:
+            for line in str(error).splitlines():
+                print_error(line)
+            raise typer.Exit(EXIT_USAGE) from None
+        function(loaded, **values)
+
+    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    set_parameters(command, [*keyword_only, *(spec.to_parameter() for spec in specs)])
+    command.__doc__ = function.__doc__
+    return command
+
+
+def run_to_end(work: Coroutine[Any, Any, int]) -> int:
+    """Run a service to its end, on uvloop where it is installed; return its exit status."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)

@@ -1,0 +1,52 @@
+"""One event of a log as lines for a person, or as a line of JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handlers.ports import UnreadableEventError
+from infra.cli.terminal.output import STYLES, printable
+from projections.reports.history_entry import history_entry, unreadable_entry
+from projections.reports.time_text import moment
+
+if TYPE_CHECKING:
+    from handlers.ports import Codec, StoredMessage
+    from infra.cli.terminal.output import Output
+    from projections.reports.history_entry import HistoryEntry
+
+
+def show_event(out: Output, codec: Codec, message: StoredMessage, *, with_subject: bool = True) -> None:
+    """Print the event of a message: two lines in a terminal, one elsewhere."""
+    try:
+        event = history_entry(codec.decode(message))
+    except UnreadableEventError as error:
+        event = unreadable_entry(message.position, message.subject, error.reason)
+    subject = event.subject if with_subject else ""
+    token = f"token {event.token}" if event.token is not None else ""
+    if out.as_json:
+        out.json_line(event.as_json())
+    elif out.terminal:
+        _show_in_terminal(out, event, subject, token)
+    else:
+        time = event.as_json()["time"] or ""
+        parts = (str(event.position), time, subject, event.event, event.actor, event.why, token, event.what)
+        out.line("  ".join(part for part in parts if part))
+
+
+def _show_in_terminal(out: Output, event: HistoryEntry, subject: str, token: str) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    when = moment(event.time) if event.time is not None else ""
+    head = Text.assemble(
+        (f"{event.position:>7} ", "dim"),
+        (f" {when:<21}"),
+        (f" {event.event:<13}", STYLES.get(event.event, "bold")),
+        *([(f" {printable(subject):<18}", "")] if subject else []),
+        (f" {printable(event.actor)}", "cyan"),
+        (f"  {printable(event.why)}", "dim"),
+        (f"  {token}", "dim"),
+    )
+    out.console.print(head, soft_wrap=True)
+    if event.what:
+        out.console.print(Padding(Text(printable(event.what)), (0, 0, 0, 10)))

@@ -1,0 +1,103 @@
+"""What can be asked of a pool: the bodies of the queries, checked field by field.
+
+The answers are in `projections.queries.answers`. This file imports little, because every client command reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.json_values import Label, Name
+from domain.limits import DEFAULT_PAGE, MAX_PAGE
+from domain.statuses import TaskStatus
+from domain.values import Priority
+
+
+class Query(BaseModel):
+    """A query's body; unknown fields are refused."""
+
+    # A client builds the one model that it needs; the service builds all of them before it serves.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    view: ClassVar[str]
+
+
+class Page(Query):
+    """A query that answers in pages."""
+
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+    after: Annotated[str, Field(max_length=64)] | None = None
+
+
+class TaskQuery(Query):
+    """One task, whole."""
+
+    view: ClassVar[str] = "task"
+    task_id: Name
+
+
+class TasksQuery(Page):
+    """Live tasks, and those that ended lately."""
+
+    view: ClassVar[str] = "tasks"
+    status: Annotated[TaskStatus, Field(strict=False)] | None = None
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+    label: Label | None = None
+
+
+class LeasesQuery(Page):
+    """Leases held."""
+
+    view: ClassVar[str] = "leases"
+    agent_id: Name | None = None
+    status: Literal["active", "expiring_soon", "expired"] | None = None
+
+
+class AgentsQuery(Page):
+    """Agents of the pool."""
+
+    view: ClassVar[str] = "agents"
+    agent_id: Name | None = None
+
+
+class WorkloadsQuery(Page):
+    """Who is loaded how."""
+
+    view: ClassVar[str] = "workloads"
+    agent_id: Name | None = None
+
+
+class BacklogQuery(Page):
+    """The queued tasks, the next one to be granted first."""
+
+    view: ClassVar[str] = "backlog"
+
+
+class StatisticsQuery(Query):
+    """Counts."""
+
+    view: ClassVar[str] = "statistics"
+
+
+class StealsQuery(Page):
+    """Steal operations that are open, and lately ended ones."""
+
+    view: ClassVar[str] = "steals"
+    agent_id: Name | None = None
+
+
+class HealthQuery(Query):
+    """Whether the pool is served, and how."""
+
+    view: ClassVar[str] = "health"
+
+
+QUERIES: dict[str, type[Query]] = {
+    cls.view: cls
+    for cls in (
+        TaskQuery, TasksQuery, LeasesQuery, AgentsQuery, WorkloadsQuery, BacklogQuery, StatisticsQuery, StealsQuery,
+        HealthQuery,
+    )
+}  # fmt: skip
