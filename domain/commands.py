@@ -1,7 +1,7 @@
-"""What callers may ask for: the bodies of the wire contract's commands, checked field by field.
+"""The commands of callers: the request bodies of the wire contract, checked field by field.
 
-Unknown fields are refused, so that a misspelt one never silently does nothing; types are strict. The field
-names and limits are the contract's. Who asks, and in which pool, is in the subject and not in the body.
+Unknown fields are refused, so that a misspelt one is never silently ignored; types are strict. The field names and
+limits are the contract's. The agent and the pool are named by the subject, not by the body.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Command(BaseModel):
 
 
 class OpsCommand(Command):
-    """Asked by an operator or a service."""
+    """Sent by an operator or a service."""
 
 
 class AgentCommand(Command):
-    """Asked by an agent, which the subject names."""
+    """Sent by an agent, which the subject names."""
 
 
 class OnTask(AgentCommand):
@@ -58,7 +58,7 @@ class OnTask(AgentCommand):
 
 
 class BudgetsRequest(BaseModel):
-    """How often the task may go wrong."""
+    """How often an attempt may end unfinished, by cause."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -83,7 +83,7 @@ _MODE_FIELDS = {
 
 
 def lease_field_mismatch(wanted: LeasePolicy, mode: LeaseMode) -> str | None:
-    """Return in words which of the fields that were given would do nothing in this mode, or None."""
+    """Return which of the given fields would have no effect in this mode, as a phrase for people, or None."""
     for name in sorted(wanted.model_fields_set & _MODE_FIELDS.keys()):
         if mode not in _MODE_FIELDS[name]:
             modes = " or ".join(sorted(_MODE_FIELDS[name]))
@@ -97,17 +97,17 @@ class Submit(OpsCommand):
     verb: ClassVar[str] = "submit"
 
     task_id: Name | None = None
-    """Name of the task; made if absent."""
+    """Name of the task; absent: a new one is made."""
     title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS)] = ""
     """One line for people."""
     payload: JsonDocument = None
-    """What the holder needs to know: any JSON of at most 64 KiB."""
+    """Input for the holder: any JSON of at most 64 KiB."""
     priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
     """Order in the backlog; `urgent` means `critical`."""
     labels: Labels = []
     """Free labels; some set the length of estimated leases."""
     required_capabilities: Capabilities = []
-    """What an agent must be capable of to be granted the task."""
+    """Capabilities that an agent needs to be granted the task."""
     estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
     """Expected work, for leases of the mode `estimated`."""
     deadline: UtcDatetime | None = None
@@ -115,11 +115,11 @@ class Submit(OpsCommand):
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
     """The same, in seconds from now."""
     lease: LeasePolicy | None = None
-    """Lease rules of this task; what is absent is as the pool has it."""
+    """Lease policy of this task; absent fields are as in the pool's policy."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
-    """What becomes of the task when its holder falls silent."""
+    """What happens to the task when its holder falls silent."""
     budgets: BudgetsRequest = BudgetsRequest()
-    """How often the task may go wrong, by cause."""
+    """How often attempts may end unfinished, by cause."""
 
     @field_validator("title")
     @classmethod
@@ -164,13 +164,13 @@ class Assign(OpsCommand):
 
 
 class Cancel(OpsOnTask):
-    """Call a task off, whatever its status."""
+    """Cancel a task in any status that is not final."""
 
     verb: ClassVar[str] = "cancel"
 
 
 class Requeue(OpsOnTask):
-    """Bring a quarantined or stuck task back to the queue."""
+    """Return a quarantined or stuck task to the queue."""
 
     verb: ClassVar[str] = "requeue"
 
@@ -195,13 +195,13 @@ class StealTasks(OpsCommand):
     model_config = ConfigDict(validate_by_name=False, validate_by_alias=True, serialize_by_alias=True)
 
     from_agent: Annotated[Name, Field(alias="from")]
-    """The agent that gives."""
+    """The agent to steal from."""
     to_agent: Annotated[Name, Field(alias="to")]
-    """The agent that takes."""
+    """The agent that receives the tasks."""
     task_ids: Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
     """The tasks to move; each must be assigned and not started."""
     count: Annotated[int, Field(ge=1, le=limits.MAX_STEAL_TASKS)] | None = None
-    """How many to move, the latest assigned first; absent: as the stealer would."""
+    """How many to move, the latest assigned first; absent: as many as the stealer would move, at least one."""
     reason: Reason | None = None
     """Why, for the record."""
 
@@ -217,7 +217,7 @@ class StealTasks(OpsCommand):
 
 
 class IntakeCommand(OpsCommand):
-    """An operator's command on the gate of an agent, or of the pool when none is named."""
+    """An operator's command on the intake of an agent, or of the pool when none is named."""
 
     agent_id: Name | None = None
     """The agent; absent: the whole pool."""
@@ -238,7 +238,7 @@ class Pause(IntakeCommand):
 
 
 class Resume(IntakeCommand):
-    """Grants again."""
+    """Allow new grants again."""
 
     verb: ClassVar[str] = "resume"
 
@@ -279,14 +279,14 @@ class Heartbeat(AgentCommand):
 
 
 class Claim(AgentCommand):
-    """Ask for work."""
+    """Ask for tasks."""
 
     verb: ClassVar[str] = "claim"
 
     max: Annotated[int, Field(ge=1, le=limits.MAX_CLAIM)] = 1
-    """Leases wanted at most."""
+    """The largest number of leases to grant."""
     wait_s: Annotated[float, Field(ge=0, le=limits.MAX_CLAIM_WAIT_S)] = 0.0
-    """Seconds to wait for work if there is none."""
+    """Seconds to wait for a task if there is none."""
 
 
 class ReadLease(OnTask):
@@ -296,48 +296,48 @@ class ReadLease(OnTask):
 
 
 class Start(OnTask):
-    """Begin to work."""
+    """Report that work on the task begins."""
 
     verb: ClassVar[str] = "start"
 
 
 class Progress(OnTask):
-    """Report progress, and so renew the lease."""
+    """Report progress, which renews the lease."""
 
     verb: ClassVar[str] = "progress"
 
     percent: Annotated[int, Field(ge=0, le=100)]
-    """How far the work has come; it may fall."""
+    """Progress in percent; it may be lower than before."""
     message: Note | None = None
     """A note for people and for the next holder."""
     checkpoint: JsonDocument = None
-    """Where to go on: any JSON of at most 64 KiB, handed to the next holder."""
+    """Where to continue: any JSON of at most 64 KiB, handed to the next holder."""
 
 
 class Silence(OnTask):
-    """Announce a quiet spell."""
+    """Announce a silence."""
 
     verb: ClassVar[str] = "silence"
 
     for_s: Annotated[float, Field(gt=0, le=limits.MAX_SILENCE_S)]
-    """Seconds of quiet, at most an hour."""
+    """Seconds of silence, at most an hour."""
     reason: Reason
     """Why."""
 
 
 class Release(OnTask):
-    """Give a task back."""
+    """Return a task to the queue."""
 
     verb: ClassVar[str] = "release"
 
     checkpoint: JsonDocument = None
-    """Where to go on: any JSON of at most 64 KiB, handed to the next holder."""
+    """Where to continue: any JSON of at most 64 KiB, handed to the next holder."""
     reason: Reason | None = None
     """Why, for the record."""
 
 
 class Block(OnTask):
-    """Give a task up until somebody unblocks it."""
+    """Give up a task until an operator unblocks it."""
 
     verb: ClassVar[str] = "block"
 
@@ -351,7 +351,7 @@ class Complete(OnTask):
     verb: ClassVar[str] = "complete"
 
     result: JsonDocument = None
-    """What came of it: any JSON of at most 64 KiB."""
+    """The result: any JSON of at most 64 KiB."""
 
 
 class Fail(OnTask):

@@ -1,4 +1,4 @@
-"""The event catalogue: every fact that a pool's log can hold."""
+"""The events: everything that a pool's log can hold."""
 
 from __future__ import annotations
 
@@ -32,4 +32,4 @@ EVENT_TYPES: dict[str, type[Event]] = {
 """CloudEvents type -> class, in the order of declaration."""
 
 CATALOGUE = Catalogue(EVENT_TYPES.values(), UPCASTERS)
-"""What can be read: these, and every older version of them."""
+"""Reads these events, and every older version of them."""

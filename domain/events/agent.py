@@ -36,7 +36,7 @@ class Registered(AgentEvent):
 
 
 class Heartbeat(AgentEvent):
-    """The agent was heard: its load status changed, a minute has passed since the last record, or it was lost."""
+    """The agent was heard, and its load status changed, a minute had passed since the last record, or it was lost."""
 
     name: ClassVar[str] = "heartbeat"
 
@@ -68,7 +68,7 @@ class AgentResumed(AgentEvent):
 
 
 class Lost(AgentEvent):
-    """Nothing was heard of the agent for too long; any command revives it."""
+    """The agent was not heard for too long; any command of it makes it live again."""
 
     name: ClassVar[str] = "lost"
 
@@ -82,4 +82,4 @@ class Deregistered(AgentEvent):
     name: ClassVar[str] = "deregistered"
 
     released: int = 0
-    """Tasks given back because it left, in this append and in the one before if it held very many."""
+    """Tasks released because it left, earlier appends of the same command included."""

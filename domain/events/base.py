@@ -1,4 +1,4 @@
-"""What every event is: a frozen, versioned fact with a stable name on the wire."""
+"""The base of all events: frozen, versioned, with a stable name on the wire."""
 
 from __future__ import annotations
 

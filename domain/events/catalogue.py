@@ -1,6 +1,6 @@
-"""Which events can be read: the newest version of each, and every older one by way of its upcasters.
+"""Which events can be read: the newest version of each, and every older one through its upcasters.
 
-An upcaster makes the `data` of one version of an event that of the next. They are chained, so a history of any age is
+An upcaster turns the `data` of one version of an event into that of the next. They are chained, so a log of any age is
 read as if today's software had written it, and only the newest version has a class and a fold.
 """
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 Data = dict[str, Any]
 Upcaster = Callable[[Data], Data]
-"""Pure: returns new data and leaves its argument as it was."""
+"""Pure: returns new data and does not change its argument."""
 
 _TYPE = re.compile(r"(?P<name>custody\.[a-z]+\.[a-z_]+)\.v(?P<version>[1-9][0-9]{0,8})", re.ASCII)
 
 
 class Reading(NamedTuple):
-    """How one type on the wire is read."""
+    """How to read one CloudEvents type."""
 
     kind: type[Event]
     upcasters: tuple[Upcaster, ...] = ()
@@ -48,10 +48,10 @@ class Catalogue:
     """Events by their CloudEvents type, in every version from 1 to the newest."""
 
     def __init__(self, kinds: Iterable[type[Event]], upcasters: Mapping[tuple[str, int], Upcaster]) -> None:
-        """`upcasters`: by what they read, such as `("task.progressed", 1)` for the step from version 1 to 2.
+        """`upcasters`: keyed by what they read, such as `("task.progressed", 1)` for the step from version 1 to 2.
 
         Raises:
-            ValueError: a step is missing, or leads nowhere.
+            ValueError: an upcaster is missing, or belongs to no event.
         """
         self.newest: dict[str, type[Event]] = {kind.type_name: kind for kind in kinds}
         self.readings: dict[str, Reading] = {}
@@ -72,7 +72,7 @@ class Catalogue:
             raise ValueError(f"upcasters lead nowhere: {sorted(unused)}")
 
     def why_unknown(self, type_name: str) -> str:
-        """Return why a type that is not among `readings` cannot be read, and what to do."""
+        """Return why a type that is not in `readings` cannot be read, and what to do."""
         parts = _TYPE.fullmatch(type_name)
         known = self._versions.get(parts["name"]) if parts else None
         if known is None:

@@ -23,7 +23,7 @@ class Opened(PoolEvent):
 
 
 class Led(PoolEvent):
-    """A service took the pool's lead; another one that sees this steps down."""
+    """A service began to lead the pool; any other one that reads this stops leading."""
 
     name: ClassVar[str] = "led"
 
@@ -32,7 +32,7 @@ class Led(PoolEvent):
 
 
 class Rearmed(PoolEvent):
-    """The pool could not hear its agents; nothing is judged before this floor, for that was no silence of theirs."""
+    """The pool could not hear its agents for a while; no lease is judged before the floor that this sets."""
 
     name: ClassVar[str] = "rearmed"
 
@@ -40,7 +40,7 @@ class Rearmed(PoolEvent):
     blind_s: float
     not_before: Timestamp
     jitter_s: float
-    """Each lease waits for a part of this on top, picked by its token, so that they do not all fall due at once."""
+    """Each lease waits for a share of this on top, chosen by its token, so that not all fall due at once."""
 
 
 class ExpiryHeld(PoolEvent):
@@ -52,7 +52,7 @@ class ExpiryHeld(PoolEvent):
 
 
 class ExpiryResumed(PoolEvent):
-    """Judging leases goes on."""
+    """Judging leases was resumed."""
 
     name: ClassVar[str] = "expiry_resumed"
 
@@ -60,7 +60,7 @@ class ExpiryResumed(PoolEvent):
 
 
 class PoolDraining(PoolEvent):
-    """Nothing new is granted; what is held is worked off."""
+    """No new leases are granted; held tasks are finished."""
 
     name: ClassVar[str] = "draining"
 
@@ -68,7 +68,7 @@ class PoolDraining(PoolEvent):
 
 
 class PoolPaused(PoolEvent):
-    """Nothing new is granted."""
+    """No new leases are granted."""
 
     name: ClassVar[str] = "paused"
 
@@ -76,7 +76,7 @@ class PoolPaused(PoolEvent):
 
 
 class PoolResumed(PoolEvent):
-    """Grants go on."""
+    """New leases are granted again."""
 
     name: ClassVar[str] = "resumed"
 

@@ -14,7 +14,7 @@ class StealEvent(Event):
 
 
 class Planned(StealEvent):
-    """Named tasks are to move. An append of its own, so that the intent is on record before anything moves."""
+    """The named tasks are to move. In an append of its own: the intent is on record before anything moves."""
 
     name: ClassVar[str] = "planned"
 
@@ -32,7 +32,7 @@ class Planned(StealEvent):
 
 
 class Executing(StealEvent):
-    """Every named task was checked again; the moves follow in the same append."""
+    """The named tasks were checked again; the moves follow in the same append."""
 
     name: ClassVar[str] = "executing"
 
@@ -44,13 +44,13 @@ class StealEnded(StealEvent):
 
 
 class StealCompleted(StealEnded):
-    """The moves are done."""
+    """The tasks were moved."""
 
     name: ClassVar[str] = "completed"
 
     moved: int
     skipped: tuple[str, ...] = ()
-    """Named tasks that could not move any more: started, ended or held by another agent meanwhile."""
+    """Planned tasks that could no longer move: started, ended or held by another agent meanwhile."""
     source_tasks_before: int
     source_tasks_after: int
     target_tasks_before: int
@@ -58,7 +58,7 @@ class StealCompleted(StealEnded):
 
 
 class StealFailed(StealEnded):
-    """None of the named tasks could move any more."""
+    """None of the planned tasks could move any more."""
 
     name: ClassVar[str] = "failed"
 

@@ -22,7 +22,7 @@ StuckCause = Literal["staleness", "expiry"]
 
 
 class Budgets(BaseModel):
-    """How often a task may go wrong, by cause, before it is given up."""
+    """How often attempts at a task may end unfinished, by cause, before it fails or is quarantined."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class Budgets(BaseModel):
 
 
 class Handoff(BaseModel):
-    """What the next holder is told of the attempts before."""
+    """What the next holder is told about earlier attempts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,7 +55,7 @@ class Handoff(BaseModel):
 
 
 class Cause(StrEnum):
-    """Why a task went back to the queue or was put aside."""
+    """Why a task was requeued or quarantined."""
 
     EXPIRY = "expiry"
     RELEASE = "release"
@@ -72,7 +72,7 @@ class TaskEvent(Event):
 
 
 class Submitted(TaskEvent):
-    """A task entered the pool. Holds its definition for good, with all defaults resolved."""
+    """A task was submitted. Holds its definition, with all defaults resolved; it never changes."""
 
     name: ClassVar[str] = "submitted"
 
@@ -115,7 +115,7 @@ class Started(HeldEvent):
 
 
 class Progressed(HeldEvent):
-    """The holder reported; the lease was renewed on the terms that its report earned."""
+    """The holder reported progress; the lease was renewed on the terms that follow from the report."""
 
     name: ClassVar[str] = "progressed"
 
@@ -131,7 +131,7 @@ class Progressed(HeldEvent):
 
 
 class Renewed(HeldEvent):
-    """The holder was heard on other business, and that moved the expiry by at least a tenth of the term."""
+    """Another command of the holder renewed the lease, and moved its expiry by at least a tenth of the term."""
 
     name: ClassVar[str] = "renewed"
 
@@ -141,7 +141,7 @@ class Renewed(HeldEvent):
 
 
 class Silenced(HeldEvent):
-    """The holder announced a quiet spell, which counts as beating until it is over."""
+    """The holder announced a silence; until its end, the holder counts as heard."""
 
     name: ClassVar[str] = "silenced"
 
@@ -153,7 +153,7 @@ class Silenced(HeldEvent):
 
 
 class Extended(HeldEvent):
-    """A probe pleaded for a silent lease, and was heard."""
+    """A silent lease was extended on a probe's evidence."""
 
     name: ClassVar[str] = "extended"
 
@@ -192,7 +192,7 @@ class Stolen(HeldEvent):
 
 
 class Released(HeldEvent):
-    """The holder gave the task back."""
+    """The holder returned the task to the queue."""
 
     name: ClassVar[str] = "released"
 
@@ -241,14 +241,14 @@ class Expired(HeldEvent):
 
 
 class StuckNumbers(SilenceNumbers):
-    """The numbers by which a task was called stuck."""
+    """The numbers by which a task was judged stuck."""
 
     stuck_threshold_s: float | None = None
     """Set when the beat was older than this; absent when the lease ran out on a task that asks for `stuck`."""
 
 
 class Stuck(HeldEvent):
-    """The holder is silent and keeps the task; its clock is stopped until it is heard or a person decides."""
+    """The holder is silent and keeps the task; its clock is stopped until it is heard or an operator decides."""
 
     name: ClassVar[str] = "stuck"
 
@@ -268,7 +268,7 @@ class Recovered(HeldEvent):
 
 
 class Blocked(HeldEvent):
-    """The holder cannot go on and gave the task up until somebody unblocks it."""
+    """The holder cannot continue and gave up the task until an operator unblocks it."""
 
     name: ClassVar[str] = "blocked"
 
@@ -284,7 +284,7 @@ class Unblocked(TaskEvent):
 
 
 class Quarantined(TaskEvent):
-    """The task used a budget up and waits for a person."""
+    """A budget of the task is used up; it waits for an operator."""
 
     name: ClassVar[str] = "quarantined"
 
@@ -296,7 +296,7 @@ class Quarantined(TaskEvent):
 
 
 class Requeued(TaskEvent):
-    """The task is free for the next attempt, with a hand-off for the next holder."""
+    """The task is queued for the next attempt, with a hand-off for the next holder."""
 
     name: ClassVar[str] = "requeued"
 
@@ -347,7 +347,7 @@ class Failed(TaskEvent):
 
 
 class Cancelled(TaskEvent):
-    """An operator called the task off."""
+    """An operator cancelled the task."""
 
     name: ClassVar[str] = "cancelled"
 
@@ -358,7 +358,7 @@ class Cancelled(TaskEvent):
 
 
 class LateProgress(TaskEvent):
-    """What a former holder reported, or claimed to have completed, after it lost the lease: evidence, no change."""
+    """A report or completion of a former holder after it lost the lease: kept as evidence, changes no status."""
 
     name: ClassVar[str] = "late_progress"
 

@@ -1,4 +1,4 @@
-"""The upcasters of released versions: what makes old data new."""
+"""The upcasters of released event versions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from domain.events.catalogue import Upcaster
 
 UPCASTERS: Final[dict[tuple[str, int], Upcaster]] = {}
-"""By event and the version that is read: `("task.progressed", 1)` makes of version 1 what version 2 would have written.
+"""By event and the version that is read: `("task.progressed", 1)` turns data of version 1 into that of version 2.
 
-None yet: every event is at its first version. One that was released is never taken out, for old logs are for ever.
+None yet: every event is at its first version. A released upcaster is never removed, because old logs stay readable.
 """
