@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from infra.nats.library_client import Client, Frame
+from tests.support.cases import case
 
 ONE = b"HMSG in.1 7 $JS.ACK.1 14 18\r\nNATS/1.0\r\n\r\n\r\nbody\r\n"
 TWO = b"HMSG in.1 7 $JS.ACK.2 12 12\r\nNATS/1.0\r\n\r\n\r\n"
@@ -47,16 +48,17 @@ class Recording(Client):
             self.others.append(data)
 
 
-@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
-async def test_frames_are_taken_in_order_whatever_comes_between_and_wherever_the_bytes_are_cut(size: int) -> None:
-    client = Recording()
-    for start in range(0, len(STREAM), size):
-        await client._ps.parse(STREAM[start : start + size])
+async def test_frames_are_taken_in_order_whatever_comes_between_and_wherever_the_bytes_are_cut() -> None:
+    for size in range(1, len(STREAM) + 1):
+        with case(f"{size} bytes at once"):
+            client = Recording()
+            for start in range(0, len(STREAM), size):
+                await client._ps.parse(STREAM[start : start + size])
 
-    assert client.taken == TAKEN
-    assert client.others == [b"abc", b"de"]
-    assert client.pings == 1
-    assert not client._ps.buf
+            assert client.taken == TAKEN
+            assert client.others == [b"abc", b"de"]
+            assert client.pings == 1
+            assert not client._ps.buf
 
 
 @pytest.mark.parametrize(
