@@ -1,12 +1,31 @@
 """Fixtures and settings for every test."""
 
+import gc
 import os
+import sys
+from types import SimpleNamespace
 
+import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.broker", "tests.support.postgres"]
+pytest_plugins = ["tests.support.servers"]
 
 # A slow machine is no failure; what CI finds, anybody can repeat.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+COLLECT_EVERY = 20_000
+"""New objects between two collections: what pytest has collected is not traversed for every few tests."""
+
+
+def pytest_collection_finish() -> None:
+    """Keep services in the tests' process from setting its garbage collector.
+
+    A service freezes what lives long, for good. Here that would be the objects of all earlier tests, garbage included:
+    memory grows without end, and `gc.get_freeze_count`, which counts them one by one, costs more than most tests.
+    """
+    gc.set_threshold(COLLECT_EVERY, 20, 50)
+    if "infra.service.serving" in sys.modules:
+        untouched = SimpleNamespace(collect=lambda: 0, freeze=lambda: None, set_threshold=lambda *_: None)
+        pytest.MonkeyPatch().setattr("infra.service.serving.gc", untouched)

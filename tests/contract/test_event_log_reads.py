@@ -105,7 +105,6 @@ async def test_a_history_read_while_others_append_is_a_prefix(open_log: OpenLog,
 
 async def test_a_follower_gets_what_is_there_and_what_comes(open_log: OpenLog, pool: str) -> None:
     log, other = await open_log(), await open_log()
-    assert isinstance(log, Log)
     await fill(other, pool, 3)
 
     positions: list[int] = []

@@ -16,6 +16,7 @@ from infra.cli.main import GROUP_HELP
 from tests.docs.conftest import Place
 from tests.docs.test_readme import BLOCK, README
 from tests.infra.cli.conftest import invoke
+from tests.support.cases import case
 from tests.support.checkout import ROOT
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -54,13 +55,14 @@ def test_every_command_block_of_the_readme_is_run() -> None:
     assert len(rest) == len(RUN_ELSEWHERE)
 
 
-@pytest.mark.parametrize(("page", "line"), sorted(set(shown())), ids=lambda text: text.replace("docs/", ""))
-def test_every_command_shown_exists_with_its_options(page: str, line: str) -> None:
-    words = shlex.split(line.split("  #", maxsplit=1)[0])[1:]
-    depth = 2 if words[0] in GROUP_HELP else 1
-    path = [word for word in words[:depth] if not word.startswith("-") and not PLACEHOLDER.match(word)]
-    used = {word.partition("=")[0] for word in words if word.startswith("--")}
-    assert used <= options(*path) | {"--help"}, page
+def test_every_command_shown_exists_with_its_options() -> None:
+    for page, line in sorted(set(shown())):
+        with case(f"{page}: {line}"):
+            words = shlex.split(line.split("  #", maxsplit=1)[0])[1:]
+            depth = 2 if words[0] in GROUP_HELP else 1
+            path = [word for word in words[:depth] if not word.startswith("-") and not PLACEHOLDER.match(word)]
+            used = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert used <= options(*path) | {"--help"}
 
 
 @pytest.mark.system

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
+from tests.support.cases import case
 
 VERBS: dict[str, type[Command]] = {**AGENT_COMMANDS, **OPS_COMMANDS}
 ON_TASK: dict[str, Any] = {"task_id": "T", "token": 1}
@@ -142,33 +143,20 @@ def with_field(verb: str, field: str, value: Any) -> bytes:
     return json.dumps(REQUIRED[verb] | {field: value}).encode()
 
 
-@pytest.mark.parametrize(
-    ("verb", "field", "value"),
-    [
-        pytest.param(verb, field, value, id=f"{verb}.{field} = {show(value)}")
-        for verb, field, (good, _) in FIELDS
-        for value in good
-    ],
-)
-def test_good(verb: str, field: str, value: Any) -> None:
-    command = read(verb, with_field(verb, field, value))
-    assert field in command.model_dump(exclude_unset=True)
-
-
-@pytest.mark.parametrize(
-    ("verb", "field", "value"),
-    [
-        pytest.param(verb, field, value, id=f"{verb}.{field} = {show(value)}")
-        for verb, field, (_, bad) in FIELDS
-        for value in bad
-    ],
-)
-def test_bad(verb: str, field: str, value: Any) -> None:
-    with pytest.raises(ValidationError) as caught:
-        read(verb, with_field(verb, field, value))
-    named = {error["loc"][0] for error in caught.value.errors() if error["loc"]}
-    # Two fields that exclude each other are the whole request's fault.
-    assert named <= {field}
+@pytest.mark.parametrize(("verb", "field", "values"), [pytest.param(*each, id=".".join(each[:2])) for each in FIELDS])
+def test_a_field_takes_and_refuses(verb: str, field: str, values: Values) -> None:
+    good, bad = values
+    for value in good:
+        with case(show(value)):
+            command = read(verb, with_field(verb, field, value))
+            assert field in command.model_dump(exclude_unset=True)
+    for value in bad:
+        with case(show(value)):
+            with pytest.raises(ValidationError) as caught:
+                read(verb, with_field(verb, field, value))
+            named = {error["loc"][0] for error in caught.value.errors() if error["loc"]}
+            # Two fields that exclude each other are the whole request's fault.
+            assert named <= {field}
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -191,11 +179,12 @@ def test_a_required_field_may_not_be_missing(verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-@pytest.mark.parametrize("field", ["tokn", "from_agent", "verb", "", "__class__"])
-def test_an_unknown_field_is_refused_and_named(verb: str, field: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        read(verb, with_field(verb, field, 1))
-    assert ((field,), "extra_forbidden") in [(error["loc"], error["type"]) for error in caught.value.errors()]
+def test_an_unknown_field_is_refused_and_named(verb: str) -> None:
+    for field in ("tokn", "from_agent", "verb", "", "__class__"):
+        with case(field):
+            with pytest.raises(ValidationError) as caught:
+                read(verb, with_field(verb, field, 1))
+            assert ((field,), "extra_forbidden") in [(error["loc"], error["type"]) for error in caught.value.errors()]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from domain.decisions import membership
 from domain.events.agent import Deregistered, Heartbeat, Lost, Registered
 from domain.lifecycles import AgentStatus
+from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.rules import Rules
 from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario
@@ -114,22 +116,23 @@ def test_an_agent_that_leaves_a_stuck_task_gives_that_back_too() -> None:
     s.when("A", "deregister").then("released", "requeued", "deregistered")
 
 
-def test_a_very_large_holding_is_given_back_in_two_appends() -> None:
+def test_a_very_large_holding_is_given_back_in_two_appends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 2 * membership.RELEASES_AT_ONCE + 1 <= MAX_EVENTS_PER_COMMAND
+    monkeypatch.setattr(membership, "RELEASES_AT_ONCE", 4)
     s = Scenario()
     s.given("A", "register", capacity=500)
-    for number in range(401):
+    for number in range(5):
         s.given(OPS, "submit", task_id=f"T{number}")
-    for _ in range(5):
-        s.given("A", "claim", max=100)
-    assert s.state.tasks_held("A") == 401
+    s.given("A", "claim", max=100)
+    assert s.state.tasks_held("A") == 5
 
     step = s.when("A", "deregister", command_id="bye")
 
-    assert step.appends == (800, 3)
+    assert step.appends == (8, 3)
     assert step.names[-1] == "deregistered"
-    assert step.result == {"released": 401}
-    assert step.event(Deregistered).released == 401
-    assert [recorded.keyed for recorded in step.records] == [False] * 800 + [True] * 3
+    assert step.result == {"released": 5}
+    assert step.event(Deregistered).released == 5
+    assert [recorded.keyed for recorded in step.records] == [False] * 8 + [True] * 3
     assert s.state.tasks_held("A") == 0
 
 

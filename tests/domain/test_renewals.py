@@ -307,6 +307,12 @@ def test_a_holder_past_the_deadline_is_asked_to_stop(verb: str) -> None:
     assert step.result["directive"] == "stop"
 
 
+def test_at_the_very_deadline_a_holder_goes_on() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", deadline_s=10.0, lease=HOUR)
+    assert s.at(10).given("A", "start", task_id="T", token=token).result["directive"] == "continue"
+
+
 def test_a_draining_agent_is_asked_to_hand_over_and_a_draining_pool_works_off_what_it_holds() -> None:
     s = Scenario()
     token = s.holds("A", "T")

@@ -8,6 +8,7 @@ import pytest
 
 from domain.lifecycles import HELD, TASK, TERMINAL, TaskStatus
 from tests.domain.situations import NEVER, SITUATIONS
+from tests.support.cases import case
 from tests.support.scenario import OPS, Scenario, Step
 
 Expected = str | list[str]
@@ -145,58 +146,57 @@ def test_every_status_a_task_can_rest_in_is_in_the_tables() -> None:
     assert all(row.keys() == HOLDER.keys() for row in FORMER_OR_CURRENT_HOLDER.values())
 
 
-@pytest.mark.parametrize(
-    ("situation", "verb", "expected"),
-    [
-        pytest.param(situation, verb, expected, id=f"{situation}: {verb} -> {says(expected)}")
-        for situation, row in FORMER_OR_CURRENT_HOLDER.items()
-        for verb, expected in row.items()
-    ],
-)
-def test_the_agent_that_holds_or_held_it(situation: str, verb: str, expected: Expected) -> None:
-    s, token = stand(situation)
-    before = s.task("T")
+@pytest.mark.parametrize("situation", FORMER_OR_CURRENT_HOLDER)
+def test_the_agent_that_holds_or_held_it(situation: str) -> None:
+    for verb, expected in FORMER_OR_CURRENT_HOLDER[situation].items():
+        with case(f"{verb} -> {says(expected)}"):
+            s, token = stand(situation)
+            before = s.task("T")
 
-    step = s.when("A", verb, task_id="T", token=token, **HOLDER[verb])
+            step = s.when("A", verb, task_id="T", token=token, **HOLDER[verb])
 
-    check(step, expected)
-    if step.refusal is not None:
-        after = s.task("T")
-        assert (after.status, after.attempt, after.lease) == (before.status, before.attempt, before.lease)
+            check(step, expected)
+            if step.refusal is not None:
+                after = s.task("T")
+                assert (after.status, after.attempt, after.lease) == (before.status, before.attempt, before.lease)
 
 
-@pytest.mark.parametrize("verb", HOLDER)
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_another_agent_with_the_same_token(situation: str, verb: str) -> None:
+def test_another_agent_with_the_same_token(situation: str) -> None:
     s, token = stand(situation)
     task = s.task("T")
     current = task.lease is not None and task.lease.token == token
     expected = "task_finished" if task.terminal else "not_holder" if current else "stale_token"
 
-    s.when("B", verb, task_id="T", token=token, **HOLDER[verb]).refused(expected)
+    for verb, body in HOLDER.items():
+        with case(verb):
+            s.when("B", verb, task_id="T", token=token, **body).refused(expected)
+            assert s.task("T") == task
 
 
-@pytest.mark.parametrize("verb", HOLDER)
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_token_that_never_was(situation: str, verb: str) -> None:
+def test_a_token_that_never_was(situation: str) -> None:
     s, _ = stand(situation)
-    expected = "task_finished" if s.task("T").terminal else "stale_token"
+    task = s.task("T")
+    expected = "task_finished" if task.terminal else "stale_token"
 
-    for token in (NEVER, 9_999):
-        s.when("A", verb, task_id="T", token=token, **HOLDER[verb]).refused(expected)
+    for verb, body in HOLDER.items():
+        for token in (NEVER, 9_999):
+            with case(f"{verb} with {token}"):
+                s.when("A", verb, task_id="T", token=token, **body).refused(expected)
+                assert s.task("T") == task
 
 
-@pytest.mark.parametrize(
-    ("situation", "verb"),
-    [
-        pytest.param(situation, verb, id=f"{situation}: {verb} -> {says(OPERATORS[TaskStatus(status)][verb])}")
-        for situation, (status, _) in SITUATIONS.items()
-        for verb in OPERATOR
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_an_operator(situation: str) -> None:
+    for verb in OPERATOR:
         # What an agent does not hold is not stolen from it.
-        if not (situation == "assigned, stolen for B" and verb == "steal")
-    ],
-)
-def test_an_operator(situation: str, verb: str) -> None:
+        if not (situation == "assigned, stolen for B" and verb == "steal"):
+            with case(verb):
+                check_operator(situation, verb)
+
+
+def check_operator(situation: str, verb: str) -> None:
     s, _ = stand(situation)
     task = s.task("T")
     expected = OPERATORS[task.status][verb]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -184,13 +184,13 @@ class WriterModel(RuleBasedStateMachine):
             case "reads fail":
                 self.pool.log.fail_reads(count)
             case "held":
-                self.pool.log._gate.clear()
+                self.pool.log.hold()
             case "go on":
-                self.pool.log._gate.set()
+                self.pool.log.release()
             case _:
                 self.run(self.pool.clock.stall(60))
 
-    @precondition(lambda self: not self.pool.log._late)
+    @precondition(lambda self: not self.pool.log.undecided)
     @rule()
     def another_appends(self) -> None:
         self.strangers += 1
@@ -200,9 +200,9 @@ class WriterModel(RuleBasedStateMachine):
     @rule(after_s=st.sampled_from([0.0, 1.0, 100.0]))
     def it_is_killed_and_starts_again(self, after_s: float) -> None:
         log = self.pool.log
-        log._gate.set()
+        log.release()
         # Who may not even lead does not start at all.
-        log._faults = deque(fault for fault in log._faults if not isinstance(fault, Reject))
+        log.accept_everything()
         self.run(self.pool.restart(after_s=after_s))
 
     # What must be true
@@ -241,9 +241,7 @@ class WriterModel(RuleBasedStateMachine):
 
     async def _settle(self) -> None:
         pool = self.pool
-        pool.log._faults.clear()
-        pool.log.fail_reads(0)
-        pool.log._gate.set()
+        pool.log.recover()
         await pool.advance(40)
         # What another appended last is folded at the next append.
         await pool.request("ops.submit", {"title": "the last one"}, within_s=10)

@@ -1,15 +1,11 @@
-"""A real broker for tests: one server a session, a pool of its own for every test."""
+"""What tests need of a real broker beside the fixtures in `tests/support/servers.py`."""
 
 import os
-import secrets
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-import nats
-import pytest
-import pytest_asyncio
 from nats.aio.client import Client
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
@@ -25,24 +21,6 @@ class Connect(Protocol):
     async def __call__(self, user: str = "operator", **options: Any) -> Client:
         """Return a connected client; a permission the user lacks shows in `options["error_cb"]`."""
         ...
-
-
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedBroker]:
-    """The session's broker. Don't stop or kill it: a test that must starts its own."""
-    async with EmbeddedBroker(tmp_path_factory.mktemp("broker"), FAST) as running:
-        yield running
-
-
-@pytest.fixture
-def pool() -> str:
-    """The name of a pool that no other test uses."""
-    return fresh_pool()
-
-
-def fresh_pool() -> str:
-    """A pool name that was never used on this broker."""
-    return f"t-{secrets.token_hex(6)}"
 
 
 @contextmanager
@@ -63,18 +41,3 @@ async def settled(nc: Client) -> None:
     """Return when the broker has dealt with all that was sent. The library's first ping may overtake it."""
     await nc.flush()
     await nc.flush()
-
-
-@pytest.fixture
-async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
-    """Clients of the session's broker."""
-    clients: list[Client] = []
-
-    async def open_client(user: str = "operator", **options: Any) -> Client:
-        client = await nats.connect(broker.url, **broker.credentials(user), **options)
-        clients.append(client)
-        return client
-
-    yield open_client
-    for client in clients:
-        await client.close()

@@ -36,9 +36,9 @@ class AppendRules:
     def check(self, records: Sequence[Recorded], after: PoolState) -> None:
         """Check one append, given the state that it leads to."""
         for recorded in records:
-            self._check_envelope(recorded)
+            self.check_envelope(recorded)
             if recorded.entity is Entity.TASK:
-                self._check_task_event(recorded)
+                self.check_task_event(recorded)
         for task_id in {recorded.entity_id for recorded in records if recorded.entity is Entity.TASK}:
             task = after.task(task_id)
             assert task is not None or after.evicted_through, f"{task_id} left memory"
@@ -51,14 +51,14 @@ class AppendRules:
             if floor is not None:
                 self.floors[token] = floor
 
-    def _check_envelope(self, recorded: Recorded) -> None:
+    def check_envelope(self, recorded: Recorded) -> None:
         assert recorded.position == self.position + 1, "positions are contiguous"
         assert self.last_time is None or recorded.time >= self.last_time, "event times never go backwards"
         assert recorded.version == self.versions.get(recorded.originator_id, 0) + 1, "versions are contiguous"
         self.position, self.last_time = recorded.position, recorded.time
         self.versions[recorded.originator_id] = recorded.version
 
-    def _check_task_event(self, recorded: Recorded) -> None:
+    def check_task_event(self, recorded: Recorded) -> None:
         event, task_id = recorded.event, recorded.entity_id
         if task_id in self.ended:
             assert event.name == "late_progress", f"{task_id} had ended, and {event.name} happened"

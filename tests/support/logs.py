@@ -1,13 +1,18 @@
 """What tests do with an event log of either kind."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
-from infra.nats import NatsEventLog
 from tests.support.memory_log import MemoryEventLog
 
-Log = MemoryEventLog | NatsEventLog
-OpenLog = Callable[[], Awaitable[Log]]
+if TYPE_CHECKING:
+    from infra.nats import NatsEventLog
+
+Log: TypeAlias = "MemoryEventLog | NatsEventLog"
+OpenLog: TypeAlias = "Callable[[], Awaitable[Log]]"
 
 
 def event(pool: str, entity: str, number: int = 0, **headers: str) -> NewMessage:

@@ -7,8 +7,9 @@ is what the test has scripted with `fail_next` and its kin.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -23,13 +24,14 @@ from handlers.ports import (
     OutcomeUnknownError,
     StoredMessage,
 )
-from infra.nats.wire_format import publish_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_MESSAGE_BYTES = 1_048_576
 READ_CHUNK_MESSAGES = 2_000
+_SUBJECT = re.compile(r"[^\s.*>]+(\.[^\s.*>]+)*")
+_HEADER_NAME = re.compile(r"(?!Nats-)[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,7 @@ class MemoryEventLog:
     """The `EventLog` port on a list."""
 
     def __init__(self, pool: str, messages: Sequence[NewMessage] = ()) -> None:
+        self._pool = pool
         self._prefix = f"custody.{pool}.evt."
         self._stored: list[StoredMessage] = []
         self._faults: deque[Fault] = deque()
@@ -106,6 +109,8 @@ class MemoryEventLog:
         self._gate = asyncio.Event()
         self._gate.set()
         self._change = asyncio.Event()
+        self.on_message: Callable[[NewMessage], None] = lambda _message: None
+        """Called with each message of an append; may raise AppendRejectedError."""
         self.append_sizes: list[int] = []
         """How many messages each successful append had, in order."""
         self.arrived = 0
@@ -121,6 +126,16 @@ class MemoryEventLog:
         """Let the next appends meet these faults, one each; later ones succeed."""
         self._faults.extend(faults)
 
+    def recover(self) -> None:
+        """Let all later appends and reads succeed, and those that are held go on."""
+        self._faults.clear()
+        self._failing_reads = 0
+        self.release()
+
+    def accept_everything(self) -> None:
+        """Reject no later append for its content; other faults stay."""
+        self._faults = deque(fault for fault in self._faults if not isinstance(fault, Reject))
+
     def fail_reads(self, count: int) -> None:
         """Let the next `count` reads raise LogUnavailableError."""
         self._failing_reads = count
@@ -134,14 +149,31 @@ class MemoryEventLog:
         del self._stored[position:]
         self._notify()
 
+    def replace(self, messages: Sequence[NewMessage]) -> None:
+        """The broker came back with another log; readers that wait are not woken."""
+        self._stored[:] = MemoryEventLog(self._pool, messages).messages
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold every append on its way to the broker until the block ends."""
-        self._gate.clear()
+        self.hold()
         try:
             yield
         finally:
-            self._gate.set()
+            self.release()
+
+    def hold(self) -> None:
+        """Hold every append on its way to the broker until `release`."""
+        self._gate.clear()
+
+    def release(self) -> None:
+        """Let the appends that are held go on."""
+        self._gate.set()
+
+    @property
+    def undecided(self) -> bool:
+        """Whether an append without an answer is still on its way."""
+        return bool(self._late)
 
     async def until_arrived(self, count: int) -> None:
         """Return once `count` appends have been asked for in all."""
@@ -238,7 +270,16 @@ class MemoryEventLog:
     def _check(self, message: NewMessage) -> None:
         if not message.subject.startswith(self._prefix):
             raise AppendRejectedError(f"not a subject of this log: {message.subject!r}")
-        publish_frame(message, "", reply="", limit_bytes=MAX_MESSAGE_BYTES)
+        if not _SUBJECT.fullmatch(message.subject) or not message.subject.isprintable():
+            raise AppendRejectedError(f"not a literal subject: {message.subject!r}")
+        size_bytes = len("NATS/1.0\r\n\r\n") + len(message.body)
+        for name, value in message.headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not value.isprintable() or value.strip() != value:
+                raise AppendRejectedError(f"not a header of ours: {name!r}: {value!r}")
+            size_bytes += len(f"{name}: {value}\r\n".encode())
+        if size_bytes > MAX_MESSAGE_BYTES:
+            raise AppendRejectedError(f"a message of {size_bytes} bytes is too large: {message.subject}")
+        self.on_message(message)
 
     def _append(self, messages: Sequence[NewMessage], expected_position: int) -> None:
         if expected_position != len(self._stored) or any(late.counted for late in self._late):

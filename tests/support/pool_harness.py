@@ -133,7 +133,7 @@ class PoolHarness:
         """Serve the pool from the log, whatever the log is up to."""
         until = self.clock.steady() + timedelta(seconds=START_LIMIT_S)
         while True:
-            self._make()
+            self.make_service()
             opening = asyncio.ensure_future(self.service.open())
             await self.clock.rest()
             while not opening.done():
@@ -159,6 +159,10 @@ class PoolHarness:
             each.lost = each.lost or not each.replies
         self._inboxes.clear()
         await service.kill()
+
+    def forget_service(self) -> None:
+        """Note that the service has ended by itself."""
+        self._service = None
 
     async def restart(self, *, after_s: float = 0.0) -> None:
         """Kill the service and start another on the same log."""
@@ -270,18 +274,19 @@ class PoolHarness:
         """Encode events of another replica, to follow the log's end: `("task/T1", event)` each."""
         self.foreign = True
         fold = PoolState(POOL, self.rules)
+        versions: dict[str, int] = {}
         for recorded in self.records():
             fold.fold(recorded)
+            versions[recorded.originator_id] = recorded.version
         messages: list[NewMessage] = []
         previous = self.log.messages[-1].headers["Custody-Hash"] if self.log.messages else GENESIS_HASH
         for originator, event in events:
             entity_id = originator.partition("/")[2]
-            before = fold._get((event.entity, entity_id))
             recorded = Recorded(
                 fold.position + 1,
                 event.entity,
                 entity_id,
-                (before.version if before is not None else 0) + 1,
+                versions.get(originator, 0) + 1,
                 max(self.clock.now(), fold.last_time),
                 "ops/another",
                 "by-another",
@@ -289,6 +294,7 @@ class PoolHarness:
                 "another",
             )
             fold.fold(recorded)
+            versions[originator] = recorded.version
             encoded, previous = self.codec.encode([recorded], previous)
             messages += encoded
         return messages
@@ -325,7 +331,8 @@ class PoolHarness:
         await self.check()
         self.check_replies()
 
-    def _make(self) -> None:
+    def make_service(self) -> None:
+        """Make the next service of the pool; its `open` is yet to be called."""
         self.starts += 1
         self._service = PoolService(
             POOL,
@@ -363,7 +370,7 @@ class PoolHarness:
     def _check_live(self, live: Memory, fresh: Memory) -> None:
         assert live.tail_hash == fresh.tail_hash
         assert live.unreadable_count == fresh.unreadable_count
-        assert live.outcomes._positions == fresh.outcomes._positions
+        assert dict(live.outcomes.dump()) == dict(fresh.outcomes.dump())
         assert live.statistics.totals() == fresh.statistics.totals()
         if len(fresh.state.recent) < RECENT_ENTITIES:
             check_equal(live.state, fresh.state)
@@ -390,6 +397,6 @@ class PoolHarness:
                     fold.fold(recorded)
                 rules.check(batch, fold)
         for recorded in records:
-            rules._check_envelope(recorded)
+            rules.check_envelope(recorded)
             if recorded.entity is Entity.TASK:
-                rules._check_task_event(recorded)
+                rules.check_task_event(recorded)

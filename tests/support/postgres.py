@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests, from the machine's own packages: one server a session, a schema for each test.
+"""A real PostgreSQL for tests, from the machine's own packages.
 
 The server refuses to run as root; where the tests do, it gets another user's rights.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -20,7 +19,6 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
-from psycopg import sql
 
 READY_S = 60
 POLL_S = 0.02
@@ -149,19 +147,3 @@ def running_postgres() -> Iterator[Postgres]:
             server.stop()
     finally:
         shutil.rmtree(directory, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """The session's server. Don't stop it: a test that must starts its own."""
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture
-def postgres_url(postgres: Postgres) -> str:
-    """The URL of an empty schema."""
-    schema = f"t_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
-    return postgres.url(schema)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.policies.load_balancing import (
@@ -196,6 +196,7 @@ def carry_out(agents: Sequence[Load], moves: Sequence[Move]) -> list[list[Load]]
     return stages
 
 
+@settings(max_examples=40)
 @given(config=CONFIGS, agents=fleets())
 def test_every_move_of_a_plan_keeps_the_rules(config: StealConfig, agents: list[Load]) -> None:
     moves = plan(config, agents)
@@ -210,6 +211,7 @@ def test_every_move_of_a_plan_keeps_the_rules(config: StealConfig, agents: list[
         assert target.capacity is None or target.tasks + move.count <= target.capacity
 
 
+@settings(max_examples=40)
 @given(config=CONFIGS, agents=fleets())
 def test_a_plan_takes_once_from_each_source_in_registration_order(config: StealConfig, agents: list[Load]) -> None:
     sources = [source.agent_id for source in overloaded_sources(config, agents)]
@@ -217,6 +219,7 @@ def test_a_plan_takes_once_from_each_source_in_registration_order(config: StealC
     assert taken == [source for source in sources if source in taken]
 
 
+@settings(max_examples=40)
 @given(config=CONFIGS, agents=fleets())
 def test_a_plan_loses_and_makes_no_task_and_never_widens_the_spread(config: StealConfig, agents: list[Load]) -> None:
     after = carry_out(agents, plan(config, agents))[-1]
@@ -226,6 +229,7 @@ def test_a_plan_loses_and_makes_no_task_and_never_widens_the_spread(config: Stea
         assert min(a.tasks for a in after) >= min(a.tasks for a in agents)
 
 
+@settings(max_examples=40)
 @given(config=CONFIGS, agents=fleets())
 def test_a_plan_is_its_moves_one_at_a_time(config: StealConfig, agents: list[Load]) -> None:
     moves: list[Move] = []

@@ -118,7 +118,6 @@ class Site:
 
     def append(self, messages: list[NewMessage]) -> None:
         self.log.append_foreign(*messages)
-        self.log._notify()
 
     async def following(self, *, max_events: int = 2) -> tuple[Projector[list[int]], asyncio.Task[None]]:
         projector = self.projector(max_events=max_events)
@@ -318,7 +317,7 @@ async def test_a_log_that_lost_its_tail_is_noticed_while_following(site: Site) -
 async def test_a_log_that_was_replaced_meanwhile_is_noticed_before_the_next_write(site: Site) -> None:
     site.append(tasks(4))
     projector, work = await site.following()
-    site.log._stored[:] = MemoryEventLog(POOL, tasks(4, "other")).messages
+    site.log.replace(tasks(4, "other"))
     projector.request_log_check()
     site.append(tasks(5, "other")[4:])
     await site.clock.rest()

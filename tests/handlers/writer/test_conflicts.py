@@ -102,16 +102,13 @@ async def test_a_lost_acknowledgement_and_then_a_foreign_append_behind_it(pool: 
 
 
 async def test_only_the_guilty_command_of_a_rejected_batch_is_refused(
-    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    original = pool.log._check
-
     def check(message: NewMessage) -> None:
         if b"guilty" in message.body:
             raise AppendRejectedError("too ugly")
-        original(message)
 
-    monkeypatch.setattr(pool.log, "_check", check)
+    pool.log.on_message = check
     with pool.log.held():
         pool.post("ops.submit")
         await pool.rest()
@@ -128,18 +125,16 @@ async def test_only_the_guilty_command_of_a_rejected_batch_is_refused(
 
 
 async def test_a_command_whose_second_append_is_rejected_has_begun_and_is_not_told_that_it_was_refused(
-    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+    pool: PoolHarness,
 ) -> None:
     await pool.holds("a", "T")
     await pool.register("b")
-    original = pool.log._check
 
     def check(message: NewMessage) -> None:
         if message.subject.endswith(".stolen"):
             raise AppendRejectedError("too ugly")
-        original(message)
 
-    monkeypatch.setattr(pool.log, "_check", check)
+    pool.log.on_message = check
     steal = {"from": "a", "to": "b", "count": 1, "command_id": "once"}
     first = await pool.request("ops.steal", steal)
     again = await pool.request("ops.steal", steal)
@@ -185,7 +180,7 @@ async def test_a_foreign_leader_ends_this_one(pool: PoolHarness) -> None:
 async def test_who_starts_beside_another_gives_way(pool: PoolHarness) -> None:
     await pool.stop()
     pool.log.fail_next(Conflict(pool.by_another((f"pool/{POOL}", Led(leader="host:2:2")))))
-    pool._make()
+    pool.make_service()
     opening = asyncio.ensure_future(pool.service.open())
     await pool.rest()
     assert opening.done()

@@ -75,7 +75,7 @@ async def test_a_start_on_an_empty_log_opens_it_once(pool: PoolHarness) -> None:
 async def test_a_start_goes_through_mishaps(pool: PoolHarness) -> None:
     await pool.stop()
     pool.log.fail_next(LoseAck(), LoseRequest())
-    pool._make()
+    pool.make_service()
     opening = pool.service.open()
     task = asyncio.ensure_future(opening)
     await pool.advance(2)

@@ -141,8 +141,7 @@ async def test_after_a_broker_that_did_not_answer(
     pool.post("ops.submit")
     await pool.advance(60)
     assert pool.task("T").status == "assigned"
-    pool.log._faults.clear()
-    pool.log.fail_reads(0)
+    pool.log.recover()
     await pool.advance(0.3)
     await pool.advance(1)
     assert "could not hear the agents" in caplog.text
@@ -161,7 +160,7 @@ async def test_an_outage_that_nobody_asks_about_ends_by_itself(pool: PoolHarness
     asked = pool.post("ops.submit")
     await pool.advance(5.2)
     assert asked.answer.code == "unavailable"
-    pool.log._faults.clear()
+    pool.log.recover()
     await pool.advance(DUE_S + 60)
     assert [round(floor.blind_s) for floor in floors(pool)] == [5]
     assert pool.task("T").status == "queued"

@@ -88,8 +88,8 @@ async def test_a_broker_that_never_confirms_does_not_hold_the_stop_up(pool: Pool
     await pool.advance(12)
     assert stop.done()
     assert {each.answer.code for each in (*asked, queued, query)} == {"unavailable"}
-    pool.log._faults.clear()
-    pool._service = None
+    pool.log.recover()
+    pool.forget_service()
 
 
 async def test_a_stopped_pool_goes_on_where_it_was(pool: PoolHarness) -> None:

@@ -16,7 +16,8 @@ from infra.broker import process
 from infra.broker.binary import BrokerBinaryError, find_binary
 from infra.broker.data_dir import DataDir, DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
-from tests.support.broker import FAST, fresh_pool
+from tests.support.broker import FAST
+from tests.support.servers import fresh_pool
 
 pytestmark = [pytest.mark.system]
 

@@ -147,7 +147,6 @@ async def test_a_watch_sees_a_lease_come_change_and_go(site: Site) -> None:
 
     def happened(count: int) -> None:
         site.log.append_foreign(*messages(s, count))
-        site.log._notify()
 
     token = s.holds("a1", "t1")
     happened(0)
@@ -179,7 +178,6 @@ async def test_two_projectors_do_no_harm(site: Site) -> None:
     works = [asyncio.ensure_future(each.run(follow=True)) for each in (one, other)]
     for start in range(5, len(log), 6):
         site.log.append_foreign(*log[start : start + 6])
-        site.log._notify()
         await asyncio.wait(works, timeout=0.01)
     while one.watermark.position < len(log) and other.watermark.position < len(log):
         await asyncio.wait(works, timeout=0.02)

@@ -4,7 +4,6 @@ import pytest
 
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.service import reply_bodies
-from infra.nats.library_client import Client
 from infra.nats.wire_format import (
     ACTOR_HEADER,
     StoredHeaders,
@@ -70,23 +69,6 @@ def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
     assert not is_status(b"NATS/1.0\r\nNats-Consumer-Stalled: x\r\n\r\n")
     assert not is_status(b"")
     assert stalled_reply(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n") is None
-
-
-@pytest.mark.parametrize(
-    ("raw", "headers"),
-    [
-        (b"A: b\r\nC:d\r\n\r\n", {"A": "b", "C": "d"}),
-        (b"A:  b: c \r\n", {"A": "b: c"}),
-        (b"no colon\r\n: no name\r\nbad name: x\r\nA: b\r\n", {"A": "b"}),
-        ("Ä: x\r\nA: ü\r\n".encode(), {"A": "ü"}),
-        (b"A: \xff\r\nB: c\r\n", {"A": "\ufffd", "B": "c"}),
-        (b"", {}),
-    ],
-    ids=repr,
-)
-def test_the_faster_header_reader_reads_as_the_librarys_does(raw: bytes, headers: dict[str, str]) -> None:
-    assert Client._parse_header_lines(raw) == headers
-    assert super(Client, Client)._parse_header_lines(raw) == ({"": "no name"} if b": no name" in raw else {}) | headers
 
 
 def test_the_client_names_the_actor_in_the_header_that_the_service_reads() -> None:

@@ -28,13 +28,13 @@ def test_the_running_code_has_the_digest_of_the_checkout() -> None:
     assert fold_build() == digest_of_rooms(ROOT)
 
 
-@pytest.mark.parametrize("path", [str(path.relative_to(ROOT)) for path in sources(ROOT)])
-def test_a_changed_byte_in_any_file_changes_the_digest(copy: Path, path: str) -> None:
-    file = copy / path
-    before, source = digest_of_rooms(copy), file.read_bytes()
-    file.write_bytes(source + b"#")
-    assert digest_of_rooms(copy) != before
-    file.write_bytes(source)
+def test_a_changed_byte_in_any_file_changes_the_digest(copy: Path) -> None:
+    before = digest_of_rooms(copy)
+    for file in sources(copy):
+        source = file.read_bytes()
+        file.write_bytes(source + b"#")
+        assert digest_of_rooms(copy) != before, file.relative_to(copy)
+        file.write_bytes(source)
     assert digest_of_rooms(copy) == before
 
 

@@ -1,0 +1,79 @@
+"""Servers that the tests of a session share: a broker (a pool for each test) and a PostgreSQL (a schema for each).
+
+Every test process loads this file, so it imports what a server needs only where one is started.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+    from infra.broker.embedded import EmbeddedBroker
+    from tests.support.broker import Connect
+    from tests.support.postgres import Postgres
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedBroker]:
+    """The session's broker. Don't stop or kill it: a test that must starts its own."""
+    from infra.broker.embedded import EmbeddedBroker
+    from tests.support.broker import FAST
+
+    async with EmbeddedBroker(tmp_path_factory.mktemp("broker"), FAST) as running:
+        yield running
+
+
+@pytest.fixture
+def pool() -> str:
+    """The name of a pool that no other test uses."""
+    return fresh_pool()
+
+
+def fresh_pool() -> str:
+    """A pool name that was never used on this broker."""
+    return f"t-{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
+    """Clients of the session's broker."""
+    import nats
+
+    clients: list[Client] = []
+
+    async def open_client(user: str = "operator", **options: Any) -> Client:
+        client = await nats.connect(broker.url, **broker.credentials(user), **options)
+        clients.append(client)
+        return client
+
+    yield open_client
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The session's server. Don't stop it: a test that must starts its own."""
+    from tests.support.postgres import running_postgres
+
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Postgres) -> str:
+    """The URL of an empty schema."""
+    import psycopg
+    from psycopg import sql
+
+    schema = f"t_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    return postgres.url(schema)
