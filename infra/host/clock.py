@@ -14,7 +14,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     async def sleep_until(self, when: datetime) -> None:
-        """Return once `now() >= when`; a clock that is set meanwhile is followed within a minute."""
+        """Return once `now() >= when`; a change of the system clock is noticed within a minute."""
         while True:
             left_s = (when - self.now()).total_seconds()
             if left_s <= 0:
