@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from docs.generator.fields import cell, doc_of, kind_of, meaning_of, shown
-from infra.cli.framework.options import options_of
+from infra.cli.framework.options import options_from_model
 from infra.settings.settings import FORGIVING, GROUPS, Settings
 from infra.settings.sources import ENV_PREFIX
 
@@ -27,7 +27,7 @@ def settings_page() -> str:
     """Return the page."""
     forgiving = " and ".join(f"`{name}`" for name in sorted(FORGIVING))
     lines = [_HEAD.format(forgiving=forgiving)]
-    flags = {spec.parameter: spec.flag for spec in options_of(Settings)}
+    flags = {spec.parameter: spec.flag for spec in options_from_model(Settings)}
     for group in GROUPS:
         lines += [f"## {doc_of(group).removesuffix('.')}", ""]
         lines += ["| setting | flag | variable | type | default | meaning |", "|---|---|---|---|---|---|"]

@@ -1,1 +1,1 @@
-"""A pool's log as a file, and that file read as a log."""
+"""Exports: a pool's log written to a file, and such a file read as a log."""

@@ -1,7 +1,7 @@
 """A pool's log as a file: gzip, one JSON line for the header, then one for each message.
 
-The header tells what the file holds and by which digests to know it. It is written last and stands first, as a gzip
-member of its own, so `zcat` shows the whole file.
+The header has the range of positions and the digests. It is written last and is the first gzip member of the file, so
+`zcat` shows the whole file.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _HEAD = re.compile(rb'\{"position":([0-9]{1,19}),"subject":"([!#-\[\]-~]*)",')
 
 
 class Header(NamedTuple):
-    """What an export says of itself."""
+    """The header of an export."""
 
     pool: str
     first: int
     last: int
     events: int
     root: str
-    """The last message's `Custody-Hash`, which the whole chain leads to."""
+    """The last message's `Custody-Hash`, the end of the hash chain."""
     sha256: str
-    """Of the lines that follow the header."""
+    """Digest of the lines after the header."""
     exported_at: str
     software: str
 
@@ -75,7 +75,7 @@ class ExportWriter:
         self._root = messages[-1].headers.get(HASH_HEADER, GENESIS_HASH)
 
     def finish(self, *, pool: str, exported_at: str, software: str) -> Header:
-        """Put the file together; return its header."""
+        """Write the header and the lines to the file; return the header."""
         self._file.close()
         header = Header(
             pool, self._first, self._last, self._count, self._root, self._digest.hexdigest(), exported_at, software
@@ -87,7 +87,7 @@ class ExportWriter:
         return header
 
     def close(self) -> None:
-        """Leave nothing behind but the file."""
+        """Delete the temporary file of lines."""
         try:
             self._file.close()
         finally:
@@ -95,23 +95,23 @@ class ExportWriter:
 
 
 class ExportReader:
-    """Reads an export, from its beginning each time; nothing of it is kept."""
+    """Reads an export, from its beginning each time; keeps nothing but the header."""
 
     def __init__(self, path: Path) -> None:
         """Read the header. Raises ExportFileError."""
         self.path = path
         self.differences: list[str] = []
-        """What the header is wrong about, once everything was read."""
+        """The differences between header and content, known once everything was read."""
         with self._opened() as file:
             self.header = self._header(file)
 
     def messages(
         self, *, after: int = 0, wanted: Callable[[str], bool] | None = None
     ) -> Generator[StoredMessage, None, None]:
-        """Every message behind a position, in the file's order; `wanted` is asked about each subject.
+        """Every message after a position, in the file's order; `wanted` filters by subject.
 
         Raises:
-            ExportFileError: the file ends early, or holds something else.
+            ExportFileError: the file ends early, or a line is not a message.
         """
         skipped = max(0, after - self.header.first + 1)
         for count, line in enumerate(self._lines()):
@@ -119,17 +119,17 @@ class ExportReader:
                 yield self._message(line, count)
 
     def check(self, show: Callable[[int], None] = lambda _: None) -> StoredMessage:
-        """Read everything; return the last message. `show` is told each position.
+        """Check everything; return the last message. `show` is called with each position.
 
         Raises:
-            ExportFileError: it is not what was exported, or something of another log is in it.
+            ExportFileError: it is not what was exported, or contains messages of another log.
         """
         expected, prefix = self.header.first, evt_prefix(self.header.pool)
         line = b""
         for count, line in enumerate(self._lines()):
             position, subject = self._head(line, count)
             if position != expected:
-                raise ExportFileError(f"{self.path}: position {expected} was to come, and it is {position}")
+                raise ExportFileError(f"{self.path}: position {expected} is expected, and {position} found")
             if not subject.startswith(prefix):
                 raise ExportFileError(f"{self.path}: position {expected} is on {subject}, not below {prefix}")
             show(position)
@@ -141,7 +141,7 @@ class ExportReader:
         return self._message(line, expected - self.header.first - 1)
 
     def _lines(self) -> Generator[bytes, None, None]:
-        """Every line behind the header; then `differences` is known."""
+        """Every line after the header; sets `differences` at the end."""
         digest, count, opening, line = hashlib.sha256(), 0, b"", b""
         with self._opened() as file:
             file.readline(_LONGEST_HEADER)
@@ -204,7 +204,7 @@ class ExportReader:
         return ExportFileError(f"{self.path} is damaged or cut short: {count} of {self.header.events} events are there")
 
     def _head(self, line: bytes, count: int) -> tuple[int, str]:
-        """Return a line's position and subject; where it begins as ours do, nothing else of it is looked at."""
+        """Return a line's position and subject; one that begins as `ExportWriter` writes it is not parsed further."""
         found = _HEAD.match(line)
         return (int(found[1]), found[2].decode("ascii")) if found else self._message(line, count)[:2]
 

@@ -1,4 +1,4 @@
-"""An export as a log to read: whatever is asked of it is one pass over the file."""
+"""An export as a log to read: every read is one pass over the file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 CHUNK_MESSAGES = 1_000
 _NEAR = 1_000
-"""How far back the time of a position is looked for before all that comes before it is."""
+"""Positions that a search for a time goes back at first, before it starts from the beginning."""
 
 
 class FileLog:
-    """The `ReadableLog` of an export. Everything raises ExportFileError where the file is not what it says it is."""
+    """The `ReadableLog` of an export. Every method raises ExportFileError if the file contradicts its header."""
 
     def __init__(self, reader: ExportReader) -> None:
         self._reader = reader
@@ -112,7 +112,7 @@ def _time(message: StoredMessage, codec: Codec) -> datetime | None:
 
 
 def matcher(subject_filter: str) -> Callable[[str], bool]:
-    """Return what says of a subject whether it matches a filter with the broker's wildcards."""
+    """Return a function that tells whether a subject matches a filter with the broker's wildcards."""
     wanted = subject_filter.split(".")
     rest = wanted[-1] == ">"
     fixed = [(place, token) for place, token in enumerate(wanted) if token not in {"*", ">"}]

@@ -1,1 +1,1 @@
-"""The machine that Custody runs on: clock, disk, small files, signals, optional libraries."""
+"""The machine that Custody runs on: clock, disk, files, signals, optional libraries."""

@@ -1,4 +1,4 @@
-"""Files with keys and credentials: small, and read whole."""
+"""Reading small files: keys and credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LONGEST_FILE_BYTES = 64 * 1024
 
 
 def read_small(path: Path, failed: type[Exception]) -> bytes:
-    """Return what a file holds, and no more than `LONGEST_FILE_BYTES`; raises `failed` with one line."""
+    """Return a file's content, at most `LONGEST_FILE_BYTES` of it; raises `failed` with a message of one line."""
     try:
         with path.open("rb") as file:
             return file.read(LONGEST_FILE_BYTES)

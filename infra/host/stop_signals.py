@@ -8,7 +8,7 @@ import signal
 
 
 def stop_signal() -> asyncio.Event:
-    """Return an event that SIGINT or SIGTERM sets, from now on instead of what they did before."""
+    """Return an event that SIGINT or SIGTERM sets from now on, in place of their handlers until now."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
@@ -17,6 +17,6 @@ def stop_signal() -> asyncio.Event:
         except NotImplementedError:  # Windows has no such handlers for the loop
             with contextlib.suppress(ValueError):
                 signal.signal(each, lambda *_: loop.call_soon_threadsafe(stop.set))
-        except (RuntimeError, ValueError):  # not the main thread, which signals never reach
+        except (RuntimeError, ValueError):  # not the main thread, the only one that receives signals
             break
     return stop

@@ -1,8 +1,8 @@
-"""Checkpoints: what a log's hash was at a position, signed.
+"""Checkpoints: the hash of a log at a position, signed.
 
-Whoever can write to the broker can write a whole new chain of hashes. A checkpoint that is kept elsewhere shows it: the
-log must still have the same hash at the same position. To check one takes the public key alone, so auditors need no
-secret, and the private key can stay where nobody who may rewrite the log comes near it.
+Write access to the broker suffices to write a whole new chain of hashes. A checkpoint that is kept elsewhere proves it:
+the log must still have the same hash at the same position. Checking needs the public key alone, so auditors need no
+secret, and the private key can be kept away from everyone with write access to the log.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _NUMBERS = ("position", "events")
 
 
 class CheckpointError(Exception):
-    """It is no checkpoint, or not one that this key signed; one line says why."""
+    """A file is not a checkpoint that this key signed; the message is one line."""
 
 
 class Checkpoint(NamedTuple):
-    """What a log had come to."""
+    """A log up to a position."""
 
     pool: str
     stream: str
     position: int
     events: int
-    """How many events the log held up to there."""
+    """How many events the log had up to there."""
     hash: str
-    """What the event at the position carries: it covers all of them."""
+    """The `Custody-Hash` of the event at the position; it covers all events before."""
     time: str
-    """Of that event."""
+    """Time of that event."""
     made_at: str
 
     def signed(self, key: Ed25519PrivateKey) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class Checkpoint(NamedTuple):
 
 
 def canonical(said: dict[str, Any]) -> bytes:
-    """Return what is signed: the object as JSON in ASCII, its keys in order, nothing between the tokens."""
+    """Return the bytes that are signed: the object as JSON in ASCII, keys sorted, without blanks."""
     return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
@@ -59,7 +59,7 @@ def read_checkpoint(path: Path, key: Ed25519PublicKey) -> Checkpoint:
     """Return the checkpoint in a file.
 
     Raises:
-        CheckpointError: it is none, or the key did not sign it as it is.
+        CheckpointError: the file is not one, or its signature is not the key's.
     """
     found: Any = None
     with suppress(ValueError, RecursionError):

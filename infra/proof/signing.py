@@ -1,4 +1,4 @@
-"""Ed25519 keys in PEM files: who signs keeps the private one, whoever checks needs the public one alone."""
+"""Ed25519 keys in PEM files: the private one signs, the public one checks signatures."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PRIVATE_MODE, _PUBLIC_MODE = 0o600, 0o644
 
 
 class KeyFileError(Exception):
-    """A key cannot be made, read or used; one line says why."""
+    """A key cannot be made, read or used; the message is one line."""
 
 
 def make_keys(private: Path, public: Path, passphrase: bytes | None) -> str:
-    """Write a new pair of keys to two files that are not there yet; return the key's id.
+    """Write a new pair of keys to two new files; return the key's id.
 
-    The private one is for its owner's eyes only, and encrypted if there is a passphrase.
+    The private key's file is readable by its owner alone, and encrypted if there is a passphrase.
 
     Raises:
-        KeyFileError: a file is there already, or cannot be written.
+        KeyFileError: a file exists already, or cannot be written.
     """
     for path in (private, public):
         if path.exists():
@@ -74,7 +74,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 
 def key_id(key: Ed25519PublicKey) -> str:
-    """Return what names a key among others: the beginning of its digest."""
+    """Return the id of a key: the first 16 digits of its SHA-256."""
     raw = key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
     return hashlib.sha256(raw).hexdigest()[:16]
 

@@ -1,1 +1,1 @@
-"""Reports as files: audit formats, what-if plots, the post-mortem page."""
+"""Reports as files: audit formats, the plots and policies of what-if, the post-mortem page."""

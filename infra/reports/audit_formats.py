@@ -1,4 +1,4 @@
-"""An audit's rows as a table, JSON lines or CSV. Each is written as it comes; no format needs the whole."""
+"""An audit's rows as a table, JSON lines or CSV, written as they are read: no format keeps all of them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,18 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
-class FormatError(Exception):
-    """The format cannot be written here; one line says why."""
-
-
 class Sink(Protocol):
-    """Takes rows in order, then the end."""
+    """Writes rows in order."""
 
     ascii_only: bool
-    """Whether the JSON in its rows is to be in ASCII."""
+    """Whether the JSON in the rows must be ASCII."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
         ...
 
     def close(self) -> None:
-        """Write what an end needs."""
+        """Write what is left."""
         ...
 
 
@@ -62,7 +58,7 @@ class JsonLines:
         self._file.write("".join(map(_json_line, rows)))
 
     def close(self) -> None:
-        """Nothing is left to write."""
+        """Flush the file."""
         self._file.flush()
 
 
@@ -93,17 +89,17 @@ class Csv:
         self._file.write("".join(map(_csv_line, rows)))
 
     def close(self) -> None:
-        """Nothing is left to write."""
+        """Flush the file."""
         self._file.flush()
 
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _FORMULA = re.compile(r"\0[=+\-@\t\r]")
-"""In cells with a NUL character before each."""
+"""Searched in cells joined by NUL characters, with one before the first."""
 
 
 def _csv_line(row: Row) -> str:
-    """Return a row's line; the cells are looked at together, for hardly any has to be changed."""
+    """Return a row's line. The cells are searched as one text, for hardly any needs quotes."""
     position, time, actor, entity, entity_id, event, agent, token, verb, command_id, keyed, reason, what, *jsons = row
     cells = ["", actor, entity, entity_id, event, agent or "", verb, command_id, reason or ""]
     joined = "\0".join(cells)
@@ -118,7 +114,7 @@ def _csv_line(row: Row) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula, for what agents wrote stands in it; quoted if need be."""
+    """Return a cell, quoted if necessary, that no spreadsheet evaluates as a formula: agents wrote its text."""
     if text.startswith(_FORMULA_STARTS):
         text = f"'{text}"
     return f'"{text.replace(_QUOTE, _TWO_QUOTES)}"' if _to_be_quoted(text) else text
@@ -129,7 +125,7 @@ def _to_be_quoted(text: str) -> bool:
 
 
 class Table:
-    """Aligned columns, sized by the first rows; wider cells push the rest of their line along."""
+    """Aligned columns, sized by the first rows; a wider cell shifts the rest of its line."""
 
     ascii_only = False
 
@@ -145,7 +141,7 @@ class Table:
             self._flush()
 
     def close(self) -> None:
-        """Write what still waits for the columns to be sized."""
+        """Write the rows that waited for the columns to be sized."""
         if self._waiting:
             self._flush()
 

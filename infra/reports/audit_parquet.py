@@ -1,4 +1,4 @@
-"""An audit's rows as Parquet: typed columns, for tools that count and join."""
+"""An audit's rows as Parquet: typed columns, for tools that aggregate and join."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from infra.host.optional_libraries import install_hint
-from infra.reports.audit_formats import COLUMNS, FormatError
+from infra.reports.audit_formats import COLUMNS
+from infra.reports.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,7 @@ _LARGEST = 2**63 - 1
 
 
 class Parquet:
-    """One row group for each so many rows, or bytes; `numbers` and `data` are JSON text."""
+    """Row groups of at most GROUP_ROWS rows or GROUP_BYTES bytes; `numbers` and `data` are JSON text."""
 
     ascii_only = False
     GROUP_ROWS = 50_000
@@ -30,7 +31,7 @@ class Parquet:
             self._arrow: Any = importlib.import_module("pyarrow")
             parquet: Any = importlib.import_module("pyarrow.parquet")
         except ImportError:
-            raise FormatError(install_hint("Parquet needs the pyarrow library", "pyarrow")) from None
+            raise ReportError(install_hint("Parquet needs the pyarrow library", "pyarrow")) from None
         arrow = self._arrow
         kinds = {
             "position": arrow.int64(),

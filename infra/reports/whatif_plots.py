@@ -1,4 +1,4 @@
-"""A comparison of policies as a picture."""
+"""A comparison of policies, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.host.atomic_file import atomic_file
 from infra.host.optional_libraries import install_hint
-from infra.reports.audit_formats import FormatError
+from infra.reports.errors import ReportError
 from projections.reports.time_text import duration
 from projections.whatif.comparison_result import pareto_front
 
@@ -20,33 +20,33 @@ if TYPE_CHECKING:
 ENDINGS: Final = (".svg", ".png")
 _DPI: Final = 110
 _COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
-"""Told apart by the colour-blind, too."""
+"""Distinguishable with colour blindness."""
 _GREY: Final = "#8a8a8a"
 _RECORDED: Final = "#222222"
 _MOST_LABELLED: Final = 14
 
 
 class Plotter:
-    """Draws a comparison; made before the long work, so that a missing library is told at once."""
+    """Draws a comparison. Created before the replay, so that a missing library is reported at once."""
 
     def __init__(self, path: Path) -> None:
-        """Raises FormatError: no such kind of picture, no library, or no such directory."""
+        """Raises ReportError: no such kind of picture, no library, or no such directory."""
         if path.suffix.lower() not in ENDINGS:
-            raise FormatError(f"--plot {path}: name a file that ends in {' or '.join(ENDINGS)}")
+            raise ReportError(f"--plot {path}: name a file that ends in {' or '.join(ENDINGS)}")
         try:
             self._figure: Any = importlib.import_module("matplotlib.figure").Figure
             self._ticker: Any = importlib.import_module("matplotlib.ticker")
         except ImportError:
-            raise FormatError(install_hint("plots need the matplotlib library", "matplotlib")) from None
+            raise ReportError(install_hint("plots need the matplotlib library", "matplotlib")) from None
         if not path.parent.is_dir():
-            raise FormatError(f"cannot write {path}: there is no directory {path.parent}")
+            raise ReportError(f"cannot write {path}: there is no directory {path.parent}")
         self._path = path
 
     def draw(self, outcome: ComparisonResult) -> None:
         """Write the picture: the policies side by side, and the trade-off where there is a grid.
 
         Raises:
-            FormatError: the file cannot be written.
+            ReportError: the file cannot be written.
         """
         single = [outcome.replayed, *(each for each in outcome.policies if not each.policy.cell)]
         cells = [each for each in outcome.policies if each.policy.cell]
@@ -63,7 +63,7 @@ class Plotter:
             try:
                 figure.savefig(path, format=self._path.suffix[1:].lower(), dpi=_DPI)
             except OSError as error:
-                raise FormatError(f"cannot write {self._path}: {error.strerror}") from None
+                raise ReportError(f"cannot write {self._path}: {error.strerror}") from None
 
     def _policies(self, part: Any, rows: Sequence[PolicyResult]) -> None:
         holds, mistakes = part.subplots(1, 2, width_ratios=(3, 2))
@@ -149,7 +149,7 @@ class Plotter:
         points: Sequence[tuple[int, float]],
         best: set[tuple[int, float]],
     ) -> None:
-        """Name the cells by their settings: all of few, of many those on the front; cells at one place share a name."""
+        """Label cells by their settings: all of a few, of many those on the front; cells at one point share a label."""
         names: dict[tuple[int, float], list[PolicyResult]] = {}
         for row, point in zip(cells, points, strict=True):
             if point in best or len(set(points)) <= _MOST_LABELLED:
@@ -163,7 +163,7 @@ class Plotter:
 
 
 def _steps(rising: Sequence[float]) -> tuple[list[float], list[int]]:
-    """Return how many values do not exceed each, from nothing on."""
+    """Return the cumulative count of values, from 0 on."""
     return [0.0, *rising], list(range(len(rising) + 1))
 
 
@@ -176,7 +176,7 @@ def _cycled(count: int) -> list[str]:
 
 
 def _label(rows: Sequence[PolicyResult]) -> str:
-    """Return the settings of cells that came out the same, such as `60 × 2, 3`."""
+    """Return the settings of cells with the same result, such as `60 × 2, 3`."""
     values = [list(dict.fromkeys(_value(row.policy.cell[axis]) for row in rows)) for axis in rows[0].policy.cell]
     return " × ".join(", ".join(each) for each in values)
 

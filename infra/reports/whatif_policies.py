@@ -1,4 +1,4 @@
-"""The policies of a what-if: TOML files with the settings' own names, and grids of values."""
+"""The policies of a what-if: TOML files with the names of settings, and grids of values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 GRID: Final = "grid"
-"""The table of a policy file whose lists span a grid."""
+"""The table of a policy file with a list of values for each setting of a grid."""
 MAX_CELLS: Final = 100
 _REARM: Final = ("rearm_max_s", "rearm_jitter_s")
 _JUDGING: Final = ("sweeper_enabled", "stuck_threshold_s", "renewal_worth", *_REARM)
@@ -37,10 +37,10 @@ Grid = dict[str, list[Any]]
 def read_policies(
     files: Iterable[Path], grid_options: Iterable[str], settings: Settings, *, every_task: bool = False
 ) -> list[Policy]:
-    """Return the policies that the files and the grid ask for; `settings` were in force when the log was written.
+    """Return the policies of the files and the grid; `settings` were in force when the log was written.
 
-    A grid is laid over every file, or over the recorded settings when there is none. `every_task`: lease settings hold
-    for tasks, too, that brought their own.
+    A grid is applied on top of every file, or of the recorded settings without one. `every_task`: lease settings apply
+    to tasks with lease rules of their own, too.
 
     Raises:
         SettingsError: a file cannot be read, a name is unknown, a value is out of range, or there are too many cells.
@@ -116,7 +116,7 @@ def _check_known(name: str, source: str) -> None:
 
 
 def _cells(name: str, changes: Changes, grid: Grid, settings: Settings, source: str) -> list[Policy]:
-    """Return the policy of some changes, if there are any, and one for each cell of a grid over them."""
+    """Return the policy of some changes, if there are any, and one for each cell of the grid on top of them."""
     count = 1
     for values in grid.values():
         count *= len(values)

@@ -1,1 +1,1 @@
-"""The service as a process: requests on NATS, one pool, a life from start to exit."""
+"""The service as a process: one pool, requests over NATS, from start to exit."""

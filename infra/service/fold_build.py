@@ -9,20 +9,20 @@ from pathlib import Path
 import domain
 
 ROOMS = ("domain", "projections/state", "handlers/memory", "infra/codec.py")
-"""All that decides what a fold yields: events and entities, the state in memory, its rebuild, and the decoder."""
+"""The code that determines the result of a fold: events and entities, the state in memory, its rebuild, the decoder."""
 _DIGITS = 16
 
 
 @functools.cache
 def fold_build() -> str:
-    """Return the digest of the code that runs; the same for the same source, wherever it is installed."""
+    """Return the digest of the running code; the same for the same source, wherever it is installed."""
     return digest_of_rooms(Path(next(iter(domain.__path__))).parent)
 
 
 def digest_of_rooms(root: Path) -> str:
-    """Return the digest of every Python file of the rooms below a directory, their relative paths included.
+    """Return the digest of every Python file of the rooms below a directory, with its relative path.
 
-    Raises FileNotFoundError for a room without a Python file: after a renaming it would match nothing, unnoticed.
+    Raises FileNotFoundError for a room without a Python file: a renamed room would drop out of the digest unnoticed.
     """
     digest = hashlib.sha256()
     for room in ROOMS:

@@ -1,8 +1,8 @@
-"""The git worktree probe: unresolved merge conflicts in a task's worktree say that somebody is at work on them.
+"""The git worktree probe: unresolved merge conflicts in a task's worktree show that its holder is at work.
 
 A worktree's own configuration and attributes can make git run programs: the file-system monitor, hooks, and, as soon
-as `git status` compares a file's content, the filters that it names. Which paths are in conflict stands in the index,
-so nothing but the index is read, in a clean environment, without optional locks and without a way to fetch.
+as `git status` compares a file's content, the filters that it names. The index lists the paths in conflict, so nothing
+but the index is read, in a clean environment, without optional locks and without a way to fetch.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class GitWorktreeProbe:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> GitWorktreeProbe | None:
-        """Return the probe if it is switched on."""
+        """Return the probe if the settings enable it, else None."""
         if not settings.worktree_probe_enabled or settings.worktree_template is None:
             return None
         return cls(settings.worktree_template, settings.worktree_probe_timeout_s)
 
     def worktree(self, task: Task, lease: Lease) -> Path:
-        """Return where the task's worktree is expected."""
+        """Return the path where the task's worktree is expected."""
         return Path(
             self._template.replace("{task_id}", task.task_id)
             .replace("{agent_id}", lease.agent_id)

@@ -1,4 +1,4 @@
-"""`custody up` and `custody serve`: the life of a service from its first line to its exit status."""
+"""`custody up` and `custody serve`: a service from its start to its exit status."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def run_up(settings: Settings) -> int:
 
 
 async def run_serve(settings: Settings, nats_url: str) -> int:
-    """Run the service on a broker that is there until SIGINT or SIGTERM; return the exit status."""
+    """Run the service at a broker that runs already until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     stop = stop_signal()
     if anonymous(settings, nats_url):
@@ -79,7 +79,7 @@ async def _serve(
             starting = asyncio.create_task(_start(server, auths, sync_interval))
             await _first(starting, ending)
             if not starting.done():
-                return await _left(starting, ending)
+                return await _cancel_start(starting, ending)
             starting.result()
         except (BrokerError, LogUnavailableError, PoolServedError) as error:
             return _failed(str(error))
@@ -108,12 +108,12 @@ async def _start(server: PoolServer, auths: Callable[[str], Auth], sync_interval
         finally:
             await asker.close()
     else:
-        _LOG.warning("operator_password is not set, so nobody is asked whether pool %s is served", pool)
+        _LOG.warning("operator_password is not set, so it is not checked whether another service serves pool %s", pool)
     await server.start(auths, sync_interval=sync_interval)
 
 
-async def _left(starting: asyncio.Task[None], ending: asyncio.Task[str | None]) -> int:
-    """Leave a start that was not to be; return the exit status."""
+async def _cancel_start(starting: asyncio.Task[None], ending: asyncio.Task[str | None]) -> int:
+    """Cancel a start that was stopped before its end; return the exit status."""
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     return _status(ending.result())
@@ -135,7 +135,7 @@ async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -
 
 
 async def _ended(stop: asyncio.Event, broker: EmbeddedBroker | None) -> str | None:
-    """Wait for a signal, or until the embedded broker is of no use any more; return why then."""
+    """Wait for a signal, or until the embedded broker cannot go on; return the reason then, None for a signal."""
     stopped = asyncio.create_task(stop.wait())
     if broker is None:
         await stopped
@@ -160,7 +160,7 @@ async def _first(*tasks: asyncio.Task[Any]) -> None:
 
 
 def _status(why: str | None) -> int:
-    """Return the exit status of a service that was stopped, or that could not go on."""
+    """Return the exit status of a service that was stopped, or that could not go on for the reason `why`."""
     return EXIT_OK if why is None else _failed(why)
 
 

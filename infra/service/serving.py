@@ -1,4 +1,4 @@
-"""One pool served over NATS: two connections, the log, the pool's service, and the broker's comings and goings."""
+"""One pool served over NATS: two connections, the log, the pool's service, and the handling of lost connections."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 PING_TIMEOUT_S = 1.0
 BATCH_WAIT_S = 0.002
 COLLECT_EVERY = 50_000
-"""Objects made, less those freed, between two collections of the youngest."""
+"""Allocations less deallocations between two collections of gc's youngest generation."""
 
 
 class PoolServedError(Exception):
@@ -43,7 +43,7 @@ class PoolServedError(Exception):
 
 
 class PoolServer:
-    """A pool's service on a broker; made by `start`, ended by `stop`."""
+    """A pool's service at a broker, from `start` to `stop`."""
 
     def __init__(self, settings: Settings, url: str) -> None:
         self.settings = settings
@@ -59,7 +59,7 @@ class PoolServer:
 
     @property
     def pool(self) -> PoolService:
-        """The pool's service. Only after a start."""
+        """The pool's service; RuntimeError before the start."""
         if self._pool is None:
             msg = "the pool is not served"
             raise RuntimeError(msg)
@@ -105,9 +105,9 @@ class PoolServer:
                 GitWorktreeProbe.from_settings(settings),
             )
             _build_request_models()
-            _settle_memory()
+            _tune_gc()
             await self._pool.open(progress)
-            gc.freeze()  # the rebuilt state lives long, too
+            gc.freeze()  # the rebuilt state is long-lived, too
             await self._transport.listen(self._pool.commands.handle)
         except BaseException:
             await self.stop()
@@ -115,14 +115,14 @@ class PoolServer:
         return self
 
     async def served(self) -> None:
-        """Return when the pool was stopped. Raises SupersededError when another service leads it."""
+        """Return when the pool has stopped. Raises SupersededError when another service leads it."""
         await self.pool.served()
 
     async def stop(self) -> bool:
-        """Take no more requests, answer what was taken, and leave the broker; return whether all was settled."""
+        """Take no more requests, answer those taken, and disconnect; return whether the outcome of all is known."""
         settled = True
         if self._transport is not None:
-            await self._transport.deaf()
+            await self._transport.stop_listening()
         if self._pool is not None:
             settled = await self._pool.stop()
         if self._transport is not None:
@@ -181,11 +181,11 @@ def _build_request_models() -> None:
         model.model_rebuild()
 
 
-def _settle_memory() -> None:
-    """Spare the collector what lives long: the program itself, and the records that replace each other.
+def _tune_gc() -> None:
+    """Keep gc from scanning long-lived objects: move the program's to the permanent generation, and collect less often.
 
-    Records are immutable and hold no cycles, so counting frees them; collecting often only costs (measured: an eighth
-    of a command).
+    Records are immutable and part of no reference cycle, so reference counting frees them. Frequent collections only
+    cost time (measured: an eighth of a command).
     """
     gc.collect()
     gc.freeze()
@@ -193,7 +193,7 @@ def _settle_memory() -> None:
 
 
 async def refuse_if_served(connection: NatsConnection, pool: str) -> None:
-    """Raise PoolServedError if somebody answers for the pool. The connection must be allowed to ask."""
+    """Raise PoolServedError if another service answers for the pool. The connection must have the right to ask."""
     try:
         reply = await connection.client.request(f"custody.{pool}.query.health", b"{}", timeout=PING_TIMEOUT_S)
     except (TimeoutError, NatsError):

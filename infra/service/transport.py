@@ -1,6 +1,6 @@
-"""Commands and queries in, replies out, on core NATS.
+"""Requests and replies over core NATS.
 
-This connection may publish to inboxes only, so no reply subject that a caller picks can make an answer land in a log.
+This connection may publish to inboxes alone, so no reply subject that a caller chooses can put a reply into a log.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 KINDS = ("agent", "ops", "query")
 DRAIN_TIMEOUT_S = 2.0
-"""How long a stop waits for the broker to say that it has delivered everything."""
+"""How long a stop waits for the broker's confirmation that everything was delivered."""
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -46,7 +46,7 @@ class NatsTransport:
     async def listen(self, handle: Callable[[Incoming], None]) -> None:
         """Pass every request of the pool to `handle`, which must return at once."""
 
-        # Nothing queues here: what waits, waits in the writer's queue, which has limits and says when it is full.
+        # There is no queue here: requests wait in the writer's queue, which has limits and refuses beyond them.
         def take(frames: Sequence[Frame]) -> None:
             for subject, reply, head, body in frames:
                 headers = StoredHeaders(head) if head else _NO_HEADERS
@@ -57,8 +57,8 @@ class NatsTransport:
             self._subscriptions.append(await client.subscribe_frames(f"custody.{self._pool}.{kind}.>", take))
         await self._round_trip()
 
-    async def deaf(self) -> None:
-        """Take no further requests; what the broker has delivered is still passed on. A frozen broker is left."""
+    async def stop_listening(self) -> None:
+        """Take no further requests; those already delivered are still passed on. A frozen broker is not waited for."""
         subscriptions, self._subscriptions = self._subscriptions, []
         with contextlib.suppress(TimeoutError, BrokerUnavailableError, NatsError, OSError):
             async with asyncio.timeout(DRAIN_TIMEOUT_S):
@@ -68,12 +68,12 @@ class NatsTransport:
                     await subscription.unsubscribe()
 
     async def _round_trip(self) -> None:
-        """Return when the broker has dealt with what was sent. The library's ping may overtake it; a second cannot."""
+        """Return when the broker has processed what was sent. The library's ping may overtake it; a second cannot."""
         await self._connection.client.flush()
         await self._connection.client.flush()
 
     def respond(self, reply: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Send a reply; replies of one turn of the loop go out in one write. Lost if the broker is away."""
+        """Send a reply; replies of one iteration of the event loop go out in one write. Lost without a connection."""
         try:
             self._frames.append(_frame(reply, body, headers, self._connection.client.max_payload))
         except AppendRejectedError as error:
@@ -83,7 +83,7 @@ class NatsTransport:
             self._flushing = asyncio.get_running_loop().create_task(self._flush())
 
     async def flushed(self) -> None:
-        """Return when the broker has every reply so far: it may be about to end, and what it has not read is lost."""
+        """Return when the broker has every reply so far: it may be about to end, and loses what it has not read."""
         if self._flushing is not None:
             await self._flushing
         with contextlib.suppress(TimeoutError, NatsError, OSError):
@@ -97,7 +97,7 @@ class NatsTransport:
                 frames, self._frames = self._frames, []
                 await self._connection.send(b"".join(frames))
         except BrokerUnavailableError:
-            # The caller lost the broker too; it asks again with its command_id.
+            # The caller lost the broker, too; it repeats the request with its command_id.
             self._frames.clear()
         finally:
             self._flushing = None

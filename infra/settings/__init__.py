@@ -1,1 +1,1 @@
-"""Every setting, where it comes from, and the credentials that follow from it."""
+"""Every setting, its source, and the credentials that follow from the settings."""

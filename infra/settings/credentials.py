@@ -1,4 +1,4 @@
-"""Which credentials the service and its tools connect with."""
+"""The credentials that the service and its tools connect with."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _PLACE = "{user}"
 def auth_for(settings: Settings, user: str) -> Auth:
     """Return the credentials for a purpose: `writer`, `responder` or `operator`.
 
-    What the settings say of one user, a token or a file goes for everything; else the purpose's own password; else
-    nothing, for a broker that lets anyone in. A file whose name holds `{user}` is the purpose's own.
+    A user, a token or a file in the settings is used for every purpose; else the purpose's own password; else no
+    credentials, for a broker that needs none. A file whose name contains `{user}` is one for each purpose.
     """
     tls = _tls(settings, user)
     if settings.nats_user is not None:
@@ -26,9 +26,9 @@ def auth_for(settings: Settings, user: str) -> Auth:
     if settings.nats_token is not None:
         return Auth(token=settings.nats_token.get_secret_value(), tls=tls)
     if settings.nats_creds is not None:
-        return Auth(creds=_own(settings.nats_creds, user), tls=tls)
+        return Auth(creds=_file_of(settings.nats_creds, user), tls=tls)
     if settings.nats_nkey is not None:
-        return Auth(nkey=_own(settings.nats_nkey, user), tls=tls)
+        return Auth(nkey=_file_of(settings.nats_nkey, user), tls=tls)
     own = {
         "writer": settings.writer_password,
         "responder": settings.responder_password,
@@ -38,15 +38,19 @@ def auth_for(settings: Settings, user: str) -> Auth:
 
 
 def anonymous(settings: Settings, url: str) -> bool:
-    """Return whether neither the settings nor the address hold any credentials."""
+    """Return whether neither the settings nor the address contain credentials."""
     return auth_for(settings, "writer").anonymous and "@" not in url
 
 
 def _tls(settings: Settings, user: str) -> Tls | None:
     if settings.nats_ca is None and settings.nats_cert is None:
         return None
-    return Tls(ca=_own(settings.nats_ca, user), cert=_own(settings.nats_cert, user), key=_own(settings.nats_key, user))
+    return Tls(
+        ca=_file_of(settings.nats_ca, user),
+        cert=_file_of(settings.nats_cert, user),
+        key=_file_of(settings.nats_key, user),
+    )
 
 
-def _own(path: Path | None, user: str) -> Path | None:
+def _file_of(path: Path | None, user: str) -> Path | None:
     return None if path is None else Path(str(path).replace(_PLACE, user)).expanduser()

@@ -1,4 +1,4 @@
-"""Settings as they take effect, with where each came from, and what is wrong with them in words."""
+"""Loading the settings: the values in force, the source of each, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
     name: str
     """The flag, the variable or the file; empty for a default."""
     unusable: bool = False
-    """It was there, but the default took its place."""
+    """The source's value is unusable, so the default is in force."""
 
     def __str__(self) -> str:
         if self.kind == "default":
@@ -53,10 +53,10 @@ class LoadedSettings(NamedTuple):
 
 
 def load_settings(flags: Mapping[str, Any] | None = None) -> LoadedSettings:
-    """Read the settings: `flags` (those that were given), the environment, the configuration file, the defaults.
+    """Read the settings: `flags` (those that are not None), the environment, the configuration file, the defaults.
 
     Raises:
-        SettingsError: one is unusable or unknown, or two do not fit together.
+        SettingsError: one is unusable or unknown, or two contradict each other.
     """
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     origins: dict[str, Origin] = {}
@@ -67,7 +67,7 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> LoadedSettings:
     try:
         settings = Settings(**given)
     except ValidationError as error:
-        raise SettingsError("\n".join(_in_words(each, origins) for each in error.errors())) from None
+        raise SettingsError("\n".join(_message_of(each, origins) for each in error.errors())) from None
     for name in FORGIVING & raw.keys():
         if not _took_effect(raw[name], getattr(settings, name)):
             origins[name] = origins[name]._replace(unusable=True)
@@ -76,12 +76,12 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> LoadedSettings:
 
 
 def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) -> Settings:
-    """Return the settings with some of them changed, held against every rule; none is forgiven.
+    """Return the settings with some of them changed and all of them checked; an unusable value is always an error.
 
-    `source` says where the changes come from.
+    `source` names the origin of the changes.
 
     Raises:
-        SettingsError: one is unusable or unknown, or two do not fit together.
+        SettingsError: one is unusable or unknown, or two contradict each other.
     """
     origins = dict.fromkeys(changes, Origin("file", source))
     problems = []
@@ -96,11 +96,11 @@ def with_changes(settings: Settings, changes: Mapping[str, Any], source: str) ->
     try:
         return Settings(**{**kept, **changes})
     except ValidationError as error:
-        raise SettingsError("\n".join(_in_words(each, origins) for each in error.errors())) from None
+        raise SettingsError("\n".join(_message_of(each, origins) for each in error.errors())) from None
 
 
 def _layers(given: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the sources' raw values, the strongest first."""
+    """Return the sources' raw values, in descending priority."""
     environment = environment_source(Settings)()
     file = file_source(Settings, given, environment)
     return [("", given), (ENV_PREFIX, environment), (str(file.toml_file_path or CONFIG_FILE), file())]
@@ -119,7 +119,7 @@ def _took_effect(raw: Any, value: float) -> bool:
         return False
 
 
-def _in_words(error: Any, origins: Mapping[str, Origin]) -> str:
+def _message_of(error: Any, origins: Mapping[str, Origin]) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         named = [f"{name} from {origins[name]}" for name in dict.fromkeys(_WORD.findall(message)) if name in origins]

@@ -1,4 +1,4 @@
-"""Which setting sets which rule; the rules' own limits hold for the settings."""
+"""Which setting sets which rule; a rule's limits are those of its setting."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ RULE_FIELDS: Final = {
 
 
 def check_rule(name: str, value: object) -> None:
-    """Hold a value against the limits of the rule that it sets; raises ValueError."""
+    """Check a value against the limits of the rule that it sets; raises ValueError."""
     if name in STEAL_FIELDS:
         field = STEAL_FIELDS[name]
         try:

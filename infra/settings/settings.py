@@ -1,8 +1,8 @@
-"""Every setting of the service and its command line, with its default, its meaning and what is allowed.
+"""Every setting of the service and its command line, with its default, its meaning and its limits.
 
 A setting `x` comes from the flag `--x`, else from the environment variable `CUSTODY_X`, else from `x` in the
-configuration file, else it has its default; `infra.settings.loading` reads them. Units stand last in the names.
-The pool's rules have their defaults and their limits from `domain.rules`, so the two cannot drift apart.
+configuration file, else it has its default; `infra.settings.loading` reads them. A name ends in its unit.
+The pool's rules take their defaults and limits from `domain.rules`, so there is one source for each.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ class BrokerSettings(_Group):
     nats_token: SecretStr | None = None
     """Token to connect with."""
     nats_creds: Path | None = None
-    """A `.creds` file to connect with; `{user}` in it stands for `writer`, `responder` or `operator`."""
+    """A `.creds` file to connect with; `{user}` in its name stands for `writer`, `responder` or `operator`."""
     nats_nkey: Path | None = None
     """A file with the seed of an nkey to connect with; `{user}` as above."""
     nats_ca: Path | None = None
-    """Authorities (PEM) that the broker's certificate is checked against; absent: the system's. Insists on TLS."""
+    """Certificate authorities (PEM) for the broker's certificate; absent: the system's. Makes TLS a requirement."""
     nats_cert: Path | None = None
-    """The client's certificate (PEM), for a broker that asks for one; `{user}` as above. Insists on TLS."""
+    """The client's certificate (PEM), for a broker that asks for one; `{user}` as above. Makes TLS a requirement."""
     nats_key: Path | None = None
     """Key of `nats_cert`, if it is in a file of its own; `{user}` as above."""
     writer_password: SecretStr | None = None
@@ -83,13 +83,13 @@ class BrokerSettings(_Group):
     responder_password: SecretStr | None = None
     """Password of the broker's user `responder`, which takes commands and answers."""
     operator_password: SecretStr | None = None
-    """Password of the broker's user `operator`, which asks and reads."""
+    """Password of the broker's user `operator`, which sends requests and reads the log."""
     data_dir: Path = Path(".custody")
     """Directory of the embedded broker: its log, its address and its passwords."""
     broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Loopback port of the embedded broker; 0 takes a free one."""
     broker_sync_interval: Annotated[str, Field(pattern=r"^(always|\d+(ms|s|m|h))$")] = "always"
-    """How often the embedded broker flushes to disk: `always`, else a duration such as 2m."""
+    """How often the embedded broker flushes to disk: `always`, or an interval such as 2m."""
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of a new pool's log in a cluster."""
     stream_compression: bool = False
@@ -100,7 +100,7 @@ class LeaseSettings(_Group):
     """Leases."""
 
     lease_mode: LeaseMode = _LEASE.mode
-    """Which rule sets the terms of leases on tasks that bring none of their own."""
+    """Mode of leases on tasks without lease rules of their own."""
     lease_s: float = _LEASE.lease_s
     """Mode fixed: the length of every term, in seconds."""
     lease_grace_s: float | None = _LEASE.grace_s
@@ -112,7 +112,7 @@ class LeaseSettings(_Group):
     lease_max_hours: float = _LEASE.max_hours
     """Mode estimated: no term is longer."""
     lease_renewal_decay: float = _LEASE.renewal_decay
-    """Mode estimated: each renewal is this part of what it would be without those before it."""
+    """Mode estimated: the factor that each earlier renewal shortens a renewal by."""
     lease_max_renewals: int = _LEASE.max_renewals
     """Reports on one lease after which it is escalated, once."""
     lease_max_s: float = _LEASE.max_lease_s
@@ -120,17 +120,17 @@ class LeaseSettings(_Group):
     lease_silence_multiplier: float = _LEASE.silence_multiplier
     """How many times its median interval between reports an agent may be silent."""
     lease_warning_s: float = _RULES.warning_s
-    """Leases with less than this left are listed as expiring soon."""
+    """Leases with fewer seconds left than this are listed as expiring soon."""
     renewal_worth: float = _RULES.renewal_worth
-    """A sign of life is recorded as a renewal if it moves the expiry by this part of the term."""
+    """A sign of life is recorded as a renewal if it moves the expiry by at least this fraction of the term."""
     handoff_valid_s: float = _RULES.handoff_valid_s
     """Seconds for which a hand-off is shown to the next holder."""
     handoff_branch_template: str | None = _RULES.branch_template
     """Names the branch in a hand-off, with {task_id}, {agent_id} and {attempt}; absent: no branch."""
     rearm_max_s: float = _RULES.rearm_max_s
-    """The longest reprieve after an outage of the pool's own, in seconds; 0: none."""
+    """The longest time for which nothing expires after an outage of the pool itself, in seconds; 0: none."""
     rearm_jitter_s: float = _RULES.rearm_jitter_s
-    """The most that a lease waits on top of the reprieve, in seconds."""
+    """The longest random wait of a lease on top of that, in seconds."""
 
 
 class WatchSettings(_Group):
@@ -139,7 +139,7 @@ class WatchSettings(_Group):
     sweeper_enabled: bool = _RULES.sweeper_enabled
     """Whether overdue and stale tasks are swept; leases expire either way."""
     sweeper_interval_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 300.0
-    """Seconds between the sweeper's passes over everything; an unusable value means the default."""
+    """Seconds between the sweeper's full passes; an unusable value means the default."""
     stuck_threshold_s: float = _RULES.stuck_threshold_s
     """A holder whose last beat is older than this is stuck; an unusable value means the default."""
     agent_lost_after_s: float = _RULES.lost_after_s
@@ -147,24 +147,24 @@ class WatchSettings(_Group):
     heartbeat_record_s: float = _RULES.heartbeat_record_s
     """A heartbeat that changes nothing is recorded at most this often."""
     worktree_probe_enabled: bool = False
-    """Whether unresolved merge conflicts in a task's git worktree on this host plead for its lease."""
+    """Whether unresolved merge conflicts in a task's git worktree on this host extend its lease."""
     worktree_template: str | None = None
-    """Where a task's worktree is, with {task_id}, {agent_id} and {attempt}."""
+    """Path of a task's worktree, with {task_id}, {agent_id} and {attempt}."""
     worktree_probe_timeout_s: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 10.0
-    """Seconds that a look at a worktree may take."""
+    """Timeout of a look at a worktree, in seconds."""
 
 
 class StealSettings(_Group):
     """Stealing."""
 
     steal_enabled: bool = _STEAL.enabled
-    """Whether tasks move from overloaded to underloaded agents by themselves."""
+    """Whether tasks are moved from overloaded to underloaded agents automatically."""
     steal_threshold: int = _STEAL.steal_threshold
-    """A move needs at least this difference in tasks."""
+    """The least difference in tasks between two agents for a move."""
     steal_max_batch: int = _STEAL.max_steal_batch
-    """A move takes at most this many tasks."""
+    """The most tasks in one move."""
     steal_min_tasks: int = _STEAL.min_tasks_to_steal
-    """An agent with fewer tasks is left alone."""
+    """No task is taken from an agent with fewer tasks than this."""
     steal_interval_s: float = _STEAL.interval_s
     """Seconds from one pass to the next."""
     steal_cooldown_s: float = _STEAL.cooldown_s
@@ -175,17 +175,17 @@ class ServiceSettings(_Group):
     """Service."""
 
     queue_length: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    """Commands waiting for a decision; one more is refused as overloaded."""
+    """The most commands that wait for a decision; one more is refused as overloaded."""
     queue_bytes: Annotated[int, Field(ge=1024 * 1024, le=16 * 1024**3)] = 64 * 1024**2
-    """Bytes of the waiting commands; one more is refused as overloaded."""
+    """The most bytes of waiting commands; a command beyond it is refused as overloaded."""
     outcomes_remembered: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
-    """Outcomes of commands with an id that are kept for answering a repeat."""
+    """The most outcomes of commands with an id that are kept, to answer a repeat."""
     snapshot_every: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100_000
     """Events between two snapshots of the state, a cache for quick starts and looks into the past; 0: none."""
     reply_timeout_s: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 5.0
     """Seconds after which a command that the broker has not confirmed is answered as unavailable."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    """What the service says about itself."""
+    """The least severe level that the service logs."""
 
 
 GROUPS: Final = (BrokerSettings, LeaseSettings, WatchSettings, StealSettings, ServiceSettings)
@@ -193,9 +193,9 @@ GROUPS: Final = (BrokerSettings, LeaseSettings, WatchSettings, StealSettings, Se
 
 
 class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, BrokerSettings):
-    """All settings; construction reads the environment and the configuration file beneath what is passed.
+    """All settings. The constructor's arguments come first, then the environment, then the configuration file.
 
-    Raises pydantic's ValidationError; `infra.settings.loading.load_settings` says it in words.
+    Raises pydantic's ValidationError; `infra.settings.loading.load_settings` raises one with plain messages.
     """
 
     config: Path | None = None
@@ -206,7 +206,7 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, Bro
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours skips empty variables
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - ours ignores empty variables
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of the sources
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - not one of the sources
     ) -> tuple[PydanticBaseSettingsSource, ...]:
@@ -252,7 +252,7 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, Bro
 
 
 def _problems(settings: Settings) -> Iterator[str]:
-    """Yield what does not fit together, one line each."""
+    """Yield the contradictions between settings, one line each."""
     yield from _broker_problems(settings)
     if settings.lease_max_hours < settings.lease_min_hours:
         yield f"lease_max_hours must be at least lease_min_hours, {settings.lease_min_hours:g}"

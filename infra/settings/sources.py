@@ -1,4 +1,4 @@
-"""Where settings come from beneath the flags: the environment and one file."""
+"""The sources of settings besides the flags: the environment and one file."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CONFIG_FILE: Final = Path("custody.toml")
 
 
 class SettingsError(Exception):
-    """A setting is unusable. Each line of the text names one, where it came from and what is allowed."""
+    """Settings are unusable. Each line of the message names one, its source and what is allowed."""
 
 
 class FlagsSource(InitSettingsSource):
-    """What was passed to the constructor."""
+    """The constructor's arguments."""
 
     def __repr__(self) -> str:
         return "flags"
 
 
 class FileSource(TomlConfigSettingsSource):
-    """One TOML file. It cannot name another one."""
+    """One TOML file. It cannot name another configuration file."""
 
     def __call__(self) -> dict[str, Any]:
         """Return the file's settings.
@@ -47,10 +47,10 @@ def environment_source(settings_class: type[BaseSettings]) -> EnvSettingsSource:
 
 
 def file_source(settings_class: type[BaseSettings], *above: dict[str, Any]) -> FileSource:
-    """The configuration file that the sources above it name, else `custody.toml` in the working directory.
+    """The configuration file that the sources before it name, else `custody.toml` in the working directory.
 
     Raises:
-        SettingsError: the named file is not there, or the file cannot be read as TOML.
+        SettingsError: the named file does not exist, or the file is not TOML.
     """
     named = next((layer["config"] for layer in above if layer.get("config")), None)
     path = CONFIG_FILE if named is None else Path(named).expanduser()

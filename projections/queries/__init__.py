@@ -1,1 +1,1 @@
-"""What may be asked of a pool, and the documents that answer it."""
+"""Queries: what can be asked of a pool, the answers, and entities as JSON documents."""

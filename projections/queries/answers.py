@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 PAGE_BYTES = 768 * 1024
-"""A page ends before it grows larger than this."""
+"""The size limit of a page; a page has at least one row."""
 
 
 class Snapshot(NamedTuple):
-    """The acknowledged state at one position."""
+    """The acknowledged state at one position, as queries read it."""
 
     position: int
     now: datetime
@@ -70,7 +70,7 @@ class Snapshot(NamedTuple):
 def snapshot(
     state: PoolState, now: datetime, totals: Mapping[str, Any], heard_at: Callable[[str], datetime | None]
 ) -> Snapshot:
-    """Copy what queries look at; costs a shallow copy of the live entities."""
+    """Copy what queries read; costs a shallow copy of the live entities."""
     recent = state.recent.items()
     return Snapshot(
         position=state.position,
@@ -203,14 +203,14 @@ def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:
 
 
 def statistics_document(shot: Snapshot) -> dict[str, Any]:
-    """Return counts over what is alive, and the totals since the log began."""
+    """Return counts of the live entities, and the totals since the log began."""
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
     phases = {"active": 0, "expiring_soon": 0, "in_grace": 0}
     renewals: list[int] = []
     escalated = 0
     for task in shot.tasks.values():
         status = task.status.value
-        # Between the events of one append, where only a look into the past can stand, a task may be `unheld`.
+        # A task is `unheld` only between events of one append, where `custody at` can look, but no live query.
         by_status[status] = by_status.get(status, 0) + 1
         lease = task.lease
         if lease is None:

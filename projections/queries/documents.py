@@ -1,4 +1,4 @@
-"""Entities as JSON documents, the way queries show them."""
+"""Entities as the JSON documents of query answers."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def task_document(task: Task) -> dict[str, Any]:
 
 
 def task_summary(task: Task) -> dict[str, Any]:
-    """Return a task as a list shows it, without its documents."""
+    """Return a task as a row of a list, without its JSON documents."""
     definition = task.definition
     return {
         "task_id": task.task_id,
@@ -106,7 +106,7 @@ def lease_state(lease: Lease) -> dict[str, Any]:
 
 
 def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> str:
-    """Return `active`, `expiring_soon` or `expired` (in grace, or waiting for its judgement)."""
+    """Return `active`, `expiring_soon` or `expired` (in its grace period, or due for recovery)."""
     if lease.status.value == "stopped":
         return "active"
     left_s = seconds_between(now, lease.expires_at)
@@ -119,7 +119,7 @@ def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> st
 
 
 def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: float) -> dict[str, Any]:
-    """Return a lease as a list shows it; times left in seconds."""
+    """Return a lease as a row of a list."""
     return {
         "task_id": task.task_id,
         "token": lease.token,
@@ -139,7 +139,7 @@ def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: fl
 
 
 def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[str, Any]:
-    """Return an agent's state; `heard_at` is this service's own memory of it."""
+    """Return an agent's state; `heard_at` is known to the running service alone, not to the log."""
     return {
         "agent_id": agent.agent_id,
         "status": agent.status.value,
@@ -155,7 +155,7 @@ def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[s
 
 
 def workload_document(agent: Agent, held: int, pool: Pool) -> dict[str, Any]:
-    """Return how much an agent has to do, and whether it takes more."""
+    """Return an agent's load, and whether it takes new grants."""
     return {
         "agent_id": agent.agent_id,
         "tasks": held,

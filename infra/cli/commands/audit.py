@@ -20,8 +20,9 @@ from infra.cli.terminal.output import print_error, printable
 from infra.cli.terminal.progress import infrequent_gc, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
 from infra.nats import evt_prefix
-from infra.reports.audit_formats import Csv, Format, FormatError, JsonLines, Sink, Table
+from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
+from infra.reports.errors import ReportError
 from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Row, Rows, unreadable_row
 
@@ -225,7 +226,7 @@ def _sink(out: Output, form: Format, output: Path | None) -> Iterator[Sink]:
                 sink = _file_sink(form, file)
                 yield sink
                 sink.close()
-    except (FormatError, FileWriteError) as error:
+    except (ReportError, FileWriteError) as error:
         raise CommandError(str(error)) from None
 
 

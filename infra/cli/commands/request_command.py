@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
+from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
 from infra.cli.framework.typer_command import set_parameters, typer_command
 from infra.cli.session.client_command import client_command
 
@@ -35,7 +35,7 @@ def request_command(
     last: Sequence[inspect.Parameter] = (),
 ) -> Any:
     """Return a command with the options of a model; `first` and `last` stand before and after them."""
-    specs = options_of(model)
+    specs = options_from_model(model)
     named = _also_argument(specs)
     parameters = [inspect.Parameter("session", _KEYWORD), *first]
     if named is not None:
@@ -47,14 +47,14 @@ def request_command(
 
 def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     """Return the request's body, checked as the service will check it; raises typer.BadParameter."""
-    specs = options_of(model)
+    specs = options_from_model(model)
     named = _also_argument(specs)
     if named is not None:
         argument, option = values.pop(f"{named.parameter}_"), values[named.parameter]
         if argument is not None and option is not None and argument != option:
             raise typer.BadParameter(f"{option!r}, and {argument!r} without the flag", param_hint=named.flag)
         values[named.parameter] = argument if argument is not None else option
-    body = body_of(specs, values)
+    body = body_from_options(specs, values)
     try:
         model.model_validate_json(json.dumps(body))
     except ValidationError as error:

@@ -19,7 +19,7 @@ class SignedCheckpoints:
     """The checkpoints of one pool, and what the log has at their positions."""
 
     def __init__(self, pool: str, files: Sequence[Path], public_key: Path | None) -> None:
-        """Raises CommandError: a file is no checkpoint of the pool that the key signed."""
+        """Raises CommandError: a file is not a checkpoint of the pool signed by the key."""
         self._signed: list[Checkpoint] = []
         self._events = 0
         self._last = 0

@@ -19,7 +19,7 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.host.atomic_file import FileWriteError
 from infra.nats import evt_prefix
-from infra.reports.audit_formats import FormatError
+from infra.reports.errors import ReportError
 from infra.reports.whatif_plots import Plotter
 from infra.reports.whatif_policies import read_policies
 from infra.settings.loading import with_changes
@@ -87,14 +87,14 @@ async def whatif(
     if plotter is not None:
         try:
             plotter.draw(outcome)
-        except (FormatError, FileWriteError) as error:
+        except (ReportError, FileWriteError) as error:
             raise CommandError(str(error)) from None
 
 
 def _plotter(path: Path | None) -> Plotter | None:
     try:
         return None if path is None else Plotter(path)
-    except FormatError as error:
+    except ReportError as error:
         raise CommandError(str(error)) from None
 
 

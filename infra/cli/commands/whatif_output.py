@@ -25,7 +25,7 @@ _SMALLEST_COLUMN = 10
 _GAP = 2
 _TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stuck", "")
 _BREAKS: Final = re.compile(r"_(?!s$)")
-"""Where a setting's name may be broken; a unit stays with its quantity."""
+"""Where a setting's name may be wrapped; its unit stays on the line of the word before."""
 _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
     ("recoveries", lambda m: str(m.recoveries)),
     ("  of which false", lambda m: _of(m.false, m.recoveries)),
@@ -44,7 +44,7 @@ _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
 
 
 def show_tables(out: Output, pool: str, outcome: ComparisonResult) -> None:
-    """Print the comparison for a person."""
+    """Print the comparison as tables."""
     if outcome.first_at is not None and outcome.last_at is not None:
         out.heading(
             f"{outcome.leases} leases of pool {pool}, {moment(outcome.first_at)} to {moment(outcome.last_at)}, replayed"
@@ -84,7 +84,7 @@ def show_csv(outcome: ComparisonResult) -> None:
 
 
 def _with_front(outcome: ComparisonResult) -> list[tuple[PolicyResult, bool | None]]:
-    """Return all rows; those that a policy may be chosen from with whether nothing beats them."""
+    """Return all rows; those of policies with whether they are on the front: no other is better in both measures."""
     chosen = [outcome.replayed, *outcome.policies]
     return [(outcome.recorded, None), *zip(chosen, pareto_front([each.measures for each in chosen]), strict=True)]
 
@@ -101,7 +101,7 @@ def _document(row: PolicyResult, on_front: bool | None) -> dict[str, Any]:
 
 
 def _side_by_side(out: Output, rows: Sequence[PolicyResult]) -> None:
-    """Print measures down and policies across, in as many tables as the terminal asks for."""
+    """Print a row for each measure and a column for each policy, in as many tables as the terminal's width needs."""
     labels = [label for label, _ in _MEASURES]
     first = max(map(len, labels)) + _GAP
     columns = [[shown(row.measures) for _, shown in _MEASURES] for row in rows]
@@ -146,7 +146,7 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
 
 
 def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print right-aligned columns; a terminal breaks their names."""
+    """Print right-aligned columns; in a terminal their names are wrapped."""
     if not out.terminal:
         out.table([name.replace("-\n", "").replace("\n", " ") or "best" for name in names], lines)
         return
@@ -168,7 +168,7 @@ def _place(row: PolicyResult) -> tuple[int, float]:
 
 
 def _base(row: PolicyResult) -> str:
-    """Return the name of the file that a cell is laid over."""
+    """Return the name of the policy file that a cell is based on."""
     policy = row.policy
     return policy.name.partition(f"{next(iter(policy.cell))}=")[0].strip() if policy.cell else ""
 

@@ -1,1 +1,1 @@
-"""How a command is declared: lazily, with options made from models."""
+"""How a command is declared: imported when it is called, with options made from models."""

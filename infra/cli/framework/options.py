@@ -1,8 +1,8 @@
-"""From the fields of a pydantic model to command-line options, and back to the body of a request.
+"""Command-line options made from the fields of a pydantic model, and the body of a request made from their values.
 
-Names, types, limits and defaults are the model's, so none of them can differ from what the service checks. A nested
-model's fields get its name in front (`budgets.failures` is `--budget-failures`), a list becomes an option that may be
-repeated (`labels` is `--label`), free JSON is given as text, as `@FILE`, or as `-` for standard input.
+Names, types, limits and defaults are the model's, so they are those that the service checks. A nested model's fields
+are prefixed with its name (`budgets.failures` is `--budget-failures`). A list becomes an option that may be repeated
+(`labels` is `--label`). Free JSON is given as text, as `@FILE`, or as `-` for standard input.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _JSON_HELP = "JSON, @FILE, or - for standard input"
 
 @dataclass(frozen=True, slots=True)
 class OptionSpec:
-    """One option and where its value goes in the body."""
+    """One option, and the place of its value in the body."""
 
     path: tuple[str, ...]
     parameter: str
-    """The name by which the command's function gets the value."""
+    """The parameter of the command's function."""
     flag: str
     annotation: Any
     help: str
@@ -62,7 +62,9 @@ class OptionSpec:
         )
 
 
-def options_of(model: type[BaseModel], *, skip: Sequence[str] = (), panel: str | None = None) -> list[OptionSpec]:
+def options_from_model(
+    model: type[BaseModel], *, skip: Sequence[str] = (), panel: str | None = None
+) -> list[OptionSpec]:
     """Return the options for a model's fields, in their order."""
     return _options(model, (), panel, frozenset(skip))
 
@@ -109,11 +111,11 @@ def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str
     )
 
 
-def body_of(specs: Sequence[OptionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the body of what was given; what was not given is not in it.
+def body_from_options(specs: Sequence[OptionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body with the values that were given, and no others.
 
     Raises:
-        typer.BadParameter: an option's JSON is none, or its file cannot be read.
+        typer.BadParameter: an option's value is not JSON, or its file cannot be read.
     """
     body: dict[str, Any] = {}
     for spec in specs:
@@ -132,7 +134,7 @@ def body_of(specs: Sequence[OptionSpec], values: Mapping[str, Any]) -> dict[str,
 
 
 def flag_for(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
-    """Return the option that a validation error's location is about; empty if it is about none."""
+    """Return the flag of the option at a validation error's location, "" if there is none."""
     path = tuple(str(each) for each in location if not isinstance(each, int))
     return next((spec.flag for spec in specs if path and spec.path == path[: len(spec.path)]), "")
 
@@ -174,7 +176,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _typed(kind: Any) -> tuple[Any, str | None]:
-    """Return the type the command line reads and the placeholder that the help shows."""
+    """Return the option's type, and its placeholder in the help."""
     if get_origin(kind) is list:
         return list[str], None
     if get_origin(kind) is Literal:
@@ -189,7 +191,7 @@ def _typed(kind: Any) -> tuple[Any, str | None]:
 
 
 def _default(field: FieldInfo) -> str:
-    """Return a field's default in words; the option itself has none, so that only what was given is sent."""
+    """Return a field's default in words; the option itself has none, so that only given values are sent."""
     value = field.default
     if field.is_required() or value is None or value in ([], "") or isinstance(value, BaseModel):
         return ""
@@ -224,7 +226,7 @@ def _limits(field: FieldInfo) -> str:
 
 
 def _number(value: Any) -> str:
-    """Return a number as a person writes it: whole ones in full."""
+    """Return a number as text; an integer with all its digits."""
     return f"{value:.0f}" if value == int(value) else f"{value:.2g}"
 
 

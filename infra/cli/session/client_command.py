@@ -61,10 +61,10 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
 
 
 def _connection_parameters() -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_of
+    from infra.cli.framework.options import options_from_model
     from infra.settings.settings import Settings
 
-    specs = {spec.parameter: spec for spec in options_of(Settings, panel=_PANEL)}
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",

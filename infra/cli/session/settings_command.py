@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from infra.cli.framework.options import options_of
+from infra.cli.framework.options import options_from_model
 from infra.cli.framework.typer_command import set_parameters
 from infra.cli.session.errors import EXIT_USAGE
 from infra.cli.terminal.output import print_error
@@ -25,9 +25,9 @@ _GENERAL = "General"
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command's function for a function that takes the loaded settings, with an option for every setting."""
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "loaded"]
-    specs = [spec for spec in options_of(Settings, panel=_GENERAL) if spec.parameter == "config"]
+    specs = [spec for spec in options_from_model(Settings, panel=_GENERAL) if spec.parameter == "config"]
     for group in GROUPS:
-        specs += options_of(group, panel=(group.__doc__ or "").removesuffix("."))
+        specs += options_from_model(group, panel=(group.__doc__ or "").removesuffix("."))
 
     def command(**values: Any) -> None:
         flags = {spec.parameter: values.pop(spec.parameter) for spec in specs}

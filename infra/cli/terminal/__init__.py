@@ -1,1 +1,1 @@
-"""What a person sees: output, progress, lag, replies as text."""
+"""Output to people: tables, progress, lag, replies and events as text."""

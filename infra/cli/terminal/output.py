@@ -1,7 +1,6 @@
-"""What the command line prints: readable and coloured in a terminal, plain lines elsewhere, JSON when asked for.
+"""The output of a command: coloured in a terminal, plain lines elsewhere, JSON on request.
 
-What others wrote (titles, notes, errors) is shown with its control characters spelt out, so that no task can steer
-the terminal.
+Control characters in titles, notes and errors are printed as escapes, so that no task can control the terminal.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ STYLES = {
     "underloaded": "cyan",
     "unreadable": "bold red",
 }
-"""Words that are coloured wherever they stand alone."""
+"""The styles of words that are the whole content of a cell."""
 _TIMESTAMP_CHARS = 27
 
 
@@ -53,7 +52,7 @@ class Output:
         self._console: Console | None = None
 
     def json(self, value: Any) -> None:
-        """Print a value as JSON: on one line, or indented for a person's eyes."""
+        """Print a value as JSON: indented in a terminal, on one line elsewhere."""
         print(json.dumps(value, indent=2 if self.terminal else None), flush=True)
 
     def json_line(self, value: Any) -> None:
@@ -61,7 +60,7 @@ class Output:
         print(json.dumps(value), flush=True)
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print a line as it is, unwrapped."""
+        """Print a line without wrapping it."""
         text = printable(text)
         if self.terminal:
             from rich.text import Text
@@ -71,7 +70,7 @@ class Output:
             print(text, flush=True)
 
     def wrapped(self, text: str) -> None:
-        """Print a line of a list; a terminal breaks it at words, with an indent."""
+        """Print an indented line of a list, wrapped at words in a terminal."""
         if not self.terminal:
             self.line(f"  {text}")
             return
@@ -137,7 +136,7 @@ class Output:
             self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
     def cell(self, name: str, value: Any, *, brief: bool = False) -> str:
-        """Return a value as it stands in a cell; in a terminal a time is told from now, `brief`: only so."""
+        """Return a value as text; in a terminal a time is shown relative to now, too, with `brief` only so."""
         if value is None:
             return "-" if self.terminal else ""
         if isinstance(value, str):
@@ -179,7 +178,7 @@ class Output:
 _FLEXIBLE = frozenset(
     {"title", "labels", "capabilities", "required_capabilities", "reason", "why", "value", "task_ids", "detail"}
 )
-"""Columns that wrap where a terminal is narrow, down to `_FLEXIBLE_WIDTH`."""
+"""Columns that wrap in a narrow terminal, down to `_FLEXIBLE_WIDTH`."""
 _FLEXIBLE_WIDTH = 16
 _DISPENSABLE = (
     "submitted_at",
@@ -202,7 +201,7 @@ _DISPENSABLE = (
     "deadline",
     "priority",
 )
-"""Columns that are left out where a terminal is too narrow, the first one first."""
+"""Columns that are left out in a terminal that is too narrow, in this order."""
 
 
 def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[str], list[list[str]]]:
@@ -226,7 +225,7 @@ def print_error(text: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return the text with line breaks and control characters spelt out."""
+    """Return the text with line breaks and control characters as escapes."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

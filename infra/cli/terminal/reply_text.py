@@ -1,4 +1,4 @@
-"""Replies as a person reads them."""
+"""Replies as text for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OWN_TABLES = frozenset({"handoff", "payload"})
 
 
 def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
-    """Print what a command came to."""
+    """Print the result of a command."""
     result = reply.get("result") or {}
     events = [f"{_event_name(each['type'])} at {each['position']}" for each in reply.get("events", [])]
     if len(events) > _SHOWN_EVENTS:
@@ -37,7 +37,7 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
 
 
 def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
-    """Print a view: its rows as tables, everything else as facts."""
+    """Print a view: lists of objects as tables, everything else as names with values."""
     result = dict(reply["result"])
     cursor = result.pop("next", None)
     tables = {name: result.pop(name) for name, value in list(result.items()) if _is_rows(value)}
@@ -61,7 +61,7 @@ def show_rows(out: Output, rows: list[dict[str, Any]], title: str = "") -> None:
 
 
 def _show_documents(out: Output, lease: dict[str, Any]) -> None:
-    """Print a lease's payload and hand-off, which no cell can hold."""
+    """Print a lease's payload and hand-off, which are too long for a table."""
     if lease.get("payload") is not None:
         out.facts([(f"payload of {lease['task_id']}", lease["payload"])])
     if lease.get("handoff"):

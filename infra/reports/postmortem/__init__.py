@@ -1,1 +1,1 @@
-"""The post-mortem page: one HTML file that needs nothing else."""
+"""The post-mortem page: one self-contained HTML file."""

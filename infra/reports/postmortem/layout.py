@@ -1,6 +1,6 @@
-"""Where everything stands on the timeline: across in percent of the time shown, down in pixels.
+"""The layout of the timeline: x in percent of the time shown, y in pixels.
 
-Percent let the page zoom by widening the drawing, without a line of it being computed anew.
+With percent the page zooms by widening the drawing; nothing is computed again.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _HEADING_PX = 20
 _MARGIN = 0.015
 _SHORTEST_S = 1.0
 _ROOMY_LANES = 12
-"""Up to so many lanes of tasks, the ends of leases have their words beneath them."""
+"""With more lanes of tasks than this, the ends of leases have no notes beneath them."""
 _TICKS = 9
 _EDGE = 5
-"""Labels so near to an edge, in percent, are left out: they would be cut in two."""
+"""Labels nearer to an edge than this, in percent, are left out: they would be cut off."""
 _STEPS_S = (
     0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600,
     7200, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 1_209_600, 2_592_000, 7_776_000, 31_536_000,
@@ -35,7 +35,7 @@ _STEPS_S = (
 
 
 class Box(NamedTuple):
-    """A stretch across."""
+    """A range of x."""
 
     x: str
     """In percent, with its sign."""
@@ -60,7 +60,7 @@ class PlacedBar(NamedTuple):
     label: str
     spans: tuple[PlacedSpan, ...]
     note_box: Box | None
-    """Where its note stands, beneath it; None where lanes are too many for notes."""
+    """The range of x of its note, beneath it; None where there are too many lanes for notes."""
 
 
 class PlacedMark(NamedTuple):
@@ -72,7 +72,7 @@ class PlacedMark(NamedTuple):
 
 
 class PlacedLane(NamedTuple):
-    """A lane with all that is in it."""
+    """A lane with its bars, marks and spans."""
 
     lane: Lane
     y: float
@@ -99,7 +99,7 @@ class Tick(NamedTuple):
 
 
 class Heading(NamedTuple):
-    """What the lanes beneath are."""
+    """The heading of the lanes beneath."""
 
     text: str
     y: float
@@ -129,11 +129,11 @@ class Scale:
         self.end = after(self.begin, self.length_s)
 
     def x(self, at: datetime) -> float:
-        """Return where a moment is, 0 to 100; what lies outside is at the edge."""
+        """Return the x of a moment, 0 to 100; a moment outside is at the edge."""
         return min(100.0, max(0.0, 100 * seconds_between(self.begin, at) / self.length_s))
 
     def box(self, begin: datetime, end: datetime | None) -> Box:
-        """Return a stretch of time; without an end it lasts to the edge."""
+        """Return the x of a range of time; without an end it reaches the edge."""
         left = self.x(begin)
         right = 100.0 if end is None else self.x(end)
         return Box(percent(left), percent(max(right - left, 0.0)))
@@ -154,7 +154,7 @@ class Scale:
 
 
 def percent(value: float) -> str:
-    """Return a number as SVG takes it."""
+    """Return a percentage in SVG's form."""
     return f"{value:.4f}".rstrip("0").rstrip(".") + "%"
 
 
@@ -167,7 +167,7 @@ def _label(at: datetime, step_s: float) -> str:
 
 
 def drawing(timeline: Timeline) -> Drawing:
-    """Return where everything goes."""
+    """Return the layout of a timeline."""
     scale = Scale(timeline.begin, timeline.end)
     roomy = sum(lane.kind == "task" for lane in timeline.lanes) <= _ROOMY_LANES
     lanes: list[PlacedLane] = []
@@ -195,7 +195,7 @@ def drawing(timeline: Timeline) -> Drawing:
 
 
 def _arrow(arrow: Arrow, lanes: Sequence[PlacedLane], scale: Scale) -> PlacedArrow:
-    """Return the arrow from the bar that ended to the one that began; to the lane itself where a bar is not shown."""
+    """Return the arrow from the bar that ended to the one that began, or to the lane of a bar that is not shown."""
     agents = {each.lane.id: each for each in lanes if each.lane.kind == "agent"}
 
     def middle(agent_id: str, token: int) -> float:

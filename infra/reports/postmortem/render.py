@@ -1,7 +1,7 @@
-"""The page: a template, a style sheet and a script, all in one file that loads nothing.
+"""The page: a template, a style sheet and a script, in one file that loads no other.
 
-Whatever comes from the log is escaped by the template, and by `embedded` inside the script's data. The policy in the
-page's head names the style sheet and the script by their digests, and allows nothing else.
+Text from the log is escaped by the template, and by `embedded` in the script's data. The content security policy in
+the page's head names the style sheet and the script by their digests, and allows nothing else.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ TEMPLATE, STYLE, SCRIPT = "page.html.j2", "page.css", "page.js"
 
 
 class Heading(NamedTuple):
-    """What the page is about, in words."""
+    """The subject of the page, in words."""
 
     title: str
     pool: str
     software: str
     made_at: datetime
     notices: tuple[str, ...]
-    """What a reader has to know, such as what was left out."""
+    """Notes for the reader, such as what was left out."""
 
 
 def page(found: Postmortem, heading: Heading) -> str:
-    """Return the whole file."""
+    """Return the page's HTML."""
     import jinja2  # noqa: PLC0415 - only this command needs it
     from markupsafe import Markup  # noqa: PLC0415
 
@@ -68,7 +68,7 @@ def page(found: Postmortem, heading: Heading) -> str:
         open=OPEN,
         bar_px=BAR_PX,
         offset=lambda entry: _offset(entry, placed.begin),
-        # Both are files of this package; nothing from a log is in them.
+        # Both are files of this package, without any text from a log.
         style=Markup(style),  # noqa: S704
         script=Markup(script),  # noqa: S704
         style_digest=_digest(style),
@@ -78,7 +78,7 @@ def page(found: Postmortem, heading: Heading) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text with everything spelt out that would be invisible or turn the writing direction."""
+    """Return a text with invisible characters, and those that change the writing direction, as escapes."""
     if text.isprintable():
         return text
     return "".join(
@@ -87,7 +87,7 @@ def shown(text: str) -> str:
 
 
 def embedded(document: Any) -> str:
-    """Return a document as JSON that cannot end the script element it stands in."""
+    """Return a document as JSON that cannot end the script element around it."""
     text = json.dumps(document, ensure_ascii=True, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -117,7 +117,7 @@ def _ms(begin: datetime, at: datetime) -> float:
 
 
 def _data(found: Postmortem, begin: datetime, end: datetime) -> dict[str, Any]:
-    """Return what the script needs: times are milliseconds since the beginning, texts are numbers into a list."""
+    """Return the script's data: times are milliseconds since the beginning, texts are indexes into a list."""
     texts: dict[str, int] = {}
 
     def text(value: str) -> int:

@@ -136,7 +136,7 @@ BAD: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda _: b"hello", "is no export of a log"),
     (lambda data: data[:-30], "is damaged or cut short: "),
     (rewritten(edited), "is not what was exported: its header says sha256 "),
-    (rewritten(without_one), "position 4 was to come, and it is 5"),
+    (rewritten(without_one), "position 4 is expected, and 5 found"),
     (rewritten(from_elsewhere), "position 8 is on custody.elsewhere.evt.task.T2.submitted, not below custody."),
     (rewritten(without_events), "holds no events"),
     (rewritten(in_a_pool_with_a_path), "is no export of a log: its header is incomplete"),

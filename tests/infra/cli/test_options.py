@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat, Progress, StealTasks, Submit
-from infra.cli.framework.options import OptionSpec, body_of, flag_for, options_of
+from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
 from infra.settings.settings import Settings
 from projections.queries.questions import QUERIES, TasksQuery
 
@@ -16,12 +16,12 @@ MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIE
 
 
 def by_flag(model: type[BaseModel]) -> dict[str, OptionSpec]:
-    return {spec.flag: spec for spec in options_of(model)}
+    return {spec.flag: spec for spec in options_from_model(model)}
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_field_has_one_option_of_its_own(name: str) -> None:
-    specs = options_of(MODELS[name])
+    specs = options_from_model(MODELS[name])
     fields = {field.alias or name for name, field in MODELS[name].model_fields.items()}
     assert {spec.path[0] for spec in specs} == fields
     assert len({spec.flag for spec in specs}) == len({spec.parameter for spec in specs}) == len(specs)
@@ -69,39 +69,42 @@ def test_only_what_was_given_is_sent_in_its_place() -> None:
         "budgets_failures": 1,
         "priority": None,
     }
-    assert body_of(options_of(Submit), values) == {
+    assert body_from_options(options_from_model(Submit), values) == {
         "title": "t",
         "labels": ["a", "b"],
         "payload": {"n": [1]},
         "lease": {"mode": "fixed", "lease_s": 30.0},
         "budgets": {"failures": 1},
     }
-    assert body_of(options_of(StealTasks), {"from_agent": "a", "to_agent": "b"}) == {"from": "a", "to": "b"}
+    assert body_from_options(options_from_model(StealTasks), {"from_agent": "a", "to_agent": "b"}) == {
+        "from": "a",
+        "to": "b",
+    }
 
 
 def test_a_false_flag_and_a_zero_are_given() -> None:
-    assert body_of(options_of(Fail), {"retryable": False}) == {"retryable": False}
-    assert body_of(options_of(Progress), {"percent": 0}) == {"percent": 0}
+    assert body_from_options(options_from_model(Fail), {"retryable": False}) == {"retryable": False}
+    assert body_from_options(options_from_model(Progress), {"percent": 0}) == {"percent": 0}
 
 
 def test_json_comes_as_text_from_a_file_or_from_standard_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    specs = options_of(Submit)
+    specs = options_from_model(Submit)
     (tmp_path / "p.json").write_text('{"from": "file"}')
     monkeypatch.setattr("sys.stdin", io.StringIO("[1, 2]"))
-    assert body_of(specs, {"payload": f"@{tmp_path}/p.json"}) == {"payload": {"from": "file"}}
-    assert body_of(specs, {"payload": "-"}) == {"payload": [1, 2]}
-    assert body_of(specs, {"payload": "null"}) == {"payload": None}
+    assert body_from_options(specs, {"payload": f"@{tmp_path}/p.json"}) == {"payload": {"from": "file"}}
+    assert body_from_options(specs, {"payload": "-"}) == {"payload": [1, 2]}
+    assert body_from_options(specs, {"payload": "null"}) == {"payload": None}
 
 
 @pytest.mark.parametrize("text", ["{x", "@/absent/file", "[" * 100_000])
 def test_what_is_no_json_is_a_usage_error(text: str) -> None:
     with pytest.raises(typer.BadParameter) as refused:
-        body_of(options_of(Submit), {"payload": text})
+        body_from_options(options_from_model(Submit), {"payload": text})
     assert refused.value.param_hint == "--payload"
 
 
 def test_a_validation_error_leads_back_to_its_option() -> None:
-    specs = options_of(Submit)
+    specs = options_from_model(Submit)
     assert flag_for(specs, ("lease", "lease_s")) == "--lease-s"
     assert flag_for(specs, ("labels", 0)) == "--label"
     assert flag_for(specs, ()) == ""
