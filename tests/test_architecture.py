@@ -170,10 +170,14 @@ def test_a_change_of_a_job_is_noticed() -> None:
 
 
 SHARED_NAMES = {
-    "agent.py": "the entity and its events",
+    "agent.py": "the entity, its events, and the commands of agents",
+    "checkpoint.py": "the proof, and the command that makes it",
+    "demo.py": "the demonstration, and the command that runs it",
+    "diff.py": "the report, and the command that prints it",
+    "explain.py": "the report, and the command that prints it",
     "pool.py": "the entity and its events",
-    "steal.py": "the entity and its events",
     "pools.py": "the persistence module under its present and its earlier name",
+    "steal.py": "the entity and its events",
 }
 PACKAGES = (*PURE_PACKAGES, "handlers", "infra", "custody_demo", "custody_eventsourcing")
 

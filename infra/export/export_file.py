@@ -21,7 +21,7 @@ from pydantic_core import from_json
 from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, HASH_HEADER
-from infra.export.errors import ExportFileError
+from infra.export.export_error import ExportFileError
 from infra.nats import evt_prefix
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.host.optional_libraries import install_hint
 from infra.reports.audit_formats import COLUMNS
-from infra.reports.errors import ReportError
+from infra.reports.report_error import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from infra.host.atomic_file import atomic_file
 from infra.host.optional_libraries import install_hint
-from infra.reports.errors import ReportError
+from infra.reports.report_error import ReportError
 from projections.reports.time_text import duration
 from projections.whatif.comparison_result import pareto_front
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.limits import NAME_PATTERN
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
     from infra.cli.session.open_log import OpenLog

@@ -12,7 +12,7 @@ import typer
 from domain.events import EVENT_TYPES, Entity
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.arguments import check_known, check_name, check_order
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.session import Session
@@ -22,7 +22,7 @@ from infra.host.atomic_file import FileWriteError, atomic_file
 from infra.nats import evt_prefix
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
-from infra.reports.errors import ReportError
+from infra.reports.report_error import ReportError
 from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
 from projections.reports.audit_rows import Row, Rows, unreadable_row
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.timestamps import format_timestamp
-from infra.cli.session.errors import EXIT_REFUSED, CommandError
+from infra.cli.session.command_error import EXIT_REFUSED, CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.host.atomic_file import FileWriteError, atomic_file

@@ -9,7 +9,7 @@ import typer
 
 from handlers.memory.catch_up import catch_up
 from infra.cli.commands.views import DEFAULT_ROWS, Limit
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP
 from infra.cli.session.rebuilding import rebuild_memory

@@ -10,7 +10,7 @@ from domain.timestamps import format_timestamp, seconds_between
 from handlers.memory.lookup import Lookup, fold_task
 from handlers.memory.memory import Memory
 from infra.cli.commands.arguments import TaskArgument, check_name
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.rebuilding import fold_log
 from infra.cli.session.session import Session
 from infra.codec import CloudEventsCodec

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.timestamps import format_timestamp
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_broker_log
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar

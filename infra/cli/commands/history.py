@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infra.cli.commands.arguments import TaskArgument, check_name
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.session import Session
 from infra.cli.terminal.event_lines import show_event

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers.ports import LogError
 from infra.cli.commands.export import FileArgument, show_header
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.export.export_file import ExportReader

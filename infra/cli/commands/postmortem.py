@@ -14,7 +14,7 @@ from domain.events.task import Leased, Stolen
 from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.arguments import check_known, check_name, check_order
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.rebuilding import rebuild_memory

@@ -12,7 +12,7 @@ import typer
 from handlers.memory.catch_up import catch_up
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_broker_log
 from infra.cli.session.rebuilding import restore_memory
 from infra.cli.session.session import Session

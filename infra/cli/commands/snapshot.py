@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handlers.memory.snapshots import encode, image_of
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_broker_log
 from infra.cli.session.rebuilding import rebuild_memory
 from infra.cli.session.session import Session

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from domain.events import EVENT_TYPES, Entity
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.event_lines import show_event
 from infra.codec import CloudEventsCodec

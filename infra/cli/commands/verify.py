@@ -10,7 +10,7 @@ import typer
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.verify_checkpoints import SignedCheckpoints
 from infra.cli.commands.verify_live_views import Agreement, compare_live_views
-from infra.cli.session.errors import EXIT_REFUSED
+from infra.cli.session.command_error import EXIT_REFUSED
 from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.output import flatten, print_error
 from infra.cli.terminal.progress import progress_bar

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.codec import HASH_HEADER
 
 if TYPE_CHECKING:

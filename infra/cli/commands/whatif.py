@@ -12,14 +12,14 @@ import typer
 from domain.events.task import Stuck
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.whatif_output import show_csv, show_json, show_tables
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.host.atomic_file import FileWriteError
 from infra.nats import evt_prefix
-from infra.reports.errors import ReportError
+from infra.reports.report_error import ReportError
 from infra.reports.whatif_plots import Plotter
 from infra.reports.whatif_policies import read_policies
 from infra.settings.loading import with_changes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.framework.typer_command import set_parameters
-from infra.cli.session.errors import EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_REFUSED, EXIT_USAGE, CommandError
+from infra.cli.session.command_error import EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_REFUSED, EXIT_USAGE, CommandError
 from infra.cli.session.export_option import file_option, read_export
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
@@ -86,7 +86,7 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
     """Run a command to its end; turn an error into one line on standard error and an exit status."""
     from handlers.ports import LogError
     from infra.broker.data_dir import DataDirError
-    from infra.export.errors import ExportFileError
+    from infra.export.export_error import ExportFileError
     from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, TurnedAwayError
     from infra.nats.contract_client import CustodyRefusedError, NoReplyError, NoServiceError
     from infra.settings.sources import SettingsError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
     from infra.cli.session.session import Session

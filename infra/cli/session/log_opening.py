@@ -12,7 +12,7 @@ from handlers.ports import UnreadableEventError
 from infra.cli.session.open_log import OpenLog
 from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.progress import progress_bar
-from infra.export.errors import ExportFileError
+from infra.export.export_error import ExportFileError
 from infra.export.file_log import FileLog
 from infra.nats import NatsEventLog, stream_name
 from infra.nats.api import JetStreamApi

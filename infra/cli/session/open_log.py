@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.timestamps import EPOCH, TICK, parse_timestamp
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.codec import CloudEventsCodec
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from infra.cli.session.errors import CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.terminal.output import print_error
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ SERVICE = frozenset(
 )
 FOLD = frozenset({"statemachine", "domain.lifecycles", "domain.decisions", "domain.task", "projections.state"})
 """What folds events into state."""
-EVENTS = frozenset({"domain.events", "infra.codec", "msgspec"})
+EVENTS = frozenset({"domain.events", "infra.codec"})
 """What reads events."""
 DRAWING = frozenset({"rich"})
 """Drawn is in a terminal alone."""
