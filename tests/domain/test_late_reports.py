@@ -8,6 +8,7 @@ import pytest
 
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
+from domain.limits import MAX_FORMER_LEASES
 from tests.support.scenario import OPS, Scenario
 
 
@@ -26,6 +27,21 @@ def test_at_most_ten_late_reports_a_token_are_kept() -> None:
         s.when("A", "progress", task_id="T", token=token, percent=1).refused("stale_token", "late_progress")
     s.when("A", "progress", task_id="T", token=token, percent=1).refused("stale_token")
     assert s.task("T").former[-1].late_reports == 10
+
+
+def test_the_latest_sixteen_former_leases_are_remembered() -> None:
+    s = Scenario()
+    tokens = [s.holds("A", "T", budgets={"attempts": 100})]
+    for _ in range(MAX_FORMER_LEASES):
+        s.given(OPS, "revoke", task_id="T")
+        s.given(OPS, "assign", task_id="T", agent_id="A")
+        tokens.append(s.token("T"))
+    assert [each.token for each in s.task("T").former] == tokens[:-1]
+    s.given(OPS, "revoke", task_id="T")
+    assert [each.token for each in s.task("T").former] == tokens[1:]
+
+    s.when("A", "progress", task_id="T", token=tokens[0], percent=1).refused("stale_token")
+    s.when("A", "progress", task_id="T", token=tokens[1], percent=1).refused("stale_token", "late_progress")
 
 
 def test_each_token_has_its_own_ten() -> None:

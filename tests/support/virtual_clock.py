@@ -60,7 +60,7 @@ class VirtualClock:
         loop: Any = asyncio.get_running_loop()
         for _ in range(RESTLESS_TURNS):
             await asyncio.sleep(0)
-            if not loop._ready:
+            if not loop._ready:  # noqa: SLF001 - asyncio does not say otherwise whether anything can run
                 return
         msg = "the loop does not come to rest: something spins"
         raise AssertionError(msg)

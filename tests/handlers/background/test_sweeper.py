@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from domain.decisions import decide, judging
 from domain.draft import Decision, Request
+from domain.due import due_at, recovery_due_at
 from domain.events.task import Expired, Failed, Requeued, Stuck
+from domain.pool import Pool
 from domain.pool_view import PoolView
 from domain.rules import Rules
 from domain.service_commands import Judge
+from domain.task import Lease, Task
 from handlers.background import sweeper
 from handlers.writer import deciding
+from projections.state import due_times
 from projections.state.due_times import DueTimes
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
@@ -127,7 +131,7 @@ async def test_what_finished_meanwhile_is_counted_and_never_overwritten(pool: Po
     answer = await pool.service.access.ask(Judge(("T", "gone")), "sweeper", "judge")
     assert answer.result == {"already_finished": 2}
     assert pool.position == position
-    await pool.service.sweeper._judge(["T"], pool.clock.now())
+    await pool.service.sweeper._judge(["T"], pool.clock.now())  # noqa: SLF001 - a race that no test can stage
     assert pool.service.sweeper.findings == {"already_finished": 1}
 
 
@@ -150,15 +154,14 @@ async def test_one_task_that_cannot_be_judged_does_not_stop_the_others(
     tasks = [f"T{number}" for number in range(10)]
     await pool.holds("a", *tasks)
     judged: list[str] = []
-    original = judging._judge
 
-    def faulty(draft: object, task: object) -> object:
-        if getattr(task, "task_id", "") == "T4":
+    def faulty(task: Task, lease: Lease, state: Pool) -> datetime:
+        if task.task_id == "T4":
             judged.append("T4")
             raise ZeroDivisionError
-        return original(draft, task)  # type: ignore[arg-type] # passed through
+        return recovery_due_at(task, lease, state)
 
-    monkeypatch.setattr(judging, "_judge", faulty)
+    monkeypatch.setattr(judging, "recovery_due_at", faulty)
     await pool.advance(DUE_S + 1)
     assert [task_id for task_id in tasks if pool.task(task_id).status != "queued"] == ["T4"]
     assert "task T4 could not be judged" in caplog.text
@@ -214,11 +217,10 @@ async def test_a_judgement_that_comes_to_nothing_does_not_spin(
 
 async def test_its_cost_does_not_follow_what_is_alive(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
-    original = DueTimes._exact
 
-    def counted(self: DueTimes, task_id: str, *args: object) -> object:
-        looked_at.append(task_id)
-        return original(self, task_id, *args)  # type: ignore[arg-type] # passed through
+    def counted(task: Task, state: Pool, rules: Rules) -> datetime | None:
+        looked_at.append(task.task_id)
+        return due_at(task, state, rules)
 
     await pool.register("a", capacity=500)
     for number in range(480):
@@ -228,7 +230,7 @@ async def test_its_cost_does_not_follow_what_is_alive(pool: PoolHarness, monkeyp
         await pool.given("agent.a.claim", max=100)
     await pool.holds("b", "T0")
     await pool.advance(DUE_S + 60)
-    monkeypatch.setattr(DueTimes, "_exact", counted)
+    monkeypatch.setattr(due_times, "due_at", counted)
     for number in range(1, 10):
         await pool.given("agent.b.heartbeat")
         await pool.holds("b", f"T{number}")

@@ -13,7 +13,7 @@ from domain.policies.lease import LeasePolicy
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.writer.writer import SupersededError
 from tests.support.memory_log import Conflict, LoseAck, LoseRequest, Reject
-from tests.support.pool_harness import POOL, PoolHarness
+from tests.support.pool_harness import POOL, Asked, PoolHarness
 
 THEIRS = Submitted(request_digest="theirs", title="theirs", lease=LeasePolicy())
 
@@ -122,6 +122,30 @@ async def test_only_the_guilty_command_of_a_rejected_batch_is_refused(
     assert [r.event.title for r in pool.records() if isinstance(r.event, Submitted)] == ["", "one", "two", "three"]
     assert query.answer.ok
     assert "rejected an append of 5 events" in caplog.text
+
+
+async def test_who_goes_alone_after_a_rejection_takes_no_later_command_along(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    later: list[Asked] = []
+
+    def check(message: NewMessage) -> None:
+        if b"guilty" in message.body:
+            if not later:
+                later.append(pool.post("ops.submit", {"title": "later"}))
+            raise AppendRejectedError("too ugly")
+
+    pool.log.on_message = check
+    with pool.log.held():
+        pool.post("ops.submit")
+        await pool.rest()
+        asked = [pool.post("ops.submit", {"title": title}) for title in ("one", "guilty")]
+        await pool.rest()
+    await pool.rest()
+
+    assert [each.answer.code for each in (*asked, *later)] == [None, "invalid_command", None]
+    rejected = [record.getMessage() for record in caplog.records if "rejected an append" in record.getMessage()]
+    assert [message.partition(" events")[0].rpartition(" ")[2] for message in rejected] == ["2", "1"]
 
 
 async def test_a_command_whose_second_append_is_rejected_has_begun_and_is_not_told_that_it_was_refused(

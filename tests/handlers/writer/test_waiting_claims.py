@@ -295,6 +295,29 @@ async def test_only_so_many_wait_for_one_agent(pool: PoolHarness) -> None:
     await pool.advance(5)
 
 
+async def test_one_too_many_that_renewed_a_lease_ends_empty_and_is_not_refused(pool: PoolHarness) -> None:
+    await pool.holds("a", "T")
+    for _ in range(claim_line.MAX_WAITING_PER_AGENT):
+        wait(pool, "a", 30.0)
+    await pool.advance(29)
+    one_too_many = wait(pool, "a", 30.0)
+    await pool.rest()
+    assert one_too_many.answer.result == {"leases": []}
+    assert one_too_many.answer.names == ["renewed"]
+    await pool.advance(5)
+
+
+async def test_of_an_agents_claims_one_is_answered_by_a_task(pool: PoolHarness) -> None:
+    await pool.register("a")
+    first, second = (pool.post("agent.a.claim", {"wait_s": 30.0}) for _ in range(2))
+    await pool.rest()
+    await pool.submit("T")
+    assert [lease["task_id"] for lease in first.answer.result["leases"]] == ["T"]
+    assert second.reply is None, "the grant of another claim is not its own"
+    await pool.submit("U")
+    assert [lease["task_id"] for lease in second.answer.result["leases"]] == ["U"]
+
+
 async def test_only_so_many_wait_in_all(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_line, "MAX_WAITING", 3)
     await pool.register("a", "b")

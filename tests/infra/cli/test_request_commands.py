@@ -2,13 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.cli.commands import agent
-from infra.cli.commands.request_command import send_request
-from infra.cli.session.session import Session
+from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
 
@@ -165,14 +164,15 @@ async def test_a_terminal_gets_relative_times_and_columns_that_fit(ask: Run, mon
 
 async def test_a_wait_for_work_lengthens_the_patience(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, float] = {}
+    original = CustodyClient.request
 
-    async def spy(session: Session, *arguments: object, **options: object) -> None:
-        asked["timeout_s"] = session.timeout_s
-        await send_request(session, *arguments, **options)  # type: ignore[arg-type]
+    async def spy(self: CustodyClient, *arguments: Any, **options: Any) -> dict[str, Any]:
+        asked["timeout_s"] = options["timeout"]
+        return await original(self, *arguments, **options)
 
-    monkeypatch.setattr(agent, "send_request", spy)
     await ask("agent", "register", "a1")
     await ask("submit", "T1")
+    monkeypatch.setattr(CustodyClient, "request", spy)
     await ask("agent", "claim", "a1", "--wait-s", "20", "--timeout", "3")
     assert asked["timeout_s"] == 23
 

@@ -86,10 +86,12 @@ async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBrok
     assert positions == list(range(1, 31))
 
 
-async def test_a_read_gives_up_on_a_broker_that_stays_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+async def test_a_read_gives_up_on_a_broker_that_stays_away(
+    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
+) -> None:
     await log.append(events(3), expected_position=0)
     await own_broker.stop()
-    reader = StreamReader(log._api, stream_name(POOL), timeout_s=0.1)
+    reader = StreamReader(JetStreamApi(connection), stream_name(POOL), timeout_s=0.1)
 
     with pytest.raises(LogUnavailableError, match=r"nothing came after position 0 for 0\.1 s"):
         async for _ in reader.until(3):
@@ -112,13 +114,13 @@ async def test_deliveries_that_get_lost_are_fetched_again(own_broker: EmbeddedBr
         await connection.close()
 
 
-async def test_silence_makes_a_follower_ask_again(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+async def test_silence_makes_a_follower_ask_again(connection: NatsConnection, log: NatsEventLog) -> None:
     await log.append(events(1), expected_position=0)
     following = log.follow(after=0)
     assert (await anext(following)).position == 1
 
     # The consumer disappears silently. A restart would delete it, too, but the connection would notice.
-    api = log._api
+    api = JetStreamApi(connection)
     names = (await api.call(f"CONSUMER.NAMES.{stream_name(POOL)}"))["consumers"]
     await api.call(f"CONSUMER.DELETE.{stream_name(POOL)}.{names[0]}")
     await log.append(events(1), expected_position=1)
@@ -142,18 +144,20 @@ async def test_closing_the_connection_ends_its_readers(connection: NatsConnectio
         await anext(log.read(after=0, until=1))
 
 
-async def test_a_slow_taker_makes_the_broker_wait(log: NatsEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_taker_makes_the_broker_wait(
+    connection: NatsConnection, log: NatsEventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for position in range(0, 60, 10):
         await log.append(events(10, 1_000_000), expected_position=position)
-    reader = StreamReader(log._api, stream_name(POOL))
+    reader = StreamReader(JetStreamApi(connection), stream_name(POOL))
     chunks = reader.until(60)
     taken = await anext(chunks)
 
-    delivery = reader._delivery
+    delivery = reader._delivery  # noqa: SLF001 - only here it shows that the broker asks and waits
     assert delivery is not None
     stalled = asyncio.Event()
     asked: list[str] = []
-    on_status = delivery._on_status
+    on_status = delivery._on_status  # noqa: SLF001 - same
 
     def note_repeats(flow_reply: str | None) -> None:
         on_status(flow_reply)
@@ -173,7 +177,7 @@ async def test_a_slow_taker_makes_the_broker_wait(log: NatsEventLog, monkeypatch
 async def test_nothing_is_left_behind_on_the_broker(connection: NatsConnection, log: NatsEventLog) -> None:
     await log.append(events(5), expected_position=0)
     await log.last_position()  # the client's own subscription for answers stays
-    subscriptions = len(connection.client._subs)
+    subscriptions = len(connection.client._subs)  # noqa: SLF001 - the library shows them nowhere else
 
     assert [chunk async for chunk in log.read(after=0, until=5)]
     assert await log.history(f"custody.{POOL}.evt.>")
@@ -183,7 +187,7 @@ async def test_nothing_is_left_behind_on_the_broker(connection: NatsConnection, 
     await following.aclose()
 
     await come_to(connection, 0)
-    assert len(connection.client._subs) == subscriptions
+    assert len(connection.client._subs) == subscriptions  # noqa: SLF001 - same
 
 
 async def test_a_follower_of_a_log_that_lost_its_tail_is_told(

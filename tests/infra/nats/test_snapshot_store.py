@@ -6,7 +6,7 @@ import pytest
 
 from handlers.ports import LogUnavailableError
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, connect, ensure_stream
+from infra.nats import Auth, NatsConnection, connect, ensure_stream
 from infra.nats import snapshot_store as module
 from infra.nats.api import JetStreamApi
 from infra.nats.snapshot_store import NatsSnapshots
@@ -14,7 +14,7 @@ from infra.service.fold_build import fold_build
 from projections.state.state_image import SnapshotError
 from tests.support.broker import Connect
 
-As = Callable[[str], Awaitable[NatsSnapshots]]
+As = Callable[..., Awaitable[NatsSnapshots]]
 
 
 @pytest.fixture
@@ -22,12 +22,15 @@ async def as_user(broker: EmbeddedBroker, pool: str) -> AsyncIterator[As]:
     """The store of a pool with an empty log, as one of the broker's users."""
     connections = []
 
-    async def open_store(user: str) -> NatsSnapshots:
+    async def connected(user: str) -> NatsConnection:
         connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials(user)))  # type: ignore[arg-type]
         connections.append(connection)
-        return NatsSnapshots(JetStreamApi(connection), pool, "b1")
+        return connection
 
-    await ensure_stream((await open_store("writer"))._api.connection, pool)
+    async def open_store(user: str, build: str = "b1", **options: float) -> NatsSnapshots:
+        return NatsSnapshots(JetStreamApi(await connected(user), **options), pool, build)
+
+    await ensure_stream(await connected("writer"), pool)
     yield open_store
     for connection in connections:
         await connection.close()
@@ -67,7 +70,7 @@ async def test_the_oldest_make_room(as_user: As, monkeypatch: pytest.MonkeyPatch
 async def test_another_builds_snapshots_are_not_seen(as_user: As, pool: str) -> None:
     writer = await as_user("writer")
     await writer.put(1, b"snapshot")
-    other = NatsSnapshots(writer._api, pool, "b2")
+    other = await as_user("writer", "b2")
     assert await other.positions(9) == []
 
 
@@ -88,9 +91,8 @@ async def test_too_large_a_snapshot_is_refused(as_user: As, monkeypatch: pytest.
         await (await as_user("writer")).put(1, b"12345")
 
 
-async def test_the_operator_stores_nothing(as_user: As, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = await as_user("operator")
-    monkeypatch.setattr(operator._api, "_timeout_s", 0.2)
+async def test_the_operator_stores_nothing(as_user: As) -> None:
+    operator = await as_user("operator", timeout_s=0.2)
     with pytest.raises(LogUnavailableError):
         await operator.put(1, b"snapshot")
 

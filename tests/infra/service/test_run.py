@@ -37,7 +37,8 @@ def never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("never_ready")
 async def test_a_service_that_cannot_start_can_be_stopped() -> None:
     stop = asyncio.Event()
-    serving = asyncio.create_task(run._serve(Settings(), "nats://127.0.0.1:1", lambda _: Auth(), stop))
+    # run_up and run_serve set up this process's logging and signals, too.
+    serving = asyncio.create_task(run._serve(Settings(), "nats://127.0.0.1:1", lambda _: Auth(), stop))  # noqa: SLF001
     await asyncio.sleep(0)
     stop.set()
     assert await serving == 0
@@ -48,7 +49,9 @@ async def test_a_full_disk_ends_a_start(tmp_path: Path, capsys: pytest.CaptureFi
     async with EmbeddedBroker(tmp_path, FAST) as broker:
         fill_up(tmp_path)
         async with asyncio.timeout(5):
-            status = await run._serve(Settings(), broker.url, lambda _: Auth(), asyncio.Event(), broker=broker)
+            status = await run._serve(  # noqa: SLF001 - same
+                Settings(), broker.url, lambda _: Auth(), asyncio.Event(), broker=broker
+            )
     assert status == 1
     assert f"cannot write to {tmp_path}: no space left on device" in capsys.readouterr().err
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import inspect, text
@@ -10,6 +11,7 @@ from sqlalchemy import inspect, text
 from handlers.ports import NewMessage
 from handlers.projector.read_model import OutdatedError, RebuiltError, Watermark
 from infra.sql import generations as gen
+from infra.sql.sql_read_model import SqlReadModel
 from projections.read_models import tables
 from projections.read_models.table_projection import TableChanges
 from tests.infra.sql.conftest import Site
@@ -61,11 +63,19 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
     assert await site.contents() == site.expected()
 
 
-async def _to(site: Site, model: object, position: int) -> None:
+async def _to(site: Site, model: SqlReadModel, position: int) -> None:
     """Bring a model to a position and no further."""
-    projector = site.projector(model, max_events=position)  # type: ignore[arg-type]
-    await projector._start()
-    await projector._project(site.log.read(after=0, until=position))
+    projector = site.projector(model, max_events=position)
+    original = model.write
+
+    async def write(*arguments: Any) -> None:
+        await original(*arguments)
+        projector.stop()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "write", write)
+        await projector.run(follow=False)
+    assert projector.watermark.position == position
 
 
 async def test_a_rebuild_that_was_broken_off_is_gone_on_with(site: Site) -> None:
@@ -94,7 +104,8 @@ async def test_the_running_projector_goes_over_to_the_new_generation(site: Site,
     site.log.append_foreign(*history[20:])
     await site.finish(asyncio.ensure_future(projector.run(follow=False)))
     assert await site.contents() == site.expected()
-    assert (running._generation, projector.watermark.position) == (2, len(history))
+    assert projector.watermark.position == len(history)
+    assert [each.number for each in await generations(site)] == [2]
     assert site.told == ["it was rebuilt beyond position 20: switching to the rebuilt one"]
 
 

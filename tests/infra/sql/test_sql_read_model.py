@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from handlers.ports import NewMessage
@@ -58,8 +58,11 @@ async def test_a_commit_that_fails_leaves_rows_and_watermark_as_they_were(site: 
         if commits == failing:
             raise OperationalError("COMMIT", {}, Exception("the server went away"))
 
-    event.listen(model._database._engine, "commit", fail)
-    projector = await site.catch_up(model)
+    event.listen(Engine, "commit", fail)
+    try:
+        projector = await site.catch_up(model)
+    finally:
+        event.remove(Engine, "commit", fail)
     assert commits > failing
     assert await site.contents() == site.expected()
     assert projector.written == len(site.log.messages)
