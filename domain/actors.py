@@ -1,16 +1,26 @@
-"""Who an event or a command is by: `agent/<id>`, `ops/<name>`, `ops`, or a part of the service."""
+"""Who asks for a command, as its events name it: an agent, an operator, or a part of the service itself."""
 
 from __future__ import annotations
 
-SWEEPER, STEALER, WRITER = "sweeper", "stealer", "writer"
-_AGENT = "agent/"
+from typing import Final
+
+SWEEPER: Final = "sweeper"
+STEALER: Final = "stealer"
+WRITER: Final = "writer"
+_AGENT: Final = "agent/"
+_OPERATOR: Final = "ops"
 
 
 def agent_actor(agent_id: str) -> str:
-    """Return the actor that an agent is."""
+    """Return the actor of an agent's commands, such as `agent/alice`."""
     return f"{_AGENT}{agent_id}"
 
 
+def operator_actor(name: str = "") -> str:
+    """Return the actor of an operator's commands: `ops/<name>`, or `ops` for one who gives no name."""
+    return f"{_OPERATOR}/{name}" if name else _OPERATOR
+
+
 def acting_agent(actor: str) -> str | None:
-    """Return the id of the agent that an actor is; None for operators and the service."""
-    return actor[len(_AGENT) :] if actor.startswith(_AGENT) else None
+    """Return the agent that the actor is, or None if it is none."""
+    return actor.removeprefix(_AGENT) if actor.startswith(_AGENT) else None
