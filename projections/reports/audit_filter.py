@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.actors import acting_agent
+from domain.actors import acting_agent, agent_actor
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
 from projections.reports.ending_events import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
@@ -47,7 +47,7 @@ class AgentFilter:
         token = getattr(event, "token", None)
         mine = (
             token in self._tokens
-            or acting_agent(recorded.actor) == self.agent_id
+            or recorded.actor == agent_actor(self.agent_id)
             or (recorded.entity is Entity.AGENT and recorded.entity_id == self.agent_id)
             or (recorded.entity is Entity.STEAL and recorded.entity_id in self._operations)
             or any(getattr(event, name) == self.agent_id for name in _AGENT_FIELDS[type(event)])

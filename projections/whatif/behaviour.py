@@ -20,7 +20,7 @@ from domain.lifecycles import TaskStatus
 from domain.timestamps import after
 from projections.state.pool_state import PoolState
 from projections.whatif.reconstructed_commands import reconstruct_commands
-from projections.whatif.steps import (
+from projections.whatif.recorded_steps import (
     AgentHeard,
     Attempt,
     ExpiriesReset,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.rules import Rules
     from domain.task import Task
-    from projections.whatif.steps import Step
+    from projections.whatif.recorded_steps import Step
 
 
 _Event = tuple["Recorded", "Task | None"]

@@ -14,8 +14,8 @@ from projections.whatif.comparison_result import RECORDED, REPLAYED, Agreement, 
 from projections.whatif.lease_replay import LeaseReplay
 from projections.whatif.measures import MeasureCounter
 from projections.whatif.policy import Policy
+from projections.whatif.recorded_steps import AgentHeard, HolderCommand, LeaseExpired
 from projections.whatif.steal_replay import StealReplay
-from projections.whatif.steps import AgentHeard, HolderCommand, LeaseExpired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
     from domain.rules import Rules
-    from projections.whatif.steps import Step
+    from projections.whatif.recorded_steps import Step
 
 _MANY_LEASES = 0.05
 """The share of leases from which on a policy counts as finer than the record."""

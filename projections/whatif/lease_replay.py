@@ -20,7 +20,7 @@ from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.state.due_times import DueTimes
 from projections.whatif.measures import MeasureCounter
-from projections.whatif.steps import (
+from projections.whatif.recorded_steps import (
     AgentHeard,
     ExpiriesReset,
     HolderCommand,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from domain.draft import Decision
     from domain.steal import Steal
     from projections.whatif.policy import Policy
-    from projections.whatif.steps import Attempt, Step
+    from projections.whatif.recorded_steps import Attempt, Step
 
 PROBE_WINDOW_S = 15.0
 """How long judging a due lease waits for a probe's evidence. A probe starts when the lease is due."""

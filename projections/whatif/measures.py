@@ -10,7 +10,7 @@ from domain.timestamps import seconds_between
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from projections.whatif.steps import Attempt
+    from projections.whatif.recorded_steps import Attempt
 
 _P95 = 0.95
 
