@@ -8,13 +8,14 @@ import pytest
 
 from domain.decisions import decide, judging
 from domain.draft import Decision, Request
-from domain.due import due_at, recovery_due_at
+from domain.due import due_at, due_moments
 from domain.events.task import Expired, Failed, Requeued, Stuck
+from domain.policies.sweeping import DueMoments
 from domain.pool import Pool
 from domain.pool_view import PoolView
 from domain.rules import Rules
 from domain.service_commands import Judge
-from domain.task import Lease, Task
+from domain.task import Task
 from handlers.background import sweeper
 from handlers.writer import deciding
 from projections.state import due_times
@@ -155,13 +156,13 @@ async def test_one_task_that_cannot_be_judged_does_not_stop_the_others(
     await pool.holds("a", *tasks)
     judged: list[str] = []
 
-    def faulty(task: Task, lease: Lease, state: Pool) -> datetime:
+    def faulty(task: Task, state: Pool, rules: Rules) -> DueMoments:
         if task.task_id == "T4":
             judged.append("T4")
             raise ZeroDivisionError
-        return recovery_due_at(task, lease, state)
+        return due_moments(task, state, rules)
 
-    monkeypatch.setattr(judging, "recovery_due_at", faulty)
+    monkeypatch.setattr(judging, "due_moments", faulty)
     await pool.advance(DUE_S + 1)
     assert [task_id for task_id in tasks if pool.task(task_id).status != "queued"] == ["T4"]
     assert "task T4 could not be judged" in caplog.text

@@ -4,13 +4,12 @@ import inspect
 import subprocess
 import sys
 
-import pytest
-
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from infra.cli import main
 from infra.cli.commands import checkpoint
 from projections.queries.questions import QUERIES
 from tests.infra.cli.conftest import invoke
+from tests.support.cases import case
 
 
 def first_line(thing: object) -> str:
@@ -37,22 +36,17 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("arguments", ALL, ids=" ".join)
-def test_every_command_has_help(arguments: list[str]) -> None:
-    result = invoke(*arguments, "--help")
-    assert result.status == 0
-    assert " ".join(arguments) in result.out
-    assert "\x1b" not in result.out
-
-
-CLIENTS = [each for each in ALL if each[0] not in main.SERVICE_HELP and each[-1] != "keygen"]
-
-
-@pytest.mark.parametrize("arguments", CLIENTS, ids=" ".join)
-def test_every_client_command_names_broker_pool_and_json(arguments: list[str]) -> None:
-    shown = invoke(*arguments, "--help").out
-    assert all(flag in shown for flag in ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout "))
-    assert ("--actor " in shown) == (arguments[0] in {*main.OPS_HELP, "audit"})
+def test_every_command_has_help_and_every_client_command_names_broker_pool_and_json() -> None:
+    for arguments in ALL:
+        with case(" ".join(arguments)):
+            result = invoke(*arguments, "--help")
+            assert result.status == 0
+            assert " ".join(arguments) in result.out
+            assert "\x1b" not in result.out
+            if arguments[0] not in main.SERVICE_HELP and arguments[-1] != "keygen":
+                flags = ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout ")
+                assert [flag for flag in flags if flag not in result.out] == []
+                assert ("--actor " in result.out) == (arguments[0] in {*main.OPS_HELP, "audit"})
 
 
 def test_the_listing_imports_neither_the_core_nor_the_broker() -> None:

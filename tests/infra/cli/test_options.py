@@ -11,6 +11,7 @@ from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat
 from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
 from infra.settings.settings import Settings
 from projections.queries.questions import QUERIES, TasksQuery
+from tests.support.cases import case
 
 MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIES, "settings": Settings}
 
@@ -19,12 +20,13 @@ def by_flag(model: type[BaseModel]) -> dict[str, OptionSpec]:
     return {spec.flag: spec for spec in options_from_model(model)}
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_field_has_one_option_of_its_own(name: str) -> None:
-    specs = options_from_model(MODELS[name])
-    fields = {field.alias or name for name, field in MODELS[name].model_fields.items()}
-    assert {spec.path[0] for spec in specs} == fields
-    assert len({spec.flag for spec in specs}) == len({spec.parameter for spec in specs}) == len(specs)
+def test_every_field_has_one_option_of_its_own() -> None:
+    for verb, model in MODELS.items():
+        with case(verb):
+            specs = options_from_model(model)
+            fields = {field.alias or name for name, field in model.model_fields.items()}
+            assert {spec.path[0] for spec in specs} == fields
+            assert len({spec.flag for spec in specs}) == len({spec.parameter for spec in specs}) == len(specs)
 
 
 @pytest.mark.parametrize(
