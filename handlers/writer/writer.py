@@ -17,7 +17,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal
 from domain.errors import RefusalCode
 from domain.limits import MAX_EVENTS_PER_COMMAND

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.agent import Agent
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
 from domain.due import due_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.decisions import decide, judging
+from domain.decisions import judging
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.events.task import Expired, Failed, Requeued, Stuck
 from domain.pool_view import PoolView
