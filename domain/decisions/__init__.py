@@ -1,5 +1,1 @@
-"""The decision on each command: `decide(view, request, now, rules) -> Decision`."""
-
-from domain.decisions.dispatch import decide
-
-__all__ = ["decide"]
+"""The decision on each command: `dispatch.decide(view, request, now, rules) -> Decision`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.service_commands import Judge, MarkLost

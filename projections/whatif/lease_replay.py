@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
 from domain.due import due_at

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 from msgspec.structs import replace
 
 from domain.actors import STEALER
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Request
 from domain.service_commands import Judge
 from tests.benchmarks.busy_pool import BusyPool

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec

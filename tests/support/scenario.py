@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from domain.agent import Agent, evolve_agent
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
 from domain.recorded import Recorded

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.decisions import decide, judging
+from domain.decisions import judging
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.due import due_at, due_moments
 from domain.events.task import Expired, Failed, Requeued, Stuck

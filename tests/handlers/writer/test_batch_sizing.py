@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.events.pool import PoolPaused
 from domain.pool_view import PoolView

@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from domain import limits
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted

@@ -44,7 +44,7 @@ READING = frozenset({"infra.export.export_file", "infra.nats.importing", "infra.
 LISTING = {"pydantic", "asyncio", "nats", *ROOMS[:3], *EXTRAS, *DRAWING}
 REQUEST = EXTRAS | SERVICE | FOLD | EVENTS | DRAWING | READING
 SHOW_EVENTS = EXTRAS | SERVICE | FOLD | DRAWING | {"handlers.memory.memory", "infra.export.export_file"}
-SHOW_STATE = EXTRAS | SERVICE | DRAWING
+SHOW_STATE = EXTRAS | SERVICE | DRAWING | {"domain.commands", "domain.decisions.dispatch"}
 
 COMMANDS = [
     # arguments, status, first-party modules at most, all modules at most, what must not be among them
@@ -59,14 +59,14 @@ COMMANDS = [
     (["history", "T1", *NO_BROKER], 3, 90, 500, SHOW_EVENTS),
     (["tail", *NO_BROKER], 3, 80, 500, SHOW_EVENTS),
     (["tail", "--help"], 0, 55, 450, SHOW_EVENTS),
-    (["explain", "T1", *NO_BROKER], 3, 135, 580, SHOW_STATE),
+    (["explain", "T1", *NO_BROKER], 3, 118, 580, SHOW_STATE),
     (["at", "1", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["diff", "1", "2", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["replay", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["verify", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["audit", *NO_BROKER], 3, 98, 560, SHOW_STATE | {"projections.state"}),
     (["snapshot", *NO_BROKER], 3, 120, 580, SHOW_STATE),
-    (["whatif", *NO_BROKER], 3, 152, 620, SHOW_STATE),
+    (["whatif", *NO_BROKER], 3, 152, 620, EXTRAS | SERVICE | DRAWING),
     (["export", "F", *NO_BROKER], 3, 90, 520, SHOW_EVENTS - {"infra.export.export_file"}),
     (["checkpoint", "keygen", "missing/F"], 1, 30, 450, REQUEST - {"cryptography"}),
     (["config"], 0, 35, 420, REQUEST | {"nats"}),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from domain.actors import STEALER
 from domain.agent import Agent
-from domain.decisions import decide
+from domain.decisions.dispatch import decide
 from domain.draft import Request
 from domain.events import Entity
 from domain.events import task as ev
