@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def lease_document(task: Task, now: datetime) -> dict[str, Any]:
-    """Return a held task's lease as the contract shows it to its holder; raises ValueError if nobody holds it."""
+    """Return a held task's lease as the contract shows it to its holder; raises ValueError if it is not held."""
     lease = task.held_lease
     definition = task.definition
     handoff = task.handoff

@@ -119,7 +119,7 @@ _WORDS: Final = {
     "StealFailed.skipped": "The named tasks, all of which could not move.",
     "Opened.software": "What opened it, with its version.",
     "Rearmed.reason": "`start` or `outage`.",
-    "Rearmed.blind_s": "How long the pool was deaf, in seconds.",
+    "Rearmed.blind_s": "Seconds for which no agent could be heard.",
 }
 
 

@@ -10,7 +10,7 @@ from handlers.ports import Steady
 
 
 class SystemClock:
-    """The wall clock in UTC, and a steady one beside it that nobody can set."""
+    """The wall clock in UTC, and a steady one beside it that cannot be set."""
 
     def __init__(self) -> None:
         self._started_at = self.now()
