@@ -31,6 +31,8 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     priority: float = 1.0
     capacity: int = 1
     labels: tuple[str, ...] = ()
+    session: str | None = None
+    """Its life: what the process calls itself that registered last; None if it did not say."""
     cpu: float = 0.0
     memory: float = 0.0
     last_recorded_at: datetime | None = None
@@ -83,6 +85,7 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
             priority=event.priority,
             capacity=event.capacity,
             labels=event.labels,
+            session=event.session,
             last_recorded_at=recorded.time,
         )
     if isinstance(event, ev.Heartbeat):
@@ -92,5 +95,5 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     if isinstance(event, _INTAKE_EVENTS):
         return replace(agent, intake=INTAKE.next[agent.intake, event.name])
     if isinstance(event, ev.Deregistered):
-        return replace(agent, intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
+        return replace(agent, intake=IntakeStatus.OPEN, session=None, cpu=0.0, memory=0.0)
     return agent

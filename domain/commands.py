@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain import limits
-from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, UtcDatetime, check_text
+from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, Session, UtcDatetime, check_text
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.values import OnSilence, Priority
 
@@ -46,6 +46,9 @@ class OpsCommand(Command):
 
 class AgentCommand(Command):
     """Sent by an agent, which the subject names."""
+
+    session: Session | None = None
+    """The life of the agent that sends it: what its process registered with; of an earlier life it is refused."""
 
 
 class OnTask(AgentCommand):
@@ -247,6 +250,9 @@ class Register(AgentCommand):
     """Join the pool, or update what the pool knows of the agent."""
 
     verb: ClassVar[str] = "register"
+
+    session: Session | None = None
+    """Chosen anew by each process. Another one than the current begins a new life of the agent."""
 
     capabilities: Capabilities = []
     """What the agent can do."""

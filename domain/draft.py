@@ -79,6 +79,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Whether this is an empty claim that asked to wait for work."""
     follow_up: Request | None = None
     """The request to decide next, once these events are acknowledged and before the caller is answered."""
+    begins_life: bool = False
+    """Whether this registration is of another process than the one before, whose waiting claims it ends."""
 
 
 class Draft:
@@ -149,9 +151,10 @@ class Draft:
         refusal: Refusal | None = None,
         waits: bool = False,
         follow_up: Request | None = None,
+        begins_life: bool = False,
     ) -> Decision:
         """Return the finished decision."""
-        return Decision(self.records, self.after, result, refusal, waits, follow_up)
+        return Decision(self.records, self.after, result, refusal, waits, follow_up, begins_life)
 
     def _recorded(
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent

@@ -14,6 +14,7 @@ class RefusalCode(StrEnum):
 
     INVALID_COMMAND = "invalid_command"
     UNKNOWN_AGENT = "unknown_agent"
+    STALE_SESSION = "stale_session"
     UNKNOWN_TASK = "unknown_task"
     TASK_EXISTS = "task_exists"
     TASK_FINISHED = "task_finished"
@@ -35,6 +36,7 @@ class RefusalCode(StrEnum):
 _NUMBERS = {
     RefusalCode.INVALID_COMMAND: 400,
     RefusalCode.UNKNOWN_AGENT: 404,
+    RefusalCode.STALE_SESSION: 409,
     RefusalCode.UNKNOWN_TASK: 404,
     RefusalCode.TASK_EXISTS: 409,
     RefusalCode.TASK_FINISHED: 409,

@@ -19,6 +19,7 @@ from domain.limits import (
     MAX_REASON_CHARS,
     MAX_TEXT_BYTES,
     NAME_PATTERN,
+    SESSION_PATTERN,
 )
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -99,6 +100,7 @@ def _to_utc(at: datetime) -> datetime:
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Session = Annotated[str, Field(pattern=SESSION_PATTERN)]
 JsonDocument = Annotated[Any, AfterValidator(check_json)]
 Reason = Annotated[str, Field(max_length=MAX_REASON_CHARS), AfterValidator(check_text)]
 Note = Annotated[str, AfterValidator(_check_text_bytes)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 """Pools, agents, tasks and steal operations; they become tokens of a subject."""
 
+SESSION_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+"""What a process calls itself, to be told from the earlier ones of the same agent."""
+
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_REPLY_BYTES = 1024 * 1024
 MAX_CLAIM_REPLY_BYTES = 512 * 1024

@@ -66,6 +66,8 @@ class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
     """Go on with a deregistration of which earlier appends released `released` tasks."""
 
     released: int
+    session: str | None = None
+    """The life that leaves, if it said so: another one that began meanwhile keeps what is left."""
 
 
 ServiceCommand = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration

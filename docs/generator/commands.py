@@ -15,7 +15,8 @@ from projections.queries.questions import QUERIES, Query
 E = RefusalCode
 EVERYWHERE: Final = (E.INVALID_COMMAND, E.OVERLOADED, E.UNAVAILABLE)
 """Errors that any command can get."""
-_ON_TASK: Final = (E.UNKNOWN_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
+_OF_AGENT: Final = (E.UNKNOWN_AGENT, E.STALE_SESSION)
+_ON_TASK: Final = (*_OF_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
 _OPS_ON_TASK: Final = (E.UNKNOWN_TASK, E.TASK_FINISHED, E.ILLEGAL_TRANSITION)
 
 
@@ -38,16 +39,22 @@ _TERMS: Final = ("expires_at", "grace_s", "directive")
 _FATE: Final = ("task_id", "status", "attempt")
 
 AGENT_REPLIES: Final = {
-    "register": Reply(_HOLDINGS, (), "An identical repeat appends nothing."),
+    "register": Reply(
+        _HOLDINGS,
+        (),
+        "An identical repeat appends nothing. Another `session` than the current one begins a new life of the agent: "
+        "`leases` are what the earlier life held, to go on with or to give back, and its waiting claims end empty. "
+        "Without a `session` they end too.",
+    ),
     "heartbeat": Reply(
         _HOLDINGS,
-        (E.UNKNOWN_AGENT,),
+        _OF_AGENT,
         "Recorded when it changes the agent's load status, else at most "
         "every `heartbeat_record_s`; it renews what the agent holds either way.",
     ),
     "claim": Reply(
         ("leases",),
-        (E.UNKNOWN_AGENT, E.PAUSED, E.AT_CAPACITY),
+        (*_OF_AGENT, E.PAUSED, E.AT_CAPACITY),
         "The most urgent queued tasks that the "
         "agent can do, oldest first. Each of `leases` is a [lease](#a-lease). Empty if there is no work; with `wait_s` "
         "the reply waits for some, and for a pool or agent that is paused or draining to be resumed. The client's own "
@@ -73,7 +80,12 @@ AGENT_REPLIES: Final = {
     "fail": Reply(
         _FATE, _ON_TASK, "`status` is what followed: `queued` while the budgets last, else `failed` or `quarantined`."
     ),
-    "deregister": Reply(("released",), (E.UNKNOWN_AGENT,), "`released`: how many tasks it held."),
+    "deregister": Reply(
+        ("released",),
+        _OF_AGENT,
+        "`released`: how many tasks it held. With a `session`, only that life is ended: once another began, this is "
+        "refused.",
+    ),
 }
 OPS_REPLIES: Final = {
     "submit": Reply(
@@ -118,7 +130,12 @@ QUERY_REPLIES: Final = {
     ),
     "tasks": Reply(("tasks", "next"), (), "Live tasks and those among the last 1,000 ended entities."),
     "leases": Reply(("leases", "next")),
-    "agents": Reply(("agents", "next"), (), "`heard_at` is this service's own memory; it begins anew at its start."),
+    "agents": Reply(
+        ("agents", "next"),
+        (),
+        "`session` is the agent's current life, or null. `heard_at` is this service's own memory; it begins "
+        "anew at its start.",
+    ),
     "workloads": Reply(("workloads", "next")),
     "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
     "statistics": Reply(("tasks", "leases", "agents", "totals")),
@@ -135,6 +152,8 @@ ERROR_MEANINGS: Final = {
     E.INVALID_COMMAND: "Not JSON, an unknown verb or field, a missing or ill-typed one, out of range, or too large. "
     "`details.fields` lists each.",
     E.UNKNOWN_AGENT: "The agent never registered, or has deregistered. Register first.",
+    E.STALE_SESSION: "Another process of the agent has registered since, or this one never did. Stop working on what "
+    "it held, or register.",
     E.UNKNOWN_TASK: "No such task was ever submitted to this pool.",
     E.TASK_EXISTS: "The id is taken by another definition. Choose another id.",
     E.TASK_FINISHED: "The task ended for good; `details` says how, when and by whom.",

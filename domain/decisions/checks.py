@@ -33,8 +33,22 @@ def known_agent(draft: Draft, agent_id: str) -> Agent:
 
 
 def requesting_agent(draft: Draft) -> Agent:
-    """Return the registered agent that sent the command; refuses with `unknown_agent`."""
-    return known_agent(draft, draft.request.agent_id or "")
+    """Return the registered agent that sent the command; refuses with `unknown_agent` or `stale_session`."""
+    agent = known_agent(draft, draft.request.agent_id or "")
+    session: str | None = getattr(draft.request.command, "session", None)
+    if session is not None and session != agent.session:
+        raise stale_session(agent, session)
+    return agent
+
+
+def stale_session(agent: Agent, session: str) -> Refused:
+    """Return the refusal for a command of a life of the agent that is not, or no longer, its current one."""
+    return Refused(
+        RefusalCode.STALE_SESSION,
+        f"session {session} is not the current one of agent {agent.agent_id}: another process registered since, or"
+        " this one never did; stop working on what the earlier one held, or register",
+        agent_id=agent.agent_id,
+    )
 
 
 def known_task(draft: Draft, task_id: str) -> Task:

@@ -27,7 +27,11 @@ RELEASES_AT_ONCE = 400
 
 
 def register(draft: Draft, command: Register) -> Decision:
-    """Record the agent, or what changed about it; an identical repeat records nothing."""
+    """Record the agent, or what changed about it; an identical repeat records nothing.
+
+    Another session than the current one begins a new life, and so does a registration without any: whether its process
+    is the one before, nothing says. What the earlier life held stays the agent's and is in the result.
+    """
     agent_id = draft.request.agent_id or ""
     agent = draft.view.agent(agent_id)
     event = ev.Registered(
@@ -35,19 +39,22 @@ def register(draft: Draft, command: Register) -> Decision:
         priority=command.priority,
         capacity=command.capacity,
         labels=tuple(command.labels),
+        session=command.session,
     )
+    same_life = agent is not None and command.session is not None and agent.session == command.session
     if agent is None or agent.status is not AgentStatus.LIVE or _differs(agent, event):
         draft.record_agent(agent_id, event)
     sign_of_life(draft, agent_id)
-    return draft.decided(agent_holdings(draft, agent_id))
+    return draft.decided(agent_holdings(draft, agent_id), begins_life=not same_life)
 
 
 def _differs(agent: Agent, event: ev.Registered) -> bool:
-    return (agent.capabilities, agent.priority, agent.capacity, agent.labels) != (
+    return (agent.capabilities, agent.priority, agent.capacity, agent.labels, agent.session) != (
         frozenset(event.capabilities),
         event.priority,
         event.capacity,
         event.labels,
+        event.session,
     )
 
 
@@ -65,9 +72,12 @@ def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
     return draft.decided(agent_holdings(draft, agent.agent_id))
 
 
-def deregister(draft: Draft, _command: Deregister) -> Decision:
-    """Release everything that the agent holds and deregister it; very many tasks take more than one append."""
-    return continue_deregistration(draft, ContinueDeregistration(released=0))
+def deregister(draft: Draft, command: Deregister) -> Decision:
+    """Release everything that the agent holds and deregister it; very many tasks take more than one append.
+
+    With a session it ends that life only: once another one began, it is refused and releases nothing.
+    """
+    return continue_deregistration(draft, ContinueDeregistration(0, command.session))
 
 
 def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> Decision:
@@ -86,7 +96,9 @@ def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> De
         after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
         return draft.decided(
-            follow_up=replace(draft.request, command=ContinueDeregistration(command.released + RELEASES_AT_ONCE))
+            follow_up=replace(
+                draft.request, command=ContinueDeregistration(command.released + RELEASES_AT_ONCE, command.session)
+            )
         )
     released = command.released + len(held)
     draft.record_agent(agent.agent_id, ev.Deregistered(released=released))

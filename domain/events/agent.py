@@ -33,6 +33,8 @@ class Registered(AgentEvent):
     priority: float = 1.0
     capacity: int = 1
     labels: tuple[str, ...] = ()
+    session: str | None = None
+    """The life that began or went on: what the agent's process calls itself."""
 
 
 class Heartbeat(AgentEvent):

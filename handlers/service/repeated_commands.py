@@ -7,6 +7,7 @@ only positions have to be remembered, and the answer after a restart equals the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from domain.decisions import checks
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.task import Lease, Task
     from handlers.memory.lookup import Lookup
+    from handlers.memory.memory import Memory
     from handlers.service.query_service import QueryService
     from handlers.writer.pool_access import PoolAccess
 
@@ -45,12 +47,19 @@ class RepeatedCommands:
         self._queries = queries
 
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
-        """Return the answer that the command got the first time. Raises LogUnavailableError."""
+        """Return the answer that the command got the first time. Raises LogUnavailableError.
+
+        What an agent holds now is not told to an earlier life of it: that is refused as any other command would be.
+        """
         records = await self._lookup.at(positions)
         last = records[-1] if records else None
         position = positions[-1]
         if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
             return Answer(position, (), None, await self._late_refusal(last))
+        if request.verb in _VIEW_VERBS:
+            stale = await self._pool.read(partial(_stale_session, request))
+            if stale is not None:
+                return Answer(position, (), None, stale)
         return Answer(position, records, await self._result(request, records), None)
 
     async def _late_refusal(self, recorded: Recorded) -> Refusal | None:
@@ -140,3 +149,12 @@ class RepeatedCommands:
             msg = f"the log has no task {task_id} at position {position}"
             raise LookupError(msg)
         return task
+
+
+def _stale_session(request: Request, memory: Memory) -> Refusal | None:
+    """Return the refusal of a repeat by a life of its agent that has ended meanwhile, else None."""
+    agent = memory.state.agent(request.agent_id or "")
+    session: str | None = getattr(request.command, "session", None)
+    if agent is None or session is None or session == agent.session:
+        return None
+    return checks.stale_session(agent, session).refusal

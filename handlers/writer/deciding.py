@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.decisions.dispatch import decide
 from domain.draft import Decision
+from domain.errors import RefusalCode
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.service_commands import Judge, MarkLost
 from handlers.writer.jobs import FAULT
@@ -41,11 +42,17 @@ class Decider:
     def decide(self, job: Job, now: datetime, steady: Steady) -> Decision:
         """Return what a job comes to at a time of the log, and of the steady clock.
 
-        An agent's own command is a sign of life, a claim that waited and is decided again is none.
+        An agent's own command is a sign of life. A claim that waited and is decided again is none, and neither is what
+        an earlier life of the agent says.
         """
+        decision = self._decide(job, now)
+        agent_id = job.request.agent_id
+        if agent_id is not None and job.wait_until is None and not is_of_stale_session(decision):
+            self._liveness.heard(agent_id, steady, now)
+        return decision
+
+    def _decide(self, job: Job, now: datetime) -> Decision:
         request = job.request
-        if request.agent_id is not None and job.wait_until is None:
-            self._liveness.heard(request.agent_id, steady, now)
         command = request.command
         if isinstance(command, _JUDGEMENTS) and not self._may_judge(command):
             return Decision([], {}, {})
@@ -65,3 +72,9 @@ class Decider:
         if self._broker_link.cannot_judge(now):
             return False
         return isinstance(command, Judge) or self._liveness.is_silent(command.agent_id, now)
+
+
+def is_of_stale_session(decision: Decision) -> bool:
+    """Return whether a command was refused because an earlier life of its agent sent it."""
+    refusal = decision.refusal
+    return refusal is not None and refusal.code is RefusalCode.STALE_SESSION

@@ -54,6 +54,8 @@ class Job:
     """When a waiting claim ends empty; None until it waits."""
     place: int | None = None
     """Its place in the line of waiting claims, once it waits."""
+    life: int = 0
+    """The life of its agent in which a waiting claim was sent; see `WaitingClaims`."""
     prior: list[Recorded] = field(default_factory=list)
     """Events that earlier appends of the same command made."""
     alone: bool = False
@@ -106,6 +108,10 @@ class Job:
         """Begin or go on to wait, after events that the claim made on the side."""
         self.wait_until = until
         self.prior.extend(records)
+
+    def belongs_to_life(self, life: int) -> None:
+        """Note the life of its agent in which it was sent."""
+        self.life = life
 
     def take_place(self, place: int) -> int:
         """Take a place in the line of waiting claims, or its own from an earlier wait; return it."""

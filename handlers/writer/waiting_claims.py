@@ -82,7 +82,8 @@ class WaitingClaims:
         self._promised: Counter[frozenset[str]] = Counter()
         """How many claims were woken for each kind of task."""
         self._lives: dict[str, int] = {}
-        """By agent: the last place that was given out when it registered. Claims up to it are of an earlier life."""
+        """By agent: its current life, counted by the registrations that began one. Claims of lower ones are earlier."""
+        self._lives_begun = 0
         self.open = True
         """Whether claims may still be parked; no longer once the service stops."""
 
@@ -137,13 +138,21 @@ class WaitingClaims:
         for job in self._line.take_all():
             self.end(job)
 
-    def begin_life(self, agent_id: str) -> None:
-        """An agent registers: its claims so far are of an earlier life, and end instead of taking a task."""
-        self._lives[agent_id] = self._line.last_place
+    def note_life(self, job: Job, decision: Decision) -> None:
+        """A job was decided: note the life that a registration begins, and the one in which a new claim was sent.
+
+        Claims of an earlier life end instead of taking a task, also those that are yet to be parked or were woken.
+        """
+        agent_id = job.request.agent_id or ""
+        if decision.begins_life:
+            self._lives_begun += 1
+            self._lives[agent_id] = self._lives_begun
+        elif decision.waits and job.wait_until is None:
+            job.belongs_to_life(self._lives.get(agent_id, 0))
 
     def is_of_earlier_life(self, job: Job) -> bool:
-        """Return whether a claim that waited was sent before its agent registered again."""
-        return job.place is not None and job.place <= self._lives.get(job.request.agent_id or "", 0)
+        """Return whether a waiting claim was sent before its agent's current life began."""
+        return job.life < self._lives.get(job.request.agent_id or "", 0)
 
     def end_earlier_life(self, agent_id: str) -> None:
         """Answer the agent's waiting claims: its registration is acknowledged, and later claims are parked later."""

@@ -27,7 +27,7 @@ from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, appe
 from handlers.writer.batch import Batch
 from handlers.writer.batch_sizing import BatchSizing
 from handlers.writer.broker_link import BrokerLink
-from handlers.writer.deciding import Decider
+from handlers.writer.deciding import Decider, is_of_stale_session
 from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
@@ -259,8 +259,7 @@ class Writer:
                 self.waiting.end(job)
                 continue
             decision = self._decider.decide(job, now, steady)
-            if job.request.verb == "register" and decision.refusal is None:
-                self.waiting.begin_life(job.request.agent_id or "")
+            self.waiting.note_life(job, decision)
             if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
                 batch.closed = True
@@ -354,7 +353,7 @@ class Writer:
         position = batch.base
         for job, decision in zip(batch.jobs, batch.decisions, strict=True):
             agent_id = job.request.agent_id
-            if agent_id is not None:
+            if agent_id is not None and not is_of_stale_session(decision):
                 for entity, name in job.names:
                     if entity is Entity.TASK:
                         directives.obeyed(agent_id, name, position)

@@ -148,6 +148,7 @@ def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[s
         "priority": agent.priority,
         "capacity": agent.capacity,
         "labels": list(agent.labels),
+        "session": agent.session,
         "tasks": held,
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "heard_at": _time(heard_at),

@@ -127,7 +127,8 @@ def _late_progress(event: ev.LateProgress) -> str:
 
 def _registered(event: ag.Registered) -> str:
     able = ", ".join(event.capabilities) or "none"
-    return f"capacity {event.capacity}, priority {event.priority:g}, capabilities {able}"
+    session = f", session {event.session}" if event.session is not None else ""
+    return f"capacity {event.capacity}, priority {event.priority:g}, capabilities {able}{session}"
 
 
 def _heartbeat(event: ag.Heartbeat) -> str:

@@ -44,6 +44,7 @@ REASON: Values = (["", "because", "x" * 1024], ["x" * 1025, "\0", 1, {}])
 NOTE: Values = (["", "x" * 4096, "ä" * 2048], ["x" * 4097, "ä" * 2049, "\0", 5])
 LABELS: Values = ([[], ["a"], ["a", "a"], ["x" * 64] * 32], ["a", [""], ["x" * 65], ["x"] * 33, [1], ["\0"], None])
 CAPABILITIES: Values = ([[], ["gpu"], ["x" * 64] * 64], ["gpu", [""], ["x" * 65], ["x"] * 65, [1], ["\0"], None])
+SESSION: Values = (["s", "a-b_C9", "x" * 64, None], ["", "x" * 65, "a.b", "a b", "\0", 1, ["s"]])
 COMMAND_ID: Values = (["c", "x" * 128, None], ["", "x" * 129, "\0", 1])
 LOADS: Values = (
     [None, {}, {"cpu": 0}, {"cpu": 100.0, "memory": 0.5}],
@@ -86,6 +87,7 @@ MOMENTS: Values = (
 
 FIELDS: list[tuple[str, str, Values]] = [
     *((verb, "command_id", COMMAND_ID) for verb in VERBS),
+    *((verb, "session", SESSION) for verb in AGENT_COMMANDS),
     *((verb, "task_id", NAMES) for verb in VERBS if "task_id" in REQUIRED[verb]),
     *((verb, "token", TOKENS) for verb in VERBS if "token" in REQUIRED[verb]),
     ("submit", "task_id", ([*NAMES[0], None], NAMES[1][:-2])),

@@ -108,11 +108,31 @@ def another_definition_of_a_finished_task(s: Scenario) -> Step:
     return s.when(OPS, "submit", task_id="done", title="another")
 
 
+def stale_session_on_an_unknown_task(s: Scenario) -> Step:
+    s.given("A", "register", session="s1")
+    return s.when("A", "start", session="s2", task_id="X", token=1)
+
+
+def stale_session_with_a_stale_token(s: Scenario) -> Step:
+    s.holds("A", "T")
+    return s.when("A", "start", session="s2", task_id="T", token=1)
+
+
+def stale_session_in_a_paused_pool(s: Scenario) -> Step:
+    s.given("A", "register", session="s1")
+    s.given(OPS, "pause")
+    return s.when("A", "claim", session="s2")
+
+
 CASES: list[tuple[Case, str, str]] = [
     (unknown_agent_on_an_unknown_task, "unknown_agent", "unknown_task"),
     (unknown_agent_with_a_stale_token, "unknown_agent", "stale_token"),
     (unknown_agent_for_an_assignment, "unknown_agent", "task_finished"),
     (ops("assign", task_id="X", agent_id="X"), "unknown_agent", "unknown_task"),
+    (lambda s: s.when("X", "claim", session="s1"), "unknown_agent", "stale_session"),
+    (stale_session_on_an_unknown_task, "stale_session", "unknown_task"),
+    (stale_session_with_a_stale_token, "stale_session", "stale_token"),
+    (stale_session_in_a_paused_pool, "stale_session", "paused"),
     (ops("steal", from_="X", to="Y", task_ids=["X"]), "unknown_agent", "unknown_task"),
     (steal_of_an_unknown_task_beside_a_finished_one, "unknown_task", "task_finished"),
     (another_definition_of_a_finished_task, "task_exists", "task_finished"),
@@ -144,6 +164,7 @@ def test_the_codes_are_in_the_contracts_order_with_its_numbers() -> None:
     assert [(code.value, code.number) for code in RefusalCode] == [
         ("invalid_command", 400),
         ("unknown_agent", 404),
+        ("stale_session", 409),
         ("unknown_task", 404),
         ("task_exists", 409),
         ("task_finished", 409),

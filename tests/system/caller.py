@@ -9,6 +9,7 @@ from nats.aio.client import Client
 NUMBERS = {
     "invalid_command": 400,
     "unknown_agent": 404,
+    "stale_session": 409,
     "unknown_task": 404,
     "task_exists": 409,
     "task_finished": 409,

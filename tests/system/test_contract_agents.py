@@ -1,5 +1,6 @@
 """What agents may ask for, each verb with each of its fields, as another program would ask."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -34,6 +35,24 @@ async def test_register_takes_every_field_and_updates(ask: Caller) -> None:
     await ask.done("agent.a-1_Z.register")
     agent = (await ask.done("query.agents", agent_id="a-1_Z"))["agents"][0]
     assert (agent["capabilities"], agent["priority"], agent["capacity"], agent["labels"]) == ([], 1, 1, [])
+
+
+async def test_another_session_is_another_life(ask: Caller) -> None:
+    await ask.done("agent.a1.register", session="s1", capacity=5)
+    await ask.done("ops.submit", task_id="T1")
+    lease = (await ask.done("agent.a1.claim", session="s1"))["leases"][0]
+    waiting = asyncio.ensure_future(ask.done("agent.a1.claim", session="s1", wait_s=20))
+    await asyncio.sleep(0.2)
+
+    again = await ask.done("agent.a1.register", session="s2", capacity=5)
+    assert [(each["task_id"], each["token"]) for each in again["leases"]] == [("T1", lease["token"])]
+    assert await waiting == {"leases": []}
+    assert (await ask.done("query.agents", agent_id="a1"))["agents"][0]["session"] == "s2"
+
+    for verb in ("claim", "deregister", "heartbeat"):
+        assert await ask.refused(f"agent.a1.{verb}", "stale_session", session="s1") == {"agent_id": "a1"}
+    await ask.refused("agent.a1.start", "stale_session", session="s1", task_id="T1", token=1)
+    assert (await ask.done("agent.a1.deregister", session="s2")) == {"released": 1}
 
 
 async def test_heartbeat_tells_what_is_held_and_takes_the_load(ask: Caller) -> None:

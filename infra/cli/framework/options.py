@@ -62,6 +62,10 @@ class OptionSpec:
         )
 
 
+_TAKEN = {"session": "session_"}
+"""Fields whose names mean something else to every client command, and the parameters that stand for them."""
+
+
 def options_from_model(
     model: type[BaseModel], *, skip: Sequence[str] = (), panel: str | None = None
 ) -> list[OptionSpec]:
@@ -100,7 +104,7 @@ def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str
     )
     return OptionSpec(
         path=path,
-        parameter=name if len(path) == 1 else "_".join((*path[:-1], name)),
+        parameter=_TAKEN.get(name, name) if len(path) == 1 else "_".join((*path[:-1], name)),
         flag="--" + words.replace("_", "-"),
         annotation=annotation,
         help=". ".join(remark for remark in remarks if remark),

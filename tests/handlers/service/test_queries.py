@@ -19,6 +19,7 @@ LEASE_ROW = {
     "grace_until", "left_s", "reports", "percent", "last_beat_at",
 }  # fmt: skip
 AGENT_ROW = {
+    "session",
     "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "load", "heard_at",
 }  # fmt: skip
 WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_status", "takes_grants"}
@@ -100,7 +101,7 @@ async def test_leases_by_agent_and_phase(pool: PoolHarness) -> None:
 
 
 async def test_agents_and_workloads(pool: PoolHarness) -> None:
-    await pool.register("a", capabilities=["gpu"], capacity=2, labels=["l"])
+    await pool.register("a", capabilities=["gpu"], capacity=2, labels=["l"], session="s1")
     await pool.register("b")
     await pool.holds("a", "T")
     await pool.given("agent.a.heartbeat", load={"cpu": 85.0, "memory": 10.0})
@@ -110,6 +111,7 @@ async def test_agents_and_workloads(pool: PoolHarness) -> None:
     first = agents["agents"][0]
     assert first.keys() == AGENT_ROW
     assert (first["tasks"], first["capabilities"], first["load"]["cpu"]) == (1, ["gpu"], 85.0)
+    assert [row["session"] for row in agents["agents"]] == ["s1", None]
     assert [row["intake"] for row in agents["agents"]] == ["open", "draining"]
     assert ids(await pool.given("query.agents", agent_id="b"), "agents", "agent_id") == ["b"]
 
