@@ -49,7 +49,7 @@ class PoolView(Protocol):
     def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:
         """Return the first queued tasks that an agent with these capabilities can do.
 
-        Most urgent first, then in the order in which they were queued.
+        Most urgent first, then in the order of submission.
         """
         ...
 

@@ -39,6 +39,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             attempt=1,
             queued_position=recorded.position,
             status_since=recorded.time,
+            submitted_position=recorded.position,
         )
     if recorded.version != task.version + 1:
         msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"

@@ -81,7 +81,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     status: TaskStatus
     attempt: int
     queued_position: int
-    """Position of the event that queued it last: the order of the backlog within a priority."""
+    """Position of the event that queued it last."""
     status_since: datetime
     lease: Lease | None = None
     last_lease: Lease | None = None
@@ -96,6 +96,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     late_token: int | None = None
     """Token of the expired lease that may still complete the task, until the task is granted again."""
     outcome: Outcome | None = None
+    submitted_position: int = 0
+    """Position of its submission: the order of the backlog within a priority, also when the task is queued again."""
 
     @property
     def terminal(self) -> bool:

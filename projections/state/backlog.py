@@ -1,4 +1,7 @@
-"""The queued tasks, found by what they require: most urgent first, then in the order in which they were queued."""
+"""The queued tasks, found by what they require: most urgent first, then in the order of submission.
+
+A task that comes back keeps its place: its order does not change when it is queued again.
+"""
 
 from __future__ import annotations
 
@@ -60,5 +63,5 @@ def _required(task: Task) -> frozenset[str]:
 
 
 def queue_order(task: Task) -> _Order:
-    """Return a queued task's sort key: urgent tasks first, then those that were queued earlier."""
-    return (-task.definition.priority.rank, task.queued_position)
+    """Return a queued task's sort key: urgent tasks first, then those that were submitted earlier."""
+    return (-task.definition.priority.rank, task.submitted_position)

@@ -32,13 +32,35 @@ def test_a_claim_takes_the_most_urgent_then_the_oldest() -> None:
     assert ids(s.given("A", "claim", max=9)) == ["urgent", "high", "first", "second", "low"]
 
 
-def test_a_requeued_task_goes_to_the_end_of_its_priority() -> None:
+@pytest.mark.parametrize("end", ["expired", "released", "deregistered", "revoked", "unblocked", "requeued"])
+def test_what_comes_back_keeps_its_place(end: str) -> None:
     s = Scenario()
-    submit(s, "T1", "T2")
+    submit(s, "earlier")
     s.given("A", "register", capacity=9)
     s.given("A", "claim")
-    s.given("A", "release", task_id="T1", token=s.token("T1"))
-    assert ids(s.given("A", "claim", max=2)) == ["T2", "T1"]
+    submit(s, "T", budgets={"attempts": 1 if end == "requeued" else 9})
+    s.given("A", "claim")
+    submit(s, "later", "latest")
+    submit(s, "urgent", priority="high")
+    token = s.token("T")
+    match end:
+        case "expired":
+            s.given("A", "progress", task_id="earlier", token=s.token("earlier"), percent=1)
+            s.sweep(at=241)
+        case "deregistered":
+            s.given("A", "deregister")
+        case "revoked":
+            s.given(OPS, "revoke", task_id="T")
+        case "unblocked":
+            s.given("A", "block", task_id="T", token=token, reason="no key")
+            s.given(OPS, "unblock", task_id="T")
+        case _:
+            s.given("A", "release", task_id="T", token=token)
+    if end == "requeued":
+        s.given(OPS, "requeue", task_id="T")
+    s.given("B", "register", capacity=9)
+    granted = ids(s.given("B", "claim", max=9))
+    assert [each for each in granted if each != "earlier"] == ["urgent", "T", "later", "latest"]
 
 
 def test_a_claim_takes_only_what_the_agent_can_do() -> None:

@@ -150,7 +150,7 @@ def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: 
 def _check_backlog(state: PoolState, tasks: Iterable[Task]) -> None:
     queued = sorted(
         (task for task in tasks if task.status is TaskStatus.QUEUED),
-        key=lambda task: (-task.definition.priority.rank, task.queued_position),
+        key=lambda task: (-task.definition.priority.rank, task.submitted_position),
     )
     assert len(state.backlog) == len(queued)
     everything = frozenset().union(*(task.definition.required_capabilities for task in queued))

@@ -76,6 +76,7 @@ def tasks(draw: st.DrawFn) -> Task:
         status=status,
         attempt=1,
         queued_position=position,
+        submitted_position=position,
         status_since=START,
         lease=draw(leases) if held else None,
     )
@@ -90,7 +91,7 @@ def named(states: list[tuple[str, Task]]) -> list[tuple[str, Task]]:
                 task,
                 task_id=task_id,
                 definition=next(first.definition for name, first in states if name == task_id),
-                queued_position=number,
+                submitted_position=number,
                 lease=replace(task.lease, token=number) if task.lease is not None else None,
             ),
         )
@@ -135,7 +136,7 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
 
     queued = [task for task in now.values() if task.status is TaskStatus.QUEUED]
     fits = [task for task in queued if able.issuperset(task.definition.required_capabilities)]
-    fits.sort(key=lambda task: (-task.definition.priority.rank, task.queued_position))
+    fits.sort(key=lambda task: (-task.definition.priority.rank, task.submitted_position))
     assert len(backlog) == len(queued)
     assert backlog.first(able, limit) == [task.task_id for task in fits][:limit]
 
