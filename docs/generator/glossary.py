@@ -60,7 +60,9 @@ _WORDS: Final = {
     "TasksQuery.status": "Only tasks with this status.",
     "TasksQuery.priority": "Only tasks of this priority.",
     "LeasesQuery.agent_id": "Only this agent's.",
-    "LeasesQuery.status": "Only leases that are so; `expired` means past expiry and not yet judged.",
+    "LeasesQuery.status": (
+        "Only leases that are so; `expired` means past expiry and not yet judged, `stopped` stuck on a stopped clock."
+    ),
     "AgentsQuery.agent_id": "Only this agent.",
     "WorkloadsQuery.agent_id": "Only this agent.",
     "StealsQuery.agent_id": "Only steals from or to this agent.",

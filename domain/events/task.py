@@ -248,12 +248,18 @@ class StuckNumbers(SilenceNumbers):
 
 
 class Stuck(HeldEvent):
-    """The holder is silent and keeps the task; its clock is stopped until it is heard or an operator decides."""
+    """The holder is silent and keeps the task for now.
+
+    With `on_silence: requeue` this is an early warning: the lease's clock runs on, and `expired` may follow. With
+    `stuck` the clock is stopped until the holder is heard or an operator decides.
+    """
 
     name: ClassVar[str] = "stuck"
 
     agent_id: str
     cause: StuckCause
+    clock_runs: bool = False
+    """Whether the lease's clock runs on, so that `expired` may follow; older logs, where it never did, lack this."""
     numbers: StuckNumbers
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.lifecycles import LeaseStatus
 from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
 
@@ -106,9 +107,9 @@ def lease_state(lease: Lease) -> dict[str, Any]:
 
 
 def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> str:
-    """Return `active`, `expiring_soon` or `expired` (in its grace period, or due for recovery)."""
-    if lease.status.value == "stopped":
-        return "active"
+    """Return `active`, `expiring_soon`, `expired` (in its grace period, or due for recovery) or `stopped` (clock)."""
+    if lease.status is LeaseStatus.STOPPED:
+        return LeaseStatus.STOPPED.value
     left_s = seconds_between(now, lease.expires_at)
     floor = pool.floor(lease.token)
     if floor is not None and floor > now and left_s <= warning_s:

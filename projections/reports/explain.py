@@ -82,7 +82,8 @@ def _headline(task: Task, now: datetime) -> str:
             case TaskStatus.ASSIGNED:
                 return f"assigned {since} to {by}; not started"
             case TaskStatus.STUCK:
-                return f"stuck {since}: held by {by}, which is silent; its clock is stopped at {lease.percent} %"
+                clock = "runs on" if task.ticking else "is stopped"
+                return f"stuck {since}: held by {by}, which is silent; its clock {clock} at {lease.percent} %"
             case _:
                 return f"in progress {since} with {by}, at {lease.percent} %"
     if task.terminal:
