@@ -124,7 +124,7 @@ class LeaseSettings(_Group):
     renewal_worth: float = _RULES.renewal_worth
     """A sign of life is recorded as a renewal if it moves the expiry by at least this fraction of the term."""
     handoff_valid_s: float = _RULES.handoff_valid_s
-    """Seconds for which a hand-off is shown to the next holder."""
+    """Seconds for which the advice of a hand-off (instructions, branch) is shown; progress and checkpoint stay."""
     handoff_branch_template: str | None = _RULES.branch_template
     """Names the branch in a hand-off, with {task_id}, {agent_id} and {attempt}; absent: no branch."""
     rearm_max_s: float = _RULES.rearm_max_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.handoffs import in_words
 from domain.lifecycles import LeaseStatus
 from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -35,7 +36,7 @@ def task_document(task: Task) -> dict[str, Any]:
         "failures": task.failures,
         "expiries": task.expiries,
         "steals": task.steals,
-        "handoff": task.handoff.model_dump(mode="json") if task.handoff else None,
+        "handoff": in_words(task.handoff).model_dump(mode="json") if task.handoff else None,
         "lease": lease_state(task.lease) if task.lease else None,
         "former_leases": [
             {
