@@ -5,7 +5,8 @@ The sweeper asks when to wake, and the decision asks again what is due. The rule
 
 Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the
 silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold. No lease
-is judged before the floor that an outage of the pool sets.
+is judged before the floor that an outage of the pool sets. A stuck task is judged by its deadline, and by its
+lease if that runs on (`on_silence: requeue`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from domain.events.task import SilenceNumbers
 from domain.lease_expiry import at_hard_cap
+from domain.lifecycles import TaskStatus
 from domain.policies.cadence import excused_until, median_interval_s, recovery_at, tolerated_silence_s
 from domain.policies.sweeping import DueMoments, deadline_exceeded_at, first_due_at, stuck_at
 from domain.timestamps import after, seconds_between
@@ -31,7 +33,7 @@ def due_moments(task: Task, pool: Pool, rules: Rules) -> DueMoments:
     deadline = task.definition.deadline if rules.sweeper_enabled else None
     overdue = None if deadline is None else deadline_exceeded_at(deadline)
     lease = task.lease
-    if lease is None or pool.expiry_held:
+    if lease is None or pool.expiry_held or not task.ticking:
         return DueMoments(overdue)
     return DueMoments(overdue, recovery_due_at(task, lease, pool), stuck_due_at(lease, pool, rules))
 
@@ -48,7 +50,7 @@ def not_due_before(task: Task, rules: Rules) -> datetime | None:
     if lease is None or not task.ticking:
         return bound
     moment = lease.expires_at
-    if rules.sweeper_enabled and lease.last_beat_at is not None:
+    if rules.sweeper_enabled and lease.last_beat_at is not None and task.status is not TaskStatus.STUCK:
         moment = min(moment, after(lease.last_beat_at, rules.stuck_threshold_s))
     return moment if bound is None or moment < bound else bound
 

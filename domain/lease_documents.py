@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.handoffs import handoff_document
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "title": definition.title,
         "payload": definition.payload,
         "labels": list(definition.labels),
-        "handoff": handoff.model_dump(mode="json") if handoff and handoff.valid_until >= now else None,
+        "handoff": handoff_document(handoff, now) if handoff is not None else None,
         "lease_s": lease.lease_s,
         "priority": definition.priority.value,
         "status": task.status.value,

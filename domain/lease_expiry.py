@@ -37,7 +37,7 @@ def first_expiry(task: Task, now: datetime) -> Expiry:
 
 
 def hard_cap(task: Task, lease: Lease) -> datetime:
-    """Return the moment beyond which nothing renews the lease (`max_lease_s`); time in `stuck` does not count."""
+    """Return the moment beyond which nothing renews the lease (`max_lease_s`); a stopped clock does not count."""
     return after(lease.granted_at, task.definition.lease.max_lease_s + lease.stopped_s)
 
 

@@ -50,7 +50,7 @@ TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCEL
 HELD = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.STUCK})
 """Statuses in which exactly one agent holds a lease."""
 TICKING = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS})
-"""Statuses in which a lease is held and its clock is running."""
+"""Statuses in which a lease is held and its clock is running; in `stuck` it runs with `on_silence: requeue`."""
 
 RANK = {
     TaskStatus.NEW: 0,
@@ -79,12 +79,12 @@ class TaskLifecycle(StateMachine):
     progressed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
     renewed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
     silenced = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
-    extended = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    extended = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself() | st.STUCK.to.itself()
     escalated = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
     stolen = st.ASSIGNED.to.itself()
     released = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     revoked = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
-    expired = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS)
+    expired = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     stuck = st.STUCK.from_(st.ASSIGNED, st.IN_PROGRESS)
     recovered = st.STUCK.to(st.IN_PROGRESS)
     blocked = st.BLOCKED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
@@ -102,7 +102,11 @@ LEASE_ENDS = frozenset(LeaseStatus) - {LeaseStatus.NEW, LeaseStatus.ACTIVE, Leas
 
 
 class LeaseLifecycle(StateMachine):
-    """A lease: granted, renewed any number of times, then exactly one end."""
+    """A lease: granted, renewed any number of times, then exactly one end.
+
+    A `stuck` task stops its lease's clock with `on_silence: stuck`, which is `stopped` here; else the clock runs on.
+    Before decision 73 it was stopped in either case: such a lease expires, and may be extended, from `stopped`.
+    """
 
     st = States.from_enum(LeaseStatus, initial=LeaseStatus.NEW, final=LEASE_ENDS)
 
@@ -111,11 +115,12 @@ class LeaseLifecycle(StateMachine):
     progressed = st.ACTIVE.to.itself()
     renewed = st.ACTIVE.to.itself()
     silenced = st.ACTIVE.to.itself()
-    extended = st.ACTIVE.to.itself()
+    extended = st.ACTIVE.to.itself() | st.STOPPED.to.itself()
     escalated = st.ACTIVE.to.itself()
-    stuck = st.ACTIVE.to(st.STOPPED)
-    recovered = st.STOPPED.to(st.ACTIVE)
-    expired = st.ACTIVE.to(st.EXPIRED)
+    stuck = st.ACTIVE.to.itself()
+    stopped = st.ACTIVE.to(st.STOPPED)
+    recovered = st.ACTIVE.from_(st.ACTIVE, st.STOPPED)
+    expired = st.EXPIRED.from_(st.ACTIVE, st.STOPPED)
     stolen = st.ACTIVE.to(st.STOLEN)
     released = st.RELEASED.from_(st.ACTIVE, st.STOPPED)
     revoked = st.REVOKED.from_(st.ACTIVE, st.STOPPED)

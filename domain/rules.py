@@ -21,7 +21,8 @@ class Rules(BaseModel):
     sweeper_enabled: bool = True
     """Whether overdue and stale tasks are swept. Leases expire and are recovered either way."""
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
-    """A holder whose last beat is older than this is stuck. Source: the stuck-task sweeper."""
+    """A holder whose last beat is older than this is stuck, with a stopped clock only under `on_silence: stuck`.
+    Source: the stuck-task sweeper."""
     warning_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """Leases with less than this left are listed as expiring soon."""
     lost_after_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0

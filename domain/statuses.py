@@ -31,7 +31,7 @@ class LeaseStatus(StrEnum):
     NEW = "new"
     ACTIVE = "active"
     STOPPED = "stopped"
-    """The task is stuck: the holder keeps the lease, and its clock is stopped."""
+    """The task is stuck, with `on_silence: stuck`: the holder keeps the lease, and its clock is stopped."""
     COMPLETED = "completed"
     FAILED = "failed"
     RELEASED = "released"

@@ -60,7 +60,9 @@ _WORDS: Final = {
     "TasksQuery.status": "Only tasks with this status.",
     "TasksQuery.priority": "Only tasks of this priority.",
     "LeasesQuery.agent_id": "Only this agent's.",
-    "LeasesQuery.status": "Only leases that are so; `expired` means past expiry and not yet judged.",
+    "LeasesQuery.status": (
+        "Only leases that are so; `expired` means past expiry and not yet judged, `stopped` stuck on a stopped clock."
+    ),
     "AgentsQuery.agent_id": "Only this agent.",
     "WorkloadsQuery.agent_id": "Only this agent.",
     "StealsQuery.agent_id": "Only steals from or to this agent.",
@@ -72,8 +74,6 @@ _WORDS: Final = {
     "Handoff.branch": "The branch with its work, if the pool names one.",
     "Handoff.last_note": "The last note of its reports.",
     "Handoff.last_checkpoint": "The last checkpoint of its reports.",
-    "Handoff.instructions": "All of this in words.",
-    "Handoff.valid_until": "After this it is no longer shown.",
     "Progressed.directive": "What the holder is asked to do.",
     "Started.token": "The lease's fencing token.",
     "Stolen.attempt": "Which attempt at the task this begins, from 1.",

@@ -20,6 +20,9 @@ and where each came from, with secrets masked.
 Settings are checked together when a command starts. One that is unknown, out of range or at odds with another ends the
 command with status 2 and a line for each mistake. The exceptions are {forgiving}: an unusable value of these falls back
 to the default, with a warning.
+
+Settings that are allowed, and keep each other from doing anything, refuse nothing: `custody up` and `custody serve` log
+a warning for each such pair, for instance a `stuck_threshold_s` that no lease lives to reach.
 """
 
 

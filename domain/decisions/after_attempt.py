@@ -5,36 +5,61 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events import task as ev
+from domain.handoffs import earlier_work, in_words
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.draft import Draft
     from domain.task import Lease, Task
 
 _DECIMALS = 2
 
 
-def make_handoff(draft: Draft, task: Task, lease: Lease, reason: str) -> ev.Handoff:
-    """Return the hand-off to the next holder. What this holder did not report is taken from the hand-off before."""
+def make_handoff(
+    draft: Draft, task: Task, lease: Lease, reason: str, *, ended_at: datetime | None = None
+) -> ev.Handoff:
+    """Return the hand-off to the next holder; `ended_at`: when the lease ended, if that was not just now.
+
+    Progress, note and checkpoint are this holder's, together. If it reported nothing, they are those of the hand-off
+    before, and so they are where this lease was handed off already and a late report has said more since.
+    """
     before = task.handoff
-    reported = lease.reports > 0 or before is None
-    progress = lease.percent if reported or before is None else before.progress
-    note = lease.note if lease.note is not None or before is None else before.last_note
-    checkpoint = lease.checkpoint if lease.checkpoint is not None or before is None else before.last_checkpoint
-    minutes = round(seconds_between(lease.granted_at, draft.now) / 60, _DECIMALS)
-    branch = _branch_name(draft, task, lease)
-    return ev.Handoff(
-        recovered_at=draft.now,
-        from_agent=lease.agent_id,
-        progress=progress,
-        minutes_spent=minutes,
-        reason=reason,
-        branch=branch,
-        last_note=note,
-        last_checkpoint=checkpoint,
-        instructions=_instructions(lease.agent_id, minutes, progress, reason, note, checkpoint is not None, branch),
-        valid_until=after(draft.now, draft.rules.handoff_valid_s),
+    ended_at = ended_at or draft.now
+    minutes = round(seconds_between(lease.granted_at, ended_at) / 60, _DECIMALS)
+    again = before is not None and before.token == lease.token
+    reported = lease.reports > 0 or lease.checkpoint is not None
+    if before is not None and (not reported or (again and before.progress >= lease.percent)):
+        work = {name: getattr(before, name) for name in _WORK}
+        minutes = before.minutes_spent if again else minutes
+    else:
+        work = {
+            # A holder that left a checkpoint without a report is where the one before it was.
+            "progress": lease.percent if lease.reports or before is None else before.progress,
+            "last_note": lease.note,
+            "last_checkpoint": lease.checkpoint,
+            "reported_by": lease.agent_id if reported else None,
+            "reported_token": lease.token if reported else None,
+            "earlier": earlier_work(before, lease.checkpoint),
+        }
+    return in_words(
+        ev.Handoff(
+            recovered_at=draft.now,
+            from_agent=lease.agent_id,
+            minutes_spent=minutes,
+            reason=reason,
+            branch=_branch_name(draft, task, lease),
+            instructions="",
+            valid_until=after(draft.now, draft.rules.handoff_valid_s),
+            token=lease.token,
+            **work,
+        )
     )
+
+
+_WORK = ("progress", "last_note", "last_checkpoint", "reported_by", "reported_token", "earlier")
+"""The fields of a hand-off that come from one lease."""
 
 
 def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
@@ -48,33 +73,16 @@ def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
     )
 
 
-def _instructions(
-    agent_id: str,
-    minutes: float,
-    progress: int,
-    reason: str,
-    note: str | None,
-    has_checkpoint: bool,  # noqa: FBT001 - private, and named at its only call
-    branch: str | None,
-) -> str:
-    sentences = [f"{agent_id} held this task for {minutes:g} minutes and came to {progress} %; it ended: {reason}."]
-    if note:
-        sentences.append(f"Its last note: “{note}”.")
-    if branch:
-        sentences.append(f"Look at branch {branch} for its work.")
-    if has_checkpoint:
-        sentences.append("Go on from the last checkpoint.")
-    sentences.append("Find out what is already done before you repeat it; the former holder may still be at work.")
-    return " ".join(sentences)
-
-
-def requeue_or_quarantine(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False) -> Task:
+def requeue_or_quarantine(
+    draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False, ended_at: datetime | None = None
+) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
-    `exempt`: an operator asked for the next attempt, so budgets do not apply.
+    `exempt`: an operator asked for the next attempt, so budgets do not apply. `ended_at`: when the lease ended, if
+    that was not just now.
     """
     lease = task.last_lease
-    note = make_handoff(draft, task, lease, reason) if lease is not None else task.handoff
+    note = make_handoff(draft, task, lease, reason, ended_at=ended_at) if lease is not None else task.handoff
     spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
         return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))

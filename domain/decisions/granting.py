@@ -6,11 +6,17 @@ from typing import TYPE_CHECKING
 
 from domain.events import task as ev
 from domain.lease_expiry import first_expiry, renewed_expiry
+from domain.lifecycles import TaskStatus
+from domain.task import restart_clock
 from domain.timestamps import seconds_between
+from domain.values import OnSilence
 
 if TYPE_CHECKING:
     from domain.draft import Draft
-    from domain.task import Task
+    from domain.task import Lease, Task
+
+_STALENESS_SHARE = 0.5
+"""A beat as old as this part of `stuck_threshold_s` is worth a new one."""
 
 
 def grant(draft: Draft, task: Task, agent_id: str) -> Task:
@@ -30,16 +36,24 @@ def grant(draft: Draft, task: Task, agent_id: str) -> Task:
 
 
 def sign_of_life(draft: Draft, agent_id: str) -> None:
-    """Renew each lease of the agent whose expiry this moves by enough to be worth an event (`renewal_worth`)."""
+    """Renew each lease of the agent whose expiry this moves by enough to be worth an event (`renewal_worth`).
+
+    On long leases a sign of life is worth one also when the last beat is half as old as what counts as stuck, so that
+    a holder that is heard is not warned of. A stuck task whose clock runs is recovered; a stopped one waits for a
+    command on it.
+    """
     worth = draft.rules.renewal_worth
     for task_id in draft.view.held_by(agent_id):
         task = draft.task(task_id)
         if task is None or task.lease is None or not task.ticking or task.lease.agent_id != agent_id:
             continue
         lease = task.lease
+        if task.status is TaskStatus.STUCK:
+            recover(draft, task, lease)
+            continue
         expiry = renewed_expiry(task, lease, draft.now, reports=lease.reports, percent=lease.percent)
         gain_s = seconds_between(lease.expires_at, expiry.expires_at)
-        if gain_s > 0 and gain_s >= worth * expiry.lease_s:
+        if gain_s > 0 and (gain_s >= worth * expiry.lease_s or _nears_staleness(draft, task, lease)):
             draft.record_task(
                 task_id,
                 ev.Renewed(
@@ -49,3 +63,22 @@ def sign_of_life(draft: Draft, agent_id: str) -> None:
                     expires_at=expiry.expires_at,
                 ),
             )
+
+
+def _nears_staleness(draft: Draft, task: Task, lease: Lease) -> bool:
+    """Return whether a holder that is heard would be called stuck for want of a recorded beat, and its clock runs."""
+    rules = draft.rules
+    if not rules.sweeper_enabled or lease.last_beat_at is None:
+        return False
+    age_s = seconds_between(lease.last_beat_at, draft.now)
+    return task.definition.on_silence is OnSilence.REQUEUE and age_s >= rules.stuck_threshold_s * _STALENESS_SHARE
+
+
+def recover(draft: Draft, task: Task, lease: Lease) -> Task:
+    """Record that the holder of a stuck task was heard; its lease runs on renewed terms."""
+    running = restart_clock(task, lease, draft.now)
+    expiry = renewed_expiry(task, running, draft.now, reports=lease.reports, percent=lease.percent)
+    return draft.record_task(
+        task.task_id,
+        ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),
+    )

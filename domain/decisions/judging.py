@@ -35,7 +35,7 @@ class Finding(StrEnum):
     REQUEUED = "requeued"
     # The lease expired and a budget is used up.
     QUARANTINED = "quarantined"
-    # The holder is silent and keeps the task.
+    # The holder is silent and keeps the task for now.
     STUCK = "stuck"
     # Nothing is due: the holder was heard meanwhile, or it was too early.
     NOTHING = "nothing"
@@ -106,6 +106,7 @@ def _stuck(draft: Draft, task: Task, *, cause: ev.StuckCause) -> Finding:
             token=lease.token,
             agent_id=lease.agent_id,
             cause=cause,
+            clock_runs=task.definition.on_silence is OnSilence.REQUEUE,
             numbers=ev.StuckNumbers(
                 **dict(numbers), stuck_threshold_s=draft.rules.stuck_threshold_s if cause == "staleness" else None
             ),

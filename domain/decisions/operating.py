@@ -144,9 +144,10 @@ def unblock(draft: Draft, command: commands.Unblock) -> Decision:
     """Return a blocked task to the queue."""
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Unblocked.name)
+    blocked_at = task.status_since
     task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason))
     task = after_attempt.requeue_or_quarantine(
-        draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True
+        draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True, ended_at=blocked_at
     )
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 

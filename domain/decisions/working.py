@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 
 from domain.decisions import after_attempt, checks
-from domain.decisions.granting import grant, sign_of_life
+from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
@@ -15,7 +15,6 @@ from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES
 from domain.policies.lease import renewal_terms
 from domain.policies.sweeping import deadline_exceeded_at
-from domain.task import restart_clock
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -212,12 +211,7 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
     """Recover a stuck task whose holder was heard; its lease runs on renewed terms. Any other is returned as it is."""
     if task.status is not TaskStatus.STUCK:
         return task, lease
-    running = restart_clock(task, lease, draft.now)
-    expiry = renewed_expiry(task, running, draft.now, reports=lease.reports, percent=lease.percent)
-    task = draft.record_task(
-        task.task_id,
-        ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),
-    )
+    task = recover(draft, task, lease)
     return task, task.lease or lease
 
 

@@ -36,8 +36,25 @@ class Budgets(BaseModel):
     """The n-th attempt in all is the last; when it ends unfinished, the task is quarantined."""
 
 
+class EarlierWork(BaseModel):
+    """The last checkpoint before a lease that left none, with what was reported with it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    token: int | None
+    """The lease that it was reported under."""
+    agent_id: str | None
+    """Who reported it."""
+    progress: int
+    """Percent, when it was reported."""
+    note: str | None = None
+    """The last note of that lease."""
+    checkpoint: Any
+    """The checkpoint."""
+
+
 class Handoff(BaseModel):
-    """What the next holder is told about earlier attempts."""
+    """What the next holder is told about the attempt before: one lease's progress, note and checkpoint together."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,7 +68,17 @@ class Handoff(BaseModel):
     last_note: str | None = None
     last_checkpoint: Any = None
     instructions: str
+    """All of this in words, as it was when it was recorded; replies make them anew of the other fields."""
     valid_until: Timestamp
+    """After this, instructions and branch are no longer shown."""
+    token: int | None = None
+    """The lease that it is about."""
+    reported_by: str | None = None
+    """Whose progress, note and checkpoint these are: an earlier holder's, if `from_agent` reported nothing."""
+    reported_token: int | None = None
+    """The lease that they were reported under; absent if nobody reported."""
+    earlier: EarlierWork | None = None
+    """The checkpoint of an earlier holder, if the reports above left none."""
 
 
 class Cause(StrEnum):
@@ -248,12 +275,18 @@ class StuckNumbers(SilenceNumbers):
 
 
 class Stuck(HeldEvent):
-    """The holder is silent and keeps the task; its clock is stopped until it is heard or an operator decides."""
+    """The holder is silent and keeps the task for now.
+
+    With `on_silence: requeue` this is an early warning: the lease's clock runs on, and `expired` may follow. With
+    `stuck` the clock is stopped until the holder is heard or an operator decides.
+    """
 
     name: ClassVar[str] = "stuck"
 
     agent_id: str
     cause: StuckCause
+    clock_runs: bool = False
+    """Whether the lease's clock runs on, so that `expired` may follow; older logs, where it never did, lack this."""
     numbers: StuckNumbers
 
 

@@ -130,6 +130,22 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
             return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
 
 
+def shortest_first_terms(policy: LeasePolicy) -> Terms:
+    """Return the shortest terms with which a lease of this policy begins, whatever its task is."""
+    return first_terms(policy, estimated_hours=policy.min_hours, priority=Priority.CRITICAL, labels=())
+
+
+def longest_terms(policy: LeasePolicy) -> Terms:
+    """Return the longest terms that this policy ever sets, whatever is reported; none beyond `max_lease_s`."""
+    terms = _fixed_terms(policy)
+    match policy.mode:
+        case LeaseMode.ADAPTIVE:
+            terms = max((_UNPROVEN, _FIRST_SIGN, _WORKING, _FINISHING), key=lambda each: each.lease_s + each.grace_s)
+        case LeaseMode.ESTIMATED:
+            terms = _estimated_terms(policy, policy.max_hours)
+    return Terms(min(terms.lease_s, policy.max_lease_s), terms.grace_s)
+
+
 def _adaptive_terms(*, reports: int, percent: int) -> Terms:
     if reports == 0:
         return _UNPROVEN

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
-from domain.lifecycles import TERMINAL, TICKING, TaskStatus
+from domain.lifecycles import HELD, TERMINAL, TaskStatus
 from domain.timestamps import after, just_after
 
 
@@ -36,7 +36,7 @@ class DueMoments(msgspec.Struct, frozen=True, gc=False):
 
     deadline_exceeded_at: datetime | None = None
     recovery_at: datetime | None = None
-    """See `domain.policies.cadence`."""
+    """See `domain.policies.cadence`. None where the lease's clock is stopped."""
     stuck_at: datetime | None = None
 
 
@@ -82,11 +82,12 @@ def first_due_at(status: TaskStatus, due: DueMoments) -> datetime | None:
 def _rules(status: TaskStatus, due: DueMoments) -> tuple[tuple[datetime | None, Verdict], ...]:
     """Return the rules that apply in this status, in the order in which they are asked.
 
-    A stuck task is held, but its clock is stopped: only its deadline is judged.
+    A stuck task was called so already; its lease is judged where its clock runs on, which `recovery_at` says.
     """
     if status in TERMINAL:
         return ()
     deadline = (due.deadline_exceeded_at, Verdict.DEADLINE_EXCEEDED)
-    if status not in TICKING:
+    if status not in HELD:
         return (deadline,)
-    return (deadline, (due.recovery_at, Verdict.RECOVER), (due.stuck_at, Verdict.STUCK))
+    recovery = (due.recovery_at, Verdict.RECOVER)
+    return (deadline, recovery) if status is TaskStatus.STUCK else (deadline, recovery, (due.stuck_at, Verdict.STUCK))

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from domain.errors import FoldError
 from domain.events import task as ev
+from domain.handoffs import after_late_report
 from domain.task.record import FormerLease, Outcome, Task
 from domain.task.transition import advance, current_lease, former_leases, outcome_of
 
@@ -156,13 +157,5 @@ def late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Tas
     former = tuple(
         replace(each, late_reports=each.late_reports + 1) if each.token == event.token else each for each in task.former
     )
-    handoff = task.handoff
-    if handoff is not None:
-        handoff = handoff.model_copy(
-            update={
-                "progress": max(handoff.progress, event.percent or 0),
-                "last_note": event.message or handoff.last_note,
-                "last_checkpoint": handoff.last_checkpoint if event.checkpoint is None else event.checkpoint,
-            }
-        )
+    handoff = None if task.handoff is None else after_late_report(task.handoff, event)
     return replace(task, version=recorded.version, position=recorded.position, former=former, handoff=handoff)

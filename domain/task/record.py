@@ -15,6 +15,7 @@ import msgspec
 from domain.events import task as ev
 from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.timestamps import seconds_between
+from domain.values import OnSilence
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -42,7 +43,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     extensions: int = 0
     escalated: bool = False
     stopped_s: float = 0.0
-    """Seconds for which its clock was stopped because the task was stuck."""
+    """Seconds for which its clock was stopped because the task was stuck, with `on_silence: stuck`."""
 
 
 class FormerLease(msgspec.Struct, frozen=True, gc=False):
@@ -119,10 +120,14 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def ticking(self) -> bool:
-        """Whether an agent holds it, and the lease's clock is running."""
+        """Whether an agent holds it, and the lease's clock runs: in `stuck` too, unless it is kept for a person."""
+        if self.status is TaskStatus.STUCK:
+            return self.definition.on_silence is not OnSilence.STUCK
         return self.status in TICKING
 
 
 def restart_clock(task: Task, lease: Lease, now: datetime) -> Lease:
-    """Return the lease of a stuck task with its clock running again from now on."""
+    """Return the lease of a stuck task with its clock running again from now on, if it stood still."""
+    if lease.status is not LeaseStatus.STOPPED:
+        return lease
     return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

@@ -124,7 +124,8 @@ def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
 
 def stuck(task: Task, event: ev.Stuck, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return advance(task, recorded, lease=replace(lease, status=LEASE.next[lease.status, event.name]))
+    change = event.name if event.clock_runs else "stopped"
+    return advance(task, recorded, lease=replace(lease, status=LEASE.next[lease.status, change]))
 
 
 def recovered(task: Task, event: ev.Recovered, recorded: Recorded) -> Task:

@@ -15,6 +15,7 @@ from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroke
 from infra.host.stop_signals import stop_signal
 from infra.nats import Auth, BrokerError, connect, without_password
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
+from infra.settings.contradictions import contradictions
 from infra.settings.credentials import anonymous, auth_for
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ async def _serve(
     sync_interval: str | None = None,
     broker: EmbeddedBroker | None = None,
 ) -> int:
+    for line in contradictions(settings):
+        _LOG.warning("settings: %s", line)
     server = PoolServer(settings, url)
     ending = asyncio.create_task(_ended(stop, broker))
     try:

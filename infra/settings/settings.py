@@ -124,7 +124,7 @@ class LeaseSettings(_Group):
     renewal_worth: float = _RULES.renewal_worth
     """A sign of life is recorded as a renewal if it moves the expiry by at least this fraction of the term."""
     handoff_valid_s: float = _RULES.handoff_valid_s
-    """Seconds for which a hand-off is shown to the next holder."""
+    """Seconds for which the advice of a hand-off (instructions, branch) is shown; progress and checkpoint stay."""
     handoff_branch_template: str | None = _RULES.branch_template
     """Names the branch in a hand-off, with {task_id}, {agent_id} and {attempt}; absent: no branch."""
     rearm_max_s: float = _RULES.rearm_max_s
@@ -141,7 +141,8 @@ class WatchSettings(_Group):
     sweeper_interval_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 300.0
     """Seconds between the sweeper's full passes; an unusable value means the default."""
     stuck_threshold_s: float = _RULES.stuck_threshold_s
-    """A holder whose last beat is older than this is stuck; an unusable value means the default."""
+    """A holder whose last beat is older than this is stuck, until its lease is due or, with `on_silence: stuck`, until
+    it is heard; an unusable value means the default."""
     agent_lost_after_s: float = _RULES.lost_after_s
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: float = _RULES.heartbeat_record_s

@@ -103,7 +103,7 @@ def lease_bars(collected: CollectedEvents) -> tuple[Bar, ...]:
         if now is not None:
             bar = opened.setdefault(task_id, _OpenBar(task_id, now))
             bar.lease = now
-            if isinstance(event, ev.Stuck):
+            if isinstance(event, ev.Stuck) and not event.clock_runs:
                 bar.stopped = observed
     bars.extend(each.closed(OPEN, None) for each in opened.values())
     return tuple(sorted(bars, key=lambda bar: (bar.begin, bar.token)))

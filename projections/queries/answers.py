@@ -205,7 +205,7 @@ def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:
 def statistics_document(shot: Snapshot) -> dict[str, Any]:
     """Return counts of the live entities, and the totals since the log began."""
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
-    phases = {"active": 0, "expiring_soon": 0, "in_grace": 0}
+    phases = {"active": 0, "expiring_soon": 0, "in_grace": 0, "stopped": 0}
     renewals: list[int] = []
     escalated = 0
     for task in shot.tasks.values():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.handoffs import in_words
+from domain.lifecycles import LeaseStatus
 from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
 
@@ -34,7 +36,7 @@ def task_document(task: Task) -> dict[str, Any]:
         "failures": task.failures,
         "expiries": task.expiries,
         "steals": task.steals,
-        "handoff": task.handoff.model_dump(mode="json") if task.handoff else None,
+        "handoff": in_words(task.handoff).model_dump(mode="json") if task.handoff else None,
         "lease": lease_state(task.lease) if task.lease else None,
         "former_leases": [
             {
@@ -106,9 +108,9 @@ def lease_state(lease: Lease) -> dict[str, Any]:
 
 
 def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> str:
-    """Return `active`, `expiring_soon` or `expired` (in its grace period, or due for recovery)."""
-    if lease.status.value == "stopped":
-        return "active"
+    """Return `active`, `expiring_soon`, `expired` (in its grace period, or due for recovery) or `stopped` (clock)."""
+    if lease.status is LeaseStatus.STOPPED:
+        return LeaseStatus.STOPPED.value
     left_s = seconds_between(now, lease.expires_at)
     floor = pool.floor(lease.token)
     if floor is not None and floor > now and left_s <= warning_s:

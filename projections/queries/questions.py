@@ -52,7 +52,7 @@ class LeasesQuery(Page):
 
     view: ClassVar[str] = "leases"
     agent_id: Name | None = None
-    status: Literal["active", "expiring_soon", "expired"] | None = None
+    status: Literal["active", "expiring_soon", "expired", "stopped"] | None = None
 
 
 class AgentsQuery(Page):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from domain.handoffs import in_words
 from domain.timestamps import seconds_between
 from projections.reports.audit_filter import agent_of
 
@@ -58,7 +59,7 @@ def task_row(task: Task) -> Values:
         _text(outcome.detail) if outcome else None,
         _json(outcome.result) if outcome and outcome.result is not None else None,
         _json(definition.payload) if definition.payload is not None else None,
-        task.handoff.model_dump_json().replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT) if task.handoff else None,
+        in_words(task.handoff).model_dump_json().replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT) if task.handoff else None,
         task.position,
     )
 

@@ -88,7 +88,11 @@ LEASES = Table(
         Column("task_id", Kind.TEXT, ""),
         Column("agent_id", Kind.TEXT, "the holder"),
         Column("attempt", Kind.INTEGER, ""),
-        Column("status", Kind.TEXT, "active, stopped (its task is stuck), else how it ended: completed, expired, …"),
+        Column(
+            "status",
+            Kind.TEXT,
+            "active, stopped (its task is stuck, and its clock with it), else how it ended: completed, expired, …",
+        ),
         Column("granted_at", Kind.TIME, ""),
         Column("started_at", Kind.TIME, ""),
         Column("expires_at", Kind.TIME, "without grace"),

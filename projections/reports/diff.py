@@ -144,7 +144,10 @@ def _counts(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[
     leases = document["leases"]
     return {
         **{f"tasks.{status}": count for status, count in document["tasks"].items()},
-        **{f"leases.{name}": leases[name] for name in ("held", "active", "expiring_soon", "in_grace", "escalated")},
+        **{
+            f"leases.{name}": leases[name]
+            for name in ("held", "active", "expiring_soon", "in_grace", "stopped", "escalated")
+        },
         "agents": document["agents"],
     }
 

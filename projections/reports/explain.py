@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from domain.handoffs import instructions
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
@@ -82,7 +83,8 @@ def _headline(task: Task, now: datetime) -> str:
             case TaskStatus.ASSIGNED:
                 return f"assigned {since} to {by}; not started"
             case TaskStatus.STUCK:
-                return f"stuck {since}: held by {by}, which is silent; its clock is stopped at {lease.percent} %"
+                clock = "runs on" if task.ticking else "is stopped"
+                return f"stuck {since}: held by {by}, which is silent; its clock {clock} at {lease.percent} %"
             case _:
                 return f"in progress {since} with {by}, at {lease.percent} %"
     if task.terminal:
@@ -103,7 +105,7 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
     if task.lease is not None:
         reasons.extend(_lease_facts(task.lease, now))
     if task.handoff is not None and not task.terminal:
-        reasons.append(f"hand-off: {task.handoff.instructions}")
+        reasons.append(f"hand-off: {instructions(task.handoff)}")
     if task.lease is None and task.status is TaskStatus.QUEUED and not pool.accepts_grants:
         reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
     return reasons

@@ -66,7 +66,7 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
     if floor is not None and floor == due:
         yield NextStep(floor, "no lease is judged before this, because the pool could not hear its agents")
     yield from _excuse(task, lease, due)
-    stale = stuck_due_at(lease, pool, rules)
+    stale = None if task.status is TaskStatus.STUCK else stuck_due_at(lease, pool, rules)
     if stale is not None:
         yield NextStep(stale, f"stuck, if not heard for more than {duration(rules.stuck_threshold_s)}")
     else:

@@ -84,7 +84,8 @@ def _silenced(event: ev.Silenced) -> str:
 def _stuck(event: ev.Stuck) -> str:
     threshold_s = event.numbers.stuck_threshold_s
     rule = f"its last beat is older than {duration(threshold_s)}" if threshold_s is not None else "its lease ran out"
-    return f"{event.agent_id} keeps it on a stopped clock, for {rule}: {_silence(event.numbers)}"
+    clock = "until its lease is due" if event.clock_runs else "on a stopped clock"
+    return f"{event.agent_id} keeps it {clock}, for {rule}: {_silence(event.numbers)}"
 
 
 def _extended(event: ev.Extended) -> str:

@@ -44,6 +44,8 @@ PROBE_WINDOW_S = 15.0
 """How long judging a due lease waits for a probe's evidence. A probe starts when the lease is due."""
 _BATCH = 200
 """Leases judged at once."""
+_JUDGEMENTS = 2
+"""A silent holder is judged twice at the most: its task is called stuck, then its lease expires."""
 _GAPS_PER_TERM = 2.0
 """A term and its grace must be this many times the gap between recorded signs of life to be judged reliably."""
 
@@ -112,10 +114,11 @@ class LeaseReplay:
         """Judge what falls due until the end of the record; leases that expired in the record also beyond it."""
         self._judge_until(end)
         for key, attempt in list(self._attempts.items()):
-            if attempt.expired and key in self._tasks:
-                due = due_at(self._tasks[key], self.pool, self.policy.rules)
-                if due is not None:
-                    self._judge(key, due)
+            for _ in range(_JUDGEMENTS):
+                if attempt.expired and key in self._tasks:
+                    due = due_at(self._tasks[key], self.pool, self.policy.rules)
+                    if due is not None:
+                        self._judge(key, due)
 
     # The `PoolView` of the decisions
 

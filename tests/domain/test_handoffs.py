@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from domain.events.task import Handoff, Requeued
+from domain.events.task import EarlierWork, Handoff, Requeued
 from domain.rules import Rules
+from projections.queries.documents import task_document
+from projections.reports.explain import explain
 from tests.support.scenario import OPS, Scenario
 
 
@@ -57,13 +59,16 @@ def test_the_next_holder_is_told_everything_that_is_known() -> None:
 @pytest.mark.parametrize(
     ("at", "valid"), [(86_460.0, True), (86_460.000001, False)], ids=["24 hours: valid", "a tick later: no more"]
 )
-def test_it_is_valid_for_a_day(at: float, *, valid: bool) -> None:
-    s = Scenario()
-    s.given("A", "release", task_id="T", token=worked(s))
+def test_its_advice_is_valid_for_a_day_and_what_was_reported_for_ever(at: float, *, valid: bool) -> None:
+    s = Scenario(Rules(branch_template="{task_id}"))
+    s.given("A", "release", task_id="T", token=worked(s, message="n", checkpoint={"line": 1}))
 
     (lease,) = s.at(at).given("A", "claim").result["leases"]
 
-    assert (lease["handoff"] is not None) is valid
+    told = lease["handoff"]
+    assert (told["progress"], told["last_note"], told["last_checkpoint"]) == (60, "n", {"line": 1})
+    assert bool(told["instructions"]) is valid
+    assert (told["branch"] is not None) is valid
 
 
 def test_a_release_hands_its_checkpoint_on() -> None:
@@ -82,6 +87,59 @@ def test_a_holder_that_never_reported_hides_nothing_of_those_before_it() -> None
 
     told = handoff(s)
     assert (told.from_agent, told.progress, told.last_note, told.last_checkpoint) == ("B", 60, "m", [1])
+    assert (told.token, told.reported_by, told.reported_token) == (s.task("T").former[-1].token, "A", 3)
+    assert told.instructions.startswith(
+        "B held this task for 0 minutes and reported nothing; it ended: released by B. A came to 60 % before."
+    )
+
+
+def test_progress_note_and_checkpoint_are_of_one_lease() -> None:
+    s = Scenario()
+    s.given("A", "release", task_id="T", token=worked(s, message="m", checkpoint=[1]))
+    s.given("B", "register")
+    s.given("B", "claim")
+    s.given("B", "progress", task_id="T", token=s.token("T"), percent=70)
+    s.given("B", "release", task_id="T", token=s.token("T"))
+
+    told = handoff(s)
+
+    assert (told.progress, told.last_note, told.last_checkpoint, told.reported_by) == (70, None, None, "B")
+    assert told.earlier == EarlierWork(token=3, agent_id="A", progress=60, note="m", checkpoint=[1])
+    assert "It left no checkpoint; A left one at 60 % before." in told.instructions
+
+
+def test_a_checkpoint_at_a_release_is_a_report_of_where_the_holder_began() -> None:
+    s = Scenario()
+    s.given("A", "release", task_id="T", token=worked(s, message="m", checkpoint=[1]))
+    s.given("B", "register")
+    s.given("B", "claim")
+    s.given("B", "release", task_id="T", token=s.token("T"), checkpoint=[2])
+    assert (handoff(s).progress, handoff(s).last_checkpoint, handoff(s).reported_by) == (60, [2], "B")
+
+
+def test_its_words_are_made_of_its_fields_when_they_are_shown() -> None:
+    s = Scenario()
+    token = worked(s, percent=30)
+    s.sweep(at=5000).then("expired", "requeued")
+    s.when("A", "progress", task_id="T", token=token, percent=88, message="late").refused(
+        "stale_token", "late_progress"
+    )
+    s.given("B", "register")
+
+    (lease,) = s.given("B", "claim").result["leases"]
+
+    assert "came to 88 %" in lease["handoff"]["instructions"]
+    assert "Its last note: “late”." in lease["handoff"]["instructions"]
+    assert "came to 88 %" in task_document(s.task("T"))["handoff"]["instructions"]
+    assert "came to 88 %" in "".join(explain(s.task("T"), s.state.pool, s.rules, s.now).why)
+
+
+def test_minutes_spent_end_with_the_lease_not_with_the_block() -> None:
+    s = Scenario()
+    token = worked(s)
+    s.at(120).given("A", "block", task_id="T", token=token, reason="no key")
+    s.at(90_000).given(OPS, "unblock", task_id="T")
+    assert handoff(s).minutes_spent == 2
 
 
 def test_a_holder_that_reported_less_is_believed() -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.draft import Request
+from domain.due import due_at, silence_numbers
 from domain.events import task as ev
 from domain.lifecycles import TERMINAL, TaskStatus
 from domain.rules import Rules
 from domain.service_commands import Extend, Judge
+from domain.task import Task, evolve_task
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario
 
@@ -102,9 +105,9 @@ def test_a_recorded_renewal_is_a_beat() -> None:
     assert s.sweep(at=1190.000001).names == ["stuck"]
 
 
-def test_what_is_stuck_stays_stuck_quietly() -> None:
+def test_what_is_kept_for_a_person_stays_stuck_quietly() -> None:
     s = Scenario()
-    s.holds("A", "T", lease=LONG)
+    s.holds("A", "T", lease=LONG, on_silence="stuck")
     report(s, 0)
     s.sweep(at=601).then("stuck")
 
@@ -124,6 +127,118 @@ def test_a_stuck_task_that_is_heard_of_runs_anew() -> None:
     assert s.task("T").status is TaskStatus.IN_PROGRESS
     assert s.sweep(at=1400).names == []
     assert s.sweep(at=1401).names == ["stuck"]
+
+
+def test_stuck_is_an_early_warning_where_the_task_may_be_requeued() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG | {"grace_s": 30.0})
+    report(s, 0)
+    assert s.sweep(at=601).then("stuck").event(ev.Stuck).clock_runs
+    assert (s.task("T").ticking, s.lease("T").status) == (True, "active")
+
+    assert s.sweep(at=5029).names == []
+    event = s.sweep(at=5030).then("expired", "requeued").event(ev.Expired)
+
+    assert (event.token, event.numbers.silence_s) == (token, 5030)
+    assert (s.task("T").expiries, s.task("T").former[-1].ended) == (1, "expired")
+    assert s.task("T").handoff is not None
+
+
+def test_what_was_stuck_may_be_quarantined_when_its_lease_is_due() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG, budgets={"expiries": 1})
+    report(s, 0)
+    s.sweep(at=601).then("stuck")
+    s.sweep(at=5000).then("expired", "quarantined")
+
+
+def test_with_on_silence_stuck_the_clock_of_a_stuck_lease_is_stopped() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG, on_silence="stuck")
+    report(s, 0)
+    assert not s.sweep(at=601).then("stuck").event(ev.Stuck).clock_runs
+    assert (s.task("T").ticking, s.lease("T").status) == (False, "stopped")
+    assert s.sweep(at=1_000_000).names == []
+
+
+def test_the_time_in_which_a_stuck_leases_clock_runs_counts_towards_its_longest_life() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG | {"max_lease_s": 6000.0})
+    report(s, 0)
+    s.sweep(at=700).then("stuck")
+
+    event = s.when("A", "lease", task_id="T", token=token, at=4000).then("recovered").event(ev.Recovered)
+
+    assert s.seconds_until(event.expires_at) == 6000
+    s.sweep(at=4700).then("stuck")
+    s.sweep(at=6000).then("expired", "requeued")
+
+
+def test_a_heartbeat_of_the_holder_recovers_what_runs_on() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    s.holds("A", "kept", lease=LONG, on_silence="stuck")
+    for task_id in ("T", "kept"):
+        s.given("A", "progress", task_id=task_id, token=s.token(task_id), percent=1)
+    s.sweep(at=700).then("stuck", "stuck")
+
+    s.when("A", "heartbeat", at=800).then("heartbeat", "recovered")
+
+    assert (s.task("T").status, s.seconds_until(s.lease("T").expires_at)) == ("in_progress", 5800)
+    assert s.task("kept").status == "stuck"
+
+
+def test_a_holder_that_beats_is_not_warned_of_however_long_its_lease() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG | {"lease_s": 80_000.0})
+    report(s, 0)
+    names = []
+    for at in range(60, 3600, 60):
+        names += s.when("A", "heartbeat", at=at).names
+        assert s.sweep().names == []
+    assert names.count("renewed") == 11, "one for each half of the threshold"
+
+
+def test_a_probe_may_plead_for_a_stuck_holder_whose_lease_is_due() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG)
+    report(s, 0)
+    s.sweep(at=601).then("stuck")
+    s.at(5000)
+    assert extend(s) == ["extended"]
+    assert s.task("T").status == "stuck"
+    s.sweep(at=5300).then("expired", "requeued")
+
+
+def test_what_older_software_called_stuck_is_folded_as_it_was_and_its_lease_runs_on_from_now() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG)
+    report(s, 0)
+    stuck = s.sweep(at=601).records[0]
+    old = replace(stuck, event=stuck.event.model_copy(update={"clock_runs": False}))
+
+    task = evolve_task(evolve_task_before(s), old)
+
+    assert (task.status, task.held_lease.status) == ("stuck", "stopped")
+    assert task.ticking
+    assert s.seconds_until(due_at(task, s.state.pool, s.rules) or s.now) == 5000
+    expired = replace(
+        old,
+        version=old.version + 1,
+        event=ev.Expired(
+            token=token, agent_id="A", numbers=silence_numbers(task, task.held_lease, s.state.pool, s.now)
+        ),
+    )
+    assert evolve_task(task, expired).former[-1].ended == "expired"
+
+
+def evolve_task_before(s: Scenario) -> Task:
+    """Return T as it was before its last event."""
+    task = None
+    for recorded in [each for each in s.log if each.entity_id == "T"][:-1]:
+        task = evolve_task(task, recorded)
+    assert task is not None
+    return task
 
 
 def test_a_lease_that_is_over_expires_even_if_its_holder_is_stale_too() -> None:

@@ -59,8 +59,8 @@ def test_each_token_has_its_own_ten() -> None:
 
 @pytest.mark.parametrize(
     ("percent", "message", "progress", "note"),
-    [(80, "nearly", 80, "nearly"), (10, "hm", 60, "hm"), (70, None, 70, "half way")],
-    ids=["higher progress and a newer note", "never a lower progress", "no note keeps the old one"],
+    [(80, "nearly", 80, "nearly"), (10, "hm", 60, "half way"), (70, None, 70, "half way")],
+    ids=["higher progress and a newer note", "never a lower one, nor its note", "no note keeps the old one"],
 )
 def test_the_hand_off_takes_the_higher_progress_and_the_newer_note(
     percent: int, message: str | None, progress: int, note: str
@@ -80,9 +80,62 @@ def test_the_hand_off_takes_the_higher_progress_and_the_newer_note(
 def test_a_late_checkpoint_replaces_the_one_in_the_hand_off() -> None:
     s = Scenario()
     token = expired(s)
-    s.when("A", "progress", task_id="T", token=token, percent=1, checkpoint={"line": 2})
-    assert s.task("T").handoff is not None
-    assert s.task("T").handoff.last_checkpoint == {"line": 2}  # type: ignore[union-attr]
+    s.when("A", "progress", task_id="T", token=token, percent=59, message="late", checkpoint={"line": 0})
+    assert work(s) == (60, "half way", {"line": 1}, "A")
+    s.when("A", "progress", task_id="T", token=token, percent=60, checkpoint={"line": 2})
+    assert work(s) == (60, "half way", {"line": 2}, "A")
+
+
+def work(s: Scenario) -> tuple[Any, ...]:
+    handoff = s.task("T").handoff
+    assert handoff is not None
+    return handoff.progress, handoff.last_note, handoff.last_checkpoint, handoff.reported_by
+
+
+def test_a_late_report_of_an_earlier_holder_leaves_that_of_a_later_one() -> None:
+    s = Scenario()
+    first = expired(s)
+    s.given("B", "register")
+    s.given("B", "claim")
+    second = s.token("T")
+    s.given("B", "progress", task_id="T", token=second, percent=30, message="begun anew", checkpoint={"line": 7})
+    s.given(OPS, "revoke", task_id="T")
+    s.when("A", "progress", task_id="T", token=first, percent=95, message="mine", checkpoint={"line": 9})
+    assert work(s) == (30, "begun anew", {"line": 7}, "B")
+
+    s.when("B", "progress", task_id="T", token=second, percent=40, message="more")
+    assert work(s) == (40, "more", {"line": 7}, "B")
+
+
+def test_a_late_report_of_a_holder_that_had_reported_nothing_counts_as_a_whole_if_it_is_no_lower() -> None:
+    s = Scenario()
+    expired(s)
+    s.given("B", "register")
+    s.given("B", "claim")
+    second = s.token("T")
+    s.given(OPS, "revoke", task_id="T")
+    s.when("B", "progress", task_id="T", token=second, percent=20, message="less")
+    assert work(s) == (60, "half way", {"line": 1}, "A")
+
+    s.when("B", "progress", task_id="T", token=second, percent=70)
+
+    assert work(s) == (70, None, None, "B")
+    handoff = s.task("T").handoff
+    assert handoff is not None
+    assert handoff.earlier is not None
+    assert (handoff.earlier.agent_id, handoff.earlier.progress) == ("A", 60)
+    assert handoff.earlier.checkpoint == {"line": 1}
+
+
+def test_what_a_late_report_added_outlives_a_quarantine() -> None:
+    s = Scenario()
+    token = expired(s, budgets={"attempts": 1})
+    s.at(360).when("A", "progress", task_id="T", token=token, percent=80, message="later", checkpoint=[8])
+    before = s.task("T").handoff
+    s.at(4000).given(OPS, "requeue", task_id="T")
+    assert work(s) == (80, "later", [8], "A")
+    assert before is not None
+    assert s.task("T").handoff.minutes_spent == before.minutes_spent == 5  # type: ignore[union-attr]
 
 
 def test_a_late_report_says_what_was_said() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Any
 
@@ -48,19 +49,19 @@ STUCK, UNHELD, BLOCKED, QUARANTINED = TaskStatus.STUCK, TaskStatus.UNHELD, TaskS
 COMPLETED, FAILED, CANCELLED = TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED
 LIVING = set(TaskStatus) - TERMINAL - {NEW}
 
-CONTRACT: dict[str, tuple[set[TaskStatus], TaskStatus | None]] = {
+CONTRACT: dict[str, tuple[AbstractSet[TaskStatus], TaskStatus | None]] = {
     "submitted": ({NEW}, QUEUED),
     "leased": ({QUEUED}, ASSIGNED),
     "started": ({ASSIGNED}, IN_PROGRESS),
     "progressed": ({ASSIGNED, IN_PROGRESS}, None),
     "renewed": ({ASSIGNED, IN_PROGRESS}, None),
     "silenced": ({ASSIGNED, IN_PROGRESS}, None),
-    "extended": ({ASSIGNED, IN_PROGRESS}, None),
+    "extended": (HELD, None),
     "escalated": ({ASSIGNED, IN_PROGRESS}, None),
     "stolen": ({ASSIGNED}, ASSIGNED),
     "released": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),
     "revoked": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),
-    "expired": ({ASSIGNED, IN_PROGRESS}, UNHELD),
+    "expired": (HELD, UNHELD),
     "stuck": ({ASSIGNED, IN_PROGRESS}, STUCK),
     "recovered": ({STUCK}, IN_PROGRESS),
     "blocked": ({ASSIGNED, IN_PROGRESS, STUCK}, BLOCKED),
@@ -167,12 +168,19 @@ def test_the_lease_follows_its_task() -> None:
 
 
 def check_lease(state: TaskStatus, event: str, after: TaskStatus) -> None:
-    lease = LeaseStatus.ACTIVE if state in TICKING else LeaseStatus.STOPPED
-    after_it = LEASE.next[lease, event]
-    if after in HELD and event != "stolen":
-        assert after_it is (LeaseStatus.ACTIVE if after in TICKING else LeaseStatus.STOPPED)
-    else:
-        assert after_it in LEASE_ENDS
+    for lease in (LeaseStatus.ACTIVE,) if state in TICKING else (LeaseStatus.ACTIVE, LeaseStatus.STOPPED):
+        after_it = LEASE.next[lease, event]
+        if after in TICKING and event != "stolen":
+            assert after_it is LeaseStatus.ACTIVE
+        elif after in HELD and event != "stolen":
+            assert after_it is lease, "whether the clock runs is the event's to say"
+        else:
+            assert after_it in LEASE_ENDS
+
+
+def test_a_stuck_task_stops_the_clock_of_its_lease_or_not() -> None:
+    assert LEASE.next[LeaseStatus.ACTIVE, "stuck"] is LeaseStatus.ACTIVE
+    assert LEASE.next[LeaseStatus.ACTIVE, "stopped"] is LeaseStatus.STOPPED
 
 
 def test_an_agent_must_register_before_anything_else_and_may_again() -> None:

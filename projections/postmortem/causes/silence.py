@@ -21,7 +21,7 @@ _TITLES = {
     Cause.SILENT: "fell silent",
     Cause.NEVER_HEARD: "was granted work and never heard on it",
     Cause.OVERRAN: "stayed silent beyond what it had announced",
-    Cause.STALE: "went stale, and kept its work on a stopped clock",
+    Cause.STALE: "went stale",
     Cause.HARD_CAP: "held on until the lease's longest life was over",
 }
 

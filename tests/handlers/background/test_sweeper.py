@@ -49,6 +49,18 @@ async def test_a_command_within_the_grace_period_wins(pool: PoolHarness) -> None
     assert pool.task("T").status == "in_progress"
 
 
+async def test_a_silent_holder_of_a_long_lease_is_warned_of_and_then_recovered(pool: PoolHarness) -> None:
+    token = await pool.holds("a", "T", lease={"mode": "estimated"}, estimated_hours=2.0)
+    await pool.given("agent.a.progress", task_id="T", token=token, percent=10)
+    due = pool.lease("T").expires_at + timedelta(seconds=pool.lease("T").grace_s)
+    await pool.advance(601)
+    assert (pool.task("T").status, len(pool.events(Stuck))) == ("stuck", 1)
+    await pool.advance((due - pool.clock.now()).total_seconds())
+    assert [each.name for each in pool.records()[-2:]] == ["expired", "requeued"]
+    assert pool.records()[-1].time == due
+    assert pool.service.sweeper.findings == {"stuck": 1, "requeued": 1}
+
+
 async def test_it_does_not_poll(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
     sweeps: list[float] = []
     original = sweeper.Sweeper.sweep

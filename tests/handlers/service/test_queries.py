@@ -100,6 +100,20 @@ async def test_leases_by_agent_and_phase(pool: PoolHarness) -> None:
     assert (statistics["held"], statistics["active"], statistics["in_grace"]) == (3, 2, 1)
 
 
+async def test_a_stuck_lease_is_listed_by_whether_its_clock_runs(pool: PoolHarness) -> None:
+    lease = {"mode": "fixed", "lease_s": 5000.0}
+    for task_id, on_silence in (("runs", "requeue"), ("kept", "stuck")):
+        await pool.holds("a", task_id, lease=lease, on_silence=on_silence)
+        await pool.given("agent.a.progress", task_id=task_id, token=pool.lease(task_id).token, percent=1)
+    await pool.advance(601)
+
+    assert ids(await pool.given("query.leases", status="active"), "leases") == ["runs"]
+    assert ids(await pool.given("query.leases", status="stopped"), "leases") == ["kept"]
+    leases = (await pool.given("query.statistics"))["leases"]
+    assert (leases["held"], leases["active"], leases["stopped"]) == (2, 1, 1)
+    assert (await pool.given("query.task", task_id="runs"))["lease"]["status"] == "active"
+
+
 async def test_agents_and_workloads(pool: PoolHarness) -> None:
     await pool.register("a", capabilities=["gpu"], capacity=2, labels=["l"], session="s1")
     await pool.register("b")

@@ -9,6 +9,7 @@ import pytest
 from domain.policies.lease import LeaseMode
 from domain.rules import Rules
 from infra.cli.framework.attribute_docs import attribute_doc
+from infra.settings.contradictions import contradictions
 from infra.settings.loading import load_settings
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.settings import FORGIVING, GROUPS, Settings
@@ -191,3 +192,27 @@ def test_secrets_are_masked() -> None:
     assert loaded.shown()["nats"] == "nats://********@host:4222"
     assert "hush" not in str(loaded.shown())
     assert "hush" not in repr(loaded.settings.nats_password)
+
+
+def said(**chosen: object) -> str:
+    return "\n".join(contradictions(load_settings(chosen).settings))
+
+
+def test_the_defaults_and_settings_that_fit_have_nothing_to_say() -> None:
+    assert said() == ""
+    assert said(stuck_threshold_s=300.0) == ""
+    assert said(lease_mode="fixed", lease_s=1000.0, stuck_threshold_s=600.0, agent_lost_after_s=2000.0) == ""
+
+
+def test_a_staleness_threshold_that_no_lease_lives_to_reach_is_named() -> None:
+    assert "stuck_threshold_s, 450, never takes effect" in said(stuck_threshold_s=450.0)
+    assert "stuck_threshold_s, 700," in said(lease_mode="fixed", lease_s=640.0, stuck_threshold_s=700.0)
+    assert "stuck_threshold_s has no effect" in said(stuck_threshold_s=60.0, sweeper_enabled=False)
+
+
+def test_settings_that_defeat_each_other_are_named() -> None:
+    assert "agent_lost_after_s, 100, is below the first term of a lease, 180" in said(agent_lost_after_s=100.0)
+    assert "lease_max_s, 100, cuts the first term" in said(lease_max_s=100.0)
+    assert "lease_warning_s, 400, is no shorter than any term" in said(lease_warning_s=400.0)
+    assert "rearm_jitter_s has no effect" in said(rearm_max_s=0.0, rearm_jitter_s=5.0)
+    assert "steal_interval_s has no effect" in said(steal_enabled=False, steal_interval_s=5.0)

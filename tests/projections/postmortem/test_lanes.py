@@ -76,13 +76,24 @@ def test_an_expiry_shows_its_grace_the_wait_for_the_rhythm_and_the_silence() -> 
 
 def test_an_announced_silence_and_a_stopped_clock_are_spans() -> None:
     s = Scenario()
-    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600}, on_silence="stuck")
     s.at(10).given("A", "silence", task_id="T", token=token, for_s=100, reason="build")
     s.sweep(at=800).then("stuck")
     s.at(900).given("A", "progress", task_id="T", token=token, percent=5)
     (bar,) = bars(s)
     spans = {span.kind: (s.seconds_until(span.begin), s.seconds_until(span.end or START)) for span in bar.spans}
     assert spans.items() >= {"announced": (10.0, 110.0), "stopped": (800.0, 900.0)}.items()
+
+
+def test_a_clock_that_runs_on_is_no_span() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})
+    s.given("A", "progress", task_id="T", token=token, percent=5)
+    s.sweep(at=800).then("stuck")
+    s.sweep(at=3660).then("expired", "requeued")
+    (bar,) = bars(s)
+    assert "stopped" not in {span.kind for span in bar.spans}
+    assert bar.ended == "expired"
 
 
 def test_a_task_that_waits_without_a_holder_shows_it() -> None:

@@ -1,0 +1,51 @@
+"""Settings that are allowed each, and defeat each other together: said at the start, because they refuse nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.policies.lease import longest_terms, shortest_first_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infra.settings.settings import Settings
+
+
+def contradictions(settings: Settings) -> Iterator[str]:
+    """Yield what some settings keep others from doing, one line each.
+
+    They speak of tasks without lease rules of their own. A default is named only together with a setting that was
+    made: a service on defaults alone has nothing to say.
+    """
+    chosen = settings.model_fields_set
+    policy = settings.rules().lease
+    first, longest = shortest_first_terms(policy), longest_terms(policy)
+    terms_s = longest.lease_s + longest.grace_s
+    if not settings.sweeper_enabled and "stuck_threshold_s" in chosen:
+        yield "stuck_threshold_s has no effect, for sweeper_enabled is false"
+    elif "stuck_threshold_s" in chosen and settings.stuck_threshold_s >= terms_s:
+        yield (
+            f"stuck_threshold_s, {settings.stuck_threshold_s:g}, never takes effect:"
+            f" the longest lease and its grace are over after {terms_s:g} s without a report"
+        )
+    if settings.agent_lost_after_s < first.lease_s:
+        yield (
+            f"agent_lost_after_s, {settings.agent_lost_after_s:g}, is below the first term of a lease,"
+            f" {first.lease_s:g}: an agent that sends nothing meanwhile counts as lost while its lease is good"
+        )
+    if settings.lease_max_s < first.lease_s:
+        yield f"lease_max_s, {settings.lease_max_s:g}, cuts the first term of a lease, {first.lease_s:g}"
+    if settings.lease_warning_s >= longest.lease_s:
+        yield (
+            f"lease_warning_s, {settings.lease_warning_s:g}, is no shorter than any term of a lease:"
+            " each is listed as expiring soon from its grant on"
+        )
+    if settings.rearm_max_s == 0 and "rearm_jitter_s" in chosen:
+        yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
+    if not settings.steal_enabled:
+        for name in sorted(chosen & _STEALER):
+            yield f"{name} has no effect on automatic steals, for steal_enabled is false"
+
+
+_STEALER = {"steal_min_tasks", "steal_interval_s"}
