@@ -77,9 +77,11 @@ AGENT_REPLIES: Final = {
 }
 OPS_REPLIES: Final = {
     "submit": Reply(
-        ("task_id",),
+        ("task_id", "was"),
         (E.TASK_EXISTS,),
-        "The same request for the same `task_id` changes nothing and succeeds, also long after the task finished.",
+        "The same definition for the same `task_id` changes nothing and succeeds, also long after the task finished. "
+        "It is the same in another order of keys or capabilities, and with defaults spelled out. `was` is `new`, "
+        "`known`, or `ended` for a known task that has ended.",
     ),
     "assign": Reply(
         LEASE_KEYS,

@@ -76,7 +76,7 @@ class RepeatedCommands:
             agents = [r.entity_id for r in records if r.entity is Entity.AGENT]
             return {"agent_id": agents[0]} if agents else {}
         if verb == "submit":
-            return {"task_id": records[0].entity_id}
+            return {"task_id": records[0].entity_id, "was": "new"}
         return await self._task_result(request, records)
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
