@@ -13,6 +13,7 @@ class RefusalCode(StrEnum):
     """The wire contract's errors, in the order in which they are checked."""
 
     INVALID_COMMAND = "invalid_command"
+    COMMAND_CONFLICT = "command_conflict"
     UNKNOWN_AGENT = "unknown_agent"
     UNKNOWN_TASK = "unknown_task"
     TASK_EXISTS = "task_exists"
@@ -34,6 +35,7 @@ class RefusalCode(StrEnum):
 
 _NUMBERS = {
     RefusalCode.INVALID_COMMAND: 400,
+    RefusalCode.COMMAND_CONFLICT: 409,
     RefusalCode.UNKNOWN_AGENT: 404,
     RefusalCode.UNKNOWN_TASK: 404,
     RefusalCode.TASK_EXISTS: 409,

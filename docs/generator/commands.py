@@ -13,7 +13,7 @@ from domain.errors import RefusalCode
 from projections.queries.questions import QUERIES, Query
 
 E = RefusalCode
-EVERYWHERE: Final = (E.INVALID_COMMAND, E.OVERLOADED, E.UNAVAILABLE)
+EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.UNAVAILABLE)
 """Errors that any command can get."""
 _ON_TASK: Final = (E.UNKNOWN_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
 _OPS_ON_TASK: Final = (E.UNKNOWN_TASK, E.TASK_FINISHED, E.ILLEGAL_TRANSITION)
@@ -136,6 +136,7 @@ QUERY_REPLIES: Final = {
 ERROR_MEANINGS: Final = {
     E.INVALID_COMMAND: "Not JSON, an unknown verb or field, a missing or ill-typed one, out of range, or too large. "
     "`details.fields` lists each.",
+    E.COMMAND_CONFLICT: "The `command_id` came before with another body, and that command stands. Choose a new id.",
     E.UNKNOWN_AGENT: "The agent never registered, or has deregistered. Register first.",
     E.UNKNOWN_TASK: "No such task was ever submitted to this pool.",
     E.TASK_EXISTS: "The id is taken by another definition. Choose another id.",
@@ -167,8 +168,8 @@ as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject th
 `Nats-Service-Error-Code`, too, and has appended nothing, but for a late report.
 
 Every command takes `command_id`, at most {limits.MAX_COMMAND_ID_CHARS} characters: the same actor, verb and id
-again get the first outcome. It is left out of the tables. Operators and services name themselves in the header
-`Custody-Actor`.
+again get the first outcome, and with another body `command_conflict`. It is left out of the tables. Operators and
+services name themselves in the header `Custody-Actor`.
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "

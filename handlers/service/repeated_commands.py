@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from domain.decisions import checks
 from domain.decisions.working import directive
-from domain.draft import Draft
+from domain.draft import Draft, Refusal
+from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
@@ -23,7 +24,7 @@ from handlers.memory.lookup import fold_agent, fold_task
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
-    from domain.draft import Refusal, Request
+    from domain.draft import Request
     from domain.recorded import Recorded
     from domain.task import Lease, Task
     from handlers.memory.lookup import Lookup
@@ -36,6 +37,15 @@ _INTAKE_VERBS = frozenset({"drain", "pause", "resume"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
+def command_conflict(request: Request) -> Refusal:
+    """Return the refusal of a command whose id came before with another body."""
+    return Refusal(
+        RefusalCode.COMMAND_CONFLICT,
+        f"command_id {request.causation_id} came before with another body; nothing was done; choose a new id",
+        {"command_id": request.causation_id},
+    )
+
+
 class RepeatedCommands:
     """Replays recorded outcomes of one pool's commands."""
 
@@ -45,10 +55,15 @@ class RepeatedCommands:
         self._queries = queries
 
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
-        """Return the answer that the command got the first time. Raises LogUnavailableError."""
+        """Return the answer that the command got the first time, or that its id was used for another one.
+
+        Raises LogUnavailableError.
+        """
         records = await self._lookup.at(positions)
         last = records[-1] if records else None
         position = positions[-1]
+        if records and records[0].digest not in {"", request.digest}:
+            return Answer(position, (), None, command_conflict(request))
         if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
             return Answer(position, (), None, await self._late_refusal(last))
         return Answer(position, records, await self._result(request, records), None)

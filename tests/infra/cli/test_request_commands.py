@@ -38,7 +38,7 @@ async def test_json_is_the_exact_reply(ask: Run) -> None:
         "ok": True,
         "position": 3,
         "events": [{"type": "custody.task.submitted.v1", "position": 3}],
-        "result": {"task_id": "T1"},
+        "result": {"task_id": "T1", "was": "new"},
     }
 
 
