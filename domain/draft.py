@@ -45,6 +45,8 @@ class Request(msgspec.Struct, frozen=True):
     verb: str = ""
     keyed: bool = False
     """Whether the caller chose `causation_id`."""
+    digest: str = ""
+    """Digest of the body of a keyed command, by which the same id with another body is noticed."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -86,7 +88,7 @@ class Decision(msgspec.Struct, frozen=True):
 class Draft:
     """Collects the events of one command. Their positions are predicted: they follow the view's position."""
 
-    __slots__ = ("after", "now", "records", "remembers_outcome", "request", "rules", "view")
+    __slots__ = ("_digest", "after", "now", "records", "remembers_outcome", "request", "rules", "view")
 
     def __init__(self, view: PoolView, request: Request, now: datetime, rules: Rules) -> None:
         self.view = view
@@ -97,6 +99,7 @@ class Draft:
         self.after: dict[EntityKey, EntityState] = {}
         self.remembers_outcome = True
         """Whether events added from now on are the outcome with which a repeat of a keyed command is answered."""
+        self._digest = request.digest
 
     @property
     def next_position(self) -> int:
@@ -160,6 +163,10 @@ class Draft:
         self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
     ) -> Recorded:
         request = self.request
+        keyed = request.keyed and self.remembers_outcome
+        digest = ""
+        if keyed:
+            digest, self._digest = self._digest, ""
         return Recorded(
             position=self.next_position,
             entity=entity,
@@ -170,7 +177,8 @@ class Draft:
             causation_id=request.causation_id,
             event=event,
             verb=request.verb,
-            keyed=request.keyed and self.remembers_outcome,
+            keyed=keyed,
+            digest=digest,
         )
 
     def _add(self, recorded: Recorded, after: EntityState) -> None:

@@ -13,6 +13,7 @@ class RefusalCode(StrEnum):
     """The wire contract's errors, in the order in which they are checked."""
 
     INVALID_COMMAND = "invalid_command"
+    COMMAND_CONFLICT = "command_conflict"
     UNKNOWN_AGENT = "unknown_agent"
     STALE_SESSION = "stale_session"
     UNKNOWN_TASK = "unknown_task"
@@ -35,6 +36,7 @@ class RefusalCode(StrEnum):
 
 _NUMBERS = {
     RefusalCode.INVALID_COMMAND: 400,
+    RefusalCode.COMMAND_CONFLICT: 409,
     RefusalCode.UNKNOWN_AGENT: 404,
     RefusalCode.STALE_SESSION: 409,
     RefusalCode.UNKNOWN_TASK: 404,

@@ -33,6 +33,8 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     """The command's verb; for a command of the service itself, a name such as `judge`."""
     keyed: bool = False
     """Whether the caller chose `causation_id`, so that a repeat is answered with this outcome."""
+    digest: str = ""
+    """Digest of the command's body, on the first event of an outcome that is remembered; empty where it is unknown."""
 
     @property
     def originator_id(self) -> str:

@@ -13,7 +13,7 @@ from domain.errors import RefusalCode
 from projections.queries.questions import QUERIES, Query
 
 E = RefusalCode
-EVERYWHERE: Final = (E.INVALID_COMMAND, E.OVERLOADED, E.UNAVAILABLE)
+EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.UNAVAILABLE)
 """Errors that any command can get."""
 _OF_AGENT: Final = (E.UNKNOWN_AGENT, E.STALE_SESSION)
 _ON_TASK: Final = (*_OF_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
@@ -89,9 +89,11 @@ AGENT_REPLIES: Final = {
 }
 OPS_REPLIES: Final = {
     "submit": Reply(
-        ("task_id",),
+        ("task_id", "was"),
         (E.TASK_EXISTS,),
-        "The same request for the same `task_id` changes nothing and succeeds, also long after the task finished.",
+        "The same definition for the same `task_id` changes nothing and succeeds, also long after the task finished. "
+        "It is the same in another order of keys or capabilities, and with defaults spelled out. `was` is `new`, "
+        "`known`, or `ended` for a known task that has ended.",
     ),
     "assign": Reply(
         LEASE_KEYS,
@@ -151,6 +153,7 @@ QUERY_REPLIES: Final = {
 ERROR_MEANINGS: Final = {
     E.INVALID_COMMAND: "Not JSON, an unknown verb or field, a missing or ill-typed one, out of range, or too large. "
     "`details.fields` lists each.",
+    E.COMMAND_CONFLICT: "The `command_id` came before with another body, and that command stands. Choose a new id.",
     E.UNKNOWN_AGENT: "The agent never registered, or has deregistered. Register first.",
     E.STALE_SESSION: "Another process of the agent has registered since, or this one never did. Stop working on what "
     "it held, or register.",
@@ -184,8 +187,8 @@ as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject th
 `Nats-Service-Error-Code`, too, and has appended nothing, but for a late report.
 
 Every command takes `command_id`, at most {limits.MAX_COMMAND_ID_CHARS} characters: the same actor, verb and id
-again get the first outcome. It is left out of the tables. Operators and services name themselves in the header
-`Custody-Actor`.
+again get the first outcome, and with another body `command_conflict`. It is left out of the tables. Operators and
+services name themselves in the header `Custody-Actor`.
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "

@@ -35,6 +35,7 @@ Every fact that a pool's log can hold: {count} types. One event is one message o
 | `actor` | `agent/<id>`, `ops/<name>`, `ops`, `sweeper`, `stealer` or `writer` |
 | `commandverb` | what was asked for: the command's verb, or the service's own business, such as `judge` |
 | `commandkeyed` | whether the caller chose `causationid`, so that a repeat is answered with this outcome |
+| `commanddigest` | short digest of the command's body, on the first event of such an outcome; absent in older logs |
 | `data` | the event |
 
 A timestamp is RFC 3339 in UTC with six decimals and `Z`. Names that end in `_s` are seconds. Fields and attributes may

@@ -57,6 +57,7 @@ def schema(event: type[Event]) -> dict[str, Any]:
             "actor": {"type": "string", "pattern": f"^(agent/{_NAME}|ops|ops/.+|sweeper|stealer|writer)$"},
             "commandverb": {"type": "string"},
             "commandkeyed": {"type": "boolean"},
+            "commanddigest": {"type": "string", "pattern": "^[0-9a-f]+$"},
             "data": {"$ref": "#/$defs/data"},
         },
         "$defs": {"data": data, **definitions},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
-from domain.commands import lease_field_mismatch, request_digest_source
+from domain.command_digest import definition_digest, definition_digest_as_sent
+from domain.commands import lease_field_mismatch
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
@@ -21,51 +20,65 @@ from domain.policies.lease import LeasePolicy
 from domain.timestamps import after
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain import commands
     from domain.draft import Decision, Draft
     from domain.task import Task
 
 
+Was = Literal["new", "known", "ended"]
+"""What a submit found: no task of that name, the same one, or the same one that has ended."""
+
+
 def submit(draft: Draft, command: commands.Submit) -> Decision:
-    """Queue a new task. The same request again records nothing; another one with the same id is refused."""
+    """Queue a new task. The same definition again records nothing; another one with the same id is refused."""
     task_id = command.task_id or draft.request.new_id
-    digest = request_digest(command)
+    return draft.decided({"task_id": task_id, "was": _submit(draft, task_id, command)})
+
+
+def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
     known = draft.task(task_id)
-    if known is not None:
-        if known.definition.request_digest == digest:
-            return draft.decided({"task_id": task_id})
+    if known is None:
+        draft.record_task(task_id, _definition(draft, command, draft.now))
+        return "new"
+    if not _is_same_definition(draft, command, known):
         raise Refused(
             RefusalCode.TASK_EXISTS,
             f"task {task_id} exists with another definition; choose another id",
             task_id=task_id,
             status=known.status.value,
         )
+    return "ended" if known.terminal else "known"
+
+
+def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.Submitted:
+    """Return the definition, with all defaults resolved and a relative deadline counted from `since`."""
     deadline = command.deadline
     if command.deadline_s is not None:
-        deadline = after(draft.now, command.deadline_s)
-    draft.record_task(
-        task_id,
-        ev.Submitted(
-            request_digest=digest,
-            title=command.title,
-            payload=command.payload,
-            priority=command.priority,
-            labels=tuple(command.labels),
-            required_capabilities=tuple(sorted(set(command.required_capabilities))),
-            estimated_hours=command.estimated_hours,
-            deadline=deadline,
-            lease=_lease_policy(draft.rules.lease, command.lease),
-            on_silence=command.on_silence,
-            budgets=ev.Budgets(**command.budgets.model_dump()),
-        ),
+        deadline = after(since, command.deadline_s)
+    return ev.Submitted(
+        request_digest=definition_digest(command),
+        title=command.title,
+        payload=command.payload,
+        priority=command.priority,
+        labels=tuple(command.labels),
+        required_capabilities=tuple(sorted(set(command.required_capabilities))),
+        estimated_hours=command.estimated_hours,
+        deadline=deadline,
+        lease=_lease_policy(draft.rules.lease, command.lease),
+        on_silence=command.on_silence,
+        budgets=ev.Budgets(**command.budgets.model_dump()),
     )
-    return draft.decided({"task_id": task_id})
 
 
-def request_digest(command: commands.Submit) -> str:
-    """Return the SHA-256 of a submit's fields as sent; the order of keys, also of nested ones, does not matter."""
-    source = json.dumps(request_digest_source(command), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(source.encode()).hexdigest()
+def _is_same_definition(draft: Draft, command: commands.Submit, known: Task) -> bool:
+    """Whether the request is the one that the task was made by, or comes to the definition that the task has."""
+    recorded = known.definition
+    if recorded.request_digest in {definition_digest(command), definition_digest_as_sent(command)}:
+        return True
+    definition = _definition(draft, command, known.submitted_at)
+    return definition.model_copy(update={"request_digest": recorded.request_digest}) == recorded
 
 
 def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePolicy:

@@ -104,7 +104,7 @@ class Submitted(TaskEvent):
     name: ClassVar[str] = "submitted"
 
     request_digest: str
-    """SHA-256 of the request as sent: tells a repeated submit from one that redefines the task."""
+    """SHA-256 of the normalised request: tells a repeated submit from one that redefines the task."""
     title: str = ""
     payload: Any = None
     priority: Priority = Priority.MEDIUM

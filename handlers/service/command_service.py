@@ -14,9 +14,10 @@ from pydantic import ValidationError
 
 from domain import limits
 from domain.actors import operator_actor
+from domain.command_digest import body_digest
 from domain.draft import Refusal, Request
 from handlers.ports import LogUnavailableError
-from handlers.service import reply_bodies
+from handlers.service import repeated_commands, reply_bodies
 from handlers.service.guarded_tasks import GuardedTasks
 from handlers.service.name_resolution import NameResolution
 from handlers.service.repeated_commands import RepeatedCommands
@@ -153,6 +154,7 @@ class CommandService:
             uuid.uuid4().hex if verb in _NEED_NEW_IDS else "",
             verb,
             command_id is not None,
+            body_digest(command) if command_id is not None else "",
         )
         return self._admit(incoming, request, route.names(command))
 
@@ -168,6 +170,8 @@ class CommandService:
             key = (request.actor, request.verb, request.causation_id)
             under_way = self._under_way.get(key)
             if under_way is not None:
+                if under_way.request.digest != request.digest:
+                    return repeated_commands.command_conflict(request)
                 under_way.join(reply, self._time_out, self._clock.steady())
                 return None
             positions = self._memory.outcomes.get(key)

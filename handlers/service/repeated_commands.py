@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from domain.decisions import checks
 from domain.decisions.working import directive
-from domain.draft import Draft
+from domain.draft import Draft, Refusal
+from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
@@ -24,7 +25,7 @@ from handlers.memory.lookup import fold_agent, fold_task
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
-    from domain.draft import Refusal, Request
+    from domain.draft import Request
     from domain.recorded import Recorded
     from domain.task import Lease, Task
     from handlers.memory.lookup import Lookup
@@ -38,6 +39,15 @@ _INTAKE_VERBS = frozenset({"drain", "pause", "resume"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
+def command_conflict(request: Request) -> Refusal:
+    """Return the refusal of a command whose id came before with another body."""
+    return Refusal(
+        RefusalCode.COMMAND_CONFLICT,
+        f"command_id {request.causation_id} came before with another body; nothing was done; choose a new id",
+        {"command_id": request.causation_id},
+    )
+
+
 class RepeatedCommands:
     """Replays recorded outcomes of one pool's commands."""
 
@@ -47,13 +57,16 @@ class RepeatedCommands:
         self._queries = queries
 
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
-        """Return the answer that the command got the first time. Raises LogUnavailableError.
+        """Return the answer that the command got the first time, or that its id was used for another one.
 
         What an agent holds now is not told to an earlier life of it: that is refused as any other command would be.
+        Raises LogUnavailableError.
         """
         records = await self._lookup.at(positions)
         last = records[-1] if records else None
         position = positions[-1]
+        if records and records[0].digest not in {"", request.digest}:
+            return Answer(position, (), None, command_conflict(request))
         if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
             return Answer(position, (), None, await self._late_refusal(last))
         if request.verb in _VIEW_VERBS:
@@ -85,7 +98,7 @@ class RepeatedCommands:
             agents = [r.entity_id for r in records if r.entity is Entity.AGENT]
             return {"agent_id": agents[0]} if agents else {}
         if verb == "submit":
-            return {"task_id": records[0].entity_id}
+            return {"task_id": records[0].entity_id, "was": "new"}
         return await self._task_result(request, records)
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:

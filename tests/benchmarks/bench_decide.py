@@ -45,7 +45,9 @@ class CountingLog(MemoryEventLog):
 class Load:
     """A pool whose tasks are all held by one agent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keyed: bool) -> None:
+        self.keyed = keyed
+        self.rounds = 0
         self.replies: list[bytes] = []
         self.pool = PoolService(
             "bench",
@@ -78,9 +80,10 @@ class Load:
         lease = {"mode": "fixed", "lease_s": 86_400, "max_renewals": 1_000_000}
         for number in range(TASKS):
             self.send("ops.submit", {"task_id": f"T{number}", "lease": lease})
+        await self.answered(1 + TASKS)
         for _ in range(TASKS // CLAIM):
             self.send("agent.a.claim", {"max": CLAIM})
-        for reply in (await self.answered(1 + TASKS + TASKS // CLAIM))[1 + TASKS :]:
+        for reply in await self.answered(TASKS // CLAIM):
             for lease in json.loads(reply)["result"]["leases"]:
                 report = {"task_id": lease["task_id"], "token": lease["token"], "percent": 40, "message": "compiling"}
                 self.reports.append(json.dumps(report).encode())
@@ -88,14 +91,16 @@ class Load:
 
     async def report(self) -> None:
         """Report on every task."""
-        for body in self.reports:
-            self.send("agent.a.progress", body)
+        self.rounds += 1
+        for number, body in enumerate(self.reports):
+            key = f', "command_id": "{self.rounds}-{number}"}}'.encode() if self.keyed else b"}"
+            self.send("agent.a.progress", body[:-1] + key)
         await self.answered(TASKS)
 
 
-async def measure(rounds: int, *, profile: bool) -> None:
+async def measure(rounds: int, *, keyed: bool, profile: bool) -> None:
     """Print the CPU of a command, garbage collection included."""
-    load = Load()
+    load = Load(keyed=keyed)
     await load.prepare()
     gc.collect()
     gc.freeze()
@@ -118,9 +123,10 @@ def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="CPU of one command through the service.")
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--keyed", action="store_true", help="give each report a command_id")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    asyncio.run(measure(options.rounds, profile=options.profile))
+    asyncio.run(measure(options.rounds, keyed=options.keyed, profile=options.profile))
 
 
 if __name__ == "__main__":

@@ -163,6 +163,7 @@ def test_order(case: Case, first: str, second: str) -> None:
 def test_the_codes_are_in_the_contracts_order_with_its_numbers() -> None:
     assert [(code.value, code.number) for code in RefusalCode] == [
         ("invalid_command", 400),
+        ("command_conflict", 409),
         ("unknown_agent", 404),
         ("stale_session", 409),
         ("unknown_task", 404),

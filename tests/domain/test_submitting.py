@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.command_digest import definition_digest_as_sent
+from domain.commands import Submit
+from domain.draft import Draft, Request
 from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeaseMode, LeasePolicy
@@ -47,7 +50,7 @@ def test_what_was_asked_is_recorded() -> None:
 def test_a_task_without_a_name_is_given_one() -> None:
     s = Scenario()
     step = s.when(OPS, "submit", title="x").then("submitted")
-    assert step.result == {"task_id": step.records[0].entity_id}
+    assert step.result == {"task_id": step.records[0].entity_id, "was": "new"}
     assert s.when(OPS, "submit", title="x").result != step.result
 
 
@@ -55,9 +58,9 @@ def test_a_task_without_a_name_is_given_one() -> None:
 def test_the_same_request_again_changes_nothing_however_much_later(body: dict[str, Any]) -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", **body)
-    assert s.when(OPS, "submit", task_id="T", **body, at=30).then().result == {"task_id": "T"}
+    assert s.when(OPS, "submit", task_id="T", **body, at=30).then().result == {"task_id": "T", "was": "known"}
     s.given(OPS, "cancel", task_id="T")
-    s.when(OPS, "submit", task_id="T", **body, at=100_000).then()
+    assert s.when(OPS, "submit", task_id="T", **body, at=100_000).then().result == {"task_id": "T", "was": "ended"}
 
 
 def test_neither_the_order_of_fields_nor_of_keys_within_makes_another_request() -> None:
@@ -65,6 +68,89 @@ def test_neither_the_order_of_fields_nor_of_keys_within_makes_another_request() 
     s.given(OPS, "submit", task_id="T", **FULL)
     again = dict(reversed(FULL.items())) | {"payload": {"a": [2, {"c": None, "d": 3}], "b": 1}}
     s.when(OPS, "submit", task_id="T", **again, command_id="other").then()
+
+
+DEFAULTS: dict[str, Any] = {
+    "title": "",
+    "payload": None,
+    "priority": "medium",
+    "labels": [],
+    "required_capabilities": [],
+    "estimated_hours": None,
+    "deadline": None,
+    "on_silence": "requeue",
+    "budgets": {"failures": 3, "attempts": 10},
+    "lease": {},
+}
+
+
+@pytest.mark.parametrize("field", DEFAULTS)
+def test_a_default_that_is_spelled_out_is_the_same_definition(field: str) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.given(OPS, "submit", task_id="U", **{field: DEFAULTS[field]})
+    assert s.when(OPS, "submit", task_id="T", **{field: DEFAULTS[field]}).then().result["was"] == "known"
+    assert s.when(OPS, "submit", task_id="U").then().result["was"] == "known"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"required_capabilities": ["gpu", "web"]},
+        {"required_capabilities": ["gpu", "gpu", "web"]},
+        {"budgets": {"failures": 1, "steals": 3}},
+        {"estimated_hours": 2.0},
+        {"lease": {"mode": "adaptive", "max_renewals": 10}},
+        {"deadline_s": None, "deadline": "2026-11-21T09:01:00+01:00"},
+    ],
+    ids=[
+        "order of a set",
+        "a set's members twice",
+        "a nested default",
+        "a whole number",
+        "the pool's lease",
+        "deadline",
+    ],
+)
+def test_what_comes_to_the_same_definition_is_the_same(change: dict[str, Any]) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", **FULL)
+    s.when(OPS, "submit", task_id="T", **(FULL | change), at=5).then()
+
+
+def test_the_order_of_labels_is_part_of_the_definition() -> None:
+    """The first label that has a factor sets the length of an estimated lease."""
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", labels=["simple", "epic"])
+    s.when(OPS, "submit", task_id="T", labels=["epic", "simple"]).refused("task_exists")
+
+
+def test_other_lease_settings_of_the_pool_make_no_other_request() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.rules = Rules(lease=LeasePolicy(mode=LeaseMode.FIXED, lease_s=50.0))
+    s.when(OPS, "submit", task_id="T").then()
+
+
+def test_a_digest_of_the_request_as_sent_still_tells_that_it_is_the_same() -> None:
+    """Logs from before bodies were normalised have such digests."""
+    s = Scenario()
+    request = s.request(OPS, "submit", task_id="T", **FULL)
+    assert isinstance(request.command, Submit)
+    as_sent = definition_digest_as_sent(request.command)
+    draft = Draft(s.state, request, s.now, Rules(lease=LeasePolicy(mode=LeaseMode.FIXED)))
+    draft.record_task("T", decide_submit(s, request).model_copy(update={"request_digest": as_sent}))
+    s.state.apply(draft.decided())
+    s.store(draft.records)
+
+    s.when(OPS, "submit", task_id="T", **FULL).then()
+    s.when(OPS, "submit", task_id="T", **(FULL | {"title": "Other"})).refused("task_exists")
+
+
+def decide_submit(s: Scenario, request: Request) -> Submitted:
+    (recorded,) = s.decide(request).records
+    assert isinstance(recorded.event, Submitted)
+    return recorded.event
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,12 @@ def test_what_a_log_without_the_extensions_lacks_has_a_default() -> None:
     assert decoded == replace(RECORDED, verb="", keyed=False)
 
 
+def test_the_digest_of_a_commands_body_is_written_where_there_is_one() -> None:
+    (message,) = stored([replace(RECORDED, digest="0123456789abcdef")])
+    assert message.body == BODY.replace(b',"data":', b',"commanddigest":"0123456789abcdef","data":', 1)
+    assert CODEC.decode(message).digest == "0123456789abcdef"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
 from domain.agent import Agent, evolve_agent
+from domain.command_digest import body_digest
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal, Request
@@ -116,14 +117,16 @@ class Scenario:
         agent_id = None if who == OPS or who.startswith("ops/") else who
         kind = OPS_COMMANDS[verb] if agent_id is None else AGENT_COMMANDS[verb]
         command_id = body.get("command_id")
+        command = kind.model_validate_json(json.dumps(body))
         return Request(
-            command=kind.model_validate_json(json.dumps(body)),
+            command=command,
             actor=who if agent_id is None else f"agent/{agent_id}",
             causation_id=command_id or self._id(),
             agent_id=agent_id,
             new_id=f"new-{self._ids}",
             verb=verb,
             keyed=command_id is not None,
+            digest="" if command_id is None else body_digest(command),
         )
 
     def send(self, request: Request) -> Step:

@@ -212,7 +212,7 @@ async def test_an_unknown_verb_or_an_ill_formed_name(unharmed: Caller) -> None:
 async def test_a_request_may_have_256_kib(ask: Caller) -> None:
     body = json.dumps({"task_id": "T1", "payload": "x" * (64 * KIB - 2)}).encode()
     reply = await ask.ask("ops.submit", body + b" " * (256 * KIB - len(body)))
-    assert reply.result == {"task_id": "T1"}
+    assert reply.result == {"task_id": "T1", "was": "new"}
     assert len((await ask.task("T1"))["payload"]) == 64 * KIB - 2
 
 

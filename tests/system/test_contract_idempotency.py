@@ -92,6 +92,7 @@ async def test_ids_are_keyed_by_actor_and_verb(ask: Caller) -> None:
     assert (await ask.ask("agent.a1.claim", command_id="x")).events == ["task.leased"]
     assert (await ask.ask("agent.a2.claim", command_id="x")).events == ["task.leased"]
     assert await ask.done("ops.submit", command_id="x", actor="ann") == two
+    await ask.refused("ops.submit", "command_conflict", command_id="x", title="another")
 
 
 async def test_an_id_in_flight_joins_the_first_request(ask: Caller, connect: Connect, pool: str) -> None:

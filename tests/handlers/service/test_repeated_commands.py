@@ -227,7 +227,7 @@ def _unreadable(_message: object) -> None:
     raise ZeroDivisionError
 
 
-async def test_a_repeat_that_asks_for_something_else_is_told_the_first_outcome(pool: PoolHarness) -> None:
+async def test_an_id_that_comes_again_with_another_body_is_a_conflict(pool: PoolHarness) -> None:
     token = await pool.holds("a", "T")
     other = await pool.holds("a", "U")
     await pool.advance(100)
@@ -237,8 +237,60 @@ async def test_a_repeat_that_asks_for_something_else_is_told_the_first_outcome(p
     position = pool.position
 
     for changed in ({"task_id": "U", "token": other}, {"task_id": "never"}, {"percent": 99}):
-        assert (await pool.request("agent.a.progress", {**body, **changed})).raw == first.raw
-    assert pool.position == position
+        refused = await pool.request("agent.a.progress", {**body, **changed})
+        assert (refused.code, refused["error"]["details"]) == ("command_conflict", {"command_id": "same"})
+        assert refused.headers["Nats-Service-Error-Code"] == "409"
+    await pool.restart()
+    assert (await pool.request("agent.a.progress", {**body, "percent": 99})).code == "command_conflict"
+    assert (await pool.request("agent.a.progress", body)).raw == first.raw
+    assert pool.names(position).count("progressed") == 0
+
+
+async def test_another_body_is_a_conflict_while_the_first_request_is_under_way(pool: PoolHarness) -> None:
+    with pool.log.held():
+        first = pool.post("ops.submit", {"title": "x", "command_id": "same"})
+        await pool.rest()
+        other = pool.post("ops.submit", {"title": "y", "command_id": "same"})
+        assert other.answer.code == "command_conflict"
+    await pool.rest()
+    assert first.answer.ok
+    assert pool.names().count("submitted") == 1
+
+
+async def test_the_same_body_may_be_written_down_otherwise(pool: PoolHarness) -> None:
+    body = {"task_id": "T", "payload": {"a": 1, "b": 2}, "required_capabilities": ["x", "y"], "command_id": "same"}
+    first = await pool.request("ops.submit", body)
+    again = body | {"payload": {"b": 2, "a": 1}, "required_capabilities": ["y", "x"], "priority": "medium"}
+    assert (await pool.request("ops.submit", again)).raw == first.raw
+
+
+async def test_a_claim_may_come_again_and_wait_for_the_rest_of_its_time(pool: PoolHarness) -> None:
+    await pool.register("a")
+    first = pool.post("agent.a.claim", {"wait_s": 20.0, "command_id": "same"})
+    await pool.advance(5)
+    again = pool.post("agent.a.claim", {"wait_s": 15.0, "command_id": "same"})
+    await pool.submit("T")
+    assert first.answer.ok
+    assert again.answer.raw == first.answer.raw
+    assert (await pool.request("agent.a.claim", {"max": 2, "command_id": "same"})).code == "command_conflict"
+
+
+async def test_an_outcome_from_before_bodies_were_digested_never_conflicts(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.service.command_service.body_digest", lambda _command: "")
+    first = await pool.request("ops.submit", {"task_id": "T", "command_id": "same"})
+    monkeypatch.undo()
+    assert b"commanddigest" not in pool.log.messages[-1].body
+    assert (await pool.request("ops.submit", {"task_id": "U", "command_id": "same"})).raw == first.raw
+
+
+async def test_one_event_of_an_outcome_carries_the_digest(pool: PoolHarness) -> None:
+    await pool.register("a")
+    await pool.submit("T", "U", "V")
+    await pool.given("agent.a.claim", max=3, command_id="same")
+    await pool.given("agent.a.heartbeat")
+    assert [bool(recorded.digest) for recorded in pool.records()[-4:]] == [False, True, False, False]
 
 
 async def test_renewals_on_the_side_are_not_what_was_asked(pool: PoolHarness) -> None:
@@ -249,7 +301,8 @@ async def test_renewals_on_the_side_are_not_what_was_asked(pool: PoolHarness) ->
     first = await pool.request("agent.a.start", body)
     assert first.names == ["started", "renewed", "renewed"]
     await pool.advance(30)
-    assert (await pool.request("agent.a.start", {**body, "task_id": "U", "token": other})).raw == first.raw
+    assert (await pool.request("agent.a.start", body)).raw == first.raw
+    assert (await pool.request("agent.a.start", {**body, "task_id": "U", "token": other})).code == "command_conflict"
 
 
 @pytest.mark.parametrize("verb", ["lease", "start"])
@@ -269,4 +322,4 @@ async def test_what_renewed_only_another_lease_is_told_again_of_its_own_task(poo
     await pool.restart()
     assert (await pool.request(f"agent.a.{verb}", body)).raw == first.raw
     for other in ("short", "nobodys"):
-        assert (await pool.request(f"agent.a.{verb}", body | {"task_id": other})).ok
+        assert (await pool.request(f"agent.a.{verb}", body | {"task_id": other})).code == "command_conflict"

@@ -16,6 +16,7 @@ async def test_a_task_goes_from_submission_to_completion(ask: Run) -> None:
     assert (await ask("submit", "T1", "--title", "Build it", "--payload", '{"n":1}', "--label", "x")).lines == [
         "submit: task.submitted at 3",
         "task_id  T1",
+        "was      new",
     ]
     await ask("agent", "register", "a1", "--capacity", "2", "--capability", "git")
     claimed = (await ask("agent", "claim", "a1", "--max", "2")).out
@@ -37,7 +38,7 @@ async def test_json_is_the_exact_reply(ask: Run) -> None:
         "ok": True,
         "position": 3,
         "events": [{"type": "custody.task.submitted.v1", "position": 3}],
-        "result": {"task_id": "T1"},
+        "result": {"task_id": "T1", "was": "new"},
     }
 
 
