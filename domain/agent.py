@@ -35,6 +35,10 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     """Its life: what the process calls itself that registered last; None if it did not say."""
     cpu: float = 0.0
     memory: float = 0.0
+    load_at: datetime | None = None
+    """When its load was last recorded."""
+    vouches: bool = False
+    """Whether it names the tasks that it vouches for: its commands then renew only what they name."""
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
 
@@ -86,14 +90,20 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
             capacity=event.capacity,
             labels=event.labels,
             session=event.session,
+            vouches=False,
             last_recorded_at=recorded.time,
         )
     if isinstance(event, ev.Heartbeat):
-        if event.load is None:
-            return replace(agent, last_recorded_at=recorded.time)
-        return replace(agent, cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
+        agent = replace(agent, vouches=event.vouches, last_recorded_at=recorded.time)
+        return agent if event.load is None else _loaded(agent, event.load, recorded.time)
+    if isinstance(event, ev.LoadReported):
+        return _loaded(agent, event.load, recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
         return replace(agent, intake=INTAKE.next[agent.intake, event.name])
     if isinstance(event, ev.Deregistered):
-        return replace(agent, intake=IntakeStatus.OPEN, session=None, cpu=0.0, memory=0.0)
+        return replace(agent, intake=IntakeStatus.OPEN, session=None, cpu=0.0, memory=0.0, load_at=None)
     return agent
+
+
+def _loaded(agent: Agent, load: ev.SystemLoad, at: datetime) -> Agent:
+    return replace(agent, cpu=load.cpu, memory=load.memory, load_at=at)

@@ -275,13 +275,35 @@ class LoadReport(BaseModel):
     """Percent of the memory."""
 
 
+class VouchedTask(BaseModel):
+    """A task that an agent vouches for: it works on it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    task_id: Name
+    """The task."""
+    token: Token
+    """The lease's fencing token."""
+
+
 class Heartbeat(AgentCommand):
-    """A sign of life for everything the agent holds."""
+    """A sign of life for everything the agent holds, or for the tasks that it vouches for."""
 
     verb: ClassVar[str] = "heartbeat"
 
     load: LoadReport | None = None
     """How busy the agent's machine is."""
+    tasks: Annotated[list[VouchedTask], Field(max_length=limits.MAX_CAPACITY)] | None = None
+    """The tasks that the agent vouches for: only their leases are renewed; absent: all that it holds."""
+    alive: bool = True
+    """Whether this is a sign of life; if not, it reports the load alone and renews nothing."""
+
+    @model_validator(mode="after")
+    def _only_the_living_vouch(self) -> Self:
+        if self.tasks is not None and not self.alive:
+            msg = "tasks are vouched for by a sign of life; leave them out with alive: false"
+            raise ValueError(msg)
+        return self
 
 
 class Claim(AgentCommand):
@@ -377,6 +399,17 @@ class Deregister(AgentCommand):
     verb: ClassVar[str] = "deregister"
 
 
+class ReportLoad(OpsCommand):
+    """Report how busy an agent's machine is; no sign of life of the agent."""
+
+    verb: ClassVar[str] = "load"
+
+    agent_id: Name
+    """The agent."""
+    load: LoadReport
+    """How busy the agent's machine is."""
+
+
 AGENT_COMMANDS: dict[str, type[AgentCommand]] = {
     cls.verb: cls
     for cls in (
@@ -385,8 +418,13 @@ AGENT_COMMANDS: dict[str, type[AgentCommand]] = {
 }  # fmt: skip
 OPS_COMMANDS: dict[str, type[OpsCommand]] = {
     cls.verb: cls
-    for cls in (Submit, Assign, Cancel, Requeue, Unblock, Revoke, StealTasks, Drain, Pause, Resume)
+    for cls in (Submit, Assign, Cancel, Requeue, Unblock, Revoke, StealTasks, Drain, Pause, Resume, ReportLoad)
 }  # fmt: skip
+
+
+def is_sign_of_life(command: object) -> bool:
+    """Return whether a command of an agent says that it lives, as all do but a report of the load alone."""
+    return not isinstance(command, Heartbeat) or command.alive
 
 
 def request_digest_source(command: Submit) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from domain.handoffs import handoff_document
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
 
     from domain.task import Task
@@ -34,6 +34,22 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "priority": definition.priority.value,
         "status": task.status.value,
     }
+
+
+def stale_task_directives(
+    pairs: Iterable[tuple[str, int]], task_of: Callable[[str], Task | None], agent_id: str
+) -> list[dict[str, Any]]:
+    """Return a `stop` directive for each task and token of which the agent does not hold the lease."""
+    stops: list[dict[str, Any]] = []
+    for task_id, token in dict.fromkeys(pairs):
+        task = task_of(task_id)
+        lease = task.lease if task is not None else None
+        if lease is not None and (lease.token, lease.agent_id) == (token, agent_id):
+            continue
+        stale = lease is None or lease.token != token
+        reason = f"token {token} is stale" if stale else f"token {token} is another agent's"
+        stops.append({"task_id": task_id, "do": "stop", "reason": reason, "token": token})
+    return stops
 
 
 def holdings_document(held: Iterable[Task], *, draining: bool) -> dict[str, Any]:

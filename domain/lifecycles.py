@@ -139,6 +139,7 @@ class AgentLifecycle(StateMachine):
 
     registered = st.LIVE.from_(st.NEW, st.LIVE, st.LOST, st.DEREGISTERED)
     heartbeat = st.LIVE.from_(st.LIVE, st.LOST)
+    load_reported = st.LIVE.to.itself() | st.LOST.to.itself()
     draining = st.LIVE.to.itself() | st.LOST.to.itself()
     paused = st.LIVE.to.itself() | st.LOST.to.itself()
     resumed = st.LIVE.to.itself() | st.LOST.to.itself()

@@ -49,8 +49,11 @@ AGENT_REPLIES: Final = {
     "heartbeat": Reply(
         _HOLDINGS,
         _OF_AGENT,
-        "Recorded when it changes the agent's load status, else at most "
-        "every `heartbeat_record_s`; it renews what the agent holds either way.",
+        "Recorded when it changes the agent's load status or whether it vouches, else at most "
+        "every `heartbeat_record_s`; it renews what the agent holds either way. "
+        "With `tasks`, only these are renewed, and one whose token is not the agent's current one is named in "
+        "`directives` as `stop`, with the `token`; from then on the agent's other commands renew only the task that "
+        "they name, until a heartbeat without `tasks`.",
     ),
     "claim": Reply(
         ("leases",),
@@ -118,6 +121,11 @@ OPS_REPLIES: Final = {
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
     "resume": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
+    "load": Reply(
+        ("agent_id",),
+        (E.UNKNOWN_AGENT,),
+        "Recorded when it changes the agent's load status, else at most every `heartbeat_record_s`.",
+    ),
 }
 QUERY_REPLIES: Final = {
     "task": Reply(

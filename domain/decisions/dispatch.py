@@ -84,6 +84,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     commands.Drain: _drain,
     commands.Pause: _pause,
     commands.Resume: _resume,
+    commands.ReportLoad: membership.report_load,
     service_commands.Open: leading.open_log,
     service_commands.Lead: leading.lead,
     service_commands.Rearm: leading.rearm,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.agent import Agent
+from domain.events import Entity
 from domain.events import task as ev
 from domain.lease_expiry import first_expiry, renewed_expiry
 from domain.lifecycles import TaskStatus
@@ -12,6 +14,8 @@ from domain.timestamps import seconds_between
 from domain.values import OnSilence
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from domain.draft import Draft
     from domain.task import Lease, Task
 
@@ -35,15 +39,22 @@ def grant(draft: Draft, task: Task, agent_id: str) -> Task:
     )
 
 
-def sign_of_life(draft: Draft, agent_id: str) -> None:
+def sign_of_life(draft: Draft, agent_id: str, vouched: Collection[str] | None = None) -> None:
     """Renew each lease of the agent whose expiry this moves by enough to be worth an event (`renewal_worth`).
+
+    `vouched`: only the leases on these tasks. Without it, of an agent that vouches for its tasks in its heartbeats,
+    only the one on the task that its command names: that it is heard says nothing of the others.
 
     On long leases a sign of life is worth one also when the last beat is half as old as what counts as stuck, so that
     a holder that is heard is not warned of. A stuck task whose clock runs is recovered; a stopped one waits for a
     command on it.
     """
     worth = draft.rules.renewal_worth
+    if vouched is None and _vouches(draft, agent_id):
+        vouched = (getattr(draft.request.command, "task_id", ""),)
     for task_id in draft.view.held_by(agent_id):
+        if vouched is not None and task_id not in vouched:
+            continue
         task = draft.task(task_id)
         if task is None or task.lease is None or not task.ticking or task.lease.agent_id != agent_id:
             continue
@@ -82,3 +93,8 @@ def recover(draft: Draft, task: Task, lease: Lease) -> Task:
         task.task_id,
         ev.Recovered(token=lease.token, lease_s=expiry.lease_s, grace_s=expiry.grace_s, expires_at=expiry.expires_at),
     )
+
+
+def _vouches(draft: Draft, agent_id: str) -> bool:
+    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
+    return isinstance(agent, Agent) and agent.vouches

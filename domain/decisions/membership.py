@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from domain.agent import Agent
+from domain.commands import is_sign_of_life
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import sign_of_life
+from domain.decisions.working import recover_vouched
 from domain.events import Entity
 from domain.events import agent as ev
 from domain.events import task as task_ev
-from domain.lease_documents import holdings_document
+from domain.lease_documents import holdings_document, stale_task_directives
 from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
 from domain.policies.load_balancing import load_status
 from domain.service_commands import ContinueDeregistration
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
-    from domain.commands import Deregister, Heartbeat, Register
+    from datetime import datetime
+
+    from domain.commands import Deregister, Heartbeat, LoadReport, Register, ReportLoad
     from domain.draft import Decision, Draft
 
 RELEASES_AT_ONCE = 400
@@ -44,7 +48,7 @@ def register(draft: Draft, command: Register) -> Decision:
     same_life = agent is not None and command.session is not None and agent.session == command.session
     if agent is None or agent.status is not AgentStatus.LIVE or _differs(agent, event):
         draft.record_agent(agent_id, event)
-    sign_of_life(draft, agent_id)
+    sign_of_life(draft, agent_id, frozenset(draft.view.held_by(agent_id)))
     return draft.decided(agent_holdings(draft, agent_id), begins_life=not same_life)
 
 
@@ -59,17 +63,62 @@ def _differs(agent: Agent, event: ev.Registered) -> bool:
 
 
 def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
-    """Renew the agent's leases. The heartbeat itself is recorded when it changes something, else once a minute."""
+    """Renew the agent's leases. The heartbeat itself is recorded when it changes something, else once a minute.
+
+    With `tasks`, only leases that these name by their current tokens are renewed; the others of them are to be stopped.
+    With `alive: false` it is no sign of life: it reports the load and renews nothing.
+    """
     agent = checks.requesting_agent(draft)
-    load = None if command.load is None else ev.SystemLoad(cpu=command.load.cpu, memory=command.load.memory)
-    held = draft.view.tasks_held(agent.agent_id)
-    changes = load is not None and load_status(held, load.cpu) is not load_status(held, agent.cpu)
-    silent_s = seconds_between(agent.last_recorded_at, draft.now) if agent.last_recorded_at else None
-    due = silent_s is None or silent_s >= draft.rules.heartbeat_record_s
+    agent_id = agent.agent_id
+    if not command.alive:
+        if command.load is not None:
+            _record_load(draft, agent, command.load)
+        return draft.decided(agent_holdings(draft, agent_id))
+    load = None if command.load is None else _system_load(command.load)
+    vouches = command.tasks is not None
+    changes = vouches is not agent.vouches or (load is not None and _changes_load_status(draft, agent, load))
+    due = _is_due(agent.last_recorded_at, draft)
     if changes or due or agent.status is AgentStatus.LOST:
-        draft.record_agent(agent.agent_id, ev.Heartbeat(load=load))
-    sign_of_life(draft, agent.agent_id)
-    return draft.decided(agent_holdings(draft, agent.agent_id))
+        draft.record_agent(agent_id, ev.Heartbeat(load=load, vouches=vouches))
+    if command.tasks is None:
+        sign_of_life(draft, agent_id, frozenset(draft.view.held_by(agent_id)))
+        return draft.decided(agent_holdings(draft, agent_id))
+    stops = stale_task_directives(((each.task_id, each.token) for each in command.tasks), draft.task, agent_id)
+    stale = {(stop["task_id"], stop["token"]) for stop in stops}
+    vouched = {each.task_id: each.token for each in command.tasks if (each.task_id, each.token) not in stale}
+    for task_id, token in vouched.items():
+        recover_vouched(draft, task_id, token)
+    sign_of_life(draft, agent_id, vouched)
+    holdings = agent_holdings(draft, agent_id)
+    return draft.decided({**holdings, "directives": [*stops, *holdings["directives"]]})
+
+
+def report_load(draft: Draft, command: ReportLoad) -> Decision:
+    """Record an agent's load as others see it. It is no sign of life: it renews nothing and revives nothing."""
+    agent = checks.known_agent(draft, command.agent_id)
+    _record_load(draft, agent, command.load)
+    return draft.decided({"agent_id": agent.agent_id})
+
+
+def _record_load(draft: Draft, agent: Agent, report: LoadReport) -> None:
+    """Record a load when it is the first, when it changes the agent's load status, else once a minute."""
+    load = _system_load(report)
+    if _is_due(agent.load_at, draft) or _changes_load_status(draft, agent, load):
+        draft.record_agent(agent.agent_id, ev.LoadReported(load=load))
+
+
+def _system_load(report: LoadReport) -> ev.SystemLoad:
+    return ev.SystemLoad(cpu=report.cpu, memory=report.memory)
+
+
+def _changes_load_status(draft: Draft, agent: Agent, load: ev.SystemLoad) -> bool:
+    held = draft.view.tasks_held(agent.agent_id)
+    return load_status(held, load.cpu) is not load_status(held, agent.cpu)
+
+
+def _is_due(last_at: datetime | None, draft: Draft) -> bool:
+    """Return whether so much time passed since the last record that the next is made, whatever it says."""
+    return last_at is None or seconds_between(last_at, draft.now) >= draft.rules.heartbeat_record_s
 
 
 def deregister(draft: Draft, command: Deregister) -> Decision:
@@ -108,9 +157,9 @@ def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> De
 def revive(draft: Draft) -> None:
     """Record a heartbeat of a lost agent that sent any command, unless the command recorded an event of the agent."""
     agent_id = draft.request.agent_id
-    agent = draft.view.agent(agent_id) if agent_id else None
+    agent = draft.view.agent(agent_id) if agent_id and is_sign_of_life(draft.request.command) else None
     if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
-        draft.record_agent(agent.agent_id, ev.Heartbeat())
+        draft.record_agent(agent.agent_id, ev.Heartbeat(vouches=agent.vouches))
 
 
 def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:

@@ -215,6 +215,13 @@ def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
     return task, task.lease or lease
 
 
+def recover_vouched(draft: Draft, task_id: str, token: int) -> None:
+    """Recover a stuck task that its holder vouches for: the heartbeat that names it is a command on it."""
+    task = draft.task(task_id)
+    if task is not None and task.lease is not None and task.lease.token == token:
+        _recover(draft, task, task.lease)
+
+
 def _renew_held_leases(draft: Draft) -> None:
     if draft.request.agent_id is not None:
         sign_of_life(draft, draft.request.agent_id)

@@ -38,11 +38,21 @@ class Registered(AgentEvent):
 
 
 class Heartbeat(AgentEvent):
-    """The agent was heard, and its load status changed, a minute had passed since the last record, or it was lost."""
+    """The agent was heard, and something changed (its load status, whether it vouches), or a minute had passed."""
 
     name: ClassVar[str] = "heartbeat"
 
     load: SystemLoad | None = None
+    vouches: bool = False
+    """Whether it names the tasks that it vouches for: from then on its commands renew only what they name."""
+
+
+class LoadReported(AgentEvent):
+    """The agent's load was reported, by itself or by others, without a sign of life."""
+
+    name: ClassVar[str] = "load_reported"
+
+    load: SystemLoad
 
 
 class AgentDraining(AgentEvent):

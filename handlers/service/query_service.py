@@ -112,7 +112,10 @@ class QueryService:
 
         They take at most `MAX_DIRECTIVES_BYTES`; the others follow when the first ones are obeyed.
         """
-        directives = self._pool.memory.directives.stops(agent_id) + result["directives"]
+        stops = self._pool.memory.directives.stops(agent_id)
+        told = {stop["task_id"] for stop in stops}
+        own = result["directives"]
+        directives = stops + [each for each in own if each["do"] != "stop" or each["task_id"] not in told]
         if len(directives) > _FEW_DIRECTIVES:
             sizes = accumulate(len(pydantic_core.to_json(each)) for each in directives)
             directives = [each for each, size in zip(directives, sizes, strict=True) if size <= MAX_DIRECTIVES_BYTES]

@@ -18,7 +18,7 @@ from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
 from domain.events import task as ev
-from domain.lease_documents import lease_document
+from domain.lease_documents import lease_document, stale_task_directives
 from domain.lifecycles import IntakeStatus
 from domain.timestamps import format_timestamp
 from handlers.memory.lookup import fold_agent, fold_task
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
-_INTAKE_VERBS = frozenset({"drain", "pause", "resume"})
+_ON_AGENT_VERBS = frozenset({"drain", "pause", "resume", "load"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
@@ -85,8 +85,7 @@ class RepeatedCommands:
         verb = request.verb
         if verb in _VIEW_VERBS:
             agent_id = request.agent_id or ""
-            queries = self._queries
-            return await self._pool.read(lambda _: queries.with_directives(queries.held_by(agent_id), agent_id))
+            return await self._pool.read(lambda memory: self._holdings(request, memory, agent_id))
         if verb == "deregister":
             return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
         if verb == "claim":
@@ -94,12 +93,21 @@ class RepeatedCommands:
             return {"leases": [await self._lease(r.entity_id, r) for r in granted]}
         if verb == "steal":
             return await self._steal_result(records)
-        if verb in _INTAKE_VERBS:
+        if verb in _ON_AGENT_VERBS:
             agents = [r.entity_id for r in records if r.entity is Entity.AGENT]
             return {"agent_id": agents[0]} if agents else {}
         if verb == "submit":
             return {"task_id": records[0].entity_id, "was": "new"}
         return await self._task_result(request, records)
+
+    def _holdings(self, request: Request, memory: Memory, agent_id: str) -> dict[str, Any]:
+        """Return what an agent holds now, and which of the tasks that it vouches for are to be stopped."""
+        holdings = self._queries.held_by(agent_id)
+        vouched = getattr(request.command, "tasks", None) or ()
+        pairs = ((each.task_id, each.token) for each in vouched)
+        stops = stale_task_directives(pairs, memory.state.task, agent_id)
+        directives = [*stops, *holdings["directives"]]
+        return self._queries.with_directives({**holdings, "directives": directives}, agent_id)
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
         task_id = await self._own_task(request, records)

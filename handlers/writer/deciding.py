@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from domain.commands import is_sign_of_life
 from domain.decisions.dispatch import decide
 from domain.draft import Decision
 from domain.errors import RefusalCode
@@ -43,11 +44,12 @@ class Decider:
         """Return what a job comes to at a time of the log, and of the steady clock.
 
         An agent's own command is a sign of life. A claim that waited and is decided again is none, and neither is what
-        an earlier life of the agent says.
+        an earlier life of the agent says, nor a report of its load alone.
         """
         decision = self._decide(job, now)
         agent_id = job.request.agent_id
-        if agent_id is not None and job.wait_until is None and not is_of_stale_session(decision):
+        alive = job.wait_until is None and is_sign_of_life(job.request.command)
+        if agent_id is not None and alive and not is_of_stale_session(decision):
             self._liveness.heard(agent_id, steady, now)
         return decision
 

@@ -22,7 +22,7 @@ SERVICE, OPS, TASKS, LOG = "Service", "Operators", "Agents and views", "The log"
 
 AGENT_HELP = {
     "register": "Join the pool, or update what the pool knows of the agent.",
-    "heartbeat": "A sign of life for everything the agent holds.",
+    "heartbeat": "A sign of life for everything the agent holds, or for the tasks that it vouches for.",
     "claim": "Ask for tasks.",
     "lease": "Read a held lease again: after a steal, an assignment or a lost reply.",
     "start": "Report that work on the task begins.",
@@ -45,6 +45,7 @@ OPS_HELP = {
     "drain": "No new grants; an agent is asked to hand over what it holds.",
     "pause": "No new grants.",
     "resume": "Allow new grants again.",
+    "load": "Report how busy an agent's machine is; no sign of life of the agent.",
 }
 QUERY_HELP = {
     "task": "One task, whole.",

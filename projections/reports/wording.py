@@ -133,7 +133,11 @@ def _registered(event: ag.Registered) -> str:
 
 
 def _heartbeat(event: ag.Heartbeat) -> str:
-    return f"cpu {event.load.cpu:g} %, memory {event.load.memory:g} %" if event.load is not None else ""
+    return _load(event.load) if event.load is not None else ""
+
+
+def _load(load: ag.SystemLoad) -> str:
+    return f"cpu {load.cpu:g} %, memory {load.memory:g} %"
 
 
 def _planned(event: st.Planned) -> str:
@@ -188,6 +192,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.LateProgress: _late_progress,
     ag.Registered: _registered,
     ag.Heartbeat: _heartbeat,
+    ag.LoadReported: lambda event: f"{_load(event.load)}; no sign of life",
     ag.AgentDraining: _reason,
     ag.AgentPaused: _reason,
     ag.AgentResumed: _reason,

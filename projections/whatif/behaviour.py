@@ -118,8 +118,10 @@ class RecordedBehaviour:
         return frozenset(token for held in self._holding.values() for token in held)
 
     def _by_agent(self, agent_id: str, group: list[_Event]) -> Iterator[Step]:
+        if all(isinstance(recorded.event, agent_ev.LoadReported) for recorded, _ in group):
+            return
         time = group[0][0].time
-        held = tuple(self._holding.get(agent_id, {}).values())
+        held = self._renewed_by(agent_id, group)
         overdue = _OverdueInRecord(self.record, self._rules, group)
         commands = reconstruct_commands(group)
         if not commands:
@@ -148,6 +150,19 @@ class RecordedBehaviour:
                 del self._attempts[attempt.token]
             if isinstance(recorded.event, ev.Completed | ev.Failed):
                 yield ExpiriesReset(time, recorded.entity_id)
+
+    def _renewed_by(self, agent_id: str, group: list[_Event]) -> tuple[Attempt, ...]:
+        """Return the leases for which a command is a sign of life: all that the agent holds.
+
+        Of an agent that vouches for its tasks, those that were renewed: which ones it vouched for besides, the log does
+        not say.
+        """
+        held = tuple(self._holding.get(agent_id, {}).values())
+        agent = self.record.agent(agent_id)
+        if agent is None or not agent.vouches:
+            return held
+        named = {recorded.entity_id for recorded, _ in group if recorded.entity is Entity.TASK}
+        return tuple(attempt for attempt in held if attempt.task_id in named)
 
     def _by_others(self, recorded: Recorded, before: Task | None) -> Iterator[Step]:
         event, time = recorded.event, recorded.time

@@ -37,6 +37,7 @@ def _work(pool: Scenario) -> None:
     pool.given("a1", "progress", task_id="whole", token=token, percent=30, message="half", checkpoint={"at": 3})
     pool.given("a1", "silence", task_id="whole", token=token, for_s=100, reason="a build")
     pool.wait(200).given("a1", "heartbeat", load={"cpu": 50, "memory": 10})
+    pool.given("ops", "load", agent_id="a1", load={"cpu": 90})
     pool.given("a1", "complete", task_id="whole", token=token, result=["done"])
     ways: dict[str, dict[str, Any]] = {
         "release": {"checkpoint": 1, "reason": "no time"},

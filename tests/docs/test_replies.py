@@ -72,6 +72,7 @@ async def test_each_result_has_the_keys_that_are_described(ask: Caller) -> None:
         await done(f"ops.{verb}", agent_id="r1")
         assert await ask.done(f"ops.{verb}") == {}
     await ask.done("ops.resume")
+    await done("ops.load", agent_id="r1", load={"cpu": 5})
     await done("query.task", task_id="r-stolen")
     for view in QUERY_REPLIES.keys() - {"task"}:
         await done(f"query.{view}")

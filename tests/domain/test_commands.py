@@ -28,6 +28,7 @@ REQUIRED: dict[str, dict[str, Any]] = {verb: {} for verb in VERBS} | {
     "unblock": {"task_id": "T"},
     "revoke": {"task_id": "T"},
     "steal": {"from": "A", "to": "B"},
+    "load": {"agent_id": "A", "load": {}},
 }
 """What each verb must be given: the bold fields of the wire contract."""
 
@@ -49,6 +50,18 @@ COMMAND_ID: Values = (["c", "x" * 128, None], ["", "x" * 129, "\0", 1])
 LOADS: Values = (
     [None, {}, {"cpu": 0}, {"cpu": 100.0, "memory": 0.5}],
     [{"cpu": -1}, {"cpu": 100.1}, {"memory": "1"}, {"disk": 1}, {"cpu": None}, 5, {"cpu": float("nan")}],
+)
+VOUCHED: Values = (
+    [None, [], [ON_TASK], [ON_TASK] * 500],
+    [
+        [{"task_id": "T"}],
+        [{"token": 1}],
+        [ON_TASK | {"x": 1}],
+        [ON_TASK] * 501,
+        ["T"],
+        ON_TASK,
+        [ON_TASK | {"token": "1"}],
+    ],
 )
 LEASES: Values = (
     [
@@ -116,6 +129,10 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("register", "capacity", ([1, 500], [0, 501, 1.5, "1", None, True])),
     ("register", "labels", LABELS),
     ("heartbeat", "load", LOADS),
+    ("heartbeat", "tasks", VOUCHED),
+    ("heartbeat", "alive", ([True, False], [0, 1, "true", None])),
+    ("load", "agent_id", NAMES),
+    ("load", "load", (LOADS[0][1:], [*LOADS[1], None])),
     ("claim", "max", ([1, 100], [0, 101, 1.5, "1", None, True])),
     ("claim", "wait_s", ([0, 0.5, 30], [-1, 30.1, "1", None, float("inf")])),
     ("progress", "percent", ([0, 100], [-1, 101, 50.0, 50.5, "50", None, True])),
@@ -226,8 +243,13 @@ def test_task_ids_and_count_exclude_each_other() -> None:
         read("steal", b'{"from": "A", "to": "B", "task_ids": ["T"], "count": 1}')
 
 
+def test_only_a_sign_of_life_vouches_for_tasks() -> None:
+    with pytest.raises(ValidationError, match="alive"):
+        read("heartbeat", b'{"alive": false, "tasks": [], "load": {}}')
+
+
 def test_the_verbs_are_the_contracts() -> None:
     agent = "register heartbeat claim lease start progress silence release block complete fail deregister"
-    ops = "submit assign cancel requeue unblock revoke steal drain pause resume"
+    ops = "submit assign cancel requeue unblock revoke steal drain pause resume load"
     assert list(AGENT_COMMANDS) == agent.split()
     assert list(OPS_COMMANDS) == ops.split()

@@ -68,6 +68,21 @@ async def test_heartbeat_tells_what_is_held_and_takes_the_load(ask: Caller) -> N
     assert (await ask.ask("agent.a1.heartbeat")).ok
 
 
+async def test_heartbeat_vouches_for_tasks_and_a_load_is_no_life(ask: Caller) -> None:
+    token = (await ask.lease(task_id="T1"))["token"]
+    stale = {"task_id": "T1", "token": token + 1}
+    beat = await ask.done("agent.a1.heartbeat", tasks=[{"task_id": "T1", "token": token}, stale])
+    assert beat["directives"] == [
+        {"task_id": "T1", "do": "stop", "reason": f"token {token + 1} is stale", "token": token + 1}
+    ]
+    alone = await ask.ask("agent.a1.heartbeat", alive=False, load={"cpu": 99})
+    assert (alone.events, len(alone.result["leases"])) == (["agent.load_reported"], 1)
+    by_others = await ask.ask("ops.load", agent_id="a1", load={"cpu": 5})
+    assert (by_others.events, by_others.result) == (["agent.load_reported"], {"agent_id": "a1"})
+    assert (await ask.done("query.workloads", agent_id="a1"))["workloads"][0]["load"]["cpu"] == 5
+    await ask.refused("ops.load", "unknown_agent", agent_id="a9", load={})
+
+
 async def test_claim_takes_as_much_as_asked_for_and_fits(ask: Caller) -> None:
     await ask.done("agent.a1.register", capacity=5)
     for number in range(8):

@@ -92,16 +92,17 @@ def _options(
 def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str | None) -> OptionSpec:
     field = model.model_fields[name]
     kind = _plain(field.annotation)
-    words = _flag_words(path, repeated=get_origin(kind) is list)
-    annotation, metavar = _typed(kind)
-    is_json = kind is Any
+    is_json = kind is Any or _is_list_of_models(kind)
+    repeated = get_origin(kind) is list and not is_json
     remarks = (
         attribute_doc(model, name).removesuffix("."),
         _limits(field),
         _JSON_HELP if is_json else "",
-        "May be repeated" if get_origin(kind) is list else "",
+        "May be repeated" if repeated else "",
         _default(field),
     )
+    words = _flag_words(path, repeated=repeated)
+    annotation, metavar = _typed(Any if is_json else kind)
     return OptionSpec(
         path=path,
         parameter=_TAKEN.get(name, name) if len(path) == 1 else "_".join((*path[:-1], name)),
@@ -177,6 +178,11 @@ def _plain(annotation: Any) -> Any:
             annotation = next(each for each in get_args(annotation) if each is not type(None))
         else:
             return annotation
+
+
+def _is_list_of_models(kind: Any) -> bool:
+    inner = get_args(kind)[0] if get_origin(kind) is list else None
+    return isinstance(inner, type) and issubclass(inner, BaseModel)
 
 
 def _typed(kind: Any) -> tuple[Any, str | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.actors import acting_agent
 from domain.events import task as ev
+from domain.events.agent import LoadReported
 from domain.lifecycles import LeaseStatus
 from domain.timestamps import after, seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
@@ -42,7 +43,7 @@ def silences(collected: CollectedEvents) -> Iterator[Finding]:
             judged.append((event.agent_id, silence_number.get(event.agent_id, 0), cause, observed))
             continue
         agent_id = acting_agent(observed.recorded.actor)
-        if agent_id is not None:
+        if agent_id is not None and not isinstance(event, LoadReported):
             silence_number[agent_id] = silence_number.get(agent_id, 0) + 1
     judged.sort(key=lambda each: each[:3])
     for (agent_id, _, cause), group in groupby(judged, key=lambda each: each[:3]):

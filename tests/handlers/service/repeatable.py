@@ -173,6 +173,7 @@ CASES: dict[str, Case] = {
     "drain an agent": Case("ops.drain", ops(agent_id="a")),
     "pause an agent": Case("ops.pause", ops(agent_id="a", reason="lunch")),
     "resume an agent": Case("ops.resume", _drained_agent),
+    "load": Case("ops.load", ops(agent_id="a", load={"cpu": 90.0})),
     "drain the pool": Case("ops.drain", _nothing),
     "pause the pool": Case("ops.pause", _nothing),
     "resume the pool": Case("ops.resume", _drained_pool),

@@ -34,7 +34,7 @@ def test_every_field_has_one_option_of_its_own() -> None:
     [
         (Submit, {"--task-id", "--label", "--required-capability", "--lease-mode", "--lease-s", "--budget-failures"}),
         (StealTasks, {"--from", "--to", "--task-id", "--count", "--reason"}),
-        (Heartbeat, {"--load-cpu", "--load-memory"}),
+        (Heartbeat, {"--load-cpu", "--load-memory", "--tasks", "--alive"}),
         (TasksQuery, {"--status", "--priority", "--label", "--limit", "--after"}),
     ],
 )

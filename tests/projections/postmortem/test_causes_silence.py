@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.service_commands import Judge
 from projections.postmortem.causes import Cause
 from tests.support.postmortem import causes, named, working
 from tests.support.scenario import OPS, Scenario
@@ -49,6 +50,17 @@ def test_silences_with_a_sign_of_life_between_are_two() -> None:
     s.given("A", "progress", task_id="T", token=lease["token"], percent=1)
     s.sweep(at=9000)
     assert len(named(s, Cause.SILENT)) == 2
+
+
+def test_a_load_without_life_does_not_break_a_silence() -> None:
+    s = Scenario()
+    s.holds("A", "T", "U")
+    for task_id in ("T", "U"):
+        s.given("A", "progress", task_id=task_id, token=s.token(task_id), percent=1)
+    s.at(305).asks(Judge(("T",))).then("expired", "requeued")
+    s.when("A", "heartbeat", alive=False, load={"cpu": 90.0}).then("load_reported")
+    s.sweep(at=5000).then("expired", "requeued")
+    assert len(named(s, Cause.SILENT)) == 1
 
 
 def test_an_agent_that_was_never_heard_is_told_from_one_that_fell_silent() -> None:

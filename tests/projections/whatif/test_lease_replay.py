@@ -296,3 +296,24 @@ def test_a_policy_that_no_task_follows_is_named(s: Scenario) -> None:
 
 def test_an_outage_begins_as_long_before_its_event_as_the_writer_takes_to_look() -> None:
     assert WATCH_S == LONGEST_PAUSE_S
+
+
+def test_who_vouches_for_one_task_is_not_heard_for_the_others(s: Scenario) -> None:
+    """Else the replay would disagree with the record."""
+    s.holds("A", "hung")
+    for second in (60, 120, 180, 230):
+        sweep_at(s, second)
+        s.given("A", "heartbeat", tasks=[{"task_id": "T", "token": s.token("T")}])
+        s.given("A", "claim")
+    sweep_at(s, 241)
+
+    assert s.task("hung").status == "queued"
+    assert measured(s, Policy("recorded", s.rules)).recoveries == 1
+
+
+def test_a_load_without_life_is_no_sign_of_life(s: Scenario) -> None:
+    for second in (60, 120, 180):
+        s.at(second).given("A", "heartbeat", alive=False, load={"cpu": 90.0})
+    sweep_at(s, 241)
+
+    assert measured(s, Policy("recorded", s.rules)).recoveries == 1
