@@ -96,6 +96,10 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     late_token: int | None = None
     """Token of the expired lease that may still complete the task, until the task is granted again."""
     outcome: Outcome | None = None
+    question: str | None = None
+    """What it was blocked with last."""
+    answer: str | None = None
+    """What it was unblocked with since."""
 
     @property
     def terminal(self) -> bool:
