@@ -21,6 +21,11 @@ def operator_actor(name: str = "") -> str:
     return f"{_OPERATOR}/{name}" if name else _OPERATOR
 
 
+def is_operator(actor: str) -> bool:
+    """Return whether the actor is an operator, with a name or without."""
+    return actor == _OPERATOR or actor.startswith(f"{_OPERATOR}/")
+
+
 def acting_agent(actor: str) -> str | None:
     """Return the agent that the actor is, or None if it is none."""
     return actor.removeprefix(_AGENT) if actor.startswith(_AGENT) else None

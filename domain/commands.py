@@ -183,6 +183,46 @@ class Unblock(OpsOnTask):
 
     verb: ClassVar[str] = "unblock"
 
+    answer: Note | None = None
+    """The answer to the question that the task was blocked with; the next hand-off carries both."""
+
+
+class OpsComplete(OpsCommand):
+    """Complete a task that was done elsewhere, in any status that is not final."""
+
+    verb: ClassVar[str] = "complete"
+
+    task_id: Name
+    """The task."""
+    result: JsonDocument = None
+    """The result: any JSON of at most 64 KiB."""
+
+
+class OpsFail(OpsCommand):
+    """Say that a task failed elsewhere, in any status that is not final."""
+
+    verb: ClassVar[str] = "fail"
+
+    task_id: Name
+    """The task."""
+    error: Note
+    """What went wrong."""
+    retryable: bool = True
+    """Whether another attempt may succeed."""
+
+
+class OpsBlock(OpsCommand):
+    """Set a task aside until it is unblocked, in any status that is not final."""
+
+    verb: ClassVar[str] = "block"
+
+    task_id: Name
+    """The task."""
+    reason: Reason
+    """Why."""
+    question: Note | None = None
+    """What has to be answered before it can go on; the next hand-off carries it."""
+
 
 class Revoke(OpsOnTask):
     """Take a task from its holder."""
@@ -371,6 +411,8 @@ class Block(OnTask):
 
     reason: Reason
     """Why."""
+    question: Note | None = None
+    """What has to be answered before it can go on; the next hand-off carries it."""
 
 
 class Complete(OnTask):
@@ -418,7 +460,10 @@ AGENT_COMMANDS: dict[str, type[AgentCommand]] = {
 }  # fmt: skip
 OPS_COMMANDS: dict[str, type[OpsCommand]] = {
     cls.verb: cls
-    for cls in (Submit, Assign, Cancel, Requeue, Unblock, Revoke, StealTasks, Drain, Pause, Resume, ReportLoad)
+    for cls in (
+        Submit, Assign, Cancel, Requeue, Unblock, Revoke, OpsComplete, OpsFail, OpsBlock, StealTasks, Drain, Pause,
+        Resume, ReportLoad,
+    )
 }  # fmt: skip
 
 

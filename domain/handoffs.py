@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def instructions(handoff: Handoff) -> str:
     """Return a hand-off in words, for the next holder."""
+    if handoff.from_agent is None:
+        return f"No agent has worked on this task yet; it comes back: {handoff.reason}."
     held = f"{handoff.from_agent} held this task for {handoff.minutes_spent:g} minutes"
     if handoff.reported_by in {None, handoff.from_agent}:
         sentences = [f"{held} and came to {handoff.progress} %; it ended: {handoff.reason}."]
@@ -61,7 +63,7 @@ def earlier_work(before: Handoff | None, checkpoint: Any) -> EarlierWork | None:
         return before.earlier
     return EarlierWork(
         token=before.reported_token,
-        agent_id=before.reported_by or before.from_agent,
+        agent_id=before.reported_by or before.from_agent or "",
         progress=before.progress,
         note=before.last_note,
         checkpoint=before.last_checkpoint,

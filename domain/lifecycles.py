@@ -87,11 +87,11 @@ class TaskLifecycle(StateMachine):
     expired = st.UNHELD.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     stuck = st.STUCK.from_(st.ASSIGNED, st.IN_PROGRESS)
     recovered = st.STUCK.to(st.IN_PROGRESS)
-    blocked = st.BLOCKED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
+    blocked = st.BLOCKED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.BLOCKED, st.QUARANTINED)
     unblocked = st.BLOCKED.to(st.UNHELD)
-    requeued = st.QUEUED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUARANTINED)
+    requeued = st.QUEUED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUARANTINED, st.QUEUED, st.BLOCKED)
     quarantined = st.QUARANTINED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
-    completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED)
+    completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED, st.BLOCKED)
     failed = st.FAILED.from_(st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED)
     cancelled = st.CANCELLED.from_(
         st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED

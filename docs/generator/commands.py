@@ -17,6 +17,7 @@ EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.UNAV
 """Errors that any command can get."""
 _OF_AGENT: Final = (E.UNKNOWN_AGENT, E.STALE_SESSION)
 _ON_TASK: Final = (*_OF_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.NOT_HOLDER)
+_OPS_ON_LIVE_TASK: Final = (E.UNKNOWN_TASK, E.TASK_FINISHED)
 _OPS_ON_TASK: Final = (E.UNKNOWN_TASK, E.TASK_FINISHED, E.ILLEGAL_TRANSITION)
 
 
@@ -106,8 +107,22 @@ OPS_REPLIES: Final = {
     ),
     "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
     "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
-    "unblock": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "unblock": Reply(
+        _FATE, _OPS_ON_TASK, "No budget stands in its way. The next hand-off carries the question and the `answer`."
+    ),
     "revoke": Reply(_FATE, _OPS_ON_TASK, "The holder gets the directive `stop`."),
+    "complete": Reply(_FATE, _OPS_ON_LIVE_TASK, "A holder gets the directive `stop`."),
+    "fail": Reply(
+        _FATE,
+        _OPS_ON_LIVE_TASK,
+        "`status` is what followed: `queued` while the budget of failures lasts, else `failed`; `quarantined` if the "
+        "attempt that it ended was the last. A holder gets the directive `stop`.",
+    ),
+    "block": Reply(
+        _FATE,
+        _OPS_ON_LIVE_TASK,
+        "A holder gets the directive `stop`. The same reason and question again append nothing.",
+    ),
     "steal": Reply(
         ("operation_id", "task_ids"),
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
@@ -132,8 +147,8 @@ QUERY_REPLIES: Final = {
         (
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
             "submitted_at", "status_since", "agent_id", "token", "percent", "payload", "estimated_hours",
-            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "handoff", "lease",
-            "former_leases", "outcome", "version", "position",
+            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "question", "answer",
+            "handoff", "lease", "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",

@@ -85,7 +85,6 @@ _WORDS: Final = {
     "Quarantined.reason": "Which budget was used up.",
     "Failed.token": "The lease that ends with this event, if it was held.",
     "Cancelled.token": "The lease that ends with this event, if it was held.",
-    "Completed.agent_id": "Who completed it.",
     "Expired.agent_id": "Who held it.",
     "Stuck.agent_id": "Who holds it.",
     "Stuck.cause": "The holder's last beat is too old, or the lease ran out on a task with `on_silence: stuck`.",

@@ -50,6 +50,8 @@ def make_handoff(
             minutes_spent=minutes,
             reason=reason,
             branch=_branch_name(draft, task, lease),
+            question=task.question,
+            answer=task.answer,
             instructions="",
             valid_until=after(draft.now, draft.rules.handoff_valid_s),
             token=lease.token,
@@ -82,12 +84,35 @@ def requeue_or_quarantine(
     that was not just now.
     """
     lease = task.last_lease
-    note = make_handoff(draft, task, lease, reason, ended_at=ended_at) if lease is not None else task.handoff
+    note = (
+        make_handoff(draft, task, lease, reason, ended_at=ended_at)
+        if lease is not None
+        else _without_holder(draft, task, reason)
+    )
     spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
         return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
     return draft.record_task(
         task.task_id, ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note)
+    )
+
+
+def _without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
+    """Return the hand-off of a task that was never held: there is one if a question was asked about it."""
+    if task.question is None and task.answer is None:
+        return task.handoff
+    return in_words(
+        ev.Handoff(
+            recovered_at=draft.now,
+            from_agent=None,
+            progress=0,
+            minutes_spent=0.0,
+            reason=reason,
+            question=task.question,
+            answer=task.answer,
+            instructions="",
+            valid_until=after(draft.now, draft.rules.handoff_valid_s),
+        )
     )
 
 
@@ -101,26 +126,40 @@ def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
     return None
 
 
-def record_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retryable: bool) -> Task:
-    """Record a failure that the holder reported; what follows is another attempt, quarantine or the end."""
+def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *, retryable: bool) -> Task:
+    """Record a failure that the holder or an operator reported; `lease`: the current one, None if it is not held.
+
+    What follows is another attempt, quarantine or the end. A task that is not held used up no attempt, so that budget
+    does not apply to it.
+    """
     failures = task.failures + 1
     budgets = task.definition.budgets
+    token, agent_id = (lease.token, lease.agent_id) if lease is not None else (None, None)
     if not retryable or failures >= budgets.failures:
         return draft.record_task(
             task.task_id,
-            ev.Failed(token=lease.token, agent_id=lease.agent_id, error=error, retryable=retryable, failures=failures),
+            ev.Failed(token=token, agent_id=agent_id, error=error, retryable=retryable, failures=failures),
         )
-    note = make_handoff(draft, task, lease, f"failed: {error}")
-    spent = exhausted_budget(task, ev.Cause.FAILURE)
+    reason = f"failed: {error}"
+    note = make_handoff(draft, task, lease, reason) if lease is not None else _without_holder(draft, task, reason)
+    spent = exhausted_budget(task, ev.Cause.FAILURE) if lease is not None else None
     if spent is not None:
         return draft.record_task(
             task.task_id,
-            ev.Quarantined(token=lease.token, cause=ev.Cause.FAILURE, reason=spent, error=error, handoff=note),
+            ev.Quarantined(
+                token=token,
+                agent_id=agent_id,
+                cause=ev.Cause.FAILURE,
+                reason=spent,
+                error=error,
+                handoff=note,
+            ),
         )
     return draft.record_task(
         task.task_id,
         ev.Requeued(
-            token=lease.token,
+            token=token,
+            agent_id=agent_id,
             cause=ev.Cause.FAILURE,
             attempt=task.attempt + 1,
             error=error,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.actors import acting_agent
 from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import task as ev
@@ -147,7 +148,9 @@ def keep_late_report(draft: Draft, command: Progress | Complete) -> None:
 def _lost_lease(task: Task, token: int, agent_id: str | None) -> FormerLease | None:
     if task.lease is not None and task.lease.token == token:
         return None
-    if task.outcome is not None and (task.status, task.outcome.token) == (TaskStatus.COMPLETED, token):
+    outcome = task.outcome
+    completed = task.status is TaskStatus.COMPLETED and outcome is not None and outcome.token == token
+    if completed and outcome is not None and acting_agent(outcome.actor) == agent_id:
         # Its late completion was accepted, so a repeat of it is not recorded again.
         return None
     return next(

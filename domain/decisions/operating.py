@@ -1,4 +1,4 @@
-"""Commands of operators: submit, assign, cancel, requeue, unblock, revoke, and the pool's intake."""
+"""Commands of operators: submit, assign, cancel, requeue, unblock, revoke, complete, fail, block; the pool's intake."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
 from domain.policies.lease import LeasePolicy
-from domain.timestamps import after
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -158,7 +158,7 @@ def unblock(draft: Draft, command: commands.Unblock) -> Decision:
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Unblocked.name)
     blocked_at = task.status_since
-    task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason))
+    task = draft.record_task(task.task_id, ev.Unblocked(reason=command.reason, answer=command.answer))
     task = after_attempt.requeue_or_quarantine(
         draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True, ended_at=blocked_at
     )
@@ -171,6 +171,50 @@ def revoke(draft: Draft, command: commands.Revoke) -> Decision:
     checks.require_allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
     task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+
+
+def complete(draft: Draft, command: commands.OpsComplete) -> Decision:
+    """Complete a task on an operator's word, in any status; a holder is told to stop."""
+    task = checks.live_task(draft, command.task_id)
+    lease = task.lease
+    event = ev.Completed(
+        token=lease.token if lease else None,
+        agent_id=lease.agent_id if lease else None,
+        result=command.result,
+        duration_s=seconds_between(lease.granted_at, draft.now) if lease else None,
+    )
+    return _changed(draft, draft.record_task(task.task_id, event))
+
+
+def fail(draft: Draft, command: commands.OpsFail) -> Decision:
+    """Record a failure on an operator's word, in any status; a holder is told to stop.
+
+    A retryable one leads to another attempt while the budget of failures lasts.
+    """
+    task = checks.live_task(draft, command.task_id)
+    return _changed(
+        draft, after_attempt.record_failure(draft, task, task.lease, command.error, retryable=command.retryable)
+    )
+
+
+def block(draft: Draft, command: commands.OpsBlock) -> Decision:
+    """Set a task aside, in any status; a holder is told to stop. Repeating reason and question records nothing."""
+    task = checks.live_task(draft, command.task_id)
+    lease = task.lease
+    said = (task.outcome.detail if task.outcome is not None else None, task.question)
+    if task.status is not TaskStatus.BLOCKED or said != (command.reason, command.question):
+        event = ev.Blocked(
+            token=lease.token if lease else None,
+            agent_id=lease.agent_id if lease else None,
+            reason=command.reason,
+            question=command.question,
+        )
+        task = draft.record_task(task.task_id, event)
+    return _changed(draft, task)
+
+
+def _changed(draft: Draft, task: Task) -> Decision:
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 

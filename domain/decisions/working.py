@@ -154,7 +154,8 @@ def block(draft: Draft, command: commands.Block) -> Decision:
     """End the lease and set the task aside until it is unblocked."""
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
-    return _lease_ended(draft, draft.record_task(task.task_id, ev.Blocked(token=lease.token, reason=command.reason)))
+    event = ev.Blocked(token=lease.token, agent_id=lease.agent_id, reason=command.reason, question=command.question)
+    return _lease_ended(draft, draft.record_task(task.task_id, event))
 
 
 def complete(draft: Draft, command: commands.Complete) -> Decision:

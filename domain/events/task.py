@@ -65,6 +65,10 @@ class Handoff(BaseModel):
     minutes_spent: float
     reason: str
     branch: str | None = None
+    question: str | None = None
+    """What the task was blocked with, if it was."""
+    answer: str | None = None
+    """What it was unblocked with."""
     last_note: str | None = None
     last_checkpoint: Any = None
     instructions: str
@@ -300,12 +304,18 @@ class Recovered(HeldEvent):
     expires_at: Timestamp
 
 
-class Blocked(HeldEvent):
-    """The holder cannot continue and gave up the task until an operator unblocks it."""
+class Blocked(TaskEvent):
+    """The task cannot go on until an operator unblocks it: its holder says so, or an operator."""
 
     name: ClassVar[str] = "blocked"
 
+    token: int | None = None
+    """Of the lease that it ended; absent if the task was not held."""
+    agent_id: str | None = None
+    """The holder, if it was held."""
     reason: str
+    question: str | None = None
+    """What has to be answered before the task can go on; the next hand-off carries it."""
 
 
 class Unblocked(TaskEvent):
@@ -314,6 +324,8 @@ class Unblocked(TaskEvent):
     name: ClassVar[str] = "unblocked"
 
     reason: str | None = None
+    answer: str | None = None
+    """The answer to the question that the task was blocked with; the next hand-off carries it."""
 
 
 class Quarantined(TaskEvent):
@@ -322,6 +334,8 @@ class Quarantined(TaskEvent):
     name: ClassVar[str] = "quarantined"
 
     token: int | None = None
+    agent_id: str | None = None
+    """The holder that failed, if it was held."""
     cause: Cause
     reason: str
     error: str | None = None
@@ -334,6 +348,8 @@ class Requeued(TaskEvent):
     name: ClassVar[str] = "requeued"
 
     token: int | None = None
+    agent_id: str | None = None
+    """The holder that failed, if it was held."""
     cause: Cause
     attempt: int
     reason: str | None = None
@@ -342,16 +358,18 @@ class Requeued(TaskEvent):
 
 
 class Completed(TaskEvent):
-    """The task is done. A late completion names the expired lease's token."""
+    """The task is done, as its holder or an operator says. A late completion names the expired lease's token."""
 
     name: ClassVar[str] = "completed"
 
-    token: int
-    agent_id: str
+    token: int | None = None
+    """Of the lease that it ended; absent if an operator completed a task that was not held."""
+    agent_id: str | None = None
+    """The holder, if it was held."""
     result: Any = None
     late: bool = False
-    duration_s: float
-    """Since the grant of the lease that completed it."""
+    duration_s: float | None = None
+    """Since the grant of the lease that it ended."""
 
 
 class FailedNumbers(BaseModel):
@@ -375,7 +393,7 @@ class Failed(TaskEvent):
     error: str
     retryable: bool = False
     failures: int = 0
-    """Failures reported by holders so far, this one included."""
+    """Failures reported by holders and operators so far, this one included."""
     numbers: FailedNumbers | None = None
 
 

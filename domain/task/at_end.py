@@ -10,7 +10,14 @@ from domain.errors import FoldError
 from domain.events import task as ev
 from domain.handoffs import after_late_report
 from domain.task.record import FormerLease, Outcome, Task
-from domain.task.transition import advance, current_lease, former_leases, outcome_of
+from domain.task.transition import (
+    advance,
+    current_lease,
+    ended_lease,
+    former_leases,
+    is_by_holder,
+    outcome_of,
+)
 
 if TYPE_CHECKING:
     from domain.recorded import Recorded
@@ -55,23 +62,32 @@ def expired(task: Task, event: ev.Expired, recorded: Recorded) -> Task:
 
 
 def blocked(task: Task, event: ev.Blocked, recorded: Recorded) -> Task:
-    lease = current_lease(task, event)
+    lease = ended_lease(task, event)
     return advance(
         task,
         recorded,
         lease=None,
-        last_lease=lease,
-        former=former_leases(task, lease, event.name, lost=False),
+        last_lease=lease or task.last_lease,
+        former=_former(task, event, recorded),
         outcome=outcome_of(recorded, lease, event.reason),
+        question=event.question,
+        answer=None,
     )
 
 
+def _former(task: Task, event: ev.TaskEvent, recorded: Recorded) -> tuple[FormerLease, ...]:
+    """Return the former leases after an event that ends the current one, if there is one."""
+    if task.lease is None:
+        return task.former
+    return former_leases(task, task.lease, event.name, lost=not is_by_holder(recorded))
+
+
 def unblocked(task: Task, event: ev.Unblocked, recorded: Recorded) -> Task:
-    return advance(task, recorded, outcome=outcome_of(recorded, None, event.reason))
+    return advance(task, recorded, outcome=outcome_of(recorded, None, event.reason), answer=event.answer)
 
 
 def quarantined(task: Task, event: ev.Quarantined, recorded: Recorded) -> Task:
-    former, failures = _ended_by_failure(task, event)
+    former, failures = _ended_by_failure(task, event, recorded)
     return advance(
         task,
         recorded,
@@ -88,7 +104,7 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
     if event.attempt != task.attempt + 1:
         msg = f"requeued names attempt {event.attempt} of a task at attempt {task.attempt}"
         raise FoldError(msg)
-    former, failures = _ended_by_failure(task, event)
+    former, failures = _ended_by_failure(task, event, recorded)
     return advance(
         task,
         recorded,
@@ -104,15 +120,17 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
     )
 
 
-def _ended_by_failure(task: Task, event: ev.Requeued | ev.Quarantined) -> tuple[tuple[FormerLease, ...], int]:
+def _ended_by_failure(
+    task: Task, event: ev.Requeued | ev.Quarantined, recorded: Recorded
+) -> tuple[tuple[FormerLease, ...], int]:
     """Return the former leases and the failure count after a `requeued` or `quarantined`."""
     failed = event.cause is ev.Cause.FAILURE
     if task.lease is None:
-        return task.former, task.failures
+        return task.former, task.failures + failed
     if not failed or event.token != task.lease.token:
         msg = f"{event.name} for {event.cause} meets a task that is held under token {task.lease.token}"
         raise FoldError(msg)
-    return former_leases(task, task.lease, event.name, lost=False), task.failures + 1
+    return _former(task, event, recorded), task.failures + 1
 
 
 def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
@@ -122,10 +140,8 @@ def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
             raise FoldError(msg)
         former = task.former
     else:
-        if task.lease is None or task.lease.token != event.token:
-            msg = f"completed names token {event.token}, which is not the current lease"
-            raise FoldError(msg)
-        former = former_leases(task, task.lease, event.name, lost=False)
+        ended_lease(task, event)
+        former = _former(task, event, recorded)
     return advance(
         task,
         recorded,
@@ -136,13 +152,11 @@ def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
 
 
 def failed(task: Task, event: ev.Failed, recorded: Recorded) -> Task:
-    lost = event.numbers is not None
-    former = former_leases(task, task.lease, event.name, lost=lost) if task.lease else task.former
     return advance(
         task,
         recorded,
         lease=None,
-        former=former,
+        former=_former(task, event, recorded),
         failures=event.failures or task.failures,
         outcome=outcome_of(recorded, task.lease, event.error),
     )

@@ -99,6 +99,10 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome | None = None
     submitted_position: int = 0
     """Position of its submission: the order of the backlog within a priority, also when the task is queued again."""
+    question: str | None = None
+    """What it was blocked with last."""
+    answer: str | None = None
+    """What it was unblocked with since."""
 
     @property
     def terminal(self) -> bool:

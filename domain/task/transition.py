@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from domain.actors import acting_agent
 from domain.errors import FoldError
 from domain.lifecycles import LEASE, TASK
 from domain.limits import MAX_FORMER_LEASES
@@ -62,6 +63,27 @@ def outcome_of(recorded: Recorded, lease: Lease | None, detail: str | None) -> O
         agent_id=lease.agent_id if lease else None,
         detail=detail,
     )
+
+
+def is_by_holder(recorded: Recorded) -> bool:
+    """Whether an agent ended its own lease; else an operator or the service took the task from it."""
+    return acting_agent(recorded.actor) is not None
+
+
+def ended_lease(task: Task, event: ev.Blocked | ev.Completed) -> Lease | None:
+    """Return the lease that the event ends, None for a task that is not held.
+
+    Raises:
+        FoldError: the event does not name the token of the current lease, or names one where there is none.
+        IllegalTransitionError: the lease's lifecycle does not allow the event.
+    """
+    lease = task.lease
+    if event.token != (lease.token if lease is not None else None):
+        msg = f"{event.name} names token {event.token}, which is not the current lease"
+        raise FoldError(msg)
+    if lease is not None:
+        LEASE.next[lease.status, event.name]  # raises where its lifecycle does not allow the event
+    return lease
 
 
 def latest(known: datetime | None, other: datetime) -> datetime:

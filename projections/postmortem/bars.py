@@ -126,6 +126,8 @@ def _note(end: ObservedEvent, lease: Lease) -> str:
             return f"stolen for {event.agent_id}"
         case ev.Failed() | ev.Requeued() | ev.Quarantined():
             return f"failed: {event.error}"
+        case ev.Completed(duration_s=None):
+            return "completed"
         case ev.Completed():
             return f"completed after {duration(event.duration_s)}"
         case _:

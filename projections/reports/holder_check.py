@@ -66,7 +66,10 @@ class HolderCheck:
 def _on_held_task(event: ev.TaskEvent, holder: Holder | None, actor: str) -> Iterator[str]:
     token = getattr(event, "token", None)
     late = isinstance(event, ev.Completed) and event.late
-    if isinstance(event, ev.HeldEvent | ev.Completed) and not late:
+    elsewhere = isinstance(event, ev.Completed | ev.Blocked) and event.token is None
+    if elsewhere and holder is not None:
+        yield f"{event.name} without a token while {holder.agent_id} holds it"
+    if isinstance(event, ev.HeldEvent | ev.Completed | ev.Blocked) and not late and not elsewhere:
         if holder is None:
             yield f"{event.name}, but the task has no holder"
         elif token != holder.token:

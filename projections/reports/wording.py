@@ -108,7 +108,18 @@ def _requeued(event: ev.Requeued) -> str:
 def _completed(event: ev.Completed) -> str:
     late = ", late: after its lease had expired" if event.late else ""
     result = f", result {short_json(event.result)}" if event.result is not None else ""
+    if event.agent_id is None or event.duration_s is None:
+        return f"without a holder{result}"
     return f"by {event.agent_id} after {duration(event.duration_s)}{late}{result}"
+
+
+def _blocked(event: ev.Blocked) -> str:
+    return event.reason + (f'; to be answered: "{event.question}"' if event.question else "")
+
+
+def _unblocked(event: ev.Unblocked) -> str:
+    answer = f'answer: "{event.answer}"' if event.answer else ""
+    return "; ".join(part for part in (event.reason, answer) if part)
 
 
 def _failed(event: ev.Failed) -> str:
@@ -182,8 +193,8 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.Expired: lambda event: f"lease of {event.agent_id} ended: {_silence(event.numbers)}",
     ev.Stuck: _stuck,
     ev.Recovered: lambda event: f"holder heard again; held {_terms(event)}",
-    ev.Blocked: _reason,
-    ev.Unblocked: _reason,
+    ev.Blocked: _blocked,
+    ev.Unblocked: _unblocked,
     ev.Quarantined: lambda event: f"a person is to look: {event.error or event.reason}{_handoff(event.handoff)}",
     ev.Requeued: _requeued,
     ev.Completed: _completed,

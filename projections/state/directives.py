@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from domain.actors import acting_agent
 from domain.events import task as ev
 from domain.events.agent import Deregistered
 from domain.limits import MAX_DIRECTIVES
@@ -48,7 +49,8 @@ class Directives:
         elif kind is Deregistered:
             self._stops.pop(recorded.entity_id, None)
         agent_id, reason = _STOPS[kind](event) if kind in _STOPS else (None, "")
-        if agent_id is None:
+        if agent_id is None or acting_agent(recorded.actor) == agent_id:
+            # A holder that let go itself knows.
             return
         stops = self._stops.setdefault(agent_id, {})
         stops.pop(recorded.entity_id, None)
@@ -94,9 +96,12 @@ _STOPS: dict[type, Callable[[Any], tuple[str | None, str]]] = {
     ev.Revoked: lambda event: (event.agent_id, event.reason or "revoked"),
     ev.Stolen: lambda event: (event.from_agent, f"moved to {event.agent_id}"),
     ev.Expired: lambda event: (event.agent_id, "your lease expired"),
-    # A holder that failed knows; one whose task was failed by the sweeper does not.
-    ev.Failed: lambda event: (event.agent_id if event.numbers is not None else None, event.error),
+    ev.Failed: lambda event: (event.agent_id, event.error),
+    ev.Requeued: lambda event: (event.agent_id, event.error or "failed"),
+    ev.Quarantined: lambda event: (event.agent_id, event.error or "failed"),
+    ev.Completed: lambda event: (event.agent_id, "completed by an operator"),
+    ev.Blocked: lambda event: (event.agent_id, f"blocked: {event.reason}"),
 }
-"""Which agent must stop because of the event, and why; None where the holder itself let go."""
+"""Which agent held the task until the event, and why it must stop; None where none held it."""
 _RELEVANT = _GRANTS | _STOPS.keys() | {Deregistered}
 """By exact type: asking models for their class is slow, and this runs for every event."""

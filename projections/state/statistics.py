@@ -33,7 +33,8 @@ class Statistics:
             event = recorded.event
             # By exact type: isinstance on a pydantic model runs Python code.
             if type(event) is ev.Completed:
-                self._durations_s.append(event.duration_s)
+                if event.duration_s is not None:
+                    self._durations_s.append(event.duration_s)
                 self.late_completions += event.late
 
     def dump(self) -> dict[str, Any]:

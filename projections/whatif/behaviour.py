@@ -44,6 +44,11 @@ if TYPE_CHECKING:
 
 _Event = tuple["Recorded", "Task | None"]
 """An event, and its task before it."""
+_TAKEN_BY_OTHERS = (
+    *(ev.Revoked, ev.Cancelled, ev.Failed, ev.Requeued, ev.Quarantined),
+    *(ev.Completed, ev.Blocked),
+)
+"""Events by which the service or an operator ends a lease."""
 WATCH_S = 1.0
 """The interval of the writer's outage watch. A copy: projections cannot import from handlers; a test compares them."""
 
@@ -185,14 +190,17 @@ class RecordedBehaviour:
                 attempt.expired = True
                 self._remove(attempt)
                 yield LeaseExpired(time, attempt)
-        elif isinstance(event, ev.Revoked | ev.Cancelled | ev.Failed | ev.Requeued | ev.Quarantined):
+        elif isinstance(event, _TAKEN_BY_OTHERS):
             yield from self._taken(recorded, event, before)
 
     def _taken(self, recorded: Recorded, event: ev.TaskEvent, before: Task | None) -> Iterator[Step]:
         token = before.lease.token if before is not None and before.lease is not None else None
         if token is not None:
             yield from self._ended(recorded, token, before)
-        if isinstance(event, ev.Cancelled | ev.Failed) or getattr(event, "cause", None) is ev.Cause.OPERATOR:
+        if (
+            isinstance(event, ev.Cancelled | ev.Failed | ev.Completed)
+            or getattr(event, "cause", None) is ev.Cause.OPERATOR
+        ):
             yield ExpiriesReset(recorded.time, recorded.entity_id)
 
     def _granted(self, recorded: Recorded, event: ev.Leased | ev.Stolen) -> Iterator[Step]:

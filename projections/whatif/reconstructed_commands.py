@@ -55,14 +55,14 @@ def _shown_by(event: ev.TaskEvent, before: Task | None) -> ReconstructedCommand 
     match event:
         case ev.Progressed():
             return _command(Progress, event.token, saves_work=event.checkpoint is not None, percent=event.percent)
-        case ev.Completed():
-            return _command(Complete, event.token, ends_work=True, accepted_late=event.late)
+        case ev.Completed(token=int(token)):
+            return _command(Complete, token, ends_work=True, accepted_late=event.late)
         case ev.Silenced():
             return _command(Silence, event.token, for_s=event.for_s, reason=_PLACEHOLDER)
         case ev.Released():
             return _command(Release, event.token, ends_work=True, saves_work=event.checkpoint is not None)
-        case ev.Blocked():
-            return _command(Block, event.token, ends_work=True, reason=_PLACEHOLDER)
+        case ev.Blocked(token=int(token)):
+            return _command(Block, token, ends_work=True, reason=_PLACEHOLDER)
         case ev.LateProgress():
             return _command(Complete, event.token) if event.kind == "completion" else _late_report(event)
         case ev.Failed() | ev.Requeued() | ev.Quarantined():

@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
 from tests.support.cases import case
 
-VERBS: dict[str, type[Command]] = {**AGENT_COMMANDS, **OPS_COMMANDS}
+VERBS: dict[str, type[Command]] = {
+    **AGENT_COMMANDS,
+    **{f"ops.{verb}" if verb in AGENT_COMMANDS else verb: model for verb, model in OPS_COMMANDS.items()},
+}
 ON_TASK: dict[str, Any] = {"task_id": "T", "token": 1}
 REQUIRED: dict[str, dict[str, Any]] = {verb: {} for verb in VERBS} | {
     "lease": ON_TASK,
@@ -27,6 +30,9 @@ REQUIRED: dict[str, dict[str, Any]] = {verb: {} for verb in VERBS} | {
     "requeue": {"task_id": "T"},
     "unblock": {"task_id": "T"},
     "revoke": {"task_id": "T"},
+    "ops.complete": {"task_id": "T"},
+    "ops.fail": {"task_id": "T", "error": "e"},
+    "ops.block": {"task_id": "T", "reason": "r"},
     "steal": {"from": "A", "to": "B"},
     "load": {"agent_id": "A", "load": {}},
 }
@@ -142,10 +148,12 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("silence", "reason", (REASON[0], [*REASON[1], None])),
     ("release", "checkpoint", FREE_JSON),
     ("release", "reason", ([*REASON[0], None], REASON[1])),
-    ("block", "reason", (REASON[0], [*REASON[1], None])),
-    ("complete", "result", FREE_JSON),
-    ("fail", "error", (NOTE[0], [*NOTE[1], None])),
-    ("fail", "retryable", ([True, False], [0, 1, "true", None])),
+    *((verb, "reason", (REASON[0], [*REASON[1], None])) for verb in ("block", "ops.block")),
+    *((verb, "question", ([*NOTE[0], None], NOTE[1])) for verb in ("block", "ops.block")),
+    ("unblock", "answer", ([*NOTE[0], None], NOTE[1])),
+    *((verb, "result", FREE_JSON) for verb in ("complete", "ops.complete")),
+    *((verb, "error", (NOTE[0], [*NOTE[1], None])) for verb in ("fail", "ops.fail")),
+    *((verb, "retryable", ([True, False], [0, 1, "true", None])) for verb in ("fail", "ops.fail")),
 ]  # fmt: skip
 
 
@@ -250,6 +258,6 @@ def test_only_a_sign_of_life_vouches_for_tasks() -> None:
 
 def test_the_verbs_are_the_contracts() -> None:
     agent = "register heartbeat claim lease start progress silence release block complete fail deregister"
-    ops = "submit assign cancel requeue unblock revoke steal drain pause resume load"
+    ops = "submit assign cancel requeue unblock revoke complete fail block steal drain pause resume load"
     assert list(AGENT_COMMANDS) == agent.split()
     assert list(OPS_COMMANDS) == ops.split()

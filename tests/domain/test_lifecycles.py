@@ -64,12 +64,13 @@ CONTRACT: dict[str, tuple[AbstractSet[TaskStatus], TaskStatus | None]] = {
     "expired": (HELD, UNHELD),
     "stuck": ({ASSIGNED, IN_PROGRESS}, STUCK),
     "recovered": ({STUCK}, IN_PROGRESS),
-    "blocked": ({ASSIGNED, IN_PROGRESS, STUCK}, BLOCKED),
+    # An operator may say what happened elsewhere to a task that no agent holds.
+    "blocked": ({ASSIGNED, IN_PROGRESS, STUCK, QUEUED, BLOCKED, QUARANTINED}, BLOCKED),
     "unblocked": ({BLOCKED}, UNHELD),
     # A retryable failure is requeued, or quarantined by a spent budget, right from where the task is held.
-    "requeued": ({UNHELD, QUARANTINED, *HELD}, QUEUED),
+    "requeued": ({UNHELD, QUARANTINED, QUEUED, BLOCKED, *HELD}, QUEUED),
     "quarantined": ({UNHELD, *HELD}, QUARANTINED),
-    "completed": ({ASSIGNED, IN_PROGRESS, STUCK, QUEUED, QUARANTINED}, COMPLETED),
+    "completed": ({ASSIGNED, IN_PROGRESS, STUCK, QUEUED, QUARANTINED, BLOCKED}, COMPLETED),
     "failed": (LIVING, FAILED),
     "cancelled": (LIVING, CANCELLED),
 }

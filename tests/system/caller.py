@@ -8,6 +8,7 @@ from nats.aio.client import Client
 
 NUMBERS = {
     "invalid_command": 400,
+    "command_conflict": 409,
     "unknown_agent": 404,
     "stale_session": 409,
     "unknown_task": 404,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.actors import is_operator
 from domain.due import recovery_due_at
 from domain.events import task as ev
 from domain.timestamps import seconds_between
@@ -31,7 +32,8 @@ def limits(collected: CollectedEvents) -> Iterator[Finding]:
                 title = f"{task_id} used up its budget of {count(budget, 'failure')}"
                 yield finding(Cause.BUDGET, [observed], title, [f"the last error: {event.error}"])
             case ev.Failed():
-                title = f"{event.agent_id or 'its holder'} gave {task_id} up for good"
+                by = observed.recorded.actor if is_operator(observed.recorded.actor) else event.agent_id
+                title = f"{by or 'its holder'} gave {task_id} up for good"
                 yield finding(Cause.GAVE_UP, [observed], title, [event.error])
             case ev.Quarantined():
                 said = event.reason + (f"; the last error: {event.error}" if event.error else "")
@@ -53,6 +55,8 @@ def limits(collected: CollectedEvents) -> Iterator[Finding]:
 
 def _blocked(observed: ObservedEvent, reason: str) -> str:
     before = observed.before
+    if is_operator(observed.recorded.actor):
+        return f"{observed.recorded.actor}: {reason}"
     holder = before.lease.agent_id if before is not None and before.lease is not None else "its holder"
     return f"{holder}: {reason}"
 
@@ -84,8 +88,10 @@ def operator_decisions(collected: CollectedEvents) -> Iterator[Finding]:
     decided: dict[str, list[ObservedEvent]] = {}
     for observed in collected.events:
         event = observed.recorded.event
-        if isinstance(event, ev.Revoked | ev.Cancelled) or (
-            isinstance(event, ev.Requeued) and event.cause is ev.Cause.OPERATOR
+        if (
+            isinstance(event, ev.Revoked | ev.Cancelled)
+            or (isinstance(event, ev.Requeued) and event.cause is ev.Cause.OPERATOR)
+            or (isinstance(event, ev.Completed | ev.Failed | ev.Blocked) and is_operator(observed.recorded.actor))
         ):
             decided.setdefault(observed.recorded.actor, []).append(observed)
     for actor, found in decided.items():

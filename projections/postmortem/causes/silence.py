@@ -125,7 +125,7 @@ def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
             case _:
                 continue
         agent_id = getattr(event, "agent_id", None) or _holder(observed)
-        before = judged.get(event.token)
+        before = judged.get(event.token or 0)
         gap = f", {duration(seconds_between(before.at, observed.at))} after it was judged" if before is not None else ""
         shown.setdefault(agent_id, []).append((observed, f"{observed.recorded.entity_id}: {agent_id} {said}{gap}"))
     for agent_id, found in shown.items():
