@@ -111,9 +111,9 @@ class Submit(OpsCommand):
     estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
     """Expected work, for leases of the mode `estimated`."""
     deadline: UtcDatetime | None = None
-    """Moment (RFC 3339) after which the task fails, whatever its status."""
+    """Moment (RFC 3339) after which the task fails, whatever its status; one that has passed is refused."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
-    """The same, in seconds from now."""
+    """The same, in seconds from now; absent: the pool's default, if it has one."""
     lease: LeasePolicy | None = None
     """Lease policy of this task; absent fields are as in the pool's policy."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE

@@ -23,6 +23,8 @@ MAX_CAPABILITIES = 64
 MAX_CAPABILITY_CHARS = 64
 MAX_CAPACITY = 500
 MAX_CLAIM = 100
+MAX_OVERDUE_AT_CLAIM = 200
+"""Queued tasks past their deadline that one claim fails on its way to those that it is granted."""
 MAX_CLAIM_WAIT_S = 30.0
 MAX_SILENCE_S = 3600.0
 MAX_STEAL_TASKS = 200

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.limits import MAX_DEADLINE_S
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
 
@@ -23,6 +24,8 @@ class Rules(BaseModel):
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
     """A holder whose last beat is older than this is stuck, with a stopped clock only under `on_silence: stuck`.
     Source: the stuck-task sweeper."""
+    default_deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S)] | None = None
+    """Seconds from the submission to the deadline of a task that is submitted without one; None: none."""
     warning_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """Leases with less than this left are listed as expiring soon."""
     lost_after_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0

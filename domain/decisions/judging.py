@@ -6,18 +6,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from domain.decisions import after_attempt
+from domain.decisions.deadlines import deadline_exceeded
 from domain.due import due_moments, lease_due_at, silence_numbers
 from domain.events import task as ev
 from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
-from domain.timestamps import after, format_timestamp, seconds_between
+from domain.timestamps import after, format_timestamp
 from domain.values import OnSilence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from domain.draft import Decision, Draft
     from domain.service_commands import Extend
@@ -56,31 +56,14 @@ def _judge(draft: Draft, task: Task | None) -> Finding:
     match judge(task.status, due_moments(task, draft.view.pool, draft.rules), draft.now):
         case Verdict.ALREADY_FINISHED:
             return Finding.ALREADY_FINISHED
-        case Verdict.DEADLINE_EXCEEDED if task.definition.deadline is not None:
-            return _deadline_exceeded(draft, task, task.definition.deadline)
+        case Verdict.DEADLINE_EXCEEDED:
+            deadline_exceeded(draft, task, "deadline exceeded by sweeper")
+            return Finding.DEADLINE_EXCEEDED
         case Verdict.RECOVER:
             return _recover(draft, task)
         case Verdict.STUCK:
             return _stuck(draft, task, cause="staleness")
     return Finding.NOTHING
-
-
-def _deadline_exceeded(draft: Draft, task: Task, deadline: datetime) -> Finding:
-    lease = task.lease
-    draft.record_task(
-        task.task_id,
-        ev.Failed(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
-            error="deadline exceeded by sweeper",
-            numbers=ev.FailedNumbers(
-                deadline=deadline,
-                overdue_s=seconds_between(deadline, draft.now),
-                last_beat_at=lease.last_beat_at if lease else None,
-            ),
-        ),
-    )
-    return Finding.DEADLINE_EXCEEDED
 
 
 def _recover(draft: Draft, task: Task) -> Finding:

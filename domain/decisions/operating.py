@@ -18,9 +18,11 @@ from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
 from domain.policies.lease import LeasePolicy
-from domain.timestamps import after
+from domain.timestamps import after, format_timestamp
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain import commands
     from domain.draft import Decision, Draft
     from domain.task import Task
@@ -40,9 +42,7 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
             task_id=task_id,
             status=known.status.value,
         )
-    deadline = command.deadline
-    if command.deadline_s is not None:
-        deadline = after(draft.now, command.deadline_s)
+    deadline = _deadline(draft, command)
     draft.record_task(
         task_id,
         ev.Submitted(
@@ -60,6 +60,16 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
         ),
     )
     return draft.decided({"task_id": task_id})
+
+
+def _deadline(draft: Draft, command: commands.Submit) -> datetime | None:
+    """Return the task's deadline, else the pool's default; refuses with `invalid_command` what has passed already."""
+    if command.deadline is not None and command.deadline < draft.now:
+        raise checks.invalid_field("deadline", f"has passed: it is {format_timestamp(draft.now)}")
+    if command.deadline is not None:
+        return command.deadline
+    wanted_s = draft.rules.default_deadline_s if command.deadline_s is None else command.deadline_s
+    return None if wanted_s is None else after(draft.now, wanted_s)
 
 
 def request_digest(command: commands.Submit) -> str:
@@ -88,6 +98,8 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
+    if checks.is_overdue(draft, task):
+        raise checks.illegal_transition(task, ev.Leased.name, "its deadline has passed, so it is not granted")
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")

@@ -29,6 +29,8 @@ def contradictions(settings: Settings) -> Iterator[str]:
             f"stuck_threshold_s, {settings.stuck_threshold_s:g}, never takes effect:"
             f" the longest lease and its grace are over after {terms_s:g} s without a report"
         )
+    if not settings.sweeper_enabled and settings.default_deadline_s is not None:
+        yield "default_deadline_s fails no task that is held, for sweeper_enabled is false: such tasks are not granted"
     if settings.agent_lost_after_s < first.lease_s:
         yield (
             f"agent_lost_after_s, {settings.agent_lost_after_s:g}, is below the first term of a lease,"

@@ -143,6 +143,8 @@ class WatchSettings(_Group):
     stuck_threshold_s: float = _RULES.stuck_threshold_s
     """A holder whose last beat is older than this is stuck, until its lease is due or, with `on_silence: stuck`, until
     it is heard; an unusable value means the default."""
+    default_deadline_s: float | None = _RULES.default_deadline_s
+    """Seconds from the submission to the deadline of a task that is submitted without one; absent: none."""
     agent_lost_after_s: float = _RULES.lost_after_s
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: float = _RULES.heartbeat_record_s

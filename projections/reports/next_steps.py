@@ -46,7 +46,7 @@ def _deadline(task: Task, rules: Rules) -> Iterator[NextStep]:
     if rules.sweeper_enabled:
         yield NextStep(deadline, "deadline: past it the sweeper fails the task")
     else:
-        yield NextStep(deadline, "deadline: nothing happens, because the sweeper is off")
+        yield NextStep(deadline, "deadline: past it the task is not granted; the sweeper, which would fail it, is off")
 
 
 def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
