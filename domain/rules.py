@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.limits import MAX_DEADLINE_S
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.values import OnStall
 
 
 class Rules(BaseModel):
@@ -28,6 +29,11 @@ class Rules(BaseModel):
     """Seconds from the submission to the deadline of a task that is submitted without one; None: none."""
     warning_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """Leases with less than this left are listed as expiring soon."""
+    stall_s: Annotated[float, Field(ge=0, le=30 * 86_400)] | None = None
+    """A held task whose holder is heard is stalled after this long without a change of percent or checkpoint, unless
+    the task says otherwise. 0: never; None: 1,800 in the adaptive mode, never in the others."""
+    on_stall: OnStall = OnStall.FLAG
+    """What becomes of a stalled task that does not say itself."""
     lost_after_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: Annotated[float, Field(ge=0, le=3600)] = 60.0

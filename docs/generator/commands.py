@@ -109,8 +109,9 @@ QUERY_REPLIES: Final = {
     "task": Reply(
         (
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
-            "submitted_at", "status_since", "agent_id", "token", "percent", "payload", "estimated_hours",
-            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "handoff", "lease",
+            "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
+            "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
+            "failures", "expiries", "steals", "handoff", "lease",
             "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),

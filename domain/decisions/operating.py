@@ -17,7 +17,8 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
-from domain.policies.lease import LeasePolicy
+from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.sweeping import DEFAULT_STALL_S
 from domain.timestamps import after, format_timestamp
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
             status=known.status.value,
         )
     deadline = _deadline(draft, command)
+    lease = _lease_policy(draft.rules.lease, command.lease)
     draft.record_task(
         task_id,
         ev.Submitted(
@@ -54,9 +56,11 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
             required_capabilities=tuple(sorted(set(command.required_capabilities))),
             estimated_hours=command.estimated_hours,
             deadline=deadline,
-            lease=_lease_policy(draft.rules.lease, command.lease),
+            lease=lease,
             on_silence=command.on_silence,
             budgets=ev.Budgets(**command.budgets.model_dump()),
+            stall_s=_stall_s(draft, command, lease),
+            on_stall=draft.rules.on_stall if command.on_stall is None else command.on_stall,
         ),
     )
     return draft.decided({"task_id": task_id})
@@ -70,6 +74,14 @@ def _deadline(draft: Draft, command: commands.Submit) -> datetime | None:
         return command.deadline
     wanted_s = draft.rules.default_deadline_s if command.deadline_s is None else command.deadline_s
     return None if wanted_s is None else after(draft.now, wanted_s)
+
+
+def _stall_s(draft: Draft, command: commands.Submit, lease: LeasePolicy) -> float | None:
+    """Return after how many seconds without an advance the task is stalled, or None for never."""
+    wanted_s = draft.rules.stall_s if command.stall_s is None else command.stall_s
+    if wanted_s is None and lease.mode is LeaseMode.ADAPTIVE:
+        wanted_s = DEFAULT_STALL_S
+    return wanted_s or None
 
 
 def request_digest(command: commands.Submit) -> str:
