@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from domain import limits
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, Session, UtcDatetime, check_text
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.values import OnSilence, Priority
+from domain.values import OnSilence, OnStall, Priority
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -114,15 +114,21 @@ class Submit(OpsCommand):
     estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
     """Expected work, for leases of the mode `estimated`."""
     deadline: UtcDatetime | None = None
-    """Moment (RFC 3339) after which the task fails, whatever its status."""
+    """Moment (RFC 3339) after which the task fails, whatever its status; one that has passed is refused."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
-    """The same, in seconds from now."""
+    """The same, in seconds from now; absent: the pool's default, if it has one."""
     lease: LeasePolicy | None = None
     """Lease policy of this task; absent fields are as in the pool's policy."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
     """What happens to the task when its holder falls silent."""
     budgets: BudgetsRequest = BudgetsRequest()
     """How often attempts may end unfinished, by cause."""
+    stall_s: Annotated[float, Field(ge=0, le=limits.MAX_STALL_S)] | None = None
+    """Seconds without a change of percent or checkpoint after which it is stalled, though its holder is heard; 0:
+    never; absent: the pool's default, 1,800 in lease mode `adaptive` and never in the others."""
+    on_stall: Annotated[OnStall, Field(strict=False)] | None = None
+    """What happens to a stalled task: it is flagged, or taken from its holder and queued again; absent: the pool's
+    default, `flag`."""
 
     @field_validator("title")
     @classmethod

@@ -4,7 +4,8 @@ The sweeper asks when to wake, and the decision asks again what is due. The rule
 `domain.policies.cadence` and `domain.policies.sweeping`.
 
 Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the
-silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold. No lease
+silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold; then one
+that is heard and does not advance. No lease
 is judged before the floor that an outage of the pool sets. A stuck task is judged by its deadline, and by its
 lease if that runs on (`on_silence: requeue`).
 """
@@ -17,7 +18,7 @@ from domain.events.task import SilenceNumbers
 from domain.lease_expiry import at_hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import excused_until, median_interval_s, recovery_at, tolerated_silence_s
-from domain.policies.sweeping import DueMoments, deadline_exceeded_at, first_due_at, stuck_at
+from domain.policies.sweeping import DueMoments, deadline_exceeded_at, first_due_at, stalled_at, stuck_at
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def due_moments(task: Task, pool: Pool, rules: Rules) -> DueMoments:
     lease = task.lease
     if lease is None or pool.expiry_held or not task.ticking:
         return DueMoments(overdue)
-    return DueMoments(overdue, recovery_due_at(task, lease, pool), stuck_due_at(lease, pool, rules))
+    return DueMoments(
+        overdue, recovery_due_at(task, lease, pool), stuck_due_at(lease, pool, rules), stalled_due_at(task, pool, rules)
+    )
 
 
 def due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
@@ -52,6 +55,8 @@ def not_due_before(task: Task, rules: Rules) -> datetime | None:
     moment = lease.expires_at
     if rules.sweeper_enabled and lease.last_beat_at is not None and task.status is not TaskStatus.STUCK:
         moment = min(moment, after(lease.last_beat_at, rules.stuck_threshold_s))
+        stalled = _stalled_at(task, lease, ())
+        moment = moment if stalled is None or moment < stalled else stalled
     return moment if bound is None or moment < bound else bound
 
 
@@ -96,6 +101,22 @@ def stuck_due_at(lease: Lease, pool: Pool, rules: Rules) -> datetime | None:
         lease_due_at=lease_due_at(lease, pool),
         not_before=[moment for moment in (floor, extended_until) if moment is not None],
     )
+
+
+def stalled_due_at(task: Task, pool: Pool, rules: Rules) -> datetime | None:
+    """Return when the task counts as stalled, or None if it does already or never will; never before the floor."""
+    lease = task.lease
+    if lease is None or not rules.sweeper_enabled:
+        return None
+    floor = pool.floor(lease.token)
+    return _stalled_at(task, lease, () if floor is None else (floor,))
+
+
+def _stalled_at(task: Task, lease: Lease, not_before: tuple[datetime, ...]) -> datetime | None:
+    stall_s = task.definition.stall_s
+    if stall_s is None or lease.stalled_at is not None:
+        return None
+    return stalled_at(lease.advanced_at or lease.granted_at, stall_s, lease.last_beat_at, not_before=not_before)
 
 
 def silence_numbers(task: Task, lease: Lease, pool: Pool, now: datetime) -> SilenceNumbers:

@@ -26,6 +26,8 @@ MAX_CAPABILITIES = 64
 MAX_CAPABILITY_CHARS = 64
 MAX_CAPACITY = 500
 MAX_CLAIM = 100
+MAX_OVERDUE_AT_CLAIM = 200
+"""Queued tasks past their deadline that one claim fails on its way to those that it is granted."""
 MAX_CLAIM_WAIT_S = 30.0
 MAX_SILENCE_S = 3600.0
 MAX_STEAL_TASKS = 200
@@ -33,6 +35,7 @@ MAX_PAGE = 1000
 DEFAULT_PAGE = 100
 MAX_ESTIMATED_HOURS = 10_000.0
 MAX_DEADLINE_S = 10 * 365 * 86_400.0
+MAX_STALL_S = 30 * 86_400.0
 MAX_BUDGET = 1000
 MAX_LATE_REPORTS = 10
 """Late reports kept as evidence, for each token."""

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.limits import MAX_DEADLINE_S
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.values import OnStall
 
 
 class Rules(BaseModel):
@@ -23,8 +25,15 @@ class Rules(BaseModel):
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
     """A holder whose last beat is older than this is stuck, with a stopped clock only under `on_silence: stuck`.
     Source: the stuck-task sweeper."""
+    default_deadline_s: Annotated[float, Field(gt=0, le=MAX_DEADLINE_S)] | None = None
+    """Seconds from the submission to the deadline of a task that is submitted without one; None: none."""
     warning_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
     """Leases with less than this left are listed as expiring soon."""
+    stall_s: Annotated[float, Field(ge=0, le=30 * 86_400)] | None = None
+    """A held task whose holder is heard is stalled after this long without a change of percent or checkpoint, unless
+    the task says otherwise. 0: never; None: 1,800 in the adaptive mode, never in the others."""
+    on_stall: OnStall = OnStall.FLAG
+    """What becomes of a stalled task that does not say itself."""
     lost_after_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: Annotated[float, Field(ge=0, le=3600)] = 60.0

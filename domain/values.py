@@ -30,6 +30,13 @@ class Priority(StrEnum):
 _RANKS: Final = {priority: rank for rank, priority in enumerate(Priority)}
 
 
+class OnStall(StrEnum):
+    """What becomes of a task whose holder is heard and does not advance: a flag for people, or back to the queue."""
+
+    FLAG = "flag"
+    REQUEUE = "requeue"
+
+
 class OnSilence(StrEnum):
     """What becomes of a task whose holder fell silent: back to the queue, or kept for a person to look at."""
 

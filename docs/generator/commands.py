@@ -146,9 +146,10 @@ QUERY_REPLIES: Final = {
     "task": Reply(
         (
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
-            "submitted_at", "status_since", "agent_id", "token", "percent", "payload", "estimated_hours",
-            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "question", "answer",
-            "handoff", "lease", "former_leases", "outcome", "version", "position",
+            "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
+            "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
+            "failures", "expiries", "steals", "question", "answer", "handoff", "lease",
+            "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",

@@ -10,6 +10,7 @@ from domain.errors import RefusalCode
 from domain.events import task as ev
 from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
+from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
@@ -183,6 +184,12 @@ def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
         event=event,
         allowed=[each for each in TASK.allowed(task.status) if each != event],
     )
+
+
+def is_overdue(draft: Draft, task: Task) -> bool:
+    """Return whether the task's deadline has passed, so that it is granted to no one any more."""
+    deadline = task.definition.deadline
+    return deadline is not None and deadline_exceeded_at(deadline) <= draft.now
 
 
 def has_open_intake(draft: Draft, agent: Agent) -> bool:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from domain.decisions import after_attempt
+from domain.decisions.deadlines import deadline_exceeded
 from domain.due import due_moments, lease_due_at, silence_numbers
 from domain.events import task as ev
 from domain.lease_expiry import hard_cap
@@ -13,11 +14,10 @@ from domain.lifecycles import TaskStatus
 from domain.policies.probes import EXTENSION_S, MAX_EXTENSIONS
 from domain.policies.sweeping import Verdict, judge
 from domain.timestamps import after, format_timestamp, seconds_between
-from domain.values import OnSilence
+from domain.values import OnSilence, OnStall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from domain.draft import Decision, Draft
     from domain.service_commands import Extend
@@ -31,12 +31,14 @@ class Finding(StrEnum):
     ALREADY_FINISHED = "already_finished"
     # Past its deadline: failed.
     DEADLINE_EXCEEDED = "deadline_exceeded"
-    # The lease expired and the task is back in the queue.
+    # The lease expired, or was stalled and is to be requeued, and the task is back in the queue.
     REQUEUED = "requeued"
     # The lease expired and a budget is used up.
     QUARANTINED = "quarantined"
     # The holder is silent and keeps the task for now.
     STUCK = "stuck"
+    # The holder is heard and does not advance: flagged.
+    STALLED = "stalled"
     # Nothing is due: the holder was heard meanwhile, or it was too early.
     NOTHING = "nothing"
 
@@ -56,31 +58,16 @@ def _judge(draft: Draft, task: Task | None) -> Finding:
     match judge(task.status, due_moments(task, draft.view.pool, draft.rules), draft.now):
         case Verdict.ALREADY_FINISHED:
             return Finding.ALREADY_FINISHED
-        case Verdict.DEADLINE_EXCEEDED if task.definition.deadline is not None:
-            return _deadline_exceeded(draft, task, task.definition.deadline)
+        case Verdict.DEADLINE_EXCEEDED:
+            deadline_exceeded(draft, task, "deadline exceeded by sweeper")
+            return Finding.DEADLINE_EXCEEDED
         case Verdict.RECOVER:
             return _recover(draft, task)
         case Verdict.STUCK:
             return _stuck(draft, task, cause="staleness")
+        case Verdict.STALLED:
+            return _stalled(draft, task)
     return Finding.NOTHING
-
-
-def _deadline_exceeded(draft: Draft, task: Task, deadline: datetime) -> Finding:
-    lease = task.lease
-    draft.record_task(
-        task.task_id,
-        ev.Failed(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
-            error="deadline exceeded by sweeper",
-            numbers=ev.FailedNumbers(
-                deadline=deadline,
-                overdue_s=seconds_between(deadline, draft.now),
-                last_beat_at=lease.last_beat_at if lease else None,
-            ),
-        ),
-    )
-    return Finding.DEADLINE_EXCEEDED
 
 
 def _recover(draft: Draft, task: Task) -> Finding:
@@ -113,6 +100,32 @@ def _stuck(draft: Draft, task: Task, *, cause: ev.StuckCause) -> Finding:
         ),
     )
     return Finding.STUCK
+
+
+def _stalled(draft: Draft, task: Task) -> Finding:
+    lease, stall_s = task.held_lease, task.definition.stall_s or 0.0
+    advanced_at = lease.advanced_at or lease.granted_at
+    task = draft.record_task(
+        task.task_id,
+        ev.Stalled(
+            token=lease.token,
+            agent_id=lease.agent_id,
+            percent=lease.percent,
+            reports=lease.reports,
+            advanced_at=advanced_at,
+            stall_s=stall_s,
+        ),
+    )
+    if task.definition.on_stall is OnStall.FLAG:
+        return Finding.STALLED
+    idle_s = seconds_between(advanced_at, draft.now)
+    reason = f"stalled: {lease.agent_id} was heard and did not advance beyond {lease.percent} % for {idle_s:.0f} s"
+    task = draft.record_task(
+        task.task_id,
+        ev.Revoked(token=lease.token, cause=ev.Cause.STALL, agent_id=lease.agent_id, reason=reason),
+    )
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.STALL, reason)
+    return Finding.REQUEUED if task.status is TaskStatus.QUEUED else Finding.QUARANTINED
 
 
 def extend(draft: Draft, command: Extend) -> Decision:

@@ -16,8 +16,9 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
-from domain.policies.lease import LeasePolicy
-from domain.timestamps import after, seconds_between
+from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.sweeping import DEFAULT_STALL_S
+from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -40,6 +41,8 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
 def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
     known = draft.task(task_id)
     if known is None:
+        if command.deadline is not None and command.deadline < draft.now:
+            raise checks.invalid_field("deadline", f"has passed: it is {format_timestamp(draft.now)}")
         draft.record_task(task_id, _definition(draft, command, draft.now))
         return "new"
     if not _is_same_definition(draft, command, known):
@@ -54,9 +57,7 @@ def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
 
 def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.Submitted:
     """Return the definition, with all defaults resolved and a relative deadline counted from `since`."""
-    deadline = command.deadline
-    if command.deadline_s is not None:
-        deadline = after(since, command.deadline_s)
+    lease = _lease_policy(draft.rules.lease, command.lease)
     return ev.Submitted(
         request_digest=definition_digest(command),
         title=command.title,
@@ -65,10 +66,12 @@ def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.S
         labels=tuple(command.labels),
         required_capabilities=tuple(sorted(set(command.required_capabilities))),
         estimated_hours=command.estimated_hours,
-        deadline=deadline,
-        lease=_lease_policy(draft.rules.lease, command.lease),
+        deadline=_deadline(draft, command, since),
+        lease=lease,
         on_silence=command.on_silence,
         budgets=ev.Budgets(**command.budgets.model_dump()),
+        stall_s=_stall_s(draft, command, lease),
+        on_stall=draft.rules.on_stall if command.on_stall is None else command.on_stall,
     )
 
 
@@ -79,6 +82,22 @@ def _is_same_definition(draft: Draft, command: commands.Submit, known: Task) -> 
         return True
     definition = _definition(draft, command, known.submitted_at)
     return definition.model_copy(update={"request_digest": recorded.request_digest}) == recorded
+
+
+def _deadline(draft: Draft, command: commands.Submit, since: datetime) -> datetime | None:
+    """Return the task's deadline, else the pool's default counted from `since`."""
+    if command.deadline is not None:
+        return command.deadline
+    wanted_s = draft.rules.default_deadline_s if command.deadline_s is None else command.deadline_s
+    return None if wanted_s is None else after(since, wanted_s)
+
+
+def _stall_s(draft: Draft, command: commands.Submit, lease: LeasePolicy) -> float | None:
+    """Return after how many seconds without an advance the task is stalled, or None for never."""
+    wanted_s = draft.rules.stall_s if command.stall_s is None else command.stall_s
+    if wanted_s is None and lease.mode is LeaseMode.ADAPTIVE:
+        wanted_s = DEFAULT_STALL_S
+    return wanted_s or None
 
 
 def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePolicy:
@@ -101,6 +120,8 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
+    if checks.is_overdue(draft, task):
+        raise checks.illegal_transition(task, ev.Leased.name, "its deadline has passed, so it is not granted")
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")

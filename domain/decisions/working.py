@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 
 from domain.decisions import after_attempt, checks
+from domain.decisions.deadlines import deadline_exceeded
 from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
-from domain.limits import MAX_CLAIM_REPLY_BYTES
+from domain.limits import MAX_CLAIM_REPLY_BYTES, MAX_OVERDUE_AT_CLAIM
 from domain.policies.lease import renewal_terms
 from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -35,7 +36,7 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
     room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
-    for queued in draft.view.queued_for(agent.capabilities, min(command.max, room)):
+    for queued in _claimable(draft, agent.capabilities, min(command.max, room)):
         lease = lease_document(grant(draft, queued, agent.agent_id), draft.now)
         leases.append(lease)
         size += len(pydantic_core.to_json(lease))
@@ -45,6 +46,30 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
         return _empty_claim(draft, agent.agent_id, waits=command.wait_s > 0)
     sign_of_life(draft, agent.agent_id)
     return draft.decided({"leases": leases})
+
+
+def _claimable(draft: Draft, capabilities: frozenset[str], wanted: int) -> list[Task]:
+    """Return the first queued tasks for a claim; those before them whose deadline has passed fail here.
+
+    With the sweeper that is the rare one which it has not come to yet. Without it, such tasks would lie at the head of
+    the queue for ever, and each claim would have to look past them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
+    """
+    found = draft.view.queued_for(capabilities, wanted)
+    overdue = [task for task in found if checks.is_overdue(draft, task)]
+    while overdue and len(found) - len(overdue) < wanted and len(overdue) < MAX_OVERDUE_AT_CLAIM:
+        before = len(found)
+        found = draft.view.queued_for(capabilities, wanted + 2 * len(overdue))
+        overdue = [task for task in found if checks.is_overdue(draft, task)]
+        if len(found) == before:
+            break
+    if overdue:
+        remembers, draft.remembers_outcome = draft.remembers_outcome, False
+        for task in overdue[:MAX_OVERDUE_AT_CLAIM]:
+            deadline_exceeded(draft, task, "deadline exceeded before it was claimed")
+        draft.remembers_outcome = remembers
+        late = {task.task_id for task in overdue}
+        found = [task for task in found if task.task_id not in late]
+    return list(found[:wanted])
 
 
 def _empty_claim(draft: Draft, agent_id: str, *, waits: bool) -> Decision:

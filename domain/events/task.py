@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from domain.events.base import Entity, Event
 from domain.policies.lease import LeasePolicy
 from domain.timestamps import Timestamp
-from domain.values import OnSilence, Priority
+from domain.values import OnSilence, OnStall, Priority
 
 Directive = Literal["continue", "stop", "hand_over"]
 """What a holder is asked to do with its task."""
@@ -92,6 +92,7 @@ class Cause(StrEnum):
     RELEASE = "release"
     FAILURE = "failure"
     REVOKE = "revoke"
+    STALL = "stall"
     UNBLOCK = "unblock"
     OPERATOR = "operator"
 
@@ -119,6 +120,10 @@ class Submitted(TaskEvent):
     lease: LeasePolicy
     on_silence: OnSilence = OnSilence.REQUEUE
     budgets: Budgets = Budgets()
+    stall_s: float | None = None
+    """Seconds without a change of percent or checkpoint after which it is stalled while held; absent: never."""
+    on_stall: OnStall = OnStall.FLAG
+    """What becomes of it then: it is flagged, or taken from its holder and queued again."""
 
 
 class HeldEvent(TaskEvent):
@@ -199,12 +204,32 @@ class Extended(HeldEvent):
 
 
 class Escalated(HeldEvent):
-    """The lease reached its `max_renewals`; written once for a lease."""
+    """The lease has had `max_renewals` reports; written once. No alarm: a worker that reports often is well."""
 
     name: ClassVar[str] = "escalated"
 
     renewals: int
     max_renewals: int
+
+
+class Stalled(HeldEvent):
+    """The holder is heard, and neither percent nor checkpoint changed for `stall_s`; once until one does.
+
+    With `on_stall: requeue`, `revoked` and what follows are in the same append.
+    """
+
+    name: ClassVar[str] = "stalled"
+
+    agent_id: str
+    """Who holds it."""
+    percent: int
+    """What was reported last."""
+    reports: int
+    """Reports on the lease."""
+    advanced_at: Timestamp
+    """When percent or checkpoint changed last, else when the work began."""
+    stall_s: float
+    """The limit, in seconds."""
 
 
 class Stolen(HeldEvent):
@@ -232,10 +257,12 @@ class Released(HeldEvent):
 
 
 class Revoked(HeldEvent):
-    """An operator took the task from its holder."""
+    """The task was taken from its holder, by an operator or because it was stalled."""
 
     name: ClassVar[str] = "revoked"
 
+    cause: Cause = Cause.REVOKE
+    """`revoke`, or `stall` with `on_stall: requeue`."""
     agent_id: str | None = None
     """The holder it was taken from."""
     reason: str | None = None

@@ -76,7 +76,7 @@ class LeasePolicy(BaseModel):
     renewal_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
     """Estimated mode: each renewal is this much of what it would be without those before it."""
     max_renewals: Annotated[int, Field(ge=0, le=1_000_000)] = 10
-    """Reports on one lease after which it is escalated, once."""
+    """Reports on one lease after which `escalated` is written, once; nothing else follows from it."""
     max_lease_s: Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_ATTEMPT_S, allow_inf_nan=False)] = _DAY_S
     """Seconds from the grant after which the lease expires whatever is reported."""
     silence_multiplier: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 5.0

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from domain.lifecycles import HELD, TERMINAL, TaskStatus
 from domain.timestamps import after, just_after
+
+DEFAULT_STALL_S: Final = 1800.0
+"""Mode adaptive: seconds without an advance after which a task is stalled, where nothing else is set."""
 
 
 class Verdict(StrEnum):
@@ -29,6 +33,8 @@ class Verdict(StrEnum):
     RECOVER = "recover"
     # Held, once alive, and silent for longer than the threshold.
     STUCK = "stuck"
+    # Held and heard, and nothing has changed for too long.
+    STALLED = "stalled"
 
 
 class DueMoments(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +44,7 @@ class DueMoments(msgspec.Struct, frozen=True, gc=False):
     recovery_at: datetime | None = None
     """See `domain.policies.cadence`. None where the lease's clock is stopped."""
     stuck_at: datetime | None = None
+    stalled_at: datetime | None = None
 
 
 def deadline_exceeded_at(deadline: datetime) -> datetime:
@@ -62,6 +69,19 @@ def stuck_at(
         return None
     stuck = just_after(max((after(last_beat_at, stuck_threshold_s), *not_before)))
     return stuck if lease_due_at is None or stuck < lease_due_at else None
+
+
+def stalled_at(
+    advanced_at: datetime, stall_s: float, last_beat_at: datetime | None, *, not_before: Iterable[datetime] = ()
+) -> datetime | None:
+    """Return the first moment at which a holder that is heard counts as stalled; None for never.
+
+    `advanced_at` is when percent or checkpoint changed last, or when an announced silence ends. A holder that was not
+    heard since is judged by its silence instead. All comparisons are strict.
+    """
+    if last_beat_at is None or last_beat_at <= advanced_at:
+        return None
+    return just_after(max((after(advanced_at, stall_s), *not_before)))
 
 
 def judge(status: TaskStatus, due: DueMoments, now: datetime) -> Verdict:
@@ -90,4 +110,6 @@ def _rules(status: TaskStatus, due: DueMoments) -> tuple[tuple[datetime | None, 
     if status not in HELD:
         return (deadline,)
     recovery = (due.recovery_at, Verdict.RECOVER)
-    return (deadline, recovery) if status is TaskStatus.STUCK else (deadline, recovery, (due.stuck_at, Verdict.STUCK))
+    if status is TaskStatus.STUCK:
+        return (deadline, recovery)
+    return (deadline, recovery, (due.stuck_at, Verdict.STUCK), (due.stalled_at, Verdict.STALLED))

@@ -56,6 +56,7 @@ _FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
     ev.Silenced: while_held.silenced,
     ev.Extended: while_held.extended,
     ev.Escalated: while_held.escalated,
+    ev.Stalled: while_held.stalled,
     ev.Stolen: while_held.stolen,
     ev.Released: at_end.released,
     ev.Revoked: at_end.revoked,

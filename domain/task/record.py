@@ -42,6 +42,11 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     """Recorded renewals without a report."""
     extensions: int = 0
     escalated: bool = False
+    advanced_at: datetime | None = None
+    """When percent or checkpoint changed last, else when the work began; None: not since the grant. The end of an
+    announced silence counts too, for nothing is expected before it."""
+    stalled_at: datetime | None = None
+    """When it was found stalled, until it advances."""
     stopped_s: float = 0.0
     """Seconds for which its clock was stopped because the task was stuck, with `on_silence: stuck`."""
 

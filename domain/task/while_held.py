@@ -41,12 +41,14 @@ def leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
 
 
 def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
-    return advance(task, recorded, lease=replace(current_lease(task, event), started_at=recorded.time))
+    lease = replace(current_lease(task, event), started_at=recorded.time, advanced_at=recorded.time, stalled_at=None)
+    return advance(task, recorded, lease=lease)
 
 
 def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
     time = recorded.time
+    advanced = event.percent != lease.percent or (event.checkpoint is not None and event.checkpoint != lease.checkpoint)
     lease = replace(
         lease,
         lease_s=event.lease_s,
@@ -59,6 +61,8 @@ def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
         # A starred tuple would copy the times three times.
         report_times_s=lease.report_times_s[-(MAX_REPORT_TIMES - 1) :] + (time.timestamp(),),  # noqa: RUF005
         last_beat_at=time,
+        advanced_at=time if advanced else lease.advanced_at,
+        stalled_at=None if advanced else lease.stalled_at,
     )
     return advance(task, recorded, lease=lease, expiries=0)
 
@@ -86,6 +90,7 @@ def silenced(task: Task, event: ev.Silenced, recorded: Recorded) -> Task:
             grace_s=event.grace_s,
             expires_at=event.expires_at,
             last_beat_at=latest(lease.last_beat_at, event.until),
+            advanced_at=latest(lease.advanced_at, event.until),
         ),
     )
 
@@ -101,6 +106,10 @@ def extended(task: Task, event: ev.Extended, recorded: Recorded) -> Task:
 
 def escalated(task: Task, event: ev.Escalated, recorded: Recorded) -> Task:
     return advance(task, recorded, lease=replace(current_lease(task, event), escalated=True))
+
+
+def stalled(task: Task, event: ev.Stalled, recorded: Recorded) -> Task:
+    return advance(task, recorded, lease=replace(current_lease(task, event), stalled_at=recorded.time))
 
 
 def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:

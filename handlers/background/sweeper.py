@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 AT_ONCE = 200
-"""Tasks judged in one command; each takes two events at the most."""
+"""Tasks judged in one command; each takes three events at the most."""
 RECHECK_S = 1.0
 """Pause before a task is judged again that could not be judged, because agents could not be heard."""
 

@@ -18,17 +18,40 @@ def contradictions(settings: Settings) -> Iterator[str]:
     They speak of tasks without lease rules of their own. A default is named only together with a setting that was
     made: a service on defaults alone has nothing to say.
     """
+    yield from _of_the_sweeper(settings)
+    yield from _of_terms(settings)
+    if settings.rearm_max_s == 0 and "rearm_jitter_s" in settings.model_fields_set:
+        yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
+    if not settings.steal_enabled:
+        for name in sorted(settings.model_fields_set & _STEALER):
+            yield f"{name} has no effect on automatic steals, for steal_enabled is false"
+
+
+_STEALER = {"steal_min_tasks", "steal_interval_s"}
+
+
+def _of_the_sweeper(settings: Settings) -> Iterator[str]:
     chosen = settings.model_fields_set
-    policy = settings.rules().lease
-    first, longest = shortest_first_terms(policy), longest_terms(policy)
+    if not settings.sweeper_enabled:
+        for name in sorted(chosen & {"stuck_threshold_s", "stall_s", "on_stall"}):
+            yield f"{name} has no effect, for sweeper_enabled is false"
+        if settings.default_deadline_s is not None:
+            yield "default_deadline_s fails no task that is held, for sweeper_enabled is false"
+        return
+    longest = longest_terms(settings.rules().lease)
     terms_s = longest.lease_s + longest.grace_s
-    if not settings.sweeper_enabled and "stuck_threshold_s" in chosen:
-        yield "stuck_threshold_s has no effect, for sweeper_enabled is false"
-    elif "stuck_threshold_s" in chosen and settings.stuck_threshold_s >= terms_s:
+    if "stuck_threshold_s" in chosen and settings.stuck_threshold_s >= terms_s:
         yield (
             f"stuck_threshold_s, {settings.stuck_threshold_s:g}, never takes effect:"
             f" the longest lease and its grace are over after {terms_s:g} s without a report"
         )
+    if settings.stall_s is not None and settings.stall_s >= settings.lease_max_s:
+        yield f"stall_s, {settings.stall_s:g}, never takes effect: lease_max_s, {settings.lease_max_s:g}, comes first"
+
+
+def _of_terms(settings: Settings) -> Iterator[str]:
+    policy = settings.rules().lease
+    first, longest = shortest_first_terms(policy), longest_terms(policy)
     if settings.agent_lost_after_s < first.lease_s:
         yield (
             f"agent_lost_after_s, {settings.agent_lost_after_s:g}, is below the first term of a lease,"
@@ -41,11 +64,3 @@ def contradictions(settings: Settings) -> Iterator[str]:
             f"lease_warning_s, {settings.lease_warning_s:g}, is no shorter than any term of a lease:"
             " each is listed as expiring soon from its grant on"
         )
-    if settings.rearm_max_s == 0 and "rearm_jitter_s" in chosen:
-        yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
-    if not settings.steal_enabled:
-        for name in sorted(chosen & _STEALER):
-            yield f"{name} has no effect on automatic steals, for steal_enabled is false"
-
-
-_STEALER = {"steal_min_tasks", "steal_interval_s"}

@@ -35,6 +35,9 @@ STEAL_FIELDS: Final = {
 RULE_FIELDS: Final = {
     "sweeper_enabled": "sweeper_enabled",
     "stuck_threshold_s": "stuck_threshold_s",
+    "default_deadline_s": "default_deadline_s",
+    "stall_s": "stall_s",
+    "on_stall": "on_stall",
     "lease_warning_s": "warning_s",
     "agent_lost_after_s": "lost_after_s",
     "heartbeat_record_s": "heartbeat_record_s",

@@ -29,6 +29,7 @@ from domain.json_values import Name
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
+from domain.values import OnStall
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
 from infra.settings.sources import ENV_PREFIX, FlagsSource, environment_source, file_source
 
@@ -114,7 +115,7 @@ class LeaseSettings(_Group):
     lease_renewal_decay: float = _LEASE.renewal_decay
     """Mode estimated: the factor that each earlier renewal shortens a renewal by."""
     lease_max_renewals: int = _LEASE.max_renewals
-    """Reports on one lease after which it is escalated, once."""
+    """Reports on one lease after which `escalated` is written, once; no alarm."""
     lease_max_s: float = _LEASE.max_lease_s
     """Seconds from the grant after which a lease expires whatever is reported."""
     lease_silence_multiplier: float = _LEASE.silence_multiplier
@@ -143,6 +144,13 @@ class WatchSettings(_Group):
     stuck_threshold_s: float = _RULES.stuck_threshold_s
     """A holder whose last beat is older than this is stuck, until its lease is due or, with `on_silence: stuck`, until
     it is heard; an unusable value means the default."""
+    stall_s: float | None = _RULES.stall_s
+    """Seconds without a change of percent or checkpoint after which a held task is stalled, though its holder is heard;
+    0: never; absent: 1800 with leases in mode adaptive, never in the others."""
+    on_stall: OnStall = _RULES.on_stall
+    """What becomes of a stalled task: it is flagged, or taken from its holder and queued again."""
+    default_deadline_s: float | None = _RULES.default_deadline_s
+    """Seconds from the submission to the deadline of a task that is submitted without one; absent: none."""
     agent_lost_after_s: float = _RULES.lost_after_s
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: float = _RULES.heartbeat_record_s

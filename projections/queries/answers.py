@@ -207,7 +207,7 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
     phases = {"active": 0, "expiring_soon": 0, "in_grace": 0, "stopped": 0}
     renewals: list[int] = []
-    escalated = 0
+    escalated = stalled = 0
     for task in shot.tasks.values():
         status = task.status.value
         # A task is `unheld` only between events of one append, where `custody at` can look, but no live query.
@@ -217,6 +217,7 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
             continue
         renewals.append(lease.reports + lease.renewals)
         escalated += lease.escalated
+        stalled += lease.stalled_at is not None
         phase = lease_phase(lease, shot.pool, shot.now, shot.warning_s)
         phases["in_grace" if phase == "expired" else phase] += 1
     for status in ("completed", "failed", "cancelled"):
@@ -229,6 +230,7 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
             "renewals_mean": statistics.fmean(renewals) if renewals else 0.0,
             "renewals_high": max(renewals, default=0),
             "escalated": escalated,
+            "stalled": stalled,
         },
         "agents": len(shot.agents),
         "totals": dict(shot.totals),

@@ -33,6 +33,8 @@ def task_document(task: Task) -> dict[str, Any]:
         "lease_policy": definition.lease.model_dump(mode="json"),
         "on_silence": definition.on_silence.value,
         "budgets": definition.budgets.model_dump(),
+        "stall_s": definition.stall_s,
+        "on_stall": definition.on_stall.value,
         "failures": task.failures,
         "expiries": task.expiries,
         "steals": task.steals,
@@ -83,6 +85,7 @@ def task_summary(task: Task) -> dict[str, Any]:
         "agent_id": task.lease.agent_id if task.lease else None,
         "token": task.lease.token if task.lease else None,
         "percent": task.lease.percent if task.lease else None,
+        "stalled": task.lease.stalled_at is not None if task.lease else None,
     }
 
 
@@ -106,6 +109,9 @@ def lease_state(lease: Lease) -> dict[str, Any]:
         "last_beat_at": _time(lease.last_beat_at),
         "extensions": lease.extensions,
         "escalated": lease.escalated,
+        "advanced_at": _time(lease.advanced_at),
+        "stalled": lease.stalled_at is not None,
+        "stalled_at": _time(lease.stalled_at),
     }
 
 
@@ -139,6 +145,8 @@ def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: fl
         "reports": lease.reports,
         "percent": lease.percent,
         "last_beat_at": _time(lease.last_beat_at),
+        "stalled": lease.stalled_at is not None,
+        "stalled_at": _time(lease.stalled_at),
     }
 
 

@@ -88,6 +88,7 @@ def lease_row(task_id: str, lease: Lease, ended: str | None, last: Recorded) -> 
         _text(lease.note),
         lease.last_beat_at,
         lease.escalated,
+        lease.stalled_at,
         *end,
         last.position,
     )

@@ -146,7 +146,7 @@ def _counts(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[
         **{f"tasks.{status}": count for status, count in document["tasks"].items()},
         **{
             f"leases.{name}": leases[name]
-            for name in ("held", "active", "expiring_soon", "in_grace", "stopped", "escalated")
+            for name in ("held", "active", "expiring_soon", "in_grace", "stopped", "stalled")
         },
         "agents": document["agents"],
     }

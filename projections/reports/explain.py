@@ -129,8 +129,9 @@ def _lease_facts(lease: Lease, now: datetime) -> list[str]:
     facts.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
     if lease.extensions:
         facts.append(f"extended {lease.extensions} times on a probe's plea")
-    if lease.escalated:
-        facts.append("escalated: it reached its limit of renewals")
+    if lease.stalled_at is not None:
+        since = moment(lease.advanced_at or lease.granted_at)
+        facts.append(f"stalled: its holder is heard, and neither percent nor checkpoint changed since {since}")
     return facts
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from domain.decisions.after_attempt import exhausted_budget
-from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stuck_due_at
+from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stalled_due_at, stuck_due_at
 from domain.events.task import Cause
 from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
-from domain.values import OnSilence
+from domain.values import OnSilence, OnStall
 from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def _deadline(task: Task, rules: Rules) -> Iterator[NextStep]:
     if rules.sweeper_enabled:
         yield NextStep(deadline, "deadline: past it the sweeper fails the task")
     else:
-        yield NextStep(deadline, "deadline: nothing happens, because the sweeper is off")
+        yield NextStep(deadline, "deadline: past it the task is not granted; the sweeper, which would fail it, is off")
 
 
 def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
@@ -66,6 +66,10 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
     if floor is not None and floor == due:
         yield NextStep(floor, "no lease is judged before this, because the pool could not hear its agents")
     yield from _excuse(task, lease, due)
+    stalled = None if task.status is TaskStatus.STUCK else stalled_due_at(task, pool, rules)
+    if stalled is not None:
+        then = "flagged" if task.definition.on_stall is OnStall.FLAG else "taken from its holder and requeued"
+        yield NextStep(stalled, f"stalled and {then}, if neither percent nor checkpoint changes")
     stale = None if task.status is TaskStatus.STUCK else stuck_due_at(lease, pool, rules)
     if stale is not None:
         yield NextStep(stale, f"stuck, if not heard for more than {duration(rules.stuck_threshold_s)}")

@@ -88,6 +88,11 @@ def _stuck(event: ev.Stuck) -> str:
     return f"{event.agent_id} keeps it {clock}, for {rule}: {_silence(event.numbers)}"
 
 
+def _stalled(event: ev.Stalled) -> str:
+    limit = f"at {event.percent} % since {moment(event.advanced_at)}; the limit is {duration(event.stall_s)}"
+    return f"{event.agent_id} is heard and does not advance: {limit}"
+
+
 def _extended(event: ev.Extended) -> str:
     by_s = seconds_between(event.previous_expires_at, event.expires_at)
     evidence = f" ({'; '.join(event.evidence)})" if event.evidence else ""
@@ -184,6 +189,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ),
     ev.Extended: _extended,
     ev.Escalated: lambda event: f"{event.renewals} reports on one lease; the limit is {event.max_renewals}",
+    ev.Stalled: _stalled,
     ev.Stolen: lambda event: (
         f"from {event.from_agent} (token {event.previous_token}) to {event.agent_id} by steal {event.operation_id},"
         f" attempt {event.attempt}, {_terms(event)}"

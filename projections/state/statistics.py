@@ -66,6 +66,7 @@ class Statistics:
             "cancelled": count[ev.Cancelled],
             "expired": count[ev.Expired],
             "stuck": count[ev.Stuck],
+            "stalled": count[ev.Stalled],
             "recovered": count[ev.Recovered],
             "requeued": count[ev.Requeued],
             "quarantined": count[ev.Quarantined],

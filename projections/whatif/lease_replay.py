@@ -159,7 +159,8 @@ class LeaseReplay:
             self._judge_if_due((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
-        definition = self.policy.definition(recorded.definition)
+        # The record's checkpoints are not replayed, so only the record can tell what was stalled.
+        definition = self.policy.definition(recorded.definition).model_copy(update={"stall_s": None})
         self._tasks[key] = replace(
             recorded,
             task_id=key,

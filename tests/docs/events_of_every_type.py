@@ -66,6 +66,11 @@ def _trouble(pool: Scenario) -> None:
     pool.wait(70)
     pool.sweep()
     pool.given("a1", "start", task_id="sticks", token=token)
+    token = pool.holds("a1", "stalls", lease=FIXED, stall_s=30, on_stall="requeue")
+    for _ in range(4):
+        pool.given("a1", "progress", task_id="stalls", token=token, percent=5)
+        pool.wait(10)
+    pool.sweep()
     token = pool.holds("a1", "pleads", lease=FIXED)
     pool.wait(70)
     pool.asks(Extend("pleads", token, "git_worktree", ("README.md",)))

@@ -121,6 +121,8 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("submit", "lease", LEASES),
     ("submit", "on_silence", (["requeue", "stuck"], ["fail", "", None, 1])),
     ("submit", "budgets", BUDGETS),
+    ("submit", "stall_s", ([None, 0, 0.5, 2_592_000], [-1, 2_592_001, "60", float("inf"), True])),
+    ("submit", "on_stall", (["flag", "requeue", None], ["stuck", "", 1])),
     ("assign", "agent_id", ([*NAMES[0], None], NAMES[1][:-2])),
     *((verb, "reason", ([*REASON[0], None], REASON[1])) for verb in ("cancel", "requeue", "unblock", "revoke")),
     ("steal", "from", (["A", "x" * 64], [*NAMES[1], "B"])),

@@ -21,6 +21,7 @@ LEASE = Lease(
     token=40, agent_id="A", attempt=3, granted_at=AT, lease_s=240.0, grace_s=60.0, expires_at=AT + timedelta(minutes=4),
     status=LeaseStatus.ACTIVE, started_at=AT, reports=4, percent=30, note="a note", checkpoint={"at": 1},
     report_times_s=(1.0, 2.0), last_beat_at=AT, renewals=5, extensions=1, escalated=True, stopped_s=7.0,
+    advanced_at=AT, stalled_at=AT,
 )  # fmt: skip
 HANDOFF = ev.Handoff(
     recovered_at=AT, from_agent="B", progress=20, minutes_spent=3.0, reason="r", instructions="i", valid_until=LATER
@@ -51,7 +52,7 @@ def test_the_example_has_nothing_left_at_its_default() -> None:
 
 def test_a_report() -> None:
     lease = replace(LEASE,
-        **TERMS, reports=5, percent=55, note="news", checkpoint=[2], last_beat_at=NOW,
+        **TERMS, reports=5, percent=55, note="news", checkpoint=[2], last_beat_at=NOW, advanced_at=NOW, stalled_at=None,
         report_times_s=(1.0, 2.0, NOW.timestamp()),
     )  # fmt: skip
     event = ev.Progressed(token=40, percent=55, message="news", checkpoint=[2], reports=5, **TERMS)
@@ -78,7 +79,7 @@ def test_a_renewal() -> None:
 
 
 def test_a_start() -> None:
-    expected = replace(MOVED, status_since=NOW, lease=replace(LEASE, started_at=NOW))
+    expected = replace(MOVED, status_since=NOW, lease=replace(LEASE, started_at=NOW, advanced_at=NOW, stalled_at=None))
     assert folded(ASSIGNED, ev.Started(token=40)) == expected
 
 

@@ -11,6 +11,7 @@ from domain.draft import Request
 from domain.due import due_at, silence_numbers
 from domain.events import task as ev
 from domain.lifecycles import TERMINAL, TaskStatus
+from domain.limits import MAX_OVERDUE_AT_CLAIM
 from domain.rules import Rules
 from domain.service_commands import Extend, Judge
 from domain.task import Task, evolve_task
@@ -70,6 +71,61 @@ def test_a_deadline_is_a_moment_or_a_time_from_the_submission() -> None:
     s.given(OPS, "submit", task_id="T2", deadline_s=60.0)
     assert s.task("T1").definition.deadline == s.now
     assert s.seconds_until(s.task("T2").definition.deadline or s.now) == 60
+
+
+def test_a_deadline_that_has_passed_is_refused_at_the_submission() -> None:
+    s = Scenario()
+    s.wait(1)
+    refusal = s.when(OPS, "submit", task_id="T", deadline="2026-11-21T08:00:00.999999Z").refused("invalid_command")
+    assert refusal.details["fields"][0]["field"] == "deadline"
+    s.given(OPS, "submit", task_id="T", deadline="2026-11-21T08:00:01Z")
+    s.wait(1)
+    s.when(OPS, "submit", task_id="T", deadline="2026-11-21T08:00:01Z").then()
+
+
+def test_a_pool_may_have_a_default_deadline() -> None:
+    s = Scenario(Rules(default_deadline_s=50.0))
+    s.given(OPS, "submit", task_id="T")
+    s.given(OPS, "submit", task_id="own", deadline_s=70.0)
+    found = [s.task(task_id).definition.deadline for task_id in ("T", "own")]
+    assert [s.seconds_until(each or s.now) for each in found] == [50, 70]
+    assert s.sweep(at=50.1).then("failed").records[0].entity_id == "T"
+
+
+@pytest.mark.parametrize("sweeper_enabled", [True, False])
+def test_what_is_overdue_is_never_granted(*, sweeper_enabled: bool) -> None:
+    s = Scenario(Rules(sweeper_enabled=sweeper_enabled))
+    for agent_id in ("A", "B"):
+        s.given(agent_id, "register", capacity=9)
+    s.given(OPS, "submit", task_id="assigned", deadline_s=10.0)
+    s.given(OPS, "assign", task_id="assigned", agent_id="A")
+    s.given(OPS, "submit", task_id="T", deadline_s=10.0)
+    s.given(OPS, "submit", task_id="later")
+    s.at(10)
+    s.at(10.000001).when(OPS, "assign", task_id="T", agent_id="A").refused("illegal_transition")
+    s.when(OPS, "assign", task_id="T").refused("illegal_transition")
+    refusal = s.when(OPS, "steal", from_="A", to="B", task_ids=["assigned"]).refused("illegal_transition")
+    assert "its deadline has passed" in refusal.message
+    s.when(OPS, "steal", from_="A", to="B").refused("illegal_transition")
+
+    step = s.when("A", "claim", command_id="c")
+
+    assert [(each.name, each.entity_id) for each in step.records] == [("failed", "T"), ("leased", "later")]
+    assert step.event(ev.Failed).error == "deadline exceeded before it was claimed"
+    assert [each.keyed for each in step.records] == [False, True]
+
+
+def test_a_claim_finds_its_way_past_any_number_of_overdue_tasks_by_and_by() -> None:
+    s = Scenario(Rules(sweeper_enabled=False))
+    s.given("A", "register")
+    overdue = 3 * MAX_OVERDUE_AT_CLAIM + 50
+    for each in range(overdue):
+        s.given(OPS, "submit", task_id=f"T{each}", deadline_s=1.0)
+    s.given(OPS, "submit", task_id="last")
+    s.wait(2)
+    found = [s.when("A", "claim").names for _ in range(4)]
+    assert [len(names) for names in found] == [MAX_OVERDUE_AT_CLAIM] * 2 + [MAX_OVERDUE_AT_CLAIM + 1, 0]
+    assert found[2][-1] == "leased"
 
 
 # Staleness

@@ -58,6 +58,7 @@ CONTRACT: dict[str, tuple[AbstractSet[TaskStatus], TaskStatus | None]] = {
     "silenced": ({ASSIGNED, IN_PROGRESS}, None),
     "extended": (HELD, None),
     "escalated": ({ASSIGNED, IN_PROGRESS}, None),
+    "stalled": (HELD, None),
     "stolen": ({ASSIGNED}, ASSIGNED),
     "released": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),
     "revoked": ({ASSIGNED, IN_PROGRESS, STUCK}, UNHELD),

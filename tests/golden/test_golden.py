@@ -58,16 +58,17 @@ def test_a_golden_history_comes_to_what_it_came_to(path: Path) -> None:
     check_indexes(state, state.last_time)
 
 
-NOT_RELEASED_YET = {
+UNRELEASED = {
     "custody.agent.load_reported.v1",
+    "custody.task.stalled.v1",
 }
-"""Events that are in no history yet: theirs is written when the version that has them is released."""
+"""Events since the last release: a history with them is written when they are released."""
 
 
 def test_the_histories_hold_every_event_of_every_version() -> None:
     codec = CloudEventsCodec("default")
     seen = {codec.decode(message).event.type_name for path in HISTORIES for message in read(path)}
-    assert seen == set(EVENT_TYPES) - NOT_RELEASED_YET
+    assert seen | UNRELEASED == set(EVENT_TYPES)
 
 
 def test_an_addition_is_no_difference_and_a_loss_is() -> None:

@@ -23,6 +23,7 @@ class Cause(StrEnum):
     NEVER_HEARD = "never_heard"
     OVERRAN = "overran"
     STALE = "stale"
+    STALLED = "stalled"
     HARD_CAP = "hard_cap"
     LOST = "lost"
     OVERLOAD = "overload"
@@ -37,7 +38,6 @@ class Cause(StrEnum):
     OVERDUE = "overdue"
     RESTART = "restart"
     PAUSED = "paused"
-    ESCALATED = "escalated"
     OPERATOR = "operator"
 
 
@@ -50,6 +50,7 @@ RULES: dict[Cause, str] = {
     Cause.NEVER_HEARD: "a lease whose holder is never heard on it ends with its first term and grace",
     Cause.OVERRAN: "an announced silence counts as a sign of life until its end, and no longer",
     Cause.STALE: "before a lease is due, a holder whose last beat is older than `stuck_threshold_s` is stuck",
+    Cause.STALLED: "a task whose holder is heard is stalled when neither percent nor checkpoint changed for `stall_s`",
     Cause.HARD_CAP: "`max_lease_s`: at its longest life a lease expires whatever is reported",
     Cause.LOST: "an agent that sent no command for `lost_after_s` is lost",
     Cause.OVERLOAD: f"overloaded: more than {OVERLOADED_ABOVE_TASKS} tasks, or cpu above {OVERLOADED_ABOVE_CPU:g} %",
@@ -68,14 +69,11 @@ RULES: dict[Cause, str] = {
     Cause.OVERDUE: "a lease is past its expiry and has not been judged yet",
     Cause.RESTART: "`led`: a service took over the pool again",
     Cause.PAUSED: "a pool or an agent that is paused or draining gets no new grants",
-    Cause.ESCALATED: "the `max_renewals`-th report on one lease escalates it, once",
     Cause.OPERATOR: "`cancel`, `revoke` and `requeue` are a person's decisions",
 }
 """The rule behind each cause, in words."""
 
-CONTEXT = frozenset(
-    {Cause.CAPACITY, Cause.FAILURES, Cause.BLOCKED, Cause.RESTART, Cause.PAUSED, Cause.ESCALATED, Cause.OPERATOR}
-)
+CONTEXT = frozenset({Cause.CAPACITY, Cause.FAILURES, Cause.BLOCKED, Cause.RESTART, Cause.PAUSED, Cause.OPERATOR})
 """Causes that are more often ordinary than a problem."""
 
 

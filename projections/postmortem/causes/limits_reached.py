@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def limits(collected: CollectedEvents) -> Iterator[Finding]:
-    """Find deadlines, spent budgets, failures, escalations and blocked tasks."""
+    """Find deadlines, spent budgets, failures, stalled and blocked tasks."""
     failures: dict[str, list[ObservedEvent]] = {}
     for observed in collected.events:
         event, task_id = observed.recorded.event, observed.recorded.entity_id
@@ -40,9 +40,10 @@ def limits(collected: CollectedEvents) -> Iterator[Finding]:
                 yield finding(Cause.BUDGET, [observed], f"{task_id} was quarantined: a budget is spent", [said])
             case ev.Requeued(cause=ev.Cause.FAILURE):
                 failures.setdefault(task_id, []).append(observed)
-            case ev.Escalated():
-                title = f"{task_id} was escalated: {event.renewals} reports on one lease"
-                yield finding(Cause.ESCALATED, [observed], title, [f"max_renewals is {event.max_renewals}"])
+            case ev.Stalled():
+                title = f"{event.agent_id} was heard and did not advance {task_id}"
+                said = f"at {event.percent} % since {clock(event.advanced_at)}; stall_s is {event.stall_s:g}"
+                yield finding(Cause.STALLED, [observed], title, [said])
             case ev.Blocked():
                 yield finding(Cause.BLOCKED, [observed], f"{task_id} was blocked", [_blocked(observed, event.reason)])
             case _:
@@ -89,7 +90,8 @@ def operator_decisions(collected: CollectedEvents) -> Iterator[Finding]:
     for observed in collected.events:
         event = observed.recorded.event
         if (
-            isinstance(event, ev.Revoked | ev.Cancelled)
+            isinstance(event, ev.Cancelled)
+            or (isinstance(event, ev.Revoked) and event.cause is ev.Cause.REVOKE)
             or (isinstance(event, ev.Requeued) and event.cause is ev.Cause.OPERATOR)
             or (isinstance(event, ev.Completed | ev.Failed | ev.Blocked) and is_operator(observed.recorded.actor))
         ):

@@ -12,11 +12,11 @@ from tests.support.pool_harness import PoolHarness
 
 TASK_ROW = {
     "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline", "submitted_at",
-    "status_since", "agent_id", "token", "percent",
+    "status_since", "agent_id", "token", "percent", "stalled",
 }  # fmt: skip
 LEASE_ROW = {
     "task_id", "token", "agent_id", "attempt", "task_status", "status", "granted_at", "expires_at", "grace_s",
-    "grace_until", "left_s", "reports", "percent", "last_beat_at",
+    "grace_until", "left_s", "reports", "percent", "last_beat_at", "stalled", "stalled_at",
 }  # fmt: skip
 AGENT_ROW = {
     "session",

@@ -343,3 +343,17 @@ async def test_a_restart_forgets_who_waited(pool: PoolHarness) -> None:
     await pool.submit("T")
     assert not claim.replies
     assert pool.task("T").status == "queued"
+
+
+async def test_a_task_past_its_deadline_answers_no_claim_and_wakes_none_for_ever(make_pool: MakePool) -> None:
+    pool = await make_pool(rules=Rules(sweeper_enabled=False))
+    await pool.register("a")
+    for number in range(500):
+        await pool.submit(f"T{number}", deadline_s=1.0)
+    await pool.advance(2)
+    claim = wait(pool, "a")
+    await pool.rest()
+    assert claim.reply is None
+    assert [recorded.name for recorded in pool.records()].count("failed") == 500
+    await pool.submit("T")
+    assert tasks(claim) == ["T"]

@@ -212,6 +212,9 @@ def test_a_staleness_threshold_that_no_lease_lives_to_reach_is_named() -> None:
 
 def test_settings_that_defeat_each_other_are_named() -> None:
     assert "agent_lost_after_s, 100, is below the first term of a lease, 180" in said(agent_lost_after_s=100.0)
+    assert "stall_s, 90000, never takes effect: lease_max_s" in said(stall_s=90_000.0)
+    assert "stall_s has no effect" in said(stall_s=90.0, sweeper_enabled=False)
+    assert "default_deadline_s fails no task that is held" in said(default_deadline_s=90.0, sweeper_enabled=False)
     assert "lease_max_s, 100, cuts the first term" in said(lease_max_s=100.0)
     assert "lease_warning_s, 400, is no shorter than any term" in said(lease_warning_s=400.0)
     assert "rearm_jitter_s has no effect" in said(rearm_max_s=0.0, rearm_jitter_s=5.0)

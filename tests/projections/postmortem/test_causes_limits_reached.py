@@ -79,12 +79,20 @@ def test_a_quarantine_is_a_spent_budget() -> None:
     assert "the budget is 1" in named(s, Cause.BUDGET)[0].evidence[0].text
 
 
-def test_an_escalation_is_named_once_the_limit_of_reports_is_reached() -> None:
+def test_many_reports_are_no_cause_of_anything() -> None:
     s = Scenario()
-    working(s, lease={"max_renewals": 3}, reports=(10, 20))
-    assert Cause.ESCALATED not in causes(s)
-    s.at(30).given("A", "progress", task_id="T", token=s.token("T"), percent=9)
-    assert named(s, Cause.ESCALATED)[0].title == "T was escalated: 3 reports on one lease"
+    working(s, lease={"max_renewals": 3}, reports=(10, 20, 30))
+    assert s.lease("T").escalated
+    assert not causes(s)
+
+
+def test_a_stalled_task_is_a_cause_and_its_recovery_no_persons_decision() -> None:
+    s = Scenario()
+    working(s, stall_s=60.0, on_stall="requeue", reports=(10, 50, 90))
+    s.sweep(at=100).then("stalled", "revoked", "requeued")
+    (stalled,) = named(s, Cause.STALLED)
+    assert stalled.title == "A was heard and did not advance T"
+    assert Cause.OPERATOR not in causes(s)
 
 
 def test_a_block_names_who_and_why() -> None:

@@ -115,7 +115,9 @@ def test_a_deadline_is_told_with_what_it_does() -> None:
     assert coming(s)["deadline: past it the sweeper fails the task"] == 60
     task: Task = s.task("T")
     told = explain(task, s.state.pool, Rules(sweeper_enabled=False), s.now)
-    assert "deadline: nothing happens, because the sweeper is off" in {each.what for each in told.next}
+    assert "deadline: past it the task is not granted; the sweeper, which would fail it, is off" in {
+        each.what for each in told.next
+    }
 
 
 def test_who_could_claim_a_queued_task_and_who_not() -> None:

@@ -1,0 +1,33 @@
+"""What becomes of a task whose deadline has passed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.events import task as ev
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from domain.draft import Draft
+    from domain.task import Task
+
+
+def deadline_exceeded(draft: Draft, task: Task, error: str) -> None:
+    """Fail a task whose deadline has passed, in whatever status; `error` says who found it."""
+    deadline = task.definition.deadline
+    if deadline is None:
+        return
+    lease = task.lease
+    draft.record_task(
+        task.task_id,
+        ev.Failed(
+            token=lease.token if lease else None,
+            agent_id=lease.agent_id if lease else None,
+            error=error,
+            numbers=ev.FailedNumbers(
+                deadline=deadline,
+                overdue_s=seconds_between(deadline, draft.now),
+                last_beat_at=lease.last_beat_at if lease else None,
+            ),
+        ),
+    )

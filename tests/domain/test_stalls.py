@@ -1,0 +1,167 @@
+"""Alive and not advancing: heard for `stall_s`, while neither percent nor checkpoint changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.events import task as ev
+from domain.rules import Rules
+from domain.values import OnStall
+from projections.queries.documents import task_document
+from projections.reports.explain import explain
+from tests.support.scenario import OPS, Scenario
+
+LONG = {"mode": "fixed", "lease_s": 50_000.0}
+
+
+def reporting(s: Scenario, until: float, *, every: float = 100, percent: int = 40, checkpoint: Any = None) -> list[str]:
+    """Report the same again and again, and sweep; return the names of the sweeps' events."""
+    token, names = s.token("T"), []
+    at = s.seconds_until(s.now)
+    while at + every <= until:
+        at += every
+        s.at(at)
+        names += s.sweep().names
+        if s.task("T").lease is None:
+            return names
+        s.given("A", "progress", task_id="T", token=token, percent=percent, checkpoint=checkpoint)
+    return names
+
+
+def test_a_holder_that_reports_the_same_for_too_long_is_stalled_once() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG, stall_s=1000.0)
+    assert reporting(s, 1100) == [], "the first report changed the percent at 100 s"
+    s.sweep(at=1100).then()
+
+    event = s.sweep(at=1100.000001).then("stalled").event(ev.Stalled)
+
+    assert (event.token, event.agent_id, event.percent, event.stall_s) == (token, "A", 40, 1000)
+    assert s.seconds_until(event.advanced_at) == 100
+    assert s.task("T").status == "in_progress"
+    assert reporting(s, 20_000, every=99) == []
+
+
+@pytest.mark.parametrize("change", [{"percent": 41}, {"percent": 39}, {"checkpoint": {"at": 2}}])
+def test_a_change_of_percent_or_checkpoint_is_an_advance(change: dict[str, Any]) -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG, stall_s=1000.0)
+    same: dict[str, Any] = {"percent": 40, "checkpoint": {"at": 1}}
+    reporting(s, 1000, **same)
+    s.given("A", "progress", task_id="T", token=token, **(same | change))
+    assert reporting(s, 2000, **(same | change)) == []
+    assert reporting(s, 2100, **(same | change)) == ["stalled"]
+    assert s.lease("T").stalled_at is not None
+
+    s.given("A", "progress", task_id="T", token=token, percent=90)
+
+    assert s.lease("T").stalled_at is None
+    assert reporting(s, 3300, percent=90) == ["stalled"]
+
+
+def test_heartbeats_keep_it_alive_and_not_advancing() -> None:
+    s = Scenario()
+    s.holds("A", "T", stall_s=500.0)
+    names = []
+    for at in range(60, 601, 60):
+        s.at(at).given("A", "heartbeat")
+        names += s.sweep().names
+    assert names == ["stalled"]
+
+
+def test_who_is_silent_is_judged_by_its_silence() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG, stall_s=100.0, on_silence="stuck")
+    s.given("A", "progress", task_id="T", token=s.token("T"), percent=5)
+    s.sweep(at=601).then("stuck")
+    s.sweep(at=40_000).then()
+
+
+def test_an_announced_silence_does_not_count() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG, stall_s=100.0)
+    s.given("A", "progress", task_id="T", token=token, percent=5)
+    s.at(50).given("A", "silence", task_id="T", token=token, for_s=500.0, reason="a build")
+    s.at(600).given("A", "progress", task_id="T", token=token, percent=5)
+    s.sweep(at=650).then()
+    s.sweep(at=650.000001).then("stalled")
+
+
+@pytest.mark.parametrize(
+    ("rules", "definition", "stall_s"),
+    [
+        (Rules(), {}, 1800),
+        (Rules(), {"lease": {"mode": "fixed"}}, None),
+        (Rules(), {"lease": {"mode": "estimated"}}, None),
+        (Rules(), {"lease": {"mode": "fixed"}, "stall_s": 60}, 60),
+        (Rules(), {"stall_s": 0}, None),
+        (Rules(stall_s=0), {}, None),
+        (Rules(stall_s=90), {"lease": {"mode": "fixed"}}, 90),
+        (Rules(stall_s=90), {"stall_s": 0}, None),
+    ],
+)
+def test_half_an_hour_in_mode_adaptive_and_never_in_the_others_unless_set(
+    rules: Rules, definition: dict[str, Any], stall_s: float | None
+) -> None:
+    s = Scenario(rules)
+    s.given(OPS, "submit", task_id="T", **definition)
+    assert s.task("T").definition.stall_s == stall_s
+    assert s.task("T").definition.on_stall == "flag"
+
+
+def test_with_on_stall_requeue_it_is_taken_from_its_holder_with_a_hand_off() -> None:
+    s = Scenario(Rules(on_stall=OnStall.REQUEUE))
+    token = s.holds("A", "T", lease=LONG, stall_s=1000.0)
+    assert reporting(s, 2000, checkpoint=[4]) == ["stalled", "revoked", "requeued"]
+
+    task = s.task("T")
+    revoked, requeued = (recorded.event for recorded in s.log[-2:])
+    assert isinstance(revoked, ev.Revoked)
+    assert isinstance(requeued, ev.Requeued)
+    assert (revoked.cause, revoked.agent_id, requeued.cause) == ("stall", "A", "stall")
+    assert requeued.reason == revoked.reason == "stalled: A was heard and did not advance beyond 40 % for 1100 s"
+    assert (task.status, task.attempt, task.former[-1].ended) == ("queued", 2, "revoked")
+    assert task.handoff is not None
+    assert (task.handoff.progress, task.handoff.last_checkpoint) == (40, [4])
+    s.when("A", "progress", task_id="T", token=token, percent=41).refused("stale_token", "late_progress")
+
+
+def test_stalls_use_up_attempts() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG, stall_s=1000.0, on_stall="requeue", budgets={"attempts": 1})
+    assert reporting(s, 2000) == ["stalled", "revoked", "quarantined"]
+
+
+def test_without_the_sweeper_nothing_is_called_stalled() -> None:
+    s = Scenario(Rules(sweeper_enabled=False))
+    s.holds("A", "T", stall_s=100.0)
+    assert reporting(s, 2000) == []
+
+
+def test_it_is_shown_wherever_the_task_is() -> None:
+    s = Scenario()
+    s.holds("A", "T", stall_s=1000.0)
+    reporting(s, 1000)
+    steps = explain(s.task("T"), s.state.pool, s.rules, s.now).next
+    (step,) = (each for each in steps if each.what.startswith("stalled"))
+    assert step.at is not None
+    assert s.seconds_until(step.at) == pytest.approx(1100, abs=1e-5)
+    reporting(s, 1300)
+
+    document = task_document(s.task("T"))
+
+    assert document["stalled"] is document["lease"]["stalled"] is True
+    assert document["lease"]["advanced_at"] == "2026-11-21T08:01:40.000000Z"
+    facts = explain(s.task("T"), s.state.pool, s.rules, s.now).why
+    assert any(fact.startswith("stalled: its holder is heard") for fact in facts)
+
+
+def test_a_worker_that_reports_often_is_no_alarm() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    for percent in range(1, 20):
+        s.wait(10).given("A", "progress", task_id="T", token=s.token("T"), percent=percent)
+    assert s.lease("T").escalated
+    assert "escalated" not in "".join(explain(s.task("T"), s.state.pool, s.rules, s.now).why)
