@@ -100,7 +100,7 @@ OPS_REPLIES: Final = {
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
-        "without a named agent: no live one with room can do it.",
+        "without a named agent: no live one with room can do it that was heard within a lease's first term.",
     ),
     "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
     "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),

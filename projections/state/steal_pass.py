@@ -8,7 +8,7 @@ from domain.policies.load_balancing import Load, LoadStatus, next_target, overlo
 from domain.service_commands import PlanSteal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from domain.agent import Agent
     from domain.policies.load_balancing import StealConfig
@@ -32,9 +32,18 @@ def sources(state: Loads, config: StealConfig) -> Sequence[Load]:
     return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED))
 
 
-def move_from(state: Loads, config: StealConfig, source: Load, operation_id: str) -> PlanSteal | None:
-    """Return the move that relieves a source as the loads stand now, or None if there is none."""
-    targets = _loads(state, LoadStatus.UNDERLOADED)
+def move_from(
+    state: Loads,
+    config: StealConfig,
+    source: Load,
+    operation_id: str,
+    may_receive: Callable[[Agent], bool] | None = None,
+) -> PlanSteal | None:
+    """Return the move that relieves a source as the loads stand now, or None if there is none.
+
+    Only to agents for which `may_receive` is true; None: to any.
+    """
+    targets = _loads(state, LoadStatus.UNDERLOADED, may_receive)
     move = next_target(config, source, targets)
     if move is None:
         return None
@@ -43,7 +52,7 @@ def move_from(state: Loads, config: StealConfig, source: Load, operation_id: str
     return PlanSteal(operation_id, move.source, move.target, move.count, score)
 
 
-def _loads(state: Loads, status: LoadStatus) -> list[Load]:
+def _loads(state: Loads, status: LoadStatus, fits: Callable[[Agent], bool] | None = None) -> list[Load]:
     found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status))
     return [
         Load(
@@ -55,5 +64,5 @@ def _loads(state: Loads, status: LoadStatus) -> list[Load]:
             capacity=agent.capacity,
         )
         for agent_id, agent in found
-        if agent is not None
+        if agent is not None and (fits is None or fits(agent))
     ]

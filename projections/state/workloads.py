@@ -8,12 +8,15 @@ from domain.policies.load_balancing import LoadStatus, load_status
 from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from domain.agent import Agent
     from domain.task import Task
 
 _Preference = tuple[int, int]
+
+PASSED_OVER = 100
+"""Agents of one capability set that are looked at, at most, for one that may receive a task."""
 
 
 class Workloads:
@@ -64,14 +67,26 @@ class Workloads:
         held = self._held.get(agent_id)
         return len(held) if held else 0
 
-    def best_agent(self, required: frozenset[str]) -> str | None:
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool] | None = None) -> str | None:
         """Return the available agent with every required capability and the best score.
 
         Among agents that have every capability the score 0.6/(tasks+1) + 0.4·share is highest where the fewest tasks
         are held; the first registered wins ties. Source: the work-stealing coordinator.
+
+        `may_receive` is asked of the first `PASSED_OVER` of each capability set at most, so that the cost does not grow
+        with the pool; None: any agent may.
         """
-        tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
+        groups = (group for capabilities, group in self._available.items() if required <= capabilities)
+        tops = (self._first(group, may_receive) for group in groups)
         return min((top for top in tops if top is not None), default=(None, None))[1]
+
+    def _first(
+        self, group: IndexedHeap[str, _Preference], may_receive: Callable[[Agent], bool] | None
+    ) -> tuple[_Preference, str] | None:
+        top = group.peek()
+        if top is None or may_receive is None or may_receive(self._agents[top[1]]):
+            return top
+        return next((each for each in group.first(PASSED_OVER) if may_receive(self._agents[each[1]])), None)
 
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""

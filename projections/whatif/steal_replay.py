@@ -19,7 +19,7 @@ from projections.state.steal_pass import move_from, sources
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from domain.agent import Agent
@@ -119,9 +119,13 @@ class StealReplay:
         """Never called: grants are the record's."""
         raise NotImplementedError
 
-    def best_agent(self, required: frozenset[str]) -> NoReturn:
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> NoReturn:
         """Never called: grants are the record's."""
         raise NotImplementedError
+
+    def silence_s(self, agent_id: str) -> float:  # noqa: ARG002 - the protocol's signature
+        """Return 0: who was heard is not in the log, which has agents as lost where they were silent for long."""
+        return 0.0
 
     def _apply_to_task(self, recorded: Recorded) -> None:
         task_id, event = recorded.entity_id, recorded.event

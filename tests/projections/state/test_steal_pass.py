@@ -57,7 +57,7 @@ def state_of(fleet: list[Load], rules: Rules) -> PoolState:
     agents = [
         Agent(
             each.agent_id, 1, number, number, AgentStatus.LIVE, capabilities=each.capabilities, priority=each.priority,
-            capacity=each.capacity or 1, cpu=each.cpu,
+            capacity=each.capacity or 1, cpu=each.cpu, last_recorded_at=NOW,
         )
         for number, each in enumerate(fleet, 1)
     ]  # fmt: skip
