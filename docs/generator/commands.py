@@ -42,7 +42,8 @@ AGENT_REPLIES: Final = {
     "register": Reply(
         _HOLDINGS,
         (),
-        "An identical repeat appends nothing. Another `session` than the current one begins a new life of the agent: "
+        "An identical repeat appends nothing, but for clearing a load that was reported. "
+        "Another `session` than the current one begins a new life of the agent: "
         "`leases` are what the earlier life held, to go on with or to give back, and its waiting claims end empty. "
         "Without a `session` they end too.",
     ),
@@ -144,7 +145,12 @@ QUERY_REPLIES: Final = {
         "`session` is the agent's current life, or null. `heard_at` is this service's own memory; it begins "
         "anew at its start.",
     ),
-    "workloads": Reply(("workloads", "next")),
+    "workloads": Reply(
+        ("workloads", "next"),
+        (),
+        "`load_status` follows the tasks held and the cpu. A load that was reported (`load_at`) longer ago than "
+        "`load_valid_s` counts as 0.",
+    ),
     "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
     "statistics": Reply(("tasks", "leases", "agents", "totals")),
     "steals": Reply(("steals", "next")),

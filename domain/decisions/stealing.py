@@ -76,7 +76,7 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
-    if not is_overloaded(source_tasks, source.cpu) or not is_underloaded(target_tasks, target.cpu):
+    if not is_overloaded(source_tasks, draft.cpu_of(source)) or not is_underloaded(target_tasks, draft.cpu_of(target)):
         return draft.decided({})
     count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
     task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most))
@@ -142,8 +142,8 @@ def _planned(
             reason=reason,
             source_tasks=draft.view.tasks_held(source.agent_id),
             target_tasks=draft.view.tasks_held(target.agent_id),
-            source_cpu=source.cpu,
-            target_cpu=target.cpu,
+            source_cpu=draft.cpu_of(source),
+            target_cpu=draft.cpu_of(target),
             score=score,
         ),
     )

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, TypeVar
 
 from domain.draft import Request
+from domain.policies.load_balancing import loads_since
 from domain.policies.presence import was_heard_lately
 from handlers.writer.jobs import Answer, Job
 
@@ -77,8 +78,18 @@ class PoolAccess:
             self._writer.rules.lease,
             silence_s=self._writer.liveness.silence_at(self._clock.steady())(agent.agent_id),
             last_recorded_at=agent.last_recorded_at,
-            now=max(self._clock.now(), self.state.last_time),
+            now=self._now,
         )
+
+    @property
+    def loads_since(self) -> datetime:
+        """The moment since which a load must have been reported to count now."""
+        return loads_since(self._now, self._writer.rules.load_valid_s)
+
+    @property
+    def _now(self) -> datetime:
+        """The time at which the next command would be decided."""
+        return max(self._clock.now(), self.state.last_time)
 
     def silent_agents(self) -> list[tuple[str, float]]:
         """Return the agents that count as lost now, with their silence in seconds."""

@@ -9,6 +9,7 @@ from domain.service_commands import PlanSteal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.policies.load_balancing import StealConfig
@@ -27,9 +28,12 @@ class Loads(Protocol):
         ...
 
 
-def sources(state: Loads, config: StealConfig) -> Sequence[Load]:
-    """Return the agents that a pass takes tasks from, if it begins now, in registration order."""
-    return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED))
+def sources(state: Loads, config: StealConfig, since: datetime) -> Sequence[Load]:
+    """Return the agents that a pass takes tasks from, if it begins now, in registration order.
+
+    `since`: loads reported before it count no more.
+    """
+    return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED, since))
 
 
 def move_from(
@@ -37,13 +41,14 @@ def move_from(
     config: StealConfig,
     source: Load,
     operation_id: str,
+    since: datetime,
     may_receive: Callable[[Agent], bool] | None = None,
 ) -> PlanSteal | None:
     """Return the move that relieves a source as the loads stand now, or None if there is none.
 
-    Only to agents for which `may_receive` is true; None: to any.
+    `since`: loads reported before it count no more. Only to agents for which `may_receive` is true; None: to any.
     """
-    targets = _loads(state, LoadStatus.UNDERLOADED, may_receive)
+    targets = _loads(state, LoadStatus.UNDERLOADED, since, may_receive)
     move = next_target(config, source, targets)
     if move is None:
         return None
@@ -52,13 +57,15 @@ def move_from(
     return PlanSteal(operation_id, move.source, move.target, move.count, score)
 
 
-def _loads(state: Loads, status: LoadStatus, fits: Callable[[Agent], bool] | None = None) -> list[Load]:
-    found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status))
+def _loads(
+    state: Loads, status: LoadStatus, since: datetime, fits: Callable[[Agent], bool] | None = None
+) -> list[Load]:
+    found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status, since))
     return [
         Load(
             agent_id=agent_id,
             tasks=state.workloads.count(agent_id),
-            cpu=agent.cpu,
+            cpu=agent.cpu_since(since),
             capabilities=agent.capabilities,
             priority=agent.priority,
             capacity=agent.capacity,

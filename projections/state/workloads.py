@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.policies.load_balancing import LoadStatus, load_status
+from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.task import Task
@@ -27,6 +29,10 @@ class Workloads:
         self._agents: dict[str, Agent] = {}
         self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
         self._loads: dict[str, LoadStatus] = {}
+        self._load_times: IndexedHeap[str, datetime] = IndexedHeap()
+        """When each cpu that counts was reported."""
+        self._loads_since = EPOCH
+        """Loads from before this moment count no more; the reads of `with_load` move it on."""
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
     def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
@@ -95,12 +101,25 @@ class Workloads:
             return None
         return agent.capabilities
 
-    def with_load(self, status: LoadStatus) -> Sequence[str]:
+    def with_load(self, status: LoadStatus, loads_since: datetime) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 
-        Of the overloaded, those from which tasks may be stolen; they need not take grants.
+        Of the overloaded, those from which tasks may be stolen; they need not take grants. `loads_since` does not go
+        back: loads reported before it count no more.
         """
+        self._outdate_loads(loads_since)
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
+
+    def next_outdated_load(self) -> datetime | None:
+        """Return when the oldest of the loads that still count was reported."""
+        first = self._load_times.peek()
+        return None if first is None else first[0]
+
+    def _outdate_loads(self, loads_since: datetime) -> None:
+        self._loads_since = max(self._loads_since, loads_since)
+        while (first := self._load_times.peek()) is not None and first[0] < self._loads_since:
+            self._load_times.remove(first[1])
+            self._place_load(self._agents[first[1]], self.count(first[1]))
 
     def holders(self) -> Iterable[str]:
         """Return the ids of all agents that hold something."""
@@ -116,6 +135,7 @@ class Workloads:
             group.remove(agent.agent_id)
             if not group:
                 del self._available[agent.capabilities]
+        self._load_times.remove(agent.agent_id)
         load = self._loads.pop(agent.agent_id, None)
         if load is not None:
             self._by_load[load].remove(agent.agent_id)
@@ -137,7 +157,10 @@ class Workloads:
 
     def _place_load(self, agent: Agent, count: int) -> None:
         before = self._loads.get(agent.agent_id)
-        status = load_status(count, agent.cpu)
+        cpu = agent.cpu_since(self._loads_since)
+        if cpu and agent.load_at is not None:
+            self._load_times.set(agent.agent_id, agent.load_at)
+        status = load_status(count, cpu)
         shown = agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants
         if before is not None and (before is not status or not shown):
             self._by_load[before].remove(agent.agent_id)

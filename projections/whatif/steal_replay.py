@@ -12,6 +12,7 @@ from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev
 from domain.events import task as ev
+from domain.policies.load_balancing import loads_since
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import after
@@ -63,8 +64,10 @@ class StealReplay:
         while self._next_pass < now:
             at = self._next_pass
             self._next_pass = after(at, steal.interval_s)
-            if not self._changed and (
-                self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s)
+            if (
+                not self._changed
+                and (self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s))
+                and not self._loads_change_before(now)
             ):
                 # Nothing changes before now, so no pass until then would move anything: skip them.
                 missed = (now - at).total_seconds() // steal.interval_s
@@ -72,6 +75,11 @@ class StealReplay:
                 return
             self._changed = False
             self._pass(at)
+
+    def _loads_change_before(self, now: datetime) -> bool:
+        """Return whether a load that counts is to be outdated before now, which makes passes without any event."""
+        reported_at = self.workloads.next_outdated_load()
+        return reported_at is not None and after(reported_at, self._rules.load_valid_s) < now
 
     def observe(self, recorded: Recorded) -> None:
         """Apply an event that the record has just folded."""
@@ -158,8 +166,9 @@ class StealReplay:
         self.position = self._record.position
         if not self.pool.accepts_grants:
             return
-        for source in sources(self, self._rules.steal):
-            command = move_from(self, self._rules.steal, source, _OPERATION)
+        since = loads_since(at, self._rules.load_valid_s)
+        for source in sources(self, self._rules.steal, since):
+            command = move_from(self, self._rules.steal, source, _OPERATION, since)
             if command is None:
                 continue
             request: Request | None = Request(command, STEALER, "")

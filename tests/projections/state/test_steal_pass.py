@@ -89,8 +89,8 @@ def test_a_pass_makes_the_moves_that_the_policy_plans(config: StealConfig, fleet
     rules = Rules(steal=config)
     state = state_of(fleet, rules)
     moves = []
-    for number, source in enumerate(sources(state, config)):
-        command = move_from(state, config, source, f"s{number}")
+    for number, source in enumerate(sources(state, config, NOW)):
+        command = move_from(state, config, source, f"s{number}", NOW)
         if command is None:
             continue
         held = state.tasks_held(command.target)
