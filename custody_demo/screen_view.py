@@ -22,7 +22,7 @@ from custody_demo.happenings import Happening
 from custody_demo.simulated_agents import Condition
 from custody_demo.summary import percentile
 from domain.lifecycles import TaskStatus
-from domain.policies.load_balancing import LoadStatus, load_status
+from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +181,9 @@ class ScreenView:
             return "lost" if known.status.value == "lost" else agent.condition.value
         if known.intake.value == "draining":
             return "draining"
-        if load_status(held, known.cpu) is LoadStatus.OVERLOADED:
+        state = self._projection.state
+        cpu = known.cpu_since(loads_since(state.last_time, state.rules.load_valid_s))
+        if load_status(held, cpu) is LoadStatus.OVERLOADED:
             return "overloaded"
         return "working" if held else "idle"
 

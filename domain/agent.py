@@ -42,6 +42,10 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
 
+    def cpu_since(self, moment: datetime) -> float:
+        """Return the cpu in percent that counts: as reported, but 0 if the report is from before a moment."""
+        return 0.0 if self.load_at is not None and self.load_at < moment else self.cpu
+
     @property
     def may_be_stolen_from(self) -> bool:
         """Whether tasks may be stolen from it: it is live and not draining."""
@@ -83,6 +87,8 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         status=AGENT.next[agent.status, event.name],
     )
     if isinstance(event, ev.Registered):
+        if event.clears_load:
+            agent = replace(agent, cpu=0.0, memory=0.0, load_at=None)
         return replace(
             agent,
             capabilities=frozenset(event.capabilities),

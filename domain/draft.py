@@ -9,6 +9,7 @@ import msgspec
 from domain.agent import Agent, evolve_agent
 from domain.errors import RefusalCode
 from domain.events import Entity
+from domain.policies.load_balancing import loads_since
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import Steal, evolve_steal
@@ -105,6 +106,10 @@ class Draft:
     def next_position(self) -> int:
         """The position of the next event, which is also the token of a lease that it grants."""
         return self.view.position + len(self.records) + 1
+
+    def cpu_of(self, agent: Agent) -> float:
+        """Return an agent's cpu in percent as it counts now: 0 if it was reported too long ago."""
+        return agent.cpu_since(loads_since(self.now, self.rules.load_valid_s))
 
     def task(self, task_id: str) -> Task | None:
         """Return the task after the draft's events so far."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from domain.agent import Agent
     from domain.pool import Pool
@@ -53,6 +53,13 @@ class PoolView(Protocol):
         """
         ...
 
-    def best_agent(self, required: frozenset[str]) -> str | None:
-        """Return the agent to assign a task to, or None if no live agent with room has every capability."""
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> str | None:
+        """Return the agent to assign a task to, or None if no live agent with room has every capability.
+
+        Only agents for which `may_receive` is true. It is asked of the best ones in order, and of no more than a few.
+        """
+        ...
+
+    def silence_s(self, agent_id: str) -> float | None:
+        """Return for how many seconds the agent has not been heard, or None if that is unknown."""
         ...

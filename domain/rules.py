@@ -38,6 +38,8 @@ class Rules(BaseModel):
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: Annotated[float, Field(ge=0, le=3600)] = 60.0
     """A heartbeat that changes nothing is recorded at most this often."""
+    load_valid_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    """A load report older than this counts no more: the agent's cpu is taken as 0 from then on."""
     renewal_worth: Annotated[float, Field(ge=0, le=1)] = 0.1
     """A sign of life is recorded as a renewal if it moves the expiry by this part of the term."""
     handoff_valid_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400.0

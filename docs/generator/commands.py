@@ -43,7 +43,8 @@ AGENT_REPLIES: Final = {
     "register": Reply(
         _HOLDINGS,
         (),
-        "An identical repeat appends nothing. Another `session` than the current one begins a new life of the agent: "
+        "An identical repeat appends nothing, but for clearing a load that was reported. "
+        "Another `session` than the current one begins a new life of the agent: "
         "`leases` are what the earlier life held, to go on with or to give back, and its waiting claims end empty. "
         "Without a `session` they end too.",
     ),
@@ -103,7 +104,7 @@ OPS_REPLIES: Final = {
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
-        "without a named agent: no live one with room can do it.",
+        "without a named agent: no live one with room can do it that was heard within a lease's first term.",
     ),
     "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
     "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
@@ -162,7 +163,12 @@ QUERY_REPLIES: Final = {
         "`session` is the agent's current life, or null. `heard_at` is this service's own memory; it begins "
         "anew at its start.",
     ),
-    "workloads": Reply(("workloads", "next")),
+    "workloads": Reply(
+        ("workloads", "next"),
+        (),
+        "`load_status` follows the tasks held and the cpu. A load that was reported (`load_at`) longer ago than "
+        "`load_valid_s` counts as 0.",
+    ),
     "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
     "statistics": Reply(("tasks", "leases", "agents", "totals")),
     "steals": Reply(("steals", "next")),

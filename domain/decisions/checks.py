@@ -10,6 +10,7 @@ from domain.errors import RefusalCode
 from domain.events import task as ev
 from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
+from domain.policies.presence import was_heard_lately
 from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import format_timestamp
 
@@ -209,6 +210,16 @@ def require_open_intake(draft: Draft, agent: Agent) -> None:
             agent_id=agent.agent_id,
             agent=agent.intake.value,
         )
+
+
+def may_receive_unasked(draft: Draft, agent: Agent) -> bool:
+    """Return whether the agent may be given work that it did not ask for: it was heard within a first term."""
+    return was_heard_lately(
+        draft.rules.lease,
+        silence_s=draft.view.silence_s(agent.agent_id),
+        last_recorded_at=agent.last_recorded_at,
+        now=draft.now,
+    )
 
 
 def require_not_lost(agent: Agent) -> None:

@@ -31,7 +31,7 @@ RELEASES_AT_ONCE = 400
 
 
 def register(draft: Draft, command: Register) -> Decision:
-    """Record the agent, or what changed about it; an identical repeat records nothing.
+    """Record the agent, or what changed about it; an identical repeat records nothing. The load reported is cleared.
 
     Another session than the current one begins a new life, and so does a registration without any: whether its process
     is the one before, nothing says. What the earlier life held stays the agent's and is in the result.
@@ -44,6 +44,7 @@ def register(draft: Draft, command: Register) -> Decision:
         capacity=command.capacity,
         labels=tuple(command.labels),
         session=command.session,
+        clears_load=True,
     )
     same_life = agent is not None and command.session is not None and agent.session == command.session
     if agent is None or agent.status is not AgentStatus.LIVE or _differs(agent, event):
@@ -53,7 +54,13 @@ def register(draft: Draft, command: Register) -> Decision:
 
 
 def _differs(agent: Agent, event: ev.Registered) -> bool:
-    return (agent.capabilities, agent.priority, agent.capacity, agent.labels, agent.session) != (
+    return agent.load_at is not None or (
+        agent.capabilities,
+        agent.priority,
+        agent.capacity,
+        agent.labels,
+        agent.session,
+    ) != (
         frozenset(event.capabilities),
         event.priority,
         event.capacity,
@@ -77,7 +84,7 @@ def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
     load = None if command.load is None else _system_load(command.load)
     vouches = command.tasks is not None
     changes = vouches is not agent.vouches or (load is not None and _changes_load_status(draft, agent, load))
-    due = _is_due(agent.last_recorded_at, draft)
+    due = _is_due(agent.last_recorded_at, draft) or (load is not None and _is_load_due(agent, draft))
     if changes or due or agent.status is AgentStatus.LOST:
         draft.record_agent(agent_id, ev.Heartbeat(load=load, vouches=vouches))
     if command.tasks is None:
@@ -103,7 +110,7 @@ def report_load(draft: Draft, command: ReportLoad) -> Decision:
 def _record_load(draft: Draft, agent: Agent, report: LoadReport) -> None:
     """Record a load when it is the first, when it changes the agent's load status, else once a minute."""
     load = _system_load(report)
-    if _is_due(agent.load_at, draft) or _changes_load_status(draft, agent, load):
+    if agent.load_at is None or _is_load_due(agent, draft) or _changes_load_status(draft, agent, load):
         draft.record_agent(agent.agent_id, ev.LoadReported(load=load))
 
 
@@ -113,7 +120,15 @@ def _system_load(report: LoadReport) -> ev.SystemLoad:
 
 def _changes_load_status(draft: Draft, agent: Agent, load: ev.SystemLoad) -> bool:
     held = draft.view.tasks_held(agent.agent_id)
-    return load_status(held, load.cpu) is not load_status(held, agent.cpu)
+    return load_status(held, load.cpu) is not load_status(held, draft.cpu_of(agent))
+
+
+def _is_load_due(agent: Agent, draft: Draft) -> bool:
+    """Return whether the load on record is so old that the next report is recorded, before it counts no more."""
+    if agent.load_at is None:
+        return False
+    valid_s = min(draft.rules.heartbeat_record_s, draft.rules.load_valid_s / 2)
+    return seconds_between(agent.load_at, draft.now) >= valid_s
 
 
 def _is_due(last_at: datetime | None, draft: Draft) -> bool:

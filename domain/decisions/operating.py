@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
@@ -116,7 +117,7 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
 
 
 def assign(draft: Draft, command: commands.Assign) -> Decision:
-    """Grant a queued task to the named agent, else to the best one."""
+    """Grant a queued task to the named agent, else to the best one of those that were heard within a first term."""
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
@@ -126,11 +127,12 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
         required = frozenset(task.definition.required_capabilities)
-        best = draft.view.best_agent(required)
+        best = draft.view.best_agent(required, partial(checks.may_receive_unasked, draft))
         if best is None:
             raise Refused(
                 RefusalCode.AT_CAPACITY,
-                f"no live agent with room has every capability that task {task.task_id} requires",
+                f"no live agent that was heard lately and has room has every capability that task {task.task_id}"
+                " requires",
                 task_id=task.task_id,
                 required_capabilities=sorted(required),
             )

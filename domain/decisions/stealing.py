@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from domain.actors import STEALER
 from domain.decisions import checks
 from domain.draft import Refused
 from domain.errors import RefusalCode
@@ -72,9 +73,11 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
     source, target = draft.view.agent(command.source), draft.view.agent(command.target)
     if source is None or target is None or not _stealing_allowed(draft, source, target):
         return draft.decided({})
+    if not checks.may_receive_unasked(draft, target):
+        return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
-    if not is_overloaded(source_tasks, source.cpu) or not is_underloaded(target_tasks, target.cpu):
+    if not is_overloaded(source_tasks, draft.cpu_of(source)) or not is_underloaded(target_tasks, draft.cpu_of(target)):
         return draft.decided({})
     count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
     task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most))
@@ -140,8 +143,8 @@ def _planned(
             reason=reason,
             source_tasks=draft.view.tasks_held(source.agent_id),
             target_tasks=draft.view.tasks_held(target.agent_id),
-            source_cpu=source.cpu,
-            target_cpu=target.cpu,
+            source_cpu=draft.cpu_of(source),
+            target_cpu=draft.cpu_of(target),
             score=score,
         ),
     )
@@ -157,7 +160,13 @@ def execute(draft: Draft, command: ExecuteSteal) -> Decision:
     source, target = draft.view.agent(steal_plan.from_agent), draft.view.agent(steal_plan.to_agent)
     held_before = draft.view.tasks_held(steal_plan.from_agent), draft.view.tasks_held(steal_plan.to_agent)
     moving: list[str] = []
-    if source is not None and target is not None and _stealing_allowed(draft, source, target):
+    asked_for = operation.planned_by != STEALER
+    if (
+        source is not None
+        and target is not None
+        and _stealing_allowed(draft, source, target)
+        and (asked_for or checks.may_receive_unasked(draft, target))
+    ):
         room = max(target.capacity - held_before[1], 0)
         able = [
             task_id

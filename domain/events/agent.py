@@ -35,6 +35,8 @@ class Registered(AgentEvent):
     labels: tuple[str, ...] = ()
     session: str | None = None
     """The life that began or went on: what the agent's process calls itself."""
+    clears_load: bool = False
+    """Whether the load reported before counts no more; false in logs from before it did."""
 
 
 class Heartbeat(AgentEvent):

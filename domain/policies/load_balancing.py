@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from domain.limits import MAX_STEAL_TASKS
+from domain.timestamps import after
 
 OVERLOADED_ABOVE_TASKS: Final = 8
 OVERLOADED_ABOVE_CPU: Final = 80.0
@@ -93,6 +95,11 @@ class Candidate:
     tasks: int
     capabilities: frozenset[str]
     available: bool = True
+
+
+def loads_since(now: datetime, load_valid_s: float) -> datetime:
+    """Return the moment since which a load must have been reported to count now."""
+    return after(now, -load_valid_s)
 
 
 def is_overloaded(tasks: int, cpu: float) -> bool:

@@ -51,8 +51,9 @@ class Stealer:
         state = self._pool.state
         if not config.enabled or not state.pool.accepts_grants:
             return
-        for source in sources(state, config):
-            command = move_from(self._pool.state, config, source, uuid.uuid4().hex)
+        since = self._pool.loads_since
+        for source in sources(state, config, since):
+            command = move_from(self._pool.state, config, source, uuid.uuid4().hex, since, self._pool.was_heard_lately)
             if command is not None:
                 answer = await self._pool.ask(command, STEALER, "steal")
                 self.moved += len((answer.result or {}).get("task_ids", ()))

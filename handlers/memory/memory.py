@@ -101,6 +101,10 @@ class Memory:
         """Apply what was decided on this state, tentatively."""
         self.state.apply(decision)
 
+    def set_silence(self, silence_of: Callable[[str], float | None]) -> None:
+        """Tell the decisions that follow how long each agent has been silent."""
+        self.state.silence_of = silence_of
+
     def commit(
         self,
         decisions: Sequence[Decision],

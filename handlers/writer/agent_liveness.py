@@ -12,6 +12,7 @@ from handlers.ports import Steady, steadily_after
 from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
 
@@ -53,6 +54,18 @@ class AgentLiveness:
         """Return for how many seconds the agent was not heard, or None if it is not watched."""
         since = self._silent_since.get(agent_id)
         return None if since is None else seconds_between(since, now)
+
+    def silence_at(self, now: Steady) -> Callable[[str], float | None]:
+        """Return a function from an agent to the seconds since it was last heard.
+
+        None: it was not heard since the start, so what the log says of it counts.
+        """
+        heard_at = self._heard_at
+
+        def silence_of(agent_id: str) -> float | None:
+            return self.silence_s(agent_id, now) if agent_id in heard_at else None
+
+        return silence_of
 
     def silent(self, now: Steady) -> list[tuple[str, float]]:
         """Return the agents that count as lost now, with their silence in seconds.

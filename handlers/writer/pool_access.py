@@ -7,12 +7,15 @@ import uuid
 from typing import TYPE_CHECKING, TypeVar
 
 from domain.draft import Request
+from domain.policies.load_balancing import loads_since
+from domain.policies.presence import was_heard_lately
 from handlers.writer.jobs import Answer, Job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from domain.agent import Agent
     from domain.rules import Rules
     from domain.service_commands import ServiceCommand
     from handlers.memory.memory import Memory
@@ -68,6 +71,25 @@ class PoolAccess:
     def heard_at(self, agent_id: str) -> datetime | None:
         """Return when the agent was last heard, or None if it is not watched."""
         return self._writer.liveness.heard_at(agent_id)
+
+    def was_heard_lately(self, agent: Agent) -> bool:
+        """Return whether an agent was heard within a lease's first term, so that it may be given work unasked."""
+        return was_heard_lately(
+            self._writer.rules.lease,
+            silence_s=self._writer.liveness.silence_at(self._clock.steady())(agent.agent_id),
+            last_recorded_at=agent.last_recorded_at,
+            now=self._now,
+        )
+
+    @property
+    def loads_since(self) -> datetime:
+        """The moment since which a load must have been reported to count now."""
+        return loads_since(self._now, self._writer.rules.load_valid_s)
+
+    @property
+    def _now(self) -> datetime:
+        """The time at which the next command would be decided."""
+        return max(self._clock.now(), self.state.last_time)
 
     def silent_agents(self) -> list[tuple[str, float]]:
         """Return the agents that count as lost now, with their silence in seconds."""

@@ -244,6 +244,7 @@ class Writer:
         state, loop = self.memory.state, asyncio.get_running_loop()
         started_s = loop.time()
         now, steady = max(self._clock.now(), state.last_time), self._clock.steady()
+        self.memory.set_silence(self.liveness.silence_at(steady))
         batch = self._open = self._open or self._new_batch()
         for _ in range(min(SLICE, len(self._queue))):
             if len(batch.unencoded) >= SLICE:

@@ -41,6 +41,7 @@ RULE_FIELDS: Final = {
     "lease_warning_s": "warning_s",
     "agent_lost_after_s": "lost_after_s",
     "heartbeat_record_s": "heartbeat_record_s",
+    "load_valid_s": "load_valid_s",
     "renewal_worth": "renewal_worth",
     "handoff_valid_s": "handoff_valid_s",
     "handoff_branch_template": "branch_template",

@@ -155,6 +155,8 @@ class WatchSettings(_Group):
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: float = _RULES.heartbeat_record_s
     """A heartbeat that changes nothing is recorded at most this often."""
+    load_valid_s: float = _RULES.load_valid_s
+    """A load report older than this many seconds counts no more: the agent's cpu is taken as 0."""
     worktree_probe_enabled: bool = False
     """Whether unresolved merge conflicts in a task's git worktree on this host extend its lease."""
     worktree_template: str | None = None

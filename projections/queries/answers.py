@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
+from domain.policies.load_balancing import loads_since
 from domain.statuses import TaskStatus
 from domain.steal import Steal
 from domain.task import Task
@@ -55,6 +56,8 @@ class Snapshot(NamedTuple):
     position: int
     now: datetime
     warning_s: float
+    loads_since: datetime
+    """Loads reported before it count no more."""
     pool: Pool
     tasks: Mapping[str, Task]
     """Live tasks."""
@@ -76,6 +79,7 @@ def snapshot(
         position=state.position,
         now=now,
         warning_s=state.rules.warning_s,
+        loads_since=loads_since(now, state.rules.load_valid_s),
         pool=state.pool,
         tasks=dict(state.tasks),
         recent={key[1]: each for key, each in recent if isinstance(each, Task)},
@@ -171,7 +175,7 @@ def _agents(query: AgentsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
     def row(agent_id: str) -> dict[str, Any]:
-        return workload_document(shot.agents[agent_id], shot.held[agent_id], shot.pool)
+        return workload_document(shot.agents[agent_id], shot.held[agent_id], shot.pool, shot.loads_since)
 
     return _page(query, "workloads", (each for each in shot.agents if query.agent_id in {None, each}), row)
 

@@ -163,19 +163,24 @@ def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[s
         "session": agent.session,
         "tasks": held,
         "load": {"cpu": agent.cpu, "memory": agent.memory},
+        "load_at": _time(agent.load_at),
         "heard_at": _time(heard_at),
     }
 
 
-def workload_document(agent: Agent, held: int, pool: Pool) -> dict[str, Any]:
-    """Return an agent's load, and whether it takes new grants."""
+def workload_document(agent: Agent, held: int, pool: Pool, since: datetime | None = None) -> dict[str, Any]:
+    """Return an agent's load, and whether it takes new grants.
+
+    `since`: a load reported before it counts no more; None: any counts, as where nothing follows the clock.
+    """
     return {
         "agent_id": agent.agent_id,
         "tasks": held,
         "capacity": agent.capacity,
         "room": max(agent.capacity - held, 0),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
-        "load_status": load_status(held, agent.cpu).value,
+        "load_at": _time(agent.load_at),
+        "load_status": load_status(held, agent.cpu if since is None else agent.cpu_since(since)).value,
         "takes_grants": pool.accepts_grants and agent.accepts_grants and held < agent.capacity,
     }
 

@@ -50,7 +50,7 @@ LISTED_VIEWS = {
     "tasks": _ListedView(TasksQuery, "task", "task_id", ended=_TERMINAL),
     "leases": _ListedView(LeasesQuery, "lease of", "task_id", clocked=frozenset({"status", "left_s"})),
     "agents": _ListedView(AgentsQuery, "agent", "agent_id", clocked=frozenset({"heard_at"})),
-    "workloads": _ListedView(WorkloadsQuery, "workload of", "agent_id"),
+    "workloads": _ListedView(WorkloadsQuery, "workload of", "agent_id", clocked=frozenset({"load_status"})),
     "steals": _ListedView(StealsQuery, "steal", "operation_id", ended=_ENDED_STEALS),
 }
 """The views that are compared row by row."""

@@ -22,7 +22,7 @@ from projections.state.due_times import DueTimes
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from domain.draft import Decision, EntityKey, EntityState
@@ -57,6 +57,8 @@ class PoolState:
         self.backlog = Backlog()
         self.workloads = Workloads()
         self.due_times = DueTimes(rules, self.tasks.get)
+        self.silence_of: Callable[[str], float | None] = _unknown_silence
+        """How long each agent has been silent now. No part of the state: the writer knows it, the log does not."""
         self._indexed = True
         self._undo: deque[tuple[EntityKey, EntityState | None]] = deque()
         self._committed = (0, self.last_time)
@@ -118,9 +120,16 @@ class PoolState:
         """Return the first queued tasks that an agent with these capabilities can do, at most `limit`."""
         return [self.tasks[task_id] for task_id in self.backlog.first(capabilities, limit)]
 
-    def best_agent(self, required: frozenset[str]) -> str | None:
-        """Return the agent to assign a task to, or None if no live agent with room has every capability."""
-        return self.workloads.best_agent(required)
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool] | None = None) -> str | None:
+        """Return the agent to assign a task to, or None if no live agent with room has every capability.
+
+        Only agents for which `may_receive` is true; None: any.
+        """
+        return self.workloads.best_agent(required, may_receive)
+
+    def silence_s(self, agent_id: str) -> float | None:
+        """Return for how many seconds the agent has not been heard, or None if that is unknown."""
+        return self.silence_of(agent_id)
 
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
@@ -383,6 +392,10 @@ class PoolState:
         while len(self.recent) > RECENT_ENTITIES:
             _, evicted = self.recent.popitem(last=False)
             self.evicted_through = max(self.evicted_through, evicted.position)
+
+
+def _unknown_silence(agent_id: str) -> None:  # noqa: ARG001 - of no agent it is known
+    return None
 
 
 def _same_holder_and_status(old: Task, new: Task) -> bool:

@@ -8,7 +8,8 @@ from domain.policies.load_balancing import Load, LoadStatus, next_target, overlo
 from domain.service_commands import PlanSteal
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.policies.load_balancing import StealConfig
@@ -27,14 +28,27 @@ class Loads(Protocol):
         ...
 
 
-def sources(state: Loads, config: StealConfig) -> Sequence[Load]:
-    """Return the agents that a pass takes tasks from, if it begins now, in registration order."""
-    return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED))
+def sources(state: Loads, config: StealConfig, since: datetime) -> Sequence[Load]:
+    """Return the agents that a pass takes tasks from, if it begins now, in registration order.
+
+    `since`: loads reported before it count no more.
+    """
+    return overloaded_sources(config, _loads(state, LoadStatus.OVERLOADED, since))
 
 
-def move_from(state: Loads, config: StealConfig, source: Load, operation_id: str) -> PlanSteal | None:
-    """Return the move that relieves a source as the loads stand now, or None if there is none."""
-    targets = _loads(state, LoadStatus.UNDERLOADED)
+def move_from(
+    state: Loads,
+    config: StealConfig,
+    source: Load,
+    operation_id: str,
+    since: datetime,
+    may_receive: Callable[[Agent], bool] | None = None,
+) -> PlanSteal | None:
+    """Return the move that relieves a source as the loads stand now, or None if there is none.
+
+    `since`: loads reported before it count no more. Only to agents for which `may_receive` is true; None: to any.
+    """
+    targets = _loads(state, LoadStatus.UNDERLOADED, since, may_receive)
     move = next_target(config, source, targets)
     if move is None:
         return None
@@ -43,17 +57,19 @@ def move_from(state: Loads, config: StealConfig, source: Load, operation_id: str
     return PlanSteal(operation_id, move.source, move.target, move.count, score)
 
 
-def _loads(state: Loads, status: LoadStatus) -> list[Load]:
-    found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status))
+def _loads(
+    state: Loads, status: LoadStatus, since: datetime, fits: Callable[[Agent], bool] | None = None
+) -> list[Load]:
+    found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status, since))
     return [
         Load(
             agent_id=agent_id,
             tasks=state.workloads.count(agent_id),
-            cpu=agent.cpu,
+            cpu=agent.cpu_since(since),
             capabilities=agent.capabilities,
             priority=agent.priority,
             capacity=agent.capacity,
         )
         for agent_id, agent in found
-        if agent is not None
+        if agent is not None and (fits is None or fits(agent))
     ]

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.policies.load_balancing import LoadStatus, load_status
+from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.task import Task
 
 _Preference = tuple[int, int]
+
+PASSED_OVER = 100
+"""Agents of one capability set that are looked at, at most, for one that may receive a task."""
 
 
 class Workloads:
@@ -24,6 +29,10 @@ class Workloads:
         self._agents: dict[str, Agent] = {}
         self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
         self._loads: dict[str, LoadStatus] = {}
+        self._load_times: IndexedHeap[str, datetime] = IndexedHeap()
+        """When each cpu that counts was reported."""
+        self._loads_since = EPOCH
+        """Loads from before this moment count no more; the reads of `with_load` move it on."""
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
     def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
@@ -64,14 +73,26 @@ class Workloads:
         held = self._held.get(agent_id)
         return len(held) if held else 0
 
-    def best_agent(self, required: frozenset[str]) -> str | None:
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool] | None = None) -> str | None:
         """Return the available agent with every required capability and the best score.
 
         Among agents that have every capability the score 0.6/(tasks+1) + 0.4·share is highest where the fewest tasks
         are held; the first registered wins ties. Source: the work-stealing coordinator.
+
+        `may_receive` is asked of the first `PASSED_OVER` of each capability set at most, so that the cost does not grow
+        with the pool; None: any agent may.
         """
-        tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
+        groups = (group for capabilities, group in self._available.items() if required <= capabilities)
+        tops = (self._first(group, may_receive) for group in groups)
         return min((top for top in tops if top is not None), default=(None, None))[1]
+
+    def _first(
+        self, group: IndexedHeap[str, _Preference], may_receive: Callable[[Agent], bool] | None
+    ) -> tuple[_Preference, str] | None:
+        top = group.peek()
+        if top is None or may_receive is None or may_receive(self._agents[top[1]]):
+            return top
+        return next((each for each in group.first(PASSED_OVER) if may_receive(self._agents[each[1]])), None)
 
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
@@ -80,12 +101,25 @@ class Workloads:
             return None
         return agent.capabilities
 
-    def with_load(self, status: LoadStatus) -> Sequence[str]:
+    def with_load(self, status: LoadStatus, loads_since: datetime) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 
-        Of the overloaded, those from which tasks may be stolen; they need not take grants.
+        Of the overloaded, those from which tasks may be stolen; they need not take grants. `loads_since` does not go
+        back: loads reported before it count no more.
         """
+        self._outdate_loads(loads_since)
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
+
+    def next_outdated_load(self) -> datetime | None:
+        """Return when the oldest of the loads that still count was reported."""
+        first = self._load_times.peek()
+        return None if first is None else first[0]
+
+    def _outdate_loads(self, loads_since: datetime) -> None:
+        self._loads_since = max(self._loads_since, loads_since)
+        while (first := self._load_times.peek()) is not None and first[0] < self._loads_since:
+            self._load_times.remove(first[1])
+            self._place_load(self._agents[first[1]], self.count(first[1]))
 
     def holders(self) -> Iterable[str]:
         """Return the ids of all agents that hold something."""
@@ -101,6 +135,7 @@ class Workloads:
             group.remove(agent.agent_id)
             if not group:
                 del self._available[agent.capabilities]
+        self._load_times.remove(agent.agent_id)
         load = self._loads.pop(agent.agent_id, None)
         if load is not None:
             self._by_load[load].remove(agent.agent_id)
@@ -122,7 +157,10 @@ class Workloads:
 
     def _place_load(self, agent: Agent, count: int) -> None:
         before = self._loads.get(agent.agent_id)
-        status = load_status(count, agent.cpu)
+        cpu = agent.cpu_since(self._loads_since)
+        if cpu and agent.load_at is not None:
+            self._load_times.set(agent.agent_id, agent.load_at)
+        status = load_status(count, cpu)
         shown = agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants
         if before is not None and (before is not status or not shown):
             self._by_load[before].remove(agent.agent_id)

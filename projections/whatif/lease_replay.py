@@ -32,7 +32,7 @@ from projections.whatif.recorded_steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import Decision
@@ -146,7 +146,14 @@ class LeaseReplay:
         """Return none: grants are the record's, so no task is queued here."""
         return ()
 
-    def best_agent(self, required: frozenset[str]) -> str | None:  # noqa: ARG002 - the view's form
+    def silence_s(self, agent_id: str) -> None:
+        """Return None: nothing is given unasked here."""
+
+    def best_agent(
+        self,
+        required: frozenset[str],  # noqa: ARG002 - the view's form
+        may_receive: Callable[[Agent], bool],  # noqa: ARG002 - the view's form
+    ) -> str | None:
         """Return None: grants are the record's, so no agent is chosen here."""
         return None
 

@@ -12,6 +12,7 @@ from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev
 from domain.events import task as ev
+from domain.policies.load_balancing import loads_since
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import after
@@ -19,7 +20,7 @@ from projections.state.steal_pass import move_from, sources
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from domain.agent import Agent
@@ -63,8 +64,10 @@ class StealReplay:
         while self._next_pass < now:
             at = self._next_pass
             self._next_pass = after(at, steal.interval_s)
-            if not self._changed and (
-                self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s)
+            if (
+                not self._changed
+                and (self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s))
+                and not self._loads_change_before(now)
             ):
                 # Nothing changes before now, so no pass until then would move anything: skip them.
                 missed = (now - at).total_seconds() // steal.interval_s
@@ -72,6 +75,11 @@ class StealReplay:
                 return
             self._changed = False
             self._pass(at)
+
+    def _loads_change_before(self, now: datetime) -> bool:
+        """Return whether a load that counts is to be outdated before now, which makes passes without any event."""
+        reported_at = self.workloads.next_outdated_load()
+        return reported_at is not None and after(reported_at, self._rules.load_valid_s) < now
 
     def observe(self, recorded: Recorded) -> None:
         """Apply an event that the record has just folded."""
@@ -119,9 +127,13 @@ class StealReplay:
         """Never called: grants are the record's."""
         raise NotImplementedError
 
-    def best_agent(self, required: frozenset[str]) -> NoReturn:
+    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> NoReturn:
         """Never called: grants are the record's."""
         raise NotImplementedError
+
+    def silence_s(self, agent_id: str) -> float:  # noqa: ARG002 - the protocol's signature
+        """Return 0: who was heard is not in the log, which has agents as lost where they were silent for long."""
+        return 0.0
 
     def _apply_to_task(self, recorded: Recorded) -> None:
         task_id, event = recorded.entity_id, recorded.event
@@ -154,8 +166,9 @@ class StealReplay:
         self.position = self._record.position
         if not self.pool.accepts_grants:
             return
-        for source in sources(self, self._rules.steal):
-            command = move_from(self, self._rules.steal, source, _OPERATION)
+        since = loads_since(at, self._rules.load_valid_s)
+        for source in sources(self, self._rules.steal, since):
+            command = move_from(self, self._rules.steal, source, _OPERATION, since)
             if command is None:
                 continue
             request: Request | None = Request(command, STEALER, "")

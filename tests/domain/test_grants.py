@@ -216,6 +216,21 @@ def test_without_a_name_the_best_agent_is_taken() -> None:
     assert details["required_capabilities"] == ["gpu"]
 
 
+def test_without_a_name_only_those_are_taken_that_were_heard_within_a_first_term() -> None:
+    s = Scenario()
+    s.given("dead", "register", capacity=9)
+    s.given("alive", "register", capacity=9)
+    submit(s, "T1", "T2", "T3")
+    s.at(100).given("alive", "heartbeat")
+
+    s.at(180).given(OPS, "assign", task_id="T1")
+    s.at(180.5).given(OPS, "assign", task_id="T2")
+    s.at(280.5).when(OPS, "assign", task_id="T3").refused("at_capacity")
+
+    assert [s.lease(task_id).agent_id for task_id in ("T1", "T2")] == ["dead", "alive"]
+    s.given(OPS, "assign", task_id="T3", agent_id="dead")
+
+
 def test_without_a_name_a_closed_pool_refuses() -> None:
     s = Scenario()
     s.given("A", "register")

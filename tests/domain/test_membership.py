@@ -26,7 +26,9 @@ def test_an_agent_registers_and_is_told_what_it_holds() -> None:
     s = Scenario()
     step = s.when("A", "register", capabilities=["web", "gpu", "web"], capacity=2, labels=["x"]).then("registered")
 
-    assert step.event(Registered) == Registered(capabilities=("gpu", "web"), capacity=2, labels=("x",))
+    assert step.event(Registered) == Registered(
+        capabilities=("gpu", "web"), capacity=2, labels=("x",), clears_load=True
+    )
     assert step.result == {"leases": [], "directives": []}
 
 

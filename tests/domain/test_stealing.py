@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from domain.actors import STEALER
+from domain.draft import Request
 from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lifecycles import StealStatus, TaskStatus
@@ -94,6 +96,25 @@ def test_a_busy_machine_is_overloaded_too() -> None:
     assert plan(s).names == []
     s.given("A", "heartbeat", load={"cpu": 81.0})
     assert plan(s).names.count("stolen") == 2
+
+
+def test_nothing_is_planned_for_a_target_that_was_not_heard_within_a_first_term() -> None:
+    s = Scenario()
+    overloaded(s, 9)
+    s.at(180.1)
+    assert plan(s).names == []
+    s.given("B", "heartbeat")
+    assert plan(s).names.count("stolen") == 2
+
+
+def test_a_plan_that_a_restart_left_is_given_up_when_its_target_was_not_heard_since() -> None:
+    s = Scenario()
+    overloaded(s, 9)
+    decision = s.decide(Request(PlanSteal("op", "A", "B", 2, 1.0), STEALER, "c", verb="steal"))
+    s.state.apply(decision)
+    s.store(decision.records)
+    s.at(181)
+    s.asks(ExecuteSteal("op"), actor=STEALER).then("failed")
 
 
 def test_a_pass_moves_no_more_than_the_target_has_room_for() -> None:

@@ -10,7 +10,7 @@ from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, TaskStatus
-from domain.policies.load_balancing import Candidate, LoadStatus, best_agent, load_status
+from domain.policies.load_balancing import Candidate, LoadStatus, best_agent, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
 from projections.state.pool_state import PoolState
@@ -103,12 +103,12 @@ def check_equal(live: PoolState, fold: PoolState) -> None:
 def check_indexes(state: PoolState, now: datetime) -> None:
     """Every index says what a look at every task says."""
     tasks = list(state.tasks.values())
-    _check_workloads(state, tasks)
+    _check_workloads(state, tasks, now)
     _check_backlog(state, tasks)
     _check_due(state, tasks, now)
 
 
-def _check_workloads(state: PoolState, tasks: Iterable[Task]) -> None:
+def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
     held: dict[str, list[tuple[int, str]]] = {}
     for task in tasks:
         if task.lease is not None:
@@ -123,14 +123,15 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task]) -> None:
     requirements: set[frozenset[str]] = {frozenset(), *(agent.capabilities for agent in agents)}
     for required in requirements:
         assert state.best_agent(required) == naive_best_agent(required, agents, counts)
+    since = loads_since(max(now, state.last_time), state.rules.load_valid_s)
     for status in LoadStatus:
         expected = [
             agent.agent_id
             for agent in agents
-            if load_status(counts[agent.agent_id], agent.cpu) is status
+            if load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
             and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
-        assert list(state.workloads.with_load(status)) == expected
+        assert list(state.workloads.with_load(status, since)) == expected
 
 
 def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from domain.agent import Agent, evolve_agent
 from domain.command_digest import body_digest
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, is_sign_of_life
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
@@ -77,6 +77,8 @@ class Scenario:
         self.messages: list[StoredMessage] = []
         self.tail_hash = GENESIS_HASH
         self.append_rules = AppendRules()
+        self.heard: dict[str, datetime] = {}
+        """When each agent sent a command, as the writer remembers it."""
         self._ids = 0
 
     def at(self, seconds: float) -> Self:
@@ -146,7 +148,14 @@ class Scenario:
     def decide(self, request: Request) -> Decision:
         """Decide a command on the state as it is; nothing is applied."""
         self._recall(request)
+        self.state.silence_of = self._silence_of
+        if request.agent_id is not None and is_sign_of_life(request.command):
+            self.heard[request.agent_id] = self.now
         return decide(self.state, request, self.now, self.rules)
+
+    def _silence_of(self, agent_id: str) -> float | None:
+        heard = self.heard.get(agent_id)
+        return None if heard is None else (self.now - heard).total_seconds()
 
     def _recall(self, request: Request) -> None:
         """Load what the command names and memory no longer holds, as a service does before it decides."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.events import steal as st
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
-from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded
+from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
 from projections.reports.time_text import duration
@@ -32,7 +32,10 @@ def overload(collected: CollectedEvents) -> Iterator[Finding]:
                 agent_id, tasks, cpu = event.from_agent, event.source_tasks, event.source_cpu
                 what = f"a steal for {event.to_agent} was planned"
             case ev.Expired() | ev.Stuck() | ev.Failed() if observed.agent is not None and event.agent_id is not None:
-                agent_id, tasks, cpu = event.agent_id, observed.agent_tasks, observed.agent.cpu
+                agent_id, tasks = event.agent_id, observed.agent_tasks
+                # Who fell silent reports no load: what it said last counts if it was new then.
+                last_heard_at = observed.agent.last_recorded_at or observed.at
+                cpu = observed.agent.cpu_since(loads_since(last_heard_at, collected.rules.load_valid_s))
                 what = f"{observed.recorded.entity_id} {event.name}"
             case _:
                 continue

@@ -94,6 +94,7 @@ async def test_a_source_makes_one_move_a_pass(make_pool: MakePool) -> None:
     await busy(pool, "c", 0)
     await pool.advance(100.1)
     assert moves(pool) == [("a", "b", 2)]
+    await pool.given("agent.c.heartbeat")
     await pool.advance(100)
     assert moves(pool) == [("a", "b", 2), ("a", "c", 2)]
 

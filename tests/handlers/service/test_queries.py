@@ -19,10 +19,11 @@ LEASE_ROW = {
     "grace_until", "left_s", "reports", "percent", "last_beat_at", "stalled", "stalled_at",
 }  # fmt: skip
 AGENT_ROW = {
+    "load_at",
     "session",
     "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "load", "heard_at",
 }  # fmt: skip
-WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_status", "takes_grants"}
+WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_at", "load_status", "takes_grants"}
 HEALTH = {"leader", "leading", "position", "lag", "live_tasks", "agents", "unreadable_events", "guarantees"}
 
 
@@ -136,6 +137,17 @@ async def test_agents_and_workloads(pool: PoolHarness) -> None:
         ("underloaded", 10, False),
     ]
     assert ids(await pool.given("query.workloads", agent_id="a"), "workloads", "agent_id") == ["a"]
+
+
+async def test_a_load_that_is_outdated_is_shown_and_counts_no_more(pool: PoolHarness) -> None:
+    await pool.register("a")
+    await pool.given("ops.load", agent_id="a", load={"cpu": 85.0})
+    (before,) = (await pool.given("query.workloads"))["workloads"]
+    await pool.advance(300.5)
+    (after,) = (await pool.given("query.workloads"))["workloads"]
+    assert (before["load_status"], after["load_status"]) == ("overloaded", "underloaded")
+    assert before["load_at"] == after["load_at"] == (await pool.given("query.agents"))["agents"][0]["load_at"]
+    assert after["load"]["cpu"] == 85.0
 
 
 async def test_the_backlog_is_in_the_order_of_grants(pool: PoolHarness) -> None:

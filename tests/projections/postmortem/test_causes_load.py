@@ -41,6 +41,15 @@ def test_a_lease_that_expired_on_a_busy_machine_is_a_sign_of_overload() -> None:
     assert "T expired: 1 task (limit 8), cpu 95 %" in named(s, Cause.OVERLOAD)[0].evidence[0].text
 
 
+def test_a_load_that_was_old_when_the_holder_was_last_heard_is_no_sign_of_overload() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease={"mode": "fixed", "lease_s": 1000.0})
+    s.given("A", "heartbeat", load={"cpu": 95, "memory": 10})
+    s.at(400).given("A", "heartbeat")
+    s.sweep(at=5000)
+    assert Cause.OVERLOAD not in causes(s)
+
+
 def test_a_task_that_nobody_could_take_is_named_with_what_stood_in_the_way() -> None:
     s = Scenario()
     s.given("A", "register", capabilities=["git"])

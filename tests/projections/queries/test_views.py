@@ -17,6 +17,7 @@ from domain.policies.load_balancing import LoadStatus, load_status
 from domain.pool import Pool
 from domain.rules import Rules
 from domain.task import Lease, Task
+from domain.timestamps import after
 from domain.values import Priority
 from projections.state.backlog import Backlog
 from projections.state.due_times import DueTimes
@@ -104,8 +105,8 @@ changes = st.lists(st.tuples(st.sampled_from(["T1", "T2", "T3", "T4", "T5"]), ta
 
 agents = st.lists(
     st.builds(
-        lambda name, status, intake, has, capacity, cpu: Agent(
-            name, 1, 1, ord(name), status, intake, has, capacity=capacity, cpu=cpu
+        lambda name, status, intake, has, capacity, cpu, age_s: Agent(
+            name, 1, 1, ord(name), status, intake, has, capacity=capacity, cpu=cpu, load_at=after(START, -age_s)
         ),
         st.sampled_from("ABCD"),
         st.sampled_from([AgentStatus.LIVE, AgentStatus.LIVE, AgentStatus.LOST]),
@@ -113,6 +114,7 @@ agents = st.lists(
         capabilities,
         st.integers(1, 4),
         st.sampled_from([0.0, 50.0, 90.0]),
+        st.sampled_from([0.0, 5.0, 5.5, 20.0]),
     ),
     max_size=8,
 )
@@ -146,9 +148,14 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
 
 
 @settings(deadline=None, max_examples=60)
-@given(history=changes, joining=agents, required=capabilities)
+@given(
+    history=changes,
+    joining=agents,
+    required=capabilities,
+    looks=st.lists(st.sampled_from([-30.0, -20.0, -10.0]), max_size=3).map(sorted),
+)
 def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
-    history: list[tuple[str, Task]], joining: list[Agent], required: frozenset[str]
+    history: list[tuple[str, Task]], joining: list[Agent], required: frozenset[str], looks: list[float]
 ) -> None:
     workloads, now, known = Workloads(), dict[str, Task](), dict[str, Agent]()
     for number in range(max(len(history), len(joining))):
@@ -156,6 +163,8 @@ def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
             task_id, task = history[number]
             workloads.replace_task(task_id, now.get(task_id), task)
             now[task_id] = task
+        if number < len(looks):
+            workloads.with_load(LoadStatus.NORMAL, after(START, looks[number]))
         if number < len(joining):
             agent = joining[number]
             workloads.replace_agent(agent.agent_id, known.get(agent.agent_id), agent)
@@ -174,13 +183,14 @@ def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
         assert list(workloads.held_by(agent_id)) == [task_id for _, task_id in held[agent_id]]
         assert workloads.count(agent_id) == counts[agent_id]
     assert workloads.best_agent(required) == naive_best_agent(required, in_order, counts)
-    for status in LoadStatus:
-        assert list(workloads.with_load(status)) == [
-            agent.agent_id
-            for agent in in_order
-            if load_status(counts[agent.agent_id], agent.cpu) is status
-            and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
-        ]
+    for since in (after(START, -10), after(START, -5), START, after(START, 1)):
+        for status in LoadStatus:
+            assert list(workloads.with_load(status, since)) == [
+                agent.agent_id
+                for agent in in_order
+                if load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
+                and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
+            ]
 
 
 @settings(deadline=None, max_examples=80)

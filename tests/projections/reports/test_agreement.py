@@ -104,7 +104,7 @@ def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:
     assert differences(lied, snapshot(s, live=False)) == [
         "agent A: the service says tasks 4, and the log makes it 1",
         "agent Z: the log makes none, and the service shows it",
-        'workload of A: the service says load_status "normal", and the log makes it "underloaded"',
+        "workload of A: the service says room 96, and the log makes it 99",
         "workload of Z: the log makes none, and the service shows it",
         "statistics: the service says agents 3, and the log makes it 2",
     ]

@@ -57,7 +57,7 @@ def state_of(fleet: list[Load], rules: Rules) -> PoolState:
     agents = [
         Agent(
             each.agent_id, 1, number, number, AgentStatus.LIVE, capabilities=each.capabilities, priority=each.priority,
-            capacity=each.capacity or 1, cpu=each.cpu,
+            capacity=each.capacity or 1, cpu=each.cpu, last_recorded_at=NOW,
         )
         for number, each in enumerate(fleet, 1)
     ]  # fmt: skip
@@ -89,8 +89,8 @@ def test_a_pass_makes_the_moves_that_the_policy_plans(config: StealConfig, fleet
     rules = Rules(steal=config)
     state = state_of(fleet, rules)
     moves = []
-    for number, source in enumerate(sources(state, config)):
-        command = move_from(state, config, source, f"s{number}")
+    for number, source in enumerate(sources(state, config, NOW)):
+        command = move_from(state, config, source, f"s{number}", NOW)
         if command is None:
             continue
         held = state.tasks_held(command.target)

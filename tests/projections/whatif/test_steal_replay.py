@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain.events.pool import Led
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, loads_since
 from domain.rules import Rules
 from domain.service_commands import Lead
 from projections.state.steal_pass import move_from, sources
@@ -32,8 +32,9 @@ def passes(s: Scenario, until_s: float) -> None:
     while at_s <= until_s:
         if at_s >= s.seconds_until(s.now):
             s.at(at_s)
-            for source in sources(s.state, s.rules.steal):
-                command = move_from(s.state, s.rules.steal, source, f"steal-{s.state.position}")
+            since = loads_since(s.now, s.rules.load_valid_s)
+            for source in sources(s.state, s.rules.steal, since):
+                command = move_from(s.state, s.rules.steal, source, f"steal-{s.state.position}", since)
                 if command is not None:
                     s.asks(command, actor="stealer")
         at_s += interval_s
@@ -98,3 +99,15 @@ def test_the_stealer_is_away_with_its_service(s: Scenario) -> None:
     s.at(3600).asks(Lead("host:1:2"), actor="writer")
     s.given("B", "heartbeat")
     assert steals(s) == [0, 0]
+
+
+def test_a_load_that_grows_old_between_two_events_makes_a_target() -> None:
+    s = Scenario(Rules(steal=StealConfig(interval_s=10, cooldown_s=20), load_valid_s=50.0))
+    s.asks(Lead("host:1:1"), actor="writer")
+    s.holds("A", *[f"T{number}" for number in range(10)], lease={"mode": "fixed", "lease_s": 5000.0})
+    s.given("B", "register", capacity=20)
+    s.given("B", "heartbeat", load={"cpu": 50.0})
+    passes(s, 60)
+    s.at(69).given(OPS, "pause")
+
+    assert steals(s)[:2] == [2, 2]
