@@ -68,6 +68,8 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     if recorded.version != agent.version + 1:
         msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
         raise FoldError(msg)
+    if isinstance(event, ev.AgentNoted):
+        return replace(agent, version=recorded.version, position=recorded.position)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}
     agent = replace(
         agent,

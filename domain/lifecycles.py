@@ -69,7 +69,7 @@ RANK = {
 
 
 class TaskLifecycle(StateMachine):
-    """A task, from its submission to its end. `late_progress` is evidence and changes no status, so it is not here."""
+    """A task, from its submission to its end. `late_progress` and `noted` change no status, so they are not here."""
 
     st = States.from_enum(TaskStatus, initial=TaskStatus.NEW, final=TERMINAL)
 
@@ -93,6 +93,14 @@ class TaskLifecycle(StateMachine):
     quarantined = st.QUARANTINED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED, st.BLOCKED)
     failed = st.FAILED.from_(st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED)
+    updated = (
+        st.QUEUED.to.itself()
+        | st.ASSIGNED.to.itself()
+        | st.IN_PROGRESS.to.itself()
+        | st.STUCK.to.itself()
+        | st.BLOCKED.to.itself()
+        | st.QUARANTINED.to.itself()
+    )
     cancelled = st.CANCELLED.from_(
         st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
     )
@@ -113,6 +121,7 @@ class LeaseLifecycle(StateMachine):
     silenced = st.ACTIVE.to.itself()
     extended = st.ACTIVE.to.itself()
     escalated = st.ACTIVE.to.itself()
+    updated = st.ACTIVE.to.itself() | st.STOPPED.to.itself()
     stuck = st.ACTIVE.to(st.STOPPED)
     recovered = st.STOPPED.to(st.ACTIVE)
     expired = st.ACTIVE.to(st.EXPIRED)
@@ -128,7 +137,10 @@ class LeaseLifecycle(StateMachine):
 
 
 class AgentLifecycle(StateMachine):
-    """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`."""
+    """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`.
+
+    `noted` changes no status, so it is not here.
+    """
 
     st = States.from_enum(AgentStatus, initial=AgentStatus.NEW)
 

@@ -66,6 +66,9 @@ class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
     """Go on with a deregistration of which earlier appends released `released` tasks."""
 
     released: int
+    agent_id: str
+    by_operator: bool = False
+    reason: str | None = None
 
 
 ServiceCommand = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration

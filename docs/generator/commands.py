@@ -84,6 +84,11 @@ OPS_REPLIES: Final = {
         "It is the same in another order of keys or capabilities, and with defaults spelled out. `was` is `new`, "
         "`known`, or `ended` for a known task that has ended.",
     ),
+    "submit_many": Reply(
+        ("tasks",),
+        (E.TASK_EXISTS,),
+        "`tasks` has the `task_id` and `was` of each, in their order. If one is refused, none is submitted.",
+    ),
     "assign": Reply(
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
@@ -108,6 +113,24 @@ OPS_REPLIES: Final = {
         _OPS_ON_LIVE_TASK,
         "A holder gets the directive `stop`. The same reason and question again append nothing.",
     ),
+    "update": Reply(
+        _FATE,
+        _OPS_ON_LIVE_TASK,
+        "What stays the same appends nothing. A deadline that has passed is `invalid_command`.",
+    ),
+    "retry": Reply(
+        ("task_id", "retry_of", "was"),
+        (E.UNKNOWN_TASK, E.TASK_EXISTS, E.ILLEGAL_TRANSITION),
+        "What has ended stays ended. `query.task` of each names the other (`retry_of`, `retries`). A deadline that has "
+        "passed is set anew, as long from now as it was from the first submission. `task_exists` without `new_id`: "
+        f"{limits.MAX_RETRIES_NAMED} such names are taken.",
+    ),
+    "annotate": Reply(
+        ("task_id",),
+        (E.UNKNOWN_AGENT, E.UNKNOWN_TASK),
+        "Recorded as `noted`, which changes no status; also of what has ended or left. `agent_id` instead of `task_id` "
+        "for an agent. The note is shown in the history, audits and post-mortems.",
+    ),
     "steal": Reply(
         ("operation_id", "task_ids"),
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
@@ -121,14 +144,25 @@ OPS_REPLIES: Final = {
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
     "resume": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
+    "deregister": Reply(
+        ("released",),
+        (E.UNKNOWN_AGENT,),
+        "`released`: how many tasks it held; each is revoked and queued again. The agent may register again.",
+    ),
+    "forget": Reply(
+        ("agent_ids", "more"),
+        (),
+        f"At most {limits.MAX_AGENTS_FORGOTTEN} at once; with `more` there may be others. A lost agent that holds a "
+        "task stays. One that comes back registers again.",
+    ),
 }
 QUERY_REPLIES: Final = {
     "task": Reply(
         (
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
             "submitted_at", "status_since", "agent_id", "token", "percent", "payload", "estimated_hours",
-            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "question", "answer",
-            "handoff", "lease", "former_leases", "outcome", "version", "position",
+            "lease_policy", "on_silence", "budgets", "failures", "expiries", "steals", "retry_of", "retries",
+            "question", "answer", "handoff", "lease", "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from projections.queries.questions import Query
 
 _LOG = logging.getLogger(__name__)
-_NEED_NEW_IDS = frozenset({"submit", "steal"})
+_NEED_NEW_IDS = frozenset({"submit", "submit_many", "steal"})
 _SHOW_DIRECTIVES = frozenset({"register", "heartbeat"})
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.commands import SubmitMany
 from domain.decisions import checks
 from domain.decisions.working import directive
 from domain.draft import Draft, Refusal
@@ -19,11 +20,14 @@ from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import IntakeStatus
+from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.timestamps import format_timestamp
 from handlers.memory.lookup import fold_agent, fold_task
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from domain.draft import Request
     from domain.recorded import Recorded
     from domain.task import Lease, Task
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
-_INTAKE_VERBS = frozenset({"drain", "pause", "resume"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
@@ -44,6 +47,43 @@ def command_conflict(request: Request) -> Refusal:
         f"command_id {request.causation_id} came before with another body; nothing was done; choose a new id",
         {"command_id": request.causation_id},
     )
+
+
+def _intake(records: Sequence[Recorded]) -> dict[str, Any]:
+    agents = [recorded.entity_id for recorded in records if recorded.entity is Entity.AGENT]
+    return {"agent_id": agents[0]} if agents else {}
+
+
+def _deregistered(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
+
+
+def _forgotten(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"agent_ids": [r.entity_id for r in records], "more": len(records) == MAX_AGENTS_FORGOTTEN}
+
+
+def _annotated(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {f"{records[0].entity.value}_id": records[0].entity_id}
+
+
+def _retried(records: Sequence[Recorded]) -> dict[str, Any]:
+    retry_of = [r.event.retry_of for r in records if isinstance(r.event, ev.Submitted)]
+    return {"task_id": records[0].entity_id, "retry_of": retry_of[0], "was": "new"}
+
+
+def _submitted(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"task_id": records[0].entity_id, "was": "new"}
+
+
+_FROM_EVENTS: dict[str, Callable[[Sequence[Recorded]], dict[str, Any]]] = {
+    **dict.fromkeys(("drain", "pause", "resume"), _intake),
+    "deregister": _deregistered,
+    "forget": _forgotten,
+    "annotate": _annotated,
+    "retry": _retried,
+    "submit": _submitted,
+}
+"""Results that follow from a command's events alone."""
 
 
 class RepeatedCommands:
@@ -80,19 +120,34 @@ class RepeatedCommands:
             agent_id = request.agent_id or ""
             queries = self._queries
             return await self._pool.read(lambda _: queries.with_directives(queries.held_by(agent_id), agent_id))
-        if verb == "deregister":
-            return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
+        if verb in _FROM_EVENTS:
+            return _FROM_EVENTS[verb](records)
+        if verb == "submit_many":
+            return await self._submitted(request, records)
         if verb == "claim":
             granted = [r for r in records if isinstance(r.event, ev.Leased)]
             return {"leases": [await self._lease(r.entity_id, r) for r in granted]}
         if verb == "steal":
             return await self._steal_result(records)
-        if verb in _INTAKE_VERBS:
-            agents = [r.entity_id for r in records if r.entity is Entity.AGENT]
-            return {"agent_id": agents[0]} if agents else {}
-        if verb == "submit":
-            return {"task_id": records[0].entity_id, "was": "new"}
         return await self._task_result(request, records)
+
+    async def _submitted(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
+        """Return what was made of each task: the new ones are in the events, the others are as they were then."""
+        new = [recorded.entity_id for recorded in records]
+        command = request.command
+        wanted = [each.task_id for each in command.tasks] if isinstance(command, SubmitMany) else list[str | None](new)
+        named = {each for each in wanted if each is not None}
+        made = iter(each for each in new if each not in named)
+        tasks, left = [], set(new)
+        for each in wanted:
+            task_id = each if each is not None else next(made)
+            if task_id in left:
+                left.discard(task_id)
+                was = "new"
+            else:
+                was = "ended" if (await self._task_at(task_id, records[-1].position)).terminal else "known"
+            tasks.append({"task_id": task_id, "was": was})
+        return {"tasks": tasks}
 
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
         task_id = await self._own_task(request, records)

@@ -88,14 +88,15 @@ def _options(
 def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str | None) -> OptionSpec:
     field = model.model_fields[name]
     kind = _plain(field.annotation)
-    words = _flag_words(path, repeated=get_origin(kind) is list)
-    annotation, metavar = _typed(kind)
-    is_json = kind is Any
+    repeated = get_origin(kind) is list and not _is_model_list(kind)
+    words = _flag_words(path, repeated=repeated)
+    annotation, metavar = _typed(Any if _is_model_list(kind) else kind)
+    is_json = kind is Any or _is_model_list(kind)
     remarks = (
         attribute_doc(model, name).removesuffix("."),
         _limits(field),
         _JSON_HELP if is_json else "",
-        "May be repeated" if get_origin(kind) is list else "",
+        "May be repeated" if repeated else "",
         _default(field),
     )
     return OptionSpec(
@@ -173,6 +174,11 @@ def _plain(annotation: Any) -> Any:
             annotation = next(each for each in get_args(annotation) if each is not type(None))
         else:
             return annotation
+
+
+def _is_model_list(kind: Any) -> bool:
+    """Whether a field is a list of objects, which is given as JSON."""
+    return get_origin(kind) is list and isinstance(get_args(kind)[0], type) and issubclass(get_args(kind)[0], BaseModel)
 
 
 def _typed(kind: Any) -> tuple[Any, str | None]:

@@ -122,6 +122,19 @@ async def _lost(pool: PoolHarness) -> dict[str, Any]:
     return {"max": 3}
 
 
+async def _failed(pool: PoolHarness) -> dict[str, Any]:
+    token = await pool.holds("a", "T")
+    await pool.given("agent.a.fail", task_id="T", token=token, error="no", retryable=False)
+    return {"task_id": "T"}
+
+
+async def _gone(pool: PoolHarness) -> dict[str, Any]:
+    await pool.register("a")
+    await pool.advance(700)
+    assert pool.agent("a").status == "lost"
+    return {"older_than_s": 600}
+
+
 async def _drained_agent(pool: PoolHarness) -> dict[str, Any]:
     await pool.register("a")
     await pool.given("ops.drain", agent_id="a")
@@ -171,6 +184,13 @@ CASES: dict[str, Case] = {
     "complete for another": Case("ops.complete", ops(task_id="T", result=1)),
     "fail for another": Case("ops.fail", ops(task_id="T", error="elsewhere")),
     "block for another": Case("ops.block", ops(task_id="T", reason="no key", question="which?")),
+    "submit many": Case("ops.submit_many", ops(tasks=[{"task_id": "T"}, {"task_id": "new"}, {}, {"title": "x"}])),
+    "update": Case("ops.update", ops(task_id="T", priority="low", labels=["x"])),
+    "retry": Case("ops.retry", _failed),
+    "annotate a task": Case("ops.annotate", ops(task_id="T", kind="review", data=[1])),
+    "annotate an agent": Case("ops.annotate", ops(agent_id="a", kind="hardware", note="a new disk")),
+    "deregister another": Case("ops.deregister", ops(agent_id="a", reason="replaced")),
+    "forget": Case("ops.forget", _gone),
     "steal": Case("ops.steal", ops(from_="a", to="b", count=2)),
     "steal by name": Case("ops.steal", ops(from_="a", to="b", task_ids=["T"])),
     "drain an agent": Case("ops.drain", ops(agent_id="a")),
