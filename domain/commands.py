@@ -6,7 +6,7 @@ limits are the contract's. The agent and the pool are named by the subject, not 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -14,6 +14,7 @@ from domain import limits
 from domain.json_values import (
     Capabilities,
     JsonDocument,
+    Label,
     Labels,
     Name,
     Note,
@@ -23,7 +24,11 @@ from domain.json_values import (
     check_text,
 )
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.statuses import TaskStatus
 from domain.values import OnSilence, Priority
+
+if TYPE_CHECKING:
+    from domain.task import Task
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -173,16 +178,63 @@ class Assign(OpsCommand):
     """The agent; absent: the best one by score."""
 
 
-class Cancel(OpsOnTask):
-    """Cancel a task in any status that is not final."""
+class ByFilter(OpsCommand):
+    """An operator's command on one task, or on all that fit a filter."""
+
+    task_id: Name | None = None
+    """The task; absent: all that fit the filter."""
+    label: Label | None = None
+    """Only tasks with this label."""
+    status: Annotated[TaskStatus, Field(strict=False)] | None = None
+    """Only tasks in this status."""
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+    """Only tasks of this priority."""
+    dry_run: bool = False
+    """Say which tasks fit, and change nothing."""
+    reason: Reason | None = None
+    """Why, for the record."""
+
+    @property
+    def filters(self) -> bool:
+        """Whether it is about all tasks that fit the filter."""
+        return self.task_id is None
+
+    def fits(self, task: Task) -> bool:
+        """Return whether a task that has not ended fits the filter."""
+        definition = task.definition
+        return (
+            not task.terminal
+            and (self.status is None or task.status is self.status)
+            and (self.priority is None or definition.priority is self.priority)
+            and (self.label is None or self.label in definition.labels)
+        )
+
+    @model_validator(mode="after")
+    def _task_or_filter(self) -> Self:
+        filtered = (self.label, self.status, self.priority) != (None,) * 3
+        if self.task_id is None and not filtered:
+            msg = "name task_id, or at least one of label, status and priority"
+            raise ValueError(msg)
+        if self.task_id is not None and (filtered or self.dry_run):
+            msg = "task_id excludes label, status, priority and dry_run"
+            raise ValueError(msg)
+        return self
+
+
+class Cancel(ByFilter):
+    """Cancel a task in any status that is not final, or all that fit a filter."""
 
     verb: ClassVar[str] = "cancel"
 
 
-class Requeue(OpsOnTask):
-    """Return a quarantined or stuck task to the queue."""
+class Requeue(ByFilter):
+    """Return a quarantined or stuck task to the queue, or all such tasks that fit a filter."""
 
     verb: ClassVar[str] = "requeue"
+
+    def fits(self, task: Task) -> bool:
+        """Return whether a task that can be brought back fits the filter."""
+        return task.status in {TaskStatus.QUARANTINED, TaskStatus.STUCK} and super().fits(task)
 
 
 class Unblock(OpsOnTask):

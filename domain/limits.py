@@ -15,6 +15,10 @@ MAX_NOTE_DATA_BYTES = 16 * 1024
 """The data of an annotation, as compact JSON."""
 MAX_SUBMIT_TASKS = 1000
 """Tasks in one `submit_many`: they are one append."""
+MAX_FILTERED_CANCEL = 1000
+"""Tasks that one `cancel` by filter ends; each is one event."""
+MAX_FILTERED_REQUEUE = 500
+"""Tasks that one `requeue` by filter brings back; a stuck one is two events."""
 MAX_AGENTS_FORGOTTEN = 500
 """Agents that one `forget` deregisters; it is one append."""
 MAX_RETRIES_NAMED = 16

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from domain.commands import Cancel, Requeue
 
 
 class Open(msgspec.Struct, frozen=True, gc=False):
@@ -71,4 +76,15 @@ class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = None
 
 
-ServiceCommand = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration
+class OnSelected(msgspec.Struct, frozen=True, gc=False):
+    """Carry out an operator's command on the tasks that fitted its filter; each is checked again."""
+
+    command: Cancel | Requeue
+    task_ids: tuple[str, ...]
+    more: bool
+    """Whether others fit too."""
+
+
+ServiceCommand = (
+    Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration | OnSelected
+)

@@ -30,6 +30,11 @@ class Reply(NamedTuple):
     note: str = ""
 
 
+_BY_FILTER: Final = (
+    "Instead of `task_id` it takes a filter; the result then is `task_ids`, their `count`, and `more`: whether others "
+    "fit. With `dry_run` nothing changes, and `count` is of all that fit."
+)
+
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
     "lease_s", "priority", "status",
@@ -95,8 +100,17 @@ OPS_REPLIES: Final = {
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
         "without a named agent: no live one with room can do it.",
     ),
-    "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
-    "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "cancel": Reply(
+        ("task_id", "status"),
+        (E.UNKNOWN_TASK, E.TASK_FINISHED),
+        f"{_BY_FILTER} At most {limits.MAX_FILTERED_CANCEL} at once.",
+    ),
+    "requeue": Reply(
+        _FATE,
+        _OPS_ON_TASK,
+        f"No budget stands in its way. {_BY_FILTER} Only stuck and quarantined tasks fit, at most "
+        f"{limits.MAX_FILTERED_REQUEUE} at once.",
+    ),
     "unblock": Reply(
         _FATE, _OPS_ON_TASK, "No budget stands in its way. The next hand-off carries the question and the `answer`."
     ),

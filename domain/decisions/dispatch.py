@@ -83,6 +83,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     commands.OpsComplete: operating.complete,
     commands.OpsFail: operating.fail,
     commands.OpsBlock: operating.block,
+    service_commands.OnSelected: operating.on_selected,
     commands.SubmitMany: operating.submit_many,
     commands.Update: operating.update,
     commands.Retry: operating.retry,

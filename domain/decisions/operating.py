@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from domain import commands
     from domain.draft import Decision, Draft
+    from domain.service_commands import OnSelected
     from domain.task import Task
 
 
@@ -199,31 +200,45 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
 
 def cancel(draft: Draft, command: commands.Cancel) -> Decision:
     """Cancel the task in any status; a holder is told to stop."""
-    task = checks.live_task(draft, command.task_id)
-    lease = task.lease
-    task = draft.record_task(
-        task.task_id,
-        ev.Cancelled(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
-            reason=command.reason,
-        ),
-    )
+    task = _cancel(draft, checks.live_task(draft, command.task_id or ""), command.reason)
     return draft.decided({"task_id": task.task_id, "status": task.status.value})
+
+
+def _cancel(draft: Draft, task: Task, reason: str | None) -> Task:
+    lease = task.lease
+    event = ev.Cancelled(
+        token=lease.token if lease else None, agent_id=lease.agent_id if lease else None, reason=reason
+    )
+    return draft.record_task(task.task_id, event)
 
 
 def requeue(draft: Draft, command: commands.Requeue) -> Decision:
     """Return a quarantined task to the queue, or a stuck one, which is revoked from its silent holder."""
-    task = checks.live_task(draft, command.task_id)
-    reason = command.reason or "requeued by an operator"
+    return _changed(draft, _requeue(draft, checks.live_task(draft, command.task_id or ""), command.reason))
+
+
+def _requeue(draft: Draft, task: Task, reason: str | None) -> Task:
+    reason = reason or "requeued by an operator"
     if task.status is TaskStatus.STUCK and task.lease is not None:
         task = _revoked(draft, task, reason)
     elif task.status is not TaskStatus.QUARANTINED:
         raise checks.illegal_transition(
             task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue"
         )
-    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
+
+
+def on_selected(draft: Draft, command: OnSelected) -> Decision:
+    """Cancel or requeue the selected tasks that still fit the filter."""
+    wanted = command.command
+    change = _cancel if wanted.verb == "cancel" else _requeue
+    done = []
+    for task_id in command.task_ids:
+        task = draft.task(task_id)
+        if task is not None and wanted.fits(task):
+            change(draft, task, wanted.reason)
+            done.append(task_id)
+    return draft.decided({"task_ids": done, "count": len(done), "more": command.more})
 
 
 def unblock(draft: Draft, command: commands.Unblock) -> Decision:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.commands import SubmitMany
+from domain.commands import Cancel, Requeue, SubmitMany
 from domain.decisions import checks
 from domain.decisions.working import directive
 from domain.draft import Draft, Refusal
@@ -23,6 +23,7 @@ from domain.lifecycles import IntakeStatus
 from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.timestamps import format_timestamp
 from handlers.memory.lookup import fold_agent, fold_task
+from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ class RepeatedCommands:
             return await self._pool.read(lambda _: queries.with_directives(queries.held_by(agent_id), agent_id))
         if verb in _FROM_EVENTS:
             return _FROM_EVENTS[verb](records)
+        command = request.command
+        if isinstance(command, Cancel | Requeue) and command.filters:
+            task_ids = list(dict.fromkeys(recorded.entity_id for recorded in records))
+            _, left = await select(self._pool, command)
+            return {"task_ids": task_ids, "count": len(task_ids), "more": left.fitting > 0}
         if verb == "submit_many":
             return await self._submitted(request, records)
         if verb == "claim":

@@ -43,7 +43,7 @@ REQUIRED: dict[str, dict[str, Any]] = {verb: {} for verb in VERBS} | {
 }
 """What each verb must be given: the bold fields of the wire contract."""
 
-ONE_OF = {"update": {"title"}, "annotate": {"task_id"}}
+ONE_OF = {"cancel": {"task_id"}, "requeue": {"task_id"}, "update": {"title"}, "annotate": {"task_id"}}
 """Of these and other fields one is needed."""
 
 Values = tuple[list[Any], list[Any]]
@@ -107,6 +107,9 @@ TASKS: Values = (
 FIELDS: list[tuple[str, str, Values]] = [
     *((verb, "command_id", COMMAND_ID) for verb in VERBS),
     *((verb, "task_id", NAMES) for verb in VERBS if "task_id" in REQUIRED[verb]),
+    # Each field of a filter excludes the task.
+    *((verb, field, ([None], ["x", 1])) for verb in ("cancel", "requeue") for field in ("label", "status", "priority")),
+    *((verb, "dry_run", ([False], [True, 1, "yes"])) for verb in ("cancel", "requeue")),
     *((verb, "token", TOKENS) for verb in VERBS if "token" in REQUIRED[verb]),
     ("submit", "task_id", ([*NAMES[0], None], NAMES[1][:-2])),
     ("submit", "title", (["", "x" * 256], ["x" * 257, "\0", 1, None])),

@@ -135,6 +135,19 @@ async def _gone(pool: PoolHarness) -> dict[str, Any]:
     return {"older_than_s": 600}
 
 
+async def _labelled(pool: PoolHarness) -> dict[str, Any]:
+    await pool.holds("a", "T", labels=["x"])
+    await pool.submit("U", labels=["x"])
+    await pool.submit("V")
+    return {"label": "x"}
+
+
+async def _stuck_and_labelled(pool: PoolHarness) -> dict[str, Any]:
+    await pool.holds("a", "T", "U", labels=["x"], on_silence="stuck")
+    await pool.advance(400)
+    return {"label": "x", "status": "stuck"}
+
+
 async def _drained_agent(pool: PoolHarness) -> dict[str, Any]:
     await pool.register("a")
     await pool.given("ops.drain", agent_id="a")
@@ -179,6 +192,8 @@ CASES: dict[str, Case] = {
     "cancel what is queued": Case("ops.cancel", ops(held_by_a=False, task_id="T")),
     "requeue": Case("ops.requeue", _quarantined),
     "requeue what is stuck": Case("ops.requeue", stuck()),
+    "cancel by filter": Case("ops.cancel", _labelled),
+    "requeue by filter": Case("ops.requeue", _stuck_and_labelled),
     "unblock": Case("ops.unblock", _blocked),
     "revoke": Case("ops.revoke", ops(task_id="T", reason="mine")),
     "complete for another": Case("ops.complete", ops(task_id="T", result=1)),
