@@ -13,6 +13,7 @@ from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
 
 if TYPE_CHECKING:
+    from domain.events import Event
     from domain.recorded import Recorded
 
 
@@ -78,6 +79,8 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     if recorded.version != agent.version + 1:
         msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
         raise FoldError(msg)
+    if isinstance(event, ev.AgentNoted):
+        return replace(agent, version=recorded.version, position=recorded.position)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}
     agent = replace(
         agent,
@@ -86,6 +89,11 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
         registered_position=recorded.position if joined else agent.registered_position,
         status=AGENT.next[agent.status, event.name],
     )
+    return _apply(agent, event, recorded)
+
+
+def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
+    """Return the agent with what this event says of it; status and version are set already."""
     if isinstance(event, ev.Registered):
         if event.clears_load:
             agent = replace(agent, cpu=0.0, memory=0.0, load_at=None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from domain.commands import Claim, Submit, request_digest_source
+from domain.commands import Claim, Submit, SubmitMany, request_digest_source
 
 if TYPE_CHECKING:
     from domain.commands import Command
@@ -51,6 +51,8 @@ def _normalised(command: Command) -> dict[str, Any]:
     Lease fields stay as sent: what is absent there is as in the pool's policy, which may be another than the default.
     """
     body = command.model_dump(mode="json", exclude_defaults=True, exclude={"command_id", "lease"})
+    if isinstance(command, SubmitMany):
+        body["tasks"] = [_normalised(each) for each in command.tasks]
     if "required_capabilities" in body:
         body["required_capabilities"] = sorted(set(body["required_capabilities"]))
     if "capabilities" in body:

@@ -6,14 +6,30 @@ limits are the contract's. The agent and the pool are named by the subject, not 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from domain import limits
-from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, Session, UtcDatetime, check_text
+from domain.json_values import (
+    Capabilities,
+    JsonDocument,
+    Label,
+    Labels,
+    Name,
+    Note,
+    Reason,
+    Session,
+    SmallJsonDocument,
+    UtcDatetime,
+    check_text,
+)
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.statuses import TaskStatus
 from domain.values import OnSilence, OnStall, Priority
+
+if TYPE_CHECKING:
+    from domain.task import Task
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
 
@@ -172,16 +188,63 @@ class Assign(OpsCommand):
     """The agent; absent: the best one by score."""
 
 
-class Cancel(OpsOnTask):
-    """Cancel a task in any status that is not final."""
+class ByFilter(OpsCommand):
+    """An operator's command on one task, or on all that fit a filter."""
+
+    task_id: Name | None = None
+    """The task; absent: all that fit the filter."""
+    label: Label | None = None
+    """Only tasks with this label."""
+    status: Annotated[TaskStatus, Field(strict=False)] | None = None
+    """Only tasks in this status."""
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+    """Only tasks of this priority."""
+    dry_run: bool = False
+    """Say which tasks fit, and change nothing."""
+    reason: Reason | None = None
+    """Why, for the record."""
+
+    @property
+    def filters(self) -> bool:
+        """Whether it is about all tasks that fit the filter."""
+        return self.task_id is None
+
+    def fits(self, task: Task) -> bool:
+        """Return whether a task that has not ended fits the filter."""
+        definition = task.definition
+        return (
+            not task.terminal
+            and (self.status is None or task.status is self.status)
+            and (self.priority is None or definition.priority is self.priority)
+            and (self.label is None or self.label in definition.labels)
+        )
+
+    @model_validator(mode="after")
+    def _task_or_filter(self) -> Self:
+        filtered = (self.label, self.status, self.priority) != (None,) * 3
+        if self.task_id is None and not filtered:
+            msg = "name task_id, or at least one of label, status and priority"
+            raise ValueError(msg)
+        if self.task_id is not None and (filtered or self.dry_run):
+            msg = "task_id excludes label, status, priority and dry_run"
+            raise ValueError(msg)
+        return self
+
+
+class Cancel(ByFilter):
+    """Cancel a task in any status that is not final, or all that fit a filter."""
 
     verb: ClassVar[str] = "cancel"
 
 
-class Requeue(OpsOnTask):
-    """Return a quarantined or stuck task to the queue."""
+class Requeue(ByFilter):
+    """Return a quarantined or stuck task to the queue, or all such tasks that fit a filter."""
 
     verb: ClassVar[str] = "requeue"
+
+    def fits(self, task: Task) -> bool:
+        """Return whether a task that can be brought back fits the filter."""
+        return task.status in {TaskStatus.QUARANTINED, TaskStatus.STUCK} and super().fits(task)
 
 
 class Unblock(OpsOnTask):
@@ -234,6 +297,118 @@ class Revoke(OpsOnTask):
     """Take a task from its holder."""
 
     verb: ClassVar[str] = "revoke"
+
+
+class Update(OpsCommand):
+    """Change what a task that has not ended is; what is left out stays as it is."""
+
+    verb: ClassVar[str] = "update"
+
+    task_id: Name
+    """The task."""
+    priority: Annotated[Priority, Field(strict=False)] | None = None
+    """Order in the backlog; `urgent` means `critical`."""
+    title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS), AfterValidator(check_text)] | None = None
+    """One line for people."""
+    labels: Labels | None = None
+    """Free labels, instead of those before."""
+    deadline: UtcDatetime | None = None
+    """Moment (RFC 3339) after which the task fails, whatever its status."""
+    deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    """The same, in seconds from now."""
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.deadline is not None and self.deadline_s is not None:
+            msg = "deadline and deadline_s exclude each other"
+            raise ValueError(msg)
+        if (self.priority, self.title, self.labels, self.deadline, self.deadline_s) == (None,) * 5:
+            msg = "name at least one of priority, title, labels, deadline and deadline_s"
+            raise ValueError(msg)
+        return self
+
+
+class Retry(OpsCommand):
+    """Submit a failed or cancelled task again: a new task with the same definition."""
+
+    verb: ClassVar[str] = "retry"
+
+    task_id: Name
+    """The task that failed or was cancelled."""
+    new_id: Name | None = None
+    """Name of the new task; absent: `<task_id>-r<n>`, with the first number that is free."""
+    reason: Reason | None = None
+    """Why, for the record."""
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The names that the new task may get."""
+        if self.new_id is not None:
+            return (self.new_id,)
+        return tuple(f"{self.task_id}-r{number}" for number in range(1, limits.MAX_RETRIES_NAMED + 1))
+
+
+class SubmitMany(OpsCommand):
+    """Put many tasks into the pool, all of them or none."""
+
+    verb: ClassVar[str] = "submit_many"
+
+    tasks: Annotated[list[Submit], Field(min_length=1, max_length=limits.MAX_SUBMIT_TASKS)]
+    """The tasks, each with the fields of `submit`."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _one_command_id(cls, value: list[Submit]) -> list[Submit]:
+        if any(each.command_id is not None for each in value):
+            msg = "command_id belongs to the command, not to a task"
+            raise ValueError(msg)
+        return value
+
+
+class Annotate(OpsCommand):
+    """Note something beside a task or an agent, whatever its status."""
+
+    verb: ClassVar[str] = "annotate"
+
+    kind: Name
+    """What kind of note it is, such as `review`."""
+    task_id: Name | None = None
+    """The task."""
+    agent_id: Name | None = None
+    """The agent, if it is about no task."""
+    note: Note | None = None
+    """A text for people."""
+    data: SmallJsonDocument = None
+    """Any JSON of at most 16 KiB."""
+
+    @model_validator(mode="after")
+    def _beside_one_thing(self) -> Self:
+        if (self.task_id is None) == (self.agent_id is None):
+            msg = "name either task_id or agent_id"
+            raise ValueError(msg)
+        return self
+
+
+class OpsDeregister(OpsCommand):
+    """Take an agent out of the pool; what it holds is taken from it."""
+
+    verb: ClassVar[str] = "deregister"
+
+    agent_id: Name
+    """The agent."""
+    reason: Reason | None = None
+    """Why, for the record."""
+
+
+class Forget(OpsCommand):
+    """Deregister lost agents that hold nothing, so that they leave the views."""
+
+    verb: ClassVar[str] = "forget"
+
+    older_than_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)]
+    """Seconds since they were last heard, by the record."""
+    reason: Reason | None = None
+    """Why, for the record."""
 
 
 class StealTasks(OpsCommand):
@@ -467,8 +642,8 @@ AGENT_COMMANDS: dict[str, type[AgentCommand]] = {
 OPS_COMMANDS: dict[str, type[OpsCommand]] = {
     cls.verb: cls
     for cls in (
-        Submit, Assign, Cancel, Requeue, Unblock, Revoke, OpsComplete, OpsFail, OpsBlock, StealTasks, Drain, Pause,
-        Resume, ReportLoad,
+        Submit, SubmitMany, Assign, Cancel, Requeue, Unblock, Revoke, OpsComplete, OpsFail, OpsBlock, Update, Retry,
+        Annotate, StealTasks, Drain, Pause, Resume, ReportLoad, OpsDeregister, Forget,
     )
 }  # fmt: skip
 

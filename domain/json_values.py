@@ -16,6 +16,7 @@ from domain.limits import (
     MAX_JSON_DEPTH,
     MAX_LABEL_CHARS,
     MAX_LABELS,
+    MAX_NOTE_DATA_BYTES,
     MAX_REASON_CHARS,
     MAX_TEXT_BYTES,
     NAME_PATTERN,
@@ -60,10 +61,18 @@ def check_json(value: Any) -> Any:
         for item in level:
             _check_item(item, inner)
         level = inner
-    if len(pydantic_core.to_json(value)) > MAX_JSON_BYTES:
-        msg = f"must be at most {MAX_JSON_BYTES} bytes as compact JSON"
+    return _check_size(value, MAX_JSON_BYTES)
+
+
+def _check_size(value: Any, most: int) -> Any:
+    if len(pydantic_core.to_json(value)) > most:
+        msg = f"must be at most {most} bytes as compact JSON"
         raise ValueError(msg)
     return value
+
+
+def _check_small_json(value: Any) -> Any:
+    return _check_size(check_json(value), MAX_NOTE_DATA_BYTES)
 
 
 def _check_item(item: Any, inner: list[Any]) -> None:
@@ -102,6 +111,7 @@ def _to_utc(at: datetime) -> datetime:
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Session = Annotated[str, Field(pattern=SESSION_PATTERN)]
 JsonDocument = Annotated[Any, AfterValidator(check_json)]
+SmallJsonDocument = Annotated[Any, AfterValidator(_check_small_json)]
 Reason = Annotated[str, Field(max_length=MAX_REASON_CHARS), AfterValidator(check_text)]
 Note = Annotated[str, AfterValidator(_check_text_bytes)]
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(check_text)]

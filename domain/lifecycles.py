@@ -69,7 +69,7 @@ RANK = {
 
 
 class TaskLifecycle(StateMachine):
-    """A task, from its submission to its end. `late_progress` is evidence and changes no status, so it is not here."""
+    """A task, from its submission to its end. `late_progress` and `noted` change no status, so they are not here."""
 
     st = States.from_enum(TaskStatus, initial=TaskStatus.NEW, final=TERMINAL)
 
@@ -94,6 +94,14 @@ class TaskLifecycle(StateMachine):
     quarantined = st.QUARANTINED.from_(st.UNHELD, st.ASSIGNED, st.IN_PROGRESS, st.STUCK)
     completed = st.COMPLETED.from_(st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.QUEUED, st.QUARANTINED, st.BLOCKED)
     failed = st.FAILED.from_(st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED)
+    updated = (
+        st.QUEUED.to.itself()
+        | st.ASSIGNED.to.itself()
+        | st.IN_PROGRESS.to.itself()
+        | st.STUCK.to.itself()
+        | st.BLOCKED.to.itself()
+        | st.QUARANTINED.to.itself()
+    )
     cancelled = st.CANCELLED.from_(
         st.QUEUED, st.ASSIGNED, st.IN_PROGRESS, st.STUCK, st.UNHELD, st.BLOCKED, st.QUARANTINED
     )
@@ -119,6 +127,7 @@ class LeaseLifecycle(StateMachine):
     extended = st.ACTIVE.to.itself() | st.STOPPED.to.itself()
     escalated = st.ACTIVE.to.itself()
     stalled = st.ACTIVE.to.itself() | st.STOPPED.to.itself()
+    updated = st.ACTIVE.to.itself() | st.STOPPED.to.itself()
     stuck = st.ACTIVE.to.itself()
     stopped = st.ACTIVE.to(st.STOPPED)
     recovered = st.ACTIVE.from_(st.ACTIVE, st.STOPPED)
@@ -135,7 +144,10 @@ class LeaseLifecycle(StateMachine):
 
 
 class AgentLifecycle(StateMachine):
-    """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`."""
+    """An agent. It may register again after it left. For pausing and draining see `IntakeLifecycle`.
+
+    `noted` changes no status, so it is not here.
+    """
 
     st = States.from_enum(AgentStatus, initial=AgentStatus.NEW)
 

@@ -14,6 +14,18 @@ MAX_CLAIM_REPLY_BYTES = 512 * 1024
 MAX_JSON_BYTES = 64 * 1024
 """A payload, checkpoint or result, as compact JSON."""
 MAX_JSON_DEPTH = 64
+MAX_NOTE_DATA_BYTES = 16 * 1024
+"""The data of an annotation, as compact JSON."""
+MAX_SUBMIT_TASKS = 1000
+"""Tasks in one `submit_many`: they are one append."""
+MAX_FILTERED_CANCEL = 1000
+"""Tasks that one `cancel` by filter ends; each is one event."""
+MAX_FILTERED_REQUEUE = 500
+"""Tasks that one `requeue` by filter brings back; a stuck one is two events."""
+MAX_AGENTS_FORGOTTEN = 500
+"""Agents that one `forget` deregisters; it is one append."""
+MAX_RETRIES_NAMED = 16
+"""Retries of one task that get their names by themselves, and that the task remembers, the latest ones."""
 MAX_TITLE_CHARS = 256
 MAX_TEXT_BYTES = 4 * 1024
 """A message, note or error, in UTF-8."""

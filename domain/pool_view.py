@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.pool import Pool
@@ -50,6 +51,13 @@ class PoolView(Protocol):
         """Return the first queued tasks that an agent with these capabilities can do.
 
         Most urgent first, then in the order of submission.
+        """
+        ...
+
+    def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment.
+
+        The one look at every agent that a decision may take: for `forget`, which people ask for now and then.
         """
         ...
 

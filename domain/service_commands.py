@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
+
+if TYPE_CHECKING:
+    from domain.commands import Cancel, Requeue
 
 
 class Open(msgspec.Struct, frozen=True, gc=False):
@@ -66,8 +71,22 @@ class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
     """Go on with a deregistration of which earlier appends released `released` tasks."""
 
     released: int
+    agent_id: str
+    by_operator: bool = False
+    reason: str | None = None
     session: str | None = None
     """The life that leaves, if it said so: another one that began meanwhile keeps what is left."""
 
 
-ServiceCommand = Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration
+class OnSelected(msgspec.Struct, frozen=True, gc=False):
+    """Carry out an operator's command on the tasks that fitted its filter; each is checked again."""
+
+    command: Cancel | Requeue
+    task_ids: tuple[str, ...]
+    more: bool
+    """Whether others fit too."""
+
+
+ServiceCommand = (
+    Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration | OnSelected
+)

@@ -31,6 +31,11 @@ class Reply(NamedTuple):
     note: str = ""
 
 
+_BY_FILTER: Final = (
+    "Instead of `task_id` it takes a filter; the result then is `task_ids`, their `count`, and `more`: whether others "
+    "fit. With `dry_run` nothing changes, and `count` is of all that fit."
+)
+
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
     "lease_s", "priority", "status",
@@ -100,14 +105,28 @@ OPS_REPLIES: Final = {
         "It is the same in another order of keys or capabilities, and with defaults spelled out. `was` is `new`, "
         "`known`, or `ended` for a known task that has ended.",
     ),
+    "submit_many": Reply(
+        ("tasks",),
+        (E.TASK_EXISTS,),
+        "`tasks` has the `task_id` and `was` of each, in their order. If one is refused, none is submitted.",
+    ),
     "assign": Reply(
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
         "without a named agent: no live one with room can do it that was heard within a lease's first term.",
     ),
-    "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
-    "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "cancel": Reply(
+        ("task_id", "status"),
+        (E.UNKNOWN_TASK, E.TASK_FINISHED),
+        f"{_BY_FILTER} At most {limits.MAX_FILTERED_CANCEL} at once.",
+    ),
+    "requeue": Reply(
+        _FATE,
+        _OPS_ON_TASK,
+        f"No budget stands in its way. {_BY_FILTER} Only stuck and quarantined tasks fit, at most "
+        f"{limits.MAX_FILTERED_REQUEUE} at once.",
+    ),
     "unblock": Reply(
         _FATE, _OPS_ON_TASK, "No budget stands in its way. The next hand-off carries the question and the `answer`."
     ),
@@ -123,6 +142,24 @@ OPS_REPLIES: Final = {
         _FATE,
         _OPS_ON_LIVE_TASK,
         "A holder gets the directive `stop`. The same reason and question again append nothing.",
+    ),
+    "update": Reply(
+        _FATE,
+        _OPS_ON_LIVE_TASK,
+        "What stays the same appends nothing. A deadline that has passed is `invalid_command`.",
+    ),
+    "retry": Reply(
+        ("task_id", "retry_of", "was"),
+        (E.UNKNOWN_TASK, E.TASK_EXISTS, E.ILLEGAL_TRANSITION),
+        "What has ended stays ended. `query.task` of each names the other (`retry_of`, `retries`). A deadline that has "
+        "passed is set anew, as long from now as it was from the first submission. `task_exists` without `new_id`: "
+        f"{limits.MAX_RETRIES_NAMED} such names are taken.",
+    ),
+    "annotate": Reply(
+        ("task_id",),
+        (E.UNKNOWN_AGENT, E.UNKNOWN_TASK),
+        "Recorded as `noted`, which changes no status; also of what has ended or left. `agent_id` instead of `task_id` "
+        "for an agent. The note is shown in the history, audits and post-mortems.",
     ),
     "steal": Reply(
         ("operation_id", "task_ids"),
@@ -142,6 +179,17 @@ OPS_REPLIES: Final = {
         (E.UNKNOWN_AGENT,),
         "Recorded when it changes the agent's load status, else at most every `heartbeat_record_s`.",
     ),
+    "deregister": Reply(
+        ("released",),
+        (E.UNKNOWN_AGENT,),
+        "`released`: how many tasks it held; each is revoked and queued again. The agent may register again.",
+    ),
+    "forget": Reply(
+        ("agent_ids", "more"),
+        (),
+        f"At most {limits.MAX_AGENTS_FORGOTTEN} at once; with `more` there may be others. A lost agent that holds a "
+        "task stays. One that comes back registers again.",
+    ),
 }
 QUERY_REPLIES: Final = {
     "task": Reply(
@@ -149,7 +197,7 @@ QUERY_REPLIES: Final = {
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
             "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
             "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
-            "failures", "expiries", "steals", "question", "answer", "handoff", "lease",
+            "failures", "expiries", "steals", "retry_of", "retries", "question", "answer", "handoff", "lease",
             "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),

@@ -27,12 +27,17 @@ def known_agent(draft: Draft, agent_id: str) -> Agent:
     """Return a registered agent; refuses with `unknown_agent`."""
     agent = draft.view.agent(agent_id)
     if agent is None or agent.status is AgentStatus.DEREGISTERED:
-        raise Refused(
-            RefusalCode.UNKNOWN_AGENT,
-            f"agent {agent_id} is not registered in this pool; register it first",
-            agent_id=agent_id,
-        )
+        raise unknown_agent(agent_id)
     return agent
+
+
+def unknown_agent(agent_id: str) -> Refused:
+    """Return the refusal for an agent that is not in the pool."""
+    return Refused(
+        RefusalCode.UNKNOWN_AGENT,
+        f"agent {agent_id} is not registered in this pool; register it first",
+        agent_id=agent_id,
+    )
 
 
 def requesting_agent(draft: Draft) -> Agent:

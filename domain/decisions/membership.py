@@ -16,14 +16,15 @@ from domain.events import agent as ev
 from domain.events import task as task_ev
 from domain.lease_documents import holdings_document, stale_task_directives
 from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
+from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.policies.load_balancing import load_status
 from domain.service_commands import ContinueDeregistration
-from domain.timestamps import seconds_between
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.commands import Deregister, Heartbeat, LoadReport, Register, ReportLoad
+    from domain.commands import Deregister, Forget, Heartbeat, LoadReport, OpsDeregister, Register, ReportLoad
     from domain.draft import Decision, Draft
 
 RELEASES_AT_ONCE = 400
@@ -141,12 +142,30 @@ def deregister(draft: Draft, command: Deregister) -> Decision:
 
     With a session it ends that life only: once another one began, it is refused and releases nothing.
     """
-    return continue_deregistration(draft, ContinueDeregistration(0, command.session))
+    agent_id = draft.request.agent_id or ""
+    return continue_deregistration(draft, ContinueDeregistration(0, agent_id, session=command.session))
+
+
+def deregister_other(draft: Draft, command: OpsDeregister) -> Decision:
+    """Take from an agent everything that it holds and deregister it, on an operator's word."""
+    agent_id, reason = command.agent_id, command.reason
+    return continue_deregistration(draft, ContinueDeregistration(0, agent_id, by_operator=True, reason=reason))
+
+
+def forget(draft: Draft, command: Forget) -> Decision:
+    """Deregister lost agents that hold nothing and were last heard, by the record, longer ago than asked for."""
+    most = MAX_AGENTS_FORGOTTEN
+    agent_ids = draft.view.lost_agents(after(draft.now, -command.older_than_s), most)
+    for agent_id in agent_ids:
+        draft.record_agent(agent_id, ev.Deregistered(reason=command.reason or "forgotten"))
+    return draft.decided({"agent_ids": list(agent_ids), "more": len(agent_ids) == most})
 
 
 def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> Decision:
     """Release tasks of a leaving agent, and deregister it with the last ones."""
-    agent = checks.requesting_agent(draft)
+    agent = checks.known_agent(draft, command.agent_id)
+    if command.session is not None and command.session != agent.session:
+        raise checks.stale_session(agent, command.session)
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
         # Only the last append is the command's outcome: a repeat after a crash between two goes on from there.
@@ -155,17 +174,20 @@ def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> De
         task = draft.task(task_id)
         if task is None or task.lease is None:
             continue
-        reason = f"{agent.agent_id} left the pool"
-        task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
-        after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.RELEASE, reason)
+        token = task.lease.token
+        if command.by_operator:
+            reason = command.reason or f"{agent.agent_id} was deregistered by an operator"
+            task = draft.record_task(task_id, task_ev.Revoked(token=token, agent_id=agent.agent_id, reason=reason))
+            after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.REVOKE, reason)
+        else:
+            reason = f"{agent.agent_id} left the pool"
+            task = draft.record_task(task_id, task_ev.Released(token=token, reason=reason))
+            after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
-        return draft.decided(
-            follow_up=replace(
-                draft.request, command=ContinueDeregistration(command.released + RELEASES_AT_ONCE, command.session)
-            )
-        )
+        rest = replace(command, released=command.released + RELEASES_AT_ONCE)
+        return draft.decided(follow_up=replace(draft.request, command=rest))
     released = command.released + len(held)
-    draft.record_agent(agent.agent_id, ev.Deregistered(released=released))
+    draft.record_agent(agent.agent_id, ev.Deregistered(released=released, reason=command.reason))
     return draft.decided({"released": released})
 
 

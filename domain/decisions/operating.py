@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
@@ -13,10 +14,12 @@ from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
 from domain.errors import RefusalCode
+from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
+from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.sweeping import DEFAULT_STALL_S
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from domain import commands
     from domain.draft import Decision, Draft
+    from domain.service_commands import OnSelected
     from domain.task import Task
 
 
@@ -54,6 +58,76 @@ def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
             status=known.status.value,
         )
     return "ended" if known.terminal else "known"
+
+
+def submit_many(draft: Draft, command: commands.SubmitMany) -> Decision:
+    """Queue all of these tasks; when one of them is refused, none is queued."""
+    tasks = []
+    for number, each in enumerate(command.tasks):
+        task_id = each.task_id or f"{draft.request.new_id}-{number}"
+        tasks.append({"task_id": task_id, "was": _submit(draft, task_id, each)})
+    return draft.decided({"tasks": tasks})
+
+
+def retry(draft: Draft, command: commands.Retry) -> Decision:
+    """Queue a new task with the definition of one that failed or was cancelled; each names the other.
+
+    A deadline that has passed is set anew: as long from now as it was from the first submission.
+    """
+    task = checks.known_task(draft, command.task_id)
+    if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+        raise checks.illegal_transition(task, "retry", "only a failed or cancelled task is retried")
+    new_id = next((each for each in command.candidates if draft.task(each) is None), None)
+    if new_id is None:
+        known = draft.task(command.candidates[0])
+        if command.new_id is not None and known is not None and known.definition.retry_of == task.task_id:
+            was = "ended" if known.terminal else "known"
+            return draft.decided({"task_id": command.new_id, "retry_of": task.task_id, "was": was})
+        raise Refused(
+            RefusalCode.TASK_EXISTS,
+            f"task {command.candidates[-1]} exists; choose another new_id",
+            task_id=command.candidates[-1],
+        )
+    if not re.fullmatch(NAME_PATTERN, new_id):
+        raise checks.invalid_field("new_id", f"is needed: {new_id} is no name")
+    definition = task.definition
+    deadline = definition.deadline
+    if deadline is not None and deadline <= draft.now:
+        deadline = after(draft.now, seconds_between(task.submitted_at, deadline))
+    draft.record_task(new_id, definition.model_copy(update={"retry_of": task.task_id, "deadline": deadline}))
+    draft.record_task(task.task_id, ev.Noted(kind="retried", note=command.reason, retried_as=new_id))
+    return draft.decided({"task_id": new_id, "retry_of": task.task_id, "was": "new"})
+
+
+def update(draft: Draft, command: commands.Update) -> Decision:
+    """Change the definition of a task that has not ended; what does not change is not recorded."""
+    task = checks.live_task(draft, command.task_id)
+    deadline = command.deadline if command.deadline_s is None else after(draft.now, command.deadline_s)
+    if deadline is not None and deadline < draft.now:
+        raise checks.invalid_field("deadline", "has passed; a task that is not wanted any more can be cancelled")
+    wanted: dict[str, Any] = {
+        "priority": command.priority,
+        "title": command.title,
+        "labels": None if command.labels is None else tuple(command.labels),
+        "deadline": deadline,
+    }
+    changed = {name: each for name, each in wanted.items() if each not in {None, getattr(task.definition, name)}}
+    if changed:
+        task = draft.record_task(task.task_id, ev.Updated(**changed))
+    return _changed(draft, task)
+
+
+def annotate(draft: Draft, command: commands.Annotate) -> Decision:
+    """Note something beside a task or an agent, whatever its status."""
+    if command.task_id is not None:
+        task = checks.known_task(draft, command.task_id)
+        draft.record_task(task.task_id, ev.Noted(kind=command.kind, note=command.note, data=command.data))
+        return draft.decided({"task_id": task.task_id})
+    agent_id = command.agent_id or ""
+    if draft.view.agent(agent_id) is None:
+        raise checks.unknown_agent(agent_id)
+    draft.record_agent(agent_id, agent_ev.AgentNoted(kind=command.kind, note=command.note, data=command.data))
+    return draft.decided({"agent_id": agent_id})
 
 
 def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.Submitted:
@@ -149,31 +223,45 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
 
 def cancel(draft: Draft, command: commands.Cancel) -> Decision:
     """Cancel the task in any status; a holder is told to stop."""
-    task = checks.live_task(draft, command.task_id)
-    lease = task.lease
-    task = draft.record_task(
-        task.task_id,
-        ev.Cancelled(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
-            reason=command.reason,
-        ),
-    )
+    task = _cancel(draft, checks.live_task(draft, command.task_id or ""), command.reason)
     return draft.decided({"task_id": task.task_id, "status": task.status.value})
+
+
+def _cancel(draft: Draft, task: Task, reason: str | None) -> Task:
+    lease = task.lease
+    event = ev.Cancelled(
+        token=lease.token if lease else None, agent_id=lease.agent_id if lease else None, reason=reason
+    )
+    return draft.record_task(task.task_id, event)
 
 
 def requeue(draft: Draft, command: commands.Requeue) -> Decision:
     """Return a quarantined task to the queue, or a stuck one, which is revoked from its silent holder."""
-    task = checks.live_task(draft, command.task_id)
-    reason = command.reason or "requeued by an operator"
+    return _changed(draft, _requeue(draft, checks.live_task(draft, command.task_id or ""), command.reason))
+
+
+def _requeue(draft: Draft, task: Task, reason: str | None) -> Task:
+    reason = reason or "requeued by an operator"
     if task.status is TaskStatus.STUCK and task.lease is not None:
         task = _revoked(draft, task, reason)
     elif task.status is not TaskStatus.QUARANTINED:
         raise checks.illegal_transition(
             task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue"
         )
-    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
+
+
+def on_selected(draft: Draft, command: OnSelected) -> Decision:
+    """Cancel or requeue the selected tasks that still fit the filter."""
+    wanted = command.command
+    change = _cancel if wanted.verb == "cancel" else _requeue
+    done = []
+    for task_id in command.task_ids:
+        task = draft.task(task_id)
+        if task is not None and wanted.fits(task):
+            change(draft, task, wanted.reason)
+            done.append(task_id)
+    return draft.decided({"task_ids": done, "count": len(done), "more": command.more})
 
 
 def unblock(draft: Draft, command: commands.Unblock) -> Decision:

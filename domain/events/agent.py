@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -91,9 +91,24 @@ class Lost(AgentEvent):
 
 
 class Deregistered(AgentEvent):
-    """The agent left; what it held was released."""
+    """The agent left, or an operator deregistered it; what it held was given back."""
 
     name: ClassVar[str] = "deregistered"
 
     released: int = 0
     """Tasks released because it left, earlier appends of the same command included."""
+    reason: str | None = None
+    """Why an operator deregistered it."""
+
+
+class AgentNoted(AgentEvent):
+    """An operator or a service noted something beside the agent, which may have left; changes no status."""
+
+    name: ClassVar[str] = "noted"
+
+    kind: str
+    """What kind of note it is, such as `maintenance`."""
+    note: str | None = None
+    """A text for people."""
+    data: Any = None
+    """Any JSON of at most 16 KiB."""

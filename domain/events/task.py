@@ -104,7 +104,7 @@ class TaskEvent(Event):
 
 
 class Submitted(TaskEvent):
-    """A task was submitted. Holds its definition, with all defaults resolved; it never changes."""
+    """A task was submitted. Holds its definition, with all defaults resolved; only `updated` changes it."""
 
     name: ClassVar[str] = "submitted"
 
@@ -124,6 +124,8 @@ class Submitted(TaskEvent):
     """Seconds without a change of percent or checkpoint after which it is stalled while held; absent: never."""
     on_stall: OnStall = OnStall.FLAG
     """What becomes of it then: it is flagged, or taken from its holder and queued again."""
+    retry_of: str | None = None
+    """The failed or cancelled task that this one tries again."""
 
 
 class HeldEvent(TaskEvent):
@@ -447,3 +449,33 @@ class LateProgress(TaskEvent):
     message: str | None = None
     checkpoint: Any = None
     result: Any = None
+
+
+class Noted(TaskEvent):
+    """An operator or a service noted something beside the task, which may have ended; changes no status."""
+
+    name: ClassVar[str] = "noted"
+
+    kind: str
+    """What kind of note it is, such as `review`; `retried` if the task was submitted again."""
+    note: str | None = None
+    """A text for people."""
+    data: Any = None
+    """Any JSON of at most 16 KiB."""
+    retried_as: str | None = None
+    """The task that tries this one again."""
+
+
+class Updated(TaskEvent):
+    """An operator changed the definition of a task that has not ended; fields that are null stay as they were."""
+
+    name: ClassVar[str] = "updated"
+
+    priority: Priority | None = None
+    title: str | None = None
+    labels: tuple[str, ...] | None = None
+    deadline: Timestamp | None = None
+
+
+BESIDE_THE_LIFE = frozenset({LateProgress, Noted})
+"""Events that change no status and may also come after the task has ended."""

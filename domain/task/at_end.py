@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from domain.errors import FoldError
 from domain.events import task as ev
 from domain.handoffs import after_late_report
+from domain.limits import MAX_RETRIES_NAMED
 from domain.task.record import FormerLease, Outcome, Task
 from domain.task.transition import (
     advance,
@@ -165,6 +166,13 @@ def failed(task: Task, event: ev.Failed, recorded: Recorded) -> Task:
 def cancelled(task: Task, event: ev.Cancelled, recorded: Recorded) -> Task:
     former = former_leases(task, task.lease, event.name, lost=True) if task.lease else task.former
     return advance(task, recorded, lease=None, former=former, outcome=outcome_of(recorded, task.lease, event.reason))
+
+
+def noted(task: Task, event: ev.Noted, recorded: Recorded) -> Task:
+    retries = task.retries
+    if event.retried_as is not None:
+        retries = (*retries[-(MAX_RETRIES_NAMED - 1) :], event.retried_as)
+    return replace(task, version=recorded.version, position=recorded.position, retries=retries)
 
 
 def late_progress(task: Task, event: ev.LateProgress, recorded: Recorded) -> Task:

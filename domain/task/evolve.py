@@ -47,6 +47,11 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
     return _FOLDS[type(event)](task, event, recorded)
 
 
+def _updated(task: Task, event: ev.Updated, recorded: Recorded) -> Task:
+    given = {name: value for name, value in event if value is not None}
+    return advance(task, recorded, definition=task.definition.model_copy(update=given))
+
+
 _FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
     ev.Submitted: lambda task, _event, recorded: advance(task, recorded),
     ev.Leased: while_held.leased,
@@ -71,4 +76,6 @@ _FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {
     ev.Failed: at_end.failed,
     ev.Cancelled: at_end.cancelled,
     ev.LateProgress: at_end.late_progress,
+    ev.Noted: at_end.noted,
+    ev.Updated: _updated,
 }

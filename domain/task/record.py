@@ -108,6 +108,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     """What it was blocked with last."""
     answer: str | None = None
     """What it was unblocked with since."""
+    retries: tuple[str, ...] = ()
+    """The tasks that try it again, the latest last."""
 
     @property
     def terminal(self) -> bool:

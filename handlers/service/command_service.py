@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from domain import limits
 from domain.actors import operator_actor
 from domain.command_digest import body_digest
+from domain.commands import Cancel, Requeue
 from domain.draft import Refusal, Request
 from handlers.ports import LogUnavailableError
 from handlers.service import repeated_commands, reply_bodies
+from handlers.service.filtered_commands import FilteredCommands
 from handlers.service.guarded_tasks import GuardedTasks
 from handlers.service.name_resolution import NameResolution
 from handlers.service.repeated_commands import RepeatedCommands
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from projections.queries.questions import Query
 
 _LOG = logging.getLogger(__name__)
-_NEED_NEW_IDS = frozenset({"submit", "steal"})
+_NEED_NEW_IDS = frozenset({"submit", "submit_many", "steal"})
 _SHOW_DIRECTIVES = frozenset({"register", "heartbeat"})
 
 
@@ -74,6 +76,7 @@ class CommandService:
         self._clock = clock
         self._tasks = GuardedTasks()
         self._names = NameResolution(writer, lookup, self._tasks)
+        self._filtered = FilteredCommands(writer, access, self._tasks)
         self._repeated = RepeatedCommands(access, lookup, queries)
         self._replies = ReplySender(respond)
         self._under_way: dict[OutcomeKey, Job] = {}
@@ -189,7 +192,11 @@ class CommandService:
         )
         if key is not None:
             self._under_way[key] = job
-        self._names.submit(job)
+        command = request.command
+        if isinstance(command, Cancel | Requeue) and command.filters:
+            self._filtered.submit(job, command)
+        else:
+            self._names.submit(job)
         return None
 
     def _replay(self, reply: str, request: Request, positions: tuple[int, ...]) -> Refusal | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from domain.commands import Cancel, Requeue, SubmitMany
 from domain.decisions import checks
 from domain.decisions.working import directive
 from domain.draft import Draft, Refusal
@@ -20,11 +21,15 @@ from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document, stale_task_directives
 from domain.lifecycles import IntakeStatus
+from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.timestamps import format_timestamp
 from handlers.memory.lookup import fold_agent, fold_task
+from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from domain.draft import Request
     from domain.recorded import Recorded
     from domain.task import Lease, Task
@@ -35,7 +40,6 @@ if TYPE_CHECKING:
 
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
-_ON_AGENT_VERBS = frozenset({"drain", "pause", "resume", "load"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
 
 
@@ -46,6 +50,43 @@ def command_conflict(request: Request) -> Refusal:
         f"command_id {request.causation_id} came before with another body; nothing was done; choose a new id",
         {"command_id": request.causation_id},
     )
+
+
+def _about_agent(records: Sequence[Recorded]) -> dict[str, Any]:
+    agents = [recorded.entity_id for recorded in records if recorded.entity is Entity.AGENT]
+    return {"agent_id": agents[0]} if agents else {}
+
+
+def _deregistered(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
+
+
+def _forgotten(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"agent_ids": [r.entity_id for r in records], "more": len(records) == MAX_AGENTS_FORGOTTEN}
+
+
+def _annotated(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {f"{records[0].entity.value}_id": records[0].entity_id}
+
+
+def _retried(records: Sequence[Recorded]) -> dict[str, Any]:
+    retry_of = [r.event.retry_of for r in records if isinstance(r.event, ev.Submitted)]
+    return {"task_id": records[0].entity_id, "retry_of": retry_of[0], "was": "new"}
+
+
+def _submitted(records: Sequence[Recorded]) -> dict[str, Any]:
+    return {"task_id": records[0].entity_id, "was": "new"}
+
+
+_FROM_EVENTS: dict[str, Callable[[Sequence[Recorded]], dict[str, Any]]] = {
+    **dict.fromkeys(("drain", "pause", "resume", "load"), _about_agent),
+    "deregister": _deregistered,
+    "forget": _forgotten,
+    "annotate": _annotated,
+    "retry": _retried,
+    "submit": _submitted,
+}
+"""Results that follow from a command's events alone."""
 
 
 class RepeatedCommands:
@@ -86,19 +127,39 @@ class RepeatedCommands:
         if verb in _VIEW_VERBS:
             agent_id = request.agent_id or ""
             return await self._pool.read(lambda memory: self._holdings(request, memory, agent_id))
-        if verb == "deregister":
-            return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
+        if verb in _FROM_EVENTS:
+            return _FROM_EVENTS[verb](records)
+        command = request.command
+        if isinstance(command, Cancel | Requeue) and command.filters:
+            task_ids = list(dict.fromkeys(recorded.entity_id for recorded in records))
+            _, left = await select(self._pool, command)
+            return {"task_ids": task_ids, "count": len(task_ids), "more": left.fitting > 0}
+        if verb == "submit_many":
+            return await self._submitted(request, records)
         if verb == "claim":
             granted = [r for r in records if isinstance(r.event, ev.Leased)]
             return {"leases": [await self._lease(r.entity_id, r) for r in granted]}
         if verb == "steal":
             return await self._steal_result(records)
-        if verb in _ON_AGENT_VERBS:
-            agents = [r.entity_id for r in records if r.entity is Entity.AGENT]
-            return {"agent_id": agents[0]} if agents else {}
-        if verb == "submit":
-            return {"task_id": records[0].entity_id, "was": "new"}
         return await self._task_result(request, records)
+
+    async def _submitted(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
+        """Return what was made of each task: the new ones are in the events, the others are as they were then."""
+        new = [recorded.entity_id for recorded in records]
+        command = request.command
+        wanted = [each.task_id for each in command.tasks] if isinstance(command, SubmitMany) else list[str | None](new)
+        named = {each for each in wanted if each is not None}
+        made = iter(each for each in new if each not in named)
+        tasks, left = [], set(new)
+        for each in wanted:
+            task_id = each if each is not None else next(made)
+            if task_id in left:
+                left.discard(task_id)
+                was = "new"
+            else:
+                was = "ended" if (await self._task_at(task_id, records[-1].position)).terminal else "known"
+            tasks.append({"task_id": task_id, "was": was})
+        return {"tasks": tasks}
 
     def _holdings(self, request: Request, memory: Memory, agent_id: str) -> dict[str, Any]:
         """Return what an agent holds now, and which of the tasks that it vouches for are to be stopped."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain import commands, limits
 from domain.actors import agent_actor
@@ -13,7 +13,7 @@ from handlers.service import reply_bodies
 from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from domain.draft import EntityKey
     from projections.queries.questions import Query
@@ -47,7 +47,8 @@ class CommandRoute(NamedTuple):
                 names += ((entity, value),)
             elif value is not None:
                 names += tuple((entity, each) for each in value)
-        return names
+        further = _FURTHER_TASKS.get(self.model)
+        return names if further is None else names + tuple((Entity.TASK, each) for each in further(command))
 
 
 class QueryRoute(NamedTuple):
@@ -109,6 +110,11 @@ _ENTITY_OF_FIELD = {
     "task_id": Entity.TASK,
     "task_ids": Entity.TASK,
 }
+_FURTHER_TASKS: dict[type, Callable[[Any], Iterable[str]]] = {
+    commands.Retry: lambda command: command.candidates,
+    commands.SubmitMany: lambda command: [each.task_id for each in command.tasks if each.task_id is not None],
+}
+"""Tasks that a command names otherwise than in a field of its own."""
 _NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
     model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
     for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())

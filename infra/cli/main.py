@@ -36,19 +36,25 @@ AGENT_HELP = {
 }
 OPS_HELP = {
     "submit": "Put a task into the pool.",
+    "submit_many": "Put many tasks into the pool, all of them or none.",
     "assign": "Grant a queued task to an agent: the named one, else the best by score.",
-    "cancel": "Cancel a task in any status that is not final.",
-    "requeue": "Return a quarantined or stuck task to the queue.",
+    "cancel": "Cancel a task in any status that is not final, or all that fit a filter.",
+    "requeue": "Return a quarantined or stuck task to the queue, or all such tasks that fit a filter.",
     "unblock": "Return a blocked task to the queue.",
     "revoke": "Take a task from its holder.",
     "complete": "Complete a task that was done elsewhere, in any status that is not final.",
     "fail": "Say that a task failed elsewhere, in any status that is not final.",
     "block": "Set a task aside until it is unblocked, in any status that is not final.",
+    "update": "Change what a task that has not ended is; what is left out stays as it is.",
+    "retry": "Submit a failed or cancelled task again: a new task with the same definition.",
+    "annotate": "Note something beside a task or an agent, whatever its status.",
     "steal": "Move assigned tasks from one agent to another: the named ones, or a number of them.",
     "drain": "No new grants; an agent is asked to hand over what it holds.",
     "pause": "No new grants.",
     "resume": "Allow new grants again.",
     "load": "Report how busy an agent's machine is; no sign of life of the agent.",
+    "deregister": "Take an agent out of the pool; what it holds is taken from it.",
+    "forget": "Deregister lost agents that hold nothing, so that they leave the views.",
 }
 QUERY_HELP = {
     "task": "One task, whole.",

@@ -38,6 +38,8 @@ def task_document(task: Task) -> dict[str, Any]:
         "failures": task.failures,
         "expiries": task.expiries,
         "steals": task.steals,
+        "retry_of": definition.retry_of,
+        "retries": list(task.retries),
         "question": task.question,
         "answer": task.answer,
         "handoff": in_words(task.handoff).model_dump(mode="json") if task.handoff else None,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
-from domain.events.task import LateProgress
+from domain.events.agent import AgentNoted
+from domain.events.task import BESIDE_THE_LIFE
+from domain.lifecycles import AgentStatus
 from projections.read_models import tables
 from projections.read_models.table_rows import (
     Values,
@@ -77,13 +79,15 @@ class TableProjection:
         match recorded.entity:
             case Entity.TASK:
                 task = self._state.task(entity_id)
-                if task is not None and not (task.terminal and type(recorded.event) is LateProgress):
-                    # A late report on a task that has ended changes only the table of events: whether the fold applies
-                    # it depends on what is still in memory.
+                if task is not None and not (task.terminal and type(recorded.event) in BESIDE_THE_LIFE):
+                    # A late report or a note on a task that has ended changes only the table of events: whether the
+                    # fold applies it depends on what is still in memory.
                     self._apply_to_task(task, recorded)
             case Entity.AGENT:
                 agent = self._state.agent(entity_id)
-                if agent is not None:
+                if agent is not None and not (
+                    agent.status is AgentStatus.DEREGISTERED and type(recorded.event) is AgentNoted
+                ):
                     self._agents[entity_id] = agent
             case Entity.STEAL:
                 steal = self._state.steal(entity_id)

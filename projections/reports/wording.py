@@ -49,6 +49,8 @@ def _submitted(event: ev.Submitted) -> str:
         parts.append(f"needs {', '.join(event.required_capabilities)}")
     if event.deadline:
         parts.append(f"deadline {moment(event.deadline)}")
+    if event.retry_of:
+        parts.append(f"{event.retry_of} again")
     return ", ".join(part for part in parts if part)
 
 
@@ -142,6 +144,23 @@ def _late_progress(event: ev.LateProgress) -> str:
     return f"evidence from former holder {event.agent_id}: {event.kind}{percent}{note}; nothing changed"
 
 
+def _noted(event: ev.Noted | ag.AgentNoted) -> str:
+    note = f': "{event.note}"' if event.note else ""
+    data = f", {short_json(event.data)}" if event.data is not None else ""
+    again = f", as {event.retried_as}" if isinstance(event, ev.Noted) and event.retried_as else ""
+    return f"{event.kind}{again}{note}{data}"
+
+
+def _updated(event: ev.Updated) -> str:
+    parts = [
+        f"priority {event.priority}" if event.priority else "",
+        f'title "{event.title}"' if event.title is not None else "",
+        f"labels {', '.join(event.labels) or 'none'}" if event.labels is not None else "",
+        f"deadline {moment(event.deadline)}" if event.deadline else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
 def _registered(event: ag.Registered) -> str:
     able = ", ".join(event.capabilities) or "none"
     session = f", session {event.session}" if event.session is not None else ""
@@ -207,6 +226,9 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.Failed: _failed,
     ev.Cancelled: lambda event: (f"held by {event.agent_id}" if event.agent_id else "") + _because(event.reason),
     ev.LateProgress: _late_progress,
+    ev.Noted: _noted,
+    ev.Updated: _updated,
+    ag.AgentNoted: _noted,
     ag.Registered: _registered,
     ag.Heartbeat: _heartbeat,
     ag.LoadReported: lambda event: f"{_load(event.load)}; no sign of life",
@@ -214,7 +236,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ag.AgentPaused: _reason,
     ag.AgentResumed: _reason,
     ag.Lost: lambda event: f"not heard for {duration(event.silence_s)}; the limit is {duration(event.threshold_s)}",
-    ag.Deregistered: lambda event: f"{event.released} tasks given back",
+    ag.Deregistered: lambda event: f"{event.released} tasks given back{_because(event.reason)}",
     st.Planned: _planned,
     st.Executing: lambda event: ", ".join(event.task_ids),
     st.StealCompleted: _moved,

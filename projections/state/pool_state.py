@@ -6,12 +6,14 @@ It is not a view for reading: it holds tentative changes. Replays and tools use 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
-from domain.events.task import LateProgress
+from domain.events.agent import AgentNoted
+from domain.events.task import BESIDE_THE_LIFE
 from domain.lifecycles import TERMINAL, AgentStatus, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
@@ -34,6 +36,9 @@ Refused: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
 
 RECENT_ENTITIES = 1_000
 """Ended entities that stay in memory; older ones are read from the log when a command names them."""
+
+
+_MAY_BE_MISSED = BESIDE_THE_LIFE | {AgentNoted}
 
 
 class PoolState:
@@ -135,6 +140,18 @@ class PoolState:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
         return self.workloads.available_capabilities(agent_id)
 
+    def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment."""
+        found = (
+            agent_id
+            for agent_id, agent in self.agents.items()
+            if agent.status is AgentStatus.LOST
+            and agent.last_recorded_at is not None
+            and agent.last_recorded_at < heard_before
+            and not self.tasks_held(agent_id)
+        )
+        return list(islice(found, limit))
+
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the ids of at most `limit` tasks on which a judgement is due."""
         return self.due_times.due(now, limit, self.pool)
@@ -179,8 +196,9 @@ class PoolState:
                             self._retire((Entity.TASK, task_id))
                 else:
                     key = (recorded.entity, recorded.entity_id)
-                    self._put(key, self._evolved(key, recorded))
-                    self._retire(key)
+                    if type(recorded.event) is not AgentNoted or self.knows(key) or not self._missed(recorded):
+                        self._put(key, self._evolved(key, recorded))
+                        self._retire(key)
             except (FoldError, IllegalTransitionError) as error:
                 # Without its traceback, which would be a reference cycle through this frame while gc is off.
                 refused.append((recorded, error.with_traceback(None)))
@@ -286,11 +304,11 @@ class PoolState:
         }
 
     def _missed(self, recorded: Recorded) -> bool:
-        """Whether this is a late report on a task that left memory.
+        """Whether this is a late report or a note on a task or agent that left memory.
 
-        It changes nothing here; a command that names the task has it looked up in the log.
+        It changes nothing here; a command that names it has it looked up in the log.
         """
-        return self.evicted_through > 0 and type(recorded.event) is LateProgress
+        return self.evicted_through > 0 and type(recorded.event) in _MAY_BE_MISSED
 
     def _evolved(self, key: EntityKey, recorded: Recorded) -> EntityState:
         entity, entity_id = key

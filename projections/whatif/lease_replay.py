@@ -157,6 +157,10 @@ class LeaseReplay:
         """Return None: grants are the record's, so no agent is chosen here."""
         return None
 
+    def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:  # noqa: ARG002 - the view's form
+        """Return none: what operators do is the record's."""
+        return ()
+
     # Steps
 
     def _grant(self, step: LeaseGranted) -> None:

@@ -135,6 +135,10 @@ class StealReplay:
         """Return 0: who was heard is not in the log, which has agents as lost where they were silent for long."""
         return 0.0
 
+    def lost_agents(self, heard_before: datetime, limit: int) -> NoReturn:
+        """Never called: what operators do is the record's."""
+        raise NotImplementedError
+
     def _apply_to_task(self, recorded: Recorded) -> None:
         task_id, event = recorded.entity_id, recorded.event
         new, old = self._record.tasks.get(task_id), self._tasks.get(task_id)

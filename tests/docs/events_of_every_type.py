@@ -24,6 +24,7 @@ def messages() -> list[StoredMessage]:
     _steals(pool)
     for verb in ("drain", "pause", "resume"):
         pool.given("ops", verb, agent_id="idle")
+    pool.given("ops/erika", "annotate", agent_id="idle", kind="hardware", note="a new disk")
     pool.asks(MarkLost("idle", 700.0))
     pool.given("idle", "deregister")
     return pool.messages
@@ -38,7 +39,9 @@ def _work(pool: Scenario) -> None:
     pool.given("a1", "silence", task_id="whole", token=token, for_s=100, reason="a build")
     pool.wait(200).given("a1", "heartbeat", load={"cpu": 50, "memory": 10})
     pool.given("ops", "load", agent_id="a1", load={"cpu": 90})
+    pool.given("ops/erika", "update", task_id="whole", priority="high", title="All of it")
     pool.given("a1", "complete", task_id="whole", token=token, result=["done"])
+    pool.given("ops/erika", "annotate", task_id="whole", kind="review", note="well done", data={"score": 5})
     ways: dict[str, dict[str, Any]] = {
         "release": {"checkpoint": 1, "reason": "no time"},
         "block": {"reason": "no key"},

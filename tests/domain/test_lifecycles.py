@@ -74,6 +74,7 @@ CONTRACT: dict[str, tuple[AbstractSet[TaskStatus], TaskStatus | None]] = {
     "completed": ({ASSIGNED, IN_PROGRESS, STUCK, QUEUED, QUARANTINED, BLOCKED}, COMPLETED),
     "failed": (LIVING, FAILED),
     "cancelled": (LIVING, CANCELLED),
+    "updated": (LIVING - {UNHELD}, None),
 }
 """The table of the wire contract: event -> from where, to what (None: no change)."""
 
@@ -131,8 +132,8 @@ def test_the_task_machine_is_the_contracts_table(event: str) -> None:
 def test_every_event_of_the_contract_is_in_the_machine_and_the_catalogue() -> None:
     names = {cls.name for cls in EVENT_TYPES.values() if cls.entity is Entity.TASK}
     assert CONTRACT.keys() == set(events_of(TASK))
-    # Evidence beside the life: no transition.
-    assert names == CONTRACT.keys() | {"late_progress"}
+    # Evidence and notes beside the life: no transition.
+    assert names == CONTRACT.keys() | {"late_progress", "noted"}
 
 
 def test_no_transition_lowers_attempt_and_rank() -> None:

@@ -1,4 +1,4 @@
-"""Write the golden histories of the current version: python -m tests.golden.make
+"""Write the golden histories that are not there yet: python -m tests.golden.make
 
 A history that was released is never written again; a new version of an event gets a new directory beside it.
 """
@@ -101,7 +101,35 @@ def pool(s: Scenario) -> None:
     s.at(500).sweep()
 
 
-HISTORIES: dict[str, Callable[[Scenario], None]] = {"tasks": tasks, "agents": agents, "pool": pool}
+def operators(s: Scenario) -> None:
+    """Follow what operators and services say, note and change."""
+    s.given("a1", "register", capacity=9)
+    s.given("a2", "register", capacity=9)
+    s.given("ops/board", "submit_many", tasks=[{"task_id": f"t{number}"} for number in range(4)], command_id="many-1")
+    for number in range(2):
+        s.given(OPS, "assign", task_id=f"t{number}", agent_id="a1")
+    s.at(60).given("ops/ci", "complete", task_id="t0", result={"build": 7}, command_id="ci-7")
+    s.given("ops/ci", "fail", task_id="t1", error="flaky")
+    s.given("ops/ada", "block", task_id="t1", reason="unclear", question="Which one?")
+    s.given("ops/ada", "unblock", task_id="t1", answer="The second")
+    s.given("ops/ada", "update", task_id="t1", priority="high", title="Now", labels=["x"], deadline_s=900.0)
+    s.given("ops/ci", "complete", task_id="t2")
+    s.given("ops/ci", "fail", task_id="t3", error="gone", retryable=False)
+    s.given("ops/ada", "annotate", task_id="t3", kind="review", note="it was the disk", data={"disk": 2})
+    s.given("ops/ada", "retry", task_id="t3", reason="a new disk")
+    s.given("ops/ada", "annotate", agent_id="a1", kind="hardware", note="a new disk")
+    s.given(OPS, "assign", task_id="t3-r1", agent_id="a1")
+    s.given("ops/ada", "deregister", agent_id="a1", reason="replaced")
+    s.at(900).asks(MarkLost("a2", 780.0))
+    s.given("ops/ada", "forget", older_than_s=600.0)
+
+
+HISTORIES: dict[str, Callable[[Scenario], None]] = {
+    "tasks": tasks,
+    "agents": agents,
+    "pool": pool,
+    "operators": operators,
+}
 
 
 def write(name: str, script: Callable[[Scenario], None]) -> None:
@@ -128,4 +156,5 @@ def write(name: str, script: Callable[[Scenario], None]) -> None:
 
 if __name__ == "__main__":
     for each, play in HISTORIES.items():
-        write(each, play)
+        if not (HERE / f"{each}.jsonl").exists():
+            write(each, play)

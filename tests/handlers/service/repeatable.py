@@ -122,6 +122,32 @@ async def _lost(pool: PoolHarness) -> dict[str, Any]:
     return {"max": 3}
 
 
+async def _failed(pool: PoolHarness) -> dict[str, Any]:
+    token = await pool.holds("a", "T")
+    await pool.given("agent.a.fail", task_id="T", token=token, error="no", retryable=False)
+    return {"task_id": "T"}
+
+
+async def _gone(pool: PoolHarness) -> dict[str, Any]:
+    await pool.register("a")
+    await pool.advance(700)
+    assert pool.agent("a").status == "lost"
+    return {"older_than_s": 600}
+
+
+async def _labelled(pool: PoolHarness) -> dict[str, Any]:
+    await pool.holds("a", "T", labels=["x"])
+    await pool.submit("U", labels=["x"])
+    await pool.submit("V")
+    return {"label": "x"}
+
+
+async def _stuck_and_labelled(pool: PoolHarness) -> dict[str, Any]:
+    await pool.holds("a", "T", "U", labels=["x"], on_silence="stuck")
+    await pool.advance(400)
+    return {"label": "x", "status": "stuck"}
+
+
 async def _drained_agent(pool: PoolHarness) -> dict[str, Any]:
     await pool.register("a")
     await pool.given("ops.drain", agent_id="a")
@@ -166,11 +192,20 @@ CASES: dict[str, Case] = {
     "cancel what is queued": Case("ops.cancel", ops(held_by_a=False, task_id="T")),
     "requeue": Case("ops.requeue", _quarantined),
     "requeue what is stuck": Case("ops.requeue", stuck()),
+    "cancel by filter": Case("ops.cancel", _labelled),
+    "requeue by filter": Case("ops.requeue", _stuck_and_labelled),
     "unblock": Case("ops.unblock", _blocked),
     "revoke": Case("ops.revoke", ops(task_id="T", reason="mine")),
     "complete for another": Case("ops.complete", ops(task_id="T", result=1)),
     "fail for another": Case("ops.fail", ops(task_id="T", error="elsewhere")),
     "block for another": Case("ops.block", ops(task_id="T", reason="no key", question="which?")),
+    "submit many": Case("ops.submit_many", ops(tasks=[{"task_id": "T"}, {"task_id": "new"}, {}, {"title": "x"}])),
+    "update": Case("ops.update", ops(task_id="T", priority="low", labels=["x"])),
+    "retry": Case("ops.retry", _failed),
+    "annotate a task": Case("ops.annotate", ops(task_id="T", kind="review", data=[1])),
+    "annotate an agent": Case("ops.annotate", ops(agent_id="a", kind="hardware", note="a new disk")),
+    "deregister another": Case("ops.deregister", ops(agent_id="a", reason="replaced")),
+    "forget": Case("ops.forget", _gone),
     "steal": Case("ops.steal", ops(from_="a", to="b", count=2)),
     "steal by name": Case("ops.steal", ops(from_="a", to="b", task_ids=["T"])),
     "drain an agent": Case("ops.drain", ops(agent_id="a")),

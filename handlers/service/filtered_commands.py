@@ -1,0 +1,98 @@
+"""Commands on all tasks that fit a filter: the tasks are selected beside the writer, on a copy, as queries are.
+
+The writer then gets the command with the selected tasks and checks each again, so its cost follows what it changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec.structs import replace
+
+from domain.limits import MAX_FILTERED_CANCEL, MAX_FILTERED_REQUEUE
+from domain.service_commands import OnSelected
+from handlers.ports import LogUnavailableError
+from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from domain.commands import Cancel, Requeue
+    from domain.draft import Refusal
+    from domain.task import Task
+    from handlers.memory.memory import Memory
+    from handlers.service.guarded_tasks import GuardedTasks
+    from handlers.writer.jobs import Job
+    from handlers.writer.pool_access import PoolAccess
+    from handlers.writer.writer import Writer
+
+SLOW_SELECTION = 5_000
+"""Live tasks beyond which they are looked through in a thread, so that the writer goes on meanwhile."""
+_MOST = {"cancel": MAX_FILTERED_CANCEL, "requeue": MAX_FILTERED_REQUEUE}
+
+
+class Selection(NamedTuple):
+    """The tasks that fit a filter."""
+
+    task_ids: tuple[str, ...]
+    """Those that were submitted first, as many as one command changes."""
+    fitting: int
+    """How many fit in all."""
+
+    @property
+    def more(self) -> bool:
+        """Whether others fit too."""
+        return self.fitting > len(self.task_ids)
+
+
+async def select(pool: PoolAccess, command: Cancel | Requeue) -> tuple[int, Selection]:
+    """Return a position, and the tasks that fit the command's filter there. Raises LogUnavailableError."""
+
+    def read(memory: Memory) -> tuple[int, list[Task]]:
+        return memory.state.position, list(memory.state.tasks.values())
+
+    position, tasks = await pool.read(read)
+    if len(tasks) > SLOW_SELECTION:
+        return position, await asyncio.to_thread(_fitting, command, tasks)
+    return position, _fitting(command, tasks)
+
+
+def _fitting(command: Cancel | Requeue, tasks: Iterable[Task]) -> Selection:
+    fitting = [(task.submitted_at, task.task_id) for task in tasks if command.fits(task)]
+    first = heapq.nsmallest(_MOST[command.verb], fitting)
+    return Selection(tuple(task_id for _, task_id in first), len(fitting))
+
+
+class FilteredCommands:
+    """Selects the tasks of commands by filter, then queues the commands."""
+
+    def __init__(self, writer: Writer, pool: PoolAccess, tasks: GuardedTasks) -> None:
+        self._writer = writer
+        self._pool = pool
+        self._tasks = tasks
+
+    def submit(self, job: Job, command: Cancel | Requeue) -> None:
+        """Select the tasks, then queue the job, or answer it if it is a dry run."""
+        if self._tasks.full:
+            self._refuse(job, OVERLOADED)
+            return
+        self._tasks.spawn(self._select(job, command), lambda: self._refuse(job, FAULT))
+
+    async def _select(self, job: Job, command: Cancel | Requeue) -> None:
+        try:
+            position, selected = await select(self._pool, command)
+        except LogUnavailableError:
+            self._refuse(job, unavailable("the broker did not answer in time; nothing was done; try again"))
+            return
+        task_ids, fitting = selected
+        if command.dry_run:
+            result = {"task_ids": list(task_ids), "count": fitting, "more": selected.more}
+            job.answer(Answer(position, (), result, None))
+            return
+        job.continue_with(replace(job.request, command=OnSelected(command, task_ids, selected.more)), ())
+        self._writer.submit(job)
+
+    def _refuse(self, job: Job, refusal: Refusal) -> None:
+        job.answer(Answer(self._writer.memory.state.committed_position, (), None, refusal))
