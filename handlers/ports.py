@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
 from domain.timestamps import after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from domain.recorded import Recorded
 
@@ -88,11 +88,21 @@ class ReadableLog(Protocol):
         ...
 
     async def last_by_subject(self, subject: str) -> StoredMessage | None:
-        """The newest message on one exact subject, or None. Raises LogUnavailableError."""
+        """The newest message on a subject, or on all that a filter matches; or None. Raises LogUnavailableError."""
         ...
 
     async def history(self, subject_filter: str) -> list[StoredMessage]:
         """All messages whose subject matches the filter (`>` allowed), in order. Raises LogUnavailableError."""
+        ...
+
+    def matching(
+        self, subject_filters: Sequence[str], *, after: int, until: int
+    ) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message with `after` < position <= `until` whose subject matches one of the filters, in order.
+
+        In chunks; complete as the stream's leader knew it when asked. No two filters may match the same subject.
+        Raises LogUnavailableError.
+        """
         ...
 
     def read(self, *, after: int, until: int) -> AsyncIterator[Sequence[StoredMessage]]:

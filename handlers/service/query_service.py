@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SLOW_SNAPSHOT = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
+MAX_LOOK_UPS = 16
+"""Tasks that are looked up in the log at once for `query.task`; others wait their turn."""
+
 MAX_WAITING_VIEWS = 1_000
 """Queries for views that may wait for each other."""
 VIEW_TIMEOUT_S = 5.0
@@ -65,6 +68,7 @@ class QueryService:
         self._clock = clock
         self._health = health
         self._one_view = asyncio.Lock()
+        self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._waiting_views = 0
 
     async def answer(self, query: Query) -> Answer:
@@ -127,7 +131,8 @@ class QueryService:
 
         position, task = await self._pool.read(read)
         if task is None:
-            found = await self._lookup.entity((Entity.TASK, query.task_id))
+            async with self._look_ups:
+                found = await self._lookup.entity((Entity.TASK, query.task_id))
             task = found if isinstance(found, Task) else None
         if task is None:
             return Answer(

@@ -3,10 +3,14 @@
 Every command's result follows from the events that it appended and from the tasks as they were right after them. So
 only positions have to be remembered, and the answer after a restart equals the answer before it. What an agent holds
 (the result of `register` and `heartbeat`) is a view, and is answered as it is now.
+
+A repeat costs what its own events cost: what they do not say of the task is read from its outline, without the reports
+that came before.
 """
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +24,9 @@ from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document, stale_task_directives
-from domain.lifecycles import IntakeStatus
+from domain.lifecycles import TASK
 from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.timestamps import format_timestamp
-from handlers.memory.lookup import fold_agent, fold_task
 from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
@@ -41,6 +44,12 @@ if TYPE_CHECKING:
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
+_STATUSES_AFTER = {event: {target for _, name, target in TASK.items() if name == event} for _, event, _ in TASK.items()}
+_STATUS_AFTER = {event: next(iter(targets)) for event, targets in _STATUSES_AFTER.items() if len(targets) == 1}
+"""The status that an event leads to, for those that lead to one only."""
+
+MAX_AT_ONCE = 16
+"""Repeats whose first outcome is read at once; others wait their turn, so that a storm holds up nothing else."""
 
 
 def command_conflict(request: Request) -> Refusal:
@@ -96,6 +105,7 @@ class RepeatedCommands:
         self._pool = pool
         self._lookup = lookup
         self._queries = queries
+        self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
         """Return the answer that the command got the first time, or that its id was used for another one.
@@ -103,30 +113,31 @@ class RepeatedCommands:
         What an agent holds now is not told to an earlier life of it: that is refused as any other command would be.
         Raises LogUnavailableError.
         """
-        records = await self._lookup.at(positions)
-        last = records[-1] if records else None
-        position = positions[-1]
-        if records and records[0].digest not in {"", request.digest}:
-            return Answer(position, (), None, command_conflict(request))
-        if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
-            return Answer(position, (), None, await self._late_refusal(last))
-        if request.verb in _VIEW_VERBS:
-            stale = await self._pool.read(partial(_stale_session, request))
-            if stale is not None:
-                return Answer(position, (), None, stale)
-        return Answer(position, records, await self._result(request, records), None)
+        async with self._turns:
+            records = await self._lookup.at(positions)
+            last = records[-1] if records else None
+            position = positions[-1]
+            if records and records[0].digest not in {"", request.digest}:
+                return Answer(position, (), None, command_conflict(request))
+            if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
+                return Answer(position, (), None, await self._late_refusal(last))
+            if request.verb not in _VIEW_VERBS:
+                return Answer(position, records, await self._result(request, records), None)
+        stale = await self._pool.read(partial(_stale_session, request))
+        if stale is not None:
+            return Answer(position, (), None, stale)
+        agent_id = request.agent_id or ""
+        view = await self._pool.read(lambda memory: self._holdings(request, memory, agent_id))
+        return Answer(position, records, view, None)
 
     async def _late_refusal(self, recorded: Recorded) -> Refusal | None:
-        task = await self._task_at(recorded.entity_id, recorded.position)
+        task = await self._task_at(recorded.entity_id, recorded.position, [recorded])
         token = getattr(recorded.event, "token", 0)
         refused = checks.task_finished(task) if task.terminal else checks.stale_token(task, token)
         return refused.refusal
 
     async def _result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
         verb = request.verb
-        if verb in _VIEW_VERBS:
-            agent_id = request.agent_id or ""
-            return await self._pool.read(lambda memory: self._holdings(request, memory, agent_id))
         if verb in _FROM_EVENTS:
             return _FROM_EVENTS[verb](records)
         command = request.command
@@ -138,7 +149,7 @@ class RepeatedCommands:
             return await self._submitted(request, records)
         if verb == "claim":
             granted = [r for r in records if isinstance(r.event, ev.Leased)]
-            return {"leases": [await self._lease(r.entity_id, r) for r in granted]}
+            return {"leases": [await self._lease(r.entity_id, [r], r) for r in granted]}
         if verb == "steal":
             return await self._steal_result(records)
         return await self._task_result(request, records)
@@ -157,7 +168,7 @@ class RepeatedCommands:
                 left.discard(task_id)
                 was = "new"
             else:
-                was = "ended" if (await self._task_at(task_id, records[-1].position)).terminal else "known"
+                was = "ended" if (await self._task_at(task_id, records[-1].position, [])).terminal else "known"
             tasks.append({"task_id": task_id, "was": was})
         return {"tasks": tasks}
 
@@ -173,28 +184,64 @@ class RepeatedCommands:
     async def _task_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
         task_id = await self._own_task(request, records)
         last = records[-1]
+        own = [recorded for recorded in records if recorded.entity_id == task_id and recorded.entity is Entity.TASK]
         if request.verb in _LEASE_VERBS:
-            return await self._lease(task_id, last)
-        own = [recorded for recorded in records if recorded.entity_id == task_id]
-        task = await self._task_at(task_id, last.position)
-        if request.verb in _TERM_VERBS and task.lease is not None:
-            advice = [r.event.directive for r in own if isinstance(r.event, ev.Progressed)]
-            return {
-                "expires_at": format_timestamp(task.lease.expires_at),
-                "grace_s": task.lease.grace_s,
-                "directive": advice[0] if advice else await self._advice(request, task, task.lease, last),
-            }
-        result: dict[str, Any] = {"task_id": task_id, "status": task.status.value}
+            return await self._lease(task_id, own, last)
+        if request.verb in _TERM_VERBS:
+            terms = await self._terms(request, task_id, own, last)
+            if terms is not None:
+                return terms
+        result: dict[str, Any] = {"task_id": task_id, "status": await self._status(task_id, own, last)}
         if request.verb != "cancel":
-            result["attempt"] = task.attempt
+            result["attempt"] = await self._attempt(task_id, own, last)
         return result
+
+    async def _terms(
+        self, request: Request, task_id: str, own: list[Recorded], last: Recorded
+    ) -> dict[str, Any] | None:
+        """Return what a holder is told of its lease; None if the task is not held."""
+        for recorded in own:
+            event = recorded.event
+            if isinstance(event, ev.Progressed):
+                return {
+                    "expires_at": format_timestamp(event.expires_at),
+                    "grace_s": event.grace_s,
+                    "directive": event.directive,
+                }
+        task = _found(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        if task.lease is None:
+            return None
+        return {
+            "expires_at": format_timestamp(task.lease.expires_at),
+            "grace_s": task.lease.grace_s,
+            "directive": await self._advice(request, task, task.lease, last),
+        }
 
     async def _advice(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> str:
         """Return the directive that the holder got on the task; only reports have it on record."""
-        records = await self._lookup.records((Entity.AGENT, lease.agent_id))
-        agent = fold_agent(records, until=recorded.position)
+        intake = await self._lookup.intake_at(lease.agent_id, recorded.position)
         draft = Draft(self._pool.state, request, recorded.time, self._pool.rules)
-        return directive(draft, agent.intake if agent is not None else IntakeStatus.OPEN, task, lease)
+        return directive(draft, intake, task, lease)
+
+    async def _status(self, task_id: str, own: list[Recorded], last: Recorded) -> str:
+        """Return the task's status after the command: mostly its last event leads to one only."""
+        status = _STATUS_AFTER.get(own[-1].name) if own else None
+        if status is None:
+            status = (await self._task_at(task_id, last.position, own)).status
+        return status.value
+
+    async def _attempt(self, task_id: str, own: list[Recorded], last: Recorded) -> int:
+        """Return the task's attempt after the command: of its own events, or of the grant that they name."""
+        for recorded in reversed(own):
+            if isinstance(recorded.event, ev.Requeued | ev.Leased | ev.Stolen):
+                return recorded.event.attempt
+        token = next((t for recorded in own if (t := getattr(recorded.event, "token", None)) is not None), None)
+        late = any(isinstance(recorded.event, ev.Completed) and recorded.event.late for recorded in own)
+        if token is not None and not late:
+            grant = await self._lookup.grant(task_id, token)
+            if grant is not None and isinstance(grant.event, ev.Leased | ev.Stolen):
+                return grant.event.attempt
+        return (await self._task_at(task_id, last.position, own)).attempt
 
     async def _steal_result(self, records: list[Recorded]) -> dict[str, Any]:
         """Return what moved, also if the service stopped between the plan and its execution."""
@@ -204,9 +251,9 @@ class RepeatedCommands:
         moved = [r.event.task_ids for r in records if isinstance(r.event, steal_ev.Executing)]
         return {"operation_id": planned.entity_id, "task_ids": list(moved[0]) if moved else []}
 
-    async def _lease(self, task_id: str, recorded: Recorded) -> dict[str, Any]:
-        task = await self._task_at(task_id, recorded.position)
-        return lease_document(task, recorded.time)
+    async def _lease(self, task_id: str, own: list[Recorded], last: Recorded) -> dict[str, Any]:
+        task = _found(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        return lease_document(task, last.time)
 
     async def _own_task(self, request: Request, records: list[Recorded]) -> str:
         """Return the task that the command was about, from its events: a repeat may wrongly name another.
@@ -220,17 +267,22 @@ class RepeatedCommands:
             return own[0]
         named = getattr(request.command, "task_id", None)
         if isinstance(named, str):
-            task = fold_task(await self._lookup.records((Entity.TASK, named)), until=records[-1].position)
+            renewed = [recorded for recorded in tasks if recorded.entity_id == named]
+            task = await self._lookup.outline_at(named, records[-1].position, renewed)
             if task is not None and task.lease is not None and task.lease.agent_id == request.agent_id:
                 return named
         return tasks[0].entity_id
 
-    async def _task_at(self, task_id: str, position: int) -> Task:
-        task = fold_task(await self._lookup.records((Entity.TASK, task_id)), until=position)
-        if task is None:
-            msg = f"the log has no task {task_id} at position {position}"
-            raise LookupError(msg)
-        return task
+    async def _task_at(self, task_id: str, position: int, own: list[Recorded]) -> Task:
+        """Return a task as its outline tells at a position."""
+        return _found(await self._lookup.outline_at(task_id, position, own), task_id, position)
+
+
+def _found(task: Task | None, task_id: str, position: int) -> Task:
+    if task is None:
+        msg = f"the log has no task {task_id} at position {position}"
+        raise LookupError(msg)
+    return task
 
 
 def _stale_session(request: Request, memory: Memory) -> Refusal | None:

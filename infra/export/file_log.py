@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from handlers.ports import LogTruncatedError, UnreadableEventError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
     from datetime import datetime
 
     from handlers.ports import Codec, StoredMessage
@@ -48,6 +48,15 @@ class FileLog:
         """Every message whose subject matches, in order."""
         return list(self._reader.messages(wanted=matcher(subject_filter)))
 
+    async def matching(
+        self, subject_filters: Sequence[str], *, after: int, until: int
+    ) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message with `after` < position <= `until` whose subject matches one of the filters, in chunks."""
+        matchers = [matcher(subject_filter) for subject_filter in subject_filters]
+        chunks = self._chunks(after, until, lambda subject: any(matches(subject) for matches in matchers))
+        for chunk in chunks:
+            yield chunk
+
     async def last_matching(self, subject_filter: str) -> int:
         """The position of the newest message whose subject matches, 0 if there is none."""
         newest = deque(self._reader.messages(wanted=matcher(subject_filter)), maxlen=1)
@@ -64,7 +73,12 @@ class FileLog:
             return
         if until > self.last:
             raise LogTruncatedError(f"{self._reader.path} ends at position {self.last}, before {until}")
-        wanted = None if subject_filter is None else matcher(subject_filter)
+        for chunk in self._chunks(after, until, None if subject_filter is None else matcher(subject_filter)):
+            yield chunk
+
+    def _chunks(
+        self, after: int, until: int, wanted: Callable[[str], bool] | None
+    ) -> Generator[Sequence[StoredMessage], None, None]:
         chunk: list[StoredMessage] = []
         with contextlib.closing(self._reader.messages(after=after, wanted=wanted)) as messages:
             for message in messages:

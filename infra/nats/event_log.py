@@ -12,6 +12,7 @@ from infra.nats import wire_format
 from infra.nats.api import REQUEST_TIMEOUT_S, JetStreamApi
 from infra.nats.appends import append, append_frames
 from infra.nats.exchange import Exchange
+from infra.nats.filtered_reader import last_matching
 from infra.nats.reader import StreamReader
 from infra.nats.staging import Staging
 from infra.nats.stream import evt_prefix, stream_name
@@ -129,7 +130,7 @@ class NatsEventLog:
         return await self._api.log_stored(self._stream, {"seq": position}) if position > 0 else None
 
     async def last_by_subject(self, subject: str) -> StoredMessage | None:
-        """The newest message on one exact subject, from the stream's leader. Raises LogUnavailableError."""
+        """The newest message whose subject matches, from the stream's leader, or None. Raises LogUnavailableError."""
         return await self._api.log_stored(self._stream, {"last_by_subj": subject})
 
     async def history(self, subject_filter: str) -> list[StoredMessage]:
@@ -142,6 +143,37 @@ class NatsEventLog:
             return []
         reader = StreamReader(self._api, self._stream, subject_filter=subject_filter)
         return [message async for chunk in reader.until(newest.position) for message in chunk]
+
+    async def matching(
+        self, subject_filters: Sequence[str], *, after: int, until: int
+    ) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        """Every message with `after` < position <= `until` whose subject matches one of the filters, in chunks.
+
+        Complete up to the newest match that the stream's leader knew when asked, whichever replica delivers: a message
+        that is known to match ends the read. Raises LogUnavailableError.
+        """
+        end = await self._last_matching(subject_filters, until)
+        if end <= after:
+            return
+        chunks = StreamReader(self._api, self._stream, after=after, subject_filter=subject_filters).until(end)
+        try:
+            async for chunk in chunks:
+                if chunk:
+                    yield chunk
+        finally:
+            await chunks.aclose()
+
+    async def _last_matching(self, subject_filters: Sequence[str], until: int) -> int:
+        """Return `until` if a match is there or behind it, else the position of the newest match; 0: there is none."""
+        at_end = await self.get(until)
+        if at_end is not None and any(_certainly_matches(each, at_end.subject) for each in subject_filters):
+            return until
+        newest = 0
+        for subject_filter in subject_filters:
+            newest = max(newest, await last_matching(self._api, self._stream, subject_filter))
+            if newest >= until:
+                return until
+        return newest
 
     def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         """Every message with `after` < position <= `until`, in order and without gaps, in chunks."""
@@ -174,6 +206,13 @@ class NatsEventLog:
     def follow_chunks(self, *, after: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         """The messages of `follow`, in chunks as they arrive. Raises as `follow` does."""
         return StreamReader(self._api, self._stream, after=after).follow_chunks()
+
+
+def _certainly_matches(subject_filter: str, subject: str) -> bool:
+    """Return whether a subject matches an exact filter, or one whose only wildcard is a final `>`; else False."""
+    if subject_filter.endswith(".>") and "*" not in subject_filter:
+        return subject.startswith(subject_filter.removesuffix(">"))
+    return subject_filter == subject
 
 
 def _conditions(count: int, expected_position: int) -> list[str]:

@@ -109,11 +109,14 @@ class StreamReader:
         stream: str,
         *,
         after: int = 0,
-        subject_filter: str | None = None,
+        subject_filter: str | Sequence[str] | None = None,
         gaps: bool = False,
         timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
-        """`gaps`: whether to skip positions that the stream lacks; if not, a read cannot go beyond one."""
+        """`subject_filter`: one filter, or several of which none matches what another does.
+
+        `gaps`: whether to skip positions that the stream lacks; if not, a read cannot go beyond one.
+        """
         self._api = api
         self._connection = api.connection
         self._stream = stream
@@ -255,8 +258,10 @@ class StreamReader:
             "mem_storage": True,
             "num_replicas": 1,
         }
-        if self._filter is not None:
+        if isinstance(self._filter, str):
             config["filter_subject"] = self._filter
+        elif self._filter is not None:
+            config["filter_subjects"] = list(self._filter)
         answer = await self._api.log_call(
             f"CONSUMER.CREATE.{self._stream}", {"stream_name": self._stream, "config": config}
         )

@@ -84,6 +84,54 @@ async def test_a_long_history_is_complete(log: Log, pool: str) -> None:
     assert found == [stored(position, messages[position - 1]) for position in range(4, MANY + 1, 7)]
 
 
+@pytest.mark.parametrize(
+    ("filters", "after", "until", "positions"),
+    [
+        (["task.T1.>"], 0, 6, [1, 4, 5]),
+        (["task.T1.>"], 1, 4, [4]),
+        (["task.T1.queued", "task.T1.noted"], 0, 6, [1, 4, 5]),
+        (["task.T1.queued", "task.T2.queued"], 0, 6, [1]),
+        (["task.T1.noted"], 0, 4, [4]),
+        (["task.T1.noted"], 0, 3, []),
+        (["task.T1.noted"], 4, 1_000, [5]),
+        (["task.T1.noted"], 5, 5, []),
+        (["task.T10.queued", "agent.T1.registered"], 0, 2, [2]),
+        (["task.*.queued", "pool.>"], 0, 6, [1, 2, 6]),
+        (["steal.>", "task.T1.left"], 0, 6, []),
+    ],
+)
+async def test_what_matches_between_two_positions_is_read(
+    log: Log, pool: str, filters: list[str], after: int, until: int, positions: list[int]
+) -> None:
+    entities = ["task.T1.queued", "task.T10.queued", "agent.T1.registered", "task.T1.noted", "task.T1.noted"]
+    messages = [event(pool, entity, number) for number, entity in enumerate([*entities, "pool.pool.led"])]
+    await log.append(messages, expected_position=0)
+
+    chunks = log.matching([f"custody.{pool}.evt.{each}" for each in filters], after=after, until=until)
+
+    found = [message async for chunk in chunks for message in chunk]
+    assert found == [stored(position, messages[position - 1]) for position in positions]
+
+
+async def test_long_stretches_of_what_matches_come_in_chunks(log: Log, pool: str) -> None:
+    messages = await fill(log, pool, MANY)
+    filters = [f"custody.{pool}.evt.task.T{number}.noted" for number in range(7)]
+
+    chunks = [chunk async for chunk in log.matching(filters, after=10, until=MANY - 10)]
+
+    assert all(chunks)
+    expected = [stored(position, messages[position - 1]) for position in range(11, MANY - 9)]
+    assert [message for chunk in chunks for message in chunk] == expected
+
+
+async def test_the_last_by_a_filter_is_the_newest_of_all_that_match(log: Log, pool: str) -> None:
+    messages = [event(pool, f"task.{entity}.noted", n) for n, entity in enumerate(["T1", "T10", "T1", "T2"])]
+    await log.append(messages, expected_position=0)
+
+    assert await log.last_by_subject(f"custody.{pool}.evt.task.T1.>") == stored(3, messages[2])
+    assert await log.last_by_subject(f"custody.{pool}.evt.task.T3.>") is None
+
+
 async def test_a_history_read_while_others_append_is_a_prefix(open_log: OpenLog, pool: str) -> None:
     log, other = await open_log(), await open_log()
 

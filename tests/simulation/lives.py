@@ -41,6 +41,13 @@ PAUSES_S = (0.0, 1.0, 7.3, 20.0, 40.0, 61.0, 130.0)
 async def live(chance: Random, rules: Rules, *, steps: int) -> list[Recorded]:
     """Return the log of a pool in which so many things happened."""
     pool = PoolHarness(rules)
+    await live_in(pool, chance, steps=steps)
+    await pool.finish()
+    return pool.records()
+
+
+async def live_in(pool: PoolHarness, chance: Random, *, steps: int) -> None:
+    """Serve the pool, and let so many things happen in it."""
     await pool.start()
     await pool.register(*AGENTS, capacity=4)
     for number in range(steps):
@@ -48,8 +55,6 @@ async def live(chance: Random, rules: Rules, *, steps: int) -> list[Recorded]:
         await _happen(pool, chance, number)
         await pool.rest()
     await pool.advance(40)
-    await pool.finish()
-    return pool.records()
 
 
 @functools.cache

@@ -115,6 +115,10 @@ class MemoryEventLog:
         """How many messages each successful append had, in order."""
         self.arrived = 0
         """How many appends have been asked for."""
+        self.reads = 0
+        """How many reads have been asked for."""
+        self.messages_matched = 0
+        """How many messages reads by subject have handed over."""
         self._store(messages)
 
     @property
@@ -209,11 +213,26 @@ class MemoryEventLog:
 
     async def last_by_subject(self, subject: str) -> StoredMessage | None:
         await self._read_call()
-        return next((stored for stored in reversed(self._stored) if stored.subject == subject), None)
+        return next((stored for stored in reversed(self._stored) if matches(subject, stored.subject)), None)
 
     async def history(self, subject_filter: str) -> list[StoredMessage]:
         await self._read_call()
-        return [stored for stored in self._stored if matches(subject_filter, stored.subject)]
+        found = [stored for stored in self._stored if matches(subject_filter, stored.subject)]
+        self.messages_matched += len(found)
+        return found
+
+    async def matching(
+        self, subject_filters: Sequence[str], *, after: int, until: int
+    ) -> AsyncGenerator[Sequence[StoredMessage], None]:
+        await self._read_call()
+        found = [
+            stored
+            for stored in self._stored[after:until]
+            if any(matches(subject_filter, stored.subject) for subject_filter in subject_filters)
+        ]
+        self.messages_matched += len(found)
+        for start in range(0, len(found), READ_CHUNK_MESSAGES):
+            yield found[start : start + READ_CHUNK_MESSAGES]
 
     async def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         while after < until:
@@ -310,6 +329,7 @@ class MemoryEventLog:
                 self._store(late.messages)
 
     async def _read_call(self) -> None:
+        self.reads += 1
         await self._call()
         if self._failing_reads > 0:
             self._failing_reads -= 1

@@ -60,6 +60,10 @@ async def test_it_finds_single_messages(log: FileLog, original: MemoryEventLog) 
     for subject in ("custody.default.evt.task.T0-0.submitted", "custody.default.evt.task.T0.submitted"):
         assert await log.last_by_subject(subject) == await original.last_by_subject(subject)
     assert await log.history("custody.default.evt.task.*.submitted") == await original.history("custody.>")
+    filters = ["custody.default.evt.task.T0-0.>", "custody.default.evt.task.T1-4.submitted"]
+    for after, until in ((0, LAST), (1, LAST + 1), (0, 1), (7, 3)):
+        found = [m async for chunk in log.matching(filters, after=after, until=until) for m in chunk]
+        assert found == [m async for chunk in original.matching(filters, after=after, until=until) for m in chunk]
     assert await log.last_matching("custody.default.evt.agent.>") == 0
     assert await log.last_matching("custody.default.evt.task.T1-4.>") == 5
 

@@ -1,0 +1,99 @@
+"""Results of look-ups, shared: one that is under way serves all who ask for it, and the last results are kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Hashable
+
+V = TypeVar("V")
+
+MAX_KEPT = 2_000
+"""Results that are kept; those asked for least recently go first."""
+MAX_KEPT_BYTES = 16 * 1024 * 1024
+"""Bytes of the events that they hold."""
+
+
+class Found(NamedTuple, Generic[V]):
+    """A result, and roughly how many bytes of events it holds; a result of negative size is not kept."""
+
+    value: V
+    size: int
+
+
+class _GivenUp:
+    """What is left of a look-up whose first asker was cancelled."""
+
+
+_GIVEN_UP = _GivenUp()
+
+
+class SharedResults(Generic[V]):
+    """Results by key. A key must name what never changes, unless its results are replaced with `keep`."""
+
+    def __init__(self, max_kept: int = MAX_KEPT, max_kept_bytes: int = MAX_KEPT_BYTES) -> None:
+        self._max_kept = max_kept
+        self._max_kept_bytes = max_kept_bytes
+        self._kept: OrderedDict[Hashable, Found[V]] = OrderedDict()
+        self._kept_bytes = 0
+        self._under_way: dict[Hashable, asyncio.Future[V | _GivenUp]] = {}
+
+    def kept(self, key: Hashable) -> V | None:
+        """Return a result that is kept, or None."""
+        found = self._kept.get(key)
+        if found is None:
+            return None
+        self._kept.move_to_end(key)
+        return found.value
+
+    def keep(self, key: Hashable, found: Found[V]) -> None:
+        """Keep a result in place of the key's earlier one, and drop the oldest beyond the limits."""
+        self._drop(key)
+        if found.size < 0:
+            return
+        self._kept[key] = found
+        self._kept_bytes += found.size
+        while len(self._kept) > self._max_kept or self._kept_bytes > self._max_kept_bytes:
+            self._drop(next(iter(self._kept)))
+
+    async def get(self, key: Hashable, look_up: Callable[[], Awaitable[Found[V]]]) -> V:
+        """Return the key's result if it is kept; else look it up, together with all who ask meanwhile.
+
+        Raises what the look-up raises, to all of them. If the first asker is cancelled, the next one begins anew.
+        """
+        found = self._kept.get(key)
+        if found is not None:
+            self._kept.move_to_end(key)
+            return found.value
+        return await self.share(key, look_up)
+
+    async def share(self, key: Hashable, look_up: Callable[[], Awaitable[Found[V]]]) -> V:
+        """As `get`, but look up also what is kept; unless it is being looked up already."""
+        while (under_way := self._under_way.get(key)) is not None:
+            value = await asyncio.shield(under_way)
+            if not isinstance(value, _GivenUp):
+                return value
+        outcome: asyncio.Future[V | _GivenUp] = asyncio.get_running_loop().create_future()
+        self._under_way[key] = outcome
+        try:
+            found = await look_up()
+        except Exception as error:
+            outcome.set_exception(error)
+            outcome.exception()  # marks it as seen: there may be nobody else who waits
+            raise
+        except BaseException:
+            outcome.set_result(_GIVEN_UP)
+            raise
+        finally:
+            del self._under_way[key]
+        outcome.set_result(found.value)
+        self.keep(key, found)
+        return found.value
+
+    def _drop(self, key: Hashable) -> None:
+        found = self._kept.pop(key, None)
+        if found is not None:
+            self._kept_bytes -= found.size
