@@ -122,7 +122,7 @@ class Caller:
     async def assigned(self, agent: str, **fields: Any) -> Any:
         """Submit a task and assign it to the agent, whatever else is queued."""
         submitted = await self.done("ops.submit", **fields)
-        return await self.done("ops.assign", submitted, agent_id=agent)
+        return await self.done("ops.assign", task_id=submitted["task_id"], agent_id=agent)
 
 
 def check_form(reply: Reply) -> None:
