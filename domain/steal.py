@@ -27,6 +27,7 @@ class Steal(msgspec.Struct, frozen=True, gc=False):
     planned_at: datetime
     planned_by: str
     outcome: ev.StealEnded | None = None
+    ended_at: datetime | None = None
 
     @property
     def over(self) -> bool:
@@ -53,4 +54,11 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
             raise FoldError(msg)
         return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
     outcome = event if isinstance(event, ev.StealEnded) else None
-    return replace(steal, version=recorded.version, position=recorded.position, status=status, outcome=outcome)
+    return replace(
+        steal,
+        version=recorded.version,
+        position=recorded.position,
+        status=status,
+        outcome=outcome,
+        ended_at=None if outcome is None else recorded.time,
+    )

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.actors import WRITER
+from domain.decisions.judging import Finding
 from domain.service_commands import Lead, Open, Rearm
 from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
@@ -72,7 +73,7 @@ class PoolService:
         self.sweeper = Sweeper(self.access, clock, interval_s=options.sweeper_interval_s, probe=probe)
         self.stealer = Stealer(self.access, clock)
         lookup = Lookup(pool_id, log, codec, lambda: self.memory.state)
-        self.queries = QueryService(self.access, log, lookup, clock, self._health)
+        self.queries = QueryService(self.access, log, lookup, clock, self._health, self._findings)
         self.commands = CommandService(pool_id, self.writer, self.access, lookup, self.queries, clock, respond)
         self._log = log
         self._clock = clock
@@ -81,6 +82,9 @@ class PoolService:
         self._background: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         """Short tasks that the writer's observations began."""
+
+    def _findings(self) -> dict[str, int]:
+        return {finding.value: self.sweeper.findings.get(finding.value, 0) for finding in Finding}
 
     async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.

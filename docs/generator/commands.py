@@ -203,13 +203,19 @@ QUERY_REPLIES: Final = {
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",
     ),
-    "tasks": Reply(("tasks", "next"), (), "Live tasks and those among the last 1,000 ended entities."),
+    "tasks": Reply(
+        ("tasks", "next", "all_ended"),
+        (),
+        "Live tasks and those among the last 1,000 ended tasks and agents; `all_ended` is false when other tasks ended "
+        "before. `query.task` shows each of them.",
+    ),
     "leases": Reply(("leases", "next")),
     "agents": Reply(
         ("agents", "next"),
         (),
-        "`session` is the agent's current life, or null. `heard_at` is this service's own memory; it begins "
-        "anew at its start.",
+        "`session` is the agent's current life, or null. `holds` names what each holds, with the percent reported. "
+        "`heard_at` is when this service heard it last, or the last sign of life on record. With `lost: false` lost "
+        "agents are left out.",
     ),
     "workloads": Reply(
         ("workloads", "next"),
@@ -218,8 +224,17 @@ QUERY_REPLIES: Final = {
         "`load_valid_s` counts as 0.",
     ),
     "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
-    "statistics": Reply(("tasks", "leases", "agents", "totals")),
-    "steals": Reply(("steals", "next")),
+    "statistics": Reply(
+        ("tasks", "leases", "agents", "loads", "totals", "sweeper"),
+        (),
+        "`tasks`: live tasks by status, and how many ever ended, by how. `leases`: those held, by phase, and their "
+        "renewals. `loads`: agents that are not lost, by load status. `totals`: counts since the log began; among them "
+        "`failures` by cause (`deadline`, `budget`, `gave_up`), `steals` by outcome, `average_duration_s` of the last "
+        "50 completions and `average_duration_by_agent_s` of the last 50 of each of the last 1,000 agents that "
+        "completed something. `sweeper`: its findings since this service's start; `already_finished` counts recoveries "
+        "that were skipped because the task had ended.",
+    ),
+    "steals": Reply(("steals", "next"), (), "Open ones, and the last 1,000 that ended."),
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
@@ -270,7 +285,7 @@ services name themselves in the header `Custody-Actor`.
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "
-    "is the `after` of the following page, null at the end."
+    "is the `after` of the following page, null at the end; it stays good when the last row has gone meanwhile."
 )
 
 

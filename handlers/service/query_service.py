@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
-from domain.draft import Refusal
+from domain.draft import Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
@@ -19,7 +19,7 @@ from handlers.ports import LogUnavailableError
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, snapshot
 from projections.queries.documents import task_document
-from projections.queries.questions import HealthQuery, Query, TaskQuery
+from projections.queries.questions import HealthQuery, Query, StatisticsQuery, TaskQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,13 +60,21 @@ class QueryService:
     """Answers one pool's queries."""
 
     def __init__(
-        self, pool: PoolAccess, log: ReadableLog, lookup: Lookup, clock: Clock, health: Callable[[], Health]
+        self,
+        pool: PoolAccess,
+        log: ReadableLog,
+        lookup: Lookup,
+        clock: Clock,
+        health: Callable[[], Health],
+        findings: Callable[[], dict[str, int]],
     ) -> None:
+        """`findings`: how often the sweeper came to each finding since the start."""
         self._pool = pool
         self._log = log
         self._lookup = lookup
         self._clock = clock
         self._health = health
+        self._findings = findings
         self._one_view = asyncio.Lock()
         self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._waiting_views = 0
@@ -91,10 +99,15 @@ class QueryService:
             if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
             copy = await self._pool.read(self._snapshot)
-            if len(copy.tasks) > SLOW_SNAPSHOT:
-                result = await asyncio.to_thread(answer, query, copy)
-            else:
-                result = answer(query, copy)
+            try:
+                if len(copy.tasks) > SLOW_SNAPSHOT:
+                    result = await asyncio.to_thread(answer, query, copy)
+                else:
+                    result = answer(query, copy)
+            except Refused as refused:
+                return Answer(copy.position, (), None, refused.refusal)
+            if isinstance(query, StatisticsQuery):
+                result["sweeper"] = self._findings()
             # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
             # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)

@@ -7,13 +7,17 @@ Pages are in the order of ids: `after` is the last id of the page before.
 from __future__ import annotations
 
 import heapq
+import re
 import statistics
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
-from domain.policies.load_balancing import loads_since
-from domain.statuses import TaskStatus
+from domain.decisions.checks import invalid_field
+from domain.limits import NAME_PATTERN
+from domain.policies.load_balancing import LoadStatus, load_status, loads_since
+from domain.statuses import AgentStatus, TaskStatus
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import seconds_between
@@ -43,6 +47,7 @@ if TYPE_CHECKING:
 
     from domain.agent import Agent
     from domain.pool import Pool
+    from domain.steal import Steal
     from projections.queries.questions import Page, Query
     from projections.state.pool_state import PoolState
 
@@ -84,10 +89,7 @@ def snapshot(
         tasks=dict(state.tasks),
         recent={key[1]: each for key, each in recent if isinstance(each, Task)},
         agents=dict(state.agents),
-        steals={
-            **{key[1]: each for key, each in recent if isinstance(each, Steal)},
-            **state.steals,
-        },
+        steals={**state.ended_steals, **state.steals},
         held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
         heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
         totals=totals,
@@ -117,6 +119,8 @@ def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
 
 def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
+    if query.after is not None and not re.fullmatch(NAME_PATTERN, query.after):
+        raise invalid_field("after", "is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)
     return _cut(name, chosen, query.limit, row)
@@ -146,7 +150,11 @@ def _tasks(query: TasksQuery, shot: Snapshot) -> dict[str, Any]:
         )
 
     ids = (task_id for task_id, task in everything.items() if fits(task))
-    return _page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id]))
+    ended = sum(shot.totals[status] for status in ("completed", "failed", "cancelled"))
+    return {
+        **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
+        "all_ended": len(shot.recent) >= ended,
+    }
 
 
 def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
@@ -164,13 +172,22 @@ def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
 
 
 def _agents(query: AgentsQuery, shot: Snapshot) -> dict[str, Any]:
-    ids = (each for each in shot.agents if query.agent_id in {None, each})
-    return _page(
-        query,
-        "agents",
-        ids,
-        lambda each: agent_document(shot.agents[each], shot.held[each], shot.heard[each]),
+    held: dict[str, list[tuple[int, Task]]] = {}
+    for task in shot.tasks.values():
+        if task.lease is not None:
+            held.setdefault(task.lease.agent_id, []).append((task.lease.token, task))
+
+    def row(agent_id: str) -> dict[str, Any]:
+        # In the order of the grants; tokens differ.
+        tasks = [task for _, task in sorted(held.get(agent_id, ()), key=itemgetter(0))]
+        return agent_document(shot.agents[agent_id], shot.held[agent_id], tasks, shot.heard[agent_id])
+
+    ids = (
+        agent_id
+        for agent_id, agent in shot.agents.items()
+        if query.agent_id in {None, agent_id} and (query.lost or agent.status is not AgentStatus.LOST)
     )
+    return _page(query, "agents", ids, row)
 
 
 def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
@@ -183,19 +200,37 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
     order = {task.task_id: queue_order(task) for task in queued}
-    after = order.get(query.after) if query.after is not None else None
+    after = _backlog_cursor(query.after, order) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
+    page = _cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id]))
+    if page["next"] is not None:
+        # The place and not the task, which may have been granted when the next page is asked for.
+        page["next"] = _CURSOR + ",".join(map(repr, order[page["next"]]))
     by_priority = {priority.value: 0 for priority in Priority}
     for task in queued:
         by_priority[task.definition.priority.value] += 1
     oldest = min((task.status_since for task in queued), default=None)
     return {
-        **_cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id])),
+        **page,
         "queued": len(queued),
         "by_priority": by_priority,
         "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
     }
+
+
+_CURSOR = "after:"
+"""How a place in the backlog begins, which no task's name does."""
+
+
+def _backlog_cursor(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the place that a cursor names: one of an earlier page, or the id of a task that is queued now."""
+    if cursor in order:
+        return order[cursor]
+    place = re.fullmatch(rf"{_CURSOR}(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*)", cursor, re.ASCII)
+    if place is None:
+        raise invalid_field("after", "is neither the `next` of a page of the backlog nor a queued task")
+    return tuple(float(each) for each in place[1].split(","))
 
 
 def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:
@@ -237,5 +272,15 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
             "stalled": stalled,
         },
         "agents": len(shot.agents),
+        "loads": _loads(shot),
         "totals": dict(shot.totals),
     }
+
+
+def _loads(shot: Snapshot) -> dict[str, int]:
+    """Return how many agents that are not lost have each load status."""
+    counts = {status.value: 0 for status in LoadStatus}
+    for agent_id, agent in shot.agents.items():
+        if agent.status is not AgentStatus.LOST:
+            counts[load_status(shot.held[agent_id], agent.cpu_since(shot.loads_since)).value] += 1
+    return counts

@@ -10,6 +10,7 @@ from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from domain.agent import Agent
@@ -152,8 +153,12 @@ def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: fl
     }
 
 
-def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[str, Any]:
-    """Return an agent's state; `heard_at` is known to the running service alone, not to the log."""
+def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: datetime | None) -> dict[str, Any]:
+    """Return an agent's state. `heard_at`: when the running service heard it; else the log's last sign of life counts.
+
+    `count`, `held`: how many tasks it holds, and which.
+    """
+    signs = [at for at in (heard_at, agent.last_recorded_at) if at is not None]
     return {
         "agent_id": agent.agent_id,
         "status": agent.status.value,
@@ -163,10 +168,14 @@ def agent_document(agent: Agent, held: int, heard_at: datetime | None) -> dict[s
         "capacity": agent.capacity,
         "labels": list(agent.labels),
         "session": agent.session,
-        "tasks": held,
+        "tasks": count,
+        "holds": [
+            {"task_id": task.task_id, "percent": task.lease.percent if task.lease is not None else None}
+            for task in held
+        ],
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
-        "heard_at": _time(heard_at),
+        "heard_at": _time(max(signs, default=None)),
     }
 
 
@@ -193,6 +202,7 @@ def steal_document(steal: Steal) -> dict[str, Any]:
         "operation_id": steal.operation_id,
         "status": steal.status.value,
         "planned_at": _time(steal.planned_at),
+        "ended_at": _time(steal.ended_at),
         "by": steal.planned_by,
         "plan": steal.plan.model_dump(mode="json"),
         "outcome": None if steal.outcome is None else steal.outcome.model_dump(mode="json"),

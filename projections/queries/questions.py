@@ -28,7 +28,7 @@ class Page(Query):
     """A query that answers in pages."""
 
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
-    after: Annotated[str, Field(max_length=64)] | None = None
+    after: Annotated[str, Field(max_length=128)] | None = None
 
 
 class TaskQuery(Query):
@@ -60,6 +60,8 @@ class AgentsQuery(Page):
 
     view: ClassVar[str] = "agents"
     agent_id: Name | None = None
+    lost: bool = True
+    """Whether lost agents are listed too."""
 
 
 class WorkloadsQuery(Page):

@@ -91,7 +91,8 @@ def _rows(
         return (after is None or name > after) and (last is None or name <= last)
 
     near = snapshot._replace(
-        tasks={name: each for name, each in snapshot.tasks.items() if within(name)},
+        # An agent's row names what it holds, whatever that is called.
+        tasks={name: each for name, each in snapshot.tasks.items() if view == "agents" or within(name)},
         recent={name: each for name, each in snapshot.recent.items() if name in named},
         agents={name: each for name, each in snapshot.agents.items() if within(name)},
         steals={name: each for name, each in snapshot.steals.items() if within(name)},
@@ -121,7 +122,9 @@ def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterat
 
 def statistics_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     """Yield the differences between a service's counts and the log's."""
-    said, should = _flat(result), _flat(_plain(statistics_document(snapshot)))
+    # What the sweeper found is the service's own count since its start.
+    counts = {name: each for name, each in result.items() if name != "sweeper"}
+    said, should = _flat(counts), _flat(_plain(statistics_document(snapshot)))
     for name in sorted(said.keys() | should.keys()):
         if name.removeprefix("leases.") not in _PHASES and said.get(name) != should.get(name):
             one, other = _shown(said.get(name)), _shown(should.get(name))

@@ -35,7 +35,9 @@ Refused: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
 """An event that does not link or apply, and why."""
 
 RECENT_ENTITIES = 1_000
-"""Ended entities that stay in memory; older ones are read from the log when a command names them."""
+"""Ended tasks and agents that stay in memory; older ones are read from the log when a command names them."""
+RECENT_STEALS = 1_000
+"""Ended steal operations that stay in memory, however many tasks ended meanwhile."""
 
 
 _MAY_BE_MISSED = BESIDE_THE_LIFE | {AgentNoted}
@@ -57,6 +59,7 @@ class PoolState:
         self.agents: dict[str, Agent] = {}
         self.steals: dict[str, Steal] = {}
         self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
+        self.ended_steals: OrderedDict[str, Steal] = OrderedDict()
         self.evicted_through = 0
         """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
         self.backlog = Backlog()
@@ -84,7 +87,11 @@ class PoolState:
         state.pool = pool
         for key, entity in live.items():
             state._put(key, entity)
-        state.recent.update(recent)
+        for key, entity in recent.items():
+            if isinstance(entity, Steal):
+                state.ended_steals[key[1]] = entity
+            else:
+                state.recent[key] = entity
         state.evicted_through = evicted_through
         state.position, state.last_time = state._committed = committed
         return state
@@ -110,8 +117,7 @@ class PoolState:
         steal = self.steals.get(operation_id)
         if steal is not None:
             return steal
-        recent = self.recent.get((Entity.STEAL, operation_id))
-        return recent if isinstance(recent, Steal) else None
+        return self.ended_steals.get(operation_id)
 
     def held_by(self, agent_id: str) -> Sequence[str]:
         """Return the ids of the tasks that the agent holds, oldest grant first."""
@@ -299,6 +305,7 @@ class PoolState:
             **{(Entity.TASK, key): task for key, task in self.tasks.items()},
             **{(Entity.AGENT, key): agent for key, agent in self.agents.items()},
             **{(Entity.STEAL, key): steal for key, steal in self.steals.items()},
+            **{(Entity.STEAL, key): steal for key, steal in self.ended_steals.items()},
             **self.recent,
             (Entity.POOL, self.pool.pool_id): self.pool,
         }
@@ -397,12 +404,17 @@ class PoolState:
             elif agent is not None:
                 self.recent.pop(key, None)
         elif entity is Entity.STEAL:
-            steal = self.steals.get(entity_id)
-            if steal is not None and steal.over:
-                del self.steals[entity_id]
-                self._remember(key, steal)
-            elif steal is not None:
-                self.recent.pop(key, None)
+            self._retire_steal(entity_id)
+
+    def _retire_steal(self, operation_id: str) -> None:
+        steal = self.steals.get(operation_id)
+        if steal is not None and steal.over:
+            del self.steals[operation_id]
+            self.ended_steals[operation_id] = steal
+            if len(self.ended_steals) > RECENT_STEALS:
+                self.ended_steals.popitem(last=False)
+        elif steal is not None:
+            self.ended_steals.pop(operation_id, None)
 
     def _remember(self, key: EntityKey, entity: EntityState) -> None:
         self.recent[key] = entity

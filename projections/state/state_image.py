@@ -83,7 +83,7 @@ def capture(state: PoolState, statistics: Statistics, directives: Directives) ->
         list(state.tasks.values()),
         list(state.agents.values()),
         list(state.steals.values()),
-        [each for each in state.recent.values() if not isinstance(each, Pool)],
+        [*(each for each in state.recent.values() if not isinstance(each, Pool)), *state.ended_steals.values()],
         statistics.dump(),
         directives.dump(),
     )

@@ -94,6 +94,7 @@ def check_equal(live: PoolState, fold: PoolState) -> None:
     assert live.tasks == fold.tasks
     assert live.agents == fold.agents
     assert live.steals == fold.steals
+    assert live.ended_steals == fold.ended_steals
     if not (live.evicted_through or fold.evicted_through):
         assert live.recent.keys() == fold.recent.keys()
     for key in live.recent.keys() & fold.recent.keys():

@@ -56,6 +56,7 @@ def again(memory: Memory, *, outcomes: int = 100) -> Memory:
 def check_same(one: Memory, other: Memory) -> None:
     check_equal(one.state, other.state)
     assert list(one.state.recent.items()) == list(other.state.recent.items())
+    assert list(one.state.ended_steals.items()) == list(other.state.ended_steals.items())
     assert one.state.evicted_through == other.state.evicted_through
     assert one.state.committed_position == other.state.committed_position
     assert one.outcomes.dump() == other.outcomes.dump()

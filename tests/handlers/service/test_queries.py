@@ -21,7 +21,8 @@ LEASE_ROW = {
 AGENT_ROW = {
     "load_at",
     "session",
-    "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "load", "heard_at",
+    "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "holds", "load",
+    "heard_at",
 }  # fmt: skip
 WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_at", "load_status", "takes_grants"}
 HEALTH = {"leader", "leading", "position", "lag", "live_tasks", "agents", "unreadable_events", "guarantees"}
@@ -159,11 +160,95 @@ async def test_the_backlog_is_in_the_order_of_grants(pool: PoolHarness) -> None:
     assert (backlog["queued"], backlog["oldest_s"]) == (5, 12.0)
     assert backlog["by_priority"] == {"low": 1, "medium": 2, "high": 1, "critical": 1}
     page = await pool.given("query.backlog", limit=2)
-    assert (ids(page, "tasks"), page["next"]) == (["c", "h"], "h")
+    assert ids(page, "tasks") == ["c", "h"]
     assert ids(await pool.given("query.backlog", limit=2, after="h"), "tasks") == ["m", "m2"]
+    assert ids(await pool.given("query.backlog", limit=2, after=page["next"]), "tasks") == ["m", "m2"]
     await pool.register("a")
     granted = (await pool.given("agent.a.claim", max=5))["leases"]
     assert [lease["task_id"] for lease in granted] == ["c", "h", "m", "m2", "l"]
+
+
+@pytest.mark.parametrize("view", ["backlog", "tasks"])
+async def test_a_pages_cursor_survives_the_removal_of_its_last_row(pool: PoolHarness, view: str) -> None:
+    await pool.submit("a", "b", "c", "d")
+    page = await pool.given(f"query.{view}", limit=2)
+    await pool.given("ops.cancel", task_id="b")
+    rest = await pool.given(f"query.{view}", limit=2, after=page["next"])
+    assert ids(rest, "tasks") == ["c", "d"]
+
+
+@pytest.mark.parametrize("after", ["b", "after:", "after:x", "after:1,", "", "after:nan,1"])
+async def test_an_unknown_cursor_of_the_backlog_is_refused(pool: PoolHarness, after: str) -> None:
+    await pool.submit("a")
+    reply = await pool.request("query.backlog", {"after": after})
+    assert (reply.code, reply["error"]["details"]["fields"][0]["field"]) == ("invalid_command", "after")
+
+
+@pytest.mark.parametrize("view", ["tasks", "leases", "agents", "workloads", "steals"])
+async def test_what_is_no_name_is_no_cursor(pool: PoolHarness, view: str) -> None:
+    assert (await pool.request(f"query.{view}", {"after": "after:1,2"})).code == "invalid_command"
+
+
+async def test_the_list_of_tasks_says_when_older_ended_ones_are_left_out(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 2)
+    for task_id in ("T1", "T2", "T3"):
+        await pool.submit(task_id)
+        assert (await pool.given("query.tasks"))["all_ended"] is True
+        await pool.given("ops.cancel", task_id=task_id)
+    shown = await pool.given("query.tasks")
+    assert (ids(shown, "tasks"), shown["all_ended"]) == (["T2", "T3"], False)
+
+
+async def test_agents_say_what_they_hold_and_lost_ones_can_be_left_out(pool: PoolHarness) -> None:
+    await pool.register("gone")
+    await pool.advance(700)
+    token = await pool.holds("a", "Z", "B")
+    await pool.given("agent.a.progress", task_id="B", token=token, percent=40)
+    shown = (await pool.given("query.agents", lost=False))["agents"]
+    assert [row["agent_id"] for row in shown] == ["a"]
+    assert (shown[0]["tasks"], shown[0]["holds"]) == (
+        2,
+        [{"task_id": "Z", "percent": 0}, {"task_id": "B", "percent": 40}],
+    )
+    assert ids(await pool.given("query.agents"), "agents", "agent_id") == ["a", "gone"]
+
+
+async def test_after_a_start_the_last_sign_of_life_on_record_is_shown(pool: PoolHarness) -> None:
+    await pool.register("a")
+    registered = (await pool.given("query.agents"))["agents"][0]["heard_at"]
+    await pool.advance(30)
+    await pool.given("agent.a.heartbeat")
+    (shown,) = (await pool.given("query.agents"))["agents"]
+    assert shown["heard_at"] > registered
+    await pool.restart(after_s=100)
+    (shown,) = (await pool.given("query.agents"))["agents"]
+    assert shown["heard_at"] == registered
+
+
+async def test_statistics_tell_failures_steals_loads_durations_and_findings(pool: PoolHarness) -> None:
+    tokens = {task_id: await pool.holds("a", task_id, budgets={"failures": 1}) for task_id in ("done", "bad", "worse")}
+    await pool.submit("late", deadline_s=5)
+    await pool.register("b", "c")
+    await pool.given("agent.c.heartbeat", load={"cpu": 90})
+    await pool.holds("a", "moves")
+    await pool.given("ops.steal", from_="a", to="b", task_ids=["moves"])
+    await pool.advance(10)
+    await pool.given("agent.a.complete", task_id="done", token=tokens["done"])
+    await pool.given("agent.a.fail", task_id="bad", token=tokens["bad"], error="no")
+    await pool.given("agent.a.fail", task_id="worse", token=tokens["worse"], error="no", retryable=False)
+
+    shown = await pool.given("query.statistics")
+
+    assert shown["totals"]["failures"] == {"deadline": 1, "budget": 1, "gave_up": 1}
+    assert shown["totals"]["steals"] == {"planned": 1, "completed": 1, "failed": 0, "tasks_moved": 1}
+    assert shown["totals"]["average_duration_by_agent_s"] == {"a": 10.0}
+    assert shown["loads"] == {"overloaded": 1, "normal": 0, "underloaded": 2}
+    assert shown["sweeper"]["deadline_exceeded"] == 1
+    assert shown["sweeper"]["already_finished"] == 0
+    await pool.restart()
+    assert (await pool.given("query.statistics"))["totals"] == shown["totals"]
 
 
 async def test_statistics_count_what_happened(pool: PoolHarness) -> None:
@@ -188,6 +273,7 @@ async def test_steals(pool: PoolHarness) -> None:
     (shown,) = (await pool.given("query.steals"))["steals"]
     assert (shown["operation_id"], shown["status"], shown["by"]) == (operation, "completed", "ops")
     assert (shown["plan"]["reason"], shown["outcome"]["moved"]) == ("mine", 1)
+    assert shown["ended_at"] == shown["planned_at"]
     for agent_id, count in (("a", 1), ("b", 1), ("c", 0)):
         assert len((await pool.given("query.steals", agent_id=agent_id))["steals"]) == count
 

@@ -81,6 +81,10 @@ def test_a_task_that_differs_is_named_with_what_differs(s: Scenario) -> None:
     assert differences(lied, snapshot(s, live=False)) == [
         "task T: the service says percent 99, and the log makes it 0",
         "lease of T: the service says percent 99, and the log makes it 0",
+        (
+            'agent A: the service says holds [{"task_id": "T", "percent": 99}], '
+            'and the log makes it [{"task_id": "T", "percent": 0}]'
+        ),
     ]
 
 
@@ -107,6 +111,7 @@ def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:
         "workload of A: the service says room 96, and the log makes it 99",
         "workload of Z: the log makes none, and the service shows it",
         "statistics: the service says agents 3, and the log makes it 2",
+        "statistics: the service says loads.normal 1, and the log makes it 0",
     ]
 
 

@@ -39,6 +39,18 @@ def test_only_the_latest_ended_entities_stay_and_the_rest_is_known_by_its_positi
     assert s.state.evicted_through == 2
 
 
+def test_ended_steals_stay_however_many_tasks_ended_and_the_oldest_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
+    s = Scenario()
+    s.holds("A", "T1", "T2", "T3")
+    s.given("B", "register", capacity=9)
+    for at, task_id in enumerate(("T1", "T2", "T3")):
+        s.at(at).given(OPS, "steal", from_="A", to="B", task_ids=[task_id])
+    finish(s, *(f"E{number}" for number in range(9)))
+    assert [steal.plan.task_ids for steal in s.state.ended_steals.values()] == [("T2",), ("T3",)]
+    assert [s.seconds_until(steal.ended_at) for steal in s.state.ended_steals.values() if steal.ended_at] == [1, 2]
+
+
 def test_live_entities_never_leave() -> None:
     s = Scenario()
     s.holds("A", "held")
