@@ -27,7 +27,7 @@ from handlers.memory.shared_results import Found, SharedResults
 from handlers.ports import UnreadableEventError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from domain.draft import EntityKey, EntityState
     from domain.recorded import Recorded
@@ -43,6 +43,8 @@ MAX_HISTORIES = 8
 """Histories read at once: each has a consumer at the broker, and up to a chunk of messages in memory."""
 SLICE_EVENTS = 64
 """Events decoded and folded in one turn of the event loop: about a millisecond."""
+SLICE_BYTES = 256 * 1024
+"""Bytes of events decoded in one turn, but for an event that is larger by itself."""
 _FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
 _INTAKE_AFTER: dict[type[Event], IntakeStatus] = {
     agent_ev.AgentDraining: IntakeStatus.DRAINING,
@@ -52,6 +54,8 @@ _INTAKE_AFTER: dict[type[Event], IntakeStatus] = {
 }
 _TERMS = (ev.Renewed, ev.Recovered, ev.Silenced)
 """Events by which a command's own task says its lease's terms; a silence leaves its length as it is."""
+_FEW_EVENTS = 8
+"""So few events, as most commands leave, are decoded without giving up the turn."""
 _KEPT_MESSAGES = 4
 _NOT_KEPT = -1
 
@@ -149,8 +153,12 @@ class Lookup:
         """Return the events at these positions. Raises LogUnavailableError."""
 
         async def read() -> Found[list[Recorded]]:
-            messages = [await self._get(position) for position in positions]
-            return Found(self._decoded([message for message in messages if message is not None]), _NOT_KEPT)
+            found = [await self._get(position) for position in positions]
+            records: list[Recorded] = []
+            await self._take_slices(
+                [message for message in found if message is not None], lambda _, decoded: records.extend(decoded)
+            )
+            return Found(records, _NOT_KEPT)
 
         records: list[Recorded] = await self._shared.share(("at", *positions), read)
         return records
@@ -333,11 +341,19 @@ class Lookup:
         """Have every message of these subjects taken, with its events, a slice in a turn of the event loop."""
         async with self._histories, aclosing(self._log.matching(subjects, after=after, until=until)) as chunks:
             async for chunk in chunks:
-                for start in range(0, len(chunk), SLICE_EVENTS):
-                    messages = chunk[start : start + SLICE_EVENTS]
-                    async with self._slice:
-                        take(messages, self._decoded(messages))
-                        await asyncio.sleep(0)
+                await self._take_slices(chunk, take)
+
+    async def _take_slices(
+        self,
+        messages: Sequence[StoredMessage],
+        take: Callable[[Sequence[StoredMessage], list[Recorded]], None],
+    ) -> None:
+        """Have messages taken with their events, in slices, each in a turn of its own."""
+        for some in _slices(messages):
+            async with self._slice:
+                take(some, self._decoded(some))
+                if len(messages) > _FEW_EVENTS:
+                    await asyncio.sleep(0)
 
     def _decoded(self, messages: Sequence[StoredMessage]) -> list[Recorded]:
         records = []
@@ -347,6 +363,18 @@ class Lookup:
             except UnreadableEventError:
                 continue
         return records
+
+
+def _slices(messages: Sequence[StoredMessage]) -> Iterator[Sequence[StoredMessage]]:
+    """Yield the messages in slices of at most `SLICE_EVENTS`, and `SLICE_BYTES` unless a single one is larger."""
+    start = size = 0
+    for index, message in enumerate(messages):
+        size += len(message.body)
+        if index - start >= SLICE_EVENTS or (size > SLICE_BYTES and index > start):
+            yield messages[start:index]
+            start, size = index, len(message.body)
+    if start < len(messages):
+        yield messages[start:]
 
 
 def _with_terms(task: Task, lease: Lease, records: Iterable[Recorded]) -> Task:

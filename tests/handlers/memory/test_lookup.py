@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -127,6 +128,27 @@ async def test_however_many_look_ups_there_are_a_turn_decodes_one_slice(monkeypa
     assert all(isinstance(each, Task) for each in found)
     assert decoded > 20 * 480
     assert most <= lookup_module.SLICE_EVENTS
+
+
+@pytest.mark.parametrize("size", [1, 100, 200_000, 300_000])
+async def test_large_events_make_small_slices(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Scenario()
+    slices: list[int] = []
+
+    def take(messages: Sequence[StoredMessage]) -> list[StoredMessage]:
+        slices.append(len(messages))
+        return list(messages)
+
+    log = MemoryEventLog(POOL, [NewMessage(f"custody.{POOL}.evt.task.T.noted", b"x" * size)] * 200)
+    lookup = Lookup(POOL, log, s.codec)
+    monkeypatch.setattr(lookup, "_decoded", take)
+
+    records = await lookup.records(T)
+
+    assert len(records) == sum(slices) == 200
+    assert max(slices) <= lookup_module.SLICE_EVENTS
+    assert all(count * size <= lookup_module.SLICE_BYTES or count == 1 for count in slices)
+    assert len(slices) <= 200 * size // lookup_module.SLICE_BYTES * 2 + 5
 
 
 async def test_agents_intake_is_told_as_it_was() -> None:
