@@ -62,7 +62,7 @@ AGENT_REPLIES: Final = {
         "was lost is kept as `late_progress`, at most 10 a token, and refused all the same.",
     ),
     "silence": Reply(_TERMS, _ON_TASK, "The lease is renewed as if the agent reported at the end of the spell."),
-    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last attempt."),
+    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last release."),
     "block": Reply(_FATE, _ON_TASK),
     "complete": Reply(
         _FATE,
@@ -88,7 +88,7 @@ OPS_REPLIES: Final = {
         "without a named agent: no live one with room can do it.",
     ),
     "cancel": Reply(("task_id", "status"), (E.UNKNOWN_TASK, E.TASK_FINISHED)),
-    "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
+    "requeue": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way; after quarantine every budget begins anew."),
     "unblock": Reply(_FATE, _OPS_ON_TASK, "No budget stands in its way."),
     "revoke": Reply(_FATE, _OPS_ON_TASK, "The holder gets the directive `stop`."),
     "steal": Reply(
@@ -111,7 +111,7 @@ QUERY_REPLIES: Final = {
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
             "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
             "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
-            "failures", "expiries", "steals", "handoff", "lease",
+            "failures", "expiries", "steals", "releases", "attempts_used", "handoff", "lease",
             "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),

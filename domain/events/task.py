@@ -33,7 +33,10 @@ class Budgets(BaseModel):
     steals: int = 3
     """After n steals it is not stolen again."""
     attempts: int = 10
-    """The n-th attempt in all is the last; when it ends unfinished, the task is quarantined."""
+    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
+    task is quarantined."""
+    releases: int = 10
+    """The n-th release by a holder quarantines it."""
 
 
 class EarlierWork(BaseModel):
@@ -363,6 +366,8 @@ class Requeued(TaskEvent):
     token: int | None = None
     cause: Cause
     attempt: int
+    budgets_anew: bool = False
+    """Whether every budget begins anew, for an operator brought it back from quarantine."""
     reason: str | None = None
     error: str | None = None
     handoff: Handoff | None = None

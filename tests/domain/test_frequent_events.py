@@ -30,7 +30,7 @@ TASK = Task(
     task_id="T", version=8, position=47, definition=ev.Submitted(request_digest="d", lease=LeasePolicy()),
     submitted_at=AT, status=TaskStatus.IN_PROGRESS, attempt=3, queued_position=30, status_since=AT, lease=LEASE,
     last_lease=replace(LEASE, token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
-    failures=1, expiries=2, steals=1, last_stolen_at=AT, late_token=20,
+    failures=1, expiries=2, steals=1, releases=1, free_attempts=1, last_stolen_at=AT, late_token=20,
     outcome=Outcome("expired", AT, "sweeper", 20, "B", "x"),
 )  # fmt: skip
 ASSIGNED = replace(TASK, status=TaskStatus.ASSIGNED)

@@ -32,7 +32,7 @@ def test_a_task_begins_queued_with_all_its_defaults_on_record() -> None:
 
     assert (event.priority, event.on_silence, event.deadline) == (Priority.MEDIUM, "requeue", None)
     assert event.lease == s.rules.lease
-    assert event.budgets.model_dump() == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10}
+    assert event.budgets.model_dump() == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10, "releases": 10}
     assert (s.task("T").status, s.task("T").attempt) == (TaskStatus.QUEUED, 1)
 
 
