@@ -8,10 +8,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from domain.events.base import Entity, Event
-from domain.policies.lease import LeasePolicy
+from domain.policies.lease import LeasePolicy, shared
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, OnStall, Priority
 
@@ -123,6 +123,11 @@ class Submitted(TaskEvent):
     """Seconds without a change of percent or checkpoint after which it is stalled while held; absent: never."""
     on_stall: OnStall = OnStall.FLAG
     """What becomes of it then: it is flagged, or taken from its holder and queued again."""
+
+    @field_validator("lease")
+    @classmethod
+    def _share_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
+        return shared(policy)
 
 
 class HeldEvent(TaskEvent):
