@@ -88,7 +88,9 @@ class BudgetsRequest(BaseModel):
     steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
     """After n steals it is not stolen again."""
     attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
-    """The n-th attempt in all is the last."""
+    """The n-th attempt is the last; those that a release or a steal ended do not count."""
+    releases: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
+    """The n-th release by a holder quarantines it."""
 
 
 _MODE_FIELDS = {
@@ -98,7 +100,31 @@ _MODE_FIELDS = {
     "min_hours": {LeaseMode.ESTIMATED},
     "max_hours": {LeaseMode.ESTIMATED},
     "renewal_decay": {LeaseMode.ESTIMATED},
+    "large_factor": {LeaseMode.ESTIMATED},
+    "critical_factor": {LeaseMode.ESTIMATED},
+    "high_factor": {LeaseMode.ESTIMATED},
+    "medium_factor": {LeaseMode.ESTIMATED},
+    "low_factor": {LeaseMode.ESTIMATED},
+    "simple_factor": {LeaseMode.ESTIMATED},
+    "complex_factor": {LeaseMode.ESTIMATED},
+    "research_factor": {LeaseMode.ESTIMATED},
+    "epic_factor": {LeaseMode.ESTIMATED},
+    "first_s": {LeaseMode.ADAPTIVE},
+    "first_grace_s": {LeaseMode.ADAPTIVE},
+    "second_s": {LeaseMode.ADAPTIVE},
+    "second_grace_s": {LeaseMode.ADAPTIVE},
+    "working_percent": {LeaseMode.ADAPTIVE},
+    "working_s": {LeaseMode.ADAPTIVE},
+    "working_grace_s": {LeaseMode.ADAPTIVE},
+    "finishing_percent": {LeaseMode.ADAPTIVE},
+    "finishing_s": {LeaseMode.ADAPTIVE},
+    "finishing_grace_s": {LeaseMode.ADAPTIVE},
 }
+
+
+def modes_of(lease_field: str) -> list[str]:
+    """Return the lease modes in which a field of the policy has an effect."""
+    return sorted(_MODE_FIELDS.get(lease_field, set(LeaseMode)))
 
 
 def lease_field_mismatch(wanted: LeasePolicy, mode: LeaseMode) -> str | None:

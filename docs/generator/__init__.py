@@ -2,6 +2,7 @@
 
 from docs.generator.commands import commands_page
 from docs.generator.events import events_page
+from docs.generator.leases import leases_page
 from docs.generator.lifecycles import lifecycles_page
 from docs.generator.schemas import schema_files
 from docs.generator.settings import settings_page
@@ -13,6 +14,7 @@ def generated() -> dict[str, str]:
     return {
         "events.md": events_page(),
         "lifecycles.md": lifecycles_page(),
+        "leases.md": leases_page(),
         "commands.md": commands_page(),
         "settings.md": settings_page(),
         "tables.md": tables_page(),

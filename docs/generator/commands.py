@@ -79,7 +79,7 @@ AGENT_REPLIES: Final = {
         "was lost is kept as `late_progress`, at most 10 a token, and refused all the same.",
     ),
     "silence": Reply(_TERMS, _ON_TASK, "The lease is renewed as if the agent reported at the end of the spell."),
-    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last attempt."),
+    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last release."),
     "block": Reply(_FATE, _ON_TASK),
     "complete": Reply(
         _FATE,
@@ -124,7 +124,8 @@ OPS_REPLIES: Final = {
     "requeue": Reply(
         _FATE,
         _OPS_ON_TASK,
-        f"No budget stands in its way. {_BY_FILTER} Only stuck and quarantined tasks fit, at most "
+        f"No budget stands in its way; after quarantine every budget begins anew. {_BY_FILTER} Only stuck and "
+        "quarantined tasks fit, at most "
         f"{limits.MAX_FILTERED_REQUEUE} at once.",
     ),
     "unblock": Reply(
@@ -197,7 +198,8 @@ QUERY_REPLIES: Final = {
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
             "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
             "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
-            "failures", "expiries", "steals", "retry_of", "retries", "question", "answer", "handoff", "lease",
+            "failures", "expiries", "steals", "releases", "attempts_used", "retry_of", "retries", "question", "answer",
+            "handoff", "lease",
             "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.events import task as ev
 from domain.handoffs import earlier_work, in_words
+from domain.lifecycles import TaskStatus
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def requeue_or_quarantine(
 ) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
-    `exempt`: an operator asked for the next attempt, so budgets do not apply. `ended_at`: when the lease ended, if
-    that was not just now.
+    `exempt`: an operator asked for the next attempt, so budgets do not apply; after quarantine they begin anew.
+    `ended_at`: when the lease ended, if that was not just now.
     """
     lease = task.last_lease
     note = (
@@ -92,8 +93,10 @@ def requeue_or_quarantine(
     spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
         return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
+    anew = task.status is TaskStatus.QUARANTINED
     return draft.record_task(
-        task.task_id, ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note)
+        task.task_id,
+        ev.Requeued(cause=cause, attempt=task.attempt + 1, budgets_anew=anew, reason=reason, handoff=note),
     )
 
 
@@ -117,11 +120,14 @@ def _without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
 
 
 def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
-    """Return which budget is used up, as a sentence for people, or None."""
+    """Return which budget is used up, as a sentence for people, or None. A release counts against its own alone."""
     budgets = task.definition.budgets
     if cause is ev.Cause.EXPIRY and task.expiries >= budgets.expiries:
         return f"{task.expiries} expiries in a row without a report; the budget is {budgets.expiries}"
-    if task.attempt >= budgets.attempts:
+    if cause is ev.Cause.RELEASE:
+        spent = f"{task.releases} releases; the budget is {budgets.releases}"
+        return spent if task.releases >= budgets.releases else None
+    if task.attempts_used >= budgets.attempts:
         return f"attempt {task.attempt} was the last; the budget is {budgets.attempts}"
     return None
 

@@ -179,7 +179,7 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
     """Return the pool's policy overridden by the task's own fields; raises Refused when they do not fit together."""
     if wanted is None:
         return default
-    fields = default.model_dump() | wanted.model_dump(exclude_unset=True)
+    fields = dict(default) | {name: getattr(wanted, name) for name in wanted.model_fields_set}
     misfit = lease_field_mismatch(wanted, fields["mode"])
     if misfit is not None:
         raise checks.invalid_field("lease", misfit)

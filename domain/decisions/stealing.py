@@ -44,8 +44,6 @@ def why_not_stealable(draft: Draft, task: Task | None, source: str, target: Agen
     budgets = task.definition.budgets
     if task.steals >= budgets.steals:
         return f"it was stolen {task.steals} times; the budget is {budgets.steals}"
-    if task.attempt >= budgets.attempts:
-        return f"attempt {task.attempt} is its last"
     cooldown_s = draft.rules.steal.cooldown_s
     if task.last_stolen_at is not None and seconds_between(task.last_stolen_at, draft.now) < cooldown_s:
         return f"it was stolen less than {cooldown_s:g} s ago"

@@ -8,10 +8,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from domain.events.base import Entity, Event
-from domain.policies.lease import LeasePolicy
+from domain.policies.lease import LeasePolicy, shared
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, OnStall, Priority
 
@@ -33,7 +33,10 @@ class Budgets(BaseModel):
     steals: int = 3
     """After n steals it is not stolen again."""
     attempts: int = 10
-    """The n-th attempt in all is the last; when it ends unfinished, the task is quarantined."""
+    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
+    task is quarantined."""
+    releases: int = 10
+    """The n-th release by a holder quarantines it."""
 
 
 class EarlierWork(BaseModel):
@@ -126,6 +129,11 @@ class Submitted(TaskEvent):
     """What becomes of it then: it is flagged, or taken from its holder and queued again."""
     retry_of: str | None = None
     """The failed or cancelled task that this one tries again."""
+
+    @field_validator("lease")
+    @classmethod
+    def _share_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
+        return shared(policy)
 
 
 class HeldEvent(TaskEvent):
@@ -381,6 +389,8 @@ class Requeued(TaskEvent):
     """The holder that failed, if it was held."""
     cause: Cause
     attempt: int
+    budgets_anew: bool = False
+    """Whether every budget begins anew, for an operator brought it back from quarantine."""
     reason: str | None = None
     error: str | None = None
     handoff: Handoff | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -46,6 +46,19 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     grace_s: float
 
 
+def _unless(default: float) -> Any:
+    """Leave a field out of events where it has its default, which never changes: every task records its policy."""
+
+    def is_default(value: float) -> bool:
+        return value == default
+
+    return Field(exclude_if=is_default)
+
+
+_Factor = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_LEASE_S, allow_inf_nan=False)]
+_Grace = Annotated[float, Field(ge=0, le=LONGEST_GRACE_S, allow_inf_nan=False)]
+_Percent = Annotated[int, Field(ge=0, le=100)]
 _Hours = Annotated[float, Field(ge=SHORTEST_LEASE_S / _HOUR_S, le=LONGEST_LEASE_S / _HOUR_S, allow_inf_nan=False)]
 
 
@@ -75,6 +88,45 @@ class LeasePolicy(BaseModel):
     """Estimated mode: no term is longer, in hours; at least `min_hours`."""
     renewal_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
     """Estimated mode: each renewal is this much of what it would be without those before it."""
+    large_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    """Estimated mode: the factor of renewals of a task with an estimate above 8 hours."""
+    critical_factor: Annotated[_Factor, _unless(0.5)] = 0.5
+    """Estimated mode: the factor of the first term of a critical task; it returns to the queue soon if its holder is
+    lost."""
+    high_factor: Annotated[_Factor, _unless(0.75)] = 0.75
+    """Estimated mode: the factor of a task of high priority."""
+    medium_factor: Annotated[_Factor, _unless(1.0)] = 1.0
+    """Estimated mode: the factor of a task of medium priority."""
+    low_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    """Estimated mode: the factor of a task of low priority, whose holder is rarely disturbed."""
+    simple_factor: Annotated[_Factor, _unless(0.5)] = 0.5
+    """Estimated mode: the factor of the label `simple`; the first label that has a factor counts."""
+    complex_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    """Estimated mode: the factor of the label `complex`."""
+    research_factor: Annotated[_Factor, _unless(2.0)] = 2.0
+    """Estimated mode: the factor of the label `research`."""
+    epic_factor: Annotated[_Factor, _unless(3.0)] = 3.0
+    """Estimated mode: the factor of the label `epic`."""
+    first_s: Annotated[_Seconds, _unless(180.0)] = 180.0
+    """Adaptive mode: the term until the first report, in seconds."""
+    first_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    """Adaptive mode: its grace, in seconds."""
+    second_s: Annotated[_Seconds, _unless(240.0)] = 240.0
+    """Adaptive mode: the term after the first report, and below `working_percent`."""
+    second_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    """Adaptive mode: its grace, in seconds."""
+    working_percent: Annotated[_Percent, _unless(25)] = 25
+    """Adaptive mode: the progress from which on the working term is set, from the second report on."""
+    working_s: Annotated[_Seconds, _unless(300.0)] = 300.0
+    """Adaptive mode: the working term, in seconds."""
+    working_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    """Adaptive mode: its grace, in seconds."""
+    finishing_percent: Annotated[_Percent, _unless(75)] = 75
+    """Adaptive mode: the progress from which on the finishing term is set."""
+    finishing_s: Annotated[_Seconds, _unless(360.0)] = 360.0
+    """Adaptive mode: the finishing term; tests, builds and merges make the end the quietest time."""
+    finishing_grace_s: Annotated[_Grace, _unless(90.0)] = 90.0
+    """Adaptive mode: its grace, in seconds."""
     max_renewals: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     """Reports on one lease after which `escalated` is written, once; nothing else follows from it."""
     max_lease_s: Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_ATTEMPT_S, allow_inf_nan=False)] = _DAY_S
@@ -106,12 +158,12 @@ def first_terms(
     """
     match policy.mode:
         case LeaseMode.ADAPTIVE:
-            return _adaptive_terms(reports=0, percent=0)
+            return _adaptive_terms(policy, reports=0, percent=0)
         case LeaseMode.FIXED:
             return _fixed_terms(policy)
         case LeaseMode.ESTIMATED:
             hours = estimated_hours if estimated_hours is not None and estimated_hours > 0 else policy.default_hours
-            return _estimated_terms(policy, hours * _PRIORITY_FACTORS[priority] * _label_factor(labels))
+            return _estimated_terms(policy, hours * _priority_factor(policy, priority) * _label_factor(policy, labels))
 
 
 def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_hours: float | None) -> Terms:
@@ -123,7 +175,7 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
     """
     match policy.mode:
         case LeaseMode.ADAPTIVE:
-            return _adaptive_terms(reports=reports, percent=percent)
+            return _adaptive_terms(policy, reports=reports, percent=percent)
         case LeaseMode.FIXED:
             return _fixed_terms(policy)
         case LeaseMode.ESTIMATED:
@@ -132,7 +184,11 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
 
 def shortest_first_terms(policy: LeasePolicy) -> Terms:
     """Return the shortest terms with which a lease of this policy begins, whatever its task is."""
-    return first_terms(policy, estimated_hours=policy.min_hours, priority=Priority.CRITICAL, labels=())
+    return _estimated_terms(policy, policy.min_hours) if policy.mode is LeaseMode.ESTIMATED else _shortest(policy)
+
+
+def _shortest(policy: LeasePolicy) -> Terms:
+    return _first(policy) if policy.mode is LeaseMode.ADAPTIVE else _fixed_terms(policy)
 
 
 def longest_terms(policy: LeasePolicy) -> Terms:
@@ -140,30 +196,39 @@ def longest_terms(policy: LeasePolicy) -> Terms:
     terms = _fixed_terms(policy)
     match policy.mode:
         case LeaseMode.ADAPTIVE:
-            terms = max((_UNPROVEN, _FIRST_SIGN, _WORKING, _FINISHING), key=lambda each: each.lease_s + each.grace_s)
+            phases = (_first(policy), _second(policy), _working(policy), _finishing(policy))
+            terms = max(phases, key=lambda each: each.lease_s + each.grace_s)
         case LeaseMode.ESTIMATED:
             terms = _estimated_terms(policy, policy.max_hours)
     return Terms(min(terms.lease_s, policy.max_lease_s), terms.grace_s)
 
 
-def _adaptive_terms(*, reports: int, percent: int) -> Terms:
+def _adaptive_terms(policy: LeasePolicy, *, reports: int, percent: int) -> Terms:
     if reports == 0:
-        return _UNPROVEN
+        return _first(policy)
     if reports == 1:
-        return _FIRST_SIGN
-    if percent >= _FINISHING_PERCENT:
-        return _FINISHING
-    if percent >= _WORKING_PERCENT:
-        return _WORKING
-    return _FIRST_SIGN
+        return _second(policy)
+    if percent >= policy.finishing_percent:
+        return _finishing(policy)
+    if percent >= policy.working_percent:
+        return _working(policy)
+    return _second(policy)
 
 
-_UNPROVEN: Final = Terms(lease_s=180.0, grace_s=60.0)
-_FIRST_SIGN: Final = Terms(lease_s=240.0, grace_s=60.0)
-_WORKING: Final = Terms(lease_s=300.0, grace_s=60.0)
-_FINISHING: Final = Terms(lease_s=360.0, grace_s=90.0)
-_WORKING_PERCENT: Final = 25
-_FINISHING_PERCENT: Final = 75
+def _first(policy: LeasePolicy) -> Terms:
+    return Terms(policy.first_s, policy.first_grace_s)
+
+
+def _second(policy: LeasePolicy) -> Terms:
+    return Terms(policy.second_s, policy.second_grace_s)
+
+
+def _working(policy: LeasePolicy) -> Terms:
+    return Terms(policy.working_s, policy.working_grace_s)
+
+
+def _finishing(policy: LeasePolicy) -> Terms:
+    return Terms(policy.finishing_s, policy.finishing_grace_s)
 
 
 def _fixed_terms(policy: LeasePolicy) -> Terms:
@@ -177,19 +242,31 @@ def _estimated_terms(policy: LeasePolicy, hours: float) -> Terms:
     return Terms(lease_s=clamped * _HOUR_S, grace_s=grace_s)
 
 
-def _label_factor(labels: Sequence[str]) -> float:
+def _label_factor(policy: LeasePolicy, labels: Sequence[str]) -> float:
     """Return the factor of the first label, in the task's own order, that has one; else 1."""
-    return next((factor for label in labels if (factor := _LABEL_FACTORS.get(label.lower())) is not None), 1.0)
+    for label in labels:
+        match label.lower():
+            case "simple":
+                return policy.simple_factor
+            case "complex":
+                return policy.complex_factor
+            case "research":
+                return policy.research_factor
+            case "epic":
+                return policy.epic_factor
+    return 1.0
 
 
-# A critical task returns to the queue soon if its holder is lost; a holder of a low one is rarely disturbed.
-_PRIORITY_FACTORS: Final = {
-    Priority.CRITICAL: 0.5,
-    Priority.HIGH: 0.75,
-    Priority.MEDIUM: 1.0,
-    Priority.LOW: 1.5,
-}
-_LABEL_FACTORS: Final = {"simple": 0.5, "complex": 1.5, "research": 2.0, "epic": 3.0}
+def _priority_factor(policy: LeasePolicy, priority: Priority) -> float:
+    match priority:
+        case Priority.CRITICAL:
+            return policy.critical_factor
+        case Priority.HIGH:
+            return policy.high_factor
+        case Priority.MEDIUM:
+            return policy.medium_factor
+        case Priority.LOW:
+            return policy.low_factor
 
 
 def _renewal_hours(policy: LeasePolicy, renewals: int, percent: int, estimated_hours: float | None) -> float:
@@ -202,7 +279,7 @@ def _renewal_hours(policy: LeasePolicy, renewals: int, percent: int, estimated_h
     else:
         hours = 4.0
     if (estimated_hours or 0.0) > _LARGE_TASK_HOURS:
-        hours *= 1.5
+        hours *= policy.large_factor
     hours *= policy.renewal_decay**renewals
     if renewals > _RENEWALS_BEFORE_CAP:
         hours = min(hours, 2.0)
@@ -215,3 +292,15 @@ _BARELY_BEGUN_PERCENT: Final = 25
 _RENEWALS_TO_SHOW_PROGRESS: Final = 2
 _RENEWALS_BEFORE_CAP: Final = 5
 _LARGE_TASK_HOURS: Final = 8.0
+
+
+def shared(policy: LeasePolicy) -> LeasePolicy:
+    """Return an equal policy that others hold already: most tasks of a pool have the same, and many may be live."""
+    if len(_SHARED) >= _MOST_SHARED:
+        _SHARED.clear()
+    return _SHARED.setdefault(policy, policy)
+
+
+_SHARED: Final[dict[LeasePolicy, LeasePolicy]] = {}
+"""A cache without effect on any value."""
+_MOST_SHARED: Final = 1000

@@ -32,6 +32,8 @@ def released(task: Task, event: ev.Released, recorded: Recorded) -> Task:
         lease=None,
         last_lease=lease if event.checkpoint is None else replace(lease, checkpoint=event.checkpoint),
         former=former_leases(task, lease, event.name, lost=False),
+        releases=task.releases + 1,
+        free_attempts=task.free_attempts + 1,
         outcome=outcome_of(recorded, lease, event.reason),
     )
 
@@ -106,6 +108,9 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         msg = f"requeued names attempt {event.attempt} of a task at attempt {task.attempt}"
         raise FoldError(msg)
     former, failures = _ended_by_failure(task, event, recorded)
+    if event.budgets_anew:
+        failures = 0
+        task = replace(task, steals=0, releases=0, free_attempts=task.attempt)
     return advance(
         task,
         recorded,

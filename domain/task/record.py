@@ -98,6 +98,10 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     expiries: int = 0
     """Expiries in a row, without a report between them."""
     steals: int = 0
+    releases: int = 0
+    """Releases by its holders."""
+    free_attempts: int = 0
+    """Attempts that no budget counts: a release or a steal ended them, or they were before the budgets began anew."""
     last_stolen_at: datetime | None = None
     late_token: int | None = None
     """Token of the expired lease that may still complete the task, until the task is granted again."""
@@ -110,6 +114,11 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     """What it was unblocked with since."""
     retries: tuple[str, ...] = ()
     """The tasks that try it again, the latest last."""
+
+    @property
+    def attempts_used(self) -> int:
+        """The attempts that count against the budget, the present one included."""
+        return self.attempt - self.free_attempts
 
     @property
     def terminal(self) -> bool:

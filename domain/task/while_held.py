@@ -125,6 +125,7 @@ def stolen(task: Task, event: ev.Stolen, recorded: Recorded) -> Task:
         last_lease=lease,
         former=former_leases(task, lease, event.name, lost=True),
         steals=task.steals + 1,
+        free_attempts=task.free_attempts + 1,
         last_stolen_at=recorded.time,
     )
     # Still `assigned`, but to another agent: its time in this status begins anew.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.policies.lease import longest_terms, shortest_first_terms
+from domain.commands import lease_field_mismatch, modes_of
+from domain.policies.lease import LeasePolicy, longest_terms, shortest_first_terms
+from infra.settings.rule_settings import LEASE_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """
     yield from _of_the_sweeper(settings)
     yield from _of_terms(settings)
+    yield from without_effect(settings)
     if settings.rearm_max_s == 0 and "rearm_jitter_s" in settings.model_fields_set:
         yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
     if not settings.steal_enabled:
@@ -28,6 +31,16 @@ def contradictions(settings: Settings) -> Iterator[str]:
 
 
 _STEALER = {"steal_min_tasks", "steal_interval_s"}
+
+
+def without_effect(settings: Settings) -> Iterator[str]:
+    """Yield each lease setting that was made and that the mode of the pool's leases does not ask for, one line each."""
+    for name in sorted(settings.model_fields_set & LEASE_FIELDS.keys()):
+        field = LEASE_FIELDS[name]
+        chosen = LeasePolicy.model_construct(_fields_set={field})
+        if lease_field_mismatch(chosen, settings.lease_mode) is not None:
+            modes = " or ".join(modes_of(field))
+            yield f"{name} has no effect with lease_mode {settings.lease_mode}; it goes with {modes}"
 
 
 def _of_the_sweeper(settings: Settings) -> Iterator[str]:

@@ -114,6 +114,44 @@ class LeaseSettings(_Group):
     """Mode estimated: no term is longer."""
     lease_renewal_decay: float = _LEASE.renewal_decay
     """Mode estimated: the factor that each earlier renewal shortens a renewal by."""
+    lease_large_factor: float = _LEASE.large_factor
+    """Mode estimated: the factor of renewals of a task with an estimate above 8 hours."""
+    lease_critical_factor: float = _LEASE.critical_factor
+    """Mode estimated: the factor of the first term of a critical task."""
+    lease_high_factor: float = _LEASE.high_factor
+    """Mode estimated: the factor of a task of high priority."""
+    lease_medium_factor: float = _LEASE.medium_factor
+    """Mode estimated: the factor of a task of medium priority."""
+    lease_low_factor: float = _LEASE.low_factor
+    """Mode estimated: the factor of a task of low priority."""
+    lease_simple_factor: float = _LEASE.simple_factor
+    """Mode estimated: the factor of the label `simple`; the first label that has a factor counts."""
+    lease_complex_factor: float = _LEASE.complex_factor
+    """Mode estimated: the factor of the label `complex`."""
+    lease_research_factor: float = _LEASE.research_factor
+    """Mode estimated: the factor of the label `research`."""
+    lease_epic_factor: float = _LEASE.epic_factor
+    """Mode estimated: the factor of the label `epic`."""
+    lease_first_s: float = _LEASE.first_s
+    """Mode adaptive: the term until the first report, in seconds."""
+    lease_first_grace_s: float = _LEASE.first_grace_s
+    """Mode adaptive: its grace, in seconds."""
+    lease_second_s: float = _LEASE.second_s
+    """Mode adaptive: the term after the first report, and below lease_working_percent, in seconds."""
+    lease_second_grace_s: float = _LEASE.second_grace_s
+    """Mode adaptive: its grace, in seconds."""
+    lease_working_percent: int = _LEASE.working_percent
+    """Mode adaptive: the progress from which on the working term is set, from the second report on."""
+    lease_working_s: float = _LEASE.working_s
+    """Mode adaptive: the working term, in seconds."""
+    lease_working_grace_s: float = _LEASE.working_grace_s
+    """Mode adaptive: its grace, in seconds."""
+    lease_finishing_percent: int = _LEASE.finishing_percent
+    """Mode adaptive: the progress from which on the finishing term is set."""
+    lease_finishing_s: float = _LEASE.finishing_s
+    """Mode adaptive: the finishing term, in seconds; the end is the quietest time."""
+    lease_finishing_grace_s: float = _LEASE.finishing_grace_s
+    """Mode adaptive: its grace, in seconds."""
     lease_max_renewals: int = _LEASE.max_renewals
     """Reports on one lease after which `escalated` is written, once; no alarm."""
     lease_max_s: float = _LEASE.max_lease_s

@@ -43,6 +43,8 @@ def task_document(task: Task) -> dict[str, Any]:
         "retries": list(task.retries),
         "question": task.question,
         "answer": task.answer,
+        "releases": task.releases,
+        "attempts_used": task.attempts_used,
         "handoff": in_words(task.handoff).model_dump(mode="json") if task.handoff else None,
         "lease": lease_state(task.lease) if task.lease else None,
         "former_leases": [

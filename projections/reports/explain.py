@@ -138,10 +138,11 @@ def _lease_facts(lease: Lease, now: datetime) -> list[str]:
 def _budgets(task: Task) -> tuple[str, ...]:
     budgets = task.definition.budgets
     return (
-        f"attempts: {max(0, budgets.attempts - task.attempt)} left after this one of {budgets.attempts}",
+        f"attempts: {max(0, budgets.attempts - task.attempts_used)} left after this one of {budgets.attempts}",
         f"failures: {task.failures} of {budgets.failures}",
         f"expiries in a row: {task.expiries} of {budgets.expiries}",
         f"steals: {task.steals} of {budgets.steals}",
+        f"releases: {task.releases} of {budgets.releases}",
     )
 
 

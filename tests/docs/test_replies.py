@@ -80,7 +80,7 @@ async def test_each_result_has_the_keys_that_are_described(ask: Caller) -> None:
     await held("r-revoked")
     await done("ops.revoke", task_id="r-revoked")
     await done("ops.cancel", task_id="r-revoked")
-    await ask.done("ops.submit", task_id="r-once", budgets={"attempts": 1}, required_capabilities=["replies"])
+    await ask.done("ops.submit", task_id="r-once", budgets={"releases": 1}, required_capabilities=["replies"])
     once = await ask.done("ops.assign", task_id="r-once", agent_id="r1")
     await ask.done("agent.r1.release", task_id="r-once", token=once["token"])
     await done("ops.requeue", task_id="r-once")

@@ -91,7 +91,7 @@ SITUATIONS: dict[str, tuple[str, Builder]] = {
     "stuck": ("stuck", silent(assigned(on_silence="stuck"))),
     "blocked": ("blocked", then("block", assigned(), reason="no key")),
     "quarantined after an expiry": ("quarantined", silent(assigned(budgets={"expiries": 1}))),
-    "quarantined after a release": ("quarantined", then("release", assigned(budgets={"attempts": 1}))),
+    "quarantined after a release": ("quarantined", then("release", assigned(budgets={"releases": 1}))),
     "completed": ("completed", then("complete", assigned(), result=42)),
     "failed by its holder": ("failed", then("fail", assigned(), error="no", retryable=False)),
     "failed over its deadline": ("failed", silent(assigned(deadline_s=60.0))),

@@ -105,8 +105,18 @@ LEASES: Values = (
     ],
 )
 BUDGETS: Values = (
-    [{}, {"failures": 1, "expiries": 1, "steals": 0, "attempts": 1000}],
-    [None, {"failures": 0}, {"attempts": 0}, {"expiries": 1001}, {"steals": -1}, {"failures": 1.5}, {"others": 1}, []],
+    [{}, {"failures": 1, "expiries": 1, "steals": 0, "attempts": 1000, "releases": 1}],
+    [
+        None,
+        {"failures": 0},
+        {"attempts": 0},
+        {"releases": 0},
+        {"expiries": 1001},
+        {"steals": -1},
+        {"failures": 1.5},
+        {"others": 1},
+        [],
+    ],
 )
 MOMENTS: Values = (
     ["2026-11-21T08:00:00Z", "2026-11-21T08:00:00.123456+05:30", "9999-12-31T23:59:59.999999Z", None],

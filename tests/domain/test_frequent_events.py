@@ -31,7 +31,7 @@ TASK = Task(
     submitted_at=AT, status=TaskStatus.IN_PROGRESS, attempt=3, queued_position=30, submitted_position=3,
     status_since=AT, lease=LEASE,
     last_lease=replace(LEASE, token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
-    failures=1, expiries=2, steals=1, last_stolen_at=AT, late_token=20,
+    failures=1, expiries=2, steals=1, releases=1, free_attempts=1, last_stolen_at=AT, late_token=20,
     outcome=Outcome("expired", AT, "sweeper", 20, "B", "x"), question="which?", answer="the first",
     retries=("T-r1",),
 )  # fmt: skip

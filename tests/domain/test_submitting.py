@@ -35,7 +35,7 @@ def test_a_task_begins_queued_with_all_its_defaults_on_record() -> None:
 
     assert (event.priority, event.on_silence, event.deadline) == (Priority.MEDIUM, "requeue", None)
     assert event.lease == s.rules.lease
-    assert event.budgets.model_dump() == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10}
+    assert event.budgets.model_dump() == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10, "releases": 10}
     assert (s.task("T").status, s.task("T").attempt) == (TaskStatus.QUEUED, 1)
 
 
@@ -188,3 +188,10 @@ def test_lease_fields_that_do_not_agree_with_the_pools_are_invalid() -> None:
     refusal = s.when(OPS, "submit", task_id="T", lease={"max_hours": 2.0}).refused("invalid_command")
     message = "Value error, must be at least min_hours, 5"
     assert refusal.details["fields"] == [{"field": "lease.max_hours", "message": message}]
+
+
+def test_a_task_may_have_its_own_phases_and_spell_out_a_default_against_the_pools() -> None:
+    s = Scenario(Rules(lease=LeasePolicy(first_s=30.0, second_s=50.0)))
+    s.holds("A", "T", lease={"first_s": 180.0})
+    assert (s.lease("T").lease_s, s.task("T").definition.lease.second_s) == (180, 50)
+    s.when(OPS, "submit", task_id="U", lease={"epic_factor": 9.0}).refused("invalid_command")

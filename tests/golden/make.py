@@ -52,7 +52,7 @@ def tasks(s: Scenario) -> None:
     holder = s.lease("stuck").agent_id
     s.given(holder, "fail", task_id="stuck", token=s.token("stuck"), error="impossible", retryable=False)
 
-    token = s.holds("a1", "aside", budgets={"attempts": 1}, priority="critical", estimated_hours=1.5)
+    token = s.holds("a1", "aside", budgets={"releases": 1}, priority="critical", estimated_hours=1.5)
     s.at(2800).given("a1", "heartbeat", load={"cpu": 50.0, "memory": 10.0})
     s.at(2830).given("a1", "heartbeat").then("renewed")
     s.given("a1", "release", task_id="aside", token=token, checkpoint=["half"], reason="restart")

@@ -118,7 +118,7 @@ async def in_status(ask: Caller, feed: Feed, task_id: str, status: str) -> int:
     if status == "stuck":
         definition |= {"on_silence": "stuck", "lease": {"mode": "fixed", "lease_s": 0.1, "grace_s": 0.1}}
     if status == "quarantined":
-        definition["budgets"] = {"attempts": 1}
+        definition["budgets"] = {"releases": 1}
     token: int = (await ask.assigned("a1", **definition))["token"]
     held = {"task_id": task_id, "token": token}
     match status:

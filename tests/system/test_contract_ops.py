@@ -31,7 +31,7 @@ EVERYTHING = {
         "silence_multiplier": 2,
     },
     "on_silence": "stuck",
-    "budgets": {"failures": 1, "expiries": 2, "steals": 0, "attempts": 4},
+    "budgets": {"failures": 1, "expiries": 2, "steals": 0, "attempts": 4, "releases": 5},
 }
 
 
@@ -53,7 +53,7 @@ async def test_submit_needs_nothing_and_makes_an_id(ask: Caller) -> None:
     made = [(await ask.ask("ops.submit", body)).result["task_id"] for body in (b"", b"{}", b" {\n} ")]
     assert len(set(made)) == 3
     task = await ask.task(made[0])
-    assert task["budgets"] == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10}
+    assert task["budgets"] == {"failures": 3, "expiries": 3, "steals": 3, "attempts": 10, "releases": 10}
     assert (task["priority"], task["on_silence"], task["lease_policy"]["mode"]) == ("medium", "requeue", "adaptive")
     assert (task["lease_policy"]["max_renewals"], task["lease_policy"]["silence_multiplier"]) == (10, 5.0)
     assert task["lease_policy"]["max_lease_s"] == 86_400
@@ -142,7 +142,7 @@ async def test_a_blocked_task_waits_for_unblock(ask: Caller) -> None:
 
 
 async def test_a_quarantined_task_waits_for_requeue(ask: Caller) -> None:
-    lease = await ask.lease(task_id="T1", budgets={"attempts": 1})
+    lease = await ask.lease(task_id="T1", budgets={"releases": 1})
     await ask.refused("ops.requeue", "illegal_transition", task_id="T1")
     reply = await ask.ask("agent.a1.release", task_id="T1", token=lease["token"])
     assert reply.events == ["task.released", "task.quarantined"]

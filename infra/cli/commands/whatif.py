@@ -22,6 +22,7 @@ from infra.nats import evt_prefix
 from infra.reports.report_error import ReportError
 from infra.reports.whatif_plots import Plotter
 from infra.reports.whatif_policies import read_policies
+from infra.settings.contradictions import without_effect
 from infra.settings.loading import with_changes
 from projections.whatif.comparison import Comparison
 
@@ -68,6 +69,8 @@ async def whatif(
     plotter = _plotter(plot)
     settings = session.settings
     policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
+    for line in without_effect(settings):
+        typer.echo(f"settings: {line}", err=True)
     async with open_log(session) as log:
         if log.last < log.first:
             raise CommandError(f"pool {session.settings.pool} has no events yet")

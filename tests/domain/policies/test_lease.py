@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from domain.policies.lease import LeaseMode, LeasePolicy, Terms, first_terms, renewal_terms
+from domain.events.task import Submitted
+from domain.policies.lease import (
+    LeaseMode,
+    LeasePolicy,
+    Terms,
+    first_terms,
+    longest_terms,
+    renewal_terms,
+    shortest_first_terms,
+)
 from domain.values import Priority
 
 ADAPTIVE = LeasePolicy()
@@ -219,3 +228,44 @@ def test_a_policy_in_range_survives_its_own_json(fields: dict[str, Any]) -> None
 def test_a_policy_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         ADAPTIVE.lease_s = 1.0  # type: ignore[misc]
+
+
+def test_the_phases_of_the_adaptive_mode_are_the_policys() -> None:
+    policy = LeasePolicy(
+        first_s=10.0, first_grace_s=1.0, second_s=20.0, second_grace_s=2.0, working_percent=40, working_s=30.0,
+        working_grace_s=3.0, finishing_percent=60, finishing_s=40.0, finishing_grace_s=4.0,
+    )  # fmt: skip
+    reported = [(0, 99), (1, 99), (2, 39), (2, 40), (2, 60)]
+    found = [renewal_terms(policy, reports=reports, percent=at, estimated_hours=None) for reports, at in reported]
+    assert found == [Terms(10, 1), Terms(20, 2), Terms(20, 2), Terms(30, 3), Terms(40, 4)]
+    assert longest_terms(policy) == Terms(40, 4)
+    assert shortest_first_terms(policy) == Terms(10, 1)
+
+
+def test_the_factors_of_the_estimated_mode_are_the_policys() -> None:
+    policy = LeasePolicy(
+        mode=LeaseMode.ESTIMATED, critical_factor=0.25, high_factor=0.3, medium_factor=0.9, low_factor=2.0,
+        simple_factor=0.1, complex_factor=1.1, research_factor=1.2, epic_factor=2.2, large_factor=2.0,
+        min_hours=0.1, max_hours=100.0,
+    )  # fmt: skip
+
+    def hours(priority: str, *labels: str) -> float:
+        terms = first_terms(policy, estimated_hours=10.0, priority=Priority(priority), labels=labels)
+        return round(terms.lease_s / 3600, 6)
+
+    assert [hours(each) for each in ("critical", "high", "medium", "low")] == [2.5, 3, 9, 20]
+    assert [hours("low", each) for each in ("Simple", "complex", "research", "epic", "x")] == [2, 22, 24, 44, 20]
+    assert renewal_terms(policy, reports=1, percent=0, estimated_hours=9.0).lease_s == 4 * 2 * 3600
+
+
+def test_what_has_its_default_is_left_out_of_events_and_read_as_the_default() -> None:
+    plain, own = LeasePolicy(), LeasePolicy(first_s=33.0)
+    assert not any(name.startswith(("first", "epic", "working")) for name in plain.model_dump())
+    assert own.model_dump()["first_s"] == 33
+    for policy in (plain, own):
+        assert LeasePolicy.model_validate_json(policy.model_dump_json()) == policy
+
+
+def test_equal_policies_are_one_object_in_memory() -> None:
+    first, second = (Submitted(request_digest="d", lease=LeasePolicy(first_s=34.0)) for _ in range(2))
+    assert first.lease is second.lease

@@ -108,7 +108,7 @@ async def _blocked(pool: PoolHarness) -> dict[str, Any]:
 
 
 async def _quarantined(pool: PoolHarness) -> dict[str, Any]:
-    token = await pool.holds("a", "T", budgets={"attempts": 1})
+    token = await pool.holds("a", "T", budgets={"releases": 1})
     await pool.given("agent.a.release", task_id="T", token=token)
     assert pool.task("T").status == "quarantined"
     return {"task_id": "T"}

@@ -49,7 +49,7 @@ async def test_whatever_brings_a_task_back_answers_it(pool: PoolHarness) -> None
 
 
 async def test_an_unblocked_and_a_requeued_task_answer_it(pool: PoolHarness) -> None:
-    token = await pool.holds("a", "T", budgets={"attempts": 1})
+    token = await pool.holds("a", "T", budgets={"releases": 1})
     await pool.register("b")
     await pool.given("agent.a.release", task_id="T", token=token)
     claim = wait(pool, "b")

@@ -91,6 +91,16 @@ async def test_a_setting_that_did_nothing_is_named(worked: Run) -> None:
     )
 
 
+async def test_a_setting_in_force_that_does_nothing_is_named_before_the_comparison(
+    worked: Run, directory: Path
+) -> None:
+    plain = await worked("whatif", "--grid", "renewal_worth=0,0.2")
+    assert plain.err == ""
+    (directory / "custody.toml").write_text("lease_s = 60\n")
+    shown = await worked("whatif", "--grid", "renewal_worth=0,0.2")
+    assert shown.err == "settings: lease_s has no effect with lease_mode adaptive; it goes with fixed\n"
+
+
 async def test_bad_input_is_one_line(run: Run, directory: Path) -> None:
     (directory / "bad.toml").write_text("lease_sss = 5\n")
     bad = await run("whatif", "--policy", "bad.toml")

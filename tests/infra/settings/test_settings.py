@@ -219,3 +219,26 @@ def test_settings_that_defeat_each_other_are_named() -> None:
     assert "lease_warning_s, 400, is no shorter than any term" in said(lease_warning_s=400.0)
     assert "rearm_jitter_s has no effect" in said(rearm_max_s=0.0, rearm_jitter_s=5.0)
     assert "steal_interval_s has no effect" in said(steal_enabled=False, steal_interval_s=5.0)
+
+
+def test_a_lease_setting_that_goes_with_another_mode_is_named() -> None:
+    assert said(lease_s=60.0) == "lease_s has no effect with lease_mode adaptive; it goes with fixed"
+    assert "lease_s has no effect with lease_mode estimated" in said(
+        lease_s=60.0, lease_mode="estimated", agent_lost_after_s=4000.0
+    )
+    assert said(lease_s=200.0, lease_mode="fixed") == ""
+    assert "lease_grace_s has no effect with lease_mode adaptive; it goes with estimated or fixed" in said(
+        lease_grace_s=5.0
+    )
+    assert said(lease_first_s=100.0, lease_silence_multiplier=3.0) == ""
+    assert "lease_first_s has no effect" in said(lease_first_s=100.0, lease_mode="fixed")
+    assert "lease_epic_factor has no effect" in said(lease_epic_factor=4.0)
+
+
+def test_the_adaptive_phases_and_every_factor_are_settings() -> None:
+    rules = load_settings(
+        {"lease_first_s": 33.0, "lease_working_percent": 50, "lease_epic_factor": 5.0}
+    ).settings.rules()
+    assert (rules.lease.first_s, rules.lease.working_percent, rules.lease.epic_factor) == (33, 50, 5)
+    with pytest.raises(SettingsError, match="lease_first_s"):
+        load_settings({"lease_first_s": 0.0})
