@@ -49,13 +49,15 @@ class Agent:
     def __init__(self, nc: Client, name: str) -> None:
         self.nc = nc
         self.name = name
+        self.session = uuid.uuid4().hex
+        """This process: an earlier one of the same name is told apart by it, and refused `stale_session`."""
         self.ending = asyncio.Event()
         self.orders: dict[str, str] = {}
         """What the service asks for, by task: `stop` or `hand_over`."""
 
     async def ask(self, verb: str, *, wait_s: float = 0.0, **body: Any) -> dict[str, Any]:
         """Send a command until it is answered. Its id makes sure that it is carried out once."""
-        body["command_id"] = uuid.uuid4().hex
+        body |= {"command_id": uuid.uuid4().hex, "session": self.session}
         if wait_s:
             body["wait_s"] = wait_s
         while True:
@@ -111,6 +113,7 @@ class Agent:
                     await self.work(lease)
                 except Refused as refused:
                     # stale_token, task_finished: somebody else has it now. Nothing more may be done in its name.
+                    # stale_session: another process of this name runs, and this one ends with its next claim.
                     print(f"{self.name}: lost {lease['task_id']}: {refused}", flush=True)
 
     async def claim(self) -> list[dict[str, Any]]:
@@ -180,8 +183,12 @@ async def main(name: str) -> None:
     loop = asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, agent.ending.set)
-    await agent.run()
-    await nc.close()
+    try:
+        await agent.run()
+    except Refused as refused:
+        sys.exit(f"{name}: {refused}")
+    finally:
+        await nc.close()
 
 
 if __name__ == "__main__":

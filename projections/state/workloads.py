@@ -32,7 +32,7 @@ class Workloads:
         self._load_times: IndexedHeap[str, datetime] = IndexedHeap()
         """When each cpu that counts was reported."""
         self._loads_since = EPOCH
-        """Loads from before this moment count no more; the reads of `with_load` move it on."""
+        """Loads from before this moment count no more; the reads of `with_load` move it."""
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
     def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
@@ -104,8 +104,8 @@ class Workloads:
     def with_load(self, status: LoadStatus, loads_since: datetime) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 
-        Of the overloaded, those from which tasks may be stolen; they need not take grants. `loads_since` does not go
-        back: loads reported before it count no more.
+        Of the overloaded, those from which tasks may be stolen; they need not take grants. Loads
+        reported before `loads_since` count no more.
         """
         self._outdate_loads(loads_since)
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
@@ -116,7 +116,12 @@ class Workloads:
         return None if first is None else first[0]
 
     def _outdate_loads(self, loads_since: datetime) -> None:
-        self._loads_since = max(self._loads_since, loads_since)
+        if loads_since < self._loads_since:
+            # The wall clock was set back, which is rare: a load that is reported now must not count as outdated.
+            self._loads_since = loads_since
+            for agent_id, agent in self._agents.items():
+                self._place_load(agent, self.count(agent_id))
+        self._loads_since = loads_since
         while (first := self._load_times.peek()) is not None and first[0] < self._loads_since:
             self._load_times.remove(first[1])
             self._place_load(self._agents[first[1]], self.count(first[1]))

@@ -79,7 +79,8 @@ class StealReplay:
     def _loads_change_before(self, now: datetime) -> bool:
         """Return whether a load that counts is to be outdated before now, which makes passes without any event."""
         reported_at = self.workloads.next_outdated_load()
-        return reported_at is not None and after(reported_at, self._rules.load_valid_s) < now
+        outdated = reported_at is not None and after(reported_at, self._rules.load_valid_s) < now
+        return outdated and self.pool.accepts_grants
 
     def observe(self, recorded: Recorded) -> None:
         """Apply an event that the record has just folded."""

@@ -128,3 +128,13 @@ def test_an_undone_change_of_the_load_is_read_as_it_was() -> None:
     s.state.undo()
     assert with_load(s, LoadStatus.OVERLOADED) == []
     s.check()
+
+
+def test_a_clock_that_goes_back_makes_no_new_report_outdated() -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given(OPS, "load", agent_id="A", load=BUSY)
+    workloads, now = s.state.workloads, s.now
+    s.wait(3600)
+    assert with_load(s, LoadStatus.OVERLOADED) == []
+    assert list(workloads.with_load(LoadStatus.OVERLOADED, loads_since(now, 300.0))) == ["A"]
