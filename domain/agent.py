@@ -35,6 +35,8 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     memory: float = 0.0
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
+    drain_deadline: datetime | None = None
+    """While it drains: when what it still holds is taken from it."""
 
     @property
     def may_be_stolen_from(self) -> bool:
@@ -92,7 +94,8 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
             return replace(agent, last_recorded_at=recorded.time)
         return replace(agent, cpu=event.load.cpu, memory=event.load.memory, last_recorded_at=recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
-        return replace(agent, intake=INTAKE.next[agent.intake, event.name])
+        deadline = event.deadline if isinstance(event, ev.AgentDraining) else None
+        return replace(agent, intake=INTAKE.next[agent.intake, event.name], drain_deadline=deadline)
     if isinstance(event, ev.Deregistered):
-        return replace(agent, intake=IntakeStatus.OPEN, cpu=0.0, memory=0.0)
+        return replace(agent, intake=IntakeStatus.OPEN, drain_deadline=None, cpu=0.0, memory=0.0)
     return agent

@@ -444,6 +444,16 @@ class Drain(IntakeCommand):
 
     verb: ClassVar[str] = "drain"
 
+    deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    """Seconds after which the agent is no longer asked: what it still holds is taken from it."""
+
+    @model_validator(mode="after")
+    def _deadline_of_an_agent(self) -> Self:
+        if self.deadline_s is not None and self.agent_id is None:
+            msg = "deadline_s goes with agent_id"
+            raise ValueError(msg)
+        return self
+
 
 class Pause(IntakeCommand):
     """No new grants."""

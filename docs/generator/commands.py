@@ -154,7 +154,8 @@ OPS_REPLIES: Final = {
     "drain": Reply(
         ("agent_id",),
         (E.UNKNOWN_AGENT,),
-        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds.",
+        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. "
+        "With `deadline_s`, what it still holds then is revoked and queued again.",
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
     "resume": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),

@@ -19,8 +19,8 @@ LEASE_ROW = {
     "grace_until", "left_s", "reports", "percent", "last_beat_at",
 }  # fmt: skip
 AGENT_ROW = {
-    "agent_id", "status", "intake", "capabilities", "priority", "capacity", "labels", "tasks", "holds", "load",
-    "heard_at",
+    "agent_id", "status", "intake", "drain_deadline", "capabilities", "priority", "capacity", "labels", "tasks",
+    "holds", "load", "heard_at",
 }  # fmt: skip
 WORKLOAD_ROW = {"agent_id", "tasks", "capacity", "room", "load", "load_status", "takes_grants"}
 HEALTH = {"leader", "leading", "position", "lag", "live_tasks", "agents", "unreadable_events", "guarantees"}
