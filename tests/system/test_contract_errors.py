@@ -68,10 +68,13 @@ async def test_a_known_id_with_another_definition(ask: Caller) -> None:
     definition = {"task_id": "T1", "title": "x", "payload": {"b": 1, "a": [2]}}
     await ask.done("ops.submit", definition)
     same = await ask.ask("ops.submit", {**dict(reversed(definition.items())), "command_id": "c2"})
-    assert (same.events, same.result) == ([], {"task_id": "T1"}), "the same one is an idempotent success"
+    assert (same.events, same.result) == ([], {"task_id": "T1", "was": "known"}), (
+        "the same one is an idempotent success"
+    )
     details = await ask.refused("ops.submit", "task_exists", {**definition, "title": "y"})
     assert details["task_id"] == "T1"
-    await ask.refused("ops.submit", "task_exists", {**definition, "priority": "medium"}), "the request as sent"
+    spelled_out = await ask.done("ops.submit", {**definition, "priority": "medium"})
+    assert spelled_out["was"] == "known", "a default that is spelled out makes no other definition"
     await ask.done("ops.cancel", task_id="T1")
     await ask.refused("ops.submit", "task_exists", task_id="T1")
     assert (await ask.ask("ops.submit", definition)).events == [], "also when it finished long ago"

@@ -37,7 +37,7 @@ EVERYTHING = {
 
 async def test_submit_takes_every_field_and_the_task_shows_it(ask: Caller) -> None:
     reply = await ask.ask("ops.submit", EVERYTHING)
-    assert reply.result == {"task_id": "T-1_a"}
+    assert reply.result == {"task_id": "T-1_a", "was": "new"}
     assert reply.events == ["task.submitted"]
     assert reply.body["events"][-1]["position"] == reply.position
     task = await ask.task("T-1_a")

@@ -34,7 +34,7 @@ async def test_a_single_event_is_a_single_append(pool: PoolHarness) -> None:
     assert pool.log.append_sizes[before:] == [1]
     assert reply["position"] == pool.position
     assert reply["events"] == [{"type": "custody.task.submitted.v1", "position": pool.position}]
-    assert reply.result == {"task_id": "T"}
+    assert reply.result == {"task_id": "T", "was": "new"}
 
 
 async def test_what_comes_during_an_append_goes_in_one_batch_in_order(pool: PoolHarness) -> None:
