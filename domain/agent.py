@@ -42,6 +42,8 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     """Whether it names the tasks that it vouches for: its commands then renew only what they name."""
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
+    drain_deadline: datetime | None = None
+    """While it drains: when what it still holds is taken from it."""
 
     def cpu_since(self, moment: datetime) -> float:
         """Return the cpu in percent that counts: as reported, but 0 if the report is from before a moment."""
@@ -113,9 +115,12 @@ def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
     if isinstance(event, ev.LoadReported):
         return _loaded(agent, event.load, recorded.time)
     if isinstance(event, _INTAKE_EVENTS):
-        return replace(agent, intake=INTAKE.next[agent.intake, event.name])
+        deadline = event.deadline if isinstance(event, ev.AgentDraining) else None
+        return replace(agent, intake=INTAKE.next[agent.intake, event.name], drain_deadline=deadline)
     if isinstance(event, ev.Deregistered):
-        return replace(agent, intake=IntakeStatus.OPEN, session=None, cpu=0.0, memory=0.0, load_at=None)
+        return replace(
+            agent, intake=IntakeStatus.OPEN, drain_deadline=None, session=None, cpu=0.0, memory=0.0, load_at=None
+        )
     return agent
 
 

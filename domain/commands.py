@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from domain import limits
 from domain.json_values import (
@@ -217,8 +225,6 @@ class Assign(OpsCommand):
 class ByFilter(OpsCommand):
     """An operator's command on one task, or on all that fit a filter."""
 
-    task_id: Name | None = None
-    """The task; absent: all that fit the filter."""
     label: Label | None = None
     """Only tasks with this label."""
     status: Annotated[TaskStatus, Field(strict=False)] | None = None
@@ -227,6 +233,9 @@ class ByFilter(OpsCommand):
     """Only tasks of this priority."""
     dry_run: bool = False
     """Say which tasks fit, and change nothing."""
+    # Behind the filter, so that its check can see that.
+    task_id: Annotated[Name | None, Field(validate_default=True)] = None
+    """The task; absent: all that fit the filter."""
     reason: Reason | None = None
     """Why, for the record."""
 
@@ -245,12 +254,17 @@ class ByFilter(OpsCommand):
             and (self.label is None or self.label in definition.labels)
         )
 
-    @model_validator(mode="after")
-    def _task_or_filter(self) -> Self:
-        filtered = (self.label, self.status, self.priority) != (None,) * 3
-        if self.task_id is None and not filtered:
-            msg = "name task_id, or at least one of label, status and priority"
+    @field_validator("task_id")
+    @classmethod
+    def _task_or_filter(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and all(info.data.get(name) is None for name in ("label", "status", "priority")):
+            msg = "is needed, or at least one of label, status and priority"
             raise ValueError(msg)
+        return value
+
+    @model_validator(mode="after")
+    def _task_excludes_filter(self) -> Self:
+        filtered = (self.label, self.status, self.priority) != (None,) * 3
         if self.task_id is not None and (filtered or self.dry_run):
             msg = "task_id excludes label, status, priority and dry_run"
             raise ValueError(msg)
@@ -479,6 +493,16 @@ class Drain(IntakeCommand):
     """No new grants; an agent is asked to hand over what it holds."""
 
     verb: ClassVar[str] = "drain"
+
+    deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    """Seconds after which the agent is no longer asked: what it still holds is taken from it."""
+
+    @model_validator(mode="after")
+    def _deadline_of_an_agent(self) -> Self:
+        if self.deadline_s is not None and self.agent_id is None:
+            msg = "deadline_s goes with agent_id"
+            raise ValueError(msg)
+        return self
 
 
 class Pause(IntakeCommand):

@@ -167,7 +167,7 @@ class IntakeLifecycle(StateMachine):
     st = States.from_enum(IntakeStatus, initial=IntakeStatus.OPEN)
 
     paused = st.PAUSED.from_(st.OPEN, st.DRAINING)
-    draining = st.DRAINING.from_(st.OPEN, st.PAUSED)
+    draining = st.DRAINING.from_(st.OPEN, st.PAUSED, st.DRAINING)
     resumed = st.OPEN.from_(st.PAUSED, st.DRAINING)
 
 

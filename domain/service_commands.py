@@ -51,6 +51,12 @@ class MarkLost(msgspec.Struct, frozen=True, gc=False):
     silence_s: float
 
 
+class EndDrain(msgspec.Struct, frozen=True, gc=False):
+    """Take what a draining agent still holds from it: its deadline has passed."""
+
+    agent_id: str
+
+
 class PlanSteal(msgspec.Struct, frozen=True, gc=False):
     """Plan one move of a pass: at most `most` tasks of the overloaded source, for the best target."""
 
@@ -88,5 +94,15 @@ class OnSelected(msgspec.Struct, frozen=True, gc=False):
 
 
 ServiceCommand = (
-    Open | Lead | Rearm | Judge | Extend | MarkLost | PlanSteal | ExecuteSteal | ContinueDeregistration | OnSelected
+    Open
+    | Lead
+    | Rearm
+    | Judge
+    | Extend
+    | MarkLost
+    | EndDrain
+    | PlanSteal
+    | ExecuteSteal
+    | ContinueDeregistration
+    | OnSelected
 )

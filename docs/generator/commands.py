@@ -171,7 +171,8 @@ OPS_REPLIES: Final = {
     "drain": Reply(
         ("agent_id",),
         (E.UNKNOWN_AGENT,),
-        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds.",
+        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. "
+        "With `deadline_s`, what it still holds then is revoked and queued again.",
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
     "resume": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),
@@ -227,13 +228,17 @@ QUERY_REPLIES: Final = {
     ),
     "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
     "statistics": Reply(
-        ("tasks", "leases", "agents", "loads", "totals", "sweeper"),
+        (
+            "tasks", "leases", "agents", "loads", "totals", "average_duration_by_agent_s", "failures", "steals",
+            "sweeper",
+        ),
         (),
         "`tasks`: live tasks by status, and how many ever ended, by how. `leases`: those held, by phase, and their "
-        "renewals. `loads`: agents that are not lost, by load status. `totals`: counts since the log began; among them "
-        "`failures` by cause (`deadline`, `budget`, `gave_up`), `steals` by outcome, `average_duration_s` of the last "
-        "50 completions and `average_duration_by_agent_s` of the last 50 of each of the last 1,000 agents that "
-        "completed something. `sweeper`: its findings since this service's start; `already_finished` counts recoveries "
+        "renewals. `loads`: agents that are not lost, by load status. `totals`: counts since the log began, and "
+        "`average_duration_s` of the last 50 completions; `average_duration_by_agent_s`: of the last 50 of each of the "
+        "1,000 agents that completed something last. `failures` since the log began, by cause: `deadline`, `budget` "
+        "(the last failure that it allows), `gave_up` (not retryable). `steals` by outcome, and how many tasks moved. "
+        "`sweeper`: its findings since this service's start; `already_finished` counts recoveries "
         "that were skipped because the task had ended.",
     ),
     "steals": Reply(("steals", "next"), (), "Open ones, and the last 1,000 that ended."),

@@ -9,6 +9,7 @@ from domain.decisions import judging, leading, membership, operating, stealing, 
 from domain.draft import Decision, Draft, Refused, Request
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
+from domain.timestamps import after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,9 @@ def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Dec
 
 def _drain(draft: Draft, command: commands.Drain) -> Decision:
     if command.agent_id is not None:
-        return membership.set_intake(draft, command.agent_id, agent_ev.AgentDraining(reason=command.reason))
+        deadline = None if command.deadline_s is None else after(draft.now, command.deadline_s)
+        event = agent_ev.AgentDraining(reason=command.reason, deadline=deadline)
+        return membership.set_intake(draft, command.agent_id, event)
     return operating.set_pool_intake(draft, pool_ev.PoolDraining(reason=command.reason))
 
 
@@ -55,6 +58,10 @@ def _resume(draft: Draft, command: commands.Resume) -> Decision:
 
 def _judge(draft: Draft, command: service_commands.Judge) -> Decision:
     return judging.judge_tasks(draft, command.task_ids)
+
+
+def _end_drain(draft: Draft, command: service_commands.EndDrain) -> Decision:
+    return membership.end_drain(draft, command.agent_id)
 
 
 def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
@@ -101,6 +108,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     service_commands.Judge: _judge,
     service_commands.Extend: judging.extend,
     service_commands.MarkLost: _mark_lost,
+    service_commands.EndDrain: _end_drain,
     service_commands.PlanSteal: stealing.plan,
     service_commands.ExecuteSteal: stealing.execute,
     service_commands.ContinueDeregistration: membership.continue_deregistration,

@@ -210,9 +210,26 @@ def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
 def set_intake(draft: Draft, agent_id: str, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> Decision:
     """Open or close the intake of one agent; a repeat records nothing."""
     agent = checks.known_agent(draft, agent_id)
-    if INTAKE.allows(agent.intake, event.name):
+    repeated = isinstance(event, ev.AgentDraining) and agent.intake is IntakeStatus.DRAINING and event.deadline is None
+    if INTAKE.allows(agent.intake, event.name) and not repeated:
         draft.record_agent(agent_id, event)
     return draft.decided({"agent_id": agent_id})
+
+
+def end_drain(draft: Draft, agent_id: str) -> Decision:
+    """Take what a draining agent still holds from it, once its deadline has passed; records nothing before."""
+    agent = draft.view.agent(agent_id)
+    deadline = agent.drain_deadline if agent is not None else None
+    if deadline is None or deadline > draft.now:
+        return draft.decided({})
+    reason = "the deadline of the drain has passed"
+    for task_id in draft.view.held_by(agent_id)[:RELEASES_AT_ONCE]:
+        task = draft.task(task_id)
+        if task is not None and task.lease is not None:
+            event = task_ev.Revoked(token=task.lease.token, agent_id=agent_id, reason=reason)
+            task = draft.record_task(task_id, event)
+            after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.REVOKE, reason)
+    return draft.decided({})
 
 
 def agent_holdings(draft: Draft, agent_id: str) -> dict[str, Any]:

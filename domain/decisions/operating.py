@@ -18,7 +18,7 @@ from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
-from domain.lifecycles import INTAKE, TaskStatus
+from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.sweeping import DEFAULT_STALL_S
@@ -338,6 +338,7 @@ def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
 
 def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
     """Open or close the pool's intake; a repeat records nothing."""
-    if INTAKE.allows(draft.view.pool.intake, event.name):
+    repeated = isinstance(event, pool_ev.PoolDraining) and draft.view.pool.intake is IntakeStatus.DRAINING
+    if INTAKE.allows(draft.view.pool.intake, event.name) and not repeated:
         draft.record_pool(event)
     return draft.decided({})

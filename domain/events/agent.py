@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from domain.events.base import Entity, Event
+from domain.timestamps import Timestamp
 
 
 class SystemLoad(BaseModel):
@@ -63,6 +64,8 @@ class AgentDraining(AgentEvent):
     name: ClassVar[str] = "draining"
 
     reason: str | None = None
+    deadline: Timestamp | None = None
+    """When what the agent still holds is taken from it."""
 
 
 class AgentPaused(AgentEvent):

@@ -15,7 +15,7 @@ from domain.actors import SWEEPER
 from domain.due import due_at
 from domain.lifecycles import AgentStatus
 from domain.policies.probes import MAX_EXTENSIONS
-from domain.service_commands import Extend, Judge, MarkLost
+from domain.service_commands import EndDrain, Extend, Judge, MarkLost
 from domain.timestamps import after, seconds_between
 from handlers.ports import steadily_after
 
@@ -68,7 +68,8 @@ class Sweeper:
             self._wake.set()
             return
         timeout_at = self._pool.next_timeout_at()
-        if timeout_at is not None and timeout_at < planned.steady:
+        drains = self._pool.state.drains_to_end()
+        if (timeout_at is not None and timeout_at < planned.steady) or (drains and drains[0][0] < planned.wall):
             self._wake.set()
         elif self._pool.state.may_fall_due_before(planned.wall):
             due = self._next_judgement()
@@ -102,6 +103,9 @@ class Sweeper:
         if self._pool.cannot_judge:
             return
         await self._mark_lost()
+        for at, agent_id in self._pool.state.drains_to_end():
+            if at <= now:
+                await self._ask(EndDrain(agent_id), "drain")
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > now}
         while True:
             state = self._pool.state
@@ -171,6 +175,8 @@ class Sweeper:
         """Return for how many seconds nothing falls due, at most the interval."""
         due, timeout_at = self._next_judgement(), self._pool.next_timeout_at()
         pauses_s = [self._interval_s]
+        if drains := self._pool.state.drains_to_end():
+            pauses_s.append(seconds_between(self._clock.now(), drains[0][0]))
         if due is not None:
             pauses_s.append(seconds_between(self._clock.now(), due))
         if timeout_at is not None:

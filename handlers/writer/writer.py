@@ -31,6 +31,7 @@ from handlers.writer.deciding import Decider, is_of_stale_session
 from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
+from handlers.writer.news import News
 from handlers.writer.refold import refold
 from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
 from handlers.writer.waiting_claims import WaitingClaims
@@ -107,6 +108,7 @@ class Writer:
         self._clock = clock
         self._limits = limits
         self._observer = observer
+        self._news = News(clock)
         self._decider = Decider(memory, rules, self.liveness, self.broker_link, clock)
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Batch | None = None
@@ -345,6 +347,8 @@ class Writer:
         """Make an acknowledged batch final."""
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
         self._obey_directives(batch)
+        for decision in batch.decisions:
+            self._news.observe(decision.records)
 
     def _obey_directives(self, batch: Batch) -> None:
         """Drop the directives on tasks that their agents named in a command: each has its answer now."""

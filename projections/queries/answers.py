@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
-from domain.decisions.checks import invalid_field
+from domain.draft import Refused
+from domain.errors import RefusalCode
 from domain.limits import NAME_PATTERN
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.statuses import AgentStatus, TaskStatus
@@ -120,10 +121,15 @@ def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
 def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
     if query.after is not None and not re.fullmatch(NAME_PATTERN, query.after):
-        raise invalid_field("after", "is no `next` of a page of this view")
+        raise _unknown_cursor("is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)
     return _cut(name, chosen, query.limit, row)
+
+
+def _unknown_cursor(message: str) -> Refused:
+    fields = [{"field": "after", "message": message}]
+    return Refused(RefusalCode.INVALID_COMMAND, f"after: {message}", fields=fields)
 
 
 def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def _backlog_cursor(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tupl
         return order[cursor]
     place = re.fullmatch(rf"{_CURSOR}(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*)", cursor, re.ASCII)
     if place is None:
-        raise invalid_field("after", "is neither the `next` of a page of the backlog nor a queued task")
+        raise _unknown_cursor("is neither the `next` of a page of the backlog nor a queued task")
     return tuple(float(each) for each in place[1].split(","))
 
 
@@ -273,7 +279,8 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         },
         "agents": len(shot.agents),
         "loads": _loads(shot),
-        "totals": dict(shot.totals),
+        "totals": {name: each for name, each in shot.totals.items() if not isinstance(each, dict)},
+        **{name: each for name, each in shot.totals.items() if isinstance(each, dict)},
     }
 
 

@@ -165,6 +165,7 @@ def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: dat
         "agent_id": agent.agent_id,
         "status": agent.status.value,
         "intake": agent.intake.value,
+        "drain_deadline": _time(agent.drain_deadline),
         "capabilities": sorted(agent.capabilities),
         "priority": agent.priority,
         "capacity": agent.capacity,

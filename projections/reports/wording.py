@@ -232,7 +232,9 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ag.Registered: _registered,
     ag.Heartbeat: _heartbeat,
     ag.LoadReported: lambda event: f"{_load(event.load)}; no sign of life",
-    ag.AgentDraining: _reason,
+    ag.AgentDraining: lambda event: (
+        (event.reason or "") + (f"; until {moment(event.deadline)}" if event.deadline is not None else "")
+    ).removeprefix("; "),
     ag.AgentPaused: _reason,
     ag.AgentResumed: _reason,
     ag.Lost: lambda event: f"not heard for {duration(event.silence_s)}; the limit is {duration(event.threshold_s)}",

@@ -60,6 +60,8 @@ class PoolState:
         self.steals: dict[str, Steal] = {}
         self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
         self.ended_steals: OrderedDict[str, Steal] = OrderedDict()
+        self._drain_deadlines: dict[str, datetime] = {}
+        """Of the agents that drain and have one."""
         self.evicted_through = 0
         """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
         self.backlog = Backlog()
@@ -165,6 +167,10 @@ class PoolState:
     def next_due_at(self) -> datetime | None:
         """Return the moment at which the next judgement falls due."""
         return self.due_times.next_at(self.pool)
+
+    def drains_to_end(self) -> Sequence[tuple[datetime, str]]:
+        """Return the draining agents that hold something and have a deadline, with it; the first one first."""
+        return sorted((at, agent_id) for agent_id, at in self._drain_deadlines.items() if self.tasks_held(agent_id))
 
     def may_fall_due_before(self, moment: datetime) -> bool:
         """Return whether a judgement may fall due before the moment; cheap, and never wrong when it says no."""
@@ -382,6 +388,10 @@ class PoolState:
             self.agents.pop(agent_id, None)
         else:
             self.agents[agent_id] = new
+        if new is not None and new.drain_deadline is not None:
+            self._drain_deadlines[agent_id] = new.drain_deadline
+        elif self._drain_deadlines:
+            self._drain_deadlines.pop(agent_id, None)
         if self._indexed:
             self.workloads.replace_agent(agent_id, old, new)
         return before

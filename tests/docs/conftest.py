@@ -34,7 +34,12 @@ class Place(NamedTuple):
 def environment() -> dict[str, str]:
     """`custody` is found on PATH, as in an activated environment; no settings come from outside."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
-    return env | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}", "COLUMNS": "110", "NO_COLOR": "1"}
+    return env | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}",
+        "COLUMNS": "110",
+        "NO_COLOR": "1",
+        "LOGNAME": "ann",
+    }
 
 
 @contextmanager

@@ -174,6 +174,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("steal", "reason", ([*REASON[0], None], REASON[1])),
     *((verb, "agent_id", ([*NAMES[0], None], NAMES[1][:-2])) for verb in ("drain", "pause", "resume")),
     *((verb, "reason", ([*REASON[0], None], REASON[1])) for verb in ("drain", "pause", "resume")),
+    ("drain", "deadline_s", ([None], [-1, "60", float("inf"), 60])),
     ("register", "capabilities", CAPABILITIES),
     ("register", "priority", ([0, 1, 2.5, 100], [-1, 101, "1", None, float("nan")])),
     ("register", "capacity", ([1, 500], [0, 501, 1.5, "1", None, True])),

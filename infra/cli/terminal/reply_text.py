@@ -40,6 +40,7 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
     """Print a view: lists of objects as tables, everything else as names with values."""
     result = dict(reply["result"])
     cursor = result.pop("next", None)
+    all_ended = result.pop("all_ended", True)
     tables = {name: result.pop(name) for name, value in list(result.items()) if _is_rows(value)}
     facts = [(name, value) for name, value in flatten(result) if value not in (None, [], "", {})]
     if facts:
@@ -49,6 +50,8 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
             show_rows(out, rows, name if facts or len(tables) > 1 else "")
         elif name == view or not facts:
             out.line(f"no {name.replace('_', ' ')}")
+    if not all_ended:
+        out.line("tasks that ended before are not listed", "dim")
     if cursor is not None:
         out.line(f"more with --after {cursor}", "dim")
 

@@ -209,6 +209,7 @@ CASES: dict[str, Case] = {
     "steal": Case("ops.steal", ops(from_="a", to="b", count=2)),
     "steal by name": Case("ops.steal", ops(from_="a", to="b", task_ids=["T"])),
     "drain an agent": Case("ops.drain", ops(agent_id="a")),
+    "drain an agent by a deadline": Case("ops.drain", ops(agent_id="a", deadline_s=60)),
     "pause an agent": Case("ops.pause", ops(agent_id="a", reason="lunch")),
     "resume an agent": Case("ops.resume", _drained_agent),
     "load": Case("ops.load", ops(agent_id="a", load={"cpu": 90.0})),

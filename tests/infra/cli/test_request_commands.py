@@ -47,6 +47,40 @@ async def test_an_operator_is_named_by_actor(ask: Run) -> None:
     assert "  ops/jo  submit c-1  " in (await ask("history", "T1")).out
 
 
+async def test_who_gives_no_actor_is_named_by_the_users_name(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for task_id, name, recorded in (("T1", "ann", "ops/ann"), ("T2", "Zo\u00eb A", "ops/ZoA"), ("T3", "\u4e2d", "ops")):
+        monkeypatch.setenv("LOGNAME", name)
+        await ask("submit", task_id)
+        assert f"  submitted  {recorded}  submit  " in (await ask("history", task_id)).out
+    monkeypatch.setattr("getpass.getuser", _unknown)
+    await ask("submit", "unknown")
+    assert "  submitted  ops  submit  " in (await ask("history", "unknown")).out
+
+
+def _unknown() -> str:
+    raise OSError
+
+
+def takes_grants(service: PoolServer) -> bool:
+    return service.pool.memory.state.pool.accepts_grants
+
+
+@pytest.mark.parametrize("verb", ["drain", "pause"])
+async def test_only_who_says_so_stops_the_whole_pool(ask: Run, run: Run, service: PoolServer, verb: str) -> None:
+    refused = await run(verb)
+    assert refused.status == 2
+    assert f"needed to {verb} the whole pool" in " ".join(refused.err.replace("│", " ").split())
+    assert takes_grants(service)
+    await ask("agent", "register", "a1")
+    assert (await run(verb, "a1", "--pool-wide")).status == 2
+    await ask(verb, "a1")
+    assert takes_grants(service)
+    await ask(verb, "--pool-wide")
+    assert not takes_grants(service)
+    await ask("resume")
+    assert takes_grants(service)
+
+
 async def test_an_idempotent_repeat_answers_the_same(ask: Run) -> None:
     first, second = [await ask("submit", "T1", "--command-id", "c", "--json") for _ in range(2)]
     assert first.out == second.out
@@ -139,7 +173,8 @@ async def test_views_are_tables_and_pages(ask: Run) -> None:
     assert page[-1] == "more with --after T2"
     assert (await ask("query", "tasks", "--after", "T2")).lines[1].startswith("T3 ")
     assert (await ask("query", "tasks", "--status", "completed")).lines == ["no tasks"]
-    assert "tasks   queued 3" in (await ask("query", "statistics")).out
+    statistics = (await ask("query", "statistics")).lines
+    assert ["tasks", "queued", "3"] in [line.split() for line in statistics]
     assert (await ask("query", "leases")).lines == ["no leases"]
 
 
