@@ -247,11 +247,15 @@ def test(arguments: list[str], *, only_tests: bool) -> int:
 def run_to_end(command: list[str]) -> int:
     """Run a command and return its exit status. Ctrl-C reaches it too, and it gets the time to tidy up.
 
+    It keeps bytecode whatever the environment says: each of the many processes that the tests start would otherwise
+    compile every file anew, and each test process rewrite every test.
+
     Raises:
         KeyboardInterrupt: there was a Ctrl-C, and the command has ended.
     """
     interrupted = False
-    with subprocess.Popen(command, cwd=ROOT) as process:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
         while process.returncode is None:
             try:
                 process.wait()

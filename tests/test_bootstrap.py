@@ -196,6 +196,14 @@ def test_the_checks_run_cheapest_first(commands: list[list[str]]) -> None:
     assert [Path(tool).stem for tool in tools] == TOOLS
 
 
+def test_checks_keep_bytecode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "imported.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert bootstrap.run_to_end([sys.executable, "-c", "import imported"]) == 0
+    assert list((tmp_path / "__pycache__").iterdir())
+
+
 @POSIX
 def test_an_interrupted_check_gets_the_time_to_tidy_up(tmp_path: Path) -> None:
     # `subprocess.run` would kill it after a quarter of a second.
