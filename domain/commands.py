@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from domain import limits
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, UtcDatetime, check_text
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.retry import RetryPolicy, retry_field_mismatch
 from domain.values import OnSilence, Priority
 
 Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
@@ -120,6 +121,12 @@ class Submit(OpsCommand):
     """What happens to the task when its holder falls silent."""
     budgets: BudgetsRequest = BudgetsRequest()
     """How often attempts may end unfinished, by cause."""
+    not_before: UtcDatetime | None = None
+    """Moment (RFC 3339) before which the task is granted to no agent."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """The same, in seconds from now."""
+    retry: RetryPolicy | None = None
+    """How long the task waits after a failure; absent fields are as in the pool's settings."""
 
     @field_validator("title")
     @classmethod
@@ -135,10 +142,25 @@ class Submit(OpsCommand):
                 raise ValueError(misfit)
         return value
 
+    @field_validator("retry")
+    @classmethod
+    def _delays_fit(cls, value: RetryPolicy | None) -> RetryPolicy | None:
+        misfit = None if value is None else retry_field_mismatch(value)
+        if misfit is not None:
+            raise ValueError(misfit)
+        return value
+
     @model_validator(mode="after")
     def _one_deadline(self) -> Self:
         if self.deadline is not None and self.deadline_s is not None:
             msg = "deadline and deadline_s exclude each other"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_delay(self) -> Self:
+        if self.not_before is not None and self.delay_s is not None:
+            msg = "not_before and delay_s exclude each other"
             raise ValueError(msg)
         return self
 
@@ -334,6 +356,8 @@ class Release(OnTask):
     """Where to continue: any JSON of at most 64 KiB, handed to the next holder."""
     reason: Reason | None = None
     """Why, for the record."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] = 0.0
+    """Seconds for which the task is granted to no agent."""
 
 
 class Block(OnTask):

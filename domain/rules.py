@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.policies.retry import RetryPolicy
 
 
 class Rules(BaseModel):
@@ -18,6 +19,8 @@ class Rules(BaseModel):
     lease: LeasePolicy = LeasePolicy()
     """The lease policy of tasks that are submitted without one; `submitted` records it."""
     steal: StealConfig = StealConfig()
+    retry: RetryPolicy = RetryPolicy()
+    """How long failed tasks wait that were submitted without a policy; `submitted` records it."""
     sweeper_enabled: bool = True
     """Whether overdue and stale tasks are swept. Leases expire and are recovered either way."""
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events import task as ev
+from domain.policies.retry import retry_delay_s
+from domain.pool import jitter_fraction
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -68,18 +70,25 @@ def _instructions(
     return " ".join(sentences)
 
 
-def requeue_or_quarantine(draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False) -> Task:
+def requeue_or_quarantine(
+    draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False, delay_s: float = 0.0
+) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
-    `exempt`: an operator asked for the next attempt, so budgets do not apply.
+    `exempt`: an operator asked for the next attempt, so budgets do not apply. `delay_s`: how long it waits.
     """
     lease = task.last_lease
     note = make_handoff(draft, task, lease, reason) if lease is not None else task.handoff
     spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
         return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
+    not_before = after(draft.now, delay_s) if delay_s > 0 else None
+    if not_before is None and task.not_before is not None and task.not_before > draft.now:
+        # It was set aside before its time came.
+        not_before = task.not_before
     return draft.record_task(
-        task.task_id, ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note)
+        task.task_id,
+        ev.Requeued(cause=cause, attempt=task.attempt + 1, reason=reason, handoff=note, not_before=not_before),
     )
 
 
@@ -109,6 +118,8 @@ def record_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retrya
             task.task_id,
             ev.Quarantined(token=lease.token, cause=ev.Cause.FAILURE, reason=spent, error=error, handoff=note),
         )
+    policy = task.definition.retry or draft.rules.retry
+    delay_s = retry_delay_s(policy, failures=failures, jitter=jitter_fraction(lease.token))
     return draft.record_task(
         task.task_id,
         ev.Requeued(
@@ -117,5 +128,6 @@ def record_failure(draft: Draft, task: Task, lease: Lease, error: str, *, retrya
             attempt=task.attempt + 1,
             error=error,
             handoff=note,
+            not_before=after(draft.now, delay_s) if delay_s > 0 else None,
         ),
     )

@@ -18,6 +18,7 @@ from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, TaskStatus
 from domain.policies.lease import LeasePolicy
+from domain.policies.retry import resolved_retry
 from domain.timestamps import after
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
     deadline = command.deadline
     if command.deadline_s is not None:
         deadline = after(draft.now, command.deadline_s)
+    not_before = after(draft.now, command.delay_s) if command.delay_s else command.not_before
+    if not_before is not None and deadline is not None and not_before >= deadline:
+        raise checks.invalid_field(
+            "not_before" if command.delay_s is None else "delay_s", "it ends at the deadline or after it"
+        )
     draft.record_task(
         task_id,
         ev.Submitted(
@@ -57,6 +63,8 @@ def submit(draft: Draft, command: commands.Submit) -> Decision:
             lease=_lease_policy(draft.rules.lease, command.lease),
             on_silence=command.on_silence,
             budgets=ev.Budgets(**command.budgets.model_dump()),
+            not_before=not_before,
+            retry=resolved_retry(draft.rules.retry, command.retry),
         ),
     )
     return draft.decided({"task_id": task_id})
@@ -88,6 +96,7 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
+    checks.require_time_reached(draft, task)
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")

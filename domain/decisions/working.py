@@ -36,7 +36,7 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
     room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
-    for queued in draft.view.queued_for(agent.capabilities, min(command.max, room)):
+    for queued in draft.view.queued_for(agent, min(command.max, room), draft.now):
         lease = lease_document(grant(draft, queued, agent.agent_id), draft.now)
         leases.append(lease)
         size += len(pydantic_core.to_json(lease))
@@ -147,7 +147,7 @@ def release(draft: Draft, command: commands.Release) -> Decision:
     task = draft.record_task(
         task.task_id, ev.Released(token=lease.token, reason=command.reason, checkpoint=command.checkpoint)
     )
-    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.RELEASE, reason)
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.RELEASE, reason, delay_s=command.delay_s)
     return _lease_ended(draft, task)
 
 

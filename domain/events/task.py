@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.events.base import Entity, Event
 from domain.policies.lease import LeasePolicy
+from domain.policies.retry import RetryPolicy
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, Priority
 
@@ -88,6 +89,10 @@ class Submitted(TaskEvent):
     lease: LeasePolicy
     on_silence: OnSilence = OnSilence.REQUEUE
     budgets: Budgets = Budgets()
+    not_before: Timestamp | None = None
+    """The task is granted to no agent before this moment."""
+    retry: RetryPolicy | None = None
+    """How long the task waits after a failure; absent in older logs: as in the pool's settings at the time."""
 
 
 class HeldEvent(TaskEvent):
@@ -306,6 +311,8 @@ class Requeued(TaskEvent):
     reason: str | None = None
     error: str | None = None
     handoff: Handoff | None = None
+    not_before: Timestamp | None = None
+    """The task is granted to no agent before this moment; absent: it does not wait."""
 
 
 class Completed(TaskEvent):

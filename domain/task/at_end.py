@@ -10,8 +10,11 @@ from domain.errors import FoldError
 from domain.events import task as ev
 from domain.task.record import FormerLease, Outcome, Task
 from domain.task.transition import advance, current_lease, former_leases, outcome_of
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.recorded import Recorded
 
 
@@ -88,10 +91,14 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         msg = f"requeued names attempt {event.attempt} of a task at attempt {task.attempt}"
         raise FoldError(msg)
     former, failures = _ended_by_failure(task, event)
+    avoids = task.lease.agent_id if task.lease is not None and event.not_before is not None else None
     return advance(
         task,
         recorded,
         attempt=event.attempt,
+        not_before=event.not_before,
+        avoids=avoids,
+        avoids_until=_avoids_until(event, recorded) if avoids is not None else None,
         queued_position=recorded.position,
         lease=None,
         last_lease=task.lease or task.last_lease,
@@ -101,6 +108,12 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         handoff=event.handoff or task.handoff,
         outcome=outcome_of(recorded, task.lease, event.error or event.reason),
     )
+
+
+def _avoids_until(event: ev.Requeued, recorded: Recorded) -> datetime | None:
+    """Return until when other agents are preferred to the one that failed: for as long again as the task waits."""
+    not_before = event.not_before
+    return None if not_before is None else after(not_before, seconds_between(recorded.time, not_before))
 
 
 def _ended_by_failure(task: Task, event: ev.Requeued | ev.Quarantined) -> tuple[tuple[FormerLease, ...], int]:

@@ -98,6 +98,11 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome | None = None
     submitted_position: int = 0
     """Position of its submission: the order of the backlog within a priority, also when the task is queued again."""
+    not_before: datetime | None = None
+    """While it is queued: it is granted to no agent before this moment."""
+    avoids: str | None = None
+    """While it is queued: the agent whose attempt failed last, to which others are preferred until `avoids_until`."""
+    avoids_until: datetime | None = None
 
     @property
     def terminal(self) -> bool:

@@ -34,7 +34,7 @@ from projections.queries.questions import (
     TasksQuery,
     WorkloadsQuery,
 )
-from projections.state.backlog import queue_order
+from projections.state.backlog import is_delayed, listing_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -178,7 +178,7 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
-    order = {task.task_id: queue_order(task) for task in queued}
+    order = {task.task_id: listing_order(task, shot.now) for task in queued}
     after = order.get(query.after) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
@@ -189,6 +189,7 @@ def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     return {
         **_cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id])),
         "queued": len(queued),
+        "delayed": sum(is_delayed(task, shot.now) for task in queued),
         "by_priority": by_priority,
         "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
     }
@@ -207,9 +208,10 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
     phases = {"active": 0, "expiring_soon": 0, "in_grace": 0}
     renewals: list[int] = []
-    escalated = 0
+    escalated = delayed = 0
     for task in shot.tasks.values():
         status = task.status.value
+        delayed += is_delayed(task, shot.now)
         # A task is `unheld` only between events of one append, where `custody at` can look, but no live query.
         by_status[status] = by_status.get(status, 0) + 1
         lease = task.lease
@@ -223,6 +225,7 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         by_status[status] = shot.totals[status]
     return {
         "tasks": by_status,
+        "delayed": delayed,
         "leases": {
             "held": len(renewals),
             **phases,

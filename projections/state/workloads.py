@@ -73,6 +73,13 @@ class Workloads:
         tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
         return min((top for top in tops if top is not None), default=(None, None))[1]
 
+    def another_available(self, required: frozenset[str], agent_id: str) -> bool:
+        """Return whether an agent other than this one takes grants, has room and has every required capability."""
+        return any(
+            required <= capabilities and len(group) > (agent_id in group)
+            for capabilities, group in self._available.items()
+        )
+
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
         agent = self._agents.get(agent_id)
