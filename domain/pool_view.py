@@ -50,7 +50,8 @@ class PoolView(Protocol):
     def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:
         """Return the first queued tasks that the agent can do and whose time has come, at most `limit`.
 
-        Most urgent first, then in the order of submission. Left out is what should go to another agent first.
+        Most urgent first, then what the fewest agents can do, then in the order of submission. Left out is what should
+        go to another agent first.
         """
         ...
 

@@ -1,6 +1,7 @@
 """The queued tasks, found by what they require: most urgent first, then in the order of submission.
 
-A task that comes back keeps its place: its order does not change when it is queued again.
+A task that comes back keeps its place: its order does not change when it is queued again. Of two kinds of tasks that an
+agent can do, it takes within a priority that first which fewer agents can do.
 
 Some queued tasks wait for their time, and some are left to other agents for a while. Which ones is a function of the
 moment: `advance` moves the backlog to a moment, forwards only. Each task is placed by its own state and that moment, so
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from domain.lifecycles import TaskStatus
@@ -121,7 +123,8 @@ class Backlog:
     def first(self, agent: Agent, limit: int, workloads: Workloads) -> list[str]:
         """Return the ids of the first ready tasks that the agent can do, at most `limit`.
 
-        Left out are those on which it failed last, while they should go to another agent and one is available.
+        Most urgent first, then what the fewest agents can do, then in the order of submission. Left out are those on
+        which it failed last, while they should go to another agent and one is available.
         """
         capabilities, agent_id = agent.capabilities, agent.agent_id
         found = []
@@ -129,10 +132,12 @@ class Backlog:
             if required <= capabilities:
                 avoided = kind.avoided[agent_id] if kind.avoided else 0
                 if avoided and workloads.another_available(required, agent_id):
-                    found.append(self._first_for_others(kind, agent_id, avoided, limit))
+                    entries = self._first_for_others(kind, agent_id, avoided, limit)
                 else:
-                    found.append(kind.ready.first(limit))
-        return [task_id for _, task_id in heapq.merge(*found)][:limit]
+                    entries = kind.ready.first(limit)
+                able = workloads.able_agents(required)
+                found.append([((urgency, able, position), task_id) for (urgency, position), task_id in entries])
+        return [task_id for _, task_id in islice(heapq.merge(*found), limit)]
 
     def _first_for_others(self, kind: _Kind, agent_id: str, avoided: int, limit: int) -> list[tuple[_Order, str]]:
         """Return the first tasks of a kind that do not avoid the agent; those that do, beyond `LOOKED_PAST` of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from domain.policies.load_balancing import LoadStatus, load_status
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _Preference = tuple[int, int]
 
+_ABLE_REMEMBERED = 10_000
+"""Counts of able agents that are remembered."""
+
 
 class Workloads:
     """Leases by holder, in the order of their grants; available agents by capability set; agents by load status."""
@@ -23,6 +27,10 @@ class Workloads:
         self._held: dict[str, IndexedHeap[str, int]] = {}
         self._agents: dict[str, Agent] = {}
         self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
+        self._open: Counter[frozenset[str]] = Counter()
+        """By capability set: how many agents take grants, whether they have room or not."""
+        self._able: dict[frozenset[str], int] = {}
+        """What `able_agents` returned since `_open` changed last."""
         self._loads: dict[str, LoadStatus] = {}
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
@@ -46,6 +54,10 @@ class Workloads:
 
     def replace_agent(self, agent_id: str, old: Agent | None, new: Agent | None) -> None:
         """Follow one agent from its old state to its new one."""
+        before = old.capabilities if old is not None and old.accepts_grants else None
+        now = new.capabilities if new is not None and new.accepts_grants else None
+        if before != now:
+            self._count_open(before, now)
         if old is not None:
             self._displace(old)
         if new is None:
@@ -72,6 +84,16 @@ class Workloads:
         """
         tops = (group.peek() for capabilities, group in self._available.items() if required <= capabilities)
         return min((top for top in tops if top is not None), default=(None, None))[1]
+
+    def able_agents(self, required: frozenset[str]) -> int:
+        """Return how many agents take grants and have every required capability, whether they have room or not."""
+        able = self._able.get(required)
+        if able is None:
+            able = sum(count for capabilities, count in self._open.items() if required <= capabilities)
+            if len(self._able) >= _ABLE_REMEMBERED:
+                self._able.clear()
+            self._able[required] = able
+        return able
 
     def another_available(self, required: frozenset[str], agent_id: str) -> bool:
         """Return whether an agent other than this one takes grants, has room and has every required capability."""
@@ -101,6 +123,15 @@ class Workloads:
     def anything_held(self) -> bool:
         """Return whether any lease is held in the pool."""
         return bool(self._held)
+
+    def _count_open(self, before: frozenset[str] | None, now: frozenset[str] | None) -> None:
+        self._able.clear()
+        if now is not None:
+            self._open[now] += 1
+        if before is not None:
+            self._open[before] -= 1
+            if not self._open[before]:
+                del self._open[before]
 
     def _displace(self, agent: Agent) -> None:
         group = self._available.get(agent.capabilities)

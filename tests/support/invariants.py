@@ -151,11 +151,17 @@ def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: 
 def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
     queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
     assert len(state.backlog) == len(queued)
-    ready = sorted((task for task in queued if not is_delayed(task, now)), key=queue_order)
+    ready = [task for task in queued if not is_delayed(task, now)]
+    requirements = {frozenset(task.definition.required_capabilities) for task in queued}
+    able_to = {
+        required: sum(agent.accepts_grants and required <= agent.capabilities for agent in state.agents.values())
+        for required in requirements
+    }
+    ready.sort(key=lambda task: _granting_order(task, able_to))
     everything = frozenset().union(*(task.definition.required_capabilities for task in queued))
     able_to_all = Agent("able to all", 1, 1, 0, AgentStatus.LIVE, capabilities=everything)
     assert list(state.queued_for(able_to_all, EVERYTHING, now)) == ready
-    for required in {frozenset(task.definition.required_capabilities) for task in queued}:
+    for required in requirements:
         kind = [task for task in ready if required == frozenset(task.definition.required_capabilities)]
         assert state.backlog.count(required) == len(kind)
         left = {agent_id for agent_id in state.agents if kind and all(_left(state, t, agent_id, now) for t in kind)}
@@ -167,6 +173,12 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
         able = [task for task in ready if agent.capabilities.issuperset(task.definition.required_capabilities)]
         mine = [task for task in able if not _left(state, task, agent.agent_id, now)]
         assert list(state.queued_for(agent, 3, now)) == mine[:3]
+
+
+def _granting_order(task: Task, able_to: Mapping[frozenset[str], int]) -> tuple[int, int, int]:
+    """Most urgent first, then what the fewest agents can do, then in the order of submission."""
+    urgency, position = queue_order(task)
+    return urgency, able_to[frozenset(task.definition.required_capabilities)], position
 
 
 def _left(state: PoolState, task: Task, agent_id: str, now: datetime) -> bool:

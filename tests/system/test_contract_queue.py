@@ -19,6 +19,16 @@ async def test_what_comes_back_goes_before_what_was_submitted_after_it(ask: Call
     assert [each["task_id"] for each in (await ask.done("agent.a1.claim", max=2))["leases"]] == ["T1", "T2"]
 
 
+async def test_an_agent_takes_first_what_the_fewest_can_do(ask: Caller) -> None:
+    await ask.done("agent.a1.register", capabilities=["gpu"], capacity=5)
+    await ask.done("agent.a2.register")
+    await ask.done("ops.submit", task_id="T1")
+    await ask.done("ops.submit", task_id="T2", required_capabilities=["gpu"])
+    await ask.done("ops.submit", task_id="T3", priority="high")
+    leases = (await ask.done("agent.a1.claim", max=3))["leases"]
+    assert [each["task_id"] for each in leases] == ["T3", "T2", "T1"]
+
+
 async def test_a_task_for_later_is_granted_when_its_time_comes(ask: Caller) -> None:
     await ask.done("agent.a1.register")
     claim = await waiting(ask)
