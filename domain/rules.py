@@ -21,6 +21,8 @@ class Rules(BaseModel):
     steal: StealConfig = StealConfig()
     retry: RetryPolicy = RetryPolicy()
     """How long failed tasks wait that were submitted without a policy; `submitted` records it."""
+    priority_aging_s: Annotated[float, Field(ge=0, le=365 * 86_400)] = 0.0
+    """A queued task counts as one priority more urgent for each time that it has waited so long; 0: never."""
     sweeper_enabled: bool = True
     """Whether overdue and stale tasks are swept. Leases expire and are recovered either way."""
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0

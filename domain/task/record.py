@@ -123,6 +123,12 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.lease
 
     @property
+    def waits_since(self) -> datetime:
+        """Since when a queued task waits for an agent: it was queued, and its time had come."""
+        since = self.status_since
+        return since if self.not_before is None or self.not_before < since else self.not_before
+
+    @property
     def ticking(self) -> bool:
         """Whether an agent holds it, and the lease's clock is running."""
         return self.status in TICKING

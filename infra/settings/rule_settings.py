@@ -40,6 +40,7 @@ STEAL_FIELDS: Final = {
 }
 """Setting -> field of the stealer's configuration."""
 RULE_FIELDS: Final = {
+    "priority_aging_s": "priority_aging_s",
     "sweeper_enabled": "sweeper_enabled",
     "stuck_threshold_s": "stuck_threshold_s",
     "lease_warning_s": "warning_s",

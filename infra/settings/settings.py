@@ -143,6 +143,8 @@ class QueueSettings(_Group):
     """Each further failure of the task multiplies the delay by this."""
     retry_max_delay_s: float = _RULES.retry.max_delay_s
     """No failed task waits for longer, jitter included."""
+    priority_aging_s: float = _RULES.priority_aging_s
+    """A queued task counts as one priority more urgent for each time that it has waited so many seconds; 0: never."""
 
 
 class WatchSettings(_Group):

@@ -65,6 +65,8 @@ class Snapshot(NamedTuple):
     held: Mapping[str, int]
     heard: Mapping[str, datetime | None]
     totals: Mapping[str, Any]
+    aging_s: float = 0.0
+    """Seconds of waiting after which a queued task counts as one priority more urgent; 0: never."""
 
 
 def snapshot(
@@ -87,6 +89,7 @@ def snapshot(
         held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
         heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
         totals=totals,
+        aging_s=state.rules.priority_aging_s,
     )
 
 
@@ -178,7 +181,7 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
-    order = {task.task_id: listing_order(task, shot.now) for task in queued}
+    order = {task.task_id: listing_order(task, shot.now, shot.aging_s) for task in queued}
     after = order.get(query.after) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
+from domain.policies.aging import aged_rank
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
+from domain.values import Priority
 from projections.reports.next_steps import next_steps
 from projections.reports.time_text import duration, moment
 from projections.state.backlog import is_delayed, listing_order
@@ -67,6 +69,7 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
         headline=_headline(task, now),
         why=(
             *_why(task, pool, now),
+            *_aged(task, rules, now),
             *(_prospects(task, state, candidates, now) if queued and state is not None else ()),
         ),
         next=next_steps(task, pool, rules, now),
@@ -114,6 +117,19 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
     return reasons
 
 
+def _aged(task: Task, rules: Rules, now: datetime) -> list[str]:
+    """Return in words how far a queued task's priority has aged."""
+    if task.status is not TaskStatus.QUEUED:
+        return []
+    own = task.definition.priority
+    rank = aged_rank(own, task.waits_since, now, rules.priority_aging_s)
+    if rank == own.rank:
+        return []
+    counts_as = next(priority for priority in Priority if priority.rank == rank)
+    waited = duration(seconds_between(task.waits_since, now))
+    return [f"its priority is {own} and has aged to {counts_as}, after waiting for {waited}"]
+
+
 def _lease_facts(lease: Lease, now: datetime) -> list[str]:
     facts = [f"granted at {moment(lease.granted_at)}"]
     if lease.started_at is not None:
@@ -149,9 +165,10 @@ def _budgets(task: Task) -> tuple[str, ...]:
 
 def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...], now: datetime) -> list[str]:
     """Return a queued task's place in the queue, and whether any agent could take it."""
-    mine = listing_order(task, now)
+    aging_s = state.rules.priority_aging_s
+    mine = listing_order(task, now, aging_s)
     others = (other for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
-    ahead = sum(listing_order(other, now) < mine for other in others)
+    ahead = sum(listing_order(other, now, aging_s) < mine for other in others)
     waited = (
         f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
     )

@@ -11,6 +11,7 @@ from domain.due import lease_due_at, recovery_due_at, silence_excused_until, stu
 from domain.events.task import Cause
 from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
+from domain.policies.aging import next_aging_at
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
 from domain.values import OnSilence
@@ -37,7 +38,7 @@ def next_steps(task: Task, pool: Pool, rules: Rules, now: datetime) -> tuple[Nex
     """Return the next steps in the order of time; those without a time come last."""
     found = [
         *_deadline(task, rules),
-        *_in_queue(task, now),
+        *_in_queue(task, rules, now),
         *_on_lease(task, pool, rules),
         *_without_time(task, pool, now),
     ]
@@ -54,13 +55,17 @@ def _deadline(task: Task, rules: Rules) -> Iterator[NextStep]:
         yield NextStep(deadline, "deadline: nothing happens, because the sweeper is off")
 
 
-def _in_queue(task: Task, now: datetime) -> Iterator[NextStep]:
+def _in_queue(task: Task, rules: Rules, now: datetime) -> Iterator[NextStep]:
     if task.status is not TaskStatus.QUEUED:
         return
     if task.not_before is not None and task.not_before > now:
         yield NextStep(task.not_before, "its delay ends: it can be granted from here on")
     if task.avoids is not None and task.avoids_until is not None and task.avoids_until > now:
         yield NextStep(task.avoids_until, f"until here other agents are preferred to {task.avoids}, which failed last")
+
+    ages_at = next_aging_at(task.definition.priority, task.waits_since, now, rules.priority_aging_s)
+    if ages_at is not None:
+        yield NextStep(ages_at, f"it counts as one priority more urgent, every {duration(rules.priority_aging_s)}")
 
 
 def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:

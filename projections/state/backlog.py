@@ -16,6 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from domain.lifecycles import TaskStatus
+from domain.policies.aging import aged_rank, next_aging_at
 from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
 
@@ -46,18 +47,21 @@ class _Kind:
 class Backlog:
     """One heap for each distinct set of required capabilities; a claim looks at the sets, never at the tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, aging_s: float = 0.0) -> None:
         self.as_of: datetime = EPOCH
         """The moment to which the backlog was advanced."""
+        self._aging_s = aging_s
         self._kinds: dict[frozenset[str], _Kind] = {}
         self._delayed: set[str] = set()
         """Tasks whose time has not come; they are in no heap of a kind."""
         self._avoids: dict[str, str] = {}
         """Ready tasks that are counted in `avoided`, with the agent."""
         self._timed: dict[str, Task] = {}
-        """Tasks with an entry in `_moments`."""
+        """Tasks with an entry in `_moments` or `_agings`."""
         self._moments: IndexedHeap[str, datetime] = IndexedHeap()
         """When a task's time comes, or other agents are no longer preferred for it."""
+        self._agings: IndexedHeap[str, datetime] = IndexedHeap()
+        """When a ready task ages to its next priority; empty where priorities do not age."""
         self._came: dict[frozenset[str], None] = {}
         """Kinds of the tasks for which such a moment came since `take_kinds_that_came`."""
         self._size = 0
@@ -90,6 +94,10 @@ class Backlog:
             self._take_out(first[1], required)
             self._put_in(first[1], task)
             self._came[required] = None
+        while (first := self._agings.peek()) is not None and first[0] <= now:
+            task = self._timed[first[1]]
+            self._take_out(first[1], _required(task))
+            self._put_in(first[1], task)
 
     def next_moment(self) -> datetime | None:
         """Return when the next task becomes claimable by its time alone; in the past if some did and were not taken."""
@@ -155,7 +163,9 @@ class Backlog:
             kind = self._kinds.get(required)
             if kind is None:
                 kind = self._kinds[required] = _Kind()
-            kind.ready.set(task_id, queue_order(task))
+            kind.ready.set(task_id, queue_order(task, self.as_of, self._aging_s))
+            if self._aging_s:
+                self._age(task_id, task)
             if task.avoids is not None and task.avoids_until is not None and task.avoids_until > self.as_of:
                 moment = task.avoids_until
                 self._avoids[task_id] = task.avoids
@@ -164,9 +174,17 @@ class Backlog:
             self._timed[task_id] = task
             self._moments.set(task_id, moment)
 
+    def _age(self, task_id: str, task: Task) -> None:
+        """Note when a ready task ages next."""
+        at = next_aging_at(task.definition.priority, task.waits_since, self.as_of, self._aging_s)
+        if at is not None:
+            self._timed[task_id] = task
+            self._agings.set(task_id, at)
+
     def _take_out(self, task_id: str, required: frozenset[str]) -> None:
         if self._timed.pop(task_id, None) is not None:
             self._moments.remove(task_id)
+            self._agings.remove(task_id)
         if task_id in self._delayed:
             self._delayed.remove(task_id)
             return
@@ -185,9 +203,14 @@ def _required(task: Task) -> frozenset[str]:
     return frozenset(task.definition.required_capabilities)
 
 
-def queue_order(task: Task) -> _Order:
-    """Return a queued task's sort key: urgent tasks first, then those that were submitted earlier."""
-    return (-task.definition.priority.rank, task.submitted_position)
+def queue_order(task: Task, now: datetime, aging_s: float = 0.0) -> _Order:
+    """Return a queued task's sort key at `now`: urgent tasks first, then those that were submitted earlier.
+
+    `aging_s`: with every so many seconds of waiting it counts as one priority more urgent; 0: it does not.
+    """
+    priority = task.definition.priority
+    rank = aged_rank(priority, task.waits_since, now, aging_s) if aging_s else priority.rank
+    return (-rank, task.submitted_position)
 
 
 def is_delayed(task: Task, now: datetime) -> bool:
@@ -195,8 +218,8 @@ def is_delayed(task: Task, now: datetime) -> bool:
     return task.status is TaskStatus.QUEUED and task.not_before is not None and task.not_before > now
 
 
-def listing_order(task: Task, now: datetime) -> tuple[float, ...]:
+def listing_order(task: Task, now: datetime, aging_s: float = 0.0) -> tuple[float, ...]:
     """Return a queued task's sort key in a list: ready tasks in their order, then the others by their time."""
     if task.not_before is not None and task.not_before > now:
-        return (1, task.not_before.timestamp(), *queue_order(task))
-    return (0, *queue_order(task))
+        return (1, task.not_before.timestamp(), *queue_order(task, now))
+    return (0, *queue_order(task, now, aging_s))

@@ -54,7 +54,7 @@ class PoolState:
         self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
         self.evicted_through = 0
         """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
-        self.backlog = Backlog()
+        self.backlog = Backlog(rules.priority_aging_s)
         self.workloads = Workloads()
         self.due_times = DueTimes(rules, self.tasks.get)
         self._indexed = True
@@ -199,7 +199,7 @@ class PoolState:
     def end_rebuild(self) -> None:
         """Make the indexes of all live entities, and keep them from now on."""
         self._indexed = True
-        self.backlog, self.workloads = Backlog(), Workloads()
+        self.backlog, self.workloads = Backlog(self.rules.priority_aging_s), Workloads()
         self.backlog.advance(self.last_time)
         self.due_times = DueTimes(self.rules, self.tasks.get)
         for agent_id, agent in self.agents.items():

@@ -157,7 +157,8 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
         required: sum(agent.accepts_grants and required <= agent.capabilities for agent in state.agents.values())
         for required in requirements
     }
-    ready.sort(key=lambda task: _granting_order(task, able_to))
+    aging_s = state.rules.priority_aging_s
+    ready.sort(key=lambda task: _granting_order(task, able_to, now, aging_s))
     everything = frozenset().union(*(task.definition.required_capabilities for task in queued))
     able_to_all = Agent("able to all", 1, 1, 0, AgentStatus.LIVE, capabilities=everything)
     assert list(state.queued_for(able_to_all, EVERYTHING, now)) == ready
@@ -175,9 +176,11 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
         assert list(state.queued_for(agent, 3, now)) == mine[:3]
 
 
-def _granting_order(task: Task, able_to: Mapping[frozenset[str], int]) -> tuple[int, int, int]:
+def _granting_order(
+    task: Task, able_to: Mapping[frozenset[str], int], now: datetime, aging_s: float
+) -> tuple[int, int, int]:
     """Most urgent first, then what the fewest agents can do, then in the order of submission."""
-    urgency, position = queue_order(task)
+    urgency, position = queue_order(task, now, aging_s)
     return urgency, able_to[frozenset(task.definition.required_capabilities)], position
 
 

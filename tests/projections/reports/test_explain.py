@@ -168,6 +168,25 @@ def test_a_failed_task_says_who_is_preferred_and_until_when() -> None:
     assert {each.agent_id: each.can for each in explained(s.at(16)).candidates} == {"A": True, "B": True}
 
 
+def test_an_aged_priority_is_told_and_when_it_ages_next() -> None:
+    s = Scenario(Rules(priority_aging_s=600.0))
+    s.given(OPS, "submit", task_id="T", priority="low")
+    s.at(599).given(OPS, "submit", task_id="U")
+    assert coming(s)["it counts as one priority more urgent, every 10m"] == 600
+    assert "1 queued task is more urgent or has waited longer" in explained(s).why
+    told = explained(s.at(660))
+    assert "its priority is low and has aged to medium, after waiting for 11m" in told.why
+    assert "first in line" in told.why
+    assert coming(s)["it counts as one priority more urgent, every 10m"] == 1200
+    assert "it counts as one priority more urgent, every 10m" not in coming(s.at(1800))
+
+
+def test_without_aging_nothing_is_told_of_it() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", priority="low")
+    assert not any("priority" in each for each in (*explained(s.at(1e6)).why, *coming(s)))
+
+
 def test_a_paused_pool_is_named() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T")
