@@ -194,7 +194,10 @@ class WaitingClaims:
                         self._follow_task(recorded, task, position, agents, kinds)
         for agent_id in agents:
             self._offer_to(agent_id)
-        for required in self._memory.state.backlog.kinds() if resumed else kinds:
+        backlog = self._memory.state.backlog
+        # The agent that a failed task should go to may be no longer available.
+        left = backlog.kinds_avoided() if agents else ()
+        for required in backlog.kinds() if resumed else (*kinds, *left):
             self._offer(required)
 
     def _follow_agent(self, recorded: Recorded, position: int) -> None:

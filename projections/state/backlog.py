@@ -120,6 +120,12 @@ class Backlog:
         kind = self._kinds.get(required)
         return len(kind.ready) if kind is not None else 0
 
+    def kinds_avoided(self) -> list[frozenset[str]]:
+        """Return the kinds of which every ready task should go to another agent than the same one."""
+        if not self._avoids:
+            return []
+        return [required for required in self._kinds if self.avoided_by_all(required) is not None]
+
     def avoided_by_all(self, required: frozenset[str]) -> str | None:
         """Return the agent for which another one is preferred on every ready task of a kind; None: there is none."""
         kind = self._kinds.get(required)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from typing import Any
+
 import pytest
 
 from domain.events.pool import PoolPaused
@@ -11,8 +14,15 @@ from handlers.background import sweeper
 from tests.handlers.conftest import MakePool
 from tests.handlers.writer.test_waiting_claims import tasks, wait
 from tests.support.memory_log import Conflict
-from tests.support.pool_harness import PoolHarness
+from tests.support.pool_harness import Asked, PoolHarness
 
+ENDS: list[tuple[str, dict[str, Any]]] = [
+    ("fail", {"error": "no"}),
+    ("release", {"delay_s": 4}),
+    ("release", {}),
+    ("complete", {}),
+    ("start", {}),
+]
 PLAIN = {"delay_s": 4, "backoff": 1, "max_delay_s": 4}
 
 
@@ -64,6 +74,60 @@ async def test_who_failed_waits_one_more_delay_while_another_could_take_it(pool:
     await pool.advance(0.001)
     assert (tasks(mine), second.reply) == (["T"], None)
     await pool.advance(30)
+
+
+@pytest.mark.parametrize("how", ["paused", "full", "left"])
+async def test_who_failed_is_woken_when_the_other_agent_is_no_longer_available(pool: PoolHarness, how: str) -> None:
+    await pool.register("a")
+    await pool.register("b", capacity=1)
+    await pool.submit("T", retry=PLAIN)
+    token = await pool.assign("a", "T")
+    await pool.given("agent.a.fail", task_id="T", token=token, error="no")
+    mine, second = wait(pool, "a"), wait(pool, "a")
+    await pool.advance(5)
+    assert mine.reply is None
+    match how:
+        case "paused":
+            await pool.given("ops.pause", agent_id="b")
+        case "full":
+            await pool.submit("U", required_capabilities=["other"])
+            await pool.register("b", capacity=1, capabilities=["other"])
+            await pool.assign("b", "U")
+        case _:
+            await pool.given("agent.b.deregister")
+    assert (tasks(mine), second.reply) == (["T"], None)
+    await pool.advance(30)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_no_claim_waits_beside_a_task_that_its_agent_could_take(make_pool: MakePool, seed: int) -> None:
+    chance = random.Random(seed)
+    pool = await make_pool(Rules(priority_aging_s=20.0))
+    agents = {"a": ["gpu"], "b": ["gpu"], "c": [], "d": []}
+    for agent_id, capabilities in agents.items():
+        await pool.register(agent_id, capacity=2, capabilities=capabilities)
+    waits: dict[str, Asked] = {}
+    for number in range(60):
+        required = chance.choice([[], ["gpu"]])
+        delay_s = chance.choice([0, 0, 3, 8])
+        retry = {"delay_s": chance.choice([0, 2, 5]), "backoff": 1}
+        await pool.submit(f"T{number}", required_capabilities=required, delay_s=delay_s, retry=retry)
+        for task in [task for task in pool.state.tasks.values() if task.lease is not None]:
+            lease = task.held_lease
+            verb, body = chance.choice(ENDS)
+            await pool.given(f"agent.{lease.agent_id}.{verb}", task_id=task.task_id, token=lease.token, **body)
+        for agent_id in agents:
+            if agent_id not in waits or waits[agent_id].replies:
+                waits[agent_id] = wait(pool, agent_id)
+        await pool.advance(chance.choice([0.0, 0.5, 2.0]))
+        state = pool.state
+        state.backlog.advance(pool.clock.now())
+        for agent_id, claim in waits.items():
+            able = state.available_capabilities(agent_id)
+            if claim.reply is None and able is not None:
+                found = state.queued_for(pool.agent(agent_id), 1, pool.clock.now())
+                assert not found, f"{agent_id} waits beside {found[0].task_id}"
+    await pool.advance(60)
 
 
 async def test_who_failed_takes_the_rest_of_the_kind(pool: PoolHarness) -> None:
