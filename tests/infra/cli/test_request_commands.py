@@ -139,7 +139,7 @@ async def test_views_are_tables_and_pages(ask: Run) -> None:
     assert page[-1] == "more with --after T2"
     assert (await ask("query", "tasks", "--after", "T2")).lines[1].startswith("T3 ")
     assert (await ask("query", "tasks", "--status", "completed")).lines == ["no tasks"]
-    assert "tasks   queued 3" in (await ask("query", "statistics")).out
+    assert "tasks    queued 3" in (await ask("query", "statistics")).out
     assert (await ask("query", "leases")).lines == ["no leases"]
 
 
