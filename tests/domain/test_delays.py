@@ -210,3 +210,68 @@ def test_an_earlier_moment_changes_nothing() -> None:
     s.state.backlog.advance(after(s.now, 60))
     s.state.backlog.advance(s.now)
     assert [task.task_id for task in s.state.queued_for(s.agent("A"), 1, s.now)] == ["T"]
+
+
+# Together with what operators do
+
+
+def test_a_retry_does_not_wait_for_the_moment_that_the_first_task_waited_for() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", delay_s=60, retry=PLAIN)
+    s.given(OPS, "cancel", task_id="T")
+    again = s.given(OPS, "retry", task_id="T").event(ev.Submitted)
+    assert again.not_before is None
+    assert again.retry == s.task("T").definition.retry
+    s.given("A", "register")
+    assert granted(s, "A") == ["T-r1"]
+
+
+def test_a_failure_that_an_operator_reports_waits_too_also_while_no_one_holds_the_task() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", retry=PLAIN)
+    reported = s.given(OPS, "fail", task_id="T", error="no").event(ev.Requeued)
+    assert 10 <= delay_s(s, reported) <= 10 * 1.25
+    assert s.task("T").avoids is None
+
+
+def test_a_failure_reported_before_the_tasks_time_does_not_bring_that_forward() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", delay_s=60, retry=PLAIN)
+    assert delay_s(s, s.given(OPS, "fail", task_id="T", error="no").event(ev.Requeued)) == 60
+
+
+def test_the_same_submit_with_a_delay_is_known_and_one_with_another_delay_is_not() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", delay_s=60)
+    s.wait(5)
+    assert s.when(OPS, "submit", task_id="T", delay_s=60).then().result["was"] == "known"
+    same = format_timestamp(after(START, 60))
+    assert s.when(OPS, "submit", task_id="T", not_before=same).then().result["was"] == "known"
+    s.when(OPS, "submit", task_id="T", delay_s=61).refused("task_exists")
+    s.when(OPS, "submit", task_id="T", delay_s=60, deadline_s=10).refused("task_exists")
+
+
+def test_a_retry_field_that_is_spelled_out_is_not_the_pools() -> None:
+    s = Scenario(Rules(retry=RetryPolicy(delay_s=7)))
+    s.given(OPS, "submit", task_id="T", retry={"delay_s": 1})
+    s.when(OPS, "submit", task_id="T").refused("task_exists")
+    s.when(OPS, "submit", task_id="T", retry={}).refused("task_exists")
+
+
+@pytest.mark.parametrize("delay_s", [0, 60])
+def test_many_submitted_at_once_may_wait_each_on_its_own(delay_s: float) -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=2)
+    s.given(OPS, "submit_many", tasks=[{"task_id": "T", "delay_s": delay_s}, {"task_id": "U"}])
+    assert granted(s, "A", max=2) == (["U"] if delay_s else ["T", "U"])
+
+
+def test_an_overdue_task_is_not_granted_and_fails_at_a_claim_though_others_wait() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=9)
+    s.given(OPS, "submit", task_id="late", deadline_s=1)
+    s.given(OPS, "submit", task_id="waits", delay_s=3600)
+    s.given(OPS, "submit", task_id="ready")
+    s.wait(30)
+    assert granted(s, "A", max=9) == ["ready"]
+    assert [s.task(each).status for each in ("late", "waits")] == ["failed", "queued"]
