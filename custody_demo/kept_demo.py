@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.broker.data_dir import DataDirError
-from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
+from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ def prepare_directory(into: Path | None) -> Path:
 
 def write_config(settings: Settings) -> Path:
     """Write the demo's rules and its data directory into a configuration file; return the file's path."""
-    names = ("pool", "data_dir", *LEASE_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
+    names = ("pool", "data_dir", *LEASE_FIELDS, *RETRY_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
     values = settings.model_dump(mode="json", include=set(names))
     lines = [f"{name} = {json.dumps(values[name], ensure_ascii=False)}\n" for name in names if values[name] is not None]
     file = settings.data_dir / CONFIG

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from pydantic import BaseModel
 
 from domain.commands import Claim, Submit, SubmitMany, request_digest_source
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 BODY_DIGEST_BYTES = 8
 """Of the digest that events carry: enough to tell the few bodies apart that one command id was ever sent with."""
+
+_POOL_DEFAULTS = ("lease", "retry")
+"""Fields whose absent parts are as in the pool's rules."""
 
 _write = msgspec.json.Encoder(order="sorted").encode
 
@@ -48,17 +52,20 @@ def definition_digest_as_sent(command: Submit) -> str:
 def _normalised(command: Command) -> dict[str, Any]:
     """Return the body without what says nothing: the idempotency key, and fields that have their default.
 
-    Lease fields stay as sent: what is absent there is as in the pool's policy, which may be another than the default.
+    Lease and retry fields stay as sent: what is absent there is as in the pool's policy, which may be another than the
+    default.
     """
-    body = command.model_dump(mode="json", exclude_defaults=True, exclude={"command_id", "lease"})
+    body = command.model_dump(mode="json", exclude_defaults=True, exclude={"command_id", *_POOL_DEFAULTS})
     if isinstance(command, SubmitMany):
         body["tasks"] = [_normalised(each) for each in command.tasks]
     if "required_capabilities" in body:
         body["required_capabilities"] = sorted(set(body["required_capabilities"]))
     if "capabilities" in body:
         body["capabilities"] = sorted(set(body["capabilities"]))
-    if isinstance(command, Submit) and command.lease is not None:
-        lease = command.lease.model_dump(mode="json", exclude_unset=True)
-        if lease:
-            body["lease"] = lease
+    for name in _POOL_DEFAULTS:
+        policy = getattr(command, name, None)
+        if isinstance(policy, BaseModel):
+            said = policy.model_dump(mode="json", exclude_unset=True)
+            if said:
+                body[name] = said
     return body

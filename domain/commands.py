@@ -33,6 +33,7 @@ from domain.json_values import (
     check_text,
 )
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.retry import RetryPolicy, retry_field_mismatch
 from domain.statuses import TaskStatus
 from domain.values import OnSilence, OnStall, Priority
 
@@ -179,6 +180,12 @@ class Submit(OpsCommand):
     on_stall: Annotated[OnStall, Field(strict=False)] | None = None
     """What happens to a stalled task: it is flagged, or taken from its holder and queued again; absent: the pool's
     default, `flag`."""
+    not_before: UtcDatetime | None = None
+    """Moment (RFC 3339) before which the task is granted to no agent."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """The same, in seconds from now."""
+    retry: RetryPolicy | None = None
+    """How long the task waits after a failure; absent fields are as in the pool's settings."""
 
     @field_validator("title")
     @classmethod
@@ -194,10 +201,25 @@ class Submit(OpsCommand):
                 raise ValueError(misfit)
         return value
 
+    @field_validator("retry")
+    @classmethod
+    def _delays_fit(cls, value: RetryPolicy | None) -> RetryPolicy | None:
+        misfit = None if value is None else retry_field_mismatch(value)
+        if misfit is not None:
+            raise ValueError(misfit)
+        return value
+
     @model_validator(mode="after")
     def _one_deadline(self) -> Self:
         if self.deadline is not None and self.deadline_s is not None:
             msg = "deadline and deadline_s exclude each other"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_delay(self) -> Self:
+        if self.not_before is not None and self.delay_s is not None:
+            msg = "not_before and delay_s exclude each other"
             raise ValueError(msg)
         return self
 
@@ -633,6 +655,8 @@ class Release(OnTask):
     """Where to continue: any JSON of at most 64 KiB, handed to the next holder."""
     reason: Reason | None = None
     """Why, for the record."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] = 0.0
+    """Seconds for which the task is granted to no agent."""
 
 
 class Block(OnTask):

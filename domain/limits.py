@@ -48,6 +48,8 @@ DEFAULT_PAGE = 100
 MAX_ESTIMATED_HOURS = 10_000.0
 MAX_DEADLINE_S = 10 * 365 * 86_400.0
 MAX_STALL_S = 30 * 86_400.0
+MAX_DELAY_S = 10 * 365 * 86_400.0
+"""The longest that a queued task waits for its time."""
 MAX_BUDGET = 1000
 MAX_LATE_REPORTS = 10
 """Late reports kept as evidence, for each token."""

@@ -47,10 +47,11 @@ class PoolView(Protocol):
         """Return how many tasks the agent holds."""
         ...
 
-    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:
-        """Return the first queued tasks that an agent with these capabilities can do.
+    def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:
+        """Return the first queued tasks that the agent can do and whose time has come, at most `limit`.
 
-        Most urgent first, then in the order of submission.
+        Most urgent first, then what the fewest agents can do, then in the order of submission. Left out is what should
+        go to another agent first.
         """
         ...
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from domain.limits import MAX_DEADLINE_S
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.policies.retry import RetryPolicy
 from domain.values import OnStall
 
 
@@ -20,6 +21,10 @@ class Rules(BaseModel):
     lease: LeasePolicy = LeasePolicy()
     """The lease policy of tasks that are submitted without one; `submitted` records it."""
     steal: StealConfig = StealConfig()
+    retry: RetryPolicy = RetryPolicy()
+    """How long failed tasks wait that were submitted without a policy; `submitted` records it."""
+    priority_aging_s: Annotated[float, Field(ge=0, le=365 * 86_400)] = 0.0
+    """A queued task counts as one priority more urgent for each time that it has waited so long; 0: never."""
     sweeper_enabled: bool = True
     """Whether overdue and stale tasks are swept. Leases expire and are recovered either way."""
     stuck_threshold_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 600.0

@@ -79,7 +79,12 @@ AGENT_REPLIES: Final = {
         "was lost is kept as `late_progress`, at most 10 a token, and refused all the same.",
     ),
     "silence": Reply(_TERMS, _ON_TASK, "The lease is renewed as if the agent reported at the end of the spell."),
-    "release": Reply(_FATE, _ON_TASK, "`status` is what followed: `queued`, or `quarantined` after the last release."),
+    "release": Reply(
+        _FATE,
+        _ON_TASK,
+        "`status` is what followed: `queued`, or `quarantined` after the last release. "
+        "With `delay_s` it is granted to no agent before that time has passed.",
+    ),
     "block": Reply(_FATE, _ON_TASK),
     "complete": Reply(
         _FATE,
@@ -114,7 +119,8 @@ OPS_REPLIES: Final = {
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
-        "without a named agent: no live one with room can do it that was heard within a lease's first term.",
+        "without a named agent: no live one with room can do it that was heard within a lease's first term. A task "
+        "that waits for its time is `illegal_transition`; `details.not_before` says until when.",
     ),
     "cancel": Reply(
         ("task_id", "status"),
@@ -197,8 +203,8 @@ QUERY_REPLIES: Final = {
     "task": Reply(
         (
             "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline",
-            "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
-            "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall",
+            "not_before", "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
+            "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall", "retry",
             "failures", "expiries", "steals", "releases", "attempts_used", "retry_of", "retries", "question", "answer",
             "handoff", "lease",
             "former_leases", "outcome", "version", "position",
@@ -226,14 +232,20 @@ QUERY_REPLIES: Final = {
         "`load_status` follows the tasks held and the cpu. A load that was reported (`load_at`) longer ago than "
         "`load_valid_s` counts as 0.",
     ),
-    "backlog": Reply(("tasks", "next", "queued", "by_priority", "oldest_s")),
+    "backlog": Reply(
+        ("tasks", "next", "queued", "delayed", "by_priority", "oldest_s"),
+        (),
+        "Tasks whose `not_before` lies ahead come last, in the order of that time; `delayed` counts them.",
+    ),
     "statistics": Reply(
         (
-            "tasks", "leases", "agents", "loads", "totals", "average_duration_by_agent_s", "failures", "steals",
-            "sweeper",
+            "tasks", "delayed", "leases", "agents", "loads", "totals", "average_duration_by_agent_s", "failures",
+            "steals", "sweeper",
         ),
         (),
-        "`tasks`: live tasks by status, and how many ever ended, by how. `leases`: those held, by phase, and their "
+        "`tasks`: live tasks by status, and how many ever ended, by how. "
+        "`delayed`: how many of the queued tasks wait for their time. "
+        "`leases`: those held, by phase, and their "
         "renewals. `loads`: agents that are not lost, by load status. `totals`: counts since the log began, and "
         "`average_duration_s` of the last 50 completions; `average_duration_by_agent_s`: of the last 50 of each of the "
         "1,000 agents that completed something last. `failures` since the log began, by cause: `deadline`, `budget` "

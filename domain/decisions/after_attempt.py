@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from domain.events import task as ev
 from domain.handoffs import earlier_work, in_words
 from domain.lifecycles import TaskStatus
+from domain.policies.retry import retry_delay_s
+from domain.pool import jitter_fraction
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -77,12 +79,19 @@ def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
 
 
 def requeue_or_quarantine(
-    draft: Draft, task: Task, cause: ev.Cause, reason: str, *, exempt: bool = False, ended_at: datetime | None = None
+    draft: Draft,
+    task: Task,
+    cause: ev.Cause,
+    reason: str,
+    *,
+    exempt: bool = False,
+    ended_at: datetime | None = None,
+    delay_s: float = 0.0,
 ) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
     `exempt`: an operator asked for the next attempt, so budgets do not apply; after quarantine they begin anew.
-    `ended_at`: when the lease ended, if that was not just now.
+    `ended_at`: when the lease ended, if that was not just now. `delay_s`: how long the next attempt waits.
     """
     lease = task.last_lease
     note = (
@@ -96,7 +105,14 @@ def requeue_or_quarantine(
     anew = task.status is TaskStatus.QUARANTINED
     return draft.record_task(
         task.task_id,
-        ev.Requeued(cause=cause, attempt=task.attempt + 1, budgets_anew=anew, reason=reason, handoff=note),
+        ev.Requeued(
+            cause=cause,
+            attempt=task.attempt + 1,
+            budgets_anew=anew,
+            reason=reason,
+            handoff=note,
+            not_before=_not_before(draft, task, delay_s),
+        ),
     )
 
 
@@ -117,6 +133,15 @@ def _without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
             valid_until=after(draft.now, draft.rules.handoff_valid_s),
         )
     )
+
+
+def _not_before(draft: Draft, task: Task, delay_s: float) -> datetime | None:
+    """Return until when the next attempt waits: if its time has not come, a task waits at least until then."""
+    wanted = after(draft.now, delay_s) if delay_s > 0 else None
+    earlier = task.not_before
+    if earlier is None or earlier <= draft.now or (wanted is not None and wanted > earlier):
+        return wanted
+    return earlier
 
 
 def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
@@ -161,6 +186,9 @@ def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *,
                 handoff=note,
             ),
         )
+    policy = task.definition.retry or draft.rules.retry
+    jitter = jitter_fraction(lease.token if lease is not None else task.submitted_position)
+    delay_s = retry_delay_s(policy, failures=failures, jitter=jitter)
     return draft.record_task(
         task.task_id,
         ev.Requeued(
@@ -170,5 +198,6 @@ def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *,
             attempt=task.attempt + 1,
             error=error,
             handoff=note,
+            not_before=_not_before(draft, task, delay_s),
         ),
     )

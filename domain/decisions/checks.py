@@ -179,6 +179,16 @@ def require_allowed(task: Task, event: str) -> None:
         raise illegal_transition(task, event)
 
 
+def require_time_reached(draft: Draft, task: Task) -> None:
+    """Refuse with `illegal_transition` when a queued task still waits for its time; `details` has it."""
+    not_before = task.not_before
+    if not_before is not None and not_before > draft.now:
+        until = format_timestamp(not_before)
+        refused = illegal_transition(task, ev.Leased.name, f"it is granted to no agent before {until}")
+        refused.refusal.details["not_before"] = until
+        raise refused
+
+
 def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
     """Return the refusal for an event that the lifecycle, or a further rule (`why`), does not allow in this status."""
     message = f"task {task.task_id} is {task.status}: {why or event + ' is not possible from there'}"

@@ -21,6 +21,7 @@ from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.retry import resolved_retry
 from domain.policies.sweeping import DEFAULT_STALL_S
 from domain.timestamps import after, format_timestamp, seconds_between
 
@@ -48,7 +49,13 @@ def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
     if known is None:
         if command.deadline is not None and command.deadline < draft.now:
             raise checks.invalid_field("deadline", f"has passed: it is {format_timestamp(draft.now)}")
-        draft.record_task(task_id, _definition(draft, command, draft.now))
+        definition = _definition(draft, command, draft.now)
+        not_before, deadline = definition.not_before, definition.deadline
+        if not_before is not None and deadline is not None and not_before >= deadline:
+            raise checks.invalid_field(
+                "not_before" if command.delay_s is None else "delay_s", "it ends at the deadline or after it"
+            )
+        draft.record_task(task_id, definition)
         return "new"
     if not _is_same_definition(draft, command, known):
         raise Refused(
@@ -72,7 +79,8 @@ def submit_many(draft: Draft, command: commands.SubmitMany) -> Decision:
 def retry(draft: Draft, command: commands.Retry) -> Decision:
     """Queue a new task with the definition of one that failed or was cancelled; each names the other.
 
-    A deadline that has passed is set anew: as long from now as it was from the first submission.
+    A deadline that has passed is set anew: as long from now as it was from the first submission. It does not wait for
+    the first one's `not_before`.
     """
     task = checks.known_task(draft, command.task_id)
     if task.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
@@ -94,7 +102,9 @@ def retry(draft: Draft, command: commands.Retry) -> Decision:
     deadline = definition.deadline
     if deadline is not None and deadline <= draft.now:
         deadline = after(draft.now, seconds_between(task.submitted_at, deadline))
-    draft.record_task(new_id, definition.model_copy(update={"retry_of": task.task_id, "deadline": deadline}))
+    draft.record_task(
+        new_id, definition.model_copy(update={"retry_of": task.task_id, "deadline": deadline, "not_before": None})
+    )
     draft.record_task(task.task_id, ev.Noted(kind="retried", note=command.reason, retried_as=new_id))
     return draft.decided({"task_id": new_id, "retry_of": task.task_id, "was": "new"})
 
@@ -131,7 +141,7 @@ def annotate(draft: Draft, command: commands.Annotate) -> Decision:
 
 
 def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.Submitted:
-    """Return the definition, with all defaults resolved and a relative deadline counted from `since`."""
+    """Return the definition, with all defaults resolved; a relative deadline and a delay count from `since`."""
     lease = _lease_policy(draft.rules.lease, command.lease)
     return ev.Submitted(
         request_digest=definition_digest(command),
@@ -147,6 +157,8 @@ def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.S
         budgets=ev.Budgets(**command.budgets.model_dump()),
         stall_s=_stall_s(draft, command, lease),
         on_stall=draft.rules.on_stall if command.on_stall is None else command.on_stall,
+        not_before=command.not_before if not command.delay_s else after(since, command.delay_s),
+        retry=resolved_retry(draft.rules.retry, command.retry),
     )
 
 
@@ -197,6 +209,7 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     checks.require_allowed(task, ev.Leased.name)
     if checks.is_overdue(draft, task):
         raise checks.illegal_transition(task, ev.Leased.name, "its deadline has passed, so it is not granted")
+    checks.require_time_reached(draft, task)
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")

@@ -20,6 +20,7 @@ from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from domain import commands
+    from domain.agent import Agent
     from domain.draft import Decision, Draft
     from domain.task import FormerLease, Lease, Task
 
@@ -36,7 +37,7 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
     room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
-    for queued in _claimable(draft, agent.capabilities, min(command.max, room)):
+    for queued in _claimable(draft, agent, min(command.max, room)):
         lease = lease_document(grant(draft, queued, agent.agent_id), draft.now)
         leases.append(lease)
         size += len(pydantic_core.to_json(lease))
@@ -48,17 +49,17 @@ def claim(draft: Draft, command: commands.Claim) -> Decision:
     return draft.decided({"leases": leases})
 
 
-def _claimable(draft: Draft, capabilities: frozenset[str], wanted: int) -> list[Task]:
+def _claimable(draft: Draft, agent: Agent, wanted: int) -> list[Task]:
     """Return the first queued tasks for a claim; those before them whose deadline has passed fail here.
 
     With the sweeper that is the rare one which it has not come to yet. Without it, such tasks would lie at the head of
     the queue for ever, and each claim would have to look past them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
     """
-    found = draft.view.queued_for(capabilities, wanted)
+    found = draft.view.queued_for(agent, wanted, draft.now)
     overdue = [task for task in found if checks.is_overdue(draft, task)]
     while overdue and len(found) - len(overdue) < wanted and len(overdue) < MAX_OVERDUE_AT_CLAIM:
         before = len(found)
-        found = draft.view.queued_for(capabilities, wanted + 2 * len(overdue))
+        found = draft.view.queued_for(agent, wanted + 2 * len(overdue), draft.now)
         overdue = [task for task in found if checks.is_overdue(draft, task)]
         if len(found) == before:
             break
@@ -171,7 +172,7 @@ def release(draft: Draft, command: commands.Release) -> Decision:
     task = draft.record_task(
         task.task_id, ev.Released(token=lease.token, reason=command.reason, checkpoint=command.checkpoint)
     )
-    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.RELEASE, reason)
+    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.RELEASE, reason, delay_s=command.delay_s)
     return _lease_ended(draft, task)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from domain.events.base import Entity, Event
 from domain.policies.lease import LeasePolicy, shared
+from domain.policies.retry import RetryPolicy
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, OnStall, Priority
 
@@ -129,6 +130,10 @@ class Submitted(TaskEvent):
     """What becomes of it then: it is flagged, or taken from its holder and queued again."""
     retry_of: str | None = None
     """The failed or cancelled task that this one tries again."""
+    not_before: Timestamp | None = None
+    """The task is granted to no agent before this moment."""
+    retry: RetryPolicy | None = None
+    """How long the task waits after a failure; absent in older logs: as in the pool's settings at the time."""
 
     @field_validator("lease")
     @classmethod
@@ -394,6 +399,8 @@ class Requeued(TaskEvent):
     reason: str | None = None
     error: str | None = None
     handoff: Handoff | None = None
+    not_before: Timestamp | None = None
+    """The task is granted to no agent before this moment; absent: it does not wait."""
 
 
 class Completed(TaskEvent):

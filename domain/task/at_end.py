@@ -19,8 +19,11 @@ from domain.task.transition import (
     is_by_holder,
     outcome_of,
 )
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.recorded import Recorded
 
 
@@ -111,10 +114,14 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
     if event.budgets_anew:
         failures = 0
         task = replace(task, steals=0, releases=0, free_attempts=task.attempt)
+    avoids = task.lease.agent_id if task.lease is not None and event.not_before is not None else None
     return advance(
         task,
         recorded,
         attempt=event.attempt,
+        not_before=event.not_before,
+        avoids=avoids,
+        avoids_until=_avoids_until(event, recorded) if avoids is not None else None,
         queued_position=recorded.position,
         lease=None,
         last_lease=task.lease or task.last_lease,
@@ -124,6 +131,12 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         handoff=event.handoff or task.handoff,
         outcome=outcome_of(recorded, task.lease, event.error or event.reason),
     )
+
+
+def _avoids_until(event: ev.Requeued, recorded: Recorded) -> datetime | None:
+    """Return until when other agents are preferred to the one that failed: for as long again as the task waits."""
+    not_before = event.not_before
+    return None if not_before is None else after(not_before, seconds_between(recorded.time, not_before))
 
 
 def _ended_by_failure(

@@ -40,6 +40,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             queued_position=recorded.position,
             status_since=recorded.time,
             submitted_position=recorded.position,
+            not_before=event.not_before,
         )
     if recorded.version != task.version + 1:
         msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"

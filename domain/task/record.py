@@ -114,6 +114,11 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     """What it was unblocked with since."""
     retries: tuple[str, ...] = ()
     """The tasks that try it again, the latest last."""
+    not_before: datetime | None = None
+    """While it is queued: it is granted to no agent before this moment."""
+    avoids: str | None = None
+    """While it is queued: the agent whose attempt failed last, to which others are preferred until `avoids_until`."""
+    avoids_until: datetime | None = None
 
     @property
     def attempts_used(self) -> int:
@@ -137,6 +142,12 @@ class Task(msgspec.Struct, frozen=True, gc=False):
             msg = f"task {self.task_id} is not held"
             raise ValueError(msg)
         return self.lease
+
+    @property
+    def waits_since(self) -> datetime:
+        """Since when a queued task waits for an agent: it was queued, and its time had come."""
+        since = self.status_since
+        return since if self.not_before is None or self.not_before < since else self.not_before
 
     @property
     def ticking(self) -> bool:

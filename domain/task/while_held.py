@@ -37,7 +37,15 @@ def _granted(task: Task, event: ev.Leased | ev.Stolen, recorded: Recorded) -> Le
 
 
 def leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
-    return advance(task, recorded, lease=_granted(task, event, recorded), late_token=None)
+    return advance(
+        task,
+        recorded,
+        lease=_granted(task, event, recorded),
+        late_token=None,
+        not_before=None,
+        avoids=None,
+        avoids_until=None,
+    )
 
 
 def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:

@@ -1,4 +1,4 @@
-"""Acts when something falls due: leases, deadlines, stale holders, silent agents, waiting claims.
+"""Acts when something falls due: leases, deadlines, stale holders, silent agents, waiting claims, delayed tasks.
 
 It does not poll: it sleeps until the next due moment that the views know of, and wakes early when an append brings an
 earlier one. The interval only re-checks. Its commands go through the writer like all others, so there is no race: a
@@ -68,8 +68,10 @@ class Sweeper:
             self._wake.set()
             return
         timeout_at = self._pool.next_timeout_at()
-        drains = self._pool.state.drains_to_end()
-        if (timeout_at is not None and timeout_at < planned.steady) or (drains and drains[0][0] < planned.wall):
+        timed_out = timeout_at is not None and timeout_at < planned.steady
+        delayed_at, drains = self._pool.next_delayed_at(), self._pool.state.drains_to_end()
+        ready = delayed_at is not None and delayed_at < planned.wall
+        if timed_out or ready or (drains and drains[0][0] < planned.wall):
             self._wake.set()
         elif self._pool.state.may_fall_due_before(planned.wall):
             due = self._next_judgement()
@@ -100,6 +102,7 @@ class Sweeper:
         """Judge everything that is due now."""
         now = self._clock.now()
         self._pool.end_timed_out_waits()
+        self._pool.release_delayed(now)
         if self._pool.cannot_judge:
             return
         await self._mark_lost()
@@ -172,6 +175,11 @@ class Sweeper:
         return await self._pool.ask(command, SWEEPER, verb)
 
     def _pause_s(self) -> float:
+        """Return for how many seconds there is nothing to do, at most the interval."""
+        pause_s, delayed_at = self._judging_pause_s(), self._pool.next_delayed_at()
+        return pause_s if delayed_at is None else min(pause_s, max(seconds_between(self._clock.now(), delayed_at), 0.0))
+
+    def _judging_pause_s(self) -> float:
         """Return for how many seconds nothing falls due, at most the interval."""
         due, timeout_at = self._next_judgement(), self._pool.next_timeout_at()
         pauses_s = [self._interval_s]

@@ -74,11 +74,21 @@ class ClaimLine:
             for place in own:
                 queue.set(place, place)
 
-    def take_for_task(self, required: frozenset[str]) -> Job | None:
+    def take_for_task(self, required: frozenset[str], *, except_agent: str | None = None) -> Job | None:
         """Take out the claim that has waited longest among those whose agents can take a task that requires this."""
-        firsts = [queue.peek() for capabilities, queue in self._by_capabilities.items() if required <= capabilities]
-        places = [first[1] for first in firsts if first is not None]
+        queues = [queue for capabilities, queue in self._by_capabilities.items() if required <= capabilities]
+        places = [place for queue in queues if (place := self._first_place(queue, except_agent)) is not None]
         return self._take(min(places)) if places else None
+
+    def _first_place(self, queue: _Queue, except_agent: str | None) -> _Place | None:
+        if except_agent is None:
+            first = queue.peek()
+            return None if first is None else first[1]
+        # At most so many claims are that agent's.
+        for _, place in queue.first(MAX_WAITING_PER_AGENT + 1):
+            if self._jobs[place].request.agent_id != except_agent:
+                return place
+        return None
 
     def take_of_agent(self, agent_id: str) -> Job | None:
         """Take out the agent's claim that has waited longest."""

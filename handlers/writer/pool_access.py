@@ -103,6 +103,14 @@ class PoolAccess:
         """Answer the waiting claims whose time has come."""
         self._writer.waiting.end_timed_out(self._clock.steady())
 
+    def release_delayed(self, now: datetime) -> None:
+        """Let the queued tasks whose time has come wake the claims that wait for them."""
+        self._writer.waiting.release_delayed(now)
+
+    def next_delayed_at(self) -> datetime | None:
+        """Return when the next queued task becomes claimable by its time alone, or None if none will."""
+        return self.state.backlog.next_moment()
+
     def next_timeout_at(self) -> Steady | None:
         """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""
         moments = (self._writer.waiting.next_timeout_at(), self._writer.liveness.next_at())

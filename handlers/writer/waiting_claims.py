@@ -24,6 +24,7 @@ from handlers.writer.jobs import OVERLOADED, Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from domain.draft import Decision
     from domain.recorded import Recorded
@@ -159,6 +160,13 @@ class WaitingClaims:
         for job in self._line.take_all_of(agent_id):
             self.end(job)
 
+    def release_delayed(self, now: datetime) -> None:
+        """Wake claims for the queued tasks whose time has come."""
+        backlog = self._memory.state.backlog
+        backlog.advance(now)
+        for required in backlog.take_kinds_that_came():
+            self._offer(required)
+
     def next_timeout_at(self) -> Steady | None:
         """Return when the next claim's wait ends."""
         return self._line.next_timeout_at()
@@ -195,7 +203,10 @@ class WaitingClaims:
                         self._follow_task(recorded, task, position, agents, kinds)
         for agent_id in agents:
             self._offer_to(agent_id)
-        for required in self._memory.state.backlog.kinds() if resumed else kinds:
+        backlog = self._memory.state.backlog
+        # The agent that a failed task should go to may be no longer available.
+        left = backlog.kinds_avoided() if agents else ()
+        for required in backlog.kinds() if resumed else (*kinds, *left):
             self._offer(required)
 
     def _follow_agent(self, recorded: Recorded, position: int) -> None:
@@ -258,8 +269,9 @@ class WaitingClaims:
         if not state.pool.accepts_grants:
             return
         woken: list[Job] = []
+        except_agent = state.left_to_others(required)
         while state.backlog.count(required) > self._promised[required]:
-            job = self._line.take_for_task(required)
+            job = self._line.take_for_task(required, except_agent=except_agent)
             if job is None or job.place is None:
                 break
             self._woken_for[job.place] = required

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.policies.retry import RetryPolicy
 from domain.rules import Rules
 
 LEASE_FIELDS: Final = {
@@ -42,6 +43,12 @@ LEASE_FIELDS: Final = {
     "lease_silence_multiplier": "silence_multiplier",
 }
 """Setting -> field of the pool's lease policy."""
+RETRY_FIELDS: Final = {
+    "retry_delay_s": "delay_s",
+    "retry_backoff": "backoff",
+    "retry_max_delay_s": "max_delay_s",
+}
+"""Setting -> field of the pool's retry policy."""
 STEAL_FIELDS: Final = {
     "steal_enabled": "enabled",
     "steal_threshold": "steal_threshold",
@@ -52,6 +59,7 @@ STEAL_FIELDS: Final = {
 }
 """Setting -> field of the stealer's configuration."""
 RULE_FIELDS: Final = {
+    "priority_aging_s": "priority_aging_s",
     "sweeper_enabled": "sweeper_enabled",
     "stuck_threshold_s": "stuck_threshold_s",
     "default_deadline_s": "default_deadline_s",
@@ -70,6 +78,13 @@ RULE_FIELDS: Final = {
 """Setting -> field of the rules themselves."""
 
 
+_MODELS: Final[tuple[tuple[type[BaseModel], dict[str, str]], ...]] = (
+    (Rules, RULE_FIELDS),
+    (LeasePolicy, LEASE_FIELDS),
+    (RetryPolicy, RETRY_FIELDS),
+)
+
+
 def check_rule(name: str, value: object) -> None:
     """Check a value against the limits of the rule that it sets; raises ValueError."""
     if name in STEAL_FIELDS:
@@ -78,9 +93,10 @@ def check_rule(name: str, value: object) -> None:
             StealConfig(**{field: cast("Any", value)})
         except ValueError as error:
             raise ValueError(str(error).removeprefix(f"{field} ")) from None
-    model, field = (Rules, RULE_FIELDS[name]) if name in RULE_FIELDS else (LeasePolicy, LEASE_FIELDS.get(name, ""))
-    if not field:
+    found = [(model, fields[name]) for model, fields in _MODELS if name in fields]
+    if not found:
         return
+    model, field = found[0]
     info = model.model_fields[field]
     allowed: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:

@@ -28,9 +28,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from domain.json_values import Name
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.load_balancing import StealConfig
+from domain.policies.retry import RetryPolicy
 from domain.rules import Rules
 from domain.values import OnStall
-from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
+from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
 from infra.settings.sources import ENV_PREFIX, FlagsSource, environment_source, file_source
 
 _log = logging.getLogger(__name__)
@@ -172,6 +173,19 @@ class LeaseSettings(_Group):
     """The longest random wait of a lease on top of that, in seconds."""
 
 
+class QueueSettings(_Group):
+    """Queue."""
+
+    retry_delay_s: float = _RULES.retry.delay_s
+    """Seconds that a task waits after its first failure, up to a quarter more by jitter; 0: none waits."""
+    retry_backoff: float = _RULES.retry.backoff
+    """Each further failure of the task multiplies the delay by this."""
+    retry_max_delay_s: float = _RULES.retry.max_delay_s
+    """No failed task waits for longer, jitter included."""
+    priority_aging_s: float = _RULES.priority_aging_s
+    """A queued task counts as one priority more urgent for each time that it has waited so many seconds; 0: never."""
+
+
 class WatchSettings(_Group):
     """Sweeper, agents and probes."""
 
@@ -237,11 +251,11 @@ class ServiceSettings(_Group):
     """The least severe level that the service logs."""
 
 
-GROUPS: Final = (BrokerSettings, LeaseSettings, WatchSettings, StealSettings, ServiceSettings)
+GROUPS: Final = (BrokerSettings, LeaseSettings, QueueSettings, WatchSettings, StealSettings, ServiceSettings)
 """The settings' classes, each named by its docstring, in the order in which they are shown."""
 
 
-class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, BrokerSettings):
+class Settings(ServiceSettings, StealSettings, WatchSettings, QueueSettings, LeaseSettings, BrokerSettings):
     """All settings. The constructor's arguments come first, then the environment, then the configuration file.
 
     Raises pydantic's ValidationError; `infra.settings.loading.load_settings` raises one with plain messages.
@@ -268,6 +282,7 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, LeaseSettings, Bro
         """Return the pool's rules as these settings have them."""
         return Rules(
             lease=LeasePolicy(**{field: getattr(self, name) for name, field in LEASE_FIELDS.items()}),
+            retry=RetryPolicy(**{field: getattr(self, name) for name, field in RETRY_FIELDS.items()}),
             steal=StealConfig(**{field: getattr(self, name) for name, field in STEAL_FIELDS.items()}),
             **{field: getattr(self, name) for name, field in RULE_FIELDS.items()},
         )
@@ -307,6 +322,8 @@ def _problems(settings: Settings) -> Iterator[str]:
         yield f"lease_max_hours must be at least lease_min_hours, {settings.lease_min_hours:g}"
     if settings.lease_mode is LeaseMode.FIXED and settings.lease_s > settings.lease_max_s:
         yield f"lease_s must be at most lease_max_s, {settings.lease_max_s:g}"
+    if settings.retry_max_delay_s < settings.retry_delay_s:
+        yield f"retry_max_delay_s must be at least retry_delay_s, {settings.retry_delay_s:g}"
     if settings.heartbeat_record_s >= settings.agent_lost_after_s:
         yield f"heartbeat_record_s must be below agent_lost_after_s, {settings.agent_lost_after_s:g}"
     if 0 < settings.rearm_max_s < settings.rearm_jitter_s:

@@ -102,4 +102,4 @@ def _availability(recorded: Recorded, after: Task | None, state: PoolState) -> A
     if after is None or not queued_or_waiting:
         return None
     best_agent = state.best_agent(frozenset(after.definition.required_capabilities))
-    return Availability(best_agent, () if best_agent is not None else candidates_for(after, state))
+    return Availability(best_agent, () if best_agent is not None else candidates_for(after, state, recorded.time))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.lifecycles import HELD, TERMINAL, TaskStatus
 from projections.postmortem.bars import Span
+from projections.reports.time_text import moment
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -36,4 +37,5 @@ def waits(collected: CollectedEvents) -> dict[str, tuple[Span, ...]]:
 
 
 def _span(task: Task, position: int, end: datetime | None) -> Span:
-    return Span(task.status.value, task.status_since, end, position, task.status.value)
+    delay = f", not before {moment(task.not_before)}" if task.not_before is not None else ""
+    return Span(task.status.value, task.status_since, end, position, f"{task.status.value}{delay}")

@@ -40,7 +40,7 @@ from projections.queries.questions import (
     TasksQuery,
     WorkloadsQuery,
 )
-from projections.state.backlog import queue_order
+from projections.state.backlog import is_delayed, listing_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,6 +74,8 @@ class Snapshot(NamedTuple):
     held: Mapping[str, int]
     heard: Mapping[str, datetime | None]
     totals: Mapping[str, Any]
+    aging_s: float = 0.0
+    """Seconds of waiting after which a queued task counts as one priority more urgent; 0: never."""
 
 
 def snapshot(
@@ -94,6 +96,7 @@ def snapshot(
         held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
         heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
         totals=totals,
+        aging_s=state.rules.priority_aging_s,
     )
 
 
@@ -205,7 +208,7 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
-    order = {task.task_id: queue_order(task) for task in queued}
+    order = {task.task_id: listing_order(task, shot.now, shot.aging_s) for task in queued}
     after = _backlog_cursor(query.after, order) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
@@ -220,6 +223,7 @@ def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     return {
         **page,
         "queued": len(queued),
+        "delayed": sum(is_delayed(task, shot.now) for task in queued),
         "by_priority": by_priority,
         "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
     }
@@ -252,9 +256,10 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
     phases = {"active": 0, "expiring_soon": 0, "in_grace": 0, "stopped": 0}
     renewals: list[int] = []
-    escalated = stalled = 0
+    escalated = stalled = delayed = 0
     for task in shot.tasks.values():
         status = task.status.value
+        delayed += is_delayed(task, shot.now)
         # A task is `unheld` only between events of one append, where `custody at` can look, but no live query.
         by_status[status] = by_status.get(status, 0) + 1
         lease = task.lease
@@ -269,6 +274,7 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         by_status[status] = shot.totals[status]
     return {
         "tasks": by_status,
+        "delayed": delayed,
         "leases": {
             "held": len(renewals),
             **phases,

@@ -61,6 +61,7 @@ def task_row(task: Task) -> Values:
         _json(definition.payload) if definition.payload is not None else None,
         in_words(task.handoff).model_dump_json().replace(_ESCAPED_NUL, _ESCAPED_REPLACEMENT) if task.handoff else None,
         task.position,
+        task.not_before,
     )
 
 

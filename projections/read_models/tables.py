@@ -76,6 +76,7 @@ TASKS = Table(
         Column("payload", Kind.JSON, "as submitted"),
         Column("handoff", Kind.JSON, "what the next holder is told"),
         Column("position", Kind.INTEGER, "of the last event that changed it"),
+        Column("not_before", Kind.TIME, "while queued: it is granted to no agent before"),
     ),
     (("status", "priority"), ("agent_id",), ("deadline",), ("submitted_at",), ("ended_at",)),
 )

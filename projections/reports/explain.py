@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.handoffs import instructions
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
+from domain.policies.aging import aged_rank
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import format_timestamp, seconds_between
+from domain.values import Priority
 from projections.reports.next_steps import next_steps
 from projections.reports.time_text import duration, moment
-from projections.state.backlog import queue_order
+from projections.state.backlog import is_delayed, listing_order
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,12 +63,16 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
     `state`: the whole pool, if it is known. Without it the explanation names no candidates for a queued task.
     """
     queued = task.status is TaskStatus.QUEUED
-    candidates = candidates_for(task, state) if queued and state is not None else ()
+    candidates = candidates_for(task, state, now) if queued and state is not None else ()
     return Explanation(
         task_id=task.task_id,
         status=task.status.value,
         headline=_headline(task, now),
-        why=(*_why(task, pool, now), *(_prospects(task, state, candidates) if queued and state is not None else ())),
+        why=(
+            *_why(task, pool, now),
+            *_aged(task, rules, now),
+            *(_prospects(task, state, candidates, now) if queued and state is not None else ()),
+        ),
         next=next_steps(task, pool, rules, now),
         budgets=() if task.terminal else _budgets(task),
         candidates=candidates,
@@ -89,6 +95,8 @@ def _headline(task: Task, now: datetime) -> str:
                 return f"in progress {since} with {by}, at {lease.percent} %"
     if task.terminal:
         return f"{task.status} {age} ago, in attempt {task.attempt}"
+    if task.not_before is not None and is_delayed(task, now):
+        return f"queued {since}, attempt {task.attempt}; waits until {moment(task.not_before)}"
     return f"{task.status} {since}, attempt {task.attempt}"
 
 
@@ -109,6 +117,19 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
     if task.lease is None and task.status is TaskStatus.QUEUED and not pool.accepts_grants:
         reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
     return reasons
+
+
+def _aged(task: Task, rules: Rules, now: datetime) -> list[str]:
+    """Return in words how far a queued task's priority has aged."""
+    if task.status is not TaskStatus.QUEUED:
+        return []
+    own = task.definition.priority
+    rank = aged_rank(own, task.waits_since, now, rules.priority_aging_s)
+    if rank == own.rank:
+        return []
+    counts_as = next(priority for priority in Priority if priority.rank == rank)
+    waited = duration(seconds_between(task.waits_since, now))
+    return [f"its priority is {own} and has aged to {counts_as}, after waiting for {waited}"]
 
 
 def _lease_facts(lease: Lease, now: datetime) -> list[str]:
@@ -146,22 +167,26 @@ def _budgets(task: Task) -> tuple[str, ...]:
     )
 
 
-def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...]) -> list[str]:
+def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...], now: datetime) -> list[str]:
     """Return a queued task's place in the queue, and whether any agent could take it."""
-    mine = queue_order(task)
-    ahead = sum(queue_order(other) < mine for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
+    aging_s = state.rules.priority_aging_s
+    mine = listing_order(task, now, aging_s)
+    others = (other for other in state.tasks.values() if other.status is TaskStatus.QUEUED)
+    ahead = sum(listing_order(other, now, aging_s) < mine for other in others)
     waited = (
         f"{ahead} queued task{'s are more urgent or have' if ahead > 1 else ' is more urgent or has'} waited longer"
     )
-    prospects = ["first in line" if ahead == 0 else waited]
+    prospects = [] if is_delayed(task, now) else ["first in line" if ahead == 0 else waited]
     if not any(candidate.can for candidate in candidates):
         prospects.append("no registered agent can take it now")
     return prospects
 
 
-def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
+def candidates_for(task: Task, state: PoolState, now: datetime) -> tuple[Candidate, ...]:
     """Return every registered agent: those that could claim the task first, each group in the order of registration."""
     required = frozenset(task.definition.required_capabilities)
+    avoided = task.avoids if task.avoids_until is not None and task.avoids_until > now else None
+    left_by = avoided if avoided is not None and state.workloads.another_available(required, avoided) else None
     found = []
     for agent in sorted(state.agents.values(), key=lambda agent: agent.registered_position):
         held = state.tasks_held(agent.agent_id)
@@ -173,6 +198,7 @@ def candidates_for(task: Task, state: PoolState) -> tuple[Candidate, ...]:
                 (str(agent.status), agent.status is not AgentStatus.LIVE),
                 (str(agent.intake), agent.intake is not IntakeStatus.OPEN),
                 (f"full: holds {held} of {agent.capacity}", held >= agent.capacity),
+                ("failed it last, and another agent is preferred", agent.agent_id == left_by),
             )
             if applies
         ]

@@ -11,6 +11,7 @@ from domain.due import lease_due_at, recovery_due_at, silence_excused_until, sta
 from domain.events.task import Cause
 from domain.lease_expiry import hard_cap
 from domain.lifecycles import TaskStatus
+from domain.policies.aging import next_aging_at
 from domain.policies.cadence import median_interval_s
 from domain.timestamps import after
 from domain.values import OnSilence, OnStall
@@ -35,7 +36,12 @@ class NextStep(NamedTuple):
 
 def next_steps(task: Task, pool: Pool, rules: Rules, now: datetime) -> tuple[NextStep, ...]:
     """Return the next steps in the order of time; those without a time come last."""
-    found = [*_deadline(task, rules), *_on_lease(task, pool, rules), *_without_time(task, pool)]
+    found = [
+        *_deadline(task, rules),
+        *_in_queue(task, rules, now),
+        *_on_lease(task, pool, rules),
+        *_without_time(task, pool, now),
+    ]
     return tuple(sorted(found, key=lambda each: (each.at is None, each.at or now)))
 
 
@@ -47,6 +53,19 @@ def _deadline(task: Task, rules: Rules) -> Iterator[NextStep]:
         yield NextStep(deadline, "deadline: past it the sweeper fails the task")
     else:
         yield NextStep(deadline, "deadline: past it the task is not granted; the sweeper, which would fail it, is off")
+
+
+def _in_queue(task: Task, rules: Rules, now: datetime) -> Iterator[NextStep]:
+    if task.status is not TaskStatus.QUEUED:
+        return
+    if task.not_before is not None and task.not_before > now:
+        yield NextStep(task.not_before, "its delay ends: it can be granted from here on")
+    if task.avoids is not None and task.avoids_until is not None and task.avoids_until > now:
+        yield NextStep(task.avoids_until, f"until here other agents are preferred to {task.avoids}, which failed last")
+
+    ages_at = next_aging_at(task.definition.priority, task.waits_since, now, rules.priority_aging_s)
+    if ages_at is not None:
+        yield NextStep(ages_at, f"it counts as one priority more urgent, every {duration(rules.priority_aging_s)}")
 
 
 def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
@@ -95,11 +114,15 @@ def _after_silence(task: Task) -> str:
     return f"expired and requeued as attempt {task.attempt + 1}, with a hand-off"
 
 
-def _without_time(task: Task, pool: Pool) -> Iterator[NextStep]:
+def _after_delay(task: Task, now: datetime) -> str:
+    return ", after its delay" if task.not_before is not None and task.not_before > now else ""
+
+
+def _without_time(task: Task, pool: Pool, now: datetime) -> Iterator[NextStep]:
     match task.status:
         case TaskStatus.QUEUED:
             gate = "" if pool.accepts_grants else f", once the pool is no longer {pool.intake}"
-            yield NextStep(None, f"granted at the next claim of an agent that can do it{gate}")
+            yield NextStep(None, f"granted at the next claim of an agent that can do it{_after_delay(task, now)}{gate}")
         case TaskStatus.STUCK:
             yield NextStep(None, "any command of its holder with the current token brings it back to work")
             yield NextStep(None, "`custody requeue` or `custody revoke` takes it from its holder")

@@ -49,6 +49,8 @@ def _submitted(event: ev.Submitted) -> str:
         parts.append(f"needs {', '.join(event.required_capabilities)}")
     if event.deadline:
         parts.append(f"deadline {moment(event.deadline)}")
+    if event.not_before:
+        parts.append(f"not before {moment(event.not_before)}")
     if event.retry_of:
         parts.append(f"{event.retry_of} again")
     return ", ".join(part for part in parts if part)
@@ -107,8 +109,10 @@ def _handoff(handoff: ev.Handoff | None) -> str:
 
 
 def _requeued(event: ev.Requeued) -> str:
+    waits = f"; not before {moment(event.not_before)}" if event.not_before is not None else ""
     return (
-        f"attempt {event.attempt}, after {event.cause}{_because(event.error or event.reason)}{_handoff(event.handoff)}"
+        f"attempt {event.attempt}, after {event.cause}{_because(event.error or event.reason)}"
+        f"{_handoff(event.handoff)}{waits}"
     )
 
 

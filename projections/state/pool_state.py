@@ -64,7 +64,7 @@ class PoolState:
         """Of the agents that drain and have one."""
         self.evicted_through = 0
         """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
-        self.backlog = Backlog()
+        self.backlog = Backlog(rules.priority_aging_s)
         self.workloads = Workloads()
         self.due_times = DueTimes(rules, self.tasks.get)
         self.silence_of: Callable[[str], float | None] = _unknown_silence
@@ -87,6 +87,7 @@ class PoolState:
         """Return the state of these entities at a position and a time, its indexes made anew."""
         state = cls(pool.pool_id, rules)
         state.pool = pool
+        state.backlog.advance(committed[1])
         for key, entity in live.items():
             state._put(key, entity)
         for key, entity in recent.items():
@@ -129,9 +130,15 @@ class PoolState:
         """Return how many tasks the agent holds."""
         return self.workloads.count(agent_id)
 
-    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:
-        """Return the first queued tasks that an agent with these capabilities can do, at most `limit`."""
-        return [self.tasks[task_id] for task_id in self.backlog.first(capabilities, limit)]
+    def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:
+        """Return the first queued tasks that the agent can do and whose time has come, at most `limit`."""
+        self.backlog.advance(now)
+        return [self.tasks[task_id] for task_id in self.backlog.first(agent, limit, self.workloads)]
+
+    def left_to_others(self, required: frozenset[str]) -> str | None:
+        """Return the agent that is granted no task of a kind now, because each should go to another, available one."""
+        agent_id = self.backlog.avoided_by_all(required)
+        return agent_id if agent_id is not None and self.workloads.another_available(required, agent_id) else None
 
     def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool] | None = None) -> str | None:
         """Return the agent to assign a task to, or None if no live agent with room has every capability.
@@ -231,7 +238,8 @@ class PoolState:
     def end_rebuild(self) -> None:
         """Make the indexes of all live entities, and keep them from now on."""
         self._indexed = True
-        self.backlog, self.workloads = Backlog(), Workloads()
+        self.backlog, self.workloads = Backlog(self.rules.priority_aging_s), Workloads()
+        self.backlog.advance(self.last_time)
         self.due_times = DueTimes(self.rules, self.tasks.get)
         for agent_id, agent in self.agents.items():
             self.workloads.replace_agent(agent_id, None, agent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from domain.policies.load_balancing import LoadStatus, load_status
@@ -20,6 +21,9 @@ _Preference = tuple[int, int]
 PASSED_OVER = 100
 """Agents of one capability set that are looked at, at most, for one that may receive a task."""
 
+_ABLE_REMEMBERED = 10_000
+"""Counts of able agents that are remembered."""
+
 
 class Workloads:
     """Leases by holder, in the order of their grants; available agents by capability set; agents by load status."""
@@ -28,6 +32,10 @@ class Workloads:
         self._held: dict[str, IndexedHeap[str, int]] = {}
         self._agents: dict[str, Agent] = {}
         self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
+        self._open: Counter[frozenset[str]] = Counter()
+        """By capability set: how many agents take grants, whether they have room or not."""
+        self._able: dict[frozenset[str], int] = {}
+        """What `able_agents` returned since `_open` changed last."""
         self._loads: dict[str, LoadStatus] = {}
         self._load_times: IndexedHeap[str, datetime] = IndexedHeap()
         """When each cpu that counts was reported."""
@@ -55,6 +63,10 @@ class Workloads:
 
     def replace_agent(self, agent_id: str, old: Agent | None, new: Agent | None) -> None:
         """Follow one agent from its old state to its new one."""
+        before = old.capabilities if old is not None and old.accepts_grants else None
+        now = new.capabilities if new is not None and new.accepts_grants else None
+        if before != now:
+            self._count_open(before, now)
         if old is not None:
             self._displace(old)
         if new is None:
@@ -93,6 +105,23 @@ class Workloads:
         if top is None or may_receive is None or may_receive(self._agents[top[1]]):
             return top
         return next((each for each in group.first(PASSED_OVER) if may_receive(self._agents[each[1]])), None)
+
+    def able_agents(self, required: frozenset[str]) -> int:
+        """Return how many agents take grants and have every required capability, whether they have room or not."""
+        able = self._able.get(required)
+        if able is None:
+            able = sum(count for capabilities, count in self._open.items() if required <= capabilities)
+            if len(self._able) >= _ABLE_REMEMBERED:
+                self._able.clear()
+            self._able[required] = able
+        return able
+
+    def another_available(self, required: frozenset[str], agent_id: str) -> bool:
+        """Return whether an agent other than this one takes grants, has room and has every required capability."""
+        return any(
+            required <= capabilities and len(group) > (agent_id in group)
+            for capabilities, group in self._available.items()
+        )
 
     def available_capabilities(self, agent_id: str) -> frozenset[str] | None:
         """Return the capabilities of an agent that takes grants and has room; None for any other."""
@@ -133,6 +162,15 @@ class Workloads:
     def anything_held(self) -> bool:
         """Return whether any lease is held in the pool."""
         return bool(self._held)
+
+    def _count_open(self, before: frozenset[str] | None, now: frozenset[str] | None) -> None:
+        self._able.clear()
+        if now is not None:
+            self._open[now] += 1
+        if before is not None:
+            self._open[before] -= 1
+            if not self._open[before]:
+                del self._open[before]
 
     def _displace(self, agent: Agent) -> None:
         group = self._available.get(agent.capabilities)

@@ -142,7 +142,7 @@ class LeaseReplay:
         """Return their number."""
         return len(self.held_by(agent_id))
 
-    def queued_for(self, capabilities: frozenset[str], limit: int) -> Sequence[Task]:  # noqa: ARG002 - the view's form
+    def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:  # noqa: ARG002 - the view's form
         """Return none: grants are the record's, so no task is queued here."""
         return ()
 

@@ -124,7 +124,7 @@ class StealReplay:
         """Return how many tasks the agent holds here."""
         return self.workloads.count(agent_id)
 
-    def queued_for(self, capabilities: frozenset[str], limit: int) -> NoReturn:
+    def queued_for(self, agent: Agent, limit: int, now: datetime) -> NoReturn:
         """Never called: grants are the record's."""
         raise NotImplementedError
 

@@ -70,6 +70,17 @@ def silent(after: Builder) -> Builder:
     return build
 
 
+def rested(after: Builder) -> Builder:
+    """Let the delay of a failed task pass."""
+
+    def build(s: Scenario) -> int:
+        token = after(s)
+        s.wait(2)
+        return token
+
+    return build
+
+
 def stolen(after: Builder) -> Builder:
     def build(s: Scenario) -> int:
         token = after(s)
@@ -84,7 +95,7 @@ SITUATIONS: dict[str, tuple[str, Builder]] = {
     "queued after an expiry": ("queued", silent(assigned())),
     "queued after a release": ("queued", then("release", assigned())),
     "queued after a revocation": ("queued", ops("revoke", assigned())),
-    "queued after a failure": ("queued", then("fail", assigned(), error="no")),
+    "queued after a failure": ("queued", rested(then("fail", assigned(), error="no"))),
     "assigned": ("assigned", assigned()),
     "assigned, stolen for B": ("assigned", stolen(assigned())),
     "in progress": ("in_progress", then("start", assigned())),

@@ -17,6 +17,7 @@ def task(s: Scenario, **budgets: int) -> None:
 
 
 def attempt(s: Scenario) -> int:
+    s.wait(5)
     s.given(OPS, "assign", task_id="T", agent_id="A")
     return s.token("T")
 

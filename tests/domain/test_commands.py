@@ -118,6 +118,14 @@ BUDGETS: Values = (
         [],
     ],
 )
+RETRY: Values = (
+    [None, {}, {"delay_s": 0}, {"delay_s": 600}, {"delay_s": 5, "backoff": 1, "max_delay_s": 5}, {"max_delay_s": 0}],
+    [
+        *("soon", []),
+        *({"delay_s": -1}, {"delay_s": "1"}, {"delay_s": float("inf")}, {"backoff": 0.5}, {"backoff": 101}),
+        *({"max_delay_s": None}, {"attempts": 3}, {"delay_s": 5, "max_delay_s": 4}),
+    ],
+)
 MOMENTS: Values = (
     ["2026-11-21T08:00:00Z", "2026-11-21T08:00:00.123456+05:30", "9999-12-31T23:59:59.999999Z", None],
     ["2026-11-21", "2026-11-21T08:00:00", "soon", 5, "", "0001-01-01T00:00:00+01:00", "2026-13-01T00:00:00Z"],
@@ -148,6 +156,9 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("submit", "lease", LEASES),
     ("submit", "on_silence", (["requeue", "stuck"], ["fail", "", None, 1])),
     ("submit", "budgets", BUDGETS),
+    ("submit", "retry", RETRY),
+    ("submit", "not_before", MOMENTS),
+    ("submit", "delay_s", ([None, 0, 0.5, 315_360_000], [-1, 315_360_001, "60", True, float("inf")])),
     ("submit", "stall_s", ([None, 0, 0.5, 2_592_000], [-1, 2_592_001, "60", float("inf"), True])),
     ("submit", "on_stall", (["flag", "requeue", None], ["stuck", "", 1])),
     ("submit_many", "tasks", TASKS),
@@ -193,6 +204,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("silence", "reason", (REASON[0], [*REASON[1], None])),
     ("release", "checkpoint", FREE_JSON),
     ("release", "reason", ([*REASON[0], None], REASON[1])),
+    ("release", "delay_s", ([0, 0.5, 315_360_000], [-1, 315_360_001, "1", None, float("inf")])),
     *((verb, "reason", (REASON[0], [*REASON[1], None])) for verb in ("block", "ops.block")),
     *((verb, "question", ([*NOTE[0], None], NOTE[1])) for verb in ("block", "ops.block")),
     ("unblock", "answer", ([*NOTE[0], None], NOTE[1])),
@@ -283,6 +295,11 @@ def test_nesting_has_a_limit(depth: int, *, good: bool, opening: str, closing: s
 def test_numbers_beyond_what_others_can_read_are_refused(number: str) -> None:
     with pytest.raises(ValidationError):
         read("submit", f'{{"payload": {number}}}'.encode())
+
+
+def test_a_moment_and_a_delay_exclude_each_other() -> None:
+    with pytest.raises(ValidationError, match="exclude each other"):
+        read("submit", b'{"not_before": "2026-11-21T08:00:00Z", "delay_s": 5}')
 
 
 def test_two_deadlines_exclude_each_other() -> None:

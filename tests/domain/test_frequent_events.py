@@ -29,6 +29,7 @@ HANDOFF = ev.Handoff(
 TASK = Task(
     task_id="T", version=8, position=47, definition=ev.Submitted(request_digest="d", lease=LeasePolicy()),
     submitted_at=AT, status=TaskStatus.IN_PROGRESS, attempt=3, queued_position=30, submitted_position=3,
+    not_before=NOW, avoids="B", avoids_until=LATER,
     status_since=AT, lease=LEASE,
     last_lease=replace(LEASE, token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
     failures=1, expiries=2, steals=1, releases=1, free_attempts=1, last_stolen_at=AT, late_token=20,
@@ -86,5 +87,6 @@ def test_a_start() -> None:
 
 def test_a_grant() -> None:
     lease = Lease(token=50, agent_id="C", attempt=3, granted_at=NOW, status=LeaseStatus.ACTIVE, **TERMS)
-    expected = replace(MOVED, status=TaskStatus.ASSIGNED, status_since=NOW, lease=lease, late_token=None)
+    free = {"late_token": None, "not_before": None, "avoids": None, "avoids_until": None}
+    expected = replace(MOVED, status=TaskStatus.ASSIGNED, status_since=NOW, lease=lease, **free)
     assert folded(QUEUED, ev.Leased(token=50, agent_id="C", attempt=3, **TERMS)) == expected

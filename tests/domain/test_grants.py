@@ -72,6 +72,32 @@ def test_a_claim_takes_only_what_the_agent_can_do() -> None:
     assert ids(s.given("A", "claim", max=9)) == ["gpu", "any"]
 
 
+def test_within_a_priority_an_agent_takes_first_what_the_fewest_agents_can_do() -> None:
+    s = Scenario()
+    for agent_id, has in (("G", ["gpu", "web"]), ("W", ["web"]), ("P", []), ("gone", ["gpu"]), ("paused", ["gpu"])):
+        s.given(agent_id, "register", capacity=9, capabilities=has)
+    s.asks(MarkLost("gone", 700.0))
+    s.given(OPS, "pause", agent_id="paused")
+    submit(s, "any", "any2")
+    submit(s, "web", required_capabilities=["web"])
+    submit(s, "gpu", required_capabilities=["gpu"])
+    submit(s, "urgent", priority="high")
+    assert ids(s.given("G", "claim", max=9)) == ["urgent", "gpu", "web", "any", "any2"]
+
+
+def test_work_that_as_many_agents_can_do_goes_in_the_order_of_submission() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=9, capabilities=["gpu", "web"])
+    submit(s, "any")
+    submit(s, "gpu", required_capabilities=["gpu"])
+    submit(s, "web", required_capabilities=["web"])
+    assert ids(s.given("A", "claim", max=9)) == ["any", "gpu", "web"]
+    for task_id in ("any", "gpu", "web"):
+        s.given("A", "release", task_id=task_id, token=s.token(task_id))
+    s.given("B", "register", capabilities=["gpu"])
+    assert ids(s.given("A", "claim", max=9)) == ["web", "any", "gpu"]
+
+
 def test_a_grant_names_its_own_position_as_its_token() -> None:
     s = Scenario()
     submit(s, "T1", "T2")

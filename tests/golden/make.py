@@ -48,6 +48,7 @@ def tasks(s: Scenario) -> None:
     s.given(OPS, "assign", task_id="stuck")
     holder = s.lease("stuck").agent_id
     s.given(holder, "fail", task_id="stuck", token=s.token("stuck"), error="disk full")
+    s.wait(2)
     s.given(OPS, "assign", task_id="stuck")
     holder = s.lease("stuck").agent_id
     s.given(holder, "fail", task_id="stuck", token=s.token("stuck"), error="impossible", retryable=False)

@@ -47,6 +47,8 @@ definitions = st.fixed_dictionaries(
         "priority": st.sampled_from(["low", "medium", "high", "critical"]),
         "required_capabilities": some_capabilities,
         "deadline_s": st.sampled_from([0.0, 100.0, 1000.0, 20_000.0]),
+        "delay_s": st.sampled_from([0.0, 17.5, 240.0]),
+        "retry": st.sampled_from([{"delay_s": 0.0}, {"delay_s": 30.0, "backoff": 1.0}]),
         "on_silence": st.sampled_from(["requeue", "stuck"]),
         "budgets": st.fixed_dictionaries(
             {},
@@ -71,7 +73,7 @@ _AS_HOLDER = {
     "start": st.just({}),
     "progress": st.fixed_dictionaries({"percent": st.integers(0, 100)}, optional={"message": st.just("note")}),
     "silence": st.fixed_dictionaries({"for_s": seconds.filter(lambda s: 0 < s <= 3600), "reason": st.just("build")}),
-    "release": _bodies(checkpoint=st.just({"at": 1})),
+    "release": _bodies(checkpoint=st.just({"at": 1}), delay_s=st.sampled_from([0.0, 17.5, 600.0])),
     "block": st.just({"reason": "no key"}),
     "complete": _bodies(result=st.just([1])),
     "fail": _bodies(retryable=st.booleans()).map(lambda body: body | {"error": "no"}),

@@ -9,10 +9,11 @@ from domain.agent import Agent
 from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
-from domain.lifecycles import HELD, RANK, TERMINAL, TaskStatus
+from domain.lifecycles import HELD, RANK, TERMINAL, AgentStatus, TaskStatus
 from domain.policies.load_balancing import Candidate, LoadStatus, best_agent, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
+from projections.state.backlog import is_delayed, queue_order
 from projections.state.pool_state import PoolState
 
 EVERYTHING = 1_000_000
@@ -105,7 +106,7 @@ def check_indexes(state: PoolState, now: datetime) -> None:
     """Every index says what a look at every task says."""
     tasks = list(state.tasks.values())
     _check_workloads(state, tasks, now)
-    _check_backlog(state, tasks)
+    _check_backlog(state, tasks, max(now, state.backlog.as_of))
     _check_due(state, tasks, now)
 
 
@@ -149,17 +150,53 @@ def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: 
     return best_agent(required, candidates)
 
 
-def _check_backlog(state: PoolState, tasks: Iterable[Task]) -> None:
-    queued = sorted(
-        (task for task in tasks if task.status is TaskStatus.QUEUED),
-        key=lambda task: (-task.definition.priority.rank, task.submitted_position),
-    )
+def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
+    queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
     assert len(state.backlog) == len(queued)
+    ready = [task for task in queued if not is_delayed(task, now)]
+    requirements = {frozenset(task.definition.required_capabilities) for task in queued}
+    able_to = {
+        required: sum(agent.accepts_grants and required <= agent.capabilities for agent in state.agents.values())
+        for required in requirements
+    }
+    aging_s = state.rules.priority_aging_s
+    ready.sort(key=lambda task: _granting_order(task, able_to, now, aging_s))
     everything = frozenset().union(*(task.definition.required_capabilities for task in queued))
-    assert list(state.queued_for(everything, EVERYTHING)) == queued
+    able_to_all = Agent("able to all", 1, 1, 0, AgentStatus.LIVE, capabilities=everything)
+    assert list(state.queued_for(able_to_all, EVERYTHING, now)) == ready
+    for required in requirements:
+        kind = [task for task in ready if required == frozenset(task.definition.required_capabilities)]
+        assert state.backlog.count(required) == len(kind)
+        left = {agent_id for agent_id in state.agents if kind and all(_left(state, t, agent_id, now) for t in kind)}
+        assert {state.left_to_others(required)} - {None} == left
+    moments = [moment for task in queued for moment in (task.not_before, task.avoids_until) if moment is not None]
+    state.backlog.take_kinds_that_came()
+    assert state.backlog.next_moment() == min((moment for moment in moments if moment > now), default=None)
     for agent in state.agents.values():
-        able = [task for task in queued if agent.capabilities.issuperset(task.definition.required_capabilities)]
-        assert list(state.queued_for(agent.capabilities, 3)) == able[:3]
+        able = [task for task in ready if agent.capabilities.issuperset(task.definition.required_capabilities)]
+        mine = [task for task in able if not _left(state, task, agent.agent_id, now)]
+        assert list(state.queued_for(agent, 3, now)) == mine[:3]
+
+
+def _granting_order(
+    task: Task, able_to: Mapping[frozenset[str], int], now: datetime, aging_s: float
+) -> tuple[int, int, int]:
+    """Most urgent first, then what the fewest agents can do, then in the order of submission."""
+    urgency, position = queue_order(task, now, aging_s)
+    return urgency, able_to[frozenset(task.definition.required_capabilities)], position
+
+
+def _left(state: PoolState, task: Task, agent_id: str, now: datetime) -> bool:
+    """Return whether the task should go to another agent than this one, and one can take it."""
+    if task.avoids != agent_id or task.avoids_until is None or task.avoids_until <= now:
+        return False
+    return any(
+        agent.accepts_grants
+        and state.tasks_held(agent.agent_id) < agent.capacity
+        and agent.capabilities.issuperset(task.definition.required_capabilities)
+        for agent in state.agents.values()
+        if agent.agent_id != agent_id
+    )
 
 
 def _check_due(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:

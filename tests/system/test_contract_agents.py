@@ -169,7 +169,7 @@ async def test_failures_go_round_until_the_budget_is_spent(ask: Caller) -> None:
     await ask.lease(task_id="T1", budgets={"failures": 2})
     first = await ask.ask("agent.a1.fail", task_id="T1", token=(await ask.task("T1"))["token"], error="E1")
     assert first.events == ["task.requeued"], "with the error, instead of failed"
-    token = (await ask.done("agent.a1.claim"))["leases"][0]["token"]
+    token = (await ask.done("agent.a1.claim", wait_s=5))["leases"][0]["token"]
     assert (await ask.ask("agent.a1.fail", task_id="T1", token=token, error="E2")).events == ["task.failed"]
     token = (await ask.lease(task_id="T2"))["token"]
     final = await ask.ask("agent.a1.fail", task_id="T2", token=token, error="E", retryable=False)

@@ -182,6 +182,7 @@ _FLEXIBLE = frozenset(
 _FLEXIBLE_WIDTH = 16
 _DISPENSABLE = (
     "submitted_at",
+    "not_before",
     "required_capabilities",
     "granted_at",
     "lease_s",

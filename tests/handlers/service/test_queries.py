@@ -11,8 +11,8 @@ from infra.codec import chain_hash
 from tests.support.pool_harness import PoolHarness
 
 TASK_ROW = {
-    "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline", "submitted_at",
-    "status_since", "agent_id", "token", "percent", "stalled",
+    "task_id", "status", "attempt", "title", "priority", "labels", "required_capabilities", "deadline", "not_before",
+    "submitted_at", "status_since", "agent_id", "token", "percent", "stalled",
 }  # fmt: skip
 LEASE_ROW = {
     "task_id", "token", "agent_id", "attempt", "task_status", "status", "granted_at", "expires_at", "grace_s",

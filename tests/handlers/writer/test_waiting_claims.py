@@ -45,6 +45,7 @@ async def test_whatever_brings_a_task_back_answers_it(pool: PoolHarness) -> None
         assert claim.reply is None
         fields = body if body is None or verb.startswith("ops") else {"task_id": f"T{number}", "token": token, **body}
         assert (await pool.request(verb, fields)).ok
+        await pool.advance(2)
         assert tasks(claim) == [f"T{number}"]
 
 

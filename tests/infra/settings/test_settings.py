@@ -11,7 +11,7 @@ from domain.rules import Rules
 from infra.cli.framework.attribute_docs import attribute_doc
 from infra.settings.contradictions import contradictions
 from infra.settings.loading import load_settings
-from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
+from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.settings import FORGIVING, GROUPS, Settings
 from infra.settings.sources import SettingsError
 
@@ -30,9 +30,10 @@ def test_the_defaults_are_the_rules_own() -> None:
 
 
 def test_every_rule_has_a_setting() -> None:
-    rules = set(Rules.model_fields) - {"lease", "steal"}
+    rules = set(Rules.model_fields) - {"lease", "retry", "steal"}
     assert set(RULE_FIELDS.values()) == rules
     assert set(LEASE_FIELDS.values()) == set(type(Rules().lease).model_fields)
+    assert set(RETRY_FIELDS.values()) == set(type(Rules().retry).model_fields)
     assert set(STEAL_FIELDS.values()) == set(vars(type(Rules().steal))["__dataclass_fields__"])
 
 
@@ -67,11 +68,13 @@ def test_another_file_can_be_named(directory: Path, monkeypatch: pytest.MonkeyPa
 def test_settings_reach_the_rules() -> None:
     settings = load_settings(
         {"lease_mode": "fixed", "lease_s": "30", "lease_grace_s": 5, "steal_enabled": "no", "lease_warning_s": 7}
+        | {"retry_delay_s": 5}
     ).settings
     rules = settings.rules()
     assert (rules.lease.mode, rules.lease.lease_s, rules.lease.grace_s) == (LeaseMode.FIXED, 30, 5)
     assert not rules.steal.enabled
     assert rules.warning_s == 7
+    assert rules.retry.delay_s == 5
 
 
 @pytest.mark.parametrize("name", sorted(FORGIVING))
@@ -114,6 +117,8 @@ def test_a_boolean_in_the_file_is_no_number_of_seconds(directory: Path) -> None:
         ("CUSTODY_WORKTREE_TEMPLATE", "/w/{task}", "not {task} (worktree_template from CUSTODY_WORKTREE_TEMPLATE)"),
         ("CUSTODY_WORKTREE_PROBE_ENABLED", "yes", "worktree_probe_enabled needs worktree_template"),
         ("CUSTODY_HEARTBEAT_RECORD_S", "600", "heartbeat_record_s must be below agent_lost_after_s, 600"),
+        ("CUSTODY_RETRY_DELAY_S", "301", "retry_max_delay_s must be at least retry_delay_s, 301"),
+        ("CUSTODY_RETRY_BACKOFF", "0.5", "retry_backoff"),
         ("CUSTODY_REARM_MAX_S", "5", "rearm_jitter_s must be at most rearm_max_s, 5 (rearm_max_s from CUSTODY_REARM"),
         ("CUSTODY_STEAL_COOLDOWN_S", "3", "steal_cooldown_s must be 0 or at least steal_interval_s, 10"),
         ("CUSTODY_LEASE_MIN_HOURS", "30", "lease_max_hours must be at least lease_min_hours, 30"),

@@ -46,6 +46,7 @@ def fails(s: Scenario, times: int, *, retryable: bool = True) -> None:
     for _ in range(times):
         (lease,) = s.given("A", "claim").result["leases"]
         s.given("A", "fail", task_id="T", token=lease["token"], error="no disk", retryable=retryable)
+        s.wait(5)
 
 
 def test_failures_within_the_budget_are_told_from_a_spent_budget() -> None:

@@ -140,7 +140,8 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
     fits = [task for task in queued if able.issuperset(task.definition.required_capabilities)]
     fits.sort(key=lambda task: (-task.definition.priority.rank, task.submitted_position))
     assert len(backlog) == len(queued)
-    assert backlog.first(able, limit) == [task.task_id for task in fits][:limit]
+    agent = Agent("A", 1, 1, 1, AgentStatus.LIVE, capabilities=able)
+    assert backlog.first(agent, limit, Workloads()) == [task.task_id for task in fits][:limit]
 
     for task_id, task in now.items():
         backlog.replace(task_id, task, None)

@@ -10,6 +10,7 @@ import pydantic_core
 import pytest
 from msgspec.structs import replace
 
+from domain.timestamps import after
 from projections.queries import answers
 from projections.queries.answers import Snapshot, answer, statistics_document
 from projections.queries.questions import BacklogQuery
@@ -96,6 +97,14 @@ def test_a_task_that_is_not_shown_is_named(s: Scenario) -> None:
     assert "backlog: the service says queued 1, and the log makes it 2" in found
     assert "backlog: the service has W in place 1, and the log V" in found
     assert "statistics: the service says tasks.queued 1, and the log makes it 2" in found
+
+
+def test_what_depends_on_the_services_clock_is_no_difference(s: Scenario) -> None:
+    s.given(OPS, "submit", task_id="later", priority="critical", delay_s=60)
+    log = snapshot(s, live=False)
+    for aging_s in (0.0, 5.0):
+        said = snapshot(s)._replace(now=after(s.now, 61), aging_s=aging_s)
+        assert differences(said, log._replace(aging_s=aging_s)) == []
 
 
 def test_what_the_log_does_not_have_is_named(s: Scenario) -> None:

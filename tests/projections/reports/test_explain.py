@@ -144,6 +144,51 @@ def test_who_could_claim_a_queued_task_and_who_not() -> None:
     assert explained(s).why[-1] == "no registered agent can take it now"
 
 
+def test_a_task_for_later_says_until_when() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", delay_s=60)
+    s.given(OPS, "submit", task_id="U", priority="low")
+    told = explained(s)
+    assert told.headline == "queued for 0s, attempt 1; waits until 2026-11-21 08:01:00Z"
+    assert coming(s) == {
+        "its delay ends: it can be granted from here on": 60,
+        "granted at the next claim of an agent that can do it, after its delay": None,
+    }
+    assert not any("line" in why or "waited longer" in why for why in told.why)
+    assert "first in line" in explained(s, "U").why
+    assert explained(s.at(60)).headline == "queued for 1m, attempt 1"
+
+
+def test_a_failed_task_says_who_is_preferred_and_until_when() -> None:
+    s = Scenario()
+    s.holds("A", "T", retry={"delay_s": 8, "backoff": 1, "max_delay_s": 8})
+    s.given("B", "register")
+    s.given("A", "fail", task_id="T", token=s.token("T"), error="no")
+    assert coming(s)["until here other agents are preferred to A, which failed last"] == 16
+    assert {each.agent_id: each.can for each in explained(s.at(9)).candidates} == {"A": False, "B": True}
+    assert explained(s).candidates[1].why == "failed it last, and another agent is preferred"
+    assert {each.agent_id: each.can for each in explained(s.at(16)).candidates} == {"A": True, "B": True}
+
+
+def test_an_aged_priority_is_told_and_when_it_ages_next() -> None:
+    s = Scenario(Rules(priority_aging_s=600.0))
+    s.given(OPS, "submit", task_id="T", priority="low")
+    s.at(599).given(OPS, "submit", task_id="U")
+    assert coming(s)["it counts as one priority more urgent, every 10m"] == 600
+    assert "1 queued task is more urgent or has waited longer" in explained(s).why
+    told = explained(s.at(660))
+    assert "its priority is low and has aged to medium, after waiting for 11m" in told.why
+    assert "first in line" in told.why
+    assert coming(s)["it counts as one priority more urgent, every 10m"] == 1200
+    assert "it counts as one priority more urgent, every 10m" not in coming(s.at(1800))
+
+
+def test_without_aging_nothing_is_told_of_it() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", priority="low")
+    assert not any("priority" in each for each in (*explained(s.at(1e6)).why, *coming(s)))
+
+
 def test_a_paused_pool_is_named() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T")

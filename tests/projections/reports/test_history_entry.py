@@ -34,6 +34,17 @@ def test_every_history_can_be_told(how: str) -> None:
         assert told.as_json()["time"].endswith("Z")
 
 
+def test_a_delay_is_told_with_its_end() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.given("A", "release", task_id="T", token=token, delay_s=60)
+    assert lines(s)["requeued"] == (
+        "attempt 2, after release: released by A; hand-off at 0 %; not before 2026-11-21 08:01:00Z"
+    )
+    s.given(OPS, "submit", task_id="U", delay_s=60)
+    assert lines(s)["submitted"].endswith("not before 2026-11-21 08:01:00Z")
+
+
 def test_an_expiry_names_its_numbers() -> None:
     s = Scenario()
     s.holds("A", "T")

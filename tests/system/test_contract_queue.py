@@ -1,0 +1,67 @@
+"""The order of the queue, and tasks that wait for their time."""
+
+import time
+from datetime import datetime
+
+import pytest
+
+from tests.system.caller import Caller
+from tests.system.test_contract_waiting import waiting
+
+pytestmark = pytest.mark.system
+
+
+async def test_what_comes_back_goes_before_what_was_submitted_after_it(ask: Caller) -> None:
+    lease = await ask.lease(task_id="T1")
+    await ask.done("ops.submit", task_id="T2")
+    await ask.done("agent.a1.release", task_id="T1", token=lease["token"])
+    assert [each["task_id"] for each in (await ask.done("query.backlog"))["tasks"]] == ["T1", "T2"]
+    assert [each["task_id"] for each in (await ask.done("agent.a1.claim", max=2))["leases"]] == ["T1", "T2"]
+
+
+async def test_an_agent_takes_first_what_the_fewest_can_do(ask: Caller) -> None:
+    await ask.done("agent.a1.register", capabilities=["gpu"], capacity=5)
+    await ask.done("agent.a2.register")
+    await ask.done("ops.submit", task_id="T1")
+    await ask.done("ops.submit", task_id="T2", required_capabilities=["gpu"])
+    await ask.done("ops.submit", task_id="T3", priority="high")
+    leases = (await ask.done("agent.a1.claim", max=3))["leases"]
+    assert [each["task_id"] for each in leases] == ["T3", "T2", "T1"]
+
+
+async def test_a_task_for_later_is_granted_when_its_time_comes(ask: Caller) -> None:
+    await ask.done("agent.a1.register")
+    claim = await waiting(ask)
+    started = time.monotonic()
+    await ask.done("ops.submit", task_id="T1", delay_s=0.7)
+    task = await ask.task("T1")
+    assert task["status"] == "queued"
+    details = await ask.refused("ops.assign", "illegal_transition", task_id="T1", agent_id="a1")
+    assert details["not_before"] == task["not_before"]
+    assert (await ask.done("query.backlog"))["delayed"] == (await ask.done("query.statistics"))["delayed"] == 1
+    assert (await ask.done("agent.a1.claim"))["leases"] == []
+    assert (await claim).result["leases"][0]["task_id"] == "T1"
+    assert 0.69 <= time.monotonic() - started < 3
+    assert (await ask.refused("ops.submit", "invalid_command", delay_s=1, not_before="2030-01-01T00:00:00Z"))["fields"]
+
+
+async def test_a_released_task_may_be_snoozed(ask: Caller) -> None:
+    lease = await ask.lease(task_id="T1")
+    await ask.done("agent.a1.release", task_id="T1", token=lease["token"], delay_s=0.5)
+    assert (await ask.done("agent.a1.claim"))["leases"] == []
+    assert (await ask.done("agent.a1.claim", wait_s=5))["leases"][0]["attempt"] == 2
+
+
+async def test_a_failed_task_waits_and_goes_to_another_agent_first(ask: Caller) -> None:
+    lease = await ask.lease(task_id="T1", retry={"delay_s": 0.4, "backoff": 1})
+    await ask.done("agent.a2.register")
+    first, second = await waiting(ask, "a1"), await waiting(ask, "a2")
+    await ask.done("agent.a1.fail", task_id="T1", token=lease["token"], error="E")
+    task = await ask.task("T1")
+    not_before, failed_at = (datetime.fromisoformat(task[name]) for name in ("not_before", "status_since"))
+    waits_s = (not_before - failed_at).total_seconds()
+    assert 0.4 <= waits_s <= 0.5
+    assert (await second).result["leases"][0]["attempt"] == 2
+    assert not first.done()
+    await ask.done("ops.submit", task_id="T2")
+    assert (await first).result["leases"][0]["task_id"] == "T2"
