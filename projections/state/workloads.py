@@ -39,7 +39,7 @@ class Workloads:
         self._loads: dict[str, LoadStatus] = {}
         self._load_times: IndexedHeap[str, datetime] = IndexedHeap()
         """When each cpu that counts was reported."""
-        self._loads_since = EPOCH
+        self.loads_since = EPOCH
         """Loads from before this moment count no more; the reads of `with_load` move it on."""
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
@@ -145,8 +145,8 @@ class Workloads:
         return None if first is None else first[0]
 
     def _outdate_loads(self, loads_since: datetime) -> None:
-        self._loads_since = max(self._loads_since, loads_since)
-        while (first := self._load_times.peek()) is not None and first[0] < self._loads_since:
+        self.loads_since = max(self.loads_since, loads_since)
+        while (first := self._load_times.peek()) is not None and first[0] < self.loads_since:
             self._load_times.remove(first[1])
             self._place_load(self._agents[first[1]], self.count(first[1]))
 
@@ -195,7 +195,7 @@ class Workloads:
 
     def _place_load(self, agent: Agent, count: int) -> None:
         before = self._loads.get(agent.agent_id)
-        cpu = agent.cpu_since(self._loads_since)
+        cpu = agent.cpu_since(self.loads_since)
         if cpu and agent.load_at is not None:
             self._load_times.set(agent.agent_id, agent.load_at)
         status = load_status(count, cpu)

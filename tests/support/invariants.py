@@ -124,7 +124,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
     requirements: set[frozenset[str]] = {frozenset(), *(agent.capabilities for agent in agents)}
     for required in requirements:
         assert state.best_agent(required) == naive_best_agent(required, agents, counts)
-    since = loads_since(max(now, state.last_time), state.rules.load_valid_s)
+    since = max(loads_since(max(now, state.last_time), state.rules.load_valid_s), state.workloads.loads_since)
     for status in LoadStatus:
         expected = [
             agent.agent_id
