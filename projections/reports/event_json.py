@@ -95,7 +95,7 @@ class EventJson:
             return _WRITERS[kind]
         if issubclass(kind, str):
             return self._quote
-        if issubclass(kind, BaseModel):
+        if issubclass(kind, BaseModel) and not any(field.exclude_if for field in kind.model_fields.values()):
             return lambda model: self.write(model)[0]
         if issubclass(kind, tuple):
             return lambda values: f"[{', '.join([self._writer(type(value))(value) for value in values])}]"

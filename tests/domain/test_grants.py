@@ -38,7 +38,7 @@ def test_what_comes_back_keeps_its_place(end: str) -> None:
     submit(s, "earlier")
     s.given("A", "register", capacity=9)
     s.given("A", "claim")
-    submit(s, "T", budgets={"attempts": 1 if end == "requeued" else 9})
+    submit(s, "T", budgets={"releases": 1 if end == "requeued" else 9})
     s.given("A", "claim")
     submit(s, "later", "latest")
     submit(s, "urgent", priority="high")

@@ -29,7 +29,7 @@ KEPT_WITH = {None, "stale_token", "task_finished"}
 """Answers of commands whose events are their outcome: no error, or that of a late report."""
 LEASE_NUMBERS = (
     *("lease_s", "grace_s", "expires_at", "reports", "percent", "note", "checkpoint", "report_times_s"),
-    *("last_beat_at", "renewals", "extensions", "escalated"),
+    *("last_beat_at", "renewals", "extensions", "escalated", "advanced_at", "stalled_at"),
 )
 """What reports and renewals change."""
 NO_LEASE = Lease(0, "", 0, cast("Any", None), 0, 0, cast("Any", None))

@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from domain.events import Event
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.retry import RetryPolicy
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -25,6 +26,8 @@ json_values = st.recursive(
 policies = st.sampled_from(
     [LeasePolicy(), LeasePolicy(mode=LeaseMode.FIXED, lease_s=0.1, grace_s=0.0), LeasePolicy(mode=LeaseMode.ESTIMATED)]
 )
+
+retries = st.sampled_from([RetryPolicy(), RetryPolicy(delay_s=0.5, backoff=1.0, max_delay_s=0.5)])
 
 
 def events(kind: type[Event]) -> st.SearchStrategy[Event]:
@@ -46,6 +49,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     Any: json_values,
     AwareDatetime: moments,
     LeasePolicy: policies,
+    RetryPolicy: retries,
 }
 
 

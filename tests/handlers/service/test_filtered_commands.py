@@ -56,7 +56,7 @@ async def test_a_holder_of_a_task_that_was_cancelled_by_filter_is_told_to_stop(p
 
 async def test_a_stuck_or_quarantined_task_is_requeued_by_filter(pool: PoolHarness) -> None:
     await pool.holds("a", "stuck", labels=["x"], on_silence="stuck")
-    token = await pool.holds("b", "set-aside", labels=["x"], budgets={"attempts": 1})
+    token = await pool.holds("b", "set-aside", labels=["x"], budgets={"releases": 1})
     await pool.given("agent.b.release", task_id="set-aside", token=token)
     await pool.submit("queued", labels=["x"])
     await pool.advance(400)

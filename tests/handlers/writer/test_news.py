@@ -23,7 +23,7 @@ async def test_what_people_watch_for_is_one_line_each(pool: PoolHarness, caplog:
     await pool.holds("a", "moves", "expires", "sticks", on_silence="requeue")
     await pool.register("b")
     await pool.given("ops.steal", from_="a", to="b", task_ids=["moves"])
-    token = await pool.holds("a", "once", budgets={"attempts": 1})
+    token = await pool.holds("a", "once", budgets={"releases": 1})
     await pool.given("agent.a.release", task_id="once", token=token, reason="two\nlines")
     await pool.holds("a", "stuck", on_silence="stuck")
     await pool.advance(1000)

@@ -122,7 +122,7 @@ async def test_tail_past_the_end_is_one_line(run: Run, service: PoolServer) -> N
 async def test_replay_shows_the_views_of_a_position(busy: Run) -> None:
     now = (await busy("replay")).out
     assert "at position 8," in now
-    assert "tasks    queued 1, in_progress 1" in now
+    assert "tasks     queued 1, in_progress 1" in now
     assert "more with a larger --limit" in (await busy("replay", "--limit", "1")).out
     then = (await busy("replay", "--until", "4", "--json")).json
     assert then["position"] == 4
