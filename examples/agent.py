@@ -112,7 +112,7 @@ class Agent:
                 try:
                     await self.work(lease)
                 except Refused as refused:
-                    # stale_token, task_finished: somebody else has it now. Nothing more may be done in its name.
+                    # stale_token, task_finished: the lease is lost. Nothing more may be done in its name.
                     # stale_session: another process of this name runs, and this one ends with its next claim.
                     print(f"{self.name}: lost {lease['task_id']}: {refused}", flush=True)
 

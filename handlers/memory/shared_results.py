@@ -82,7 +82,7 @@ class SharedResults(Generic[V]):
             found = await look_up()
         except Exception as error:
             outcome.set_exception(error)
-            outcome.exception()  # marks it as seen: there may be nobody else who waits
+            outcome.exception()  # marks it as retrieved: there may be no other waiter
             raise
         except BaseException:
             outcome.set_result(_GIVEN_UP)
