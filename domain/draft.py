@@ -18,14 +18,14 @@ from domain.task import Task, evolve_task
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.commands import Command
+    from domain.commands.command import Command
+    from domain.commands.service_commands import ServiceCommand
     from domain.events.agent import AgentEvent
     from domain.events.pool import PoolEvent
     from domain.events.steal import StealEvent
     from domain.events.task import TaskEvent
     from domain.pool_view import PoolView
     from domain.rules import Rules
-    from domain.service_commands import ServiceCommand
 
 EntityState = Task | Agent | Steal | Pool
 EntityKey = tuple[Entity, str]

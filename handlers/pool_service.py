@@ -7,8 +7,8 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.actors import WRITER
+from domain.commands.service_commands import Lead, Open, Rearm
 from domain.decisions.judging import Finding
-from domain.service_commands import Lead, Open, Rearm
 from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
 from handlers.background.stealer import Stealer

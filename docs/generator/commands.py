@@ -8,7 +8,9 @@ from pydantic import BaseModel
 
 from docs.generator.fields import FieldDoc, cell, doc_of, fields_of, models_in
 from domain import limits
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.command import Command
+from domain.commands.operator_commands import OPS_COMMANDS
 from domain.errors import RefusalCode
 from projections.queries.questions import QUERIES, Query
 
@@ -286,7 +288,7 @@ ERROR_MEANINGS: Final = {
 _HEAD = f"""\
 # Commands and queries
 
-<!-- Made by `python -m docs.generate` from domain/commands.py and projections/queries/questions.py; edit those. -->
+<!-- Made by `python -m docs.generate` from domain/commands/ and projections/queries/questions.py; edit those. -->
 
 A request is a NATS request with a JSON object of at most {limits.MAX_REQUEST_BYTES // 1024} KiB; an empty body counts
 as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject that begins with `_INBOX.`) and is at most

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.agent import Agent
-    from domain.commands import Complete, OnTask, Progress
+    from domain.commands.agent_commands import Complete, OnTask, Progress
     from domain.draft import Draft
     from domain.task import FormerLease, Lease, Task
 

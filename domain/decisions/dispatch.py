@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain import commands, service_commands
+from domain.commands import agent_commands, operator_commands, service_commands
+from domain.commands.submit import Submit, SubmitMany
 from domain.decisions import judging, leading, membership, operating, stealing, working
 from domain.draft import Decision, Draft, Refused, Request
 from domain.events import agent as agent_ev
@@ -36,7 +37,7 @@ def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Dec
     return decision
 
 
-def _drain(draft: Draft, command: commands.Drain) -> Decision:
+def _drain(draft: Draft, command: operator_commands.Drain) -> Decision:
     if command.agent_id is not None:
         deadline = None if command.deadline_s is None else after(draft.now, command.deadline_s)
         event = agent_ev.AgentDraining(reason=command.reason, deadline=deadline)
@@ -44,13 +45,13 @@ def _drain(draft: Draft, command: commands.Drain) -> Decision:
     return operating.set_pool_intake(draft, pool_ev.PoolDraining(reason=command.reason))
 
 
-def _pause(draft: Draft, command: commands.Pause) -> Decision:
+def _pause(draft: Draft, command: operator_commands.Pause) -> Decision:
     if command.agent_id is not None:
         return membership.set_intake(draft, command.agent_id, agent_ev.AgentPaused(reason=command.reason))
     return operating.set_pool_intake(draft, pool_ev.PoolPaused(reason=command.reason))
 
 
-def _resume(draft: Draft, command: commands.Resume) -> Decision:
+def _resume(draft: Draft, command: operator_commands.Resume) -> Decision:
     if command.agent_id is not None:
         return membership.set_intake(draft, command.agent_id, agent_ev.AgentResumed(reason=command.reason))
     return operating.set_pool_intake(draft, pool_ev.PoolResumed(reason=command.reason))
@@ -69,39 +70,39 @@ def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
 
 
 _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
-    commands.Register: membership.register,
-    commands.Heartbeat: membership.heartbeat,
-    commands.Deregister: membership.deregister,
-    commands.Claim: working.claim,
-    commands.ReadLease: working.read_lease,
-    commands.Start: working.start,
-    commands.Progress: working.progress,
-    commands.Silence: working.silence,
-    commands.Release: working.release,
-    commands.Block: working.block,
-    commands.Complete: working.complete,
-    commands.Fail: working.fail,
-    commands.Submit: operating.submit,
-    commands.Assign: operating.assign,
-    commands.Cancel: operating.cancel,
-    commands.Requeue: operating.requeue,
-    commands.Unblock: operating.unblock,
-    commands.Revoke: operating.revoke,
-    commands.OpsComplete: operating.complete,
-    commands.OpsFail: operating.fail,
-    commands.OpsBlock: operating.block,
+    agent_commands.Register: membership.register,
+    agent_commands.Heartbeat: membership.heartbeat,
+    agent_commands.Deregister: membership.deregister,
+    agent_commands.Claim: working.claim,
+    agent_commands.ReadLease: working.read_lease,
+    agent_commands.Start: working.start,
+    agent_commands.Progress: working.progress,
+    agent_commands.Silence: working.silence,
+    agent_commands.Release: working.release,
+    agent_commands.Block: working.block,
+    agent_commands.Complete: working.complete,
+    agent_commands.Fail: working.fail,
+    Submit: operating.submit,
+    operator_commands.Assign: operating.assign,
+    operator_commands.Cancel: operating.cancel,
+    operator_commands.Requeue: operating.requeue,
+    operator_commands.Unblock: operating.unblock,
+    operator_commands.Revoke: operating.revoke,
+    operator_commands.OpsComplete: operating.complete,
+    operator_commands.OpsFail: operating.fail,
+    operator_commands.OpsBlock: operating.block,
     service_commands.OnSelected: operating.on_selected,
-    commands.SubmitMany: operating.submit_many,
-    commands.Update: operating.update,
-    commands.Retry: operating.retry,
-    commands.Annotate: operating.annotate,
-    commands.OpsDeregister: membership.deregister_other,
-    commands.Forget: membership.forget,
-    commands.StealTasks: stealing.steal,
-    commands.Drain: _drain,
-    commands.Pause: _pause,
-    commands.Resume: _resume,
-    commands.ReportLoad: membership.report_load,
+    SubmitMany: operating.submit_many,
+    operator_commands.Update: operating.update,
+    operator_commands.Retry: operating.retry,
+    operator_commands.Annotate: operating.annotate,
+    operator_commands.OpsDeregister: membership.deregister_other,
+    operator_commands.Forget: membership.forget,
+    operator_commands.StealTasks: stealing.steal,
+    operator_commands.Drain: _drain,
+    operator_commands.Pause: _pause,
+    operator_commands.Resume: _resume,
+    operator_commands.ReportLoad: membership.report_load,
     service_commands.Open: leading.open_log,
     service_commands.Lead: leading.lead,
     service_commands.Rearm: leading.rearm,

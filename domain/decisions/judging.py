@@ -19,8 +19,8 @@ from domain.values import OnSilence, OnStall
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from domain.commands.service_commands import Extend
     from domain.draft import Decision, Draft
-    from domain.service_commands import Extend
     from domain.task import Task
 
 

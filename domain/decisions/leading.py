@@ -8,8 +8,8 @@ from domain.events import pool as ev
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
+    from domain.commands.service_commands import Lead, Open, Rearm
     from domain.draft import Decision, Draft
-    from domain.service_commands import Lead, Open, Rearm
 
 
 def open_log(draft: Draft, command: Open) -> Decision:

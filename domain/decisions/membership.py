@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from domain.agent import Agent
-from domain.commands import is_sign_of_life
+from domain.commands.agent_commands import is_sign_of_life
+from domain.commands.service_commands import ContinueDeregistration
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import sign_of_life
 from domain.decisions.working import recover_vouched
@@ -18,13 +19,14 @@ from domain.lease_documents import holdings_document, stale_task_directives
 from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
 from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.policies.load_balancing import load_status
-from domain.service_commands import ContinueDeregistration
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.commands import Deregister, Forget, Heartbeat, LoadReport, OpsDeregister, Register, ReportLoad
+    from domain.commands.agent_commands import Deregister, Heartbeat, Register
+    from domain.commands.command import LoadReport
+    from domain.commands.operator_commands import Forget, OpsDeregister, ReportLoad
     from domain.draft import Decision, Draft
 
 RELEASES_AT_ONCE = 400

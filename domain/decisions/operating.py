@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from domain.command_digest import definition_digest, definition_digest_as_sent
-from domain.commands import lease_field_mismatch
+from domain.commands.command_digest import definition_digest, definition_digest_as_sent
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
 from domain.draft import Refused
@@ -21,6 +20,7 @@ from domain.lease_documents import lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import resolved_retry
 from domain.policies.sweeping import DEFAULT_STALL_S
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -28,9 +28,10 @@ from domain.timestamps import after, format_timestamp, seconds_between
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain import commands
+    from domain.commands import operator_commands
+    from domain.commands.service_commands import OnSelected
+    from domain.commands.submit import Submit, SubmitMany
     from domain.draft import Decision, Draft
-    from domain.service_commands import OnSelected
     from domain.task import Task
 
 
@@ -38,13 +39,13 @@ Was = Literal["new", "known", "ended"]
 """What a submit found: no task of that name, the same one, or the same one that has ended."""
 
 
-def submit(draft: Draft, command: commands.Submit) -> Decision:
+def submit(draft: Draft, command: Submit) -> Decision:
     """Queue a new task. The same definition again records nothing; another one with the same id is refused."""
     task_id = command.task_id or draft.request.new_id
     return draft.decided({"task_id": task_id, "was": _submit(draft, task_id, command)})
 
 
-def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
+def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
     known = draft.task(task_id)
     if known is None:
         if command.deadline is not None and command.deadline < draft.now:
@@ -67,7 +68,7 @@ def _submit(draft: Draft, task_id: str, command: commands.Submit) -> Was:
     return "ended" if known.terminal else "known"
 
 
-def submit_many(draft: Draft, command: commands.SubmitMany) -> Decision:
+def submit_many(draft: Draft, command: SubmitMany) -> Decision:
     """Queue all of these tasks; when one of them is refused, none is queued."""
     tasks = []
     for number, each in enumerate(command.tasks):
@@ -76,7 +77,7 @@ def submit_many(draft: Draft, command: commands.SubmitMany) -> Decision:
     return draft.decided({"tasks": tasks})
 
 
-def retry(draft: Draft, command: commands.Retry) -> Decision:
+def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
     """Queue a new task with the definition of one that failed or was cancelled; each names the other.
 
     A deadline that has passed is set anew: as long from now as it was from the first submission. It does not wait for
@@ -109,7 +110,7 @@ def retry(draft: Draft, command: commands.Retry) -> Decision:
     return draft.decided({"task_id": new_id, "retry_of": task.task_id, "was": "new"})
 
 
-def update(draft: Draft, command: commands.Update) -> Decision:
+def update(draft: Draft, command: operator_commands.Update) -> Decision:
     """Change the definition of a task that has not ended; what does not change is not recorded."""
     task = checks.live_task(draft, command.task_id)
     deadline = command.deadline if command.deadline_s is None else after(draft.now, command.deadline_s)
@@ -127,7 +128,7 @@ def update(draft: Draft, command: commands.Update) -> Decision:
     return _changed(draft, task)
 
 
-def annotate(draft: Draft, command: commands.Annotate) -> Decision:
+def annotate(draft: Draft, command: operator_commands.Annotate) -> Decision:
     """Note something beside a task or an agent, whatever its status."""
     if command.task_id is not None:
         task = checks.known_task(draft, command.task_id)
@@ -140,7 +141,7 @@ def annotate(draft: Draft, command: commands.Annotate) -> Decision:
     return draft.decided({"agent_id": agent_id})
 
 
-def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.Submitted:
+def _definition(draft: Draft, command: Submit, since: datetime) -> ev.Submitted:
     """Return the definition, with all defaults resolved; a relative deadline and a delay count from `since`."""
     lease = _lease_policy(draft.rules.lease, command.lease)
     return ev.Submitted(
@@ -162,7 +163,7 @@ def _definition(draft: Draft, command: commands.Submit, since: datetime) -> ev.S
     )
 
 
-def _is_same_definition(draft: Draft, command: commands.Submit, known: Task) -> bool:
+def _is_same_definition(draft: Draft, command: Submit, known: Task) -> bool:
     """Whether the request is the one that the task was made by, or comes to the definition that the task has."""
     recorded = known.definition
     if recorded.request_digest in {definition_digest(command), definition_digest_as_sent(command)}:
@@ -171,7 +172,7 @@ def _is_same_definition(draft: Draft, command: commands.Submit, known: Task) -> 
     return definition.model_copy(update={"request_digest": recorded.request_digest}) == recorded
 
 
-def _deadline(draft: Draft, command: commands.Submit, since: datetime) -> datetime | None:
+def _deadline(draft: Draft, command: Submit, since: datetime) -> datetime | None:
     """Return the task's deadline, else the pool's default counted from `since`."""
     if command.deadline is not None:
         return command.deadline
@@ -179,7 +180,7 @@ def _deadline(draft: Draft, command: commands.Submit, since: datetime) -> dateti
     return None if wanted_s is None else after(since, wanted_s)
 
 
-def _stall_s(draft: Draft, command: commands.Submit, lease: LeasePolicy) -> float | None:
+def _stall_s(draft: Draft, command: Submit, lease: LeasePolicy) -> float | None:
     """Return after how many seconds without an advance the task is stalled, or None for never."""
     wanted_s = draft.rules.stall_s if command.stall_s is None else command.stall_s
     if wanted_s is None and lease.mode is LeaseMode.ADAPTIVE:
@@ -202,7 +203,7 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
         raise checks.invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
-def assign(draft: Draft, command: commands.Assign) -> Decision:
+def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
     """Grant a queued task to the named agent, else to the best one of those that were heard within a first term."""
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
@@ -234,7 +235,7 @@ def assign(draft: Draft, command: commands.Assign) -> Decision:
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
 
 
-def cancel(draft: Draft, command: commands.Cancel) -> Decision:
+def cancel(draft: Draft, command: operator_commands.Cancel) -> Decision:
     """Cancel the task in any status; a holder is told to stop."""
     task = _cancel(draft, checks.live_task(draft, command.task_id or ""), command.reason)
     return draft.decided({"task_id": task.task_id, "status": task.status.value})
@@ -248,7 +249,7 @@ def _cancel(draft: Draft, task: Task, reason: str | None) -> Task:
     return draft.record_task(task.task_id, event)
 
 
-def requeue(draft: Draft, command: commands.Requeue) -> Decision:
+def requeue(draft: Draft, command: operator_commands.Requeue) -> Decision:
     """Return a quarantined task to the queue, or a stuck one, which is revoked from its silent holder."""
     return _changed(draft, _requeue(draft, checks.live_task(draft, command.task_id or ""), command.reason))
 
@@ -277,7 +278,7 @@ def on_selected(draft: Draft, command: OnSelected) -> Decision:
     return draft.decided({"task_ids": done, "count": len(done), "more": command.more})
 
 
-def unblock(draft: Draft, command: commands.Unblock) -> Decision:
+def unblock(draft: Draft, command: operator_commands.Unblock) -> Decision:
     """Return a blocked task to the queue."""
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Unblocked.name)
@@ -289,7 +290,7 @@ def unblock(draft: Draft, command: commands.Unblock) -> Decision:
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
-def revoke(draft: Draft, command: commands.Revoke) -> Decision:
+def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
     """Take the task from its holder, who is told to stop."""
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Revoked.name)
@@ -298,7 +299,7 @@ def revoke(draft: Draft, command: commands.Revoke) -> Decision:
     return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
-def complete(draft: Draft, command: commands.OpsComplete) -> Decision:
+def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
     """Complete a task on an operator's word, in any status; a holder is told to stop."""
     task = checks.live_task(draft, command.task_id)
     lease = task.lease
@@ -311,7 +312,7 @@ def complete(draft: Draft, command: commands.OpsComplete) -> Decision:
     return _changed(draft, draft.record_task(task.task_id, event))
 
 
-def fail(draft: Draft, command: commands.OpsFail) -> Decision:
+def fail(draft: Draft, command: operator_commands.OpsFail) -> Decision:
     """Record a failure on an operator's word, in any status; a holder is told to stop.
 
     A retryable one leads to another attempt while the budget of failures lasts.
@@ -322,7 +323,7 @@ def fail(draft: Draft, command: commands.OpsFail) -> Decision:
     )
 
 
-def block(draft: Draft, command: commands.OpsBlock) -> Decision:
+def block(draft: Draft, command: operator_commands.OpsBlock) -> Decision:
     """Set a task aside, in any status; a holder is told to stop. Repeating reason and question records nothing."""
     task = checks.live_task(draft, command.task_id)
     lease = task.lease

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from domain.actors import STEALER
+from domain.commands.service_commands import ExecuteSteal
 from domain.decisions import checks
 from domain.draft import Refused
 from domain.errors import RefusalCode
@@ -16,16 +17,15 @@ from domain.lease_expiry import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
 from domain.policies.load_balancing import is_overloaded, is_underloaded, move_count, steal_batch
-from domain.service_commands import ExecuteSteal
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.agent import Agent
-    from domain.commands import StealTasks
+    from domain.commands.operator_commands import StealTasks
+    from domain.commands.service_commands import PlanSteal
     from domain.draft import Decision, Draft
-    from domain.service_commands import PlanSteal
     from domain.task import Task
 
 

@@ -19,13 +19,13 @@ from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
-    from domain import commands
     from domain.agent import Agent
+    from domain.commands import agent_commands
     from domain.draft import Decision, Draft
     from domain.task import FormerLease, Lease, Task
 
 
-def claim(draft: Draft, command: commands.Claim) -> Decision:
+def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
     """Grant the most urgent tasks that the agent can do, as many as it asked for and has room for.
 
     With `wait_s`, a claim that finds the pool or the agent paused or draining waits, as one that finds no task does.
@@ -80,7 +80,7 @@ def _empty_claim(draft: Draft, agent_id: str, *, waits: bool) -> Decision:
     return draft.decided({"leases": []}, waits=waits)
 
 
-def read_lease(draft: Draft, command: commands.ReadLease) -> Decision:
+def read_lease(draft: Draft, command: agent_commands.ReadLease) -> Decision:
     """Return the lease document. As any command of the holder, it renews its leases and recovers a stuck task."""
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
@@ -89,7 +89,7 @@ def read_lease(draft: Draft, command: commands.ReadLease) -> Decision:
     return draft.decided(lease_document(draft.task(task.task_id) or task, draft.now))
 
 
-def start(draft: Draft, command: commands.Start) -> Decision:
+def start(draft: Draft, command: agent_commands.Start) -> Decision:
     """Record that work began; records nothing if it has begun already."""
     agent = checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
@@ -100,7 +100,7 @@ def start(draft: Draft, command: commands.Start) -> Decision:
     return draft.decided(_lease_terms(draft, task, directive(draft, agent.intake, task, lease)))
 
 
-def progress(draft: Draft, command: commands.Progress) -> Decision:
+def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
     """Record the report, and renew the lease on the terms that follow from it."""
     agent = checks.requesting_agent(draft)
     task = checks.known_task(draft, command.task_id)
@@ -136,7 +136,7 @@ def progress(draft: Draft, command: commands.Progress) -> Decision:
     )
 
 
-def silence(draft: Draft, command: commands.Silence) -> Decision:
+def silence(draft: Draft, command: agent_commands.Silence) -> Decision:
     """Record an announced silence: until its end, the holder counts as heard."""
     agent = checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
@@ -164,7 +164,7 @@ def silence(draft: Draft, command: commands.Silence) -> Decision:
     return draft.decided(_lease_terms(draft, task, directive(draft, agent.intake, task, lease)))
 
 
-def release(draft: Draft, command: commands.Release) -> Decision:
+def release(draft: Draft, command: agent_commands.Release) -> Decision:
     """Return the task to the queue; the checkpoint goes to the next holder."""
     agent = checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
@@ -176,7 +176,7 @@ def release(draft: Draft, command: commands.Release) -> Decision:
     return _lease_ended(draft, task)
 
 
-def block(draft: Draft, command: commands.Block) -> Decision:
+def block(draft: Draft, command: agent_commands.Block) -> Decision:
     """End the lease and set the task aside until it is unblocked."""
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
@@ -184,7 +184,7 @@ def block(draft: Draft, command: commands.Block) -> Decision:
     return _lease_ended(draft, draft.record_task(task.task_id, event))
 
 
-def complete(draft: Draft, command: commands.Complete) -> Decision:
+def complete(draft: Draft, command: agent_commands.Complete) -> Decision:
     """Complete the task. After the lease expired this is still accepted, until the task is granted again."""
     agent = checks.requesting_agent(draft)
     task = checks.known_task(draft, command.task_id)
@@ -199,7 +199,9 @@ def complete(draft: Draft, command: commands.Complete) -> Decision:
     return _lease_ended(draft, _completed(draft, task, command, lease, late=False))
 
 
-def _completed(draft: Draft, task: Task, command: commands.Complete, lease: Lease | FormerLease, *, late: bool) -> Task:
+def _completed(
+    draft: Draft, task: Task, command: agent_commands.Complete, lease: Lease | FormerLease, *, late: bool
+) -> Task:
     return draft.record_task(
         task.task_id,
         ev.Completed(
@@ -212,7 +214,7 @@ def _completed(draft: Draft, task: Task, command: commands.Complete, lease: Leas
     )
 
 
-def fail(draft: Draft, command: commands.Fail) -> Decision:
+def fail(draft: Draft, command: agent_commands.Fail) -> Decision:
     """Record the failure; a retryable one leads to another attempt while the budgets last."""
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)

@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from domain.actors import STEALER
-from domain.service_commands import ExecuteSteal
+from domain.commands.service_commands import ExecuteSteal
 from projections.state.steal_pass import move_from, sources
 
 if TYPE_CHECKING:

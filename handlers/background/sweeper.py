@@ -12,17 +12,17 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.actors import SWEEPER
+from domain.commands.service_commands import EndDrain, Extend, Judge, MarkLost
 from domain.due import due_at
 from domain.lifecycles import AgentStatus
 from domain.policies.probes import MAX_EXTENSIONS
-from domain.service_commands import EndDrain, Extend, Judge, MarkLost
 from domain.timestamps import after, seconds_between
 from handlers.ports import steadily_after
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.service_commands import ServiceCommand
+    from domain.commands.service_commands import ServiceCommand
     from domain.task import Lease, Task
     from handlers.background.probe import Probe
     from handlers.ports import Clock, Steady

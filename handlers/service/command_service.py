@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from domain import limits
 from domain.actors import operator_actor
-from domain.command_digest import body_digest
-from domain.commands import Cancel, Requeue
+from domain.commands.command_digest import body_digest
+from domain.commands.operator_commands import Cancel, Requeue
 from domain.draft import Refusal, Request
 from handlers.ports import LogUnavailableError
 from handlers.service import repeated_commands, reply_bodies
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
 
-    from domain.commands import Command
+    from domain.commands.command import Command
     from domain.draft import EntityKey
     from handlers.memory.lookup import Lookup
     from handlers.memory.outcomes import OutcomeKey

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from domain.commands.service_commands import OnSelected
 from domain.limits import MAX_FILTERED_CANCEL, MAX_FILTERED_REQUEUE
-from domain.service_commands import OnSelected
 from handlers.ports import LogUnavailableError
 from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from domain.commands import Cancel, Requeue
+    from domain.commands.operator_commands import Cancel, Requeue
     from domain.draft import Refusal
     from domain.task import Task
     from handlers.memory.memory import Memory

@@ -14,7 +14,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from domain.commands import Cancel, Requeue, SubmitMany
+from domain.commands.operator_commands import Cancel, Requeue
+from domain.commands.submit import SubmitMany
 from domain.decisions import checks
 from domain.decisions.working import directive
 from domain.draft import Draft, Refusal

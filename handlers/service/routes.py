@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain import commands, limits
+from domain import limits
 from domain.actors import agent_actor
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS, Retry
+from domain.commands.submit import SubmitMany
 from domain.draft import Refusal
 from domain.events import Entity
 from handlers.service import reply_bodies
@@ -15,6 +18,7 @@ from projections.queries.questions import QUERIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from domain.commands.command import Command
     from domain.draft import EntityKey
     from projections.queries.questions import Query
 
@@ -27,18 +31,18 @@ class CommandRoute(NamedTuple):
     """A command, asked by an agent or, without one, by an operator."""
 
     verb: str
-    model: type[commands.Command]
+    model: type[Command]
     agent_id: str | None = None
     actor: str | None = None
     """The agent; None for operators, whom a header names."""
     named: tuple[EntityKey, ...] = ()
     """What the subject names."""
 
-    def read(self, body: bytes) -> commands.Command:
+    def read(self, body: bytes) -> Command:
         """Return the command that a body holds; raises pydantic's ValidationError."""
         return self.model.model_validate_json(body or b"{}")
 
-    def names(self, command: commands.Command) -> tuple[EntityKey, ...]:
+    def names(self, command: Command) -> tuple[EntityKey, ...]:
         """Return the entities that subject and command name, and that may have left memory."""
         names = self.named
         for field, entity in _NAMING_FIELDS[self.model]:
@@ -84,13 +88,13 @@ class Routes:
             case ["agent", agent_id, verb]:
                 if not _NAME.fullmatch(agent_id):
                     return reply_bodies.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
-                asked = commands.AGENT_COMMANDS.get(verb)
+                asked = AGENT_COMMANDS.get(verb)
                 if asked is None:
-                    return _unknown("verb", verb, commands.AGENT_COMMANDS)
+                    return _unknown("verb", verb, AGENT_COMMANDS)
                 return CommandRoute(verb, asked, agent_id, agent_actor(agent_id), ((Entity.AGENT, agent_id),))
             case ["ops", verb]:
-                model = commands.OPS_COMMANDS.get(verb)
-                return _unknown("verb", verb, commands.OPS_COMMANDS) if model is None else CommandRoute(verb, model)
+                model = OPS_COMMANDS.get(verb)
+                return _unknown("verb", verb, OPS_COMMANDS) if model is None else CommandRoute(verb, model)
             case ["query", view]:
                 query = QUERIES.get(view)
                 return _unknown("view", view, QUERIES) if query is None else QueryRoute(query)
@@ -111,12 +115,12 @@ _ENTITY_OF_FIELD = {
     "task_ids": Entity.TASK,
 }
 _FURTHER_TASKS: dict[type, Callable[[Any], Iterable[str]]] = {
-    commands.Retry: lambda command: command.candidates,
-    commands.SubmitMany: lambda command: [each.task_id for each in command.tasks if each.task_id is not None],
+    Retry: lambda command: command.candidates,
+    SubmitMany: lambda command: [each.task_id for each in command.tasks if each.task_id is not None],
 }
 """Tasks that a command names otherwise than in a field of its own."""
 _NAMING_FIELDS: dict[type, tuple[tuple[str, Entity], ...]] = {
     model: tuple((field, entity) for field, entity in _ENTITY_OF_FIELD.items() if field in model.model_fields)
-    for model in (*commands.AGENT_COMMANDS.values(), *commands.OPS_COMMANDS.values())
+    for model in (*AGENT_COMMANDS.values(), *OPS_COMMANDS.values())
 }
 """Computed beforehand, because asking a model for a field that it lacks is slow."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from domain.commands import is_sign_of_life
+from domain.commands.agent_commands import is_sign_of_life
+from domain.commands.service_commands import Judge, MarkLost
 from domain.decisions.dispatch import decide
 from domain.draft import Decision
 from domain.errors import RefusalCode
 from domain.limits import MAX_EVENTS_PER_COMMAND
-from domain.service_commands import Judge, MarkLost
 from handlers.writer.jobs import FAULT
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.commands.service_commands import ServiceCommand
     from domain.rules import Rules
-    from domain.service_commands import ServiceCommand
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Steady
     from handlers.writer.writer import Writer

@@ -7,8 +7,8 @@ import itertools
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
-from domain.commands import lease_field_mismatch
 from domain.policies.lease import LeasePolicy
+from domain.policies.lease_fields import lease_field_mismatch
 from infra.settings.loading import with_changes
 from infra.settings.rule_settings import LEASE_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.sources import SettingsError

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 from nats.errors import Error as NatsError
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.writer.writer import WriterLimits

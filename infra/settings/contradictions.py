@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.commands import lease_field_mismatch, modes_of
 from domain.policies.lease import LeasePolicy, longest_terms, shortest_first_terms
+from domain.policies.lease_fields import lease_field_mismatch, modes_of
 from infra.settings.rule_settings import LEASE_FIELDS
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from domain.commands.service_commands import PlanSteal
 from domain.policies.load_balancing import Load, LoadStatus, next_target, overloaded_sources, target_score
-from domain.service_commands import PlanSteal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

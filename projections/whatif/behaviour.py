@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.actors import acting_agent
-from domain.commands import Progress
+from domain.commands.agent_commands import Progress
 from domain.due import due_at
 from domain.events import Entity
 from domain.events import agent as agent_ev

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
+from domain.commands.service_commands import Extend, Judge, Rearm
 from domain.decisions.dispatch import decide
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
@@ -15,7 +16,6 @@ from domain.due import due_at
 from domain.events import task as ev
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.pool import Pool
-from domain.service_commands import Extend, Judge, Rearm
 from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.state.due_times import DueTimes

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.commands import lease_field_mismatch
 from domain.policies.lease import LeasePolicy
+from domain.policies.lease_fields import lease_field_mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.commands import Block, Complete, Fail, Progress, ReadLease, Release, Silence, Start
+from domain.commands.agent_commands import Block, Complete, Fail, Progress, ReadLease, Release, Silence, Start
 from domain.events import task as ev
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from domain.commands import OnTask
+    from domain.commands.agent_commands import OnTask
     from domain.recorded import Recorded
     from domain.task import Task
 

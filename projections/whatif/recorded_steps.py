@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.commands import OnTask
+    from domain.commands.agent_commands import OnTask
     from domain.pool import Pool
     from domain.task import Task
 

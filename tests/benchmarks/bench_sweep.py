@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
+from domain.commands.service_commands import Judge
 from domain.decisions.dispatch import decide
 from domain.draft import Request
-from domain.service_commands import Judge
 from tests.benchmarks.busy_pool import BusyPool
 
 ROUNDS = 15

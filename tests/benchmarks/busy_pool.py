@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.rules import Rules

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from domain.commands.service_commands import Extend, Lead, MarkLost, Open, Rearm
 from domain.policies.lease import LeasePolicy
 from domain.rules import Rules
-from domain.service_commands import Extend, Lead, MarkLost, Open, Rearm
 from handlers.ports import StoredMessage
 from tests.support.scenario import Scenario
 

@@ -12,7 +12,8 @@ from jsonschema.exceptions import ValidationError
 from docs.generate import DOCS, out_of_date
 from docs.generator import generated, glossary
 from docs.generator.commands import AGENT_REPLIES, OPS_REPLIES, QUERY_REPLIES
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
 from domain.events import EVENT_TYPES
 from infra.settings.settings import Settings
 from projections.queries.questions import QUERIES

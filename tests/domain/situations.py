@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from domain.service_commands import Judge
+from domain.commands.service_commands import Judge
 from tests.support.scenario import OPS, Scenario
 
 NEVER = 1

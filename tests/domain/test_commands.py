@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Command
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.command import Command
+from domain.commands.operator_commands import OPS_COMMANDS
 from tests.support.cases import case
 
 VERBS: dict[str, type[Command]] = {

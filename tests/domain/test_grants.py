@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.commands.service_commands import MarkLost
 from domain.events import task as ev
 from domain.limits import MAX_CLAIM_REPLY_BYTES
-from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario, Step
 
 

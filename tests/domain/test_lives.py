@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from domain.commands import AGENT_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.service_commands import MarkLost
 from domain.decisions import membership
 from domain.events.agent import Registered
 from domain.lifecycles import AgentStatus
-from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario
 
 FIELDS: dict[str, dict[str, Any]] = {

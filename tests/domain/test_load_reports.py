@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from domain.commands.service_commands import PlanSteal
 from domain.events.agent import Registered
 from domain.events.steal import Planned
 from domain.policies.load_balancing import LoadStatus, loads_since
 from domain.rules import Rules
-from domain.service_commands import PlanSteal
 from tests.support.scenario import OPS, Scenario
 
 BUSY: dict[str, Any] = {"cpu": 95.0, "memory": 20.0}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from domain.commands.service_commands import MarkLost
 from domain.decisions import membership
 from domain.events.agent import Deregistered, Heartbeat, Lost, Registered
 from domain.lifecycles import AgentStatus
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.rules import Rules
-from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario
 
 IDLE: dict[str, Any] = {"load": {"cpu": 10.0, "memory": 20.0}}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from domain.commands.service_commands import MarkLost
 from domain.events.agent import AgentNoted, Deregistered
 from domain.events.task import Noted, Submitted, Updated
 from domain.lifecycles import TERMINAL, AgentStatus
 from domain.limits import MAX_RETRIES_NAMED
-from domain.service_commands import MarkLost
 from domain.values import Priority
 from tests.domain.situations import SITUATIONS
 from tests.support.scenario import OPS, Scenario

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from domain.commands.service_commands import Rearm
 from domain.due import lease_due_at
 from domain.events.pool import Rearmed
 from domain.pool import jitter_fraction
 from domain.rules import Rules
-from domain.service_commands import Rearm
 from tests.support.scenario import Scenario
 
 

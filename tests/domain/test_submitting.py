@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from domain.command_digest import definition_digest_as_sent
-from domain.commands import Submit
+from domain.commands.command_digest import definition_digest_as_sent
+from domain.commands.submit import Submit
 from domain.draft import Draft, Request
 from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus

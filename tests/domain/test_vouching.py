@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.commands.service_commands import MarkLost
 from domain.events.agent import Heartbeat, LoadReported
 from domain.lifecycles import AgentStatus
-from domain.service_commands import MarkLost
 from tests.support.scenario import OPS, Scenario
 
 FIXED = {"mode": "fixed", "lease_s": 100, "grace_s": 10}

@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from domain.commands.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
 from domain.draft import Draft, Request
 from domain.events import pool as pool_ev
 from domain.rules import Rules
-from domain.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
 from tests.golden.snapshot import snapshot
 from tests.support.scenario import OPS, Scenario
 

@@ -6,8 +6,18 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
+from domain.commands.service_commands import (
+    ExecuteSteal,
+    Extend,
+    Judge,
+    Lead,
+    MarkLost,
+    Open,
+    PlanSteal,
+    Rearm,
+    ServiceCommand,
+)
 from domain.draft import Request
-from domain.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm, ServiceCommand
 from tests.support.scenario import OPS, Scenario
 
 AGENTS = ("A", "B", "C", "D")

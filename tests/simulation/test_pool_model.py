@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from domain.commands.service_commands import Judge
 from domain.draft import Draft, Request
 from domain.events import pool as pool_ev
 from domain.policies.load_balancing import StealConfig
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.service_commands import Judge
 from projections.state import pool_state
 from projections.state.pool_state import PoolState
 from tests.simulation.intents import Internally, Wish, cast, seconds, wishes

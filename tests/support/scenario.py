@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self, TypeVar
 
 from domain.agent import Agent, evolve_agent
-from domain.command_digest import body_digest
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, is_sign_of_life
+from domain.commands.agent_commands import AGENT_COMMANDS, is_sign_of_life
+from domain.commands.command_digest import body_digest
+from domain.commands.operator_commands import OPS_COMMANDS
+from domain.commands.service_commands import Judge, ServiceCommand
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.service_commands import Judge, ServiceCommand
 from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, CloudEventsCodec

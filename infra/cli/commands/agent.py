@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from domain.commands import AGENT_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
 from infra.cli.commands.request_command import request_body, request_command, send_request
 from infra.cli.terminal.reply_text import show_reply
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from domain.commands.service_commands import Judge
 from domain.decisions import judging
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
@@ -15,7 +16,6 @@ from domain.policies.sweeping import DueMoments
 from domain.pool import Pool
 from domain.pool_view import PoolView
 from domain.rules import Rules
-from domain.service_commands import Judge
 from domain.task import Task
 from handlers.background import sweeper
 from handlers.writer import deciding

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
 from tests.handlers.conftest import MakePool
 from tests.handlers.service.repeatable import CASES, Case
 from tests.support.pool_harness import PoolHarness

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from domain.commands.service_commands import Judge
 from domain.draft import Request
 from domain.recorded import Recorded
-from domain.service_commands import Judge
 from handlers.ports import Steady, steadily_after
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import Job

@@ -4,7 +4,8 @@ import inspect
 import subprocess
 import sys
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
 from infra.cli import main
 from infra.cli.commands import checkpoint
 from projections.queries.questions import QUERIES

@@ -7,7 +7,9 @@ import pytest
 import typer
 from pydantic import BaseModel
 
-from domain.commands import AGENT_COMMANDS, OPS_COMMANDS, Claim, Fail, Heartbeat, Progress, StealTasks, Submit
+from domain.commands.agent_commands import AGENT_COMMANDS, Claim, Fail, Heartbeat, Progress
+from domain.commands.operator_commands import OPS_COMMANDS, StealTasks
+from domain.commands.submit import Submit
 from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
 from infra.settings.settings import Settings
 from projections.queries.questions import QUERIES, TasksQuery

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from domain.commands.service_commands import PlanSteal
 from domain.policies.load_balancing import StealConfig, is_overloaded
 from domain.rules import Rules
-from domain.service_commands import PlanSteal
 from projections.postmortem.causes import RULES, Cause
 from tests.support.postmortem import causes, named
 from tests.support.scenario import OPS, Scenario

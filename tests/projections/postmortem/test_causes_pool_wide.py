@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from domain.commands.service_commands import Lead, MarkLost, Open, Rearm
 from domain.events import Entity
 from domain.events import pool as po
 from domain.events import task as ev
 from domain.pool import Pool
 from domain.recorded import Recorded
 from domain.rules import Rules
-from domain.service_commands import Lead, MarkLost, Open, Rearm
 from projections.postmortem.causes import RULES, Cause, findings
 from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
 from tests.support.postmortem import causes, done, named, working

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.service_commands import Judge
+from domain.commands.service_commands import Judge
 from projections.postmortem.causes import Cause
 from tests.support.postmortem import causes, named, working
 from tests.support.scenario import OPS, Scenario

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from domain.commands.service_commands import Rearm
 from domain.events.task import Stolen
-from domain.service_commands import Rearm
 from projections.postmortem import event_collector
 from projections.postmortem.bars import ENDS, Bar
 from projections.postmortem.report import postmortem

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from domain.commands.service_commands import Rearm
 from domain.due import due_at
 from domain.lifecycles import TaskStatus
 from domain.rules import Rules
-from domain.service_commands import Rearm
 from domain.task import Task
 from domain.timestamps import after
 from projections.reports.explain import Explanation, explain

@@ -2,9 +2,9 @@
 
 import pytest
 
+from domain.commands.service_commands import Extend
 from domain.events import EVENT_TYPES
 from domain.events import task as ev
-from domain.service_commands import Extend
 from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.time_text import duration
 from projections.reports.wording import _WORDINGS, describe

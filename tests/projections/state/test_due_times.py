@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from domain.commands.service_commands import Judge, Rearm
 from domain.draft import Draft, Request
 from domain.events import pool as pool_ev
 from domain.rules import Rules
-from domain.service_commands import Judge, Rearm
 from tests.support.scenario import OPS, START, Scenario
 
 

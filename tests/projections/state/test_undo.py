@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
+from domain.commands.service_commands import ExecuteSteal
 from domain.draft import Decision, Request
 from domain.lifecycles import AgentStatus, StealStatus, TaskStatus
 from domain.recorded import Recorded
-from domain.service_commands import ExecuteSteal
 from tests.support.scenario import OPS, Scenario
 
 

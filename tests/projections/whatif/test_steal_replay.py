@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from domain.commands.service_commands import Lead
 from domain.events.pool import Led
 from domain.policies.load_balancing import StealConfig, loads_since
 from domain.rules import Rules
-from domain.service_commands import Lead
 from projections.state.steal_pass import move_from, sources
 from projections.whatif.comparison import Comparison
 from projections.whatif.policy import Policy

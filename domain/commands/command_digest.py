@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from pydantic import BaseModel
 
-from domain.commands import Claim, Submit, SubmitMany, request_digest_source
+from domain.commands.agent_commands import Claim
+from domain.commands.submit import Submit, SubmitMany, request_digest_source
 
 if TYPE_CHECKING:
-    from domain.commands import Command
+    from domain.commands.command import Command
 
 BODY_DIGEST_BYTES = 8
 """Of the digest that events carry: enough to tell the few bodies apart that one command id was ever sent with."""

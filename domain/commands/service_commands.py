@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from domain.commands import Cancel, Requeue
+    from domain.commands.operator_commands import Cancel, Requeue
 
 
 class Open(msgspec.Struct, frozen=True, gc=False):

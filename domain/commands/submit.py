@@ -1,0 +1,133 @@
+"""Submitting: what a task is, and how often its attempts may end unfinished."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from domain import limits
+from domain.commands.command import OpsCommand
+from domain.json_values import Capabilities, JsonDocument, Labels, Name, UtcDatetime, check_text
+from domain.policies.lease import LeasePolicy
+from domain.policies.lease_fields import lease_field_mismatch
+from domain.policies.retry import RetryPolicy, retry_field_mismatch
+from domain.values import OnSilence, OnStall, Priority
+
+
+class BudgetsRequest(BaseModel):
+    """How often an attempt may end unfinished, by cause."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    """The n-th retryable failure fails the task."""
+    expiries: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
+    """The n-th expiry in a row without a report between quarantines it."""
+    steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
+    """After n steals it is not stolen again."""
+    attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
+    """The n-th attempt is the last; those that a release or a steal ended do not count."""
+    releases: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
+    """The n-th release by a holder quarantines it."""
+
+
+class Submit(OpsCommand):
+    """Put a task into the pool."""
+
+    verb: ClassVar[str] = "submit"
+
+    task_id: Name | None = None
+    """Name of the task; absent: a new one is made."""
+    title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS)] = ""
+    """One line for people."""
+    payload: JsonDocument = None
+    """Input for the holder: any JSON of at most 64 KiB."""
+    priority: Annotated[Priority, Field(strict=False)] = Priority.MEDIUM
+    """Order in the backlog; `urgent` means `critical`."""
+    labels: Labels = []
+    """Free labels; some set the length of estimated leases."""
+    required_capabilities: Capabilities = []
+    """Capabilities that an agent needs to be granted the task."""
+    estimated_hours: Annotated[float, Field(gt=0, le=limits.MAX_ESTIMATED_HOURS)] | None = None
+    """Expected work, for leases of the mode `estimated`."""
+    deadline: UtcDatetime | None = None
+    """Moment (RFC 3339) after which the task fails, whatever its status; one that has passed is refused."""
+    deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
+    """The same, in seconds from now; absent: the pool's default, if it has one."""
+    lease: LeasePolicy | None = None
+    """Lease policy of this task; absent fields are as in the pool's policy."""
+    on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
+    """What happens to the task when its holder falls silent."""
+    budgets: BudgetsRequest = BudgetsRequest()
+    """How often attempts may end unfinished, by cause."""
+    stall_s: Annotated[float, Field(ge=0, le=limits.MAX_STALL_S)] | None = None
+    """Seconds without a change of percent or checkpoint after which it is stalled, though its holder is heard; 0:
+    never; absent: the pool's default, 1,800 in lease mode `adaptive` and never in the others."""
+    on_stall: Annotated[OnStall, Field(strict=False)] | None = None
+    """What happens to a stalled task: it is flagged, or taken from its holder and queued again; absent: the pool's
+    default, `flag`."""
+    not_before: UtcDatetime | None = None
+    """Moment (RFC 3339) before which the task is granted to no agent."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """The same, in seconds from now."""
+    retry: RetryPolicy | None = None
+    """How long the task waits after a failure; absent fields are as in the pool's settings."""
+
+    @field_validator("title")
+    @classmethod
+    def _title_is_text(cls, value: str) -> str:
+        return check_text(value)
+
+    @field_validator("lease")
+    @classmethod
+    def _fields_fit_the_mode(cls, value: LeasePolicy | None) -> LeasePolicy | None:
+        if value is not None and "mode" in value.model_fields_set:
+            misfit = lease_field_mismatch(value, value.mode)
+            if misfit is not None:
+                raise ValueError(misfit)
+        return value
+
+    @field_validator("retry")
+    @classmethod
+    def _delays_fit(cls, value: RetryPolicy | None) -> RetryPolicy | None:
+        misfit = None if value is None else retry_field_mismatch(value)
+        if misfit is not None:
+            raise ValueError(misfit)
+        return value
+
+    @model_validator(mode="after")
+    def _one_deadline(self) -> Self:
+        if self.deadline is not None and self.deadline_s is not None:
+            msg = "deadline and deadline_s exclude each other"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _one_delay(self) -> Self:
+        if self.not_before is not None and self.delay_s is not None:
+            msg = "not_before and delay_s exclude each other"
+            raise ValueError(msg)
+        return self
+
+
+class SubmitMany(OpsCommand):
+    """Put many tasks into the pool, all of them or none."""
+
+    verb: ClassVar[str] = "submit_many"
+
+    tasks: Annotated[list[Submit], Field(min_length=1, max_length=limits.MAX_SUBMIT_TASKS)]
+    """The tasks, each with the fields of `submit`."""
+
+    @field_validator("tasks")
+    @classmethod
+    def _one_command_id(cls, value: list[Submit]) -> list[Submit]:
+        if any(each.command_id is not None for each in value):
+            msg = "command_id belongs to the command, not to a task"
+            raise ValueError(msg)
+        return value
+
+
+def request_digest_source(command: Submit) -> dict[str, Any]:
+    """Return what makes two submits the same request: the fields as sent, less the idempotency key."""
+    return command.model_dump(mode="json", exclude_unset=True, exclude={"command_id"})
