@@ -23,7 +23,7 @@ from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.broker.users import agent_user
-from infra.nats import BrokerError
+from infra.nats.broker_errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

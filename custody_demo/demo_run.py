@@ -16,7 +16,10 @@ from custody_demo.simulated_agents import SimulatedAgent
 from custody_demo.simulated_operator import SimulatedOperator
 from custody_demo.summary import DemoResult
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, BrokerUnavailableError, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.task import Task
     from infra.broker.embedded import EmbeddedBroker
-    from infra.nats import NatsConnection
+    from infra.nats.connection import NatsConnection
     from infra.settings.settings import Settings
 
 

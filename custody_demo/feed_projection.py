@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus
 from handlers.ports import StoredMessage, UnreadableEventError
-from infra.nats import NatsEventLog, evt_prefix, feed_prefix
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import evt_prefix, feed_prefix
 from infra.nats.wire_format import SEQUENCE
 from projections.state.pool_state import PoolState
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from domain.task import Task
     from handlers.ports import Codec
-    from infra.nats import NatsConnection
+    from infra.nats.connection import NatsConnection
 
 AT_REST = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUARANTINED})
 """Statuses in which a task may stay for ever."""

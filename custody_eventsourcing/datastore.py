@@ -10,7 +10,7 @@ from custody_eventsourcing.library_errors import library_errors
 from custody_eventsourcing.loop import LoopThread
 from custody_eventsourcing.streams import OpenStream, StreamSpec, open_stream
 from handlers.ports import LogUnavailableError
-from infra.nats import connect
+from infra.nats.connection import connect
 from infra.nats.exchange import Exchange
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from eventsourcing.utils import strtobool
 
-from infra.nats import Auth, CredentialsError, Tls
+from infra.nats.auth import Auth, Tls
+from infra.nats.broker_errors import CredentialsError
 
 if TYPE_CHECKING:
     from eventsourcing.utils import Environment

@@ -20,8 +20,9 @@ from custody_eventsourcing.subscriptions import NatsSubscription
 from domain.events import Entity
 from domain.limits import NAME_PATTERN
 from infra.codec import CloudEventsCodec
-from infra.nats import evt_prefix, stream_name, without_password
+from infra.nats.connection import without_password
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
+from infra.nats.stream import evt_prefix, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

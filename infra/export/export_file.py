@@ -22,7 +22,7 @@ from domain.limits import NAME_PATTERN
 from handlers.ports import StoredMessage
 from infra.codec import GENESIS_HASH, HASH_HEADER
 from infra.export.export_error import ExportFileError
-from infra.nats import evt_prefix
+from infra.nats.stream import evt_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence

@@ -13,7 +13,9 @@ from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.host.stop_signals import stop_signal
-from infra.nats import Auth, BrokerError, connect, without_password
+from infra.nats.auth import Auth
+from infra.nats.broker_errors import BrokerError
+from infra.nats.connection import connect, without_password
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
 from infra.settings.contradictions import contradictions
 from infra.settings.credentials import anonymous, auth_for

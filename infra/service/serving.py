@@ -19,9 +19,11 @@ from handlers.pool_service import PoolOptions, PoolService
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
-from infra.nats import NatsEventLog, StreamFacts, StreamSettings, connect, ensure_stream
 from infra.nats.api import JetStreamApi
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.nats.snapshot_store import NatsSnapshots
+from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
 from infra.service.transport import NatsTransport
@@ -30,7 +32,8 @@ from projections.queries.questions import QUERIES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from infra.nats import Auth, NatsConnection
+    from infra.nats.auth import Auth
+    from infra.nats.connection import NatsConnection
     from infra.settings.settings import Settings
 
 PING_TIMEOUT_S = 1.0

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nats.aio.subscription import Subscription
 
-    from infra.nats import NatsConnection
+    from infra.nats.connection import NatsConnection
     from infra.nats.library_client import Frame
 
 _LOG = logging.getLogger(__name__)

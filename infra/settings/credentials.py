@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.nats import Auth, Tls
+from infra.nats.auth import Auth, Tls
 
 if TYPE_CHECKING:
     from infra.settings.settings import Settings

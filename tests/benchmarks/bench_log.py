@@ -14,7 +14,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 
 POOL = "bench"
 BODY = b'{"specversion":"1.0"' + b" " * 400 + b"}"

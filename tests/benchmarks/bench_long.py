@@ -14,7 +14,9 @@ import os
 from pathlib import Path
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from tests.benchmarks.bench_at import custody
 from tests.benchmarks.long_log import POOL
 

@@ -22,7 +22,9 @@ from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.cli.commands.project import SQL_EVENTS
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.sql.database import Database, parse_url
 from infra.sql.sql_read_model import SqlReadModel
 from projections.read_models.table_projection import TableProjection

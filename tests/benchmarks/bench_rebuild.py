@@ -20,7 +20,10 @@ from handlers.memory.memory import Memory
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.memory_log import MemoryEventLog
 

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.ports import NewMessage
 from infra.broker.data_dir import DataDir
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from infra.service.serving import PoolServer
 from infra.service.transport import NatsTransport
 from infra.settings.settings import Settings

@@ -32,9 +32,12 @@ from handlers.memory.snapshots import encode, image_of
 from handlers.ports import MAX_BATCH_MESSAGES
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
 from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.nats.snapshot_store import NatsSnapshots
+from infra.nats.stream import ensure_stream
 from infra.service.fold_build import fold_build
 from infra.settings.settings import Settings
 

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from tests.support.logs import Log, OpenLog
 from tests.support.memory_log import MemoryEventLog
 

@@ -7,7 +7,10 @@ import pytest
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from tests.support.checkout import ROOT
 from tests.support.scenario import Scenario
 

@@ -23,7 +23,7 @@ from eventsourcing.persistence import (
 from custody_eventsourcing import NatsFactory, UnknownOutcomeError
 from custody_eventsourcing.datastore import AsyncDatastore
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import NatsConnection
+from infra.nats.connection import NatsConnection
 from tests.support.broker import frozen
 from tests.support.tcp_proxy import TcpProxy
 

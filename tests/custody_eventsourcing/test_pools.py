@@ -23,7 +23,10 @@ from custody_eventsourcing.pool_events import PoolEvent, PoolMapper
 from domain.task import Task
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from tests.support.scenario import OPS, Scenario
 
 LEASED = "custody.task.leased.v1"

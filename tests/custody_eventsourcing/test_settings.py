@@ -13,7 +13,7 @@ from custody_eventsourcing import NatsAggregateRecorder, NatsApplicationRecorder
 from custody_eventsourcing.environment import NatsSettings
 from custody_eventsourcing.pools import PoolFactory
 from infra.broker.users import OPERATOR
-from infra.nats import Auth, Tls
+from infra.nats.auth import Auth, Tls
 from tests.support.credentials import Authority, Operator, user_nkey
 
 URL = "nats://broker.example:4222"

@@ -9,7 +9,7 @@ from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from tests.support.memory_log import MemoryEventLog
 
 if TYPE_CHECKING:
-    from infra.nats import NatsEventLog
+    from infra.nats.event_log import NatsEventLog
 
 Log: TypeAlias = "MemoryEventLog | NatsEventLog"
 OpenLog: TypeAlias = "Callable[[], Awaitable[Log]]"

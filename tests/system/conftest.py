@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect

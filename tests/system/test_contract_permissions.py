@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import settled

@@ -20,7 +20,9 @@ from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 from tests.support.broker import FAST

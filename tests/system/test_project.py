@@ -13,7 +13,10 @@ from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from infra.sql.database import Database, parse_url
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models

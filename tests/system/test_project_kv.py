@@ -18,9 +18,12 @@ from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
 from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.event_log import NatsEventLog
 from infra.nats.filtered_reader import read_matching
+from infra.nats.stream import ensure_stream
 from projections.read_models.document_projection import DocumentProjection
 from tests.benchmarks.long_log import Story
 from tests.system.projectors import POOL, projecting, until

@@ -9,7 +9,8 @@ import pytest
 from nats.aio.client import Client
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsConnection
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect, frozen, settled

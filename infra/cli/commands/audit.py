@@ -19,7 +19,7 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error, printable
 from infra.cli.terminal.progress import infrequent_gc, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.nats import evt_prefix
+from infra.nats.stream import evt_prefix
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError

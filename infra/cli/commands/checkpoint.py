@@ -92,7 +92,7 @@ async def _checkpoint_now(session: Session) -> Checkpoint:
     from handlers.memory.positions import time_at
     from infra.cli.session.log_opening import open_broker_log
     from infra.codec import HASH_HEADER
-    from infra.nats import stream_name
+    from infra.nats.stream import stream_name
     from infra.proof.checkpoint import Checkpoint
 
     pool = session.settings.pool

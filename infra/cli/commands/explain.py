@@ -21,7 +21,7 @@ from projections.reports.time_text import duration, moment
 if TYPE_CHECKING:
     from domain.task import Task
     from infra.cli.terminal.output import Output
-    from infra.nats import NatsEventLog
+    from infra.nats.event_log import NatsEventLog
 
 
 async def explain(session: Session, task_id: TaskArgument) -> None:

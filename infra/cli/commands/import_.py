@@ -10,9 +10,10 @@ from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.export.export_file import ExportReader
-from infra.nats import NatsEventLog, StreamSettings, stream_name
 from infra.nats.api import JetStreamApi
+from infra.nats.event_log import NatsEventLog
 from infra.nats.importing import ensure_empty_stream, fill
+from infra.nats.stream import StreamSettings, stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

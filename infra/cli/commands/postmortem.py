@@ -22,7 +22,7 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import errors_only, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.nats import evt_prefix
+from infra.nats.stream import evt_prefix
 from projections.postmortem.event_collector import EventCollector
 from projections.postmortem.scope import Scope
 

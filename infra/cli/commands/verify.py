@@ -15,8 +15,8 @@ from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.output import flatten, print_error
 from infra.cli.terminal.progress import progress_bar
 from infra.codec import CloudEventsCodec
-from infra.nats import NatsEventLog, StreamSettings, stream_name
-from infra.nats.stream import config_differences
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import StreamSettings, config_differences, stream_name
 from projections.reports.verification import LogChecker
 
 if TYPE_CHECKING:

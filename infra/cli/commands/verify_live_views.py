@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from infra.cli.session.session import Session
     from infra.codec import CloudEventsCodec
-    from infra.nats import NatsConnection, NatsEventLog
+    from infra.nats.connection import NatsConnection
+    from infra.nats.event_log import NatsEventLog
     from projections.queries.answers import Snapshot
 
 _PAGE = 1_000

@@ -18,7 +18,7 @@ from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.host.atomic_file import FileWriteError
-from infra.nats import evt_prefix
+from infra.nats.stream import evt_prefix
 from infra.reports.report_error import ReportError
 from infra.reports.whatif_plots import Plotter
 from infra.reports.whatif_policies import read_policies

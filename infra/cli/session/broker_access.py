@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from infra.broker.data_dir import DataDir
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.settings.credentials import auth_for
 
 if TYPE_CHECKING:

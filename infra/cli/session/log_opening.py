@@ -14,9 +14,10 @@ from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.progress import progress_bar
 from infra.export.export_error import ExportFileError
 from infra.export.file_log import FileLog
-from infra.nats import NatsEventLog, stream_name
 from infra.nats.api import JetStreamApi
+from infra.nats.event_log import NatsEventLog
 from infra.nats.filtered_reader import last_matching, read_matching
+from infra.nats.stream import stream_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from infra.cli.terminal.output import Output
     from infra.export.export_file import ExportReader
-    from infra.nats import NatsConnection, NatsEventLog
+    from infra.nats.connection import NatsConnection
     from infra.nats.contract_client import CustodyClient
+    from infra.nats.event_log import NatsEventLog
     from infra.settings.settings import Settings
 
 
@@ -39,7 +40,8 @@ class Session:
             BrokerUnavailableError: no broker, or it refuses the credentials.
         """
         from infra.cli.session.broker_access import connection_refused, find_access
-        from infra.nats import BrokerUnavailableError, connect, without_password
+        from infra.nats.broker_errors import BrokerUnavailableError
+        from infra.nats.connection import connect, without_password
 
         access = find_access(self.settings, user)
         access.auth.check()
@@ -98,7 +100,7 @@ class Session:
         Raises:
             CommandError: the pool has none.
         """
-        from infra.nats import NatsEventLog
+        from infra.nats.event_log import NatsEventLog
 
         async with self.connected() if live else self.reading() as connection:
             await stream_info(connection, self.settings.pool)
@@ -115,9 +117,9 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
     Raises:
         CommandError: there is no such stream.
     """
-    from infra.nats import stream_name
     from infra.nats.api import JetStreamApi
     from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
+    from infra.nats.stream import stream_name
 
     try:
         return await JetStreamApi(connection).call(f"STREAM.INFO.{stream_name(pool)}")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from handlers.projector.projector import Projector
     from infra.cli.terminal.output import Output
-    from infra.nats import NatsEventLog
+    from infra.nats.event_log import NatsEventLog
 
 _TERMINAL_S = 0.5
 _CATCHING_UP_S = 10.0

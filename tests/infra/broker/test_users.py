@@ -16,10 +16,12 @@ from handlers.ports import AppendRejectedError, NewMessage
 from handlers.projector.read_model import Watermark
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user, projector_user
-from infra.nats import Auth, NatsEventLog, ensure_stream
-from infra.nats import connect as infra_connect
 from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import connect as infra_connect
+from infra.nats.event_log import NatsEventLog
 from infra.nats.kv_read_model import KvReadModel
+from infra.nats.stream import ensure_stream
 from projections.read_models.document_projection import DocumentChanges
 from tests.support.broker import Connect, settled
 

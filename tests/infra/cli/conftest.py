@@ -15,7 +15,7 @@ import pytest
 
 from infra.broker.embedded import EmbeddedBroker
 from infra.cli.main import cli
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 

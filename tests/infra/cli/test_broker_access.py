@@ -7,7 +7,7 @@ import pytest
 
 from infra.broker.data_dir import BrokerRecord, DataDir, write_private
 from infra.cli.session.broker_access import DEFAULT_URL, Access, connection_refused, find_access
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.settings.settings import Settings
 
 URL = "nats://127.0.0.1:4333"

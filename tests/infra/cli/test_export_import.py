@@ -12,7 +12,9 @@ import pytest
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.export.export_file import ExportReader, ExportWriter
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from projections.reports.verification import HASH_HEADER, chain_hash

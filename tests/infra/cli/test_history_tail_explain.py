@@ -7,7 +7,9 @@ import pytest
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, NatsEventLog, connect
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from handlers.memory import memory as memory_module
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service.fold_build import fold_build
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 
 from infra.broker.embedded import EmbeddedBroker
 from infra.cli.session import broker_access
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Result, invoke

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, BrokerUnavailableError, PermissionViolation, connect, without_password
+from infra.nats.auth import Auth
+from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.connection import PermissionViolation, connect, without_password
 from tests.support.broker import frozen
 from tests.support.fake_broker import FakeBroker
 

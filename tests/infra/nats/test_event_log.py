@@ -16,7 +16,10 @@ from handlers.ports import (
     OutcomeUnknownError,
 )
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import Auth, NatsConnection, NatsEventLog, connect, ensure_stream
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
 from tests.support.broker import frozen, settled
 from tests.support.tcp_proxy import TcpProxy
 

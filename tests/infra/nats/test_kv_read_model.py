@@ -25,10 +25,12 @@ from handlers.projector.read_model import (
 )
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats import Auth, connect, ensure_stream
 from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
 from infra.nats.filtered_reader import read_matching
 from infra.nats.kv_read_model import KvReadModel
+from infra.nats.stream import ensure_stream
 from projections.read_models.document_projection import DocumentChanges, DocumentProjection
 from tests.golden.make import HISTORIES
 from tests.support.broker import Connect

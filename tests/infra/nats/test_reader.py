@@ -9,10 +9,11 @@ import pytest
 
 from handlers.ports import LogTruncatedError, LogUnavailableError, NewMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats import NatsConnection, NatsEventLog, StreamSettings, connect, ensure_stream, stream_name
 from infra.nats.api import JetStreamApi
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.event_log import NatsEventLog
 from infra.nats.reader import StreamReader
-from infra.nats.stream import stream_config
+from infra.nats.stream import StreamSettings, ensure_stream, stream_config, stream_name
 from tests.support.tcp_proxy import TcpProxy
 
 POOL = "p"

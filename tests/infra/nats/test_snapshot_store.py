@@ -6,10 +6,12 @@ import pytest
 
 from handlers.ports import LogUnavailableError
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth, NatsConnection, connect, ensure_stream
 from infra.nats import snapshot_store as module
 from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection, connect
 from infra.nats.snapshot_store import NatsSnapshots
+from infra.nats.stream import ensure_stream
 from infra.service.fold_build import fold_build
 from projections.state.state_image import SnapshotError
 from tests.support.broker import Connect

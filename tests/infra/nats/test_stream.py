@@ -7,20 +7,18 @@ from typing import Any
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import (
-    Auth,
-    BrokerTooOldError,
-    BrokerUnavailableError,
-    NatsConnection,
-    NoJetStreamError,
+from infra.nats.auth import Auth
+from infra.nats.broker_errors import BrokerTooOldError, BrokerUnavailableError, NoJetStreamError, StreamMismatchError
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.stream import (
     StreamFacts,
-    StreamMismatchError,
     StreamSettings,
-    connect,
+    config_differences,
     ensure_stream,
+    evt_prefix,
+    stream_config,
     stream_name,
 )
-from infra.nats.stream import config_differences, evt_prefix, stream_config
 from tests.support.fake_broker import FakeBroker
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from infra.broker import embedded
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats import Auth
+from infra.nats.auth import Auth
 from infra.service import run
 from infra.settings.settings import Settings
 from tests.support.broker import FAST

@@ -13,7 +13,9 @@ from nats.errors import Error as NatsError
 
 from infra.broker.embedded import EmbeddedBroker
 from infra.broker.users import OPERATOR, SERVICE_USERS, BrokerUser
-from infra.nats import Auth, BrokerUnavailableError, CredentialsError, Tls, connect
+from infra.nats.auth import Auth, Tls
+from infra.nats.broker_errors import BrokerUnavailableError, CredentialsError
+from infra.nats.connection import connect
 from infra.nats.contract_client import CustodyClient
 from infra.nats.library_client import Client
 from infra.service.serving import PoolServer
