@@ -1,4 +1,4 @@
-"""Agents joining and leaving the pool: register, heartbeat, deregister, their intake, and lost agents."""
+"""Agents joining and leaving the pool: register, heartbeat, load, deregister, forget, their intake, and lost agents."""
 
 from __future__ import annotations
 

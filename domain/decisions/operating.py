@@ -1,4 +1,4 @@
-"""Commands of operators: submit, assign, cancel, requeue, unblock, revoke, complete, fail, block; the pool's intake."""
+"""Commands of operators on tasks, and on the intake of the pool."""
 
 from __future__ import annotations
 

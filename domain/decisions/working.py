@@ -1,4 +1,4 @@
-"""Agents' commands on tasks: claim, start, progress, silence, and the four that end a lease."""
+"""Agents' commands on tasks: claim, lease, start, progress, silence, and the four that end a lease."""
 
 from __future__ import annotations
 

@@ -5,7 +5,11 @@ This is the only place that changes the pool's state:
 - `apply` applies a decision, tentatively;
 - `commit` makes what was applied first final, once the log has acknowledged it, and lets the views follow;
 - `undo` takes back all that is tentative;
-- `load_ended` brings an ended entity back that was read from the log.
+- `load_ended` brings an ended entity back that was read from the log;
+- `reset` forgets everything, and `adopt` takes over what a snapshot holds.
+
+Two things follow what is no event: agents' signs of life, which `set_silence` looks up, and the backlog's tasks whose
+time has come, which every reader of the backlog moves to its own `now`.
 """
 
 from __future__ import annotations
@@ -120,6 +124,10 @@ class Memory:
         self.state.commit(changes, position, last_time)
         self._set_tail_hash(tail_hash)
         self._observe([recorded for decision in decisions for recorded in decision.records])
+
+    def directive_obeyed(self, agent_id: str, task_id: str, position: int) -> None:
+        """Drop the directive to an agent on a task: a command on it, acknowledged at `position`, has its answer."""
+        self.directives.obeyed(agent_id, task_id, position)
 
     def undo(self) -> None:
         """Take back everything that was applied and is not acknowledged."""

@@ -1,4 +1,7 @@
-"""Appending a batch to the log, and finding out whether it was stored. Nothing here touches the state."""
+"""Appending a batch to the log, and finding out whether it was stored. Nothing here touches the state.
+
+A crash needs no code here: the log has all of the batch or nothing, and the next start folds what it has.
+"""
 
 from __future__ import annotations
 

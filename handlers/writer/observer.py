@@ -1,4 +1,4 @@
-"""What the writer tells its owner."""
+"""What the writer tells its owner, `handlers/pool_service.py`."""
 
 from __future__ import annotations
 

@@ -352,8 +352,7 @@ class Writer:
 
     def _obey_directives(self, batch: Batch) -> None:
         """Drop the directives on tasks that their agents named in a command: each has its answer now."""
-        directives = self.memory.directives
-        if not directives:
+        if not self.memory.directives:
             return
         position = batch.base
         for job, decision in zip(batch.jobs, batch.decisions, strict=True):
@@ -361,7 +360,7 @@ class Writer:
             if agent_id is not None and not is_of_stale_session(decision):
                 for entity, name in job.names:
                     if entity is Entity.TASK:
-                        directives.obeyed(agent_id, name, position)
+                        self.memory.directive_obeyed(agent_id, name, position)
             position += len(decision.records)
 
     async def _reply(self, batch: Batch) -> None:
