@@ -177,6 +177,8 @@ class CloudEventsCodec:
 
     def _wire_type(self, reading: Reading) -> _WireType:
         kind = reading.kind
+        # `model_validate_json` looks at options that are never given here: 2.9 µs an event instead of 2.2, of the
+        # 6.6 µs that decoding and folding it takes.
         read = _upcasting(reading) if reading.upcasters else kind.__pydantic_validator__.validate_json
         entity = kind.entity.value
         return _WireType(kind.entity, entity, f"{self._prefix}{entity}.", f".{kind.name}", read)
