@@ -220,16 +220,14 @@ class Writer:
         for job in unknown:
             self._refuse(job, OUTCOME_UNKNOWN)
         for job in undecided:
-            self._give_up(job, refusal)
+            self._refuse(job, refusal)
         self._refolding = False
         self._run_deferred_reads()
 
     def _refuse(self, job: Job, refusal: Refusal) -> None:
-        job.answer(Answer(self.memory.state.committed_position, (), None, refusal))
-
-    def _give_up(self, job: Job, refusal: Refusal) -> None:
         """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
-        self._refuse(job, OUTCOME_UNKNOWN if job.prior else refusal)
+        reason = OUTCOME_UNKNOWN if job.prior else refusal
+        job.answer(Answer(self.memory.state.committed_position, (), None, reason))
 
     # Deciding
 
@@ -409,7 +407,7 @@ class Writer:
         if rejected is not None:
             self._queue.pop()
             refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
-            self._give_up(rejected, refusal)
+            self._refuse(rejected, refusal)
 
     async def _refold(self) -> None:
         """Fold what others appended. Raises SupersededError if one of them leads the pool now."""

@@ -13,6 +13,18 @@ async def stopping(pool: PoolHarness) -> asyncio.Task[bool]:
     return asyncio.create_task(pool.service.stop())
 
 
+def cancel_writer_at(pool: PoolHarness, last: Asked) -> asyncio.Task[None]:
+    """Cancel the writer when it answers a request; return its task."""
+    (running,) = (task for task in asyncio.all_tasks() if task.get_name() == "writer")
+
+    def cancel(each: Asked) -> None:
+        if each is last:
+            running.cancel()
+
+    pool.on_reply = cancel
+    return running
+
+
 async def test_what_is_queued_is_carried_out(pool: PoolHarness) -> None:
     with pool.log.held():
         asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(4)]
@@ -106,16 +118,27 @@ async def test_who_is_answered_is_answered_with_the_truth_though_the_writer_ends
         await pool.rest()
         asked = [pool.post("ops.submit", {"title": str(number)}) for number in range(3 * REPLIES_AT_ONCE)]
         await pool.rest()
-    (running,) = (task for task in asyncio.all_tasks() if task.get_name() == "writer")
-
-    def cancel(each: Asked) -> None:
-        if each is asked[REPLIES_AT_ONCE + 1]:
-            running.cancel()
-
-    pool.on_reply = cancel
+    running = cancel_writer_at(pool, asked[REPLIES_AT_ONCE + 1])
     await pool.rest()
 
     assert running.done()
     assert all(each.answer.ok for each in asked)
     assert pool.names().count("submitted") == len(asked)
+    await pool.kill()
+
+
+async def test_half_a_command_is_not_called_undone_when_the_writer_ends(pool: PoolHarness) -> None:
+    await pool.holds("a", "T")
+    await pool.register("b")
+    with pool.log.held():
+        pool.post("ops.submit")
+        await pool.rest()
+        asked = [pool.post("ops.submit") for _ in range(REPLIES_AT_ONCE + 1)]
+        steal = pool.post("ops.steal", {"from": "a", "to": "b", "count": 1})
+        await pool.rest()
+    cancel_writer_at(pool, asked[0])
+    await pool.rest()
+
+    assert pool.names()[-1] == "planned"
+    assert "the outcome is unknown" in steal.answer["error"]["message"]
     await pool.kill()
