@@ -171,10 +171,13 @@ class Writer:
         """
         watchdog = Watchdog(self, self.memory, self._clock, self._limits.reply_timeout_s)
         watching = asyncio.create_task(watchdog.run())
+        watching.add_done_callback(lambda _: self._wake.set())
         ended = NOT_DECIDED
         try:
             while True:
                 self._wake.clear()
+                if watching.done():
+                    watching.result()  # raises: without the watchdog no caller would be timed out
                 if self._flight is not None and self._flight.verdict.done():
                     await self._land(self._flight)
                     # Before anything more is decided: a queue that never empties must not keep reads waiting.
@@ -316,8 +319,9 @@ class Writer:
 
     async def _land(self, flight: _Flight) -> None:
         """Act on the outcome of the append in flight."""
-        self._flight = None
+        # First, for it may raise: then the batch is still in flight, and `_end` answers its jobs.
         verdict = flight.verdict.result()
+        self._flight = None
         batch = flight.batch
         match verdict:
             case Stored():

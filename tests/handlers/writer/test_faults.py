@@ -1,0 +1,41 @@
+"""A fault that nothing expects ends the service, and what it took is answered first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handlers.ports import NewMessage
+from handlers.writer.watchdog import LONGEST_PAUSE_S
+from tests.support.pool_harness import PoolHarness
+
+
+class FaultError(Exception):
+    """Something that no code expects."""
+
+
+async def ends_with_the_fault(pool: PoolHarness) -> None:
+    with pytest.raises(FaultError):
+        await pool.service.served()
+    await pool.kill()
+
+
+async def test_a_fault_of_an_append_leaves_no_caller_without_an_answer(pool: PoolHarness) -> None:
+    def fail(_: NewMessage) -> None:
+        raise FaultError
+
+    pool.log.on_message = fail
+    asked = [pool.post("ops.submit", {"task_id": f"T{number}"}) for number in range(3)]
+    await pool.rest()
+    assert ["the outcome is unknown" in each.answer["error"]["message"] for each in asked] == [True] * 3
+    await ends_with_the_fault(pool)
+
+
+async def test_a_fault_of_the_watchdog_ends_the_service(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise FaultError
+
+    monkeypatch.setattr(pool.service.writer, "end_timed_out", fail)
+    await pool.advance(LONGEST_PAUSE_S)
+    await ends_with_the_fault(pool)
