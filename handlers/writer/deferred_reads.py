@@ -57,6 +57,12 @@ class DeferredReads:
         for read in reads:
             read.run()
 
+    def fail_all(self) -> None:
+        """Fail every deferred read: the state will not be acknowledged any more."""
+        reads, self._reads = self._reads, []
+        for read in reads:
+            read.fail()
+
     def fail_timed_out(self, now: Steady, timeout_s: float) -> bool:
         """Fail reads that have waited for `timeout_s`; return whether there were any."""
         late = [read for read in self._reads if seconds_between(read.asked_at, now) >= timeout_s]

@@ -149,10 +149,13 @@ class Writer:
     async def read(self, read: Callable[[Memory], _T]) -> _T:
         """Call `read` when all of the state is acknowledged, and return what it returns; it must not wait.
 
-        Raises LogUnavailableError when the log does not acknowledge it in time.
+        Raises LogUnavailableError when the log does not acknowledge it in time, or the service ended before.
         """
         if self._at_rest:
             return read(self.memory)
+        if self._ended is not None:
+            msg = "the service ended while it folded the log, so its state is incomplete"
+            raise LogUnavailableError(msg)
         future = self._deferred_reads.defer(read, self._clock.steady())
         self._wake.set()
         return await future
@@ -224,8 +227,8 @@ class Writer:
             self._refuse(job, OUTCOME_UNKNOWN)
         for job in undecided:
             self._refuse(job, refusal)
-        self._refolding = False
         self._run_deferred_reads()
+        self._deferred_reads.fail_all()
 
     def _refuse(self, job: Job, refusal: Refusal) -> None:
         """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
@@ -417,6 +420,7 @@ class Writer:
         """Fold what others appended. Raises SupersededError if one of them leads the pool now."""
         self._refolding = True
         refolded = await refold(self.memory, self._log, self._clock, self._invalidate_look_ups)
+        self._refolding = False
         if self.leader is not None:
             other = refolded.superseding(self.leader)
             if other is not None:
@@ -426,7 +430,6 @@ class Writer:
                 self._observer.lead_lost()
         # What was undone may have hidden work from a claim that was then parked.
         self.waiting.resubmit_all()
-        self._refolding = False
 
     def _invalidate_look_ups(self) -> None:
         """Have everything looked up again: what was absent from the old log may be in the new one."""

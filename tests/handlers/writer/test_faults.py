@@ -39,3 +39,23 @@ async def test_a_fault_of_the_watchdog_ends_the_service(pool: PoolHarness, monke
     monkeypatch.setattr(pool.service.writer, "end_timed_out", fail)
     await pool.advance(LONGEST_PAUSE_S)
     await ends_with_the_fault(pool)
+
+
+async def test_a_fault_of_a_refold_shows_no_state_that_is_folded_in_part(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(**_: Any) -> None:
+        raise FaultError
+
+    await pool.submit("T")
+    stored = pool.log.messages
+    pool.log.replace([NewMessage(each.subject, each.body, each.headers) for each in stored[:2]])
+    monkeypatch.setattr(pool.log, "read", fail)
+    pool.post("ops.submit")
+    query = pool.post("query.tasks")
+    await pool.rest()
+    late = pool.post("query.tasks")
+    await pool.rest()
+    assert [query.answer.code, late.answer.code] == ["unavailable"] * 2
+    pool.log.replace([NewMessage(each.subject, each.body, each.headers) for each in stored])
+    await ends_with_the_fault(pool)
