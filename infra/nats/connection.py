@@ -96,6 +96,12 @@ class NatsConnection:
         """Whether a publish would be sent now."""
         return self.client.is_connected and not self.client.is_draining
 
+    @property
+    def last_error(self) -> str:
+        """The last error of the connection, in words; of a closed one, why the broker closed it."""
+        error = self.client.last_error or self._last_error
+        return "no reason given" if error is None else _reason(error, CONNECT_DEADLINE_S)
+
     async def wait_connected(self, timeout_s: float | None = None) -> bool:
         """Wait until there is a connection, at most `timeout_s`; return whether there is one."""
         back = asyncio.Event()

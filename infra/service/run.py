@@ -133,6 +133,8 @@ async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -
         served.result()
     except SupersededError as error:
         return _failed(f"stepping down: {error}")
+    except BrokerError as error:
+        return _failed(str(error))
     finally:
         served.cancel()
         await asyncio.gather(served, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import importlib.metadata
 import os
@@ -20,6 +21,7 @@ from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
+from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.snapshot_store import NatsSnapshots
@@ -57,6 +59,8 @@ class PoolServer:
         self._stack = AsyncExitStack()
         self._lost_purposes: set[str] = set()
         self._lost_at_s = 0.0
+        self._expelled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Why the broker closed a connection for good, once it has."""
         self._transport: NatsTransport | None = None
         self._pool: PoolService | None = None
         self.facts: StreamFacts | None = None
@@ -108,6 +112,9 @@ class PoolServer:
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
+            if self._lost_purposes:
+                # Lost while there was no pool to tell.
+                self._pool.disconnected()
             _build_request_models()
             _tune_gc()
             await self._pool.open(progress)
@@ -119,8 +126,21 @@ class PoolServer:
         return self
 
     async def served(self) -> None:
-        """Return when the pool has stopped. Raises SupersededError when another service leads it."""
-        await self.pool.served()
+        """Return when the pool has stopped.
+
+        Raises:
+            SupersededError: another service leads the pool.
+            BrokerUnavailableError: the broker closed a connection for good, which is not opened again.
+        """
+        serving = asyncio.ensure_future(self.pool.served())
+        try:
+            await asyncio.wait((serving, self._expelled), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                raise BrokerUnavailableError(self._expelled.result())
+            serving.result()
+        finally:
+            serving.cancel()
+            await asyncio.gather(serving, return_exceptions=True)
 
     async def stop(self) -> bool:
         """Take no more requests, answer those taken, and disconnect; return whether the outcome of all is known."""
@@ -139,6 +159,7 @@ class PoolServer:
         self._stack.push_async_callback(connection.close)
         connection.disconnected.add(lambda: self._lost(purpose))
         connection.reconnected.add(lambda: self._back(purpose))
+        connection.closed.add(lambda: self._closed(purpose, connection))
         return connection
 
     def _lost(self, purpose: str) -> None:
@@ -152,6 +173,12 @@ class PoolServer:
         self._lost_purposes.discard(purpose)
         if not self._lost_purposes and self._pool is not None:
             self._pool.reconnected(time.monotonic() - self._lost_at_s)
+
+    def _closed(self, purpose: str, connection: NatsConnection) -> None:
+        if not self._expelled.done():
+            self._expelled.set_result(
+                f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
+            )
 
     def _options(self, facts: StreamFacts, api: JetStreamApi) -> PoolOptions:
         settings = self.settings

@@ -1,6 +1,9 @@
 """A service whose broker goes away, freezes or stops answering, and one that was superseded."""
 
 import asyncio
+import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,6 +70,23 @@ async def test_a_restart_of_the_broker_is_no_silence_of_the_agents(tmp_path: Pat
         assert [event.name for event in log].index("pool.rearmed") < [event.name for event in log].index("task.expired")
         assert await service.stop() == 0
         assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_service_that_the_broker_expels_ends_and_says_why(tmp_path: Path) -> None:
+    async with served(tmp_path) as (broker, service, _):
+        config = json.loads(broker.directory.config.read_text())
+        for user in config["authorization"]["users"]:
+            if user["user"] == "responder":
+                user["password"] = "another"
+        broker.directory.config.write_text(json.dumps(config))
+        assert broker.pid is not None
+        os.kill(broker.pid, signal.SIGHUP)
+        assert await service.ended() == 1
+        assert [line for line in service.logged if "Traceback" in line] == []
+        expelled = (
+            f"custody: the broker at {broker.url} closed the connection `responder` for good: authorization failed"
+        )
+        assert expelled in service.logged
 
 
 async def test_a_frozen_broker_doubles_nothing(tmp_path: Path) -> None:
