@@ -70,7 +70,11 @@ async def connection_refused(url: str) -> bool:
 
 
 def _same_address(one: str, other: str) -> bool:
-    """Return whether two addresses are the same; `localhost` is 127.0.0.1."""
-    (a, b) = (urlsplit(each if "//" in each else f"nats://{each}") for each in (one, other))
-    names = {"localhost": "127.0.0.1"}
-    return (names.get(a.hostname or "", a.hostname), a.port) == (names.get(b.hostname or "", b.hostname), b.port)
+    """Return whether `other`, or each of several that are separated by commas, is the address `one`."""
+    return all(_host_and_port(each) == _host_and_port(one) for each in other.split(","))
+
+
+def _host_and_port(url: str) -> tuple[str | None, int | None]:
+    """Return an address's host, 127.0.0.1 for `localhost`, and its port."""
+    parts = urlsplit(url.strip() if "//" in url else f"nats://{url.strip()}")
+    return "127.0.0.1" if parts.hostname == "localhost" else parts.hostname, parts.port

@@ -34,6 +34,13 @@ def test_another_broker_does_not_get_the_password(beside_up: DataDir) -> None:
     assert find_access(Settings(nats="nats://127.0.0.1:4334")) == Access("nats://127.0.0.1:4334", Auth())
 
 
+@pytest.mark.parametrize(
+    ("nats", "auth"), [(f"{URL}, nats://elsewhere:4333", Auth()), (f"{URL},nats://localhost:4333", OPERATOR)]
+)
+def test_several_brokers_get_the_password_if_all_are_that_one(nats: str, auth: Auth, beside_up: DataDir) -> None:
+    assert find_access(Settings(nats=nats)) == Access(nats, auth)
+
+
 def test_what_the_settings_say_comes_first(beside_up: DataDir) -> None:
     assert find_access(Settings(nats_user="me", nats_password="mine")).auth == Auth(user="me", password="mine")  # type: ignore[arg-type]
 
