@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.commands.agent_commands import AGENT_COMMANDS
+from infra.cli.commands.arguments import check_name
 from infra.cli.commands.request_command import request_body, request_command, send_request
+from infra.cli.session.command_error import CommandError
 from infra.cli.terminal.reply_text import show_reply
 
 if TYPE_CHECKING:
@@ -27,6 +29,10 @@ def agent_command(verb: str) -> Any:
 
     async def run(session: Session, **values: Any) -> None:
         agent = values.pop("agent")
+        try:
+            check_name(agent)
+        except CommandError as error:
+            raise typer.BadParameter(str(error), param_hint="AGENT") from None
         body = request_body(model, values)
         session.timeout_s += body.get("wait_s", 0)
         await send_request(session, f"agent.{agent}.{verb}", body, show_reply, agent=agent)

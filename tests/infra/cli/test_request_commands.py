@@ -102,6 +102,7 @@ async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer)
         (["agent", "progress", "a1", "T1", "--token", "x", "--percent", "1"], "--token"),
         (["agent", "progress", "a1", "T1", "--percent", "1"], "--token"),
         (["agent", "claim"], "agent"),
+        (["agent", "claim", "a 1"], "'a 1' is no name: 1 to 64 letters"),
         (["agent", "start", "a1", "--token", "1"], "needed, as TASK_ID or as --task-id"),
         (["cancel", "T1", "--task-id", "T2"], "'T2', and 'T1' without the flag"),
         (["steal", "--from", "a", "--to", "a"], "from and to must differ"),
