@@ -91,6 +91,10 @@ def signed_by(key: Ed25519PublicKey, signature: bytes, text: bytes) -> bool:
 def _write(path: Path, data: bytes, mode: int) -> None:
     try:
         path.touch(mode=mode, exist_ok=False)
-        path.write_bytes(data)
+        try:
+            path.write_bytes(data)
+        except OSError:
+            path.unlink()
+            raise
     except OSError as error:
         raise KeyFileError(f"cannot write {path}: {error.strerror}") from None

@@ -1,5 +1,6 @@
 """A signed checkpoint shows that a log was rewritten, however well its chain was forged."""
 
+import errno
 import json
 import os
 import stat
@@ -198,6 +199,15 @@ def test_a_key_is_never_overwritten() -> None:
         assert (result.status, result.out, result.err) == (1, "", f"custody: {said}\n")
     assert text_of("key") == before
     assert not Path("new").exists()
+
+
+def test_a_key_that_cannot_be_written_leaves_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_self: Path, _data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert invoke("checkpoint", "keygen", "key").err == "custody: cannot write key: No space left on device\n"
+    assert not Path("key").exists()
 
 
 async def test_a_passphrase_protects_the_private_key(signed: Run, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
