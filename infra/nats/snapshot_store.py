@@ -49,14 +49,16 @@ class NatsSnapshots:
         except ApiError as error:
             raise SnapshotError(str(error)) from error
         subjects = [] if info is None else info["state"].get("subjects", {})
-        found = (int(subject.removeprefix(self._prefix).partition(".")[0]) for subject in subjects)
+        names = (subject.removeprefix(self._prefix).partition(".")[0] for subject in subjects)
+        # Others may write to the bucket, too.
+        found = (int(name) for name in names if name.isascii() and name.isdigit())
         return sorted((position for position in found if position <= until), reverse=True)
 
     async def get(self, position: int) -> bytes:
         """Return the snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
         try:
             parts = int(json.loads(await self._part(position, _MANIFEST))["parts"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, RecursionError, KeyError, TypeError) as error:
             raise SnapshotError(f"its manifest cannot be read: {error}") from error
         if not 0 < parts < MAX_PARTS:
             raise SnapshotError(f"its manifest names {parts} parts")

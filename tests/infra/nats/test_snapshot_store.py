@@ -86,6 +86,14 @@ async def test_a_manifest_that_is_none_is_no_snapshot(as_user: As, connect: Conn
             await writer.get(1)
 
 
+async def test_what_others_put_into_the_bucket_hides_no_snapshot(as_user: As, connect: Connect, pool: str) -> None:
+    writer = await as_user("writer")
+    await writer.put(1, b"snapshot")
+    client = await connect("writer")
+    await client.jetstream().publish(f"$KV.CUSTODY_SNAPSHOTS_{pool}.b1.latest.manifest", b"1")
+    assert await writer.positions(9) == [1]
+
+
 async def test_too_large_a_snapshot_is_refused(as_user: As, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PART_BYTES", 1)
     monkeypatch.setattr(module, "MAX_PARTS", 5)
