@@ -176,7 +176,7 @@ class ExportReader:
     def _header(self, file: gzip.GzipFile) -> Header:
         try:
             found: Any = json.loads(file.readline(_LONGEST_HEADER))
-        except (ValueError, EOFError, zlib.error):
+        except (ValueError, RecursionError, EOFError, zlib.error):
             found = None
         if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
             raise ExportFileError(f"{self.path} is no export of a log")

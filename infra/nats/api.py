@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class JetStreamApi:
         Raises:
             ApiError: the answer is an error.
             ApiNoRespondersError: nothing subscribes to the request's subject.
-            LogUnavailableError: no connection, or no answer in time.
+            LogUnavailableError: no connection, no answer in time, or one that is not JetStream's.
         """
         payload = b"" if body is None else json.dumps(body).encode()
         try:
@@ -50,7 +51,13 @@ class JetStreamApi:
         except (TimeoutError, NatsError, OSError) as error:
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason}") from error
-        answer: dict[str, Any] = json.loads(message.data)
+        answer: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(message.data)
+        if not isinstance(answer, dict):
+            raise LogUnavailableError(
+                f"the answer to {verb} from {self.connection.url} is not JetStream's: {message.data[:100]!r}"
+            )
         if "error" in answer:
             raise ApiError(verb, answer["error"])
         return answer

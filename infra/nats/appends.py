@@ -88,7 +88,7 @@ def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expect
     """Return the position that the answer names, if it is the acknowledgement of this very append."""
     try:
         ack: Any = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         ack = None
     if not isinstance(ack, dict):
         raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")

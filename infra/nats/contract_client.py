@@ -97,5 +97,5 @@ class CustodyClient:
                 return parsed
             error = reply["error"]
             raise CustodyRefusedError(error["code"], error["message"], error.get("details") or {}, reply)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, RecursionError, KeyError, TypeError):
             raise NoReplyError(f"the reply to {subject} does not follow the contract: {data[:200]!r}") from None

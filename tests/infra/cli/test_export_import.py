@@ -226,6 +226,7 @@ FOREIGN: list[tuple[Callable[[bytes], bytes], str]] = [
     (lambda _: b"", "is no export of a log"),
     (lambda _: b"hello", "is no export of a log"),
     (lambda _: gzip.compress(b"hello"), "is no export of a log"),
+    (lambda _: gzip.compress(b"[" * 60_000), "is no export of a log"),
     (lambda _: gzip.compress(b'{"format": "custody-export", "version": 1}\n'), "its header is incomplete"),
     (lambda data: data[:20], "is no export of a log"),
     (cut, "is damaged or cut short: "),

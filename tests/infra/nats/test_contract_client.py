@@ -62,7 +62,9 @@ async def test_nobody_there_is_named_with_pool_and_address(asker: Client, pool: 
         await CustodyClient(asker, pool).request("query.health")
 
 
-@pytest.mark.parametrize("body", [b"junk", b"[]", b"{}", b'{"ok": false}', b'{"ok": false, "error": {"code": 1}}'])
+@pytest.mark.parametrize(
+    "body", [b"junk", b"[" * 60_000, b"[]", b"{}", b'{"ok": false}', b'{"ok": false, "error": {"code": 1}}']
+)
 async def test_what_is_no_reply_of_custody_is_unknown(
     body: bytes, asker: Client, pool: str, answers: tuple[Answer, list[Msg]]
 ) -> None:
