@@ -81,11 +81,8 @@ async def _serve(
     ending = asyncio.create_task(_ended(stop, broker))
     try:
         try:
-            starting = asyncio.create_task(_start(server, auths, sync_interval))
-            await _first(starting, ending)
-            if not starting.done():
-                return await _cancel_start(starting, ending)
-            starting.result()
+            if not await _started(server, auths, sync_interval, ending):
+                return _status(ending.result())
         except (BrokerError, LogUnavailableError, PoolServedError) as error:
             return _failed(str(error))
         status = EXIT_OK
@@ -117,11 +114,23 @@ async def _start(server: PoolServer, auths: Callable[[str], Auth], sync_interval
     await server.start(auths, sync_interval=sync_interval)
 
 
-async def _cancel_start(starting: asyncio.Task[None], ending: asyncio.Task[str | None]) -> int:
-    """Cancel a start that was stopped before its end; return the exit status."""
-    starting.cancel()
-    await asyncio.gather(starting, return_exceptions=True)
-    return _status(ending.result())
+async def _started(
+    server: PoolServer, auths: Callable[[str], Auth], sync_interval: str | None, ending: asyncio.Task[str | None]
+) -> bool:
+    """Start the service; return False, with nothing of it left, if it was to end before it served."""
+    starting = asyncio.create_task(_start(server, auths, sync_interval))
+    try:
+        await _first(starting, ending)
+        if not starting.done():
+            return False
+        starting.result()
+        return True
+    finally:
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            # A cancellation that comes together with the end of the start leaves a service that runs.
+            await server.stop()
 
 
 async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -> int:

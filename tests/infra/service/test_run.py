@@ -1,6 +1,7 @@
 """The life of a service: what ends it, and with which status."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from infra.broker import embedded
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.service import run
+from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import FAST
 from tests.system.processes import Service
@@ -42,6 +44,27 @@ async def test_a_service_that_cannot_start_can_be_stopped() -> None:
     await asyncio.sleep(0)
     stop.set()
     assert await serving == 0
+
+
+async def test_a_start_that_ends_though_it_was_cancelled_is_stopped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped: list[PoolServer] = []
+
+    async def start(*_: Any) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def stop_server(server: PoolServer) -> bool:
+        stopped.append(server)
+        return True
+
+    monkeypatch.setattr(run, "_start", start)
+    monkeypatch.setattr(PoolServer, "stop", stop_server)
+    stop = asyncio.Event()
+    serving = asyncio.create_task(run._serve(Settings(), "nats://127.0.0.1:1", lambda _: Auth(), stop))  # noqa: SLF001 - same
+    await asyncio.sleep(0)
+    stop.set()
+    assert await serving == 0
+    assert len(stopped) == 1
 
 
 @pytest.mark.usefixtures("never_ready")
