@@ -158,7 +158,8 @@ class QueryService:
                     {"task_id": query.task_id},
                 ),
             )
-        return Answer(position, (), task_document(task), None)
+        # What was looked up is of a moment after the read.
+        return Answer(max(position, task.position), (), task_document(task), None)
 
     def _snapshot(self, memory: Memory) -> Snapshot:
         return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._pool.heard_at)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from domain.draft import EntityKey, EntityState
 from domain.events.agent import Registered
 from handlers.memory.lookup import Lookup
 from projections.state import pool_state
@@ -54,6 +57,27 @@ async def test_a_finished_task_is_still_known(pool: PoolHarness) -> None:
     stolen = await pool.request("ops.steal", {"from": "a", "to": "b", "task_ids": ["T"]})
     assert stolen.code == "task_finished"
     assert pool.position == position + 1
+
+
+async def test_what_comes_while_a_query_looks_is_shown_with_its_own_position(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await pool.holds("a", "T")
+    await pool.given("agent.a.complete", task_id="T", token=token)
+    await forget(pool)
+    look_up = Lookup.entity
+
+    async def annotated_first(self: Lookup, key: EntityKey) -> EntityState | None:
+        monkeypatch.setattr(Lookup, "entity", look_up)
+        noted = asyncio.Event()
+        pool.on_reply = lambda _: noted.set()
+        pool.post("ops.annotate", {"task_id": "T", "kind": "k", "note": "n"})
+        await noted.wait()
+        return await look_up(self, key)
+
+    monkeypatch.setattr(Lookup, "entity", annotated_first)
+    asked = await pool.request("query.task", {"task_id": "T"})
+    assert asked["position"] == pool.position
 
 
 async def test_late_reports_on_it_are_kept_and_counted(pool: PoolHarness) -> None:
