@@ -215,11 +215,11 @@ class CommandService:
             self._replies.send(reply, answer)
 
     def _answer(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
+        if key is not None:
+            del self._under_way[key]
         request = job.request
         if request.verb in _SHOW_DIRECTIVES and answer.result is not None:
             answer = answer._replace(result=self._queries.with_directives(answer.result, request.agent_id or ""))
-        if key is not None:
-            del self._under_way[key]
         for reply in job.callers:
             self._replies.send(reply, answer)
 

@@ -30,6 +30,8 @@ class GuardedTasks:
         task = asyncio.get_running_loop().create_task(_guarded(work, on_fault))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        # A task that is cancelled before its first step never awaits the work: without this Python warns of that.
+        task.add_done_callback(lambda _: work.close())
 
     async def finished(self) -> None:
         """Wait until no work is left."""
