@@ -106,7 +106,10 @@ class NatsTransport:
 def _frame(reply: str, body: bytes, headers: Mapping[str, str], limit_bytes: int) -> bytes:
     if headers:
         return publish_frame(NewMessage(reply, body), header_lines(headers), reply="", limit_bytes=limit_bytes)
-    if not reply.isprintable() or " " in reply or len(body) > limit_bytes:
-        msg = "no literal subject, or too large"
+    if not reply.isprintable() or " " in reply:
+        msg = "it is not a literal subject"
+        raise AppendRejectedError(msg)
+    if len(body) > limit_bytes:
+        msg = f"the reply of {len(body)} bytes is over the broker's {limit_bytes}"
         raise AppendRejectedError(msg)
     return b"PUB %b %d\r\n%b\r\n" % (reply.encode(), len(body), body)
