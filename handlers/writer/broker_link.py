@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.timestamps import seconds_between
+from handlers.writer.watchdog import LONGEST_PAUSE_S, STALL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ class BrokerLink:
         self._disconnected = False
         self._rearming = 0
         self._asked_at: Steady | None = None
+        self._looked_at: Steady | None = None
+        """When the watchdog last looked."""
 
     @property
     def owes_answer(self) -> bool:
@@ -33,8 +36,13 @@ class BrokerLink:
         return 0.0 if self._asked_at is None else seconds_between(self._asked_at, now)
 
     def cannot_judge(self, now: Steady) -> bool:
-        """Return whether an agent's silence may be the link's: disconnected, unanswered for long, or not re-armed."""
+        """Return whether an agent's silence may be the link's: disconnected, unanswered for long, or not re-armed.
+
+        Also if the process stood still and the watchdog has yet to notice: other timers may wake before its own.
+        """
         if self._disconnected or self._rearming:
+            return True
+        if self._looked_at is not None and seconds_between(self._looked_at, now) > LONGEST_PAUSE_S + STALL_S:
             return True
         return self.unanswered_s(now) > self._outage_s / 2
 
@@ -45,6 +53,10 @@ class BrokerLink:
     def connected(self) -> None:
         """Note that agents can reach the pool again."""
         self._disconnected = False
+
+    def looked(self, now: Steady) -> None:
+        """Note that the watchdog looks."""
+        self._looked_at = now
 
     def begin_rearming(self) -> None:
         """Judge no silence from now on: the floor after an outage is about to be written."""

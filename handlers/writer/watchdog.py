@@ -25,6 +25,10 @@ BEHIND_S = 5.0
 class Watched(Protocol):
     """What is looked after."""
 
+    def looked(self, now: Steady) -> None:
+        """The process runs; called at each look, after what the look found."""
+        ...
+
     def end_timed_out(self, now: Steady) -> None:
         """Answer whatever has waited for too long."""
         ...
@@ -52,6 +56,7 @@ class Watchdog:
         """Look, until cancelled."""
         while True:
             now, wall = self._clock.steady(), self._clock.now()
+            self._watched.looked(now)
             self._watched.end_timed_out(now)
             self._compare_clock()
             await self._clock.sleep(self._pause_s)

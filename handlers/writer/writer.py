@@ -442,6 +442,10 @@ class Writer:
 
     # Called by the watchdog
 
+    def looked(self, now: Steady) -> None:
+        """Let silence be judged until the next look is overdue."""
+        self.broker_link.looked(now)
+
     def end_timed_out(self, now: Steady) -> None:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
         timeout_s = self._limits.reply_timeout_s

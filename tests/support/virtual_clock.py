@@ -95,6 +95,12 @@ class VirtualClock:
         self._wake()
         await self.rest()
 
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: both clocks go on, and the timers of those who sleep do not."""
+        length = timedelta(seconds=seconds)
+        self._steady += length
+        self._sleepers = [(when + length, serial, woken) for when, serial, woken in self._sleepers]
+
     def _wake(self) -> None:
         while self._sleepers and self._sleepers[0][0] <= self._steady:
             _, _, woken = heapq.heappop(self._sleepers)

@@ -71,6 +71,20 @@ async def test_an_agent_that_comes_back_within_the_floor_keeps_its_task(pool: Po
     assert pool.lease("T").token == token
 
 
+@pytest.mark.parametrize("sweeper_first", [True, False])
+async def test_a_machine_that_was_suspended_heard_no_agent(pool: PoolHarness, *, sweeper_first: bool) -> None:
+    # The watchdog looks at whole seconds.
+    await pool.advance(0.3)
+    await pool.holds("a", "T")
+    await pool.advance(DUE_S - (0.2 if sweeper_first else 0.7))
+    pool.clock.suspend(1000)
+    await pool.advance(2)
+    assert not pool.events(Expired)
+    assert [(floor.reason, round(floor.blind_s)) for floor in floors(pool)] == [("outage", 1000)]
+    await pool.advance(1100)
+    assert pool.events(Expired)
+
+
 async def test_an_empty_pool_needs_no_floor(pool: PoolHarness) -> None:
     await pool.register("a")
     await pool.submit("T")
