@@ -86,7 +86,7 @@ class PoolService:
     def _findings(self) -> dict[str, int]:
         return {finding.value: self.sweeper.findings.get(finding.value, 0) for finding in Finding}
 
-    async def open(self, progress: Callable[[int, int], None] | None = None) -> None:
+    async def open(self) -> None:
         """Rebuild everything from the log, take the lead, and set the floor that the blind time asks for.
 
         Returns when the pool can be served.
@@ -96,7 +96,7 @@ class PoolService:
             SupersededError: another service took the lead meanwhile.
         """
         snapshotter = await self._restore()
-        await catch_up(self.memory, self._log, progress=progress)
+        await catch_up(self.memory, self._log)
         state = self.memory.state
         blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
         for agent_id in state.agents:

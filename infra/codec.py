@@ -80,7 +80,6 @@ class CloudEventsCodec:
     """Encodes and decodes one pool's events; events of older versions are decoded as the newest version."""
 
     def __init__(self, pool_id: str, catalogue: Catalogue = CATALOGUE) -> None:
-        self._pool_id = pool_id
         self._prefix = f"custody.{pool_id}.evt."
         self._source = f"custody/{pool_id}"
         self._wire_types = {name: self._wire_type(reading) for name, reading in catalogue.readings.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from msgspec.structs import replace
 
-from domain.agent import Agent, evolve_agent
+from domain.agent import evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity, Event
 from domain.events import agent as agent_ev
@@ -326,10 +326,11 @@ class Lookup:
             async with self._histories, aclosing(self._log.matching(subjects, after=0, until=position)) as chunks:
                 async for chunk in chunks:
                     messages = list(chunk[-1:])
-        for recorded in self._decoded(messages):
-            since = recorded.position
-            return Found(_Intake(_INTAKE_AFTER[type(recorded.event)], since, through), _NOT_KEPT)
-        return Found(_Intake(IntakeStatus.OPEN, 0, through), _NOT_KEPT)
+        decoded = self._decoded(messages)
+        if not decoded:
+            return Found(_Intake(IntakeStatus.OPEN, 0, through), _NOT_KEPT)
+        latest = decoded[0]
+        return Found(_Intake(_INTAKE_AFTER[type(latest.event)], latest.position, through), _NOT_KEPT)
 
     async def _read(
         self,
@@ -388,25 +389,13 @@ def _with_terms(task: Task, lease: Lease, records: Iterable[Recorded]) -> Task:
     return replace(task, lease=replace(lease, **changes))
 
 
-def fold_task(records: Iterable[Recorded], *, until: int | None = None) -> Task | None:
-    """Return a task as its events leave it, up to a position."""
-    return _fold(records, evolve_task, None, until)
+def fold_task(records: Iterable[Recorded]) -> Task | None:
+    """Return a task as its events leave it."""
+    return _fold(records, evolve_task, None)
 
 
-def fold_agent(records: Iterable[Recorded], *, until: int | None = None) -> Agent | None:
-    """Return an agent as its events leave it, up to a position."""
-    return _fold(records, evolve_agent, None, until)
-
-
-def _fold(
-    records: Iterable[Recorded],
-    evolve: Callable[[_E | None, Recorded], _E],
-    entity: _E | None,
-    until: int | None = None,
-) -> _E | None:
+def _fold(records: Iterable[Recorded], evolve: Callable[[_E | None, Recorded], _E], entity: _E | None) -> _E | None:
     for recorded in records:
-        if until is not None and recorded.position > until:
-            break
         with contextlib.suppress(FoldError, IllegalTransitionError):  # every fold skips such an event
             entity = evolve(entity, recorded)
     return entity

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 ACTOR_HEADER = "Custody-Actor"
 REPLY_PREFIX = "_INBOX."
-_NO_HEADERS: Mapping[str, str] = {}
 _MAX_FIELDS = 50
 
 

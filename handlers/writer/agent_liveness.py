@@ -50,20 +50,15 @@ class AgentLiveness:
         """Return when the agent was last heard, or None if it was not heard since the start."""
         return self._heard_at.get(agent_id)
 
-    def silence_s(self, agent_id: str, now: Steady) -> float | None:
-        """Return for how many seconds the agent was not heard, or None if it is not watched."""
-        since = self._silent_since.get(agent_id)
-        return None if since is None else seconds_between(since, now)
-
     def silence_at(self, now: Steady) -> Callable[[str], float | None]:
         """Return a function from an agent to the seconds since it was last heard.
 
         None: it was not heard since the start, so what the log says of it counts.
         """
-        heard_at = self._heard_at
+        heard_at, silent_since = self._heard_at, self._silent_since
 
         def silence_of(agent_id: str) -> float | None:
-            return self.silence_s(agent_id, now) if agent_id in heard_at else None
+            return seconds_between(silent_since[agent_id], now) if agent_id in heard_at else None
 
         return silence_of
 

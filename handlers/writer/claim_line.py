@@ -25,7 +25,7 @@ class ClaimLine:
     """
 
     def __init__(self) -> None:
-        self.last_place = 0
+        self._last_place = 0
         """The place that was given out last."""
         self._jobs: dict[_Place, Job] = {}
         self._by_agent: dict[str, _Queue] = {}
@@ -48,8 +48,8 @@ class ClaimLine:
     def add(self, job: Job, until: Steady) -> None:
         """Keep a claim until it is taken out; `set_available` says whether its agent can take a task."""
         agent_id = job.request.agent_id or ""
-        place = job.take_place(self.last_place + 1)
-        self.last_place = max(self.last_place, place)
+        place = job.take_place(self._last_place + 1)
+        self._last_place = max(self._last_place, place)
         self._jobs[place] = job
         self._by_agent.setdefault(agent_id, IndexedHeap()).set(place, place)
         self._timeouts.set(place, until)

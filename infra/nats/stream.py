@@ -71,7 +71,6 @@ class StreamFacts:
     storage: str
     compression: str
     server_version: str
-    max_payload_bytes: int
     sync_interval: str | None = None
     """The broker's setting, if the caller knows it; a client cannot read it."""
 
@@ -196,12 +195,11 @@ async def ensure_stream(
         stream=stream_name(pool),
         created=created,
         first_position=int(state["first_seq"]),
-        last_position=int(state["last_seq"]),
+        last_position=last,
         replicas=int(config["num_replicas"]),
         storage=str(config["storage"]),
         compression=str(config.get("compression", "none")),
         server_version=version,
-        max_payload_bytes=connection.client.max_payload,
         sync_interval=sync_interval,
     )
 

@@ -73,13 +73,7 @@ class PoolServer:
             raise RuntimeError(msg)
         return self._pool
 
-    async def start(
-        self,
-        auths: Callable[[str], Auth],
-        *,
-        sync_interval: str | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> Self:
+    async def start(self, auths: Callable[[str], Auth], *, sync_interval: str | None = None) -> Self:
         """Connect, create or check the stream, rebuild the pool and answer its requests.
 
         `auths`: credentials by purpose (`writer`, `responder`). `sync_interval`: the broker's, if known.
@@ -117,7 +111,7 @@ class PoolServer:
                 self._pool.disconnected()
             _build_request_models()
             _tune_gc()
-            await self._pool.open(progress)
+            await self._pool.open()
             gc.freeze()  # the rebuilt state is long-lived, too
             await self._transport.listen(self._pool.commands.handle)
         except BaseException:

@@ -49,7 +49,6 @@ async def test_the_first_call_creates_and_the_next_finds(admin: NatsConnection, 
         storage="file",
         compression="none",
         server_version=facts.server_version,
-        max_payload_bytes=1_048_576,
         sync_interval="always",
     )
     assert not (await ensure_stream(admin, pool)).created
@@ -136,7 +135,6 @@ def test_several_copies_are_lost_only_together() -> None:
         storage="file",
         compression="none",
         server_version="2.15.1",
-        max_payload_bytes=1_048_576,
         sync_interval="2m",
     )
 
