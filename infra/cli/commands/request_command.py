@@ -74,10 +74,14 @@ async def send_request(
     *,
     actor: str | None = None,
     agent: str | None = None,
+    wait_s: float = 0.0,
 ) -> None:
-    """Send a request on `custody.<pool>.<subject_tail>` and print the reply with `show`, or as JSON."""
+    """Send a request on `custody.<pool>.<subject_tail>` and print the reply with `show`, or as JSON.
+
+    `wait_s`: how long the service itself may let the request wait.
+    """
     async with session.client(agent) as client:
-        reply = await client.request(subject_tail, body, actor=actor, timeout=session.timeout_s)
+        reply = await client.request(subject_tail, body, actor=actor, timeout=session.timeout_s + wait_s)
     if session.out.as_json:
         session.out.json(reply)
     else:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
+from infra.nats.connection import NatsConnection, connect
 from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
@@ -207,11 +208,16 @@ async def test_a_wait_for_work_lengthens_the_patience(ask: Run, monkeypatch: pyt
         asked["timeout_s"] = options["timeout"]
         return await original(self, *arguments, **options)
 
+    async def connect_spy(url: str, **options: Any) -> NatsConnection:
+        asked["deadline_s"] = options["deadline_s"]
+        return await connect(url, **options)
+
     await ask("agent", "register", "a1")
     await ask("submit", "T1")
     monkeypatch.setattr(CustodyClient, "request", spy)
+    monkeypatch.setattr("infra.nats.connection.connect", connect_spy)
     await ask("agent", "claim", "a1", "--wait-s", "20", "--timeout", "3")
-    assert asked["timeout_s"] == 23
+    assert asked == {"deadline_s": 3, "timeout_s": 23}, "only the reply is waited for longer, not the broker"
 
 
 async def test_a_nested_field_goes_into_its_place(ask: Run) -> None:
