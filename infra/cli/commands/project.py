@@ -102,7 +102,8 @@ class _ProjectRun:
         database = Database(parse_url(url))
         try:
             model = SqlReadModel(database, self._session.settings.pool, SystemClock(), rebuild=self._rebuild)
-            await _check_reachable(model)
+            # Fails at once if the store does not answer: only later is it waited for.
+            await model.watermark()
             yield model
         finally:
             await database.close()
@@ -114,7 +115,7 @@ class _ProjectRun:
 
         async with open_broker_log(self._session, user="writer", live=self._follow) as log:
             model = KvReadModel(log.api, self._session.settings.pool, rebuild=self._rebuild)
-            await _check_reachable(model)
+            await model.watermark()  # as above
             await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
 
     async def _run(
@@ -148,11 +149,3 @@ class _ProjectRun:
         finally:
             stop.cancel()
             remove_listener()
-
-
-async def _check_reachable(model: ReadModel[C]) -> None:
-    """Raise CommandError if the store does not answer: at the start it is not waited for."""
-    try:
-        await model.watermark()
-    except ReadModelUnavailableError as error:
-        raise CommandError(str(error)) from None

@@ -12,6 +12,7 @@ from handlers.ports import UnreadableEventError
 from infra.cli.session.open_log import OpenLog
 from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.progress import progress_bar
+from infra.codec import CloudEventsCodec
 from infra.export.export_error import ExportFileError
 from infra.export.file_log import FileLog
 from infra.nats.api import JetStreamApi
@@ -115,11 +116,10 @@ def _open_export(session: Session, reader: ExportReader) -> ExportedLog:
         now = parse_timestamp(reader.header.exported_at)
     except (ValueError, OverflowError):
         raise ExportFileError(f"{reader.path} does not say when it was exported") from None
-    log = ExportedLog(reader, now)
     with contextlib.suppress(UnreadableEventError):
         # The exporting machine's clock may be behind the service's.
-        log.now = max(now, log.codec.decode(newest).time)
-    return log
+        now = max(now, CloudEventsCodec(reader.header.pool).decode(newest).time)
+    return ExportedLog(reader, now)
 
 
 @contextlib.asynccontextmanager
