@@ -103,7 +103,7 @@ class PoolService:
             self.writer.liveness.watch(agent_id, self._clock.steady())
         self._running = asyncio.create_task(self.writer.run(), name="writer")
         await self._put_through(Open(self._options.software), "open")
-        self.writer.leader = self._options.leader
+        self.writer.lead_as(self._options.leader)
         await self._put_through(Lead(self._options.leader), "lead")
         if blind_s > 0 and state.workloads.anything_held():
             await self._put_through(Rearm("start", blind_s), "rearm")

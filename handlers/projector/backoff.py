@@ -23,7 +23,7 @@ class Backoff:
         self._notify = notify
         self._failures = 0
         """Consecutive."""
-        self.max_retries: int | None = None
+        self._max_retries: int | None = None
         """None: no limit."""
 
     @property
@@ -31,9 +31,13 @@ class Backoff:
         """Whether the last attempt failed."""
         return self._failures > 0
 
+    def limit(self, max_retries: int | None) -> None:
+        """Allow so many consecutive retries from now on; None: any number."""
+        self._max_retries = max_retries
+
     async def failed(self, error: Exception) -> None:
         """Wait before the next attempt. Raises the error itself after too many retries, and StoppedError."""
-        if self.max_retries is not None and self._failures >= self.max_retries:
+        if self._max_retries is not None and self._failures >= self._max_retries:
             raise error
         if not self._failures:
             self._notify(f"{error}; trying again")

@@ -76,7 +76,7 @@ class Projector(Generic[C]):
         self.watermark = Watermark()
         """The read model's watermark, as last written or read here."""
         self.log_end = 0
-        """The log's last position, as last read here."""
+        """The log's last position, as far as it is known here."""
         self.written = 0
         """Events that this projector has written."""
         self.following = False
@@ -93,6 +93,10 @@ class Projector(Generic[C]):
         """Make `run` return once the write under way is done."""
         self._stop.set()
 
+    def note_log_end(self, position: int) -> None:
+        """Learn a last position of the log that was read elsewhere."""
+        self.log_end = max(self.log_end, position)
+
     def request_log_check(self) -> None:
         """Check before the next write that the log is still the same one, for example after a reconnect."""
         self._check_log = True
@@ -104,7 +108,7 @@ class Projector(Generic[C]):
             ReadModelError: it cannot be kept. OutdatedError: it was made from another log.
             LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
-        self._backoff.max_retries = None if follow else MAX_RETRIES
+        self._backoff.limit(None if follow else MAX_RETRIES)
         with contextlib.suppress(StoppedError):
             while True:
                 try:
@@ -229,7 +233,7 @@ class Projector(Generic[C]):
             else:
                 break
         self.watermark = after
-        self.log_end = max(self.log_end, after.position)
+        self.note_log_end(after.position)
         self._backoff.succeeded(self.watermark.position)
 
     async def _stand_by(self) -> None:

@@ -65,6 +65,14 @@ class Batch:
         """Return whether so many more messages fit into one atomic batch."""
         return len(self.messages) + len(self.unencoded) + messages <= MAX_BATCH_MESSAGES
 
+    def close(self) -> None:
+        """Take no further job."""
+        self.closed = True
+
+    def spend(self, seconds: float) -> None:
+        """Count time that was spent on deciding its jobs."""
+        self.deciding_s += seconds
+
     def add(self, job: Job, decision: Decision) -> None:
         """Take one more job with its decision; `encode` has to follow."""
         self.jobs.append(job)

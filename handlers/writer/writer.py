@@ -96,8 +96,6 @@ class Writer:
     ) -> None:
         self.memory = memory
         self.rules = rules
-        self.leader: str | None = None
-        """The name under which this writer leads; another one in the log ends it."""
         self.liveness = AgentLiveness(rules.lost_after_s)
         self.broker_link = BrokerLink(limits.outage_s, observer.agents_unheard)
         self.waiting = WaitingClaims(
@@ -121,6 +119,8 @@ class Writer:
         self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
         self._refolding = False
         self._stopping = False
+        self._leader: str | None = None
+        """The name under which this writer leads; None before `lead_as`."""
         self._ended: Refusal | None = None
         """Why nothing is decided any more; None while the writer runs, or has yet to."""
 
@@ -128,6 +128,10 @@ class Writer:
     def queued(self) -> int:
         """Commands that wait to be decided."""
         return len(self._queue)
+
+    def lead_as(self, leader: str) -> None:
+        """Lead under a name from now on: another one in the log ends the writer."""
+        self._leader = leader
 
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
@@ -257,7 +261,7 @@ class Writer:
                 break
             job = self._queue.first
             if batch.full or (job.alone and batch.jobs):
-                batch.closed = True
+                batch.close()
                 break
             self._queue.pop()
             if self._looks_up_again(job):
@@ -269,12 +273,12 @@ class Writer:
             self.waiting.note_life(job, decision)
             if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
-                batch.closed = True
+                batch.close()
                 break
             self.memory.apply(decision)
             batch.add(job, decision)
         batch.encode(self._codec, state.last_time)
-        batch.deciding_s += loop.time() - started_s
+        batch.spend(loop.time() - started_s)
         if not batch.jobs:
             self._open = None
 
@@ -421,12 +425,12 @@ class Writer:
         self._refolding = True
         refolded = await refold(self.memory, self._log, self._clock, self._invalidate_look_ups)
         self._refolding = False
-        if self.leader is not None:
-            other = refolded.superseding(self.leader)
+        if self._leader is not None:
+            other = refolded.superseding(self._leader)
             if other is not None:
                 msg = f"{other} leads the pool"
                 raise SupersededError(msg)
-            if refolded.rebuilt and self.leader not in refolded.leads:
+            if refolded.rebuilt and self._leader not in refolded.leads:
                 self._observer.lead_lost()
         # What was undone may have hidden work from a claim that was then parked.
         self.waiting.resubmit_all()

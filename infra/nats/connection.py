@@ -78,9 +78,9 @@ class NatsConnection:
     `client` is the library's client, for subscriptions, requests and plain publishes.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, requires_tls: bool = False) -> None:
         self.url = without_password(url)
-        self.client = Client()
+        self.client = Client(requires_tls=requires_tls)
         self.disconnected: Listeners[[]] = Listeners()
         self.reconnected: Listeners[[]] = Listeners()
         self.closed: Listeners[[]] = Listeners()
@@ -236,8 +236,7 @@ async def connect(
         "nkeys_seed_str": read_seed(auth.nkey).decode() if auth.nkey is not None else None,
         "tls": auth.tls.context() if auth.tls is not None else None,
     }
-    connection = NatsConnection(url)
-    connection.client.requires_tls = auth.tls is not None or "tls://" in url
+    connection = NatsConnection(url, requires_tls=auth.tls is not None or "tls://" in url)
     logging.getLogger("asyncio").addFilter(_is_not_eof_warning)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection

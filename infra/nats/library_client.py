@@ -70,10 +70,10 @@ def unsubscribe_frames(subscriptions: Iterable[Subscription]) -> bytes:
 class Client(LibraryClient):
     """A client that drops a dead connection at once, accepts any bytes, and can hand over frames without decoding."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, requires_tls: bool = False) -> None:
+        """`requires_tls`: send credentials over TLS alone. The library would send them in the clear if asked to."""
         super().__init__()
-        self.requires_tls = False
-        """Whether credentials are only ever sent over TLS. The library would send them in the clear if asked to."""
+        self._requires_tls = requires_tls
         self.frame_handlers: dict[int, Callable[[Sequence[Frame]], None]] = {}
         """The handlers of frames, by subscription number."""
         self._ps: _FrameParser = _FrameParser(self)
@@ -127,7 +127,7 @@ class Client(LibraryClient):
 
     def _connect_command(self) -> bytes:
         """Refuse to send credentials in the clear where they require TLS."""
-        if self.requires_tls and not self._server_info.get("tls_required"):
+        if self._requires_tls and not self._server_info.get("tls_required"):
             raise PlaintextError("it offers no TLS")
         return super()._connect_command()
 

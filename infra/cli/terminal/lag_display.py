@@ -99,7 +99,7 @@ class LagDisplay:
         self._known = not projector.failing
         if projector.following:
             try:
-                projector.log_end = max(projector.log_end, await self._log.last_position())
+                projector.note_log_end(await self._log.last_position())
             except LogUnavailableError:
                 self._known = False
 

@@ -207,8 +207,7 @@ async def test_without_our_connect_command_a_password_goes_in_the_clear() -> Non
         assert b'"pass": "hush"' in await lines.get()
         await plain.close()
     async with broker() as (url, lines):
-        client = Client()
-        client.requires_tls = True
+        client = Client(requires_tls=True)
         with pytest.raises(PlaintextError):
             await client.connect(url, **options)  # type: ignore[arg-type]
         await client.close()
