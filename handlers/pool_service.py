@@ -80,8 +80,8 @@ class PoolService:
         self._options = options
         self._running: asyncio.Task[None] | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._errands: set[asyncio.Task[None]] = set()
-        """Short tasks that the writer's observations began."""
+        self._short_tasks: set[asyncio.Task[None]] = set()
+        """Commands of the service's own, which the writer's notifications began."""
 
     def _findings(self) -> dict[str, int]:
         return {finding.value: self.sweeper.findings.get(finding.value, 0) for finding in Finding}
@@ -102,11 +102,11 @@ class PoolService:
         for agent_id in state.agents:
             self.writer.liveness.watch(agent_id, self._clock.steady())
         self._running = asyncio.create_task(self.writer.run(), name="writer")
-        await self._put_through(Open(self._options.software), "open")
+        await self._carry_out(Open(self._options.software), "open")
         self.writer.lead_as(self._options.leader)
-        await self._put_through(Lead(self._options.leader), "lead")
+        await self._carry_out(Lead(self._options.leader), "lead")
         if blind_s > 0 and state.workloads.anything_held():
-            await self._put_through(Rearm("start", blind_s), "rearm")
+            await self._carry_out(Rearm("start", blind_s), "rearm")
         self._background = [
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self.stealer.run(), name="stealer"),
@@ -151,11 +151,11 @@ class PoolService:
         """Set the floor after a spell in which agents could not be heard; nothing is judged until it is in the log."""
         self.writer.liveness.reset_all(self._clock.steady())
         self.writer.broker_link.begin_rearming()
-        self._begin_errand(self._rearm(blind_s))
+        self._start_short_task(self._rearm(blind_s))
 
     def lead_lost(self) -> None:
         """Record the lead again."""
-        self._begin_errand(self._lead_again())
+        self._start_short_task(self._lead_again())
 
     async def stop(self) -> bool:
         """Answer what was taken, end the waits, and stop; nothing is left half-done.
@@ -163,7 +163,7 @@ class PoolService:
         Return False when the broker did not confirm the last append within `STOP_LIMIT_S`: then the log has its
         outcome, and the next start finds it there.
         """
-        for task in (*self._background, *self._errands):
+        for task in (*self._background, *self._short_tasks):
             task.cancel()
         probes = self.sweeper.cancel_probes()
         drained = asyncio.ensure_future(self._drain())
@@ -183,7 +183,7 @@ class PoolService:
 
     async def _cancel(self, *more: asyncio.Future[None]) -> None:
         running = [self._running] if self._running is not None else []
-        tasks = [*self._background, *self._errands, *running]
+        tasks = [*self._background, *self._short_tasks, *running]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *more, return_exceptions=True)
@@ -216,12 +216,12 @@ class PoolService:
     async def _lead_again(self) -> None:
         await self._ask(Lead(self._options.leader), "lead")
 
-    def _begin_errand(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_short_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        self._short_tasks.add(task)
+        task.add_done_callback(self._short_tasks.discard)
 
-    async def _put_through(self, command: Open | Lead | Rearm, verb: str) -> None:
+    async def _carry_out(self, command: Open | Lead | Rearm, verb: str) -> None:
         """Have the service's own command carried out.
 
         Raises:

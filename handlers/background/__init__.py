@@ -1,1 +1,1 @@
-"""What acts by itself: the sweeper, the stealer, the snapshotter. They meet the writer through one narrow door."""
+"""Background work: the sweeper, the stealer, the snapshotter. They reach the writer through `PoolAccess` alone."""

@@ -1,4 +1,4 @@
-"""Looks at the workloads at an interval and has tasks moved from overloaded agents to underloaded ones.
+"""The stealer: moves tasks from overloaded agents to underloaded ones, in a pass at every interval.
 
 A pass plans one move after the other, each on the loads as they are then; the writer checks each move again.
 """

@@ -1,4 +1,4 @@
-"""Acts when something falls due: leases, deadlines, stale holders, silent agents, waiting claims, delayed tasks.
+"""The sweeper: acts on what falls due: leases, deadlines, stale holders, silent agents, waiting claims, delayed tasks.
 
 It does not poll: it sleeps until the next due moment that the views know of, and wakes early when an append brings an
 earlier one. The interval only re-checks. Its commands go through the writer like all others, so there is no race: a
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-AT_ONCE = 200
+MAX_JUDGED = 200
 """Tasks judged in one command; each takes three events at the most."""
 RECHECK_S = 1.0
 """Pause before a task is judged again that could not be judged, because agents could not be heard."""
@@ -112,8 +112,8 @@ class Sweeper:
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > now}
         while True:
             state = self._pool.state
-            due = [each for each in state.due(now, AT_ONCE + len(self._set_aside)) if each not in self._set_aside]
-            due = [task_id for task_id in due[:AT_ONCE] if not self._run_probe(task_id, now)]
+            due = [each for each in state.due(now, MAX_JUDGED + len(self._set_aside)) if each not in self._set_aside]
+            due = [task_id for task_id in due[:MAX_JUDGED] if not self._run_probe(task_id, now)]
             if not due:
                 return
             await self._judge(due, now)
@@ -217,7 +217,6 @@ class Sweeper:
         try:
             await asyncio.wait((sleep, wake), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if not sleep.done():
-                self._planned = None
+            self._planned = None
             sleep.cancel()
             wake.cancel()

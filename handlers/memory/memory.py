@@ -49,10 +49,11 @@ class Memory:
     """A pool's state and views at one position."""
 
     def __init__(self, pool_id: str, rules: Rules, codec: Codec, *, outcomes: int) -> None:
+        """`outcomes`: how many commands' outcomes are remembered."""
         self.codec = codec
         self.pool_id = pool_id
         self.rules = rules
-        self._outcomes = outcomes
+        self._outcomes_capacity = outcomes
         self._tail: StoredMessage | None = None
         self._tail_hash: str | None = None
         self.reset()
@@ -68,7 +69,7 @@ class Memory:
     def reset(self) -> None:
         """Forget everything, to be rebuilt from the log."""
         self.state = PoolState(self.pool_id, self.rules)
-        self.outcomes = Outcomes(self._outcomes)
+        self.outcomes = Outcomes(self._outcomes_capacity)
         self.directives = Directives()
         self.statistics = Statistics()
         self._set_tail_hash(None)

@@ -9,10 +9,10 @@ from handlers.ports import UnreadableEventError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from handlers.ports import Codec, EventLog
+    from handlers.ports import Codec, ReadableLog
 
 
-async def position_at(log: EventLog, codec: Codec, at: datetime, *, first: int, last: int) -> int:
+async def position_at(log: ReadableLog, codec: Codec, at: datetime, *, first: int, last: int) -> int:
     """Return the position of the last event at or before a time, `first` - 1 if there is none.
 
     `first` and `last` are the log's. Looks at about as many messages as the log's length has binary digits. Raises
@@ -29,7 +29,7 @@ async def position_at(log: EventLog, codec: Codec, at: datetime, *, first: int, 
     return low
 
 
-async def time_at(log: EventLog, codec: Codec, position: int, *, above: int = 0) -> datetime | None:
+async def time_at(log: ReadableLog, codec: Codec, position: int, *, above: int = 0) -> datetime | None:
     """Return the time of the nearest readable event from `position` down, beyond `above`; None if there is none."""
     for each in range(position, above, -1):
         message = await log.get(each)

@@ -1,4 +1,4 @@
-"""Is the log still the one that a read model was made from?"""
+"""The identity of a log: whether it is still the one that a read model was made from."""
 
 from __future__ import annotations
 

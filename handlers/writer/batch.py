@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from domain.limits import MAX_EVENTS_PER_COMMAND
+from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.writer.waiting_claims import affects_waiting
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 """A batch takes no further command once its bodies exceed this; checked after each slice of commands."""
-MAX_BATCH_MESSAGES = MAX_EVENTS_PER_COMMAND
 MAX_BATCH_COMMANDS = 2_000
 """Refusals and other commands without events count too, for their callers wait for the batch."""
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _WAIT_FRACTION = 0.5
 """The longest wait, as a fraction of the time that the previous append took."""
-ENOUGH = 256
-"""Commands that every batch may take: beyond this the broker's cost per command hardly falls."""
+MIN_LIMIT = 256
+"""Commands that every batch may take, the least value of its limit: beyond this a command hardly gets cheaper."""
 
 
 class BatchSizing:
@@ -30,7 +30,7 @@ class BatchSizing:
     def __init__(self, longest_wait_s: float, on_wait_over: Callable[[], None]) -> None:
         self._longest_wait_s = longest_wait_s
         self._on_wait_over = on_wait_over
-        self.max_commands = ENOUGH
+        self.max_commands = MIN_LIMIT
         """Commands that the next batch takes at most."""
         self._expected = 0
         """Jobs that the next batch may expect: those answered last, and those that are queued already."""
@@ -58,7 +58,7 @@ class BatchSizing:
     def stored(self, jobs: int, append_s: float) -> None:
         """Learn from an append: the number of jobs in it and queued, and how long it took."""
         self._expected = jobs
-        self.max_commands = min(MAX_BATCH_COMMANDS, max(ENOUGH, jobs // 2))
+        self.max_commands = min(MAX_BATCH_COMMANDS, max(MIN_LIMIT, jobs // 2))
         self._append_s = append_s
 
     def _end_wait(self) -> None:

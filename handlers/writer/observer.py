@@ -1,4 +1,4 @@
-"""What the writer tells its owner, `handlers/pool_service.py`."""
+"""The writer's observer: what its owner, `handlers/pool_service.py`, is notified of."""
 
 from __future__ import annotations
 

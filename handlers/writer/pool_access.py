@@ -1,4 +1,4 @@
-"""What background work and queries may see of a served pool, and ask of it: one narrow door to the writer."""
+"""Access to a served pool for background work and queries: what they may read, and how they have it changed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 class PoolAccess:
-    """The view of one pool, and `ask`. The state may be read only; what changes it goes through `ask`."""
+    """The view of one pool, and `ask`. The state is for reading only; the service's own commands go through `ask`."""
 
     def __init__(self, writer: Writer, clock: Clock) -> None:
         self._writer = writer
@@ -69,7 +69,7 @@ class PoolAccess:
         return len(self._writer.waiting)
 
     def heard_at(self, agent_id: str) -> datetime | None:
-        """Return when the agent was last heard, or None if it is not watched."""
+        """Return when the agent was last heard, or None if it was not heard since the start."""
         return self._writer.liveness.heard_at(agent_id)
 
     def was_heard_lately(self, agent: Agent) -> bool:

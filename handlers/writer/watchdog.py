@@ -1,4 +1,4 @@
-"""Looks every second or so: timed out callers and reads, a process that stood still, a wall clock that was set."""
+"""The writer's watchdog: times out callers and reads; notices a process that stood still and a clock that was set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEHIND_S = 5.0
 
 
 class Watched(Protocol):
-    """What is looked after."""
+    """What the watchdog notifies: the writer."""
 
     def looked(self, now: Steady) -> None:
         """The process runs; called at each look, after what the look found."""

@@ -311,7 +311,7 @@ class Writer:
         if not batch.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            self._obey_directives(batch)
+            self._drop_obeyed_directives(batch)
             BatchReplies(batch, self.waiting, self.submit_first).answer_rest()
             return
         if self._batch_sizing.should_wait(batch):
@@ -355,11 +355,11 @@ class Writer:
     def _commit(self, batch: Batch) -> None:
         """Make an acknowledged batch final."""
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
-        self._obey_directives(batch)
+        self._drop_obeyed_directives(batch)
         for decision in batch.decisions:
             self._news.observe(decision.records)
 
-    def _obey_directives(self, batch: Batch) -> None:
+    def _drop_obeyed_directives(self, batch: Batch) -> None:
         """Drop the directives on tasks that their agents named in a command: each has its answer now."""
         if not self.memory.directives:
             return

@@ -11,8 +11,8 @@ class BrokerUnavailableError(BrokerError):
     """No broker answers at the address, or it refused the credentials."""
 
 
-class TurnedAwayError(BrokerUnavailableError):
-    """The broker refused the credentials or the certificate: a retry cannot help."""
+class CredentialsRefusedError(BrokerUnavailableError):
+    """The broker refused the credentials, or a connection that is safe for them: a retry cannot help."""
 
 
 class CredentialsError(BrokerError):

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from nats.errors import Error as NatsError
 
 from infra.nats.auth import Auth, read_seed
-from infra.nats.broker_errors import BrokerUnavailableError, TurnedAwayError
+from infra.nats.broker_errors import BrokerUnavailableError, CredentialsRefusedError
 from infra.nats.library_client import Client, PlaintextError
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class NatsConnection:
                 await self._abandon()
         if not connected:
             error = self._refusal or (None if dial.cancelled() else dial.exception()) or self._last_error
-            kind = BrokerUnavailableError if self._refusal is None else TurnedAwayError
+            kind = BrokerUnavailableError if self._refusal is None else CredentialsRefusedError
             raise kind(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
 
     async def _dial(self, urls: list[str], options: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
     from handlers.ports import LogError
     from infra.broker.data_dir import DataDirError
     from infra.export.export_error import ExportFileError
-    from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, TurnedAwayError
+    from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
     from infra.nats.contract_client import CustodyRefusedError, NoReplyError, NoServiceError
     from infra.settings.sources import SettingsError
 
@@ -102,12 +102,11 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
         for line in str(error).splitlines():
             print_error(line)
         raise typer.Exit(EXIT_USAGE) from None
-    except (NoServiceError, NoReplyError, LogError) as error:
+    except (NoServiceError, NoReplyError, LogError, CredentialsRefusedError) as error:
         print_error(str(error))
         raise typer.Exit(EXIT_NO_SERVICE) from None
     except BrokerUnavailableError as error:
-        advice = "" if isinstance(error, TurnedAwayError) else "; start one with `custody up`, or name one with --nats"
-        print_error(f"{error}{advice}")
+        print_error(f"{error}; start one with `custody up`, or name one with --nats")
         raise typer.Exit(EXIT_NO_SERVICE) from None
     except (CommandError, BrokerError, DataDirError, ExportFileError) as error:
         print_error(str(error))

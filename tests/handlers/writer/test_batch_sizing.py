@@ -15,7 +15,7 @@ from domain.events.pool import PoolPaused
 from domain.pool_view import PoolView
 from domain.rules import Rules
 from handlers.writer import deciding
-from handlers.writer.batch_sizing import ENOUGH
+from handlers.writer.batch_sizing import MIN_LIMIT
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
 from tests.support.loop_time import LoopTime
@@ -131,7 +131,7 @@ async def test_those_who_waited_during_the_last_append_are_hoped_for_as_well(
 
 
 async def test_a_crowd_goes_in_two_batches_that_take_turns(lingering: PoolHarness, time: LoopTime) -> None:
-    crowd = 4 * ENOUGH
+    crowd = 4 * MIN_LIMIT
     with lingering.log.held():
         submit(lingering, 1)
         await lingering.rest()
@@ -142,8 +142,8 @@ async def test_a_crowd_goes_in_two_batches_that_take_turns(lingering: PoolHarnes
         await lingering.rest()
     await lingering.rest()
     half = (1 + crowd) // 2
-    sizes = lingering.log.append_sizes[lingering.log.append_sizes.index(ENOUGH) :]
-    assert sizes[:2] == [ENOUGH, half]
+    sizes = lingering.log.append_sizes[lingering.log.append_sizes.index(MIN_LIMIT) :]
+    assert sizes[:2] == [MIN_LIMIT, half]
     assert sum(sizes) == crowd
 
 

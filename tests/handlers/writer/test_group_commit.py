@@ -13,6 +13,7 @@ from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted
 from domain.pool_view import PoolView
 from domain.rules import Rules
+from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.writer import batch, batch_sizing, deciding, writer
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
@@ -158,7 +159,7 @@ async def test_queries_are_answered_beside_commands_that_never_end(pool: PoolHar
 
 
 async def test_a_batch_takes_no_more_than_the_broker_does(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_sizing, "ENOUGH", 2_345)
+    monkeypatch.setattr(batch_sizing, "MIN_LIMIT", 2_345)
     pool = await make_pool()
     with pool.log.held():
         await busy(pool)
@@ -172,7 +173,7 @@ async def test_a_batch_takes_no_more_than_the_broker_does(make_pool: MakePool, m
 
 
 async def test_a_command_is_never_split_over_two_batches(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_sizing, "ENOUGH", 1_000)
+    monkeypatch.setattr(batch_sizing, "MIN_LIMIT", 1_000)
     pool = await make_pool()
     await pool.register("a", capacity=100)
     with pool.log.held():
@@ -212,7 +213,7 @@ async def test_a_command_of_too_many_events_is_refused_alone(
     assert reply.code == "unavailable"
     assert "came to 10 events" in caplog.text
     assert len((await pool.given("agent.a.claim", max=5))["leases"]) == 5
-    assert limits.MAX_EVENTS_PER_COMMAND == 1_000
+    assert limits.MAX_EVENTS_PER_COMMAND == MAX_BATCH_MESSAGES
 
 
 async def test_a_fault_in_deciding_costs_one_command(
