@@ -89,7 +89,7 @@ class _Known(NamedTuple):
     size: _Size
 
 
-class _Sketch(NamedTuple):
+class _TaskAt(NamedTuple):
     """A task at a position: exactly, or as its outline tells."""
 
     task: Task | None
@@ -178,25 +178,25 @@ class Lookup:
 
         `own`: events of the task that are known already, the last ones up to the position. Raises LogUnavailableError.
         """
-        return (await self._sketch(task_id, position, own)).task
+        return (await self._exact_or_outline(task_id, position, own)).task
 
     async def held_at(self, task_id: str, position: int, own: Sequence[Recorded] = ()) -> Task | None:
         """As `outline_at`, and if the task is held, its lease's expiry, grace and length are true.
 
         Its length is not where the last of `own` announces a silence. Raises LogUnavailableError.
         """
-        sketch = await self._sketch(task_id, position, own)
-        lease = sketch.task.lease if sketch.task is not None else None
-        if sketch.task is None or lease is None or sketch.exact:
-            return sketch.task
+        found = await self._exact_or_outline(task_id, position, own)
+        lease = found.task.lease if found.task is not None else None
+        if found.task is None or lease is None or found.exact:
+            return found.task
         if own and (own[-1].position == lease.token or any(isinstance(recorded.event, _TERMS) for recorded in own)):
-            return _with_terms(sketch.task, lease, own)
+            return _with_terms(found.task, lease, own)
 
         async def read() -> Found[Sequence[Recorded]]:
             return Found(await self._last_terms(task_id, lease.token, position, own), 0)
 
         last = await self._shared.get(("terms", task_id, position), read)
-        return _with_terms(sketch.task, lease, last)
+        return _with_terms(found.task, lease, last)
 
     async def grant(self, task_id: str, token: int) -> Recorded | None:
         """Return the event that granted a task under a token, None if there is none. Raises LogUnavailableError."""
@@ -249,18 +249,18 @@ class Lookup:
         await self._read([f"{self._subject(*key)}.>"], after, position, fold)
         return Found(_Known(entity, position, size), size.kept)
 
-    async def _sketch(self, task_id: str, position: int, own: Sequence[Recorded]) -> _Sketch:
-        async def read() -> Found[_Sketch]:
-            task, size = await self._from_few(task_id, own)
+    async def _exact_or_outline(self, task_id: str, position: int, own: Sequence[Recorded]) -> _TaskAt:
+        async def read() -> Found[_TaskAt]:
+            task, size = await self._from_few_events(task_id, own)
             if task is not None:
-                return Found(_Sketch(task, exact=True), size)
+                return Found(_TaskAt(task, exact=True), size)
             task, size = await self._outline(task_id, position)
             if task is None or (own and task.version > own[-1].version):
-                return Found(_Sketch(await self.task_at(task_id, position), exact=True), 0)
-            return Found(_Sketch(task, exact=False), size)
+                return Found(_TaskAt(await self.task_at(task_id, position), exact=True), 0)
+            return Found(_TaskAt(task, exact=False), size)
 
-        sketch: _Sketch = await self._shared.get(("sketch", task_id, position), read)
-        return sketch
+        found: _TaskAt = await self._shared.get(("task or outline", task_id, position), read)
+        return found
 
     async def _last_terms(self, task_id: str, token: int, position: int, own: Sequence[Recorded]) -> Sequence[Recorded]:
         """Return the last event of each kind that set the terms of a lease, from its grant to a position."""
@@ -276,7 +276,7 @@ class Lookup:
                 last |= {message.subject: message for message in chunk}
         return self._decoded(sorted(last.values(), key=lambda message: message.position))
 
-    async def _from_few(self, task_id: str, own: Sequence[Recorded]) -> tuple[Task | None, int]:
+    async def _from_few_events(self, task_id: str, own: Sequence[Recorded]) -> tuple[Task | None, int]:
         """Return the task after its own events if only its submission and grant came before them; else None."""
         if not own:
             return None, 0

@@ -1,4 +1,4 @@
-"""Results of look-ups, shared: one that is under way serves all who ask for it, and the last results are kept."""
+"""Shared results of look-ups: one that is under way serves every caller, and the last results are kept."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Found(NamedTuple, Generic[V]):
     size: int
 
 
-class _GivenUp:
-    """What is left of a look-up whose first asker was cancelled."""
+class _Cancelled:
+    """The outcome of a look-up that was cancelled together with the caller that began it."""
 
 
-_GIVEN_UP = _GivenUp()
+_CANCELLED = _Cancelled()
 
 
 class SharedResults(Generic[V]):
@@ -39,7 +39,7 @@ class SharedResults(Generic[V]):
         self._max_kept_bytes = max_kept_bytes
         self._kept: OrderedDict[Hashable, Found[V]] = OrderedDict()
         self._kept_bytes = 0
-        self._under_way: dict[Hashable, asyncio.Future[V | _GivenUp]] = {}
+        self._under_way: dict[Hashable, asyncio.Future[V | _Cancelled]] = {}
 
     def kept(self, key: Hashable) -> V | None:
         """Return a result that is kept, or None."""
@@ -60,9 +60,9 @@ class SharedResults(Generic[V]):
             self._drop(next(iter(self._kept)))
 
     async def get(self, key: Hashable, look_up: Callable[[], Awaitable[Found[V]]]) -> V:
-        """Return the key's result if it is kept; else look it up, together with all who ask meanwhile.
+        """Return the key's result if it is kept; else look it up, once for all callers that ask meanwhile.
 
-        Raises what the look-up raises, to all of them. If the first asker is cancelled, the next one begins anew.
+        Raises what the look-up raises, in all of them. If the first caller is cancelled, the next one begins anew.
         """
         found = self._kept.get(key)
         if found is not None:
@@ -74,9 +74,9 @@ class SharedResults(Generic[V]):
         """As `get`, but look up also what is kept; unless it is being looked up already."""
         while (under_way := self._under_way.get(key)) is not None:
             value = await asyncio.shield(under_way)
-            if not isinstance(value, _GivenUp):
+            if not isinstance(value, _Cancelled):
                 return value
-        outcome: asyncio.Future[V | _GivenUp] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[V | _Cancelled] = asyncio.get_running_loop().create_future()
         self._under_way[key] = outcome
         try:
             found = await look_up()
@@ -85,7 +85,7 @@ class SharedResults(Generic[V]):
             outcome.exception()  # marks it as retrieved: there may be no other waiter
             raise
         except BaseException:
-            outcome.set_result(_GIVEN_UP)
+            outcome.set_result(_CANCELLED)
             raise
         finally:
             del self._under_way[key]

@@ -62,39 +62,39 @@ def command_conflict(request: Request) -> Refusal:
     )
 
 
-def _about_agent(records: Sequence[Recorded]) -> dict[str, Any]:
+def _agent_result(records: Sequence[Recorded]) -> dict[str, Any]:
     agents = [recorded.entity_id for recorded in records if recorded.entity is Entity.AGENT]
     return {"agent_id": agents[0]} if agents else {}
 
 
-def _deregistered(records: Sequence[Recorded]) -> dict[str, Any]:
+def _deregister_result(records: Sequence[Recorded]) -> dict[str, Any]:
     return {"released": sum(r.event.released for r in records if isinstance(r.event, agent_ev.Deregistered))}
 
 
-def _forgotten(records: Sequence[Recorded]) -> dict[str, Any]:
+def _forget_result(records: Sequence[Recorded]) -> dict[str, Any]:
     return {"agent_ids": [r.entity_id for r in records], "more": len(records) == MAX_AGENTS_FORGOTTEN}
 
 
-def _annotated(records: Sequence[Recorded]) -> dict[str, Any]:
+def _annotate_result(records: Sequence[Recorded]) -> dict[str, Any]:
     return {f"{records[0].entity.value}_id": records[0].entity_id}
 
 
-def _retried(records: Sequence[Recorded]) -> dict[str, Any]:
+def _retry_result(records: Sequence[Recorded]) -> dict[str, Any]:
     retry_of = [r.event.retry_of for r in records if isinstance(r.event, ev.Submitted)]
     return {"task_id": records[0].entity_id, "retry_of": retry_of[0], "was": "new"}
 
 
-def _submitted(records: Sequence[Recorded]) -> dict[str, Any]:
+def _submit_result(records: Sequence[Recorded]) -> dict[str, Any]:
     return {"task_id": records[0].entity_id, "was": "new"}
 
 
 _FROM_EVENTS: dict[str, Callable[[Sequence[Recorded]], dict[str, Any]]] = {
-    **dict.fromkeys(("drain", "pause", "resume", "load"), _about_agent),
-    "deregister": _deregistered,
-    "forget": _forgotten,
-    "annotate": _annotated,
-    "retry": _retried,
-    "submit": _submitted,
+    **dict.fromkeys(("drain", "pause", "resume", "load"), _agent_result),
+    "deregister": _deregister_result,
+    "forget": _forget_result,
+    "annotate": _annotate_result,
+    "retry": _retry_result,
+    "submit": _submit_result,
 }
 """Results that follow from a command's events alone."""
 
@@ -147,7 +147,7 @@ class RepeatedCommands:
             _, left = await select(self._pool, command)
             return {"task_ids": task_ids, "count": len(task_ids), "more": left.fitting > 0}
         if verb == "submit_many":
-            return await self._submitted(request, records)
+            return await self._submit_many_result(request, records)
         if verb == "claim":
             granted = [r for r in records if isinstance(r.event, ev.Leased)]
             return {"leases": [await self._lease(r.entity_id, [r], r) for r in granted]}
@@ -155,7 +155,7 @@ class RepeatedCommands:
             return await self._steal_result(records)
         return await self._task_result(request, records)
 
-    async def _submitted(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
+    async def _submit_many_result(self, request: Request, records: list[Recorded]) -> dict[str, Any]:
         """Return what was made of each task: the new ones are in the events, the others are as they were then."""
         new = [recorded.entity_id for recorded in records]
         command = request.command
@@ -176,8 +176,8 @@ class RepeatedCommands:
     def _holdings(self, request: Request, memory: Memory, agent_id: str) -> dict[str, Any]:
         """Return what an agent holds now, and which of the tasks that it vouches for are to be stopped."""
         holdings = self._queries.held_by(agent_id)
-        vouched = getattr(request.command, "tasks", None) or ()
-        pairs = ((each.task_id, each.token) for each in vouched)
+        vouched_for = getattr(request.command, "tasks", None) or ()
+        pairs = ((each.task_id, each.token) for each in vouched_for)
         stops = stale_task_directives(pairs, memory.state.task, agent_id)
         directives = [*stops, *holdings["directives"]]
         return self._queries.with_directives({**holdings, "directives": directives}, agent_id)
@@ -209,16 +209,16 @@ class RepeatedCommands:
                     "grace_s": event.grace_s,
                     "directive": event.directive,
                 }
-        task = _found(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        task = _required(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
         if task.lease is None:
             return None
         return {
             "expires_at": format_timestamp(task.lease.expires_at),
             "grace_s": task.lease.grace_s,
-            "directive": await self._advice(request, task, task.lease, last),
+            "directive": await self._directive(request, task, task.lease, last),
         }
 
-    async def _advice(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> str:
+    async def _directive(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> str:
         """Return the directive that the holder got on the task; only reports have it on record."""
         intake = await self._lookup.intake_at(lease.agent_id, recorded.position)
         draft = Draft(self._pool.state, request, recorded.time, self._pool.rules)
@@ -253,7 +253,7 @@ class RepeatedCommands:
         return {"operation_id": planned.entity_id, "task_ids": list(moved[0]) if moved else []}
 
     async def _lease(self, task_id: str, own: list[Recorded], last: Recorded) -> dict[str, Any]:
-        task = _found(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        task = _required(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
         return lease_document(task, last.time)
 
     async def _own_task(self, request: Request, records: list[Recorded]) -> str:
@@ -276,10 +276,11 @@ class RepeatedCommands:
 
     async def _task_at(self, task_id: str, position: int, own: list[Recorded]) -> Task:
         """Return a task as its outline tells at a position."""
-        return _found(await self._lookup.outline_at(task_id, position, own), task_id, position)
+        return _required(await self._lookup.outline_at(task_id, position, own), task_id, position)
 
 
-def _found(task: Task | None, task_id: str, position: int) -> Task:
+def _required(task: Task | None, task_id: str, position: int) -> Task:
+    """Return a task that was looked up; raises LookupError if there was none."""
     if task is None:
         msg = f"the log has no task {task_id} at position {position}"
         raise LookupError(msg)
