@@ -34,28 +34,25 @@ class BrokerStartError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class BrokerOptions:
-    """How an embedded broker runs.
-
-    Attributes:
-        port: where it listens on the loopback interface; 0 takes a free one (and keeps it over restarts).
-        sync_interval: how often the file store is flushed to disk. With `always` an acknowledged event is on disk;
-            tests use a duration such as `2m`.
-        enforce_users: whether clients must give a user and password. Without, anyone who connects may do anything.
-        extra_users: users beside the service's own three, such as `agent_user("default", "a1")`.
-        max_memory_bytes: limit on memory-backed streams; None for the server's default.
-        binary: the nats-server to use; None to search for one.
-        start_timeout_s: how long a start may take; recovering a large log takes about a second per million events.
-        stop_timeout_s: how long a stop may take before the broker is killed.
-    """
+    """How an embedded broker runs."""
 
     port: int = 0
+    """Where it listens on the loopback interface; 0 takes a free one (and keeps it over restarts)."""
     sync_interval: str = "always"
+    """How often the file store is flushed to disk. With `always` an acknowledged event is on disk; tests use a duration
+    such as `2m`."""
     enforce_users: bool = True
+    """Whether clients must give a user and password. Without, any client may do anything."""
     extra_users: tuple[BrokerUser, ...] = ()
+    """Users beside the service's own three, such as `agent_user("default", "a1")`."""
     max_memory_bytes: int | None = None
+    """Limit on memory-backed streams; None for the server's default."""
     binary: Path | None = None
+    """The nats-server to use; None to search for one."""
     start_timeout_s: float = 30.0
+    """How long a start may take; recovering a large log takes about a second per million events."""
     stop_timeout_s: float = 10.0
+    """How long a stop may take before the broker is killed."""
 
 
 class EmbeddedBroker:

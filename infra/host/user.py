@@ -1,4 +1,4 @@
-"""Who runs this process."""
+"""The user that runs this process."""
 
 from __future__ import annotations
 

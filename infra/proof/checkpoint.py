@@ -2,7 +2,7 @@
 
 Write access to the broker suffices to write a whole new chain of hashes. A checkpoint that is kept elsewhere proves it:
 the log must still have the same hash at the same position. Checking needs the public key alone, so auditors need no
-secret, and the private key can be kept away from everyone with write access to the log.
+secret, and the private key can be kept where no writer of the log can read it.
 """
 
 from __future__ import annotations

@@ -151,24 +151,24 @@ class PoolServer:
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
         connection = await connect(self.url, name=f"custody-{self.settings.pool}-{purpose}", auth=auths(purpose))
         self._stack.push_async_callback(connection.close)
-        connection.disconnected.add(lambda: self._lost(purpose))
-        connection.reconnected.add(lambda: self._back(purpose))
-        connection.closed.add(lambda: self._closed(purpose, connection))
+        connection.disconnected.add(lambda: self._on_disconnected(purpose))
+        connection.reconnected.add(lambda: self._on_reconnected(purpose))
+        connection.closed.add(lambda: self._on_closed(purpose, connection))
         return connection
 
-    def _lost(self, purpose: str) -> None:
+    def _on_disconnected(self, purpose: str) -> None:
         if not self._lost_purposes:
             self._lost_at_s = time.monotonic()
         self._lost_purposes.add(purpose)
         if self._pool is not None:
             self._pool.disconnected()
 
-    def _back(self, purpose: str) -> None:
+    def _on_reconnected(self, purpose: str) -> None:
         self._lost_purposes.discard(purpose)
         if not self._lost_purposes and self._pool is not None:
             self._pool.reconnected(time.monotonic() - self._lost_at_s)
 
-    def _closed(self, purpose: str, connection: NatsConnection) -> None:
+    def _on_closed(self, purpose: str, connection: NatsConnection) -> None:
         if not self._expelled.done():
             self._expelled.set_result(
                 f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"

@@ -1,4 +1,4 @@
-"""Settings that are allowed each, and defeat each other together: said at the start, because they refuse nothing."""
+"""Contradictions between settings that are each allowed: the service warns of them at its start, and refuses none."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def contradictions(settings: Settings) -> Iterator[str]:
-    """Yield what some settings keep others from doing, one line each.
+    """Yield one line for each setting that others make ineffective.
 
-    They speak of tasks without lease rules of their own. A default is named only together with a setting that was
-    made: a service on defaults alone has nothing to say.
+    The lines are about tasks without lease rules of their own. A default is named only together with a setting that was
+    made, so the defaults alone give no line.
     """
-    yield from _of_the_sweeper(settings)
-    yield from _of_terms(settings)
+    yield from _sweeper_contradictions(settings)
+    yield from _term_contradictions(settings)
     yield from without_effect(settings)
     if settings.rearm_max_s == 0 and "rearm_jitter_s" in settings.model_fields_set:
         yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
@@ -34,7 +34,7 @@ _STEALER = {"steal_min_tasks", "steal_interval_s"}
 
 
 def without_effect(settings: Settings) -> Iterator[str]:
-    """Yield each lease setting that was made and that the mode of the pool's leases does not ask for, one line each."""
+    """Yield one line for each lease setting that was made and that the mode of the pool's leases does not use."""
     for name in sorted(settings.model_fields_set & LEASE_FIELDS.keys()):
         field = LEASE_FIELDS[name]
         chosen = LeasePolicy.model_construct(_fields_set={field})
@@ -43,7 +43,7 @@ def without_effect(settings: Settings) -> Iterator[str]:
             yield f"{name} has no effect with lease_mode {settings.lease_mode}; it goes with {modes}"
 
 
-def _of_the_sweeper(settings: Settings) -> Iterator[str]:
+def _sweeper_contradictions(settings: Settings) -> Iterator[str]:
     chosen = settings.model_fields_set
     if not settings.sweeper_enabled:
         for name in sorted(chosen & {"stuck_threshold_s", "stall_s", "on_stall"}):
@@ -62,7 +62,7 @@ def _of_the_sweeper(settings: Settings) -> Iterator[str]:
         yield f"stall_s, {settings.stall_s:g}, never takes effect: lease_max_s, {settings.lease_max_s:g}, comes first"
 
 
-def _of_terms(settings: Settings) -> Iterator[str]:
+def _term_contradictions(settings: Settings) -> Iterator[str]:
     policy = settings.rules().lease
     first, longest = shortest_first_terms(policy), longest_terms(policy)
     if settings.agent_lost_after_s < first.lease_s:

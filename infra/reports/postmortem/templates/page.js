@@ -116,7 +116,7 @@
     event.preventDefault();
     setZoom(zoom * Math.exp(-event.deltaY / 300), msAt(event.clientX));
   }, { passive: false });
-  const doing = {
+  const actions = {
     in: () => setZoom(zoom * 1.6, focusTime()), out: () => setZoom(zoom / 1.6, focusTime()), fit: () => setZoom(1),
     left: () => pan(-0.5), right: () => pan(0.5),
   };
@@ -124,7 +124,7 @@
     const [from, to] = visible();
     return moment >= from && moment <= to ? moment : undefined;
   };
-  for (const button of document.querySelectorAll("button[data-do]")) button.addEventListener("click", () => doing[button.dataset.do]());
+  for (const button of document.querySelectorAll("button[data-do]")) button.addEventListener("click", () => actions[button.dataset.do]());
 
   // What the rules said at a moment.
   let moment = 0;
@@ -166,7 +166,7 @@
     }
     return [line, list];
   };
-  const tell = () => {
+  const showMoment = () => {
     byId("then-time").textContent = clock(moment);
     cursor.value = (1000 * moment) / data.length;
     cursor.setAttribute("aria-valuetext", clock(moment));
@@ -181,9 +181,9 @@
     if (!shown.length) shown.push(element("p", "", task ? `${task}: nothing is known yet.` : "No task is part of this."));
     body.replaceChildren(...shown);
   };
-  const setMoment = (ms) => { moment = Math.min(data.length, Math.max(0, ms)); tell(); };
+  const setMoment = (ms) => { moment = Math.min(data.length, Math.max(0, ms)); showMoment(); };
   cursor.addEventListener("input", () => setMoment((cursor.value / 1000) * data.length));
-  tasks.addEventListener("change", tell);
+  tasks.addEventListener("change", showMoment);
 
   // Selecting an event: its row and its marks light up together.
   let picked = [];
@@ -267,7 +267,7 @@
   scroller.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = {
-      "+": doing.in, "=": doing.in, "-": doing.out, "0": doing.fit,
+      "+": actions.in, "=": actions.in, "-": actions.out, "0": actions.fit,
       ArrowLeft: () => event.shiftKey ? pan(-0.25) : move(-1, 0), ArrowRight: () => event.shiftKey ? pan(0.25) : move(1, 0),
       ArrowUp: () => move(0, -1), ArrowDown: () => move(0, 1),
       " ": () => focused && focused.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true })),
