@@ -7,6 +7,7 @@ end get a deletion marker, which watchers see; the markers expire after an hour.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from nats.errors import Error as NatsError
 from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, LogUnavailableError
+from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendRejectedError, LogUnavailableError
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
@@ -131,35 +132,36 @@ class KvReadModel:
         """Append all or nothing right after the last known sequence."""
         expected, self._sequence = self._sequence, None
         client, batch_id = self._api.connection.client, self._batch_ids.next().decode()
-        last, answer = len(writes), None
+        messages = [
+            (subject, document or b"", _headers(document, number, len(writes), batch_id, expected))
+            for number, (subject, document) in enumerate(writes, start=1)
+        ]
+        *ahead, (subject, body, headers) = messages
         try:
-            for number, (subject, document) in enumerate(writes, start=1):
-                headers = dict(DELETED) if document is None else {}
-                if last > 1:
-                    headers |= {wire_format.BATCH_ID: batch_id, wire_format.BATCH_SEQUENCE: str(number)}
-                if number == 1:
-                    headers[wire_format.EXPECTED_LAST_SEQUENCE] = str(expected)
-                if number < last:
-                    await client.publish(subject, document or b"", headers=headers)
-                    continue
-                if last > 1:
-                    headers[wire_format.BATCH_COMMIT] = "1"
-                answer = await await_cancellable(
-                    client.request(subject, document or b"", timeout=_TIMEOUT_S, headers=headers)
-                )
+            for each, body_ahead, headers_ahead in ahead:
+                await client.publish(each, body_ahead, headers=headers_ahead)
+            answer = await await_cancellable(client.request(subject, body, timeout=_TIMEOUT_S, headers=headers))
         except (NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
             reason = str(error).removeprefix("nats: ") or type(error).__name__
             raise ReadModelUnavailableError(f"{self.name}: {reason}") from error
-        self._sequence = self._sequence_of(json.loads(answer.data) if answer is not None else {})
+        self._sequence = self._sequence_of(answer.data)
 
-    def _sequence_of(self, answer: dict[str, Any]) -> int:
+    def _sequence_of(self, body: bytes) -> int:
+        """Return the sequence that an acknowledgement names; raises as `write` does for any other answer."""
+        answer: Any = None
+        with contextlib.suppress(ValueError, RecursionError):
+            answer = json.loads(body)
+        if not isinstance(answer, dict) or not {"error", "seq"} & answer.keys():
+            raise ReadModelUnavailableError(f"{self.name}: not an acknowledgement: {body[:100]!r}")
         if "error" not in answer:
             return int(answer["seq"])
         error = append_error(ApiError(self.name, answer["error"]))
         if isinstance(error, AppendConflictError):
             raise WatermarkMovedError
+        if isinstance(error, AppendRejectedError):
+            raise ReadModelError(str(error))
         raise ReadModelUnavailableError(str(error))
 
     async def _ensure(self) -> None:
@@ -195,6 +197,18 @@ class KvReadModel:
             "allow_atomic": True,
             "allow_msg_ttl": True,
         }
+
+
+def _headers(document: bytes | None, number: int, last: int, batch_id: str, expected: int | None) -> dict[str, str]:
+    """Return the headers of a write, by its number in a batch of `last` ones; a batch of one is a plain publish."""
+    headers = dict(DELETED) if document is None else {}
+    if last > 1:
+        headers |= {wire_format.BATCH_ID: batch_id, wire_format.BATCH_SEQUENCE: str(number)}
+    if number == 1:
+        headers[wire_format.EXPECTED_LAST_SEQUENCE] = str(expected)
+    if number == last > 1:
+        headers[wire_format.BATCH_COMMIT] = "1"
+    return headers
 
 
 _NEEDED = ("subjects", "max_msgs_per_subject", "allow_atomic", "allow_msg_ttl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -118,6 +119,32 @@ async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncI
 def connect_as(connect: Connect) -> Connect:
     """The fixture, under a name that does not clash with the function `connect`."""
     return connect
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"junk", ReadModelUnavailableError),
+        (b"[]", ReadModelUnavailableError),
+        (b'{"error": {"code": 503, "err_code": 10008, "description": "no leader"}}', ReadModelUnavailableError),
+        (
+            b'{"error": {"code": 400, "err_code": 10071, "description": "wrong last sequence"}, "seq": 0}',
+            WatermarkMovedError,
+        ),
+        (b'{"error": {"code": 400, "err_code": 10054, "description": "too large"}}', ReadModelError),
+    ],
+)
+async def test_each_answer_to_a_write_means_one_error(
+    site: Site, answer: bytes, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def request(*_: Any, **__: Any) -> SimpleNamespace:
+        return SimpleNamespace(data=answer)
+
+    model = site.model()
+    before = await model.watermark()
+    monkeypatch.setattr(site.api.connection.client, "request", request)
+    with pytest.raises(error):
+        await model.write(DocumentChanges({"lease.T": b"{}"}, replace_all=False), before, Watermark(1))
 
 
 @pytest.mark.parametrize("name", HISTORIES)
