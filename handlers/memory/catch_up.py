@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from domain.recorded import Recorded
     from handlers.memory.memory import Memory
@@ -33,14 +34,20 @@ async def catch_up(
     state = memory.state
     goal = await log.last_position() if until is None else until
     if goal > state.position:
-        # Making the indexes anew costs what is alive; keeping them costs what happens.
-        rebuilds = not indexed and goal - state.position > len(state.tasks) + len(state.agents)
-        with rebuilding(state) if rebuilds else _without_gc() if indexed else nullcontext():
+        with _folding(state, goal - state.position, indexed=indexed):
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:
                     progress(memory.state.position, goal)
     return memory.state.position
+
+
+def _folding(state: PoolState, events: int, *, indexed: bool) -> AbstractContextManager[None]:
+    """Return the context for folding so many events."""
+    if indexed:
+        return _without_gc()
+    # Making the indexes anew costs what is alive; keeping them costs what happens.
+    return rebuilding(state) if events > len(state.tasks) + len(state.agents) else nullcontext()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def digest_of_rooms(root: Path) -> str:
     digest = hashlib.sha256()
     for room in ROOMS:
         place = root / room
-        paths = sorted(place.rglob("*.py")) if place.is_dir() else [place] if place.is_file() else []
+        paths = [place] if place.is_file() else sorted(place.rglob("*.py"))
         if not paths:
             raise FileNotFoundError(f"no source file in {place}")
         for path in paths:

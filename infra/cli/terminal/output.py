@@ -86,6 +86,7 @@ class Output:
     def facts(self, pairs: Iterable[tuple[str, Any]], title: str = "") -> None:
         """Print names with their values."""
         rows = [(name, self.cell(name, value)) for name, value in pairs]
+        self._titled(title)
         if self.terminal:
             from rich.table import Table
             from rich.text import Text
@@ -95,10 +96,8 @@ class Output:
             grid.add_column(overflow="fold")
             for name, value in rows:
                 grid.add_row(Text(name), Text(value, style=STYLES.get(value, "")))
-            self._titled(title)
             self.console.print(grid)
             return
-        self._titled(title)
         width = max((len(name) for name, _ in rows), default=0)
         for name, value in rows:
             self.line(f"{name:<{width}}  {value}".rstrip())
@@ -108,32 +107,31 @@ class Output:
         kept = [index for index in range(len(columns)) if any(row[index] not in (None, "", [], {}) for row in rows)]
         cells = [[self.cell(columns[index], row[index], brief=True) for index in kept] for row in rows]
         names = [columns[index] for index in kept]
-        if self.terminal:
-            names, cells = _fitted(names, cells, self.console.width)
         self._titled(title)
         if self.terminal:
-            from rich import box
-            from rich.table import Table
-            from rich.text import Text
-
-            table = Table(
-                box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True
-            )
-            for name, column in zip(names, zip(*cells, strict=True), strict=True):
-                widest = max(map(len, column), default=0)
-                table.add_column(
-                    Text(name),
-                    overflow="fold",
-                    no_wrap=name not in _FLEXIBLE,
-                    min_width=min(widest, _FLEXIBLE_WIDTH) if name in _FLEXIBLE else None,
-                )
-            for row in cells:
-                table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
-            self.console.print(table)
+            self._table_in_terminal(*_fitted(names, cells, self.console.width))
             return
         widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
         for line in (names, *cells):
             self.line("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+    def _table_in_terminal(self, names: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+        from rich import box
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True)
+        for name, column in zip(names, zip(*cells, strict=True), strict=True):
+            widest = max(map(len, column), default=0)
+            table.add_column(
+                Text(name),
+                overflow="fold",
+                no_wrap=name not in _FLEXIBLE,
+                min_width=min(widest, _FLEXIBLE_WIDTH) if name in _FLEXIBLE else None,
+            )
+        for row in cells:
+            table.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in row))
+        self.console.print(table)
 
     def cell(self, name: str, value: Any, *, brief: bool = False) -> str:
         """Return a value as text; in a terminal a time is shown relative to now, too, with `brief` only so."""
