@@ -94,7 +94,7 @@ class CommandService:
         try:
             refusal = self._take(incoming)
         except Exception:  # noqa: BLE001 - the boundary: a fault must cost one request, not the service
-            _LOG.exception("could not take a request on %s", incoming.subject)
+            _LOG.exception("could not take a request on %r", incoming.subject)
             refusal = FAULT
         if refusal is not None:
             self._replies.refuse(incoming.reply, refusal)
@@ -112,10 +112,10 @@ class CommandService:
     def _drop(self, incoming: Incoming) -> None:
         """Drop a request whose reply the service's own rights would carry elsewhere: into the log, say."""
         self.refused_replies += 1
-        # Warn of the 1st, 2nd, 4th, 8th ...: such requests must not flood the log.
+        # Callers choose both subjects, so both are escaped. Warn of the 1st, 2nd, 4th, 8th ...: no flood of lines.
         if self.refused_replies.bit_count() == 1:
             _LOG.warning(
-                "dropped a request on %s with the reply subject %s; it was number %d of its kind",
+                "dropped a request on %r with the reply subject %r; it was number %d of its kind",
                 incoming.subject,
                 incoming.reply,
                 self.refused_replies,

@@ -146,6 +146,7 @@ async def test_an_agent_does_not_speak_as_another_by_a_header(pool: PoolHarness)
         "_INBOX",
         "_INBOXfoo",
         "_INBOX_a.1",
+        "x.\x1b]0;title\x07",
     ],
 )
 async def test_a_reply_subject_outside_the_inboxes_is_not_carried_out(
@@ -157,6 +158,7 @@ async def test_a_reply_subject_outside_the_inboxes_is_not_carried_out(
     assert "submitted" not in pool.names()
     assert pool.service.commands.refused_replies == 1
     assert "dropped a request" in caplog.text
+    assert "\x1b" not in caplog.text
 
 
 async def test_nobody_fills_the_logs_of_the_service_with_such_requests(
