@@ -175,6 +175,8 @@ class PoolService:
         limit.cancel()
         drained.cancel()
         await self._cancel(*probes, limit, drained)
+        if settled:
+            drained.result()  # raises what went wrong
         return settled
 
     async def kill(self) -> None:
