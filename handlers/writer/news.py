@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Quarantined, ev.Stolen, agent_ev.Lost})
+WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Stalled, ev.Quarantined, ev.Stolen, agent_ev.Lost})
 """By exact type: asking models for their class is slow, and this runs for every event."""
 LINES_AT_ONCE = 20
 """Lines in one period; those beyond are counted, and the next line after the period says how many."""

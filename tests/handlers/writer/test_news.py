@@ -26,12 +26,17 @@ async def test_what_people_watch_for_is_one_line_each(pool: PoolHarness, caplog:
     token = await pool.holds("a", "once", budgets={"releases": 1})
     await pool.given("agent.a.release", task_id="once", token=token, reason="two\nlines")
     await pool.holds("a", "stuck", on_silence="stuck")
+    token = await pool.holds("a", "stalls", stall_s=50)
+    for _ in range(3):
+        await pool.advance(20)
+        await pool.given("agent.a.progress", task_id="stalls", token=token, percent=0)
     await pool.advance(1000)
 
     told = lines(caplog)
 
     kinds = [line.split(" at ")[0] for line in told]
     assert {"task/moves stolen", "task/once quarantined", "task/expires expired", "task/stuck stuck"} <= set(kinds)
+    assert "task/stalls stalled" in kinds
     assert {"agent/a lost", "agent/b lost"} <= set(kinds)
     assert all("\n" not in line for line in told)
     assert len(kinds) == len(set(kinds))
