@@ -121,8 +121,8 @@ OPS_REPLIES: Final = {
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
-        "without a named agent: no live one with room can do it that was heard within a lease's first term. A task "
-        "that waits for its time is `illegal_transition`; `details.not_before` says until when.",
+        "without a named agent: no live one with room can do it that was heard within a lease's first term. The one "
+        "that failed the task last is chosen only if no other can. A task that waits for its time is `illegal_transition`; `details.not_before` says until when.",
     ),
     "cancel": Reply(
         ("task_id", "status"),
@@ -174,12 +174,14 @@ OPS_REPLIES: Final = {
         ("operation_id", "task_ids"),
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "`task_ids` are those that moved. Only tasks that are assigned and not started move, within their steal budget "
-        "and cooldown, to an agent that is live, can do them and has room.",
+        "and cooldown, from a live agent, also a paused or draining one, to one that takes grants, can do them and has "
+        "room.",
     ),
     "drain": Reply(
         ("agent_id",),
         (E.UNKNOWN_AGENT,),
-        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. "
+        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. What it "
+        "has not started may be moved with `steal`. "
         "With `deadline_s`, what it still holds then is revoked and queued again.",
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),

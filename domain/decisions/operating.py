@@ -28,6 +28,7 @@ from domain.timestamps import after, format_timestamp, seconds_between
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from domain.agent import Agent
     from domain.commands import operator_commands
     from domain.commands.service_commands import OnSelected
     from domain.commands.submit import Submit, SubmitMany
@@ -204,7 +205,10 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
 
 
 def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
-    """Grant a queued task to the named agent, else to the best one of those that were heard within a first term."""
+    """Grant a queued task to the named agent, else to the best one of those that were heard within a first term.
+
+    The one that failed it last is chosen only if no other can take it.
+    """
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
@@ -214,17 +218,7 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
-        required = frozenset(task.definition.required_capabilities)
-        best = draft.view.best_agent(required, partial(checks.may_receive_unasked, draft))
-        if best is None:
-            raise Refused(
-                RefusalCode.AT_CAPACITY,
-                f"no live agent that was heard lately and has room has every capability that task {task.task_id}"
-                " requires",
-                task_id=task.task_id,
-                required_capabilities=sorted(required),
-            )
-        agent = checks.known_agent(draft, best)
+        agent = _best_agent(draft, task)
     else:
         missing = checks.missing_capabilities(task, agent.capabilities)
         if missing:
@@ -233,6 +227,25 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
         checks.require_not_lost(agent)
         checks.require_room(draft, agent)
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
+
+
+def _best_agent(draft: Draft, task: Task) -> Agent:
+    """Return the best agent for a task; the one that failed it last only if no other can take it."""
+    required = frozenset(task.definition.required_capabilities)
+    may_receive = partial(checks.may_receive_unasked, draft)
+    failed_by = task.failed_last_by
+    best = None
+    if failed_by is not None:
+        best = draft.view.best_agent(required, lambda agent: agent.agent_id != failed_by and may_receive(agent))
+    best = best or draft.view.best_agent(required, may_receive)
+    if best is None:
+        raise Refused(
+            RefusalCode.AT_CAPACITY,
+            f"no live agent that was heard lately and has room has every capability that task {task.task_id} requires",
+            task_id=task.task_id,
+            required_capabilities=sorted(required),
+        )
+    return checks.known_agent(draft, best)
 
 
 def cancel(draft: Draft, command: operator_commands.Cancel) -> Decision:
