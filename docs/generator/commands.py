@@ -122,7 +122,8 @@ OPS_REPLIES: Final = {
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
         "without a named agent: no live one with room can do it that was heard within a lease's first term. The one "
-        "that failed the task last is chosen only if no other can. A task that waits for its time is `illegal_transition`; `details.not_before` says until when.",
+        "that failed the task last is chosen only if no other can. A task that waits for its time is "
+        "`illegal_transition`; `details.not_before` says until when.",
     ),
     "cancel": Reply(
         ("task_id", "status"),
@@ -155,7 +156,9 @@ OPS_REPLIES: Final = {
     "update": Reply(
         _FATE,
         _OPS_ON_LIVE_TASK,
-        "What stays the same appends nothing. A deadline that has passed is `invalid_command`.",
+        "What stays the same appends nothing. A deadline that has passed is `invalid_command`, and so is a time to "
+        "wait for that does not leave some before the deadline. Only a queued task is given one; another is "
+        "`illegal_transition`.",
     ),
     "retry": Reply(
         ("task_id", "retry_of", "was"),

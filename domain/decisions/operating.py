@@ -55,7 +55,8 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
         not_before, deadline = definition.not_before, definition.deadline
         if not_before is not None and deadline is not None and not_before >= deadline:
             raise checks.invalid_field(
-                "not_before" if command.delay_s is None else "delay_s", "it ends at the deadline or after it"
+                "not_before" if command.delay_s is None else "delay_s",
+                f"it ends at the deadline, {format_timestamp(deadline)}, or after it",
             )
         draft.record_task(task_id, definition)
         return "new"
@@ -117,6 +118,10 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
     deadline = command.deadline if command.deadline_s is None else after(draft.now, command.deadline_s)
     if deadline is not None and deadline < draft.now:
         raise checks.invalid_field("deadline", "has passed; a task that is not wanted any more can be cancelled")
+    not_before = command.not_before if command.delay_s is None else after(draft.now, command.delay_s)
+    if not_before is not None and task.status is not TaskStatus.QUEUED:
+        raise checks.illegal_transition(task, ev.Updated.name, "only a queued task can be made to wait for a time")
+    _require_time_before_deadline(draft, task, command, not_before, deadline)
     wanted: dict[str, Any] = {
         "priority": command.priority,
         "title": command.title,
@@ -124,9 +129,33 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
         "deadline": deadline,
     }
     changed = {name: each for name, each in wanted.items() if each not in {None, getattr(task.definition, name)}}
+    waits_until = max(task.not_before or draft.now, draft.now)
+    if not_before is not None and max(not_before, draft.now) != waits_until:
+        changed["not_before"] = not_before
     if changed:
         task = draft.record_task(task.task_id, ev.Updated(**changed))
     return _changed(draft, task)
+
+
+def _require_time_before_deadline(
+    draft: Draft,
+    task: Task,
+    command: operator_commands.Update,
+    not_before: datetime | None,
+    deadline: datetime | None,
+) -> None:
+    """Refuse with `invalid_command` when the task would have to wait until its deadline, or beyond it."""
+    if not_before is None and deadline is None:
+        return
+    waits_until = not_before or (task.not_before if task.status is TaskStatus.QUEUED else None)
+    ends_at = deadline or task.definition.deadline
+    if waits_until is None or ends_at is None or waits_until <= draft.now or waits_until < ends_at:
+        return
+    if not_before is not None:
+        field = "not_before" if command.delay_s is None else "delay_s"
+        raise checks.invalid_field(field, f"it ends at the deadline, {format_timestamp(ends_at)}, or after it")
+    field = "deadline" if command.deadline_s is None else "deadline_s"
+    raise checks.invalid_field(field, f"the task waits until {format_timestamp(waits_until)}, which is not before it")
 
 
 def annotate(draft: Draft, command: operator_commands.Annotate) -> Decision:

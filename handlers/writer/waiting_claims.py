@@ -50,7 +50,8 @@ _LEASE_ENDS = frozenset(
     }
 )
 _GRANTS = frozenset({ev.Leased, ev.Stolen})
-_RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, pool_ev.PoolResumed}
+# An update may end a queued task's wait for its time.
+_RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, ev.Updated, pool_ev.PoolResumed}
 
 
 def affects_waiting(records: Sequence[Recorded]) -> bool:
