@@ -158,7 +158,7 @@ class QueryService:
                     {"task_id": query.task_id},
                 ),
             )
-        return Answer(position, (), task_document(task), None)
+        return Answer(position, (), task_document(task, self._clock.now()), None)
 
     def _snapshot(self, memory: Memory) -> Snapshot:
         return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._pool.heard_at)
