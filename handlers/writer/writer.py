@@ -225,6 +225,7 @@ class Writer:
         self._run_deferred_reads()
 
     def _refuse(self, job: Job, refusal: Refusal) -> None:
+        self.waiting.settle(job)
         job.answer(Answer(self.memory.state.committed_position, (), None, refusal))
 
     def _give_up(self, job: Job, refusal: Refusal) -> None:
@@ -286,6 +287,8 @@ class Writer:
             return False
         for name in job.names:
             if not state.knows(name) and (name not in job.absent or job.looked_up_at < state.evicted_through):
+                # A claim that was woken may be answered without coming back.
+                self.waiting.settle(job)
                 job.on_stale_look_up(job)
                 return True
         return False
