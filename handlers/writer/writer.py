@@ -442,6 +442,7 @@ class Writer:
 
     def end_timed_out(self, now: Steady) -> None:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
+        self._news.end_period()
         timeout_s = self._limits.reply_timeout_s
         batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
         for batch in batches:
