@@ -57,6 +57,8 @@ class Sweeper:
         """When the next sweep is planned; None while one runs."""
         self._set_aside: dict[str, Steady] = {}
         """Tasks that are not judged for a while: a probe looks at them, or judging changed nothing."""
+        self._advanced = False
+        """Whether a judgement of the last sweep made an event."""
         self._probing: set[asyncio.Task[None]] = set()
         self.findings: dict[str, int] = {}
         """How often judging came to each finding, by its name."""
@@ -101,6 +103,7 @@ class Sweeper:
     async def sweep(self) -> None:
         """Judge everything that is due now."""
         now = self._clock.now()
+        self._advanced = False
         self._pool.end_timed_out_waits()
         self._pool.release_delayed()
         if self._pool.cannot_judge:
@@ -139,7 +142,9 @@ class Sweeper:
         if answer.refusal is not None:
             _LOG.error("task %s could not be judged: %s", due[0], answer.refusal.message)
             self._set_aside |= dict.fromkeys(due, self._steadily_in(self._interval_s))
-        elif not answer.records:
+        elif answer.records:
+            self._advanced = True
+        else:
             self._set_aside |= dict.fromkeys(due, self._steadily_in(RECHECK_S))
         return bool(answer.records)
 
@@ -191,9 +196,11 @@ class Sweeper:
         if timeout_at is not None:
             pauses_s.append(seconds_between(self._clock.steady(), timeout_at))
         pause_s = min(pauses_s)
-        if pause_s < self._interval_s and (pause_s <= 0 or self._pool.cannot_judge):
-            # What is due and could not be judged must not make a busy loop.
+        if pause_s < self._interval_s and self._pool.cannot_judge:
             return RECHECK_S
+        if pause_s <= 0:
+            # What falls due while others are judged comes next; what cannot be judged must not make a busy loop.
+            return 0.0 if self._advanced else RECHECK_S
         return pause_s
 
     def _next_judgement(self) -> datetime | None:

@@ -210,6 +210,17 @@ async def test_a_sweep_that_fails_is_tried_again(
     assert pool.task("T").status == "queued"
 
 
+async def test_what_falls_due_during_a_sweep_is_judged_right_after_it(pool: PoolHarness) -> None:
+    await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 10, "grace_s": 0})
+    await pool.holds("a", "U", lease={"mode": "fixed", "lease_s": 10.2, "grace_s": 0})
+    with pool.log.held():
+        await pool.advance(10.1)
+        await pool.advance(0.3)
+    await pool.rest()
+    await pool.advance(0.001)
+    assert [pool.task(task_id).status for task_id in ("T", "U")] == ["queued", "queued"]
+
+
 async def test_a_judgement_that_comes_to_nothing_does_not_spin(
     pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
