@@ -51,8 +51,8 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def may_be_stolen_from(self) -> bool:
-        """Whether tasks may be stolen from it: it is live and not draining."""
-        return self.status is AgentStatus.LIVE and self.intake is not IntakeStatus.DRAINING
+        """Whether tasks may be stolen from it: it is live, whether it takes grants or not."""
+        return self.status is AgentStatus.LIVE
 
     @property
     def accepts_grants(self) -> bool:

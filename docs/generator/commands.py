@@ -121,8 +121,9 @@ OPS_REPLIES: Final = {
         LEASE_KEYS,
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "A named agent that lacks a required capability is `invalid_command`. `at_capacity` "
-        "without a named agent: no live one with room can do it that was heard within a lease's first term. A task "
-        "that waits for its time is `illegal_transition`; `details.not_before` says until when.",
+        "without a named agent: no live one with room can do it that was heard within a lease's first term. The one "
+        "that failed the task last is chosen only if no other can. A task that waits for its time is "
+        "`illegal_transition`; `details.not_before` says until when.",
     ),
     "cancel": Reply(
         ("task_id", "status"),
@@ -155,7 +156,9 @@ OPS_REPLIES: Final = {
     "update": Reply(
         _FATE,
         _OPS_ON_LIVE_TASK,
-        "What stays the same appends nothing. A deadline that has passed is `invalid_command`.",
+        "What stays the same appends nothing. A deadline that has passed is `invalid_command`, and so is a time to "
+        "wait for that does not leave some before the deadline. Only a queued task is given one; another is "
+        "`illegal_transition`.",
     ),
     "retry": Reply(
         ("task_id", "retry_of", "was"),
@@ -174,12 +177,14 @@ OPS_REPLIES: Final = {
         ("operation_id", "task_ids"),
         (E.UNKNOWN_AGENT, *_OPS_ON_TASK, E.PAUSED, E.AT_CAPACITY),
         "`task_ids` are those that moved. Only tasks that are assigned and not started move, within their steal budget "
-        "and cooldown, to an agent that is live, can do them and has room.",
+        "and cooldown, from a live agent, also a paused or draining one, to one that takes grants, can do them and has "
+        "room.",
     ),
     "drain": Reply(
         ("agent_id",),
         (E.UNKNOWN_AGENT,),
-        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. "
+        "`result` is empty for the pool. An agent that drains gets the directive `hand_over` for all it holds. What it "
+        "has not started may be moved with `steal`. "
         "With `deadline_s`, what it still holds then is revoked and queued again.",
     ),
     "pause": Reply(("agent_id",), (E.UNKNOWN_AGENT,), "`result` is empty for the pool."),

@@ -40,7 +40,7 @@ Each box is a term and its grace, in seconds.
 | mode | for | first term | renewals | grace |
 |---|---|---|---|---|
 | `adaptive` | agents that report every few minutes | {first_s:g} s until the first report | {second_s:g} s after it, {working_s:g} s from {working_percent} %, {finishing_s:g} s from {finishing_percent} %: tests, builds and merges make the end the quietest time | {first_grace_s:g} s, at the end {finishing_grace_s:g} s |
-| `estimated` | work of hours that reports rarely | the estimate, else {default_hours:g} h, × the priority's factor × that of the first label that has one, within {min_hours:g} to {max_hours:g} h | 4 h; 3 h above 50 %, 2 h above 75 %; 2 h below 25 % after the second; × {large_factor:g} if the estimate is above 8 h; × {renewal_decay:g} for each renewal before; at most 2 h after the fifth | {estimated_grace_s:g} s |
+| `estimated` | work of hours that reports rarely | the estimate, else {default_hours:g} h, × the priority's factor × that of the first label that has one, within {min_hours:g} to {max_hours:g} h | {renewal_hours:g} h; {renewal_half_hours:g} h above {renewal_half_percent} %, {renewal_late_hours:g} h above {renewal_late_percent} %; {renewal_slow_hours:g} h below {renewal_slow_percent} % after {renewal_slow_after} renewals; × {large_factor:g} if the estimate is above {large_hours:g} h; × {renewal_decay:g} for each renewal before; at most {renewal_many_hours:g} h after {renewal_many_after} renewals | {estimated_grace_s:g} s |
 | `fixed` | one length for all | {lease_s:g} s | {lease_s:g} s | {fixed_grace_s:g} s |
 
 Factors of the mode `estimated`, and the first term of a task of 4 hours:
@@ -49,9 +49,9 @@ Factors of the mode `estimated`, and the first term of a task of 4 hours:
 |---|---|---|
 {factors}
 
-Terms, graces, percents, bounds and factors are [settings](settings.md#leases), and fields of `lease` for one task; the
-hours of an estimated renewal (4, 3, 2) and the counts of renewals are not. A setting that goes with another mode than the pool's does nothing: `custody up` and `custody serve` say so when they start, `custody whatif` before it
-compares. What other numbers would have made of recorded work, [what-if](what-if.md) says.
+All of these numbers are [settings](settings.md#leases), and fields of `lease` for one task. A setting that goes with
+another mode than the pool's does nothing: `custody up` and `custody serve` say so when they start, `custody whatif`
+before it compares. What other numbers would have made of recorded work, [what-if](what-if.md) says.
 
 ## In every mode
 

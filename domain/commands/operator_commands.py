@@ -151,14 +151,24 @@ class Update(OpsOnTask):
     """Moment (RFC 3339) after which the task fails, whatever its status."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
     """The same, in seconds from now."""
+    not_before: UtcDatetime | None = None
+    """Moment (RFC 3339) before which a queued task is granted to no agent, instead of the one before."""
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """The same, in seconds from now; 0: it waits no longer."""
+
+    @model_validator(mode="after")
+    def _one_moment_each(self) -> Self:
+        for first, second in (("deadline", "deadline_s"), ("not_before", "delay_s")):
+            if getattr(self, first) is not None and getattr(self, second) is not None:
+                msg = f"{first} and {second} exclude each other"
+                raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if self.deadline is not None and self.deadline_s is not None:
-            msg = "deadline and deadline_s exclude each other"
-            raise ValueError(msg)
-        if (self.priority, self.title, self.labels, self.deadline, self.deadline_s) == (None,) * 5:
-            msg = "name at least one of priority, title, labels, deadline and deadline_s"
+        changeable = ("priority", "title", "labels", "deadline", "deadline_s", "not_before", "delay_s")
+        if all(getattr(self, name) is None for name in changeable):
+            msg = f"name at least one of {', '.join(changeable[:-1])} and {changeable[-1]}"
             raise ValueError(msg)
         return self
 

@@ -249,14 +249,13 @@ def require_not_lost(agent: Agent) -> None:
 
 
 def require_steal_source(agent: Agent) -> None:
-    """Refuse with `paused` when the agent is lost, or draining: then it hands its tasks over itself."""
+    """Refuse with `paused` when the agent is lost: what it holds comes back when its leases are over."""
     if not agent.may_be_stolen_from:
-        why = agent.status.value if agent.status is AgentStatus.LOST else agent.intake.value
         raise Refused(
             RefusalCode.PAUSED,
-            f"agent {agent.agent_id} is {why}: nothing is stolen from it",
+            f"agent {agent.agent_id} is {agent.status}: nothing is stolen from it",
             agent_id=agent.agent_id,
-            agent=why,
+            agent=agent.status.value,
         )
 
 

@@ -28,6 +28,7 @@ from domain.timestamps import after, format_timestamp, seconds_between
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from domain.agent import Agent
     from domain.commands import operator_commands
     from domain.commands.service_commands import OnSelected
     from domain.commands.submit import Submit, SubmitMany
@@ -54,7 +55,8 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
         not_before, deadline = definition.not_before, definition.deadline
         if not_before is not None and deadline is not None and not_before >= deadline:
             raise checks.invalid_field(
-                "not_before" if command.delay_s is None else "delay_s", "it ends at the deadline or after it"
+                "not_before" if command.delay_s is None else "delay_s",
+                f"it ends at the deadline, {format_timestamp(deadline)}, or after it",
             )
         draft.record_task(task_id, definition)
         return "new"
@@ -116,6 +118,10 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
     deadline = command.deadline if command.deadline_s is None else after(draft.now, command.deadline_s)
     if deadline is not None and deadline < draft.now:
         raise checks.invalid_field("deadline", "has passed; a task that is not wanted any more can be cancelled")
+    not_before = command.not_before if command.delay_s is None else after(draft.now, command.delay_s)
+    if not_before is not None and task.status is not TaskStatus.QUEUED:
+        raise checks.illegal_transition(task, ev.Updated.name, "only a queued task can be made to wait for a time")
+    _require_time_before_deadline(draft, task, command, not_before, deadline)
     wanted: dict[str, Any] = {
         "priority": command.priority,
         "title": command.title,
@@ -123,9 +129,33 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
         "deadline": deadline,
     }
     changed = {name: each for name, each in wanted.items() if each not in {None, getattr(task.definition, name)}}
+    waits_until = max(task.not_before or draft.now, draft.now)
+    if not_before is not None and max(not_before, draft.now) != waits_until:
+        changed["not_before"] = not_before
     if changed:
         task = draft.record_task(task.task_id, ev.Updated(**changed))
     return _changed(draft, task)
+
+
+def _require_time_before_deadline(
+    draft: Draft,
+    task: Task,
+    command: operator_commands.Update,
+    not_before: datetime | None,
+    deadline: datetime | None,
+) -> None:
+    """Refuse with `invalid_command` when the task would have to wait until its deadline, or beyond it."""
+    if not_before is None and deadline is None:
+        return
+    waits_until = not_before or (task.not_before if task.status is TaskStatus.QUEUED else None)
+    ends_at = deadline or task.definition.deadline
+    if waits_until is None or ends_at is None or waits_until <= draft.now or waits_until < ends_at:
+        return
+    if not_before is not None:
+        field = "not_before" if command.delay_s is None else "delay_s"
+        raise checks.invalid_field(field, f"it ends at the deadline, {format_timestamp(ends_at)}, or after it")
+    field = "deadline" if command.deadline_s is None else "deadline_s"
+    raise checks.invalid_field(field, f"the task waits until {format_timestamp(waits_until)}, which is not before it")
 
 
 def annotate(draft: Draft, command: operator_commands.Annotate) -> Decision:
@@ -204,7 +234,10 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
 
 
 def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
-    """Grant a queued task to the named agent, else to the best one of those that were heard within a first term."""
+    """Grant a queued task to the named agent, else to the best one of those that were heard within a first term.
+
+    The one that failed it last is chosen only if no other can take it.
+    """
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
     checks.require_allowed(task, ev.Leased.name)
@@ -214,17 +247,7 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
     if agent is None:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
-        required = frozenset(task.definition.required_capabilities)
-        best = draft.view.best_agent(required, partial(checks.may_receive_unasked, draft))
-        if best is None:
-            raise Refused(
-                RefusalCode.AT_CAPACITY,
-                f"no live agent that was heard lately and has room has every capability that task {task.task_id}"
-                " requires",
-                task_id=task.task_id,
-                required_capabilities=sorted(required),
-            )
-        agent = checks.known_agent(draft, best)
+        agent = _best_agent(draft, task)
     else:
         missing = checks.missing_capabilities(task, agent.capabilities)
         if missing:
@@ -233,6 +256,25 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
         checks.require_not_lost(agent)
         checks.require_room(draft, agent)
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
+
+
+def _best_agent(draft: Draft, task: Task) -> Agent:
+    """Return the best agent for a task; the one that failed it last only if no other can take it."""
+    required = frozenset(task.definition.required_capabilities)
+    may_receive = partial(checks.may_receive_unasked, draft)
+    failed_by = task.failed_last_by
+    best = None
+    if failed_by is not None:
+        best = draft.view.best_agent(required, lambda agent: agent.agent_id != failed_by and may_receive(agent))
+    best = best or draft.view.best_agent(required, may_receive)
+    if best is None:
+        raise Refused(
+            RefusalCode.AT_CAPACITY,
+            f"no live agent that was heard lately and has room has every capability that task {task.task_id} requires",
+            task_id=task.task_id,
+            required_capabilities=sorted(required),
+        )
+    return checks.known_agent(draft, best)
 
 
 def cancel(draft: Draft, command: operator_commands.Cancel) -> Decision:

@@ -55,13 +55,19 @@ def _stealing_allowed(draft: Draft, source: Agent, target: Agent) -> bool:
     return draft.view.pool.accepts_grants and source.may_be_stolen_from and target.accepts_grants
 
 
-def stealable_tasks(draft: Draft, source: str, target: Agent, count: int) -> list[str]:
-    """Return at most `count` tasks of the source that can move to the target, the latest assigned first."""
+def stealable_tasks(draft: Draft, source: str, target: Agent, count: int, *, unasked: bool = False) -> list[str]:
+    """Return at most `count` tasks of the source that can move to the target, the latest assigned first.
+
+    `unasked`: no operator chose the target, so what the target failed last stays where it is.
+    """
     found: list[str] = []
     for task_id in reversed(draft.view.held_by(source)):
         if len(found) >= count:
             break
-        if why_not_stealable(draft, draft.task(task_id), source, target) is None:
+        task = draft.task(task_id)
+        if unasked and task is not None and task.failed_last_by == target.agent_id:
+            continue
+        if why_not_stealable(draft, task, source, target) is None:
             found.append(task_id)
     return found
 
@@ -78,7 +84,7 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
     if not is_overloaded(source_tasks, draft.cpu_of(source)) or not is_underloaded(target_tasks, draft.cpu_of(target)):
         return draft.decided({})
     count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
-    task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most))
+    task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most), unasked=True)
     if not task_ids:
         return draft.decided({})
     return _planned(draft, command.operation_id, source, target, task_ids, "load", command.score)

@@ -492,6 +492,8 @@ class Updated(TaskEvent):
     title: str | None = None
     labels: tuple[str, ...] | None = None
     deadline: Timestamp | None = None
+    not_before: Timestamp | None = None
+    """Until when the queued task is granted to no agent; one that has passed if it waits no longer."""
 
 
 BESIDE_THE_LIFE = frozenset({LateProgress, Noted})

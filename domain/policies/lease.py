@@ -59,6 +59,7 @@ _Factor = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_LEASE_S, allow_inf_nan=False)]
 _Grace = Annotated[float, Field(ge=0, le=LONGEST_GRACE_S, allow_inf_nan=False)]
 _Percent = Annotated[int, Field(ge=0, le=100)]
+_Count = Annotated[int, Field(ge=0, le=1_000_000)]
 _Hours = Annotated[float, Field(ge=SHORTEST_LEASE_S / _HOUR_S, le=LONGEST_LEASE_S / _HOUR_S, allow_inf_nan=False)]
 
 
@@ -88,8 +89,30 @@ class LeasePolicy(BaseModel):
     """Estimated mode: no term is longer, in hours; at least `min_hours`."""
     renewal_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
     """Estimated mode: each renewal is this much of what it would be without those before it."""
+    renewal_hours: Annotated[_Hours, _unless(4.0)] = 4.0
+    """Estimated mode: the term of a renewal, in hours, before the factors."""
+    renewal_half_percent: Annotated[_Percent, _unless(50)] = 50
+    """Estimated mode: the progress above which `renewal_half_hours` is the term of a renewal."""
+    renewal_half_hours: Annotated[_Hours, _unless(3.0)] = 3.0
+    """Estimated mode: that term, in hours."""
+    renewal_late_percent: Annotated[_Percent, _unless(75)] = 75
+    """Estimated mode: the progress above which `renewal_late_hours` is the term of a renewal."""
+    renewal_late_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    """Estimated mode: that term, in hours."""
+    renewal_slow_after: Annotated[_Count, _unless(2)] = 2
+    """Estimated mode: after more renewals than this, work below `renewal_slow_percent` is slow."""
+    renewal_slow_percent: Annotated[_Percent, _unless(25)] = 25
+    """Estimated mode: the progress below which work is slow by then."""
+    renewal_slow_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    """Estimated mode: the term of a renewal of slow work, in hours."""
+    renewal_many_after: Annotated[_Count, _unless(5)] = 5
+    """Estimated mode: after more renewals than this, a renewal is at most `renewal_many_hours`."""
+    renewal_many_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    """Estimated mode: that limit, in hours, after all factors."""
+    large_hours: Annotated[_Hours, _unless(8.0)] = 8.0
+    """Estimated mode: a task with an estimate above this is large, in hours."""
     large_factor: Annotated[_Factor, _unless(1.5)] = 1.5
-    """Estimated mode: the factor of renewals of a task with an estimate above 8 hours."""
+    """Estimated mode: the factor of renewals of a large task."""
     critical_factor: Annotated[_Factor, _unless(0.5)] = 0.5
     """Estimated mode: the factor of the first term of a critical task; it returns to the queue soon if its holder is
     lost."""
@@ -270,28 +293,20 @@ def _priority_factor(policy: LeasePolicy, priority: Priority) -> float:
 
 
 def _renewal_hours(policy: LeasePolicy, renewals: int, percent: int, estimated_hours: float | None) -> float:
-    if percent > _NEARLY_DONE_PERCENT:
-        hours = 2.0
-    elif percent > _HALF_DONE_PERCENT:
-        hours = 3.0
-    elif percent < _BARELY_BEGUN_PERCENT and renewals > _RENEWALS_TO_SHOW_PROGRESS:
-        hours = 2.0
+    if percent > policy.renewal_late_percent:
+        hours = policy.renewal_late_hours
+    elif percent > policy.renewal_half_percent:
+        hours = policy.renewal_half_hours
+    elif percent < policy.renewal_slow_percent and renewals > policy.renewal_slow_after:
+        hours = policy.renewal_slow_hours
     else:
-        hours = 4.0
-    if (estimated_hours or 0.0) > _LARGE_TASK_HOURS:
+        hours = policy.renewal_hours
+    if (estimated_hours or 0.0) > policy.large_hours:
         hours *= policy.large_factor
     hours *= policy.renewal_decay**renewals
-    if renewals > _RENEWALS_BEFORE_CAP:
-        hours = min(hours, 2.0)
+    if renewals > policy.renewal_many_after:
+        hours = min(hours, policy.renewal_many_hours)
     return hours
-
-
-_NEARLY_DONE_PERCENT: Final = 75
-_HALF_DONE_PERCENT: Final = 50
-_BARELY_BEGUN_PERCENT: Final = 25
-_RENEWALS_TO_SHOW_PROGRESS: Final = 2
-_RENEWALS_BEFORE_CAP: Final = 5
-_LARGE_TASK_HOURS: Final = 8.0
 
 
 def shared(policy: LeasePolicy) -> LeasePolicy:

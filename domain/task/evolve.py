@@ -10,6 +10,7 @@ from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
 from domain.task.record import Task
 from domain.task.transition import advance
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +51,13 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
 
 def _updated(task: Task, event: ev.Updated, recorded: Recorded) -> Task:
     given = {name: value for name, value in event if value is not None}
-    return advance(task, recorded, definition=task.definition.model_copy(update=given))
+    changes: dict[str, Any] = {"definition": task.definition.model_copy(update=given)}
+    if event.not_before is not None:
+        changes["not_before"] = event.not_before
+        if task.not_before is not None and task.avoids_until is not None:
+            preferred_s = seconds_between(task.not_before, task.avoids_until)
+            changes["avoids_until"] = after(event.not_before, preferred_s)
+    return advance(task, recorded, **changes)
 
 
 _FOLDS: dict[type, Callable[[Task, Any, Recorded], Task]] = {

@@ -126,6 +126,12 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.attempt - self.free_attempts
 
     @property
+    def failed_last_by(self) -> str | None:
+        """The agent whose attempt at it was the last one that failed, or None: of the leases that are remembered."""
+        failed = (each.agent_id for each in reversed(self.former) if each.ended is LeaseStatus.FAILED)
+        return next(failed, None)
+
+    @property
     def terminal(self) -> bool:
         """Whether the task has ended for good."""
         return self.status in TERMINAL

@@ -55,8 +55,10 @@ class Sweeper:
         self._wake = asyncio.Event()
         self._planned: _Plan | None = None
         """When the next sweep is planned; None while one runs."""
-        self._set_aside: dict[str, datetime] = {}
-        """Tasks that are not judged before a moment: a probe looks at them, or judging changed nothing."""
+        self._set_aside: dict[str, Steady] = {}
+        """Tasks that are not judged for a while: a probe looks at them, or judging changed nothing."""
+        self._advanced = False
+        """Whether a judgement of the last sweep made an event."""
         self._probing: set[asyncio.Task[None]] = set()
         self.findings: dict[str, int] = {}
         """How often judging came to each finding, by its name."""
@@ -69,8 +71,8 @@ class Sweeper:
             return
         timeout_at = self._pool.next_timeout_at()
         timed_out = timeout_at is not None and timeout_at < planned.steady
-        delayed_at, drains = self._pool.next_delayed_at(), self._pool.state.drains_to_end()
-        ready = delayed_at is not None and delayed_at < planned.wall
+        delayed_in_s, drains = self._pool.next_delayed_in_s(), self._pool.state.drains_to_end()
+        ready = delayed_in_s is not None and after(self._clock.now(), delayed_in_s) < planned.wall
         if timed_out or ready or (drains and drains[0][0] < planned.wall):
             self._wake.set()
         elif self._pool.state.may_fall_due_before(planned.wall):
@@ -101,22 +103,24 @@ class Sweeper:
     async def sweep(self) -> None:
         """Judge everything that is due now."""
         now = self._clock.now()
+        self._advanced = False
         self._pool.end_timed_out_waits()
-        self._pool.release_delayed(now)
+        self._pool.release_delayed()
         if self._pool.cannot_judge:
             return
         await self._mark_lost()
         for at, agent_id in self._pool.state.drains_to_end():
             if at <= now:
                 await self._ask(EndDrain(agent_id), "drain")
-        self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > now}
+        steady = self._clock.steady()
+        self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > steady}
         while True:
             state = self._pool.state
             due = [each for each in state.due(now, MAX_JUDGED + len(self._set_aside)) if each not in self._set_aside]
             due = [task_id for task_id in due[:MAX_JUDGED] if not self._run_probe(task_id, now)]
             if not due:
                 return
-            await self._judge(due, now)
+            await self._judge(due)
 
     async def _mark_lost(self) -> None:
         silent = self._pool.silent_agents()
@@ -127,19 +131,21 @@ class Sweeper:
             if agent is None or agent.status is not AgentStatus.LIVE:
                 self._pool.forget_agent(agent_id)
 
-    async def _judge(self, due: list[str], now: datetime) -> bool:
+    async def _judge(self, due: list[str]) -> bool:
         """Judge these tasks; return whether that made an event. If it did not, they are set aside for a while."""
         answer = await self._ask(Judge(tuple(due)), "judge")
         if answer.refusal is not None and len(due) > 1:
             # One task that cannot be judged must not stop the sweep: find it by judging each alone.
-            return any([await self._judge([task_id], now) for task_id in due])
+            return any([await self._judge([task_id]) for task_id in due])
         for finding, count in (answer.result or {}).items():
             self.findings[finding] = self.findings.get(finding, 0) + count
         if answer.refusal is not None:
             _LOG.error("task %s could not be judged: %s", due[0], answer.refusal.message)
-            self._set_aside |= dict.fromkeys(due, after(now, self._interval_s))
-        elif not answer.records:
-            self._set_aside |= dict.fromkeys(due, after(now, RECHECK_S))
+            self._set_aside |= dict.fromkeys(due, self._steadily_in(self._interval_s))
+        elif answer.records:
+            self._advanced = True
+        else:
+            self._set_aside |= dict.fromkeys(due, self._steadily_in(RECHECK_S))
         return bool(answer.records)
 
     def _run_probe(self, task_id: str, now: datetime) -> bool:
@@ -152,7 +158,7 @@ class Sweeper:
         deadline = task.definition.deadline
         if deadline is not None and deadline < now:
             return False
-        self._set_aside[task_id] = after(now, self._interval_s)
+        self._set_aside[task_id] = self._steadily_in(self._interval_s)
         work = asyncio.get_running_loop().create_task(self._probe_then_judge(probe, task, lease))
         self._probing.add(work)
         work.add_done_callback(self._probing.discard)
@@ -167,7 +173,7 @@ class Sweeper:
         answer: Answer | None = None
         if evidence:
             answer = await self._ask(Extend(task.task_id, lease.token, probe.name, evidence), "extend")
-        if (answer is not None and answer.records) or await self._judge([task.task_id], self._clock.now()):
+        if (answer is not None and answer.records) or await self._judge([task.task_id]):
             self._set_aside.pop(task.task_id, None)
         self._wake.set()
 
@@ -176,8 +182,8 @@ class Sweeper:
 
     def _pause_s(self) -> float:
         """Return for how many seconds there is nothing to do, at most the interval."""
-        pause_s, delayed_at = self._judging_pause_s(), self._pool.next_delayed_at()
-        return pause_s if delayed_at is None else min(pause_s, max(seconds_between(self._clock.now(), delayed_at), 0.0))
+        pause_s, delayed_in_s = self._judging_pause_s(), self._pool.next_delayed_in_s()
+        return pause_s if delayed_in_s is None else min(pause_s, delayed_in_s)
 
     def _judging_pause_s(self) -> float:
         """Return for how many seconds nothing falls due, at most the interval."""
@@ -190,9 +196,11 @@ class Sweeper:
         if timeout_at is not None:
             pauses_s.append(seconds_between(self._clock.steady(), timeout_at))
         pause_s = min(pauses_s)
-        if pause_s < self._interval_s and (pause_s <= 0 or self._pool.cannot_judge):
-            # What is due and could not be judged must not make a busy loop.
+        if pause_s < self._interval_s and self._pool.cannot_judge:
             return RECHECK_S
+        if pause_s <= 0:
+            # What falls due while others are judged comes next; what cannot be judged must not make a busy loop.
+            return 0.0 if self._advanced else RECHECK_S
         return pause_s
 
     def _next_judgement(self) -> datetime | None:
@@ -200,14 +208,18 @@ class Sweeper:
         state = self._pool.state
         if not self._set_aside:
             return state.next_due_at()
-        moments = [min(self._set_aside.values())]
-        for task_id in state.due(after(self._clock.now(), self._interval_s), len(self._set_aside) + 1):
+        now = self._clock.now()
+        moments = [after(now, seconds_between(self._clock.steady(), min(self._set_aside.values())))]
+        for task_id in state.due(after(now, self._interval_s), len(self._set_aside) + 1):
             task = state.tasks.get(task_id)
             moment = due_at(task, state.pool, state.rules) if task is not None else None
             if task_id not in self._set_aside and moment is not None:
                 moments.append(moment)
                 break
         return min(moments)
+
+    def _steadily_in(self, seconds: float) -> Steady:
+        return steadily_after(self._clock.steady(), seconds)
 
     async def _sleep(self, pause_s: float) -> None:
         self._planned = _Plan(steadily_after(self._clock.steady(), pause_s), after(self._clock.now(), pause_s))

@@ -159,7 +159,7 @@ class QueryService:
                 ),
             )
         # What was looked up is of a moment after the read.
-        return Answer(max(position, task.position), (), task_document(task), None)
+        return Answer(max(position, task.position), (), task_document(task, self._clock.now()), None)
 
     def _snapshot(self, memory: Memory) -> Snapshot:
         return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._pool.heard_at)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Quarantined, ev.Stolen, agent_ev.Lost})
+WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Stalled, ev.Quarantined, ev.Stolen, agent_ev.Lost})
 """By exact type: asking models for their class is slow, and this runs for every event."""
 LINES_AT_ONCE = 20
-"""Lines in one period; those beyond are counted, and the next line after the period says how many."""
+"""Lines in one period; those beyond are counted, and a line after the period says how many."""
 PERIOD_S = 10.0
 
 
@@ -41,12 +41,18 @@ class News:
             if type(recorded.event) in WATCHED:
                 self._tell(recorded)
 
+    def end_period(self) -> None:
+        """Say how many lines were left out, once their period is over; called every second or so."""
+        if self._since is None or seconds_between(self._since, self._clock.steady()) < PERIOD_S:
+            return
+        if self._left_out:
+            _LOG.info("%d more such events were not logged; the audit has them", self._left_out)
+        self._since, self._lines, self._left_out = None, 0, 0
+
     def _tell(self, recorded: Recorded) -> None:
-        now = self._clock.steady()
-        if self._since is None or seconds_between(self._since, now) >= PERIOD_S:
-            if self._left_out:
-                _LOG.info("%d more such events were not logged; the audit has them", self._left_out)
-            self._since, self._lines, self._left_out = now, 0, 0
+        self.end_period()
+        if self._since is None:
+            self._since = self._clock.steady()
         if self._lines >= LINES_AT_ONCE:
             self._left_out += 1
             return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from domain.draft import Request
 from domain.policies.load_balancing import loads_since
 from domain.policies.presence import was_heard_lately
+from domain.timestamps import seconds_between
 from handlers.writer.jobs import Answer, Job
 
 if TYPE_CHECKING:
@@ -103,13 +104,22 @@ class PoolAccess:
         """Answer the waiting claims whose time has come."""
         self._writer.waiting.end_timed_out(self._clock.steady())
 
-    def release_delayed(self, now: datetime) -> None:
-        """Let the queued tasks whose time has come wake the claims that wait for them."""
-        self._writer.waiting.release_delayed(now)
+    def release_delayed(self) -> None:
+        """Let the queued tasks whose time has come wake the claims that wait for them.
 
-    def next_delayed_at(self) -> datetime | None:
-        """Return when the next queued task becomes claimable by its time alone, or None if none will."""
-        return self.state.backlog.next_moment()
+        By the time at which a claim would be decided: none waits for what another one would be granted.
+        """
+        self._writer.waiting.release_delayed(self._now)
+
+    def next_delayed_in_s(self) -> float | None:
+        """Return in how many seconds the next queued task becomes claimable by its time alone; None if none will.
+
+        0 if that time has come. Else the wall clock has to reach it, also while that is behind the log's time.
+        """
+        moment = self.state.backlog.next_moment()
+        if moment is None:
+            return None
+        return 0.0 if moment <= self._now else seconds_between(self._clock.now(), moment)
 
     def next_timeout_at(self) -> Steady | None:
         """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""

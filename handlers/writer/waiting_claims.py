@@ -16,7 +16,7 @@ from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
-from domain.lifecycles import TaskStatus
+from domain.lifecycles import AgentStatus, TaskStatus
 from domain.task import Task
 from handlers.ports import steadily_after
 from handlers.writer.claim_line import ClaimLine
@@ -50,7 +50,8 @@ _LEASE_ENDS = frozenset(
     }
 )
 _GRANTS = frozenset({ev.Leased, ev.Stolen})
-_RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, pool_ev.PoolResumed}
+# An update may end a queued task's wait for its time.
+_RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, ev.Updated, pool_ev.PoolResumed}
 
 
 def affects_waiting(records: Sequence[Recorded]) -> bool:
@@ -215,14 +216,22 @@ class WaitingClaims:
         if event is agent_ev.Registered:
             self._liveness.heard(agent_id, self._clock.steady(), recorded.time)
         elif event is agent_ev.Lost:
+            if self._is_live(agent_id):
+                return
             self._liveness.forget(agent_id)
             for job in self._line.take_all_of(agent_id):
                 # Deciding it again would revive an agent that sent nothing.
                 self._end_at(job, position)
         elif event is agent_ev.Deregistered:
-            self._liveness.forget(agent_id)
-            self._lives.pop(agent_id, None)
+            if not self._is_live(agent_id):
+                self._liveness.forget(agent_id)
+                self._lives.pop(agent_id, None)
             self._resubmit_in_order(self._line.take_all_of(agent_id))
+
+    def _is_live(self, agent_id: str) -> bool:
+        """Return whether a command that was decided meanwhile has brought the agent back."""
+        agent = self._memory.state.agent(agent_id)
+        return agent is not None and agent.status is AgentStatus.LIVE
 
     def _follow_task(
         self,

@@ -76,5 +76,7 @@ class Watchdog:
         was_behind, self._behind = self._behind, behind_s > BEHIND_S
         if self._behind and not was_behind:
             _LOG.warning(
-                "this clock is %.0f s behind the log's last event; nothing expires until it has caught up", behind_s
+                "this clock is %.0f s behind the log's last event; until it has caught up, nothing expires and no"
+                " delayed task is granted",
+                behind_s,
             )

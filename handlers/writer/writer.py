@@ -236,6 +236,7 @@ class Writer:
 
     def _refuse(self, job: Job, refusal: Refusal) -> None:
         """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
+        self.waiting.settle(job)
         reason = OUTCOME_UNKNOWN if job.prior else refusal
         job.answer(Answer(self.memory.state.committed_position, (), None, reason))
 
@@ -294,6 +295,8 @@ class Writer:
             return False
         for name in job.names:
             if not state.knows(name) and (name not in job.absent or job.looked_up_at < state.evicted_through):
+                # A claim that was woken may be answered without coming back.
+                self.waiting.settle(job)
                 job.on_stale_look_up(job)
                 return True
         return False
@@ -452,6 +455,7 @@ class Writer:
 
     def end_timed_out(self, now: Steady) -> None:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
+        self._news.end_period()
         timeout_s = self._limits.reply_timeout_s
         batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
         for batch in batches:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.policies.lease import LeasePolicy, longest_terms, shortest_first_terms
+from domain.policies.lease import LeaseMode, LeasePolicy, longest_terms, shortest_first_terms
 from domain.policies.lease_fields import lease_field_mismatch, modes_of
 from infra.settings.rule_settings import LEASE_FIELDS
 
@@ -22,7 +22,11 @@ def contradictions(settings: Settings) -> Iterator[str]:
     """
     yield from _sweeper_contradictions(settings)
     yield from _term_contradictions(settings)
+    yield from _phase_contradictions(settings)
     yield from without_effect(settings)
+    if settings.retry_delay_s == 0:
+        for name in sorted(settings.model_fields_set & {"retry_backoff", "retry_max_delay_s"}):
+            yield f"{name} has no effect, for retry_delay_s is 0"
     if settings.rearm_max_s == 0 and "rearm_jitter_s" in settings.model_fields_set:
         yield "rearm_jitter_s has no effect, for rearm_max_s is 0"
     if not settings.steal_enabled:
@@ -58,6 +62,9 @@ def _sweeper_contradictions(settings: Settings) -> Iterator[str]:
             f"stuck_threshold_s, {settings.stuck_threshold_s:g}, never takes effect:"
             f" the longest lease and its grace are over after {terms_s:g} s without a report"
         )
+    never_stalls = not settings.stall_s and (settings.stall_s == 0 or settings.lease_mode is not LeaseMode.ADAPTIVE)
+    if "on_stall" in chosen and never_stalls:
+        yield "on_stall has no effect on tasks without a stall_s of their own, for no other is ever stalled"
     if settings.stall_s is not None and settings.stall_s >= settings.lease_max_s:
         yield f"stall_s, {settings.stall_s:g}, never takes effect: lease_max_s, {settings.lease_max_s:g}, comes first"
 
@@ -77,3 +84,29 @@ def _term_contradictions(settings: Settings) -> Iterator[str]:
             f"lease_warning_s, {settings.lease_warning_s:g}, is no shorter than any term of a lease:"
             " each is listed as expiring soon from its grant on"
         )
+
+
+_PHASES = {
+    LeaseMode.ADAPTIVE: ("lease_working_s", "lease_working_percent", "lease_finishing_percent"),
+    LeaseMode.ESTIMATED: ("lease_renewal_half_hours", "lease_renewal_half_percent", "lease_renewal_late_percent"),
+}
+"""A term in the middle of the work, with the percent at which it begins and that at which the next one does."""
+_RENEWAL_HOURS = {name for name in LEASE_FIELDS if name.startswith("lease_renewal_") and name.endswith("_hours")}
+
+
+def _phase_contradictions(settings: Settings) -> Iterator[str]:
+    """Yield which terms of the pool's lease mode are never set, and which are cut by the bounds."""
+    chosen, mode = settings.model_fields_set, settings.lease_mode
+    if mode in _PHASES:
+        term, *percents = _PHASES[mode]
+        begins, ends = (getattr(settings, name) for name in percents)
+        if ends <= begins and chosen & {term, *percents}:
+            yield f"{term} is never set: {percents[1]}, {ends}, is not above {percents[0]}, {begins}"
+    if mode is not LeaseMode.ESTIMATED:
+        return
+    low, high = settings.lease_min_hours, settings.lease_max_hours
+    for name in sorted(chosen & _RENEWAL_HOURS):
+        hours = getattr(settings, name)
+        if not low <= hours <= high:
+            bounds = f"{low:g} to {high:g}"
+            yield f"{name}, {hours:g}, lies outside lease_min_hours to lease_max_hours, {bounds}, which cut it"

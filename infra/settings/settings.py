@@ -115,8 +115,30 @@ class LeaseSettings(_Group):
     """Mode estimated: no term is longer."""
     lease_renewal_decay: float = _LEASE.renewal_decay
     """Mode estimated: the factor that each earlier renewal shortens a renewal by."""
+    lease_renewal_hours: float = _LEASE.renewal_hours
+    """Mode estimated: the term of a renewal, in hours, before the factors."""
+    lease_renewal_half_percent: int = _LEASE.renewal_half_percent
+    """Mode estimated: the progress above which lease_renewal_half_hours is the term of a renewal."""
+    lease_renewal_half_hours: float = _LEASE.renewal_half_hours
+    """Mode estimated: that term, in hours."""
+    lease_renewal_late_percent: int = _LEASE.renewal_late_percent
+    """Mode estimated: the progress above which lease_renewal_late_hours is the term of a renewal."""
+    lease_renewal_late_hours: float = _LEASE.renewal_late_hours
+    """Mode estimated: that term, in hours."""
+    lease_renewal_slow_after: int = _LEASE.renewal_slow_after
+    """Mode estimated: after more renewals than this, work below lease_renewal_slow_percent is slow."""
+    lease_renewal_slow_percent: int = _LEASE.renewal_slow_percent
+    """Mode estimated: the progress below which work is slow by then."""
+    lease_renewal_slow_hours: float = _LEASE.renewal_slow_hours
+    """Mode estimated: the term of a renewal of slow work, in hours."""
+    lease_renewal_many_after: int = _LEASE.renewal_many_after
+    """Mode estimated: after more renewals than this, a renewal is at most lease_renewal_many_hours."""
+    lease_renewal_many_hours: float = _LEASE.renewal_many_hours
+    """Mode estimated: that limit, in hours, after all factors."""
+    lease_large_hours: float = _LEASE.large_hours
+    """Mode estimated: a task with an estimate above this is large, in hours."""
     lease_large_factor: float = _LEASE.large_factor
-    """Mode estimated: the factor of renewals of a task with an estimate above 8 hours."""
+    """Mode estimated: the factor of renewals of a large task."""
     lease_critical_factor: float = _LEASE.critical_factor
     """Mode estimated: the factor of the first term of a critical task."""
     lease_high_factor: float = _LEASE.high_factor

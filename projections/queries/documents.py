@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.handoffs import in_words
+from domain.handoffs import handoff_document
 from domain.lifecycles import LeaseStatus
 from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
@@ -23,8 +23,8 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else format_timestamp(at)
 
 
-def task_document(task: Task) -> dict[str, Any]:
-    """Return a task's whole state."""
+def task_document(task: Task, now: datetime) -> dict[str, Any]:
+    """Return a task's whole state; `now` decides whether the advice of its hand-off is still shown."""
     definition = task.definition
     outcome = task.outcome
     return {
@@ -46,7 +46,7 @@ def task_document(task: Task) -> dict[str, Any]:
         "answer": task.answer,
         "releases": task.releases,
         "attempts_used": task.attempts_used,
-        "handoff": in_words(task.handoff).model_dump(mode="json") if task.handoff else None,
+        "handoff": handoff_document(task.handoff, now) if task.handoff else None,
         "lease": lease_state(task.lease) if task.lease else None,
         "former_leases": [
             {

@@ -74,7 +74,7 @@ TASKS = Table(
         Column("outcome_detail", Kind.TEXT, "the reason or error"),
         Column("result", Kind.JSON, "of a completed task"),
         Column("payload", Kind.JSON, "as submitted"),
-        Column("handoff", Kind.JSON, "what the next holder is told"),
+        Column("handoff", Kind.JSON, "what the next holder is told; its advice holds until its `valid_until`"),
         Column("position", Kind.INTEGER, "of the last event that changed it"),
         Column("not_before", Kind.TIME, "while queued: it is granted to no agent before"),
     ),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
+    from domain.events.task import Handoff
     from domain.pool import Pool
     from domain.rules import Rules
     from domain.task import Lease, Task
@@ -113,10 +114,18 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
     if task.lease is not None:
         reasons.extend(_lease_facts(task.lease, now))
     if task.handoff is not None and not task.terminal:
-        reasons.append(f"hand-off: {instructions(task.handoff)}")
+        reasons.append(_handoff(task.handoff, now))
     if task.lease is None and task.status is TaskStatus.QUEUED and not pool.accepts_grants:
         reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
     return reasons
+
+
+def _handoff(handoff: Handoff, now: datetime) -> str:
+    """Return a hand-off in words; once its advice is out of date, only where the work stands."""
+    if now <= handoff.valid_until:
+        return f"hand-off: {instructions(handoff)}"
+    checkpoint = ", with a checkpoint" if handoff.last_checkpoint is not None else ""
+    return f"hand-off at {handoff.progress} %{checkpoint}; its advice was valid until {moment(handoff.valid_until)}"
 
 
 def _aged(task: Task, rules: Rules, now: datetime) -> list[str]:

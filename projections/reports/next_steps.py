@@ -92,7 +92,7 @@ def _on_lease(task: Task, pool: Pool, rules: Rules) -> Iterator[NextStep]:
     stale = None if task.status is TaskStatus.STUCK else stuck_due_at(lease, pool, rules)
     if stale is not None:
         yield NextStep(stale, f"stuck, if not heard for more than {duration(rules.stuck_threshold_s)}")
-    else:
+    if stale is None or task.definition.on_silence is OnSilence.REQUEUE:
         yield NextStep(recovery_due_at(task, lease, pool), f"if still silent: {_after_silence(task)}")
 
 

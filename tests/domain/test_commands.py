@@ -169,6 +169,8 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("update", "labels", ([*LABELS[0], None], LABELS[1][:-1])),
     ("update", "deadline", MOMENTS),
     ("update", "deadline_s", ([None, 0, 3600, 315_360_000], [-1, 315_360_001, "60", float("inf")])),
+    ("update", "not_before", MOMENTS),
+    ("update", "delay_s", ([None, 0, 0.5, 315_360_000], [-1, 315_360_001, "60", True, float("inf")])),
     ("retry", "new_id", ([*NAMES[0], None], NAMES[1][:-2])),
     ("retry", "reason", ([*REASON[0], None], REASON[1])),
     ("annotate", "kind", NAMES),

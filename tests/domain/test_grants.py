@@ -242,6 +242,33 @@ def test_without_a_name_the_best_agent_is_taken() -> None:
     assert details["required_capabilities"] == ["gpu"]
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 1.0], ids=["at once", "after its delay"])
+@pytest.mark.parametrize("by", ["A", OPS], ids=["by its holder", "by an operator"])
+def test_without_a_name_the_agent_that_failed_it_last_is_taken_only_if_no_other_can(by: str, delay_s: float) -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=9)
+    s.given("B", "register", capacity=9)
+    s.holds("B", "U")
+    submit(s, "T", retry={"delay_s": delay_s, "max_delay_s": delay_s})
+    s.given(OPS, "assign", task_id="T").event(ev.Leased)
+    assert s.lease("T").agent_id == "A", "it holds the fewest"
+    token = {} if by == OPS else {"token": s.token("T")}
+    s.given(by, "fail", task_id="T", error="no", retryable=True, **token)
+
+    # Also when other agents are no longer preferred at a claim: what is chosen keeps no task waiting.
+    s.wait(100).given(OPS, "assign", task_id="T")
+    assert s.lease("T").agent_id == "B"
+
+    s.given("B", "release", task_id="T", token=s.token("T"))
+    s.given(OPS, "assign", task_id="T")
+    assert s.lease("T").agent_id == "B", "a release of another one says nothing for the one that failed"
+
+    s.given("B", "release", task_id="T", token=s.token("T"))
+    s.given(OPS, "pause", agent_id="B")
+    s.given(OPS, "assign", task_id="T")
+    assert s.lease("T").agent_id == "A", "no other can"
+
+
 def test_without_a_name_only_those_are_taken_that_were_heard_within_a_first_term() -> None:
     s = Scenario()
     s.given("dead", "register", capacity=9)

@@ -69,6 +69,10 @@ def test_its_advice_is_valid_for_a_day_and_what_was_reported_for_ever(at: float,
     assert (told["progress"], told["last_note"], told["last_checkpoint"]) == (60, "n", {"line": 1})
     assert bool(told["instructions"]) is valid
     assert (told["branch"] is not None) is valid
+    assert task_document(s.task("T"), s.now)["handoff"] == told
+    why = "".join(explain(s.task("T"), s.state.pool, s.rules, s.now).why)
+    assert ("Look at branch T" in why) is valid
+    assert valid or "hand-off at 60 %, with a checkpoint; its advice was valid until" in why
 
 
 def test_a_release_hands_its_checkpoint_on() -> None:
@@ -130,7 +134,7 @@ def test_its_words_are_made_of_its_fields_when_they_are_shown() -> None:
 
     assert "came to 88 %" in lease["handoff"]["instructions"]
     assert "Its last note: “late”." in lease["handoff"]["instructions"]
-    assert "came to 88 %" in task_document(s.task("T"))["handoff"]["instructions"]
+    assert "came to 88 %" in task_document(s.task("T"), s.now)["handoff"]["instructions"]
     assert "came to 88 %" in "".join(explain(s.task("T"), s.state.pool, s.rules, s.now).why)
 
 

@@ -8,12 +8,13 @@ import pytest
 
 from domain.commands.service_commands import MarkLost
 from domain.events.agent import AgentNoted, Deregistered
-from domain.events.task import Noted, Submitted, Updated
+from domain.events.task import Leased, Noted, Submitted, Updated
 from domain.lifecycles import TERMINAL, AgentStatus
 from domain.limits import MAX_RETRIES_NAMED
+from domain.timestamps import after
 from domain.values import Priority
 from tests.domain.situations import SITUATIONS
-from tests.support.scenario import OPS, Scenario
+from tests.support.scenario import OPS, START, Scenario
 
 ERIKA = "ops/erika"
 ENDED = [name for name, (status, _) in SITUATIONS.items() if status in TERMINAL]
@@ -82,6 +83,95 @@ def test_a_deadline_that_has_passed_is_refused() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T")
     s.when(ERIKA, "update", task_id="T", deadline="2026-11-21T07:59:59Z").refused("invalid_command")
+
+
+@pytest.mark.parametrize(
+    ("body", "at"),
+    [({"not_before": "2026-11-21T08:01:40Z"}, 100.0), ({"delay_s": 50}, 50.0), ({"delay_s": 0}, 0.0)],
+    ids=["later, at a moment", "earlier, by seconds", "at once"],
+)
+@pytest.mark.parametrize("waits", ["submitted", "released", "failed", "ready"])
+def test_when_a_queued_task_may_be_granted_can_be_changed(body: dict[str, Any], at: float, waits: str) -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given(OPS, "submit", task_id="T", retry={"delay_s": 80}, **({"delay_s": 80} if waits == "submitted" else {}))
+    if waits in {"released", "failed"}:
+        s.given(OPS, "assign", task_id="T", agent_id="A")
+        end: dict[str, Any] = {"delay_s": 80} if waits == "released" else {"error": "no"}
+        s.given("A", "release" if waits == "released" else "fail", task_id="T", token=s.token("T"), **end)
+
+    step = s.given(ERIKA, "update", task_id="T", **body)
+
+    if waits == "ready" and at == 0:
+        step.then()
+    else:
+        assert step.then("updated").event(Updated).not_before == after(START, at)
+    if at:
+        assert s.at(at - 0.001).given("A", "claim").result["leases"] == []
+    s.at(at).given("A", "claim").event(Leased)
+
+
+def test_another_agent_is_preferred_as_long_after_a_new_time_as_after_the_first() -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given("B", "register")
+    s.given(OPS, "submit", task_id="T", retry={"delay_s": 10, "max_delay_s": 10})
+    s.given(OPS, "assign", task_id="T", agent_id="A")
+    s.given("A", "fail", task_id="T", token=s.token("T"), error="no")
+    s.given(ERIKA, "update", task_id="T", delay_s=100)
+    assert s.at(109.9).given("A", "claim").result["leases"] == []
+    s.at(110).given("A", "claim").event(Leased)
+
+
+def test_the_time_of_a_task_is_not_recorded_when_it_stays_the_same() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", not_before="2026-11-21T08:10:00Z")
+    s.when(ERIKA, "update", task_id="T", not_before="2026-11-21T08:10:00Z").then()
+    s.when(OPS, "submit", task_id="T", not_before="2026-11-21T08:10:00Z").then()
+    s.given(ERIKA, "update", task_id="T", not_before="2026-11-21T08:20:00Z")
+    for minutes in (10, 20):
+        same = s.when(OPS, "submit", task_id="T", not_before=f"2026-11-21T08:{minutes}:00Z").then()
+        assert same.result["was"] == "known"
+
+
+@pytest.mark.parametrize("situation", [name for name in LIVE if SITUATIONS[name][0] != "queued"])
+def test_only_a_queued_task_is_given_a_time(situation: str) -> None:
+    s = Scenario()
+    SITUATIONS[situation][1](s)
+    s.when(ERIKA, "update", task_id="T", title="New", delay_s=5).refused("illegal_transition")
+
+
+@pytest.mark.parametrize(
+    ("submitted", "changed", "field"),
+    [
+        ({"deadline_s": 100}, {"delay_s": 100}, "delay_s"),
+        ({"deadline_s": 100}, {"not_before": "2026-11-21T09:00:00Z"}, "not_before"),
+        ({"delay_s": 100}, {"deadline_s": 100}, "deadline_s"),
+        ({"delay_s": 100}, {"deadline": "2026-11-21T08:01:00Z"}, "deadline"),
+        ({}, {"delay_s": 100, "deadline_s": 50}, "delay_s"),
+    ],
+)
+def test_a_time_must_leave_some_before_the_deadline(
+    submitted: dict[str, Any], changed: dict[str, Any], field: str
+) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", **submitted)
+    refusal = s.when(ERIKA, "update", task_id="T", **changed).refused("invalid_command")
+    assert [each["field"] for each in refusal.details["fields"]] == [field]
+
+
+def test_a_deadline_before_a_time_that_has_come_or_that_no_longer_counts_is_taken() -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given(OPS, "submit", task_id="T", delay_s=100)
+    s.given(ERIKA, "update", task_id="T", delay_s=0, deadline_s=50)
+    s.given(OPS, "submit", task_id="U", delay_s=100)
+    s.at(100).given(ERIKA, "update", task_id="U", deadline_s=0)
+
+
+def test_not_before_and_delay_s_of_an_update_exclude_each_other() -> None:
+    with pytest.raises(ValueError, match="not_before and delay_s exclude each other"):
+        Scenario().request(OPS, "update", task_id="T", not_before="2026-11-21T09:00:00Z", delay_s=1)
 
 
 def test_the_same_submit_again_is_known_after_an_update() -> None:

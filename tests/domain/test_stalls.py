@@ -150,7 +150,7 @@ def test_it_is_shown_wherever_the_task_is() -> None:
     assert s.seconds_until(step.at) == pytest.approx(1100, abs=1e-5)
     reporting(s, 1300)
 
-    document = task_document(s.task("T"))
+    document = task_document(s.task("T"), s.now)
 
     assert document["stalled"] is document["lease"]["stalled"] is True
     assert document["lease"]["advanced_at"] == "2026-11-21T08:01:40.000000Z"

@@ -153,22 +153,27 @@ CLOSED: list[tuple[Callable[[Scenario], None], str]] = [
 ]
 
 
-def draining_source(s: Scenario) -> None:
-    s.given(OPS, "drain", agent_id="A")
-
-
-def lost_source(s: Scenario) -> None:
-    s.asks(MarkLost("A", 700.0))
-
-
-@pytest.mark.parametrize("close", [draining_source, lost_source], ids=lambda close: close.__name__)
-def test_who_drains_or_is_lost_is_no_source(close: Callable[[Scenario], None]) -> None:
+def test_who_is_lost_is_no_source() -> None:
     s = Scenario()
     overloaded(s)
-    close(s)
+    s.asks(MarkLost("A", 700.0))
 
     assert plan(s).names == []
     s.when(OPS, "steal", from_="A", to="B", task_ids=["T1"]).refused("paused")
+
+
+@pytest.mark.parametrize("gate", ["drain", "pause"])
+def test_what_a_draining_or_paused_agent_has_not_started_may_be_moved(gate: str) -> None:
+    s = Scenario()
+    overloaded(s)
+    s.given("A", "start", task_id="T9", token=s.token("T9"))
+    s.given(OPS, gate, agent_id="A")
+
+    assert plan(s).event(steal_ev.Planned).task_ids == ("T8", "T7")
+    s.when(OPS, "steal", from_="A", to="B", task_ids=["T1"]).then(*MOVED)
+    assert s.when(OPS, "steal", from_="A", to="B", count=200).names.count("stolen") == 5
+    assert list(s.state.held_by("A")) == ["T9"]
+    s.when(OPS, "steal", from_="A", to="B").refused("illegal_transition")
 
 
 @pytest.mark.parametrize(("close", "code"), CLOSED, ids=[close.__name__ for close, _ in CLOSED])
@@ -234,6 +239,19 @@ def test_the_target_must_have_every_capability_that_the_task_requires() -> None:
 
     s.when(OPS, "steal", from_="A", to="B", task_ids=["T1"]).refused("illegal_transition")
     assert s.when(OPS, "steal", from_="A", to="B", count=2).event(steal_ev.Planned).task_ids == ("T2",)
+
+
+def test_a_pass_gives_no_agent_a_task_that_it_failed_last() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=20)
+    s.given("B", "register", capacity=20)
+    s.holds("B", "T9")
+    s.given("B", "fail", task_id="T9", token=s.token("T9"), error="no")
+    s.holds("A", *(f"T{number}" for number in range(1, 9)))
+    s.wait(2).given(OPS, "assign", task_id="T9", agent_id="A")
+
+    assert plan(s).event(steal_ev.Planned).task_ids == ("T8", "T7")
+    s.when(OPS, "steal", from_="A", to="B", task_ids=["T9"]).then(*MOVED)
 
 
 def test_named_tasks_need_room_for_all_of_them() -> None:

@@ -118,6 +118,13 @@ on_task = st.builds(
     st.sampled_from(["cancel", "requeue", "requeue", "unblock", "unblock", "revoke"]),
     tasks,
 )
+update = st.builds(
+    lambda task_id, body: Wish(OPS, "update", {"task_id": task_id, **body}),
+    tasks,
+    st.sampled_from(
+        [{"priority": "critical"}, {"deadline_s": 100.0}, {"delay_s": 0.0}, {"delay_s": 17.5}, {"delay_s": 240.0}]
+    ),
+)
 intake = st.builds(
     lambda verb, body: Wish(OPS, verb, body),
     st.sampled_from(["drain", "pause", "resume", "resume", "resume"]),
@@ -138,8 +145,8 @@ internally = st.builds(
 )
 
 wishes: st.SearchStrategy[Wish | Internally] = st.one_of(
-    as_holder, as_holder, as_holder, claim, submit, assign, on_task, register, heartbeat, intake, steal, internally,
-    deregister,
+    as_holder, as_holder, as_holder, claim, submit, assign, on_task, update, register, heartbeat, intake, steal,
+    internally, deregister,
 )  # fmt: skip
 """Anything that anybody may ask."""
 

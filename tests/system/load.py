@@ -5,6 +5,7 @@ import itertools
 import random
 from collections import defaultdict
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from nats.errors import Error as NatsError
@@ -205,7 +206,8 @@ async def check_fold(ask: Caller) -> None:
     tasks = sorted({event.entity_id for event in log if event.name == "task.submitted"})
     live = [task_id for task_id in tasks if task_id in state.tasks]
     shown = await asyncio.gather(*(ask.task(task_id) for task_id in live))
-    assert [task_document(state.tasks[task_id]) for task_id in live] == list(shown)
+    now = datetime.now(UTC)
+    assert [task_document(state.tasks[task_id], now) for task_id in live] == list(shown)
     health = await ask.done("query.health")
     assert (health["position"], health["live_tasks"], health["agents"]) == (
         log[-1].position,

@@ -55,6 +55,18 @@ async def test_another_session_is_another_life(ask: Caller) -> None:
     assert (await ask.done("agent.a1.deregister", session="s2")) == {"released": 1}
 
 
+async def test_a_registration_without_a_session_is_another_life_too(ask: Caller) -> None:
+    await ask.done("agent.a1.register", session="s1")
+    await ask.done("ops.submit", task_id="T1")
+    lease = (await ask.done("agent.a1.claim", session="s1"))["leases"][0]
+
+    again = await ask.done("agent.a1.register")
+
+    assert [each["token"] for each in again["leases"]] == [lease["token"]]
+    await ask.refused("agent.a1.deregister", "stale_session", session="s1")
+    assert (await ask.done("agent.a1.start", task_id="T1", token=lease["token"]))["directive"] == "continue"
+
+
 async def test_heartbeat_tells_what_is_held_and_takes_the_load(ask: Caller) -> None:
     lease = await ask.lease(task_id="T1")
     reply = await ask.ask("agent.a1.heartbeat", load={"cpu": 99, "memory": 12.5})

@@ -173,6 +173,20 @@ async def test_steal_moves_named_tasks_or_a_number(ask: Caller) -> None:
     assert {each["operation_id"] for each in steals} >= {reply.result["operation_id"], counted["operation_id"]}
 
 
+async def test_what_a_draining_agent_has_not_started_may_be_moved(ask: Caller) -> None:
+    await ask.done("agent.a1.register", capacity=5)
+    await ask.done("agent.a2.register", capacity=5)
+    for number in range(3):
+        await ask.done("ops.submit", task_id=f"T{number}")
+    leases = (await ask.done("agent.a1.claim", max=3))["leases"]
+    await ask.done("agent.a1.start", task_id="T0", token=leases[0]["token"])
+    await ask.done("ops.drain", agent_id="a1")
+    assert (await ask.done("ops.steal", {"from": "a1", "to": "a2", "count": 5}))["task_ids"] == ["T2", "T1"]
+    await ask.refused("ops.steal", "paused", {"from": "a2", "to": "a1", "count": 1})
+    asked = (await ask.done("agent.a1.heartbeat"))["directives"]
+    assert {each["task_id"]: each["do"] for each in asked} == {"T0": "hand_over", "T1": "stop", "T2": "stop"}
+
+
 @pytest.mark.parametrize("verb", ["drain", "pause"])
 async def test_a_closed_gate_stops_new_grants_only(ask: Caller, verb: str) -> None:
     lease = await ask.lease(task_id="T1")

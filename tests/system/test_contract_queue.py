@@ -45,6 +45,31 @@ async def test_a_task_for_later_is_granted_when_its_time_comes(ask: Caller) -> N
     assert (await ask.refused("ops.submit", "invalid_command", delay_s=1, not_before="2030-01-01T00:00:00Z"))["fields"]
 
 
+async def test_the_time_of_a_task_may_be_changed(ask: Caller) -> None:
+    await ask.done("agent.a1.register")
+    claim = await waiting(ask)
+    await ask.done("ops.submit", task_id="T1", delay_s=60)
+    fields = (await ask.refused("ops.update", "invalid_command", task_id="T1", deadline_s=50))["fields"]
+    assert [each["field"] for each in fields] == ["deadline_s"]
+    await ask.done("ops.update", task_id="T1", not_before="2030-01-01T00:00:00Z")
+    assert (await ask.task("T1"))["not_before"] == "2030-01-01T00:00:00.000000Z"
+    assert not claim.done()
+    reply = await ask.ask("ops.update", task_id="T1", delay_s=0)
+    assert reply.events == ["task.updated"]
+    assert (await claim).result["leases"][0]["task_id"] == "T1"
+    await ask.refused("ops.update", "illegal_transition", task_id="T1", delay_s=5)
+
+
+async def test_a_failed_task_is_assigned_to_another_agent(ask: Caller) -> None:
+    await ask.done("agent.a1.register", capacity=5)
+    await ask.done("agent.a2.register", capacity=5)
+    await ask.done("ops.submit", task_id="T1", retry={"delay_s": 0})
+    token = (await ask.done("ops.assign", task_id="T1"))["token"]
+    await ask.done("agent.a1.fail", task_id="T1", token=token, error="E")
+    await ask.done("ops.assign", task_id="T1")
+    assert (await ask.task("T1"))["agent_id"] == "a2"
+
+
 async def test_a_released_task_may_be_snoozed(ask: Caller) -> None:
     lease = await ask.lease(task_id="T1")
     await ask.done("agent.a1.release", task_id="T1", token=lease["token"], delay_s=0.5)

@@ -258,9 +258,40 @@ def test_the_factors_of_the_estimated_mode_are_the_policys() -> None:
     assert renewal_terms(policy, reports=1, percent=0, estimated_hours=9.0).lease_s == 4 * 2 * 3600
 
 
+@pytest.mark.parametrize(
+    ("reports", "percent", "estimated_hours", "expect_hours"),
+    [
+        pytest.param(1, 0, None, 20, id="at the beginning: renewal_hours"),
+        pytest.param(1, 40, None, 20, id="at renewal_half_percent: not above it"),
+        pytest.param(1, 41, None, 15, id="above it: renewal_half_hours"),
+        pytest.param(1, 60, None, 15, id="at renewal_late_percent: not above it"),
+        pytest.param(1, 61, None, 10, id="above it: renewal_late_hours"),
+        pytest.param(2, 9, None, 20, id="renewal_slow_after renewals: not yet slow"),
+        pytest.param(3, 9, None, 5, id="more of them, below renewal_slow_percent: renewal_slow_hours"),
+        pytest.param(3, 10, None, 20, id="more of them, at renewal_slow_percent"),
+        pytest.param(1, 0, 3, 20, id="an estimate of large_hours is not large"),
+        pytest.param(1, 0, 3.5, 40, id="one above it is: x large_factor"),
+        pytest.param(4, 30, 9, 40, id="renewal_many_after renewals: no cap yet"),
+        pytest.param(5, 30, 9, 7, id="more of them: at most renewal_many_hours"),
+    ],
+)
+def test_the_renewals_of_the_estimated_mode_are_the_policys(
+    reports: int, percent: int, estimated_hours: float | None, expect_hours: float
+) -> None:
+    policy = LeasePolicy(
+        mode=LeaseMode.ESTIMATED, min_hours=0.1, max_hours=100.0, renewal_decay=1.0, large_factor=2.0, large_hours=3.0,
+        renewal_hours=20.0, renewal_half_percent=40, renewal_half_hours=15.0, renewal_late_percent=60,
+        renewal_late_hours=10.0, renewal_slow_percent=10, renewal_slow_after=1, renewal_slow_hours=5.0,
+        renewal_many_after=3, renewal_many_hours=7.0,
+    )  # fmt: skip
+    terms = renewal_terms(policy, reports=reports, percent=percent, estimated_hours=estimated_hours)
+    assert terms.lease_s == expect_hours * 3600
+
+
 def test_what_has_its_default_is_left_out_of_events_and_read_as_the_default() -> None:
     plain, own = LeasePolicy(), LeasePolicy(first_s=33.0)
-    assert not any(name.startswith(("first", "epic", "working")) for name in plain.model_dump())
+    own_prefixes = ("first", "epic", "working", "renewal_h", "renewal_m", "large")
+    assert not any(name.startswith(own_prefixes) for name in plain.model_dump())
     assert own.model_dump()["first_s"] == 33
     for policy in (plain, own):
         assert LeasePolicy.model_validate_json(policy.model_dump_json()) == policy

@@ -152,7 +152,16 @@ async def test_only_what_can_move_moves(pool: PoolHarness) -> None:
     assert [r.entity_id for r in pool.events(Stolen)] == ["a-7", "a-5"]
 
 
-async def test_a_lost_agents_assigned_tasks_are_moved(make_pool: MakePool) -> None:
+@pytest.mark.parametrize("gate", ["drain", "pause"])
+async def test_an_overloaded_agent_is_relieved_also_while_it_takes_no_grants(pool: PoolHarness, gate: str) -> None:
+    await busy(pool, "a", 9)
+    await busy(pool, "b", 0)
+    await pool.given(f"ops.{gate}", agent_id="a")
+    await pool.advance(10.1)
+    assert moves(pool) == [("a", "b", 2)]
+
+
+async def test_until_an_agent_is_lost_its_assigned_tasks_are_moved(make_pool: MakePool) -> None:
     pool = await make_pool(Rules(lost_after_s=100.0))
     await busy(pool, "a", 9)
     await pool.advance(99)

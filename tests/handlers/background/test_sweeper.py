@@ -145,7 +145,7 @@ async def test_what_finished_meanwhile_is_counted_and_never_overwritten(pool: Po
     answer = await pool.service.access.ask(Judge(("T", "gone")), "sweeper", "judge")
     assert answer.result == {"already_finished": 2}
     assert pool.position == position
-    await pool.service.sweeper._judge(["T"], pool.clock.now())  # noqa: SLF001 - a race that no test can stage
+    await pool.service.sweeper._judge(["T"])  # noqa: SLF001 - a race that no test can stage
     assert pool.service.sweeper.findings == {"already_finished": 1}
 
 
@@ -210,6 +210,17 @@ async def test_a_sweep_that_fails_is_tried_again(
     assert pool.task("T").status == "queued"
 
 
+async def test_what_falls_due_during_a_sweep_is_judged_right_after_it(pool: PoolHarness) -> None:
+    await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 10, "grace_s": 0})
+    await pool.holds("a", "U", lease={"mode": "fixed", "lease_s": 10.2, "grace_s": 0})
+    with pool.log.held():
+        await pool.advance(10.1)
+        await pool.advance(0.3)
+    await pool.rest()
+    await pool.advance(0.001)
+    assert [pool.task(task_id).status for task_id in ("T", "U")] == ["queued", "queued"]
+
+
 async def test_a_judgement_that_comes_to_nothing_does_not_spin(
     pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +237,26 @@ async def test_a_judgement_that_comes_to_nothing_does_not_spin(
     assert pool.clock.jumps - jumps < 700
     monkeypatch.undo()
     await pool.advance(2)
+    assert pool.task("T").status == "queued"
+
+
+async def test_what_came_to_nothing_is_judged_a_second_later_also_if_the_wall_clock_was_set_back(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pool.holds("a", "T")
+
+    def nothing(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+        return (
+            Decision([], {}, {"nothing": 1})
+            if isinstance(request.command, Judge)
+            else decide(view, request, now, rules)
+        )
+
+    monkeypatch.setattr(deciding, "decide", nothing)
+    await pool.advance(DUE_S + 60)
+    monkeypatch.undo()
+    pool.clock.set_back(30)
+    await pool.advance(2.1)
     assert pool.task("T").status == "queued"
 
 

@@ -47,6 +47,20 @@ async def test_a_snoozed_task_answers_a_waiting_claim_when_its_time_comes(pool: 
     await pool.advance(30)
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 5.0, 25.0], ids=["at once", "earlier", "later"])
+async def test_a_time_that_is_changed_answers_a_waiting_claim_then(pool: PoolHarness, delay_s: float) -> None:
+    await pool.register("a")
+    await pool.submit("T", delay_s=20)
+    claim = wait(pool, "a")
+    await pool.rest()
+    await pool.given("ops.update", task_id="T", delay_s=delay_s)
+    if delay_s:
+        await pool.advance(delay_s - 0.001)
+        assert claim.reply is None
+        await pool.advance(0.001)
+    assert tasks(claim) == ["T"]
+
+
 async def test_a_failed_task_goes_to_the_other_agent_first(pool: PoolHarness) -> None:
     await pool.register("a")
     await pool.register("b")

@@ -99,6 +99,21 @@ async def test_a_claim_that_came_before_the_registration_and_was_parked_after_it
     assert pool.task("T").status == "queued"
 
 
+async def test_a_claim_of_a_life_that_left_takes_nothing_of_one_that_registers_meanwhile(pool: PoolHarness) -> None:
+    await pool.register("a")
+    claim = wait(pool)
+    await pool.rest()
+    with pool.log.held():
+        pool.post("agent.a.deregister")
+        await pool.rest()
+        pool.post("agent.a.register", {"capacity": 10})
+        pool.post("ops.submit", {"task_id": "T"})
+        await pool.rest()
+    await pool.rest()
+    assert pool.task("T").status == "queued"
+    assert tasks(claim) == []
+
+
 async def test_what_an_earlier_life_says_is_no_sign_of_life(make_pool: MakePool) -> None:
     pool = await make_pool(Rules(lost_after_s=10.0))
     await pool.register("a", session="s1")

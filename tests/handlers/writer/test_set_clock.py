@@ -8,6 +8,7 @@ from domain.events.agent import Lost
 from domain.events.steal import Planned
 from domain.events.task import Expired
 from domain.rules import Rules
+from domain.timestamps import after, format_timestamp
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
@@ -64,6 +65,34 @@ async def test_an_agent_is_lost_after_as_long_a_silence(make_pool: MakePool, set
     assert lost.event.silence_s == pytest.approx(100, abs=0.01)
 
 
+async def test_what_a_claim_would_be_granted_by_the_logs_time_answers_one_that_waits(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    claim = pool.post("agent.a.claim", {"wait_s": 30})
+    await pool.advance(20)
+    await pool.given("ops.annotate", agent_id="a", kind="moves-the-logs-time")
+    pool.clock.set_back(15)
+    await pool.submit("T", not_before=format_timestamp(after(pool.clock.now(), 10)))
+    await pool.rest()
+    assert [lease["task_id"] for lease in claim.answer.result["leases"]] == ["T"]
+
+
+async def test_what_is_written_into_the_log_follows_the_wall_clock(pool: PoolHarness) -> None:
+    """While the wall clock is behind the log's last event, the pool's time stands still."""
+    await pool.register("b")
+    await pool.holds("a", "held", lease={"mode": "fixed", "lease_s": 100, "grace_s": 0})
+    await pool.submit("T", delay_s=5)
+    pool.clock.set_back(20)
+    claim = pool.post("agent.b.claim", {"wait_s": 30})
+    await pool.advance(24.9)
+    assert not claim.replies
+    await pool.advance(0.2)
+    assert [lease["task_id"] for lease in claim.answer.result["leases"]] == ["T"]
+    await pool.advance(94.8)
+    assert not pool.events(Expired)
+    await pool.advance(1.2)
+    assert pool.events(Expired)
+
+
 async def test_what_falls_due_by_a_clock_that_was_set_ahead_is_judged_within_a_second(pool: PoolHarness) -> None:
     await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 1000, "grace_s": 0})
     await pool.advance(10)
@@ -78,7 +107,8 @@ async def test_a_clock_that_was_set_is_named_once(pool: PoolHarness, caplog: pyt
     pool.clock.set_back(HOUR_S)
     await pool.advance(10)
     told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
+    behind = "this clock is 3589 s behind the log's last event; until it has caught up, "
     assert told == [
         "the wall clock was set by -3600.0 s",
-        "this clock is 3589 s behind the log's last event; nothing expires until it has caught up",
+        behind + "nothing expires and no delayed task is granted",
     ]

@@ -263,6 +263,21 @@ async def test_a_lost_agents_wait_ends_and_does_not_revive_it(make_pool: MakePoo
     assert pool.agent("a").status == "lost"
 
 
+async def test_an_agent_that_is_heard_while_it_is_recorded_as_lost_is_watched_on(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(lost_after_s=10.0))
+    await pool.register("a")
+    with pool.log.held():
+        await pool.advance(11)
+        claim = wait(pool, "a")
+        await pool.rest()
+    await pool.rest()
+    assert pool.agent("a").status == "live"
+    assert not claim.replies, "it was sent after the silence for which the agent was lost"
+    await pool.advance(11)
+    assert pool.agent("a").status == "lost"
+    assert tasks(claim) == []
+
+
 async def test_waiting_is_no_sign_of_life(make_pool: MakePool) -> None:
     pool = await make_pool(Rules(lost_after_s=10.0))
     await pool.register("a")

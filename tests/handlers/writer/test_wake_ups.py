@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from handlers.ports import AppendRejectedError, NewMessage
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
 
@@ -125,6 +126,21 @@ async def test_a_woken_claim_of_an_agent_that_leaves_passes_its_wake_up_on(pool:
         await pool.rest()
     await pool.rest()
     assert first.answer.code == "unknown_agent"
+    assert tasks(second) == ["T"]
+
+
+async def test_a_woken_claim_whose_grant_the_broker_does_not_take_passes_its_wake_up_on(pool: PoolHarness) -> None:
+    await pool.register("a", "b")
+    first, second = wait(pool, "a"), wait(pool, "b")
+    await pool.rest()
+
+    def refuse_a(message: NewMessage) -> None:
+        if message.subject.endswith(".leased") and b'"agent_id":"a"' in message.body:
+            raise AppendRejectedError("not for a")
+
+    pool.log.on_message = refuse_a
+    await pool.submit("T")
+    assert first.answer.code == "invalid_command"
     assert tasks(second) == ["T"]
 
 

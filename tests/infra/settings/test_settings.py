@@ -226,6 +226,40 @@ def test_settings_that_defeat_each_other_are_named() -> None:
     assert "steal_interval_s has no effect" in said(steal_enabled=False, steal_interval_s=5.0)
 
 
+def test_what_never_stalls_has_no_use_for_on_stall() -> None:
+    assert "on_stall has no effect on tasks without a stall_s of their own" in said(on_stall="requeue", stall_s=0.0)
+    fixed = {"lease_mode": "fixed", "on_stall": "requeue"}
+    assert "on_stall has no effect" in said(**fixed)
+    assert said(**fixed, stall_s=90.0) == said(on_stall="requeue") == ""
+
+
+def test_settings_of_delays_that_never_begin_are_named() -> None:
+    assert said(retry_delay_s=0.0, retry_backoff=3.0) == "retry_backoff has no effect, for retry_delay_s is 0"
+    assert "retry_max_delay_s has no effect" in said(retry_delay_s=0.0, retry_max_delay_s=5.0)
+
+
+def test_a_phase_that_never_comes_is_named() -> None:
+    assert "lease_working_s is never set: lease_finishing_percent, 25, is not above lease_working_percent, 25" in said(
+        lease_finishing_percent=25
+    )
+    estimated = {"lease_mode": "estimated", "agent_lost_after_s": 4000.0}
+    assert "lease_renewal_half_hours is never set: lease_renewal_late_percent, 50, is not above" in said(
+        **estimated, lease_renewal_late_percent=50
+    )
+    assert said(**estimated, lease_finishing_percent=25) == (
+        "lease_finishing_percent has no effect with lease_mode estimated; it goes with adaptive"
+    )
+
+
+def test_hours_that_the_bounds_cut_are_named() -> None:
+    estimated = {"lease_mode": "estimated", "agent_lost_after_s": 4000.0}
+    assert said(**estimated, lease_renewal_late_hours=0.5) == (
+        "lease_renewal_late_hours, 0.5, lies outside lease_min_hours to lease_max_hours, 1 to 24, which cut it"
+    )
+    assert "lease_renewal_hours, 30, lies outside" in said(**estimated, lease_renewal_hours=30.0)
+    assert said(**estimated, lease_renewal_hours=5.0) == ""
+
+
 def test_a_lease_setting_that_goes_with_another_mode_is_named() -> None:
     assert said(lease_s=60.0) == "lease_s has no effect with lease_mode adaptive; it goes with fixed"
     assert "lease_s has no effect with lease_mode estimated" in said(
@@ -242,8 +276,9 @@ def test_a_lease_setting_that_goes_with_another_mode_is_named() -> None:
 
 def test_the_adaptive_phases_and_every_factor_are_settings() -> None:
     rules = load_settings(
-        {"lease_first_s": 33.0, "lease_working_percent": 50, "lease_epic_factor": 5.0}
+        {"lease_first_s": 33.0, "lease_working_percent": 50, "lease_epic_factor": 5.0, "lease_renewal_many_after": 9}
     ).settings.rules()
     assert (rules.lease.first_s, rules.lease.working_percent, rules.lease.epic_factor) == (33, 50, 5)
+    assert rules.lease.renewal_many_after == 9
     with pytest.raises(SettingsError, match="lease_first_s"):
         load_settings({"lease_first_s": 0.0})

@@ -96,6 +96,18 @@ def test_staleness_comes_before_a_long_lease_ends() -> None:
     token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})
     s.at(10).given("A", "progress", task_id="T", token=token, percent=1)
     assert coming(s)["stuck, if not heard for more than 10m"] == pytest.approx(610)
+    due = "if still silent: expired and requeued as attempt 2, with a hand-off"
+    assert coming(s)[due] == pytest.approx(3670), "the clock runs on"
+    s.sweep(at=611).then("stuck")
+    assert coming(s)[due] == pytest.approx(3670)
+
+
+def test_staleness_stops_the_clock_of_what_is_kept_for_a_person() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600}, on_silence="stuck")
+    s.at(10).given("A", "progress", task_id="T", token=token, percent=1)
+    assert coming(s)["stuck, if not heard for more than 10m"] == pytest.approx(610)
+    assert not any(what.startswith("if still silent") for what in coming(s))
 
 
 def test_an_outage_of_the_pool_shows_as_a_floor() -> None:
