@@ -128,7 +128,8 @@ def silence_numbers(task: Task, lease: Lease, pool: Pool, now: datetime) -> Sile
         grace_s=lease.grace_s,
         due_at=lease_due_at(lease, pool),
         last_beat_at=lease.last_beat_at,
-        silence_s=seconds_between(lease.last_beat_at or lease.granted_at, now),
+        # The last beat may lie in the future: a hard cap can end the lease within an announced silence.
+        silence_s=max(seconds_between(lease.last_beat_at or lease.granted_at, now), 0.0),
         reports=lease.reports,
         median_interval_s=median_s,
         silence_multiplier=multiplier,
