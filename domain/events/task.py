@@ -34,8 +34,8 @@ class Budgets(BaseModel):
     steals: int = 3
     """After n steals it is not stolen again."""
     attempts: int = 10
-    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
-    task is quarantined."""
+    """The n-th attempt is the last, not counting those that a release or a steal ended, or that no agent was granted;
+    when it ends unfinished, the task is quarantined."""
     releases: int = 10
     """The n-th release by a holder quarantines it."""
 

@@ -101,7 +101,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     releases: int = 0
     """Releases by its holders."""
     free_attempts: int = 0
-    """Attempts that no budget counts: a release or a steal ended them, or they were before the budgets began anew."""
+    """Attempts that no budget counts: a release or a steal ended them, no agent was granted them, or they were before
+    the budgets began anew."""
     last_stolen_at: datetime | None = None
     late_token: int | None = None
     """Token of the expired lease that may still complete the task, until the task is granted again."""
