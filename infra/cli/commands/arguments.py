@@ -19,7 +19,7 @@ TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 
 def check_name(name: str) -> None:
     """Raise CommandError unless a task or an agent could have the name."""
-    if not re.match(NAME_PATTERN, name):
+    if not re.fullmatch(NAME_PATTERN, name):
         raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 
 

@@ -61,15 +61,15 @@ RULES: dict[Cause, str] = {
     " and holds fewer tasks than its capacity",
     Cause.CASCADE: "a stolen task is stolen again before it is started, or the agent that received it is stolen from"
     " within the stealer's `cooldown_s`",
-    Cause.BUDGET: "`budgets`: the n-th failure fails a task; the n-th expiry in a row, or the last attempt, quarantines"
-    " it",
-    Cause.GAVE_UP: "a failure that its holder calls not retryable ends the task",
+    Cause.BUDGET: "`budgets`: the n-th failure fails a task; the n-th expiry in a row, the n-th release or the last"
+    " attempt quarantines it",
+    Cause.GAVE_UP: "a failure that is reported as not retryable ends the task",
     Cause.FAILURES: "a retryable failure within the budget sends the task back to the queue",
     Cause.BLOCKED: "a blocked task waits for `unblock`",
     Cause.OVERDUE: "a lease is past its expiry and has not been judged yet",
     Cause.RESTART: "`led`: a service took over the pool again",
     Cause.PAUSED: "a pool or an agent that is paused or draining gets no new grants",
-    Cause.OPERATOR: "`cancel`, `revoke` and `requeue` are a person's decisions",
+    Cause.OPERATOR: "what an operator cancels, revokes, requeues, completes, fails or blocks is a person's decision",
 }
 """The rule behind each cause, in words."""
 

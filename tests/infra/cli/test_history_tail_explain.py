@@ -66,7 +66,12 @@ async def test_history_in_a_terminal(busy: Run) -> None:
 
 @pytest.mark.parametrize("command", ["history", "explain"])
 @pytest.mark.parametrize(
-    ("name", "said"), [("NOPE", "no task NOPE was submitted to pool "), ("a.>", "'a.>' is no name: 1 to 64 letters")]
+    ("name", "said"),
+    [
+        ("NOPE", "no task NOPE was submitted to pool "),
+        ("a.>", "'a.>' is no name: 1 to 64 letters"),
+        ("T\n", "'T\\n' is no name"),
+    ],
 )
 async def test_an_unknown_task_is_one_line(command: str, name: str, said: str, run: Run, service: PoolServer) -> None:
     result = await run(command, name)
