@@ -9,6 +9,7 @@ from custody_demo.happenings import Happening, Tally, happening
 from domain.events import agent as ag
 from domain.events import steal as st
 from domain.events import task as ev
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,9 +82,9 @@ class ActivityLog:
 
 
 def _move(plan: st.Planned, event: st.StealCompleted) -> str:
-    tasks = f"{event.moved} task{'s' * (event.moved != 1)}"
     return (
-        f"{tasks} stolen from {plan.from_agent} ({event.source_tasks_before} -> {event.source_tasks_after})"
+        f"{count(event.moved, 'task')} stolen from {plan.from_agent}"
+        f" ({event.source_tasks_before} -> {event.source_tasks_after})"
         f" for {plan.to_agent} ({event.target_tasks_before} -> {event.target_tasks_after})"
     )
 
@@ -105,7 +106,7 @@ def _expiry(event: ev.Expired) -> str:
 
 def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
     name = recorded.entity_id
-    holder = before.lease.agent_id if before is not None and before.lease is not None else "nobody"
+    holder = before.lease.agent_id if before is not None and before.lease is not None else "no agent"
     match recorded.event:
         case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
             return f"{name} counts as lost: silent for {silence_s:.1f} s (limit {threshold_s:.1f} s)"

@@ -114,8 +114,3 @@ def first_few(names: Sequence[str], most: int = 4) -> str:
     each = list(dict.fromkeys(names))
     more = f" and {len(each) - most} more" if len(each) > most else ""
     return ", ".join(each[:most]) + more
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as `3 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

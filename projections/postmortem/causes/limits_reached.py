@@ -8,9 +8,10 @@ from domain.actors import is_operator
 from domain.due import recovery_due_at
 from domain.events import task as ev
 from domain.timestamps import seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
+from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.postmortem.causes.load import obstacles
 from projections.reports.time_text import clock, duration
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,9 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
 from domain.timestamps import seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
+from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.reports.time_text import duration
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
