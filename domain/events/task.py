@@ -84,7 +84,7 @@ class Handoff(BaseModel):
     reported_by: str | None = None
     """Whose progress, note and checkpoint these are: an earlier holder's, if `from_agent` reported nothing."""
     reported_token: int | None = None
-    """The lease that they were reported under; absent if nobody reported."""
+    """The lease that they were reported under; absent without a report."""
     earlier: EarlierWork | None = None
     """The checkpoint of an earlier holder, if the reports above left none."""
 
@@ -272,7 +272,7 @@ class Released(HeldEvent):
 
 
 class Revoked(HeldEvent):
-    """The task was taken from its holder, by an operator or because it was stalled."""
+    """The task was taken from its holder: by an operator, at the end of a drain, or because it was stalled."""
 
     name: ClassVar[str] = "revoked"
 
@@ -301,7 +301,7 @@ class SilenceNumbers(BaseModel):
     tolerated_silence_s: float
     not_before: Timestamp | None = None
     hard_cap: bool = False
-    """The lease had reached its `max_lease_s`, so the cadence was not asked."""
+    """The lease had reached its `max_lease_s`, so the report interval did not count."""
 
 
 class Expired(HeldEvent):
