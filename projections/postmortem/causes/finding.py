@@ -52,7 +52,7 @@ RULES: dict[Cause, str] = {
     Cause.STALE: "before a lease is due, a holder whose last beat is older than `stuck_threshold_s` is stuck",
     Cause.STALLED: "a task whose holder is heard is stalled when neither percent nor checkpoint changed for `stall_s`",
     Cause.HARD_CAP: "`max_lease_s`: at its longest life a lease expires whatever is reported",
-    Cause.LOST: "an agent that sent no command for `lost_after_s` is lost",
+    Cause.LOST: "an agent that sent no command for `agent_lost_after_s` is lost",
     Cause.OVERLOAD: f"overloaded: more than {OVERLOADED_ABOVE_TASKS} tasks, or cpu above {OVERLOADED_ABOVE_CPU:g} %",
     Cause.ALIVE: "what a former holder reports after its lease expired is kept as `late_progress`, or accepted as a"
     " late completion if no other agent was granted the task",
