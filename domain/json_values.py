@@ -97,7 +97,7 @@ def _check_item(item: Any, inner: list[Any]) -> None:
 
 def _check_rfc_3339(value: Any) -> Any:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        msg = "must be a moment as RFC 3339 has it, such as 2026-11-21T08:00:00Z"
+        msg = "must be a time in the format of RFC 3339, such as 2026-11-21T08:00:00Z"
         raise ValueError(msg)
     return value
 

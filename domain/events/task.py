@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from domain.events.base import Entity, Event
-from domain.policies.lease import LeasePolicy, shared
+from domain.policies.lease import LeasePolicy, interned
 from domain.policies.retry import RetryPolicy
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, OnStall, Priority
@@ -137,8 +137,8 @@ class Submitted(TaskEvent):
 
     @field_validator("lease")
     @classmethod
-    def _share_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
-        return shared(policy)
+    def _intern_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
+        return interned(policy)
 
 
 class HeldEvent(TaskEvent):
@@ -182,7 +182,7 @@ class Progressed(HeldEvent):
 
 
 class Renewed(HeldEvent):
-    """Another command of the holder renewed the lease, and moved its expiry by at least a tenth of the term."""
+    """Another command of the holder renewed the lease, and moved its expiry by at least `renewal_worth` of the term."""
 
     name: ClassVar[str] = "renewed"
 
@@ -494,5 +494,5 @@ class Updated(TaskEvent):
     deadline: Timestamp | None = None
 
 
-BESIDE_THE_LIFE = frozenset({LateProgress, Noted})
-"""Events that change no status and may also come after the task has ended."""
+OUTSIDE_LIFECYCLE = frozenset({LateProgress, Noted})
+"""Events outside the task's lifecycle: they change no status, and may come after the task has ended."""

@@ -48,7 +48,7 @@ def retry_field_mismatch(wanted: RetryPolicy) -> str | None:
 def resolved_retry(default: RetryPolicy, wanted: RetryPolicy | None) -> RetryPolicy:
     """Return the pool's policy overridden by the task's own fields.
 
-    A delay above the pool's longest one raises that: whoever asks for it means it.
+    A task's `delay_s` above the pool's `max_delay_s` raises that limit for the task, because it was asked for.
     """
     if wanted is None:
         return default

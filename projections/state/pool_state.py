@@ -13,7 +13,7 @@ from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.events.agent import AgentNoted
-from domain.events.task import BESIDE_THE_LIFE
+from domain.events.task import OUTSIDE_LIFECYCLE
 from domain.lifecycles import TERMINAL, AgentStatus, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
@@ -40,7 +40,7 @@ RECENT_STEALS = 1_000
 """Ended steal operations that stay in memory, however many tasks ended meanwhile."""
 
 
-_MAY_BE_MISSED = BESIDE_THE_LIFE | {AgentNoted}
+_MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
 
 
 class PoolState:
