@@ -170,8 +170,8 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
         left = {agent_id for agent_id in state.agents if kind and all(_left(state, t, agent_id, now) for t in kind)}
         assert {state.left_to_others(required)} - {None} == left
     moments = [moment for task in queued for moment in (task.not_before, task.avoids_until) if moment is not None]
-    state.backlog.take_kinds_that_came()
-    assert state.backlog.next_moment() == min((moment for moment in moments if moment > now), default=None)
+    state.backlog.take_newly_ready_kinds()
+    assert state.backlog.next_ready_at() == min((moment for moment in moments if moment > now), default=None)
     for agent in state.agents.values():
         able = [task for task in ready if agent.capabilities.issuperset(task.definition.required_capabilities)]
         mine = [task for task in able if not _left(state, task, agent.agent_id, now)]

@@ -34,7 +34,7 @@ def overload(collected: CollectedEvents) -> Iterator[Finding]:
                 what = f"a steal for {event.to_agent} was planned"
             case ev.Expired() | ev.Stuck() | ev.Failed() if observed.agent is not None and event.agent_id is not None:
                 agent_id, tasks = event.agent_id, observed.agent_tasks
-                # Who fell silent reports no load: what it said last counts if it was new then.
+                # A silent agent reports no load: its last one counts if it was not outdated when it was last heard.
                 last_heard_at = observed.agent.last_recorded_at or observed.at
                 cpu = observed.agent.cpu_since(loads_since(last_heard_at, collected.rules.load_valid_s))
                 what = f"{observed.recorded.entity_id} {event.name}"
