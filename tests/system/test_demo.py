@@ -11,14 +11,15 @@ import pytest
 from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
-from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
-from custody_demo.happenings import UNLOGGED, Happening, Tally
+from custody_demo.demo import EXIT_OK, conclude, run_demo
+from custody_demo.incidents import UNLOGGED, Incident, Tally
 from custody_demo.kept_demo import CONFIG
 from custody_demo.log_check import LogInspection, inspect_log
 from custody_demo.plan import Script, limits_problem, make_plan
 from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
+from infra.cli.session.command_error import EXIT_REFUSED, EXIT_USAGE
 from infra.codec import CloudEventsCodec
 from infra.nats.auth import Auth
 from infra.nats.connection import connect
@@ -72,12 +73,12 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
         "goes on at",
     ):
         assert word in output.out, word
-    assert len(output.out.splitlines()) < 5 * len(Happening) + 40, "the lines of each kind are limited"
+    assert len(output.out.splitlines()) < 5 * len(Incident) + 40, "the lines of each kind are limited"
 
     kept = DATA_DIR.search(output.out)
     assert kept is not None
     inspection = await _inspected(Path(kept[1]))
-    missing = [kind.value for kind in Happening if kind not in UNLOGGED and not inspection.tally[kind]]
+    missing = [kind.value for kind in Incident if kind not in UNLOGGED and not inspection.tally[kind]]
     assert not missing, f"never happened: {missing}"
     assert len(inspection.statuses) == TASKS
 
@@ -89,7 +90,7 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     assert (shown["pool"]["value"], shown["stuck_threshold_s"]["from"]) == (POOL, config)
     replayed = json.loads((await asyncio.to_thread(invoke, "whatif", "--config", config, "--json")).out)
     assert replayed["agreement"]["whole"], replayed["agreement"]
-    assert replayed["agreement"]["recorded"] == inspection.tally[Happening.EXPIRED] > 0
+    assert replayed["agreement"]["recorded"] == inspection.tally[Incident.EXPIRED] > 0
 
 
 @pytest.mark.system
@@ -98,7 +99,7 @@ async def test_it_does_not_begin_in_a_directory_that_is_in_use(
 ) -> None:
     (tmp_path / "broker").mkdir()
     status = await run_demo(Settings(), agents=8, tasks=60, seconds=8, seed=1, keep=True, into=tmp_path)
-    assert status == EXIT_FAILED
+    assert status == EXIT_REFUSED
     assert capsys.readouterr().err == (
         f"custody: {tmp_path} is not empty: a demonstration begins with an empty directory\n"
     )
@@ -193,7 +194,7 @@ def test_a_log_that_is_not_what_it_should_be_gives_status_1_and_the_first_findin
     submitted: tuple[str, ...],
     finding: str,
 ) -> None:
-    assert _verdict_status(scenario, tamper(list(scenario.messages)), *submitted) == EXIT_FAILED
+    assert _verdict_status(scenario, tamper(list(scenario.messages)), *submitted) == EXIT_REFUSED
     output = capsys.readouterr()
     assert "FAILED" in output.out
     assert "passed" not in output.out
@@ -206,5 +207,5 @@ def test_a_service_whose_memory_differs_from_its_log_gives_status_1(
 ) -> None:
     task = scenario.state.tasks["T2"]
     monkeypatch.setitem(scenario.state.tasks, "T2", replace(task, attempt=7))
-    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_FAILED
+    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_REFUSED
     assert "the service's task T2 differs from the fold of the log" in capsys.readouterr().err
