@@ -1,4 +1,4 @@
-"""When each judgement on a task falls due, and by which numbers: the policies, asked about a task of a pool.
+"""When each judgement on a task falls due, and by which numbers: the policies, applied to a task of a pool.
 
 The sweeper asks when to wake, and the decision asks again what is due. The rules themselves are in
 `domain.policies.cadence` and `domain.policies.sweeping`.

@@ -46,7 +46,7 @@ class Rules(BaseModel):
     load_valid_s: Annotated[float, Field(gt=0, le=86_400)] = 300.0
     """A load report older than this counts no more: the agent's cpu is taken as 0 from then on."""
     renewal_worth: Annotated[float, Field(ge=0, le=1)] = 0.1
-    """A sign of life is recorded as a renewal if it moves the expiry by this part of the term."""
+    """A sign of life is recorded as a renewal if it moves the expiry by at least this fraction of the term."""
     handoff_valid_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400.0
     branch_template: str | None = None
     """Names the branch in a hand-off, with `{task_id}`, `{agent_id}` and `{attempt}`; None: no branch."""

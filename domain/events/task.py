@@ -347,7 +347,7 @@ class Recovered(HeldEvent):
 
 
 class Blocked(TaskEvent):
-    """The task cannot go on until an operator unblocks it: its holder says so, or an operator."""
+    """The task was set aside by its holder or an operator, until an operator unblocks it."""
 
     name: ClassVar[str] = "blocked"
 
@@ -469,7 +469,7 @@ class LateProgress(TaskEvent):
 
 
 class Noted(TaskEvent):
-    """An operator or a service noted something beside the task, which may have ended; changes no status."""
+    """An operator or a service recorded a note on the task, which may have ended; changes no status."""
 
     name: ClassVar[str] = "noted"
 
