@@ -23,7 +23,6 @@ from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.broker.users import agent_user
-from infra.cli.session.command_error import EXIT_INTERRUPTED, EXIT_REFUSED, EXIT_USAGE
 from infra.nats.broker_errors import BrokerError
 
 if TYPE_CHECKING:
@@ -35,6 +34,9 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 
 async def run_demo(
@@ -61,16 +63,16 @@ async def run_demo(
     try:
         data_dir = prepare_directory(into if keep else None)
     except DataDirError as error:
-        return _failed(str(error), EXIT_REFUSED)
+        return _failed(str(error), EXIT_FAILED)
     demo_settings = plan.timings.settings(settings.model_copy(update={"data_dir": data_dir}))
     try:
         status = await _until_interrupted(plan, demo_settings)
     except (DataDirError, BrokerBinaryError, BrokerStartError, BrokerError, LogError) as error:
-        status = _failed(str(error), EXIT_REFUSED)
+        status = _failed(str(error), EXIT_FAILED)
     except BrokenPipeError:
         # The reader closed the pipe, as `head` does. Discard what is still buffered.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_REFUSED
+        return EXIT_FAILED
     finally:
         if not keep:
             shutil.rmtree(data_dir, ignore_errors=True)
@@ -121,7 +123,7 @@ def conclude(result: DemoResult) -> int:
     """Print the summary; return the exit status: 0 if the check passed, else 1."""
     for line in summary(result):
         say(line)
-    return EXIT_OK if result.verdict.ok else _failed(f"the check failed: {result.verdict.findings[0]}", EXIT_REFUSED)
+    return EXIT_OK if result.verdict.ok else _failed(f"the check failed: {result.verdict.findings[0]}", EXIT_FAILED)
 
 
 def fits(console: Console) -> bool:

@@ -131,7 +131,8 @@ class Draft:
 
     def record_agent(self, agent_id: str, event: AgentEvent) -> Agent:
         """Add an event about an agent; return the agent after it."""
-        before = self.agent(agent_id)
+        state = self.after.get((Entity.AGENT, agent_id))
+        before = state if isinstance(state, Agent) else self.view.agent(agent_id)
         recorded = self._recorded(Entity.AGENT, agent_id, before.version if before else 0, event)
         after = evolve_agent(before, recorded)
         self._add(recorded, after)

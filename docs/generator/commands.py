@@ -99,7 +99,7 @@ AGENT_REPLIES: Final = {
     "complete": Reply(
         _STATUS_KEYS,
         _ON_TASK,
-        "After the lease expired it is still accepted until the task is granted again; then it is kept as "
+        "After the lease expired it is still accepted until the task is granted again; from then on it is kept as "
         "`late_progress` and refused.",
     ),
     "fail": Reply(

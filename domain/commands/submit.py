@@ -27,7 +27,7 @@ class BudgetsRequest(BaseModel):
     steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
     """After n steals it is not stolen again."""
     attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
-    """The n-th attempt is the last. Those ended by a release or a steal, or granted to no agent, do not count."""
+    """The n-th attempt is the last; those that a release or a steal ended do not count."""
     releases: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
     """The n-th release by a holder quarantines it."""
 

@@ -50,7 +50,7 @@ def requesting_agent(draft: Draft) -> Agent:
 
 
 def stale_session(agent: Agent, session: str) -> Refused:
-    """Return the refusal for a command whose session is not, or no longer, the agent's current one."""
+    """Return the refusal for a command of a life of the agent that is not, or no longer, its current one."""
     return Refused(
         RefusalCode.STALE_SESSION,
         f"session {session} is not the current one of agent {agent.agent_id}: another process registered since, or"

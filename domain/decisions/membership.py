@@ -237,6 +237,6 @@ def end_drain(draft: Draft, agent_id: str) -> Decision:
 def agent_holdings(draft: Draft, agent_id: str) -> dict[str, Any]:
     """Return the agent's leases and `hand_over` directives; the `stop` directives are added when the reply is made."""
     held = (draft.task(task_id) for task_id in draft.view.held_by(agent_id))
-    agent = draft.agent(agent_id)
-    draining = agent is not None and agent.intake is IntakeStatus.DRAINING
+    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
+    draining = isinstance(agent, Agent) and agent.intake is IntakeStatus.DRAINING
     return holdings_document((task for task in held if task is not None), draining=draining)

@@ -287,7 +287,7 @@ def unblock(draft: Draft, command: operator_commands.Unblock) -> Decision:
     task = after_attempt.requeue_or_quarantine(
         draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True, ended_at=blocked_at
     )
-    return _changed(draft, task)
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
 def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
@@ -296,7 +296,7 @@ def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
     checks.require_allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
     task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
-    return _changed(draft, task)
+    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
 
 
 def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:

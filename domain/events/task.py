@@ -34,8 +34,8 @@ class Budgets(BaseModel):
     steals: int = 3
     """After n steals it is not stolen again."""
     attempts: int = 10
-    """The n-th attempt is the last, not counting those that a release or a steal ended, or that no agent was granted;
-    when it ends unfinished, the task is quarantined."""
+    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
+    task is quarantined."""
     releases: int = 10
     """The n-th release by a holder quarantines it."""
 
@@ -84,7 +84,7 @@ class Handoff(BaseModel):
     reported_by: str | None = None
     """Whose progress, note and checkpoint these are: an earlier holder's, if `from_agent` reported nothing."""
     reported_token: int | None = None
-    """The lease that they were reported under; absent without a report."""
+    """The lease that they were reported under; absent if there was no report."""
     earlier: EarlierWork | None = None
     """The checkpoint of an earlier holder, if the reports above left none."""
 

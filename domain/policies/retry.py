@@ -48,7 +48,7 @@ def retry_field_mismatch(wanted: RetryPolicy) -> str | None:
 def resolved_retry(default: RetryPolicy, wanted: RetryPolicy | None) -> RetryPolicy:
     """Return the pool's policy overridden by the task's own fields.
 
-    A task's `delay_s` above the pool's `max_delay_s` raises that limit for the task, because it was asked for.
+    A delay of the task's own that is above the pool's longest one raises that limit.
     """
     if wanted is None:
         return default

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
-from custody_demo.demo import EXIT_OK, conclude, run_demo
+from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
 from custody_demo.incidents import UNLOGGED, Incident, Tally
 from custody_demo.kept_demo import CONFIG
 from custody_demo.log_check import LogInspection, inspect_log
@@ -19,7 +19,6 @@ from custody_demo.plan import Script, limits_problem, make_plan
 from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.cli.session.command_error import EXIT_REFUSED, EXIT_USAGE
 from infra.codec import CloudEventsCodec
 from infra.nats.auth import Auth
 from infra.nats.connection import connect
@@ -99,7 +98,7 @@ async def test_it_does_not_begin_in_a_directory_that_is_in_use(
 ) -> None:
     (tmp_path / "broker").mkdir()
     status = await run_demo(Settings(), agents=8, tasks=60, seconds=8, seed=1, keep=True, into=tmp_path)
-    assert status == EXIT_REFUSED
+    assert status == EXIT_FAILED
     assert capsys.readouterr().err == (
         f"custody: {tmp_path} is not empty: a demonstration begins with an empty directory\n"
     )
@@ -194,7 +193,7 @@ def test_a_log_that_is_not_what_it_should_be_gives_status_1_and_the_first_findin
     submitted: tuple[str, ...],
     finding: str,
 ) -> None:
-    assert _verdict_status(scenario, tamper(list(scenario.messages)), *submitted) == EXIT_REFUSED
+    assert _verdict_status(scenario, tamper(list(scenario.messages)), *submitted) == EXIT_FAILED
     output = capsys.readouterr()
     assert "FAILED" in output.out
     assert "passed" not in output.out
@@ -207,5 +206,5 @@ def test_a_service_whose_memory_differs_from_its_log_gives_status_1(
 ) -> None:
     task = scenario.state.tasks["T2"]
     monkeypatch.setitem(scenario.state.tasks, "T2", replace(task, attempt=7))
-    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_REFUSED
+    assert _verdict_status(scenario, scenario.messages, "T1", "T2") == EXIT_FAILED
     assert "the service's task T2 differs from the fold of the log" in capsys.readouterr().err
