@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from custody_demo.happenings import Happening, Tally, happening
+from custody_demo.incidents import Incident, Tally, incident_of
 from domain.events import agent as ag
 from domain.events import steal as st
 from domain.events import task as ev
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ class Line(NamedTuple):
     """One line of the activity."""
 
     at_s: float
-    kind: Happening | None
+    kind: Incident | None
     text: str
 
 
@@ -39,7 +40,7 @@ class ActivityLog:
         self._expired: ev.Expired | None = None
         self._moves: dict[str, st.Planned] = {}
 
-    def add(self, kind: Happening | None, text: str) -> None:
+    def add(self, kind: Incident | None, text: str) -> None:
         """Add an incident that no event records; kind None is not counted."""
         if kind is not None:
             self.tally.add(kind)
@@ -55,25 +56,25 @@ class ActivityLog:
             return
         expired, self._expired = self._expired, None
         if isinstance(event, ev.Requeued | ev.Quarantined) and expired is not None:
-            self._line(happening(recorded) or Happening.EXPIRED, f"{recorded.entity_id}: {_end(expired, event)}")
+            self._line(incident_of(recorded) or Incident.EXPIRED, f"{recorded.entity_id}: {_end(expired, event)}")
         elif isinstance(event, st.Planned):
             self._moves[recorded.entity_id] = event
         elif isinstance(event, st.StealCompleted):
-            self._line(Happening.STEAL, _move(self._moves.pop(recorded.entity_id), event))
+            self._line(Incident.STEAL, _move(self._moves.pop(recorded.entity_id), event))
         elif isinstance(event, ev.Leased) and before is not None and before.handoff is not None:
             self._taken_over(recorded.entity_id, event, before.handoff)
         else:
             text = _words(recorded, before)
             if text:
-                self._line(happening(recorded), text)
+                self._line(incident_of(recorded), text)
 
     def _taken_over(self, task_id: str, event: ev.Leased, handoff: ev.Handoff) -> None:
-        self.tally.add(Happening.TAKEN_OVER)
+        self.tally.add(Incident.TAKEN_OVER)
         if handoff.progress > 0 and handoff.from_agent != event.agent_id:
             text = f"{task_id}: {event.agent_id} goes on at the {handoff.progress} % that {handoff.from_agent} left"
-            self._line(Happening.TAKEN_OVER, text)
+            self._line(Incident.TAKEN_OVER, text)
 
-    def _line(self, kind: Happening | None, text: str) -> None:
+    def _line(self, kind: Incident | None, text: str) -> None:
         line = Line(self._elapsed_s(), kind, text)
         self.latest.append(line)
         if self.listener is not None:
@@ -81,9 +82,9 @@ class ActivityLog:
 
 
 def _move(plan: st.Planned, event: st.StealCompleted) -> str:
-    tasks = f"{event.moved} task{'s' * (event.moved != 1)}"
     return (
-        f"{tasks} stolen from {plan.from_agent} ({event.source_tasks_before} -> {event.source_tasks_after})"
+        f"{count(event.moved, 'task')} stolen from {plan.from_agent}"
+        f" ({event.source_tasks_before} -> {event.source_tasks_after})"
         f" for {plan.to_agent} ({event.target_tasks_before} -> {event.target_tasks_after})"
     )
 
@@ -105,7 +106,7 @@ def _expiry(event: ev.Expired) -> str:
 
 def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
     name = recorded.entity_id
-    holder = before.lease.agent_id if before is not None and before.lease is not None else "nobody"
+    holder = before.lease.agent_id if before is not None and before.lease is not None else "no agent"
     match recorded.event:
         case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
             return f"{name} counts as lost: silent for {silence_s:.1f} s (limit {threshold_s:.1f} s)"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nats.aio.client import Client
 
-    from custody_demo.happenings import Happening
+    from custody_demo.incidents import Incident
     from custody_demo.plan import Plan
 
 CONNECT_TIMEOUT_S = 5
@@ -30,7 +30,7 @@ class DemoContext:
         pool: str,
         url: str,
         credentials: Callable[[str], dict[str, str]],
-        report: Callable[[Happening, str], None],
+        report: Callable[[Incident, str], None],
     ) -> None:
         self.plan = plan
         self.pool = pool
@@ -52,7 +52,7 @@ class DemoContext:
         return time.monotonic() - self._started_at_s
 
     def first_time(self, task_id: str) -> bool:
-        """Return whether this is the first call for the task, that is, its incident is still to come."""
+        """Return whether this is the first call for the task: then its incident has not happened yet."""
         first = task_id not in self._tasks_with_incident
         self._tasks_with_incident.add(task_id)
         return first

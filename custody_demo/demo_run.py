@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from custody_demo.incidents import Incident
     from custody_demo.log_check import Verdict
     from custody_demo.plan import Plan
     from domain.recorded import Recorded
@@ -148,7 +149,7 @@ class DemoRun:
         if self._projection is not None and self._projection.at_rest == len(self._plan.tasks):
             self._all_at_rest.set()
 
-    def _report(self, kind: Any, text: str) -> None:
+    def _report(self, kind: Incident, text: str) -> None:
         self.activity.add(kind, text)
 
     def _auth(self, purpose: str) -> Auth:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from domain.errors import FoldError
-from domain.lifecycles import IllegalTransitionError, TaskStatus
+from domain.lifecycles import TERMINAL, IllegalTransitionError, TaskStatus
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import evt_prefix, feed_prefix
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from handlers.ports import Codec
     from infra.nats.connection import NatsConnection
 
-AT_REST = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED, TaskStatus.QUARANTINED})
-"""Statuses in which a task may stay for ever."""
+AT_REST = TERMINAL | {TaskStatus.QUARANTINED}
+"""Statuses in which the demo expects every task to end."""
 
 
 class FeedProjection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from custody_demo.feed_projection import AT_REST
-from custody_demo.happenings import Tally
+from custody_demo.incidents import Tally
 from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus
 from handlers.ports import UnreadableEventError
@@ -102,8 +102,8 @@ class LogInspection:
     def _differences(self, live: PoolState) -> list[str]:
         if live.position != self.fold.position:
             return [f"the service is at position {live.position}, and the log ends at {self.fold.position}"]
-        have, should = dict(live.entities()), dict(self.fold.entities())
-        names = sorted(key for key in have.keys() | should.keys() if have.get(key) != should.get(key))
+        served, folded = dict(live.entities()), dict(self.fold.entities())
+        names = sorted(key for key in served.keys() | folded.keys() if served.get(key) != folded.get(key))
         return [f"the service's {kind.value} {name} differs from the fold of the log" for kind, name in names]
 
 

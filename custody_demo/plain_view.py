@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from custody_demo.activity_log import ActivityLog, Line
     from custody_demo.demo_context import DemoContext
     from custody_demo.feed_projection import FeedProjection
-    from custody_demo.happenings import Happening
+    from custody_demo.incidents import Incident
 
 LINES_A_KIND = 4
 """Most lines printed for each kind of incident; the summary counts the rest."""
@@ -29,7 +29,7 @@ class PlainView:
         self._context = context
         self._projection = projection
         self._say = say
-        self._printed: Counter[Happening | None] = Counter()
+        self._printed: Counter[Incident | None] = Counter()
         activity.listener = self._on_line
 
     async def run(self) -> None:

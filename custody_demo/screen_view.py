@@ -18,10 +18,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from custody_demo.happenings import Happening
+from custody_demo.incidents import Incident
 from custody_demo.simulated_agents import Condition
 from custody_demo.summary import percentile
-from domain.lifecycles import TaskStatus
+from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 
 if TYPE_CHECKING:
@@ -47,21 +47,21 @@ _STATUSES = (
     (TaskStatus.CANCELLED, ""), (TaskStatus.QUARANTINED, "red"),
 )  # fmt: skip
 _BAD = frozenset({
-    Happening.CRASHED, Happening.SILENT, Happening.LOST, Happening.EXPIRED, Happening.FAILED, Happening.DEADLINE,
-    Happening.QUARANTINED, Happening.STUCK,
+    Incident.CRASHED, Incident.SILENT, Incident.LOST, Incident.EXPIRED, Incident.FAILED, Incident.DEADLINE,
+    Incident.QUARANTINED, Incident.STUCK,
 })  # fmt: skip
 _GOOD = frozenset({
-    Happening.TAKEN_OVER, Happening.LATE_COMPLETION, Happening.STEAL, Happening.RECOVERED, Happening.RESTARTED,
-    Happening.UNBLOCKED, Happening.BACK,
+    Incident.TAKEN_OVER, Incident.LATE_COMPLETION, Incident.STEAL, Incident.RECOVERED, Incident.RESTARTED,
+    Incident.UNBLOCKED, Incident.BACK,
 })  # fmt: skip
 _STATE_STYLES = {"crashed": "red", "lost": "red", "silent": "magenta", "draining": "magenta", "overloaded": "bold"}
 _RESCUES = (
-    ("expired", Happening.EXPIRED), ("hand-offs", Happening.TAKEN_OVER), ("late refused", Happening.REFUSED),
-    ("late accepted", Happening.LATE_COMPLETION), ("stolen", Happening.STOLEN), ("stuck", Happening.STUCK),
+    ("expired", Incident.EXPIRED), ("hand-offs", Incident.TAKEN_OVER), ("late refused", Incident.REFUSED),
+    ("late accepted", Incident.LATE_COMPLETION), ("stolen", Incident.STOLEN), ("stuck", Incident.STUCK),
 )  # fmt: skip
 _MISHAPS = (
-    ("crashes", Happening.CRASHED), ("silences", Happening.SILENT), ("retries", Happening.RETRIED),
-    ("deadlines", Happening.DEADLINE),
+    ("crashes", Incident.CRASHED), ("silences", Incident.SILENT), ("retries", Incident.RETRIED),
+    ("deadlines", Incident.DEADLINE),
 )  # fmt: skip
 
 
@@ -178,8 +178,8 @@ class ScreenView:
         if known is None:
             return "joining"
         if agent.condition is not Condition.UP:
-            return "lost" if known.status.value == "lost" else agent.condition.value
-        if known.intake.value == "draining":
+            return "lost" if known.status is AgentStatus.LOST else agent.condition.value
+        if known.intake is IntakeStatus.DRAINING:
             return "draining"
         state = self._projection.state
         cpu = known.cpu_since(loads_since(state.last_time, state.rules.load_valid_s))

@@ -7,7 +7,7 @@ import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from custody_demo.happenings import Happening
+from custody_demo.incidents import Incident
 from custody_demo.plan import Mishap, seeded_random
 from custody_demo.work import Crash, HandedBack, work
 from infra.nats.contract_client import CustodyError, CustodyRefusedError
@@ -64,12 +64,12 @@ class SimulatedAgent:
             else:
                 return
             held = ", ".join(sorted(self._jobs)) or "nothing"
-            self.context.report(Happening.CRASHED, f"{self.name} crashed, holding {held}")
+            self.context.report(Incident.CRASHED, f"{self.name} crashed, holding {held}")
             self._jobs.clear()
             if not restart:
                 return
             await asyncio.sleep(self.context.plan.timings.restart_s)
-            self.context.report(Happening.RESTARTED, f"{self.name} started again, remembering nothing")
+            self.context.report(Incident.RESTARTED, f"{self.name} started again, remembering nothing")
 
     async def awake(self) -> None:
         """Wait until the agent is not silent."""
@@ -91,7 +91,7 @@ class SimulatedAgent:
     def fall_silent(self, for_s: float) -> None:
         """Send nothing for `for_s`; the work goes on meanwhile."""
         held = ", ".join(sorted(self._jobs)) or "nothing"
-        self.context.report(Happening.SILENT, f"{self.name} fell silent, holding {held}")
+        self.context.report(Incident.SILENT, f"{self.name} fell silent, holding {held}")
         self.condition = Condition.SILENT
         self._awake.clear()
         asyncio.get_running_loop().call_later(for_s, self._wake)
@@ -100,7 +100,7 @@ class SimulatedAgent:
         if self.condition is Condition.SILENT:
             self.condition = Condition.UP
             self._awake.set()
-            self.context.report(Happening.BACK, f"{self.name} is back and goes on as if nothing had happened")
+            self.context.report(Incident.BACK, f"{self.name} is back and goes on as if nothing had happened")
 
     async def _run_once(self) -> None:
         nc = await self.context.connect(self.name, f"agent-{self.name}", inbox_prefix=f"_INBOX.{self.name}")
@@ -202,7 +202,7 @@ class SimulatedAgent:
         except CustodyRefusedError as error:
             self.context.refusals[error.code] = self.context.refusals.get(error.code, 0) + 1
             if error.code in LATE_CODES:
-                self.context.report(Happening.REFUSED, f"{task_id}: {self.name} is refused, {_why(error)}")
+                self.context.report(Incident.REFUSED, f"{task_id}: {self.name} is refused, {_why(error)}")
         except CustodyError:
             # No reply: the lease expires, and another agent goes on.
             pass

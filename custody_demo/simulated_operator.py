@@ -20,7 +20,7 @@ _RETRY_S = 0.2
 
 
 class SimulatedOperator:
-    """Does what a person with a terminal would do."""
+    """Sends the commands that an operator would send."""
 
     def __init__(self, context: DemoContext, client: TimedClient) -> None:
         self._context = context

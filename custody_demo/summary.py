@@ -6,14 +6,14 @@ import math
 import statistics
 from typing import TYPE_CHECKING, NamedTuple
 
-from custody_demo.happenings import Happening
+from custody_demo.incidents import Incident
 from custody_demo.log_check import RULES
 from domain.lifecycles import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from custody_demo.happenings import Tally
+    from custody_demo.incidents import Tally
     from custody_demo.log_check import Verdict
     from custody_demo.plan import Plan
 
@@ -68,8 +68,8 @@ def _outcomes(verdict: Verdict) -> list[str]:
     ]
     lines = [f"{len(verdict.statuses)} submitted: {', '.join(counts)}"]
     lines.append(
-        f"of the failed, {tally[Happening.DEADLINE]} missed their deadline and"
-        f" {tally[Happening.FAILED]} used up their failures"
+        f"of the failed, {tally[Incident.DEADLINE]} missed their deadline and"
+        f" {tally[Incident.FAILED]} used up their failures"
     )
     still_open = verdict.still_open()
     if still_open:
@@ -81,24 +81,24 @@ def _outcomes(verdict: Verdict) -> list[str]:
 
 def _agents(result: DemoResult) -> list[str]:
     reported, tally = result.reported, result.verdict.tally
-    mishaps = f"{reported[Happening.CRASHED]} crashes, {reported[Happening.SILENT]} silences"
+    mishaps = f"{reported[Incident.CRASHED]} crashes, {reported[Incident.SILENT]} silences"
     return [
-        f"{len(result.plan.agents)} took part: {mishaps}, {tally[Happening.DRAINED]} drained;",
-        f"{tally[Happening.LOST]} times one of them counted as lost",
+        f"{len(result.plan.agents)} took part: {mishaps}, {tally[Incident.DRAINED]} drained;",
+        f"{tally[Incident.LOST]} times one of them counted as lost",
     ]
 
 
 def _rescue(result: DemoResult) -> list[str]:
     reported, tally = result.reported, result.verdict.tally
-    taken_over = reported[Happening.TAKEN_OVER]
-    freed = f"{tally[Happening.RECOVERED]} recovered, {tally[Happening.FREED]} freed by the operator"
+    taken_over = reported[Incident.TAKEN_OVER]
+    freed = f"{tally[Incident.RECOVERED]} recovered, {tally[Incident.FREED]} freed by the operator"
     return [
-        f"{tally[Happening.EXPIRED]} leases expired; {taken_over} hand-offs taken up by a next holder",
-        f"{reported[Happening.REFUSED]} late commands refused ({_codes(result.refusals)})",
-        f"{tally[Happening.EVIDENCE]} late reports kept as evidence",
-        f"{tally[Happening.LATE_COMPLETION]} late completions accepted: the task was not leased again",
-        f"{tally[Happening.STOLEN]} tasks stolen for idle agents, in {tally[Happening.STEAL]} moves",
-        f"{tally[Happening.STUCK]} found stuck: {freed}",
+        f"{tally[Incident.EXPIRED]} leases expired; {taken_over} hand-offs taken up by a next holder",
+        f"{reported[Incident.REFUSED]} late commands refused ({_codes(result.refusals)})",
+        f"{tally[Incident.EVIDENCE]} late reports kept as evidence",
+        f"{tally[Incident.LATE_COMPLETION]} late completions accepted: the task was not leased again",
+        f"{tally[Incident.STOLEN]} tasks stolen for idle agents, in {tally[Incident.STEAL]} moves",
+        f"{tally[Incident.STUCK]} found stuck: {freed}",
     ]
 
 
@@ -107,10 +107,10 @@ def _codes(refusals: Mapping[str, int]) -> str:
 
 
 def _everyday(tally: Tally) -> list[str]:
-    blocked = f"{tally[Happening.BLOCKED]} blocked and {tally[Happening.UNBLOCKED]} of them unblocked"
+    blocked = f"{tally[Incident.BLOCKED]} blocked and {tally[Incident.UNBLOCKED]} of them unblocked"
     return [
-        f"{tally[Happening.RETRIED]} failures retried, {tally[Happening.RELEASED]} tasks given back half-done",
-        f"{blocked}, {tally[Happening.ANNOUNCED]} quiet spells announced",
+        f"{tally[Incident.RETRIED]} failures retried, {tally[Incident.RELEASED]} tasks given back half-done",
+        f"{blocked}, {tally[Incident.ANNOUNCED]} quiet spells announced",
     ]
 
 

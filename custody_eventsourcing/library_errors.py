@@ -13,7 +13,7 @@ from eventsourcing.persistence import (
     ProgrammingError,
 )
 
-from handlers.ports import AppendRejectedError, LogError, OutcomeUnknownError
+from handlers.ports import AppendForbiddenError, AppendRejectedError, LogError, OutcomeUnknownError
 from infra.nats.broker_errors import BrokerError, BrokerTooOldError, NoJetStreamError
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
@@ -41,9 +41,9 @@ def library_errors() -> Iterator[None]:
         raise NotSupportedError(str(error)) from error
     except OutcomeUnknownError as error:
         raise UnknownOutcomeError(f"not known whether it was stored: {error}") from error
+    except AppendForbiddenError as error:
+        raise ForbiddenError(str(error)) from error
     except AppendRejectedError as error:
-        if "does not allow" in str(error):
-            raise ForbiddenError(str(error)) from error
         raise DataError(str(error)) from error
     except (BrokerError, LogError) as error:
         raise OperationalError(str(error)) from error

@@ -120,7 +120,7 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
 
     def max_notification_id(self) -> int | None:
         """Return the notification id of the newest event, or None."""
-        return self._use(lambda stream, _: selecting.last_event(stream))
+        return self._use(lambda stream, _: selecting.last_event_position(stream))
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
         """Subscribe to the events after `gt`, future ones included; survives restarts of the broker."""

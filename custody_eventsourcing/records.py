@@ -99,5 +99,5 @@ def _number(message: StoredMessage, header: str) -> int:
         return int(message.headers[header])
     except (KeyError, ValueError):
         raise InternalError(
-            f"the message at position {message.position} is not an event: {header} is missing"
+            f"the message at position {message.position} is not an event: {header} is missing or no number"
         ) from None

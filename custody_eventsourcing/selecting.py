@@ -90,7 +90,7 @@ async def select_range(
     return found
 
 
-async def last_event(stream: OpenStream) -> int | None:
+async def last_event_position(stream: OpenStream) -> int | None:
     """Return the position of the newest event, or None; tracking may be stored after it."""
     last = await stream.view.last()
     if last is not None and stream.subjects.originator_id(last.subject) is None:

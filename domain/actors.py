@@ -1,4 +1,4 @@
-"""Who asks for a command, as its events name it: an agent, an operator, or a part of the service itself."""
+"""Actors, as events name who sent a command: an agent, an operator, or a part of the service itself."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     capacity: int = 1
     labels: tuple[str, ...] = ()
     session: str | None = None
-    """Its life: what the process calls itself that registered last; None if it did not say."""
+    """The session of the process that registered last; None if it gave none."""
     cpu: float = 0.0
     memory: float = 0.0
     load_at: datetime | None = None

@@ -83,7 +83,7 @@ class Decision(msgspec.Struct, frozen=True):
     follow_up: Request | None = None
     """The request to decide next, once these events are acknowledged and before the caller is answered."""
     begins_life: bool = False
-    """Whether this registration is of another process than the one before, whose waiting claims it ends."""
+    """Whether this registration begins a new life of the agent, and so ends the waiting claims of the earlier one."""
 
 
 class Draft:
@@ -115,6 +115,11 @@ class Draft:
         """Return the task after the draft's events so far."""
         state = self.after.get((Entity.TASK, task_id))
         return state if isinstance(state, Task) else self.view.task(task_id)
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return the agent after the draft's events so far."""
+        state = self.after.get((Entity.AGENT, agent_id))
+        return state if isinstance(state, Agent) else self.view.agent(agent_id)
 
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""

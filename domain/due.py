@@ -1,13 +1,12 @@
-"""When each judgement on a task falls due, and by which numbers: the policies, asked about a task of a pool.
+"""When each judgement on a task falls due, and by which numbers: the policies, applied to a task of a pool.
 
 The sweeper asks when to wake, and the decision asks again what is due. The rules themselves are in
 `domain.policies.cadence` and `domain.policies.sweeping`.
 
-Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the
-silence; then, only before the lease is due, a holder whose last beat is older than the staleness threshold; then one
-that is heard and does not advance. No lease
-is judged before the floor that an outage of the pool sets. A stuck task is judged by its deadline, and by its
-lease if that runs on (`on_silence: requeue`).
+Order of the rules: the deadline; then a lease past expiry and grace, unless its holder's cadence excuses the silence;
+then, only before the lease is due, a holder whose last beat is older than the staleness threshold; then one that is
+heard and does not advance. No lease is judged before the floor that an outage of the pool sets. A stuck task is judged
+by its deadline, and by its lease if that runs on (`on_silence: requeue`).
 """
 
 from __future__ import annotations
@@ -68,9 +67,9 @@ def lease_due_at(lease: Lease, pool: Pool) -> datetime:
 
 
 def silence_excused_until(task: Task, lease: Lease) -> datetime | None:
-    """Return the last moment at which the holder's rhythm excuses its silence, or None if nothing does.
+    """Return the last moment at which the holder's cadence excuses its silence, or None if nothing does.
 
-    At the hard cap (`max_lease_s`) the rhythm is not asked.
+    At the hard cap (`max_lease_s`) the cadence does not count.
     """
     if at_hard_cap(task, lease):
         return None
@@ -82,7 +81,7 @@ def silence_excused_until(task: Task, lease: Lease) -> datetime | None:
 
 
 def recovery_due_at(task: Task, lease: Lease, pool: Pool) -> datetime:
-    """Return when the lease is to be recovered: when it is due, and no longer excused by its holder's rhythm."""
+    """Return when the lease is to be recovered: when it is due, and no longer excused by its holder's cadence."""
     return recovery_at(lease_due_at(lease, pool), silence_excused_until(task, lease))
 
 
@@ -128,7 +127,8 @@ def silence_numbers(task: Task, lease: Lease, pool: Pool, now: datetime) -> Sile
         grace_s=lease.grace_s,
         due_at=lease_due_at(lease, pool),
         last_beat_at=lease.last_beat_at,
-        silence_s=seconds_between(lease.last_beat_at or lease.granted_at, now),
+        # The last beat may lie in the future: a hard cap can end the lease within an announced silence.
+        silence_s=max(seconds_between(lease.last_beat_at or lease.granted_at, now), 0.0),
         reports=lease.reports,
         median_interval_s=median_s,
         silence_multiplier=multiplier,

@@ -1,7 +1,7 @@
 """Hand-offs: what one lease leaves to the next holder, and how it is shown.
 
-Progress, note and checkpoint of a hand-off come from one lease, and are never exchanged for lower ones. A sentence that
-was made of them when they were recorded may be out of date, so the instructions are made anew when they are shown.
+Progress, note and checkpoint of a hand-off come from one lease, and are never replaced by lower ones. A late report may
+replace them after the hand-off was recorded, so the instructions are rendered from the fields when they are shown.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def in_words(handoff: Handoff) -> Handoff:
 def handoff_document(handoff: Handoff, now: datetime) -> dict[str, Any]:
     """Return a hand-off as the contract shows it to the next holder.
 
-    After `valid_until` the advice (instructions and branch) goes, for it is about a worker that may be long gone;
-    progress, note and checkpoint stay.
+    After `valid_until` the instructions are empty and there is no branch, because they are advice about a worker that
+    may be gone; progress, note and checkpoint stay.
     """
     if now > handoff.valid_until:
         return handoff.model_copy(update={"instructions": "", "branch": None}).model_dump(mode="json")
@@ -71,9 +71,11 @@ def earlier_work(before: Handoff | None, checkpoint: Any) -> EarlierWork | None:
 
 
 def after_late_report(handoff: Handoff, event: LateProgress) -> Handoff:
-    """Return the hand-off after a late report: one of its own lease, or a later one, that says no less than it does.
+    """Return the hand-off after a late report.
 
-    Hand-offs in logs from before decision 74 name no lease; they take the higher progress and what else is newer.
+    A report of the lease that it is about, or of a later one, replaces its progress, note and checkpoint unless the
+    progress is lower. Hand-offs in logs from before decision 74 name no lease; they take the higher progress, and the
+    newer note and checkpoint.
     """
     percent = event.percent
     if handoff.reported_token is None and handoff.token is None:

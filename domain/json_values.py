@@ -36,7 +36,8 @@ def check_text(text: str) -> str:
     return text
 
 
-def _check_text_bytes(text: str) -> str:
+def check_note(text: str) -> str:
+    """Return the text; raises ValueError if it is longer than `MAX_TEXT_BYTES` in UTF-8, or has a NUL character."""
     if len(text) * 4 > MAX_TEXT_BYTES and len(text.encode()) > MAX_TEXT_BYTES:
         msg = f"must be at most {MAX_TEXT_BYTES} bytes of UTF-8"
         raise ValueError(msg)
@@ -64,14 +65,15 @@ def check_json(value: Any) -> Any:
     return _check_size(value, MAX_JSON_BYTES)
 
 
-def _check_size(value: Any, most: int) -> Any:
-    if len(pydantic_core.to_json(value)) > most:
-        msg = f"must be at most {most} bytes as compact JSON"
+def _check_size(value: Any, limit: int) -> Any:
+    if len(pydantic_core.to_json(value)) > limit:
+        msg = f"must be at most {limit} bytes as compact JSON"
         raise ValueError(msg)
     return value
 
 
-def _check_small_json(value: Any) -> Any:
+def check_small_json(value: Any) -> Any:
+    """Return a parsed JSON value unchanged; raises as `check_json`, or if it is larger than `MAX_NOTE_DATA_BYTES`."""
     return _check_size(check_json(value), MAX_NOTE_DATA_BYTES)
 
 
@@ -93,9 +95,9 @@ def _check_item(item: Any, inner: list[Any]) -> None:
         raise ValueError(msg)
 
 
-def _is_rfc_3339(value: Any) -> Any:
+def _check_rfc_3339(value: Any) -> Any:
     if not isinstance(value, str) or not _RFC_3339.fullmatch(value):
-        msg = "must be a moment as RFC 3339 has it, such as 2026-11-21T08:00:00Z"
+        msg = "must be a time in the format of RFC 3339, such as 2026-11-21T08:00:00Z"
         raise ValueError(msg)
     return value
 
@@ -111,11 +113,11 @@ def _to_utc(at: datetime) -> datetime:
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Session = Annotated[str, Field(pattern=SESSION_PATTERN)]
 JsonDocument = Annotated[Any, AfterValidator(check_json)]
-SmallJsonDocument = Annotated[Any, AfterValidator(_check_small_json)]
+SmallJsonDocument = Annotated[Any, AfterValidator(check_small_json)]
 Reason = Annotated[str, Field(max_length=MAX_REASON_CHARS), AfterValidator(check_text)]
-Note = Annotated[str, AfterValidator(_check_text_bytes)]
+Note = Annotated[str, AfterValidator(check_note)]
 Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL_CHARS), AfterValidator(check_text)]
 Labels = Annotated[list[Label], Field(max_length=MAX_LABELS)]
 Capability = Annotated[str, Field(min_length=1, max_length=MAX_CAPABILITY_CHARS), AfterValidator(check_text)]
 Capabilities = Annotated[list[Capability], Field(max_length=MAX_CAPABILITIES)]
-UtcDatetime = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_is_rfc_3339), AfterValidator(_to_utc)]
+UtcDatetime = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_check_rfc_3339), AfterValidator(_to_utc)]

@@ -108,6 +108,7 @@ class TaskLifecycle(StateMachine):
 
 
 LEASE_ENDS = frozenset(LeaseStatus) - {LeaseStatus.NEW, LeaseStatus.ACTIVE, LeaseStatus.STOPPED}
+"""Statuses of a lease that has ended."""
 
 
 class LeaseLifecycle(StateMachine):

@@ -5,8 +5,8 @@ from __future__ import annotations
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 """Pools, agents, tasks and steal operations; they become tokens of a subject."""
 
-SESSION_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-"""What a process calls itself, to be told from the earlier ones of the same agent."""
+SESSION_PATTERN = NAME_PATTERN
+"""Sessions: what a process calls itself, so that it differs from earlier ones of the same agent."""
 
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_REPLY_BYTES = 1024 * 1024
@@ -25,7 +25,7 @@ MAX_FILTERED_REQUEUE = 500
 MAX_AGENTS_FORGOTTEN = 500
 """Agents that one `forget` deregisters; it is one append."""
 MAX_RETRIES_NAMED = 16
-"""Retries of one task that get their names by themselves, and that the task remembers, the latest ones."""
+"""Retries of one task whose names are generated, and the latest ones that the task remembers."""
 MAX_TITLE_CHARS = 256
 MAX_TEXT_BYTES = 4 * 1024
 """A message, note or error, in UTF-8."""

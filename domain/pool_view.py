@@ -58,14 +58,14 @@ class PoolView(Protocol):
     def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
         """Return at most `limit` lost agents that hold nothing and were last heard before the moment.
 
-        The one look at every agent that a decision may take: for `forget`, which people ask for now and then.
+        A scan of every agent, which no other decision may cost: `forget` is rare.
         """
         ...
 
     def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> str | None:
         """Return the agent to assign a task to, or None if no live agent with room has every capability.
 
-        Only agents for which `may_receive` is true. It is asked of the best ones in order, and of no more than a few.
+        Only agents for which `may_receive` is true. It is called for the best ones in order, and for a bounded number.
         """
         ...
 

@@ -60,7 +60,7 @@ class IntakeStatus(StrEnum):
 
 
 class StealStatus(StrEnum):
-    """Where a steal operation is."""
+    """The status of a steal operation."""
 
     NEW = "new"
     PLANNED = "planned"

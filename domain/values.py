@@ -31,7 +31,7 @@ _RANKS: Final = {priority: rank for rank, priority in enumerate(Priority)}
 
 
 class OnStall(StrEnum):
-    """What becomes of a task whose holder is heard and does not advance: a flag for people, or back to the queue."""
+    """What becomes of a task whose holder is heard and does not advance: it is flagged, or goes back to the queue."""
 
     FLAG = "flag"
     REQUEUE = "requeue"

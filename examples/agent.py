@@ -3,13 +3,13 @@
     python examples/agent.py alice            beside `custody up`: finds the broker through ./.custody
     CUSTODY_NATS=nats://user:password@host:4222 python examples/agent.py alice
 
-It waits for work, reports progress with checkpoints, goes on from the last checkpoint of whoever held the task before,
-does what it is told (stop, hand over), and gives its task back when it is asked to end (SIGTERM or Ctrl-C).
+It waits for work, reports progress with checkpoints, goes on from the last checkpoint of the holder before, follows the
+service's directives (stop, hand over), and gives its task back when it is asked to end (SIGTERM or Ctrl-C).
 
 The work is only an example, told by the payload: {"steps": 5, "step_s": 0.2, "fail": "why"}.
 """
 
-# ruff: noqa: INP001, T201 - a script; it speaks to whoever runs it
+# ruff: noqa: INP001, T201 - a script; it prints to its user
 
 import asyncio
 import json
@@ -31,12 +31,13 @@ WAIT_S = 20.0
 """How long one claim waits for work."""
 RETRY_S = 1.0
 TRY_AGAIN = {"overloaded", "not_writer", "unavailable"}
-"""The same command with the same id is right after these: it gets the first outcome, if there is one."""
+"""Errors after which the same command is sent again with the same id: it gets the first outcome, if there is one."""
 NOT_NOW = {"paused", "at_capacity"}
+"""Errors after which a claim is sent again later."""
 
 
 class Refused(Exception):  # noqa: N818 - a refusal is an answer
-    """The service said no."""
+    """The service refused a command."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(error["message"])
@@ -53,7 +54,7 @@ class Agent:
         """This process: an earlier one of the same name is told apart by it, and refused `stale_session`."""
         self.ending = asyncio.Event()
         self.orders: dict[str, str] = {}
-        """What the service asks for, by task: `stop` or `hand_over`."""
+        """The directives of the last heartbeat, by task: `stop` or `hand_over`."""
 
     async def ask(self, verb: str, *, wait_s: float = 0.0, **body: Any) -> dict[str, Any]:
         """Send a command until it is answered. Its id makes sure that it is carried out once."""
@@ -80,7 +81,7 @@ class Agent:
         """Work until asked to end."""
         held = await self.ask("register", capabilities=["example"], capacity=1)
         for lease in held["leases"]:
-            # From a life before this one, which ended without a word. The next holder gets its last checkpoint.
+            # An earlier process of this name held it and ended without a release. The next holder gets its checkpoint.
             await self.ask("release", task_id=lease["task_id"], token=lease["token"], reason="restarted")
         beating = asyncio.create_task(self.beat())
         try:
@@ -92,14 +93,14 @@ class Agent:
         print(f"{self.name}: left", flush=True)
 
     async def beat(self) -> None:
-        """Be heard between reports, and hear what is asked for."""
+        """Send a sign of life between reports, and take the directives in the reply."""
         while True:
             await asyncio.sleep(BEAT_S)
             answer = await self.ask("heartbeat", load={"cpu": 10, "memory": 20})
             self.orders = {each["task_id"]: each["do"] for each in answer["directives"]}
 
     async def work_until_ending(self) -> None:
-        """Claim, work, and so on."""
+        """Claim tasks and work on them, one after the other."""
         while not self.ending.is_set():
             try:
                 leases = await self.claim()
@@ -131,6 +132,8 @@ class Agent:
     async def work(self, lease: dict[str, Any]) -> None:
         """Do one task, step by step."""
         task_id, payload = lease["task_id"], lease["payload"] or {}
+        # An order on an earlier lease of the task does not concern this one.
+        self.orders.pop(task_id, None)
         held = {"task_id": task_id, "token": lease["token"]}
         handoff = lease["handoff"] or {}
         done: int = (handoff.get("last_checkpoint") or {}).get("done", 0)
@@ -164,7 +167,7 @@ class Agent:
 
 async def connect(name: str) -> Client:
     """Connect as CUSTODY_NATS says, else as the operator of the broker that `custody up` runs here."""
-    # With a user of its own, an agent may hear nothing but inboxes that begin like this.
+    # A broker user of one agent may subscribe to inboxes with this prefix only.
     prefix = f"_INBOX.{name}".encode()
     if "CUSTODY_NATS" in os.environ:
         return await nats.connect(os.environ["CUSTODY_NATS"], inbox_prefix=prefix)
@@ -177,7 +180,7 @@ async def connect(name: str) -> Client:
 
 
 async def main(name: str) -> None:
-    """Be the agent of this name until SIGTERM or SIGINT."""
+    """Run the agent of this name until SIGTERM or SIGINT."""
     nc = await connect(name)
     agent = Agent(nc, name)
     loop = asyncio.get_running_loop()

@@ -1,6 +1,6 @@
 """A task from submission to completion, with nothing but a NATS client and the subjects."""
 
-# ruff: noqa: INP001, T201 - a script; it speaks to whoever runs it
+# ruff: noqa: INP001, T201 - a script; it prints to its user
 
 import asyncio
 import json

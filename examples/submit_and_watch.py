@@ -7,7 +7,7 @@ The pool's stream republishes every accepted event on a feed. Core NATS may drop
 and a gap is filled from the stream. Ends when all tasks have ended; the status is 1 unless all were completed.
 """
 
-# ruff: noqa: INP001, T201 - a script; it speaks to whoever runs it
+# ruff: noqa: INP001, T201 - a script; it prints to its user
 
 import asyncio
 import json
@@ -50,15 +50,25 @@ async def ask(nc: Client, subject: str, **body: Any) -> dict[str, Any]:
 async def events(nc: Client, after: int) -> AsyncIterator[dict[str, Any]]:
     """Yield every event of the pool after a position, in order."""
     feed = await nc.subscribe(f"custody.{POOL}.feed.>")
-    position = after
+    await nc.flush()
+    # What was appended before the subscription is in the stream only.
+    position = (await ask(nc, "query.health"))["position"]
+    for early in range(after + 1, position + 1):
+        yield await stored(nc, early)
     async for message in feed.messages:
         arrived = int((message.headers or {})["Nats-Sequence"])
         for missed in range(position + 1, arrived):
-            stored = await nc.jetstream().get_msg(f"CUSTODY_{POOL}", missed)
-            yield json.loads(stored.data or b"")
+            yield await stored(nc, missed)
         if arrived > position:
             yield json.loads(message.data)
             position = arrived
+
+
+async def stored(nc: Client, position: int) -> dict[str, Any]:
+    """Read one event from the stream."""
+    message = await nc.jetstream().get_msg(f"CUSTODY_{POOL}", position)
+    event: dict[str, Any] = json.loads(message.data or b"")
+    return event
 
 
 async def main(count: int) -> int:

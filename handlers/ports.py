@@ -42,6 +42,10 @@ class AppendRejectedError(LogError):
     """The broker refuses this content for good (too large, not allowed): nothing was stored; a resend won't help."""
 
 
+class AppendForbiddenError(AppendRejectedError):
+    """The broker does not allow this user to publish there: nothing was stored."""
+
+
 class LogUnavailableError(LogError):
     """A read got no answer in time, or the append is known not to have been stored (no responders). Try again."""
 

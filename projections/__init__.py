@@ -1,1 +1,1 @@
-"""Folds for reading: views derived from events and entities, pure like the domain."""
+"""Computations on what the domain offers, pure like it: the writer's own state, queries, read models and reports."""

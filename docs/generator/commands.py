@@ -12,7 +12,10 @@ from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.command import Command
 from domain.commands.operator_commands import OPS_COMMANDS
 from domain.errors import RefusalCode
+from domain.policies.load_balancing import DURATION_WINDOW
 from projections.queries.questions import QUERIES, Query
+from projections.state.pool_state import RECENT_ENTITIES, RECENT_STEALS
+from projections.state.statistics import AGENTS_WITH_DURATIONS
 
 E = RefusalCode
 EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.UNAVAILABLE)
@@ -44,7 +47,7 @@ LEASE_KEYS: Final = (
 )  # fmt: skip
 _HOLDINGS: Final = ("leases", "directives")
 _TERMS: Final = ("expires_at", "grace_s", "directive")
-_FATE: Final = ("task_id", "status", "attempt")
+_STATUS_KEYS: Final = ("task_id", "status", "attempt")
 
 AGENT_REPLIES: Final = {
     "register": Reply(
@@ -78,24 +81,31 @@ AGENT_REPLIES: Final = {
         _TERMS,
         _ON_TASK,
         "On an assigned task `started` is written first. A report under a lease that "
-        "was lost is kept as `late_progress`, at most 10 a token, and refused all the same.",
+        f"was lost is kept as `late_progress`, at most {limits.MAX_LATE_REPORTS} a token, and refused all the same.",
     ),
-    "silence": Reply(_TERMS, _ON_TASK, "The lease is renewed as if the agent reported at the end of the spell."),
+    "silence": Reply(
+        _TERMS,
+        _ON_TASK,
+        "The lease is renewed as if the agent reported at the end of the spell, and the agent counts as heard until "
+        "then. A report in between takes nothing back.",
+    ),
     "release": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _ON_TASK,
         "`status` is what followed: `queued`, or `quarantined` after the last release. "
         "With `delay_s` it is granted to no agent before that time has passed.",
     ),
-    "block": Reply(_FATE, _ON_TASK),
+    "block": Reply(_STATUS_KEYS, _ON_TASK),
     "complete": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _ON_TASK,
-        "After the lease expired it is still accepted while nobody was granted the task "
-        "since; else it is kept as `late_progress` and refused.",
+        "After the lease expired it is still accepted until the task is granted again; from then on it is kept as "
+        "`late_progress` and refused.",
     ),
     "fail": Reply(
-        _FATE, _ON_TASK, "`status` is what followed: `queued` while the budgets last, else `failed` or `quarantined`."
+        _STATUS_KEYS,
+        _ON_TASK,
+        "`status` is what followed: `queued` while the budgets last, else `failed` or `quarantined`.",
     ),
     "deregister": Reply(
         ("released",),
@@ -131,30 +141,32 @@ OPS_REPLIES: Final = {
         f"{_BY_FILTER} At most {limits.MAX_FILTERED_CANCEL} at once.",
     ),
     "requeue": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _OPS_ON_TASK,
         f"No budget stands in its way; after quarantine every budget begins anew. {_BY_FILTER} Only stuck and "
         "quarantined tasks fit, at most "
         f"{limits.MAX_FILTERED_REQUEUE} at once.",
     ),
     "unblock": Reply(
-        _FATE, _OPS_ON_TASK, "No budget stands in its way. The next hand-off carries the question and the `answer`."
+        _STATUS_KEYS,
+        _OPS_ON_TASK,
+        "No budget stands in its way. The next hand-off carries the question and the `answer`.",
     ),
-    "revoke": Reply(_FATE, _OPS_ON_TASK, "The holder gets the directive `stop`."),
-    "complete": Reply(_FATE, _OPS_ON_LIVE_TASK, "A holder gets the directive `stop`."),
+    "revoke": Reply(_STATUS_KEYS, _OPS_ON_TASK, "The holder gets the directive `stop`."),
+    "complete": Reply(_STATUS_KEYS, _OPS_ON_LIVE_TASK, "A holder gets the directive `stop`."),
     "fail": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _OPS_ON_LIVE_TASK,
         "`status` is what followed: `queued` while the budget of failures lasts, else `failed`; `quarantined` if the "
         "attempt that it ended was the last. A holder gets the directive `stop`.",
     ),
     "block": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _OPS_ON_LIVE_TASK,
         "A holder gets the directive `stop`. The same reason and question again append nothing.",
     ),
     "update": Reply(
-        _FATE,
+        _STATUS_KEYS,
         _OPS_ON_LIVE_TASK,
         "What stays the same appends nothing. A deadline that has passed is `invalid_command`, and so is a time to "
         "wait for that does not leave some before the deadline. Only a queued task is given one; another is "
@@ -222,8 +234,8 @@ QUERY_REPLIES: Final = {
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
         (),
-        "Live tasks and those among the last 1,000 ended tasks and agents; `all_ended` is false when other tasks ended "
-        "before. `query.task` shows each of them.",
+        f"Live tasks and those among the last {RECENT_ENTITIES:,} ended tasks and agents; `all_ended` is false when "
+        "other tasks ended before. `query.task` shows each of them.",
     ),
     "leases": Reply(("leases", "next")),
     "agents": Reply(
@@ -254,13 +266,14 @@ QUERY_REPLIES: Final = {
         "`delayed`: how many of the queued tasks wait for their time. "
         "`leases`: those held, by phase, and their "
         "renewals. `loads`: agents that are not lost, by load status. `totals`: counts since the log began, and "
-        "`average_duration_s` of the last 50 completions; `average_duration_by_agent_s`: of the last 50 of each of the "
-        "1,000 agents that completed something last. `failures` since the log began, by cause: `deadline`, `budget` "
+        f"`average_duration_s` of the last {DURATION_WINDOW} completions; `average_duration_by_agent_s`: of the last "
+        f"{DURATION_WINDOW} of each of the {AGENTS_WITH_DURATIONS:,} agents that completed something last. "
+        "`failures` since the log began, by cause: `deadline`, `budget` "
         "(the last failure that it allows), `gave_up` (not retryable). `steals` by outcome, and how many tasks moved. "
         "`sweeper`: its findings since this service's start; `already_finished` counts recoveries "
         "that were skipped because the task had ended.",
     ),
-    "steals": Reply(("steals", "next"), (), "Open ones, and the last 1,000 that ended."),
+    "steals": Reply(("steals", "next"), (), f"Open ones, and the last {RECENT_STEALS:,} that ended."),
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",

@@ -33,7 +33,7 @@ Every fact that a pool's log can hold: {count} types. One event is one message o
 | `aggregateversion` | counts the events of this one entity, from 1 |
 | `causationid` | the caller's `command_id`, or one made for it |
 | `actor` | `agent/<id>`, `ops/<name>`, `ops`, `sweeper`, `stealer` or `writer` |
-| `commandverb` | what was asked for: the command's verb, or the service's own business, such as `judge` |
+| `commandverb` | the command's verb; for a command of the service itself, a name such as `judge` |
 | `commandkeyed` | whether the caller chose `causationid`, so that a repeat is answered with this outcome |
 | `commanddigest` | short digest of the command's body, on the first event of such an outcome; absent in older logs |
 | `data` | the event |

@@ -14,8 +14,8 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from docs.generator import glossary
-from domain.json_values import check_json
-from domain.limits import NAME_PATTERN
+from domain.json_values import check_json, check_note, check_small_json
+from domain.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
 from infra.cli.framework.attribute_docs import attribute_doc, attribute_docs
 
 NO_DEFAULT = "required"
@@ -189,20 +189,24 @@ def _bounds(annotation: Any, metadata: list[Any], *, unit: str) -> _Bounds:
             case annotated_types.MaxLen(max_length=bound):
                 lengths.append(f"at most {bound:,} {unit}")
             case _:
-                lengths += _named_limit(each)
+                lengths += _checked_limit(each)
     if origin in {list, tuple}:
         inner = _bounds(get_args(annotation)[0], [], unit="characters")
         lengths += [f"each {each}" for each in inner.lengths]
     return _Bounds(low, high, lengths)
 
 
-def _named_limit(extra: Any) -> list[str]:
-    function = getattr(extra, "func", None)
-    if function is check_json:
-        return ["64 KiB as compact JSON, 64 levels deep"]
-    if getattr(function, "__name__", "") == "_check_text_bytes":
-        return ["4 KiB of UTF-8"]
-    return []
+_CHECKED_LIMITS: dict[Any, str] = {
+    check_json: f"{MAX_JSON_BYTES // 1024} KiB as compact JSON, {MAX_JSON_DEPTH} levels deep",
+    check_small_json: f"{MAX_NOTE_DATA_BYTES // 1024} KiB as compact JSON, {MAX_JSON_DEPTH} levels deep",
+    check_note: f"{MAX_TEXT_BYTES // 1024} KiB of UTF-8",
+}
+"""What a validator's function limits, in words."""
+
+
+def _checked_limit(extra: Any) -> list[str]:
+    limit = _CHECKED_LIMITS.get(getattr(extra, "func", None))
+    return [] if limit is None else [limit]
 
 
 def _number(value: Any) -> str:

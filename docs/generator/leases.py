@@ -16,8 +16,8 @@ _PAGE = """\
 
 <!-- Made by `python -m docs.generate` from domain/policies/lease.py; edit docs/generator/leases.py. -->
 
-A lease says until when a holder need not be heard again. A term begins at the grant and at each renewal; when it is over,
-a grace follows in which a command of the holder still wins; then the lease is judged. Three modes say how long a term
+A lease is the time for which a holder may be silent. A term begins at the grant and at each renewal; when it is over, a
+grace follows in which a command of the holder still wins; then the lease is judged. Three modes say how long a term
 is. `lease_mode` sets that of the pool, `lease` in `ops.submit` that of one task.
 
 ```mermaid
@@ -29,8 +29,8 @@ flowchart LR
         second -->|"next report, {finishing_percent} %"| finishing["finishing<br>{finishing}"]
         working -->|"{finishing_percent} %"| finishing
     end
-    first & second & working & finishing -.->|"no word: term and grace over"| due{{{{judged}}}}
-    due -->|the rhythm excuses it| due
+    first & second & working & finishing -.->|"silent: term and grace over"| due{{{{judged}}}}
+    due -->|its report interval excuses it| due
     due -->|"on_silence: requeue"| expired([expired, requeued])
     due -->|"on_silence: stuck"| stuck([stuck, clock stopped])
 ```
@@ -55,22 +55,25 @@ before it compares. What other numbers would have made of recorded work, [what-i
 
 ## In every mode
 
-- A report renews its lease and sets the term. Any other sign of life renews on the same terms, and is written if it moves
-  the expiry by a tenth of the term (`renewal_worth`), or if the last beat is half as old as `stuck_threshold_s`.
+- A report renews its lease and sets the term. Any other sign of life renews on the same terms, and is written if it
+  moves the expiry by {renewal_worth:.0%} of the term (`renewal_worth`), or if the last beat is half as old as
+  `stuck_threshold_s`.
 - A renewal never shortens a lease. After `lease_max_s` ({max_lease_s:g} s) from the grant it expires whatever is reported.
-- A holder that has reported twice has a rhythm, the median interval between its reports. Past the grace, its silence is
+- Of a holder that has reported twice the median interval between its reports is known. Past the grace, its silence is
   excused until it is longer than that × `lease_silence_multiplier` ({silence_multiplier:g}).
+- After an announced `silence` a holder counts as heard until the announced end; a report in between does not take that
+  back.
 - **Stuck** is a warning before the lease is due: no beat for `stuck_threshold_s` ({stuck_threshold_s:g} s). With
   `on_silence: requeue` the clock runs on and the lease expires when it is due; with `stuck` it stops, and the task waits
   for its holder or a person.
 - **Stalled** is a holder that is heard and does not advance: neither percent nor checkpoint changed for `stall_s`
   ({stall_s:g} s in mode `adaptive`, off in the others). `on_stall` flags it, or requeues it.
-- An outage of the pool is not the agents' silence: nothing is judged for as long as they could not be heard.
+- An outage of the pool does not count as the agents' silence: nothing is judged for as long as they could not be heard.
 
 | who is silent | and `on_silence` | what follows |
 |---|---|---|
 | a holder before its first report | `requeue` | `expired` after the first term and grace |
-| a holder that reported, lease below `stuck_threshold_s` | `requeue` | `expired` when the lease is due and its rhythm excuses nothing |
+| a holder that reported, lease below `stuck_threshold_s` | `requeue` | `expired` when the lease is due and its report interval excuses nothing |
 | a holder that reported, longer lease | `requeue` | `stuck` at `stuck_threshold_s`, then `expired` when due |
 | any of these | `stuck` | `stuck`, until it is heard or an operator decides |
 """  # noqa: E501 - rows of tables
@@ -89,6 +92,7 @@ def leases_page() -> str:
         fixed_grace_s=renewal_terms(_FIXED, reports=1, percent=0, estimated_hours=None).grace_s,
         factors="\n".join(_factors()),
         stuck_threshold_s=Rules().stuck_threshold_s,
+        renewal_worth=Rules().renewal_worth,
         stall_s=DEFAULT_STALL_S,
     )
 

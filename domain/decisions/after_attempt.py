@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from domain.task import Lease, Task
 
 _DECIMALS = 2
+_WORK = ("progress", "last_note", "last_checkpoint", "reported_by", "reported_token", "earlier")
+"""The fields of a hand-off that come from one lease."""
 
 
 def make_handoff(
@@ -25,8 +27,8 @@ def make_handoff(
 ) -> ev.Handoff:
     """Return the hand-off to the next holder; `ended_at`: when the lease ended, if that was not just now.
 
-    Progress, note and checkpoint are this holder's, together. If it reported nothing, they are those of the hand-off
-    before, and so they are where this lease was handed off already and a late report has said more since.
+    Progress, note and checkpoint are this holder's, together. They are those of the task's present hand-off if this
+    holder reported nothing, or if that hand-off is of this lease already: a late report may have advanced it since.
     """
     before = task.handoff
     ended_at = ended_at or draft.now
@@ -38,7 +40,7 @@ def make_handoff(
         minutes = before.minutes_spent if again else minutes
     else:
         work = {
-            # A holder that left a checkpoint without a report is where the one before it was.
+            # A checkpoint without a report goes with the progress at which the holder began.
             "progress": lease.percent if lease.reports or before is None else before.progress,
             "last_note": lease.note,
             "last_checkpoint": lease.checkpoint,
@@ -61,10 +63,6 @@ def make_handoff(
             **work,
         )
     )
-
-
-_WORK = ("progress", "last_note", "last_checkpoint", "reported_by", "reported_token", "earlier")
-"""The fields of a hand-off that come from one lease."""
 
 
 def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
@@ -94,14 +92,14 @@ def requeue_or_quarantine(
     `ended_at`: when the lease ended, if that was not just now. `delay_s`: how long the next attempt waits.
     """
     lease = task.last_lease
-    note = (
+    handoff = (
         make_handoff(draft, task, lease, reason, ended_at=ended_at)
         if lease is not None
-        else _without_holder(draft, task, reason)
+        else _handoff_without_holder(draft, task, reason)
     )
     spent = None if exempt else exhausted_budget(task, cause)
     if spent is not None:
-        return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=note))
+        return draft.record_task(task.task_id, ev.Quarantined(cause=cause, reason=spent, handoff=handoff))
     anew = task.status is TaskStatus.QUARANTINED
     return draft.record_task(
         task.task_id,
@@ -110,13 +108,27 @@ def requeue_or_quarantine(
             attempt=task.attempt + 1,
             budgets_anew=anew,
             reason=reason,
-            handoff=note,
+            handoff=handoff,
             not_before=_not_before(draft, task, delay_s),
         ),
     )
 
 
-def _without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
+def _handoff_of_unheld(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
+    """Return the hand-off of a task that no agent holds now: the present one, if that says all that there is to say.
+
+    A task that is blocked has none of its last lease yet; a question may have been asked since.
+    """
+    lease, before = task.last_lease, task.handoff
+    if lease is None:
+        return _handoff_without_holder(draft, task, reason)
+    is_of_lease = before is not None and before.token == lease.token
+    if before is not None and is_of_lease and (before.question, before.answer) == (task.question, task.answer):
+        return before
+    return make_handoff(draft, task, lease, reason, ended_at=task.status_since)
+
+
+def _handoff_without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
     """Return the hand-off of a task that was never held: there is one if a question was asked about it."""
     if task.question is None and task.answer is None:
         return task.handoff
@@ -172,7 +184,7 @@ def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *,
             ev.Failed(token=token, agent_id=agent_id, error=error, retryable=retryable, failures=failures),
         )
     reason = f"failed: {error}"
-    note = make_handoff(draft, task, lease, reason) if lease is not None else _without_holder(draft, task, reason)
+    handoff = make_handoff(draft, task, lease, reason) if lease is not None else _handoff_of_unheld(draft, task, reason)
     spent = exhausted_budget(task, ev.Cause.FAILURE) if lease is not None else None
     if spent is not None:
         return draft.record_task(
@@ -183,7 +195,7 @@ def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *,
                 cause=ev.Cause.FAILURE,
                 reason=spent,
                 error=error,
-                handoff=note,
+                handoff=handoff,
             ),
         )
     policy = task.definition.retry or draft.rules.retry
@@ -197,7 +209,7 @@ def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *,
             cause=ev.Cause.FAILURE,
             attempt=task.attempt + 1,
             error=error,
-            handoff=note,
+            handoff=handoff,
             not_before=_not_before(draft, task, delay_s),
         ),
     )

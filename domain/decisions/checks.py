@@ -203,7 +203,7 @@ def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
 
 
 def is_overdue(draft: Draft, task: Task) -> bool:
-    """Return whether the task's deadline has passed, so that it is granted to no one any more."""
+    """Return whether the task's deadline has passed, so that it is no longer granted."""
     deadline = task.definition.deadline
     return deadline is not None and deadline_exceeded_at(deadline) <= draft.now
 
@@ -213,11 +213,16 @@ def has_open_intake(draft: Draft, agent: Agent) -> bool:
     return draft.view.pool.accepts_grants and agent.intake is IntakeStatus.OPEN
 
 
-def require_open_intake(draft: Draft, agent: Agent) -> None:
-    """Refuse with `paused` when the pool or the agent accepts no new grants."""
+def require_open_pool(draft: Draft) -> None:
+    """Refuse with `paused` when the pool accepts no new grants."""
     pool = draft.view.pool
     if not pool.accepts_grants:
         raise Refused(RefusalCode.PAUSED, f"the pool is {pool.intake}: nothing is granted", pool=pool.intake.value)
+
+
+def require_open_intake(draft: Draft, agent: Agent) -> None:
+    """Refuse with `paused` when the pool or the agent accepts no new grants."""
+    require_open_pool(draft)
     if agent.intake is not IntakeStatus.OPEN:
         raise Refused(
             RefusalCode.PAUSED,

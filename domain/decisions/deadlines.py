@@ -1,4 +1,4 @@
-"""What becomes of a task whose deadline has passed."""
+"""The failure of a task whose deadline has passed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
-def deadline_exceeded(draft: Draft, task: Task, error: str) -> None:
-    """Fail a task whose deadline has passed, in whatever status; `error` says who found it."""
+def fail_overdue(draft: Draft, task: Task, error: str) -> None:
+    """Record that a task failed by its deadline, in whatever status; `error` says what found it."""
     deadline = task.definition.deadline
     if deadline is None:
         return

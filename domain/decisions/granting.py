@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.agent import Agent
-from domain.events import Entity
 from domain.events import task as ev
 from domain.lease_expiry import first_expiry, renewed_expiry
 from domain.lifecycles import TaskStatus
@@ -43,11 +41,11 @@ def sign_of_life(draft: Draft, agent_id: str, vouched: Collection[str] | None = 
     """Renew each lease of the agent whose expiry this moves by enough to be worth an event (`renewal_worth`).
 
     `vouched`: only the leases on these tasks. Without it, of an agent that vouches for its tasks in its heartbeats,
-    only the one on the task that its command names: that it is heard says nothing of the others.
+    only the lease on the task that its command names: the command says nothing of the others.
 
-    On long leases a sign of life is worth one also when the last beat is half as old as what counts as stuck, so that
-    a holder that is heard is not warned of. A stuck task whose clock runs is recovered; a stopped one waits for a
-    command on it.
+    On long leases a sign of life is worth an event also when the last beat is half as old as what counts as stuck, so
+    that no holder that is heard is called stuck. A stuck task whose clock runs is recovered; one whose clock is stopped
+    waits for a command on it.
     """
     worth = draft.rules.renewal_worth
     if vouched is None and _vouches(draft, agent_id):
@@ -77,7 +75,7 @@ def sign_of_life(draft: Draft, agent_id: str, vouched: Collection[str] | None = 
 
 
 def _nears_staleness(draft: Draft, task: Task, lease: Lease) -> bool:
-    """Return whether a holder that is heard would be called stuck for want of a recorded beat, and its clock runs."""
+    """Return whether a holder would soon be called stuck because no beat was recorded, though it is heard."""
     rules = draft.rules
     if not rules.sweeper_enabled or lease.last_beat_at is None:
         return False
@@ -96,5 +94,5 @@ def recover(draft: Draft, task: Task, lease: Lease) -> Task:
 
 
 def _vouches(draft: Draft, agent_id: str) -> bool:
-    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
-    return isinstance(agent, Agent) and agent.vouches
+    agent = draft.agent(agent_id)
+    return agent is not None and agent.vouches

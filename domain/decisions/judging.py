@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from domain.decisions import after_attempt
-from domain.decisions.deadlines import deadline_exceeded
+from domain.decisions.deadlines import fail_overdue
 from domain.due import due_moments, lease_due_at, silence_numbers
 from domain.events import task as ev
 from domain.lease_expiry import hard_cap
@@ -59,7 +59,7 @@ def _judge(draft: Draft, task: Task | None) -> Finding:
         case Verdict.ALREADY_FINISHED:
             return Finding.ALREADY_FINISHED
         case Verdict.DEADLINE_EXCEEDED:
-            deadline_exceeded(draft, task, "deadline exceeded by sweeper")
+            fail_overdue(draft, task, "deadline exceeded by sweeper")
             return Finding.DEADLINE_EXCEEDED
         case Verdict.RECOVER:
             return _recover(draft, task)

@@ -36,8 +36,8 @@ RELEASES_AT_ONCE = 400
 def register(draft: Draft, command: Register) -> Decision:
     """Record the agent, or what changed about it; an identical repeat records nothing. The load reported is cleared.
 
-    Another session than the current one begins a new life, and so does a registration without any: whether its process
-    is the one before, nothing says. What the earlier life held stays the agent's and is in the result.
+    Another session than the current one begins a new life. So does a registration without a session, because nothing
+    says that its process is the earlier one. What the earlier life held stays the agent's and is in the result.
     """
     agent_id = draft.request.agent_id or ""
     agent = draft.view.agent(agent_id)
@@ -75,8 +75,8 @@ def _differs(agent: Agent, event: ev.Registered) -> bool:
 def heartbeat(draft: Draft, command: Heartbeat) -> Decision:
     """Renew the agent's leases. The heartbeat itself is recorded when it changes something, else once a minute.
 
-    With `tasks`, only leases that these name by their current tokens are renewed; the others of them are to be stopped.
-    With `alive: false` it is no sign of life: it reports the load and renews nothing.
+    With `tasks`, only the leases that they name by their current tokens are renewed; a task with another token gets the
+    directive `stop`. With `alive: false` it is no sign of life: it reports the load and renews nothing.
     """
     agent = checks.requesting_agent(draft)
     agent_id = agent.agent_id
@@ -127,7 +127,7 @@ def _changes_load_status(draft: Draft, agent: Agent, load: ev.SystemLoad) -> boo
 
 
 def _is_load_due(agent: Agent, draft: Draft) -> bool:
-    """Return whether the load on record is so old that the next report is recorded, before it counts no more."""
+    """Return whether the load on record is so old that the next report is recorded, before the load is outdated."""
     if agent.load_at is None:
         return False
     valid_s = min(draft.rules.heartbeat_record_s, draft.rules.load_valid_s / 2)
@@ -135,7 +135,7 @@ def _is_load_due(agent: Agent, draft: Draft) -> bool:
 
 
 def _is_due(last_at: datetime | None, draft: Draft) -> bool:
-    """Return whether so much time passed since the last record that the next is made, whatever it says."""
+    """Return whether the last record is so old that the next heartbeat is recorded, even if it changes nothing."""
     return last_at is None or seconds_between(last_at, draft.now) >= draft.rules.heartbeat_record_s
 
 
@@ -149,7 +149,7 @@ def deregister(draft: Draft, command: Deregister) -> Decision:
 
 
 def deregister_other(draft: Draft, command: OpsDeregister) -> Decision:
-    """Take from an agent everything that it holds and deregister it, on an operator's word."""
+    """Revoke everything that an agent holds and deregister it, for an operator."""
     agent_id, reason = command.agent_id, command.reason
     return continue_deregistration(draft, ContinueDeregistration(0, agent_id, by_operator=True, reason=reason))
 

@@ -56,7 +56,7 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
         if not_before is not None and deadline is not None and not_before >= deadline:
             raise checks.invalid_field(
                 "not_before" if command.delay_s is None else "delay_s",
-                f"it ends at the deadline, {format_timestamp(deadline)}, or after it",
+                f"the wait must end before the deadline, {format_timestamp(deadline)}",
             )
         draft.record_task(task_id, definition)
         return "new"
@@ -100,7 +100,7 @@ def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
             task_id=command.candidates[-1],
         )
     if not re.fullmatch(NAME_PATTERN, new_id):
-        raise checks.invalid_field("new_id", f"is needed: {new_id} is no name")
+        raise checks.invalid_field("new_id", f"is needed, because {new_id} would be too long for a name")
     definition = task.definition
     deadline = definition.deadline
     if deadline is not None and deadline <= draft.now:
@@ -153,13 +153,13 @@ def _require_time_before_deadline(
         return
     if not_before is not None:
         field = "not_before" if command.delay_s is None else "delay_s"
-        raise checks.invalid_field(field, f"it ends at the deadline, {format_timestamp(ends_at)}, or after it")
+        raise checks.invalid_field(field, f"the wait must end before the deadline, {format_timestamp(ends_at)}")
     field = "deadline" if command.deadline_s is None else "deadline_s"
     raise checks.invalid_field(field, f"the task waits until {format_timestamp(waits_until)}, which is not before it")
 
 
 def annotate(draft: Draft, command: operator_commands.Annotate) -> Decision:
-    """Note something beside a task or an agent, whatever its status."""
+    """Record a note on a task or an agent, whatever its status."""
     if command.task_id is not None:
         task = checks.known_task(draft, command.task_id)
         draft.record_task(task.task_id, ev.Noted(kind=command.kind, note=command.note, data=command.data))
@@ -194,7 +194,7 @@ def _definition(draft: Draft, command: Submit, since: datetime) -> ev.Submitted:
 
 
 def _is_same_definition(draft: Draft, command: Submit, known: Task) -> bool:
-    """Whether the request is the one that the task was made by, or comes to the definition that the task has."""
+    """Return whether the request is the one that submitted the task, or resolves to the definition that it has now."""
     recorded = known.definition
     if recorded.request_digest in {definition_digest(command), definition_digest_as_sent(command)}:
         return True
@@ -245,8 +245,7 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
         raise checks.illegal_transition(task, ev.Leased.name, "its deadline has passed, so it is not granted")
     checks.require_time_reached(draft, task)
     if agent is None:
-        if not draft.view.pool.accepts_grants:
-            raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
+        checks.require_open_pool(draft)
         agent = _best_agent(draft, task)
     else:
         missing = checks.missing_capabilities(task, agent.capabilities)
@@ -342,7 +341,7 @@ def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
 
 
 def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
-    """Complete a task on an operator's word, in any status; a holder is told to stop."""
+    """Complete a task for an operator, in any status; a holder is told to stop."""
     task = checks.live_task(draft, command.task_id)
     lease = task.lease
     event = ev.Completed(
@@ -355,7 +354,7 @@ def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
 
 
 def fail(draft: Draft, command: operator_commands.OpsFail) -> Decision:
-    """Record a failure on an operator's word, in any status; a holder is told to stop.
+    """Record a failure that an operator reports, in any status; a holder is told to stop.
 
     A retryable one leads to another attempt while the budget of failures lasts.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 
 from domain.decisions import after_attempt, checks
-from domain.decisions.deadlines import deadline_exceeded
+from domain.decisions.deadlines import fail_overdue
 from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
 from domain.lease_documents import lease_document
@@ -15,7 +15,6 @@ from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES, MAX_OVERDUE_AT_CLAIM
 from domain.policies.lease import renewal_terms
-from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -52,8 +51,8 @@ def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
 def _claimable(draft: Draft, agent: Agent, wanted: int) -> list[Task]:
     """Return the first queued tasks for a claim; those before them whose deadline has passed fail here.
 
-    With the sweeper that is the rare one which it has not come to yet. Without it, such tasks would lie at the head of
-    the queue for ever, and each claim would have to look past them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
+    With the sweeper on, these are rare: it has not judged them yet. With the sweeper off, they would stay at the head
+    of the queue for ever, and each claim would have to skip them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
     """
     found = draft.view.queued_for(agent, wanted, draft.now)
     overdue = [task for task in found if checks.is_overdue(draft, task)]
@@ -66,7 +65,7 @@ def _claimable(draft: Draft, agent: Agent, wanted: int) -> list[Task]:
     if overdue:
         remembers, draft.remembers_outcome = draft.remembers_outcome, False
         for task in overdue[:MAX_OVERDUE_AT_CLAIM]:
-            deadline_exceeded(draft, task, "deadline exceeded before it was claimed")
+            fail_overdue(draft, task, "deadline exceeded before it was claimed")
         draft.remembers_outcome = remembers
         late = {task.task_id for task in overdue}
         found = [task for task in found if task.task_id not in late]
@@ -84,7 +83,7 @@ def read_lease(draft: Draft, command: agent_commands.ReadLease) -> Decision:
     """Return the lease document. As any command of the holder, it renews its leases and recovers a stuck task."""
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
-    task, _ = _recover(draft, task, lease)
+    task, _ = _recover_if_stuck(draft, task, lease)
     _renew_held_leases(draft)
     return draft.decided(lease_document(draft.task(task.task_id) or task, draft.now))
 
@@ -93,7 +92,7 @@ def start(draft: Draft, command: agent_commands.Start) -> Decision:
     """Record that work began; records nothing if it has begun already."""
     agent = checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
-    task, lease = _recover(draft, task, lease)
+    task, lease = _recover_if_stuck(draft, task, lease)
     if task.status is TaskStatus.ASSIGNED:
         draft.record_task(task.task_id, ev.Started(token=lease.token))
     _renew_held_leases(draft)
@@ -110,7 +109,7 @@ def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
     if lease is None or lease.token != command.token or lease.agent_id != agent.agent_id:
         task, lease = checks.named_lease(draft, command)
     if task.status is not TaskStatus.IN_PROGRESS:
-        task, lease = _recover(draft, task, lease)
+        task, lease = _recover_if_stuck(draft, task, lease)
         if task.status is TaskStatus.ASSIGNED:
             task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
@@ -140,7 +139,7 @@ def silence(draft: Draft, command: agent_commands.Silence) -> Decision:
     """Record an announced silence: until its end, the holder counts as heard."""
     agent = checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
-    task, lease = _recover(draft, task, lease)
+    task, lease = _recover_if_stuck(draft, task, lease)
     until = after(draft.now, command.for_s)
     terms = renewal_terms(
         task.definition.lease,
@@ -228,16 +227,15 @@ def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> e
 
     `stop` past the deadline, `hand_over` while the agent drains or once the lease has run out at its hard cap.
     """
-    deadline = task.definition.deadline
-    if deadline is not None and deadline_exceeded_at(deadline) <= draft.now:
+    if checks.is_overdue(draft, task):
         return "stop"
     if intake is IntakeStatus.DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
         return "hand_over"
     return "continue"
 
 
-def _recover(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
-    """Recover a stuck task whose holder was heard; its lease runs on renewed terms. Any other is returned as it is."""
+def _recover_if_stuck(draft: Draft, task: Task, lease: Lease) -> tuple[Task, Lease]:
+    """Recover the task if it is stuck, because its holder was heard; return it with its lease as it is then."""
     if task.status is not TaskStatus.STUCK:
         return task, lease
     task = recover(draft, task, lease)
@@ -248,7 +246,7 @@ def recover_vouched(draft: Draft, task_id: str, token: int) -> None:
     """Recover a stuck task that its holder vouches for: the heartbeat that names it is a command on it."""
     task = draft.task(task_id)
     if task is not None and task.lease is not None and task.lease.token == token:
-        _recover(draft, task, task.lease)
+        _recover_if_stuck(draft, task, task.lease)
 
 
 def _renew_held_leases(draft: Draft) -> None:

@@ -35,7 +35,7 @@ class Registered(AgentEvent):
     capacity: int = 1
     labels: tuple[str, ...] = ()
     session: str | None = None
-    """The life that began or went on: what the agent's process calls itself."""
+    """The session of the process that registered; absent if it gave none."""
     clears_load: bool = False
     """Whether the load reported before counts no more; false in logs from before it did."""
 
@@ -105,7 +105,7 @@ class Deregistered(AgentEvent):
 
 
 class AgentNoted(AgentEvent):
-    """An operator or a service noted something beside the agent, which may have left; changes no status."""
+    """An operator or a service recorded a note on the agent, which may have left; changes no status."""
 
     name: ClassVar[str] = "noted"
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from domain.events.base import Entity, Event
-from domain.policies.lease import LeasePolicy, shared
+from domain.policies.lease import LeasePolicy, interned
 from domain.policies.retry import RetryPolicy
 from domain.timestamps import Timestamp
 from domain.values import OnSilence, OnStall, Priority
@@ -84,7 +84,7 @@ class Handoff(BaseModel):
     reported_by: str | None = None
     """Whose progress, note and checkpoint these are: an earlier holder's, if `from_agent` reported nothing."""
     reported_token: int | None = None
-    """The lease that they were reported under; absent if nobody reported."""
+    """The lease that they were reported under; absent if there was no report."""
     earlier: EarlierWork | None = None
     """The checkpoint of an earlier holder, if the reports above left none."""
 
@@ -137,8 +137,8 @@ class Submitted(TaskEvent):
 
     @field_validator("lease")
     @classmethod
-    def _share_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
-        return shared(policy)
+    def _intern_the_policy(cls, policy: LeasePolicy) -> LeasePolicy:
+        return interned(policy)
 
 
 class HeldEvent(TaskEvent):
@@ -182,7 +182,7 @@ class Progressed(HeldEvent):
 
 
 class Renewed(HeldEvent):
-    """Another command of the holder renewed the lease, and moved its expiry by at least a tenth of the term."""
+    """Another command of the holder renewed the lease, and moved its expiry by at least `renewal_worth` of the term."""
 
     name: ClassVar[str] = "renewed"
 
@@ -272,7 +272,7 @@ class Released(HeldEvent):
 
 
 class Revoked(HeldEvent):
-    """The task was taken from its holder, by an operator or because it was stalled."""
+    """The task was taken from its holder: by an operator, at the end of a drain, or because it was stalled."""
 
     name: ClassVar[str] = "revoked"
 
@@ -301,7 +301,7 @@ class SilenceNumbers(BaseModel):
     tolerated_silence_s: float
     not_before: Timestamp | None = None
     hard_cap: bool = False
-    """The lease had reached its `max_lease_s`, so the cadence was not asked."""
+    """The lease had reached its `max_lease_s`, so the report interval did not count."""
 
 
 class Expired(HeldEvent):
@@ -347,7 +347,7 @@ class Recovered(HeldEvent):
 
 
 class Blocked(TaskEvent):
-    """The task cannot go on until an operator unblocks it: its holder says so, or an operator."""
+    """The task was set aside by its holder or an operator, until an operator unblocks it."""
 
     name: ClassVar[str] = "blocked"
 
@@ -469,7 +469,7 @@ class LateProgress(TaskEvent):
 
 
 class Noted(TaskEvent):
-    """An operator or a service noted something beside the task, which may have ended; changes no status."""
+    """An operator or a service recorded a note on the task, which may have ended; changes no status."""
 
     name: ClassVar[str] = "noted"
 
@@ -496,5 +496,5 @@ class Updated(TaskEvent):
     """Until when the queued task is granted to no agent; one that has passed if it waits no longer."""
 
 
-BESIDE_THE_LIFE = frozenset({LateProgress, Noted})
-"""Events that change no status and may also come after the task has ended."""
+OUTSIDE_LIFECYCLE = frozenset({LateProgress, Noted})
+"""Events outside the task's lifecycle: they change no status, and may come after the task has ended."""

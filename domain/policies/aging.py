@@ -1,7 +1,7 @@
-"""Priorities that age: a task that waits for long counts as more urgent, one priority for each `aging_s` seconds.
+"""Priority aging: a queued task counts as one priority more urgent for each `aging_s` seconds that it waits.
 
-It waits since it was queued, or since its `not_before`. Steps are told by their moments, never by a quotient of floats,
-so that a task has aged at the very moment that was announced.
+It waits since it was queued, or since its `not_before`. Steps are computed as moments, never by a quotient of floats,
+so that a task has aged exactly at the moment that was announced.
 """
 
 from __future__ import annotations

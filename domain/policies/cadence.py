@@ -1,7 +1,7 @@
-"""Whether an agent that let its lease run out is merely between two reports. Source: the adaptive assignment leases.
+"""Cadence: how much silence the intervals between a holder's reports excuse. Source: the adaptive assignment leases.
 
-An agent that reports every 10 minutes is not lost after 5. The median interval between its reports on this lease
-(its rhythm) says how much silence is ordinary.
+An agent that reports every 10 minutes is not lost after 5. The median interval between its reports on this lease says
+how much silence is ordinary.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from domain.timestamps import after, just_after
 
 MAX_REPORT_TIMES: Final = 32
-"""How many report times a lease keeps, the latest ones: it bounds memory, and an old rhythm is forgotten."""
+"""How many report times a lease keeps, the latest ones: it bounds memory, and an old cadence is forgotten."""
 
 
 def median_interval_s(report_times_s: Sequence[float]) -> float | None:
@@ -28,14 +28,14 @@ def median_interval_s(report_times_s: Sequence[float]) -> float | None:
 
 
 def tolerated_silence_s(median_s: float | None, silence_multiplier: float) -> float:
-    """Return how many seconds of silence the rhythm excuses; 0.0 if no rhythm is known."""
+    """Return how many seconds of silence the cadence excuses; 0.0 if none is known."""
     return 0.0 if median_s is None else median_s * silence_multiplier
 
 
 def excused_until(
     last_beat_at: datetime | None, *, median_s: float | None, silence_multiplier: float
 ) -> datetime | None:
-    """Return the last moment at which the rhythm excuses the silence; None if no rhythm is known.
+    """Return the last moment at which the cadence excuses the silence; None if none is known.
 
     `last_beat_at` is the last report or recorded renewal. The tolerated silence is excused to its very end.
     """

@@ -46,8 +46,8 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     grace_s: float
 
 
-def _unless(default: float) -> Any:
-    """Leave a field out of events where it has its default, which never changes: every task records its policy."""
+def _omitted_if(default: float) -> Any:
+    """Leave a field out of events where it has this default, which never changes: every task records its policy."""
 
     def is_default(value: float) -> bool:
         return value == default
@@ -77,9 +77,9 @@ class LeasePolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     mode: Annotated[LeaseMode, Field(strict=False)] = LeaseMode.ADAPTIVE
-    lease_s: Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_LEASE_S, allow_inf_nan=False)] = 240.0
+    lease_s: _Seconds = 240.0
     """Fixed mode: the length of every term, in seconds."""
-    grace_s: Annotated[float, Field(ge=0, le=LONGEST_GRACE_S, allow_inf_nan=False)] | None = None
+    grace_s: _Grace | None = None
     """Fixed and estimated mode: seconds after expiry; absent: 60 (fixed) or 1,800 (estimated)."""
     default_hours: _Hours = 2.0
     """Estimated mode: the estimate of a task that has none, in hours."""
@@ -88,67 +88,67 @@ class LeasePolicy(BaseModel):
     max_hours: Annotated[_Hours, Field(validate_default=True)] = 24.0
     """Estimated mode: no term is longer, in hours; at least `min_hours`."""
     renewal_decay: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.9
-    """Estimated mode: each renewal is this much of what it would be without those before it."""
-    renewal_hours: Annotated[_Hours, _unless(4.0)] = 4.0
+    """Estimated mode: each earlier renewal shortens a renewal by this factor."""
+    renewal_hours: Annotated[_Hours, _omitted_if(4.0)] = 4.0
     """Estimated mode: the term of a renewal, in hours, before the factors."""
-    renewal_half_percent: Annotated[_Percent, _unless(50)] = 50
+    renewal_half_percent: Annotated[_Percent, _omitted_if(50)] = 50
     """Estimated mode: the progress above which `renewal_half_hours` is the term of a renewal."""
-    renewal_half_hours: Annotated[_Hours, _unless(3.0)] = 3.0
+    renewal_half_hours: Annotated[_Hours, _omitted_if(3.0)] = 3.0
     """Estimated mode: that term, in hours."""
-    renewal_late_percent: Annotated[_Percent, _unless(75)] = 75
+    renewal_late_percent: Annotated[_Percent, _omitted_if(75)] = 75
     """Estimated mode: the progress above which `renewal_late_hours` is the term of a renewal."""
-    renewal_late_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    renewal_late_hours: Annotated[_Hours, _omitted_if(2.0)] = 2.0
     """Estimated mode: that term, in hours."""
-    renewal_slow_after: Annotated[_Count, _unless(2)] = 2
+    renewal_slow_after: Annotated[_Count, _omitted_if(2)] = 2
     """Estimated mode: after more renewals than this, work below `renewal_slow_percent` is slow."""
-    renewal_slow_percent: Annotated[_Percent, _unless(25)] = 25
+    renewal_slow_percent: Annotated[_Percent, _omitted_if(25)] = 25
     """Estimated mode: the progress below which work is slow by then."""
-    renewal_slow_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    renewal_slow_hours: Annotated[_Hours, _omitted_if(2.0)] = 2.0
     """Estimated mode: the term of a renewal of slow work, in hours."""
-    renewal_many_after: Annotated[_Count, _unless(5)] = 5
+    renewal_many_after: Annotated[_Count, _omitted_if(5)] = 5
     """Estimated mode: after more renewals than this, a renewal is at most `renewal_many_hours`."""
-    renewal_many_hours: Annotated[_Hours, _unless(2.0)] = 2.0
+    renewal_many_hours: Annotated[_Hours, _omitted_if(2.0)] = 2.0
     """Estimated mode: that limit, in hours, after all factors."""
-    large_hours: Annotated[_Hours, _unless(8.0)] = 8.0
+    large_hours: Annotated[_Hours, _omitted_if(8.0)] = 8.0
     """Estimated mode: a task with an estimate above this is large, in hours."""
-    large_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    large_factor: Annotated[_Factor, _omitted_if(1.5)] = 1.5
     """Estimated mode: the factor of renewals of a large task."""
-    critical_factor: Annotated[_Factor, _unless(0.5)] = 0.5
-    """Estimated mode: the factor of the first term of a critical task; it returns to the queue soon if its holder is
-    lost."""
-    high_factor: Annotated[_Factor, _unless(0.75)] = 0.75
+    critical_factor: Annotated[_Factor, _omitted_if(0.5)] = 0.5
+    """Estimated mode: the factor of the first term of a critical task, which so returns to the queue soon if its holder
+    is lost."""
+    high_factor: Annotated[_Factor, _omitted_if(0.75)] = 0.75
     """Estimated mode: the factor of a task of high priority."""
-    medium_factor: Annotated[_Factor, _unless(1.0)] = 1.0
+    medium_factor: Annotated[_Factor, _omitted_if(1.0)] = 1.0
     """Estimated mode: the factor of a task of medium priority."""
-    low_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    low_factor: Annotated[_Factor, _omitted_if(1.5)] = 1.5
     """Estimated mode: the factor of a task of low priority, whose holder is rarely disturbed."""
-    simple_factor: Annotated[_Factor, _unless(0.5)] = 0.5
+    simple_factor: Annotated[_Factor, _omitted_if(0.5)] = 0.5
     """Estimated mode: the factor of the label `simple`; the first label that has a factor counts."""
-    complex_factor: Annotated[_Factor, _unless(1.5)] = 1.5
+    complex_factor: Annotated[_Factor, _omitted_if(1.5)] = 1.5
     """Estimated mode: the factor of the label `complex`."""
-    research_factor: Annotated[_Factor, _unless(2.0)] = 2.0
+    research_factor: Annotated[_Factor, _omitted_if(2.0)] = 2.0
     """Estimated mode: the factor of the label `research`."""
-    epic_factor: Annotated[_Factor, _unless(3.0)] = 3.0
+    epic_factor: Annotated[_Factor, _omitted_if(3.0)] = 3.0
     """Estimated mode: the factor of the label `epic`."""
-    first_s: Annotated[_Seconds, _unless(180.0)] = 180.0
+    first_s: Annotated[_Seconds, _omitted_if(180.0)] = 180.0
     """Adaptive mode: the term until the first report, in seconds."""
-    first_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    first_grace_s: Annotated[_Grace, _omitted_if(60.0)] = 60.0
     """Adaptive mode: its grace, in seconds."""
-    second_s: Annotated[_Seconds, _unless(240.0)] = 240.0
+    second_s: Annotated[_Seconds, _omitted_if(240.0)] = 240.0
     """Adaptive mode: the term after the first report, and below `working_percent`."""
-    second_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    second_grace_s: Annotated[_Grace, _omitted_if(60.0)] = 60.0
     """Adaptive mode: its grace, in seconds."""
-    working_percent: Annotated[_Percent, _unless(25)] = 25
+    working_percent: Annotated[_Percent, _omitted_if(25)] = 25
     """Adaptive mode: the progress from which on the working term is set, from the second report on."""
-    working_s: Annotated[_Seconds, _unless(300.0)] = 300.0
+    working_s: Annotated[_Seconds, _omitted_if(300.0)] = 300.0
     """Adaptive mode: the working term, in seconds."""
-    working_grace_s: Annotated[_Grace, _unless(60.0)] = 60.0
+    working_grace_s: Annotated[_Grace, _omitted_if(60.0)] = 60.0
     """Adaptive mode: its grace, in seconds."""
-    finishing_percent: Annotated[_Percent, _unless(75)] = 75
+    finishing_percent: Annotated[_Percent, _omitted_if(75)] = 75
     """Adaptive mode: the progress from which on the finishing term is set."""
-    finishing_s: Annotated[_Seconds, _unless(360.0)] = 360.0
+    finishing_s: Annotated[_Seconds, _omitted_if(360.0)] = 360.0
     """Adaptive mode: the finishing term; tests, builds and merges make the end the quietest time."""
-    finishing_grace_s: Annotated[_Grace, _unless(90.0)] = 90.0
+    finishing_grace_s: Annotated[_Grace, _omitted_if(90.0)] = 90.0
     """Adaptive mode: its grace, in seconds."""
     max_renewals: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     """Reports on one lease after which `escalated` is written, once; nothing else follows from it."""
@@ -207,11 +207,13 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
 
 def shortest_first_terms(policy: LeasePolicy) -> Terms:
     """Return the shortest terms with which a lease of this policy begins, whatever its task is."""
-    return _estimated_terms(policy, policy.min_hours) if policy.mode is LeaseMode.ESTIMATED else _shortest(policy)
-
-
-def _shortest(policy: LeasePolicy) -> Terms:
-    return _first(policy) if policy.mode is LeaseMode.ADAPTIVE else _fixed_terms(policy)
+    match policy.mode:
+        case LeaseMode.ADAPTIVE:
+            return _first(policy)
+        case LeaseMode.FIXED:
+            return _fixed_terms(policy)
+        case LeaseMode.ESTIMATED:
+            return _estimated_terms(policy, policy.min_hours)
 
 
 def longest_terms(policy: LeasePolicy) -> Terms:
@@ -309,13 +311,13 @@ def _renewal_hours(policy: LeasePolicy, renewals: int, percent: int, estimated_h
     return hours
 
 
-def shared(policy: LeasePolicy) -> LeasePolicy:
-    """Return an equal policy that others hold already: most tasks of a pool have the same, and many may be live."""
-    if len(_SHARED) >= _MOST_SHARED:
-        _SHARED.clear()
-    return _SHARED.setdefault(policy, policy)
+def interned(policy: LeasePolicy) -> LeasePolicy:
+    """Return one instance for equal policies, to save memory: most tasks of a pool have the same."""
+    if len(_INTERNED) >= _MAX_INTERNED:
+        _INTERNED.clear()
+    return _INTERNED.setdefault(policy, policy)
 
 
-_SHARED: Final[dict[LeasePolicy, LeasePolicy]] = {}
+_INTERNED: Final[dict[LeasePolicy, LeasePolicy]] = {}
 """A cache without effect on any value."""
-_MOST_SHARED: Final = 1000
+_MAX_INTERNED: Final = 1000

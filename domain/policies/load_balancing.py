@@ -103,12 +103,12 @@ def loads_since(now: datetime, load_valid_s: float) -> datetime:
 
 
 def is_overloaded(tasks: int, cpu: float) -> bool:
-    """Tell whether an agent has more than 8 tasks or more than 80 % cpu."""
+    """Return whether an agent has more tasks or more cpu than the limits above."""
     return tasks > OVERLOADED_ABOVE_TASKS or cpu > OVERLOADED_ABOVE_CPU
 
 
 def is_underloaded(tasks: int, cpu: float) -> bool:
-    """Tell whether an agent has fewer than 2 tasks and less than 30 % cpu."""
+    """Return whether an agent has fewer tasks and less cpu than the limits above."""
     return tasks < UNDERLOADED_BELOW_TASKS and cpu < UNDERLOADED_BELOW_CPU
 
 
@@ -133,7 +133,7 @@ def capability_match(source: Iterable[str], target: Iterable[str]) -> float:
 
 
 def target_score(source: Load, target: Load) -> float:
-    """Return the score of `target` for a steal from `source`; only a score above 0.5 is enough."""
+    """Return the score of `target` for a steal from `source`; only one above `TARGET_SCORE_ABOVE` is enough."""
     match = capability_match(source.capabilities, target.capabilities)
     return 0.4 * match + 0.4 * (source.tasks - target.tasks) + 0.1 * target.priority
 
@@ -149,7 +149,7 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
     """Return the one move of a pass for `source`, or None if there is none.
 
     `agents` are the loads as they stand now, earlier moves of the pass included, in registration order. The
-    target is the underloaded agent with room that scores highest, above 0.5; the first wins ties. If the
+    target is the underloaded agent with room that scores highest, if enough; the first wins ties. If the
     difference to it is below the threshold nothing moves: no other agent is tried. See `move_count` for how many.
     """
     if not config.enabled:
@@ -188,7 +188,8 @@ def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
     """Return the moves of one whole pass over `agents`, which are in registration order.
 
     Each agent that is overloaded at the start makes at most one move; each move is decided on the loads after the
-    earlier ones. The stealer makes a pass move by move, by `overloaded_sources` and `next_target`.
+    earlier ones. The stealer asks for a pass move by move, by `overloaded_sources` and `next_target`; tests hold the
+    two against each other.
     """
     loads = {agent.agent_id: agent for agent in agents}
     moves: list[Move] = []
@@ -211,13 +212,14 @@ def assignment_score(required: frozenset[str], candidate: Candidate) -> float:
 def best_agent(required: frozenset[str], candidates: Sequence[Candidate]) -> str | None:
     """Return the available agent that has every required capability and scores highest; the first wins ties.
 
-    None if there is no such agent.
+    None if there is no such agent. The service asks an index (`projections.state.workloads`), which tests hold against
+    this rule.
     """
     able = [c for c in candidates if c.available and required <= c.capabilities]
     return max(able, key=lambda c: assignment_score(required, c)).agent_id if able else None
 
 
 def average_duration_s(durations_s: Sequence[float]) -> float | None:
-    """Return the mean of the last 50 durations in seconds, or None if there are none."""
+    """Return the mean of the last `DURATION_WINDOW` durations in seconds, or None if there are none."""
     window = durations_s[-DURATION_WINDOW:]
     return sum(window) / len(window) if window else None

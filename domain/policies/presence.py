@@ -1,7 +1,7 @@
 """Whether an agent was heard lately enough to be given work that it did not ask for.
 
-When an agent was heard is in the writer's memory and not in the log, so its silence may be unknown: then the last
-record of it stands in, which is at most `heartbeat_record_s` older than what it stands for.
+When an agent was heard is in the writer's memory and not in the log, so its silence may be unknown. Then its last
+registration or heartbeat on record counts, which is at most `heartbeat_record_s` older than its last heartbeat.
 """
 
 from __future__ import annotations

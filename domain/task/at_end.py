@@ -114,6 +114,8 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
     if event.budgets_anew:
         failures = 0
         task = replace(task, steals=0, releases=0, free_attempts=task.attempt)
+    elif not _was_attempted(task):
+        task = replace(task, free_attempts=task.free_attempts + 1)
     avoids = task.lease.agent_id if task.lease is not None and event.not_before is not None else None
     return advance(
         task,
@@ -131,6 +133,12 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         handoff=event.handoff or task.handoff,
         outcome=outcome_of(recorded, task.lease, event.error or event.reason),
     )
+
+
+def _was_attempted(task: Task) -> bool:
+    """Return whether an agent was granted the present attempt: an operator can end one that is still queued."""
+    lease = task.lease or task.last_lease
+    return lease is not None and lease.attempt == task.attempt
 
 
 def _avoids_until(event: ev.Requeued, recorded: Recorded) -> datetime | None:

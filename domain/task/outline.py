@@ -1,7 +1,7 @@
-"""The fold of a task's outline: of its events but for reports and renewals, which may be thousands.
+"""The fold of a task's outline: of all its events except reports and renewals, of which there may be thousands.
 
-What they change is the lease's numbers and `expiries`, and nothing else of the task: so an outline gives its status,
-attempt, definition, hand-off, former leases and outcome exactly, its lease but for these numbers, and `expiries` not.
+Those change the lease's numbers and `expiries`, and nothing else of the task. So an outline gives the task's status,
+attempt, definition, hand-off, former leases and outcome exactly, its lease but for these numbers, and not `expiries`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,8 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     releases: int = 0
     """Releases by its holders."""
     free_attempts: int = 0
-    """Attempts that no budget counts: a release or a steal ended them, or they were before the budgets began anew."""
+    """Attempts that no budget counts: a release or a steal ended them, no agent was granted them, or they were before
+    the budgets began anew."""
     last_stolen_at: datetime | None = None
     late_token: int | None = None
     """Token of the expired lease that may still complete the task, until the task is granted again."""
@@ -157,14 +158,14 @@ class Task(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def ticking(self) -> bool:
-        """Whether an agent holds it, and the lease's clock runs: in `stuck` too, unless it is kept for a person."""
+        """Whether an agent holds it and the lease's clock runs: in `stuck` too, unless with `on_silence: stuck`."""
         if self.status is TaskStatus.STUCK:
             return self.definition.on_silence is not OnSilence.STUCK
         return self.status in TICKING
 
 
 def restart_clock(task: Task, lease: Lease, now: datetime) -> Lease:
-    """Return the lease of a stuck task with its clock running again from now on, if it stood still."""
+    """Return the lease of a stuck task with its clock running from now on, if it was stopped."""
     if lease.status is not LeaseStatus.STOPPED:
         return lease
     return msgspec.structs.replace(lease, stopped_s=lease.stopped_s + seconds_between(task.status_since, now))

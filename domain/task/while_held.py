@@ -49,7 +49,9 @@ def leased(task: Task, event: ev.Leased, recorded: Recorded) -> Task:
 
 
 def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
-    lease = replace(current_lease(task, event), started_at=recorded.time, advanced_at=recorded.time, stalled_at=None)
+    lease = current_lease(task, event)
+    advanced_at = latest(lease.advanced_at, recorded.time)
+    lease = replace(lease, started_at=recorded.time, advanced_at=advanced_at, stalled_at=None)
     return advance(task, recorded, lease=lease)
 
 
@@ -68,8 +70,9 @@ def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
         checkpoint=lease.checkpoint if event.checkpoint is None else event.checkpoint,
         # A starred tuple would copy the times three times.
         report_times_s=lease.report_times_s[-(MAX_REPORT_TIMES - 1) :] + (time.timestamp(),),  # noqa: RUF005
-        last_beat_at=time,
-        advanced_at=time if advanced else lease.advanced_at,
+        # Either may lie in the future: the end of an announced silence, which a report does not take back.
+        last_beat_at=latest(lease.last_beat_at, time),
+        advanced_at=latest(lease.advanced_at, time) if advanced else lease.advanced_at,
         stalled_at=None if advanced else lease.stalled_at,
     )
     return advance(task, recorded, lease=lease, expiries=0)

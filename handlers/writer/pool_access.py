@@ -116,7 +116,7 @@ class PoolAccess:
 
         0 if that time has come. Else the wall clock has to reach it, also while that is behind the log's time.
         """
-        moment = self.state.backlog.next_moment()
+        moment = self.state.backlog.next_ready_at()
         if moment is None:
             return None
         return 0.0 if moment <= self._now else seconds_between(self._clock.now(), moment)

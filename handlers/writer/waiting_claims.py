@@ -165,7 +165,7 @@ class WaitingClaims:
         """Wake claims for the queued tasks whose time has come."""
         backlog = self._memory.state.backlog
         backlog.advance(now)
-        for required in backlog.take_kinds_that_came():
+        for required in backlog.take_newly_ready_kinds():
             self._offer(required)
 
     def next_timeout_at(self) -> Steady | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nats.errors import Error as NatsError
 
-from handlers.ports import AppendRejectedError, LogUnavailableError, OutcomeUnknownError
+from handlers.ports import AppendForbiddenError, LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
 from infra.nats.broker_errors import BrokerUnavailableError
 
@@ -103,7 +103,7 @@ class Exchange:
         Raises:
             LogUnavailableError: there is no connection; nothing was sent.
             OutcomeUnknownError: no answer in time, or the connection was lost.
-            AppendRejectedError: the broker does not allow this user to publish there.
+            AppendForbiddenError: the broker does not allow this user to publish there.
         """
         return (await self._ask(encode, subjects, timeout_s, many=False))[0]
 
@@ -140,7 +140,7 @@ class Exchange:
         for request in tuple(self._requests.values()):
             violated = wire_format.violating_subjects(request.subjects, violation.subject)
             if violation.operation == "publish" and violated:
-                request.fail(AppendRejectedError(f"the broker does not allow a publish to {violation.subject}"))
+                request.fail(AppendForbiddenError(f"the broker does not allow a publish to {violation.subject}"))
 
     def _fail_all(self, reason: str) -> None:
         for request in tuple(self._requests.values()):

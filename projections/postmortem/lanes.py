@@ -9,6 +9,7 @@ from domain.events import pool as po
 from domain.events import task as ev
 from domain.timestamps import after
 from projections.postmortem.bars import Span
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -158,7 +159,7 @@ def _agent_lanes(collected: CollectedEvents, bars: Sequence[Bar], end: datetime)
         Lane(
             "agent",
             agent_id,
-            _lease_count(rows.get(agent_id, ())),
+            count(len(rows.get(agent_id, ())), "lease"),
             tuple(rows.get(agent_id, ())),
             max((row + 1 for row, _ in rows.get(agent_id, ())), default=1),
             tuple(marks.get(agent_id, ())),
@@ -166,11 +167,6 @@ def _agent_lanes(collected: CollectedEvents, bars: Sequence[Bar], end: datetime)
         )
         for agent_id in order
     ]
-
-
-def _lease_count(rows: Sequence[tuple[int, Bar]]) -> str:
-    count = len(rows)
-    return f"{count} lease{'' if count == 1 else 's'}"
 
 
 def _packed(bars: Sequence[Bar], end: datetime) -> list[tuple[int, Bar]]:

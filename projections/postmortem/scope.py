@@ -25,8 +25,8 @@ class Scope:
     agent_id: str | None = None
     held_tasks: frozenset[str] = frozenset()
     """Tasks that the agent held; all their events are included."""
-    _agent_filter: AgentFilter | None = None
-    _operations: set[str] = field(default_factory=set)
+    _agent_filter: AgentFilter | None = field(default=None, init=False)
+    _operations: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         """Make the filter of the agent's events."""

@@ -16,10 +16,10 @@ import pydantic_core
 
 from domain.draft import Refused
 from domain.errors import RefusalCode
+from domain.lifecycles import TERMINAL
 from domain.limits import NAME_PATTERN
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.statuses import AgentStatus, TaskStatus
-from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import seconds_between
 from domain.values import Priority
@@ -159,7 +159,7 @@ def _tasks(query: TasksQuery, shot: Snapshot) -> dict[str, Any]:
         )
 
     ids = (task_id for task_id, task in everything.items() if fits(task))
-    ended = sum(shot.totals[status] for status in ("completed", "failed", "cancelled"))
+    ended = sum(shot.totals[status.value] for status in TERMINAL)
     return {
         **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
         "all_ended": len(shot.recent) >= ended,
@@ -175,7 +175,7 @@ def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
 
     def row(task_id: str) -> dict[str, Any]:
         task = shot.tasks[task_id]
-        return lease_row(task, task.lease, shot.pool, shot.now, shot.warning_s) if task.lease else {}
+        return lease_row(task, task.held_lease, shot.pool, shot.now, shot.warning_s)
 
     return _page(query, "leases", (task_id for task_id, task in shot.tasks.items() if fits(task)), row)
 
@@ -230,7 +230,7 @@ def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
 
 
 _CURSOR = "after:"
-"""How a place in the backlog begins, which no task's name does."""
+"""The beginning of a cursor that names a place in the backlog; no task's name has a colon."""
 
 
 def _backlog_cursor(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tuple[float, ...]:
@@ -270,8 +270,8 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         stalled += lease.stalled_at is not None
         phase = lease_phase(lease, shot.pool, shot.now, shot.warning_s)
         phases["in_grace" if phase == "expired" else phase] += 1
-    for status in ("completed", "failed", "cancelled"):
-        by_status[status] = shot.totals[status]
+    for ended in TERMINAL:
+        by_status[ended.value] = shot.totals[ended.value]
     return {
         "tasks": by_status,
         "delayed": delayed,

@@ -184,10 +184,11 @@ def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: dat
     }
 
 
-def workload_document(agent: Agent, held: int, pool: Pool, since: datetime | None = None) -> dict[str, Any]:
+def workload_document(agent: Agent, held: int, pool: Pool, loads_since: datetime | None = None) -> dict[str, Any]:
     """Return an agent's load, and whether it takes new grants.
 
-    `since`: a load reported before it counts no more; None: any counts, as where nothing follows the clock.
+    `loads_since`: a load reported before it counts no more. None: any load counts, for documents that are written once
+    and not computed again as time passes.
     """
     return {
         "agent_id": agent.agent_id,
@@ -196,7 +197,7 @@ def workload_document(agent: Agent, held: int, pool: Pool, since: datetime | Non
         "room": max(agent.capacity - held, 0),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
-        "load_status": load_status(held, agent.cpu if since is None else agent.cpu_since(since)).value,
+        "load_status": load_status(held, agent.cpu if loads_since is None else agent.cpu_since(loads_since)).value,
         "takes_grants": pool.accepts_grants and agent.accepts_grants and held < agent.capacity,
     }
 

@@ -48,7 +48,7 @@ class TasksQuery(Page):
 
 
 class LeasesQuery(Page):
-    """Leases held."""
+    """The leases that are held."""
 
     view: ClassVar[str] = "leases"
     agent_id: Name | None = None
@@ -65,7 +65,7 @@ class AgentsQuery(Page):
 
 
 class WorkloadsQuery(Page):
-    """Who is loaded how."""
+    """The load of each agent, and whether it takes grants."""
 
     view: ClassVar[str] = "workloads"
     agent_id: Name | None = None
@@ -78,7 +78,7 @@ class BacklogQuery(Page):
 
 
 class StatisticsQuery(Query):
-    """Counts."""
+    """Counts of live entities, and totals since the log began."""
 
     view: ClassVar[str] = "statistics"
 

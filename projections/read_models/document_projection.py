@@ -44,7 +44,7 @@ def workload_key(agent_id: str) -> str:
 
 def _token(name: str) -> str:
     """Return a name as a token of a key. A name that the contract does not allow, as a foreign log may hold, is hex."""
-    return name if re.match(NAME_PATTERN, name) else f"={name.encode().hex()}"
+    return name if re.fullmatch(NAME_PATTERN, name) else f"={name.encode().hex()}"
 
 
 class DocumentProjection:

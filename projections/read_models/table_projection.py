@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.events import Entity
 from domain.events.agent import AgentNoted
-from domain.events.task import BESIDE_THE_LIFE
+from domain.events.task import OUTSIDE_LIFECYCLE
 from domain.lifecycles import AgentStatus
 from projections.read_models import tables
 from projections.read_models.table_rows import (
@@ -79,7 +79,7 @@ class TableProjection:
         match recorded.entity:
             case Entity.TASK:
                 task = self._state.task(entity_id)
-                if task is not None and not (task.terminal and type(recorded.event) in BESIDE_THE_LIFE):
+                if task is not None and not (task.terminal and type(recorded.event) in OUTSIDE_LIFECYCLE):
                     # A late report or a note on a task that has ended changes only the table of events: whether the
                     # fold applies it depends on what is still in memory.
                     self._apply_to_task(task, recorded)

@@ -1,6 +1,7 @@
 """Comparing a service's answers with the fold of its log at the position of each answer.
 
-Fields that depend on the clock or on the service's own memory are not compared: how long is left, who was heard when.
+Fields that depend on the clock or on the service's own memory are not compared: how much of a lease is left, when an
+agent was heard.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import pydantic_core
 
 from domain.lifecycles import TERMINAL
 from domain.limits import MAX_PAGE
+from domain.policies.load_balancing import LoadStatus
 from projections.queries.answers import answer, statistics_document
 from projections.queries.questions import (
     AgentsQuery,
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)
 _ENDED_STEALS = frozenset(each.value for each in STEAL_ENDS)
-_OF_THE_MOMENT = frozenset({"delayed", "leases.active", "leases.expiring_soon", "leases.in_grace"})
+_CLOCKED_COUNTS = frozenset(
+    {
+        *("delayed", "leases.active", "leases.expiring_soon", "leases.in_grace"),
+        *(f"loads.{status.value}" for status in LoadStatus),
+    }
+)
 """Counts that depend on the service's clock, which the log does not have."""
 
 
@@ -66,19 +73,19 @@ def page_differences(view: str, result: Mapping[str, Any], after: str | None, sn
     answered = {str(row[listed.id]): row for row in result[view]}
     ours = _rows(view, listed, snapshot, after, result["next"], answered)
     for name in sorted(answered.keys() | ours.keys()):
-        said, should = answered.get(name), ours.get(name)
-        if said is None or should is None:
-            row = said or should or {}
+        said, folded = answered.get(name), ours.get(name)
+        if said is None or folded is None:
+            row = said or folded or {}
             if row.get("status") in listed.ended:
                 continue
-            who = "the log makes none, and the service shows it" if should is None else "the service does not show it"
-            yield f"{listed.entity} {name}: {who}"
+            what = "the log makes none, and the service shows it" if folded is None else "the service does not show it"
+            yield f"{listed.entity} {name}: {what}"
             continue
-        for field in sorted((said.keys() | should.keys()) - listed.clocked):
-            if said.get(field) != should.get(field):
+        for field in sorted((said.keys() | folded.keys()) - listed.clocked):
+            if said.get(field) != folded.get(field):
                 yield (
                     f"{listed.entity} {name}: the service says {field} {_shown(said.get(field))}, "
-                    f"and the log makes it {_shown(should.get(field))}"
+                    f"and the log makes it {_shown(folded.get(field))}"
                 )
                 break
 
@@ -91,8 +98,8 @@ def _rows(
     def within(name: str) -> bool:
         return (after is None or name > after) and (last is None or name <= last)
 
-    near = snapshot._replace(
-        # An agent's row names what it holds, whatever that is called.
+    page_state = snapshot._replace(
+        # An agent's row names the tasks that it holds, and their ids may lie outside the page.
         tasks={name: each for name, each in snapshot.tasks.items() if view == "agents" or within(name)},
         recent={name: each for name, each in snapshot.recent.items() if name in named},
         agents={name: each for name, each in snapshot.agents.items() if within(name)},
@@ -101,7 +108,7 @@ def _rows(
     rows: dict[str, dict[str, Any]] = {}
     cursor = None
     while True:
-        page = _plain(answer(listed.query(limit=MAX_PAGE, after=cursor), near))
+        page = _plain(answer(listed.query(limit=MAX_PAGE, after=cursor), page_state))
         rows.update((row[listed.id], row) for row in page[view])
         cursor = page["next"]
         if cursor is None:
@@ -111,7 +118,7 @@ def _rows(
 def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
     """Yield the differences between the first page of a service's backlog and the log: the counts, and the order.
 
-    The place of a task with a `not_before` depends on the service's clock, and any place does where priorities age.
+    The place of a task with a `not_before` depends on the service's clock, and so does any place where priorities age.
     """
     ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), snapshot))
     for name in ("queued", "by_priority"):
@@ -119,10 +126,10 @@ def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterat
             yield f"backlog: the service says {name} {_shown(result[name])}, and the log makes it {_shown(ours[name])}"
     if snapshot.aging_s:
         return
-    said, should = (
+    said, folded = (
         [row["task_id"] for row in each["tasks"] if row.get("not_before") is None] for each in (result, ours)
     )
-    for place, (one, other) in enumerate(zip(said, should, strict=False), start=1):
+    for place, (one, other) in enumerate(zip(said, folded, strict=False), start=1):
         if one != other:
             yield f"backlog: the service has {one} in place {place}, and the log {other}"
             return
@@ -132,10 +139,10 @@ def statistics_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Ite
     """Yield the differences between a service's counts and the log's."""
     # What the sweeper found is the service's own count since its start.
     counts = {name: each for name, each in result.items() if name != "sweeper"}
-    said, should = _flat(counts), _flat(_plain(statistics_document(snapshot)))
-    for name in sorted(said.keys() | should.keys()):
-        if name not in _OF_THE_MOMENT and said.get(name) != should.get(name):
-            one, other = _shown(said.get(name)), _shown(should.get(name))
+    said, folded = _flat(counts), _flat(_plain(statistics_document(snapshot)))
+    for name in sorted(said.keys() | folded.keys()):
+        if name not in _CLOCKED_COUNTS and said.get(name) != folded.get(name):
+            one, other = _shown(said.get(name)), _shown(folded.get(name))
             yield f"statistics: the service says {name} {one}, and the log makes it {other}"
 
 

@@ -59,7 +59,7 @@ class Change(NamedTuple):
 class DiffBuilder:
     """Starts at one state, observes every event after it, and compares with the state that they lead to.
 
-    It keeps only the tasks that events were about, and of those only the compared fields.
+    Of the tasks that events were about it keeps only the compared fields.
     """
 
     def __init__(self, state: PoolState, totals: Mapping[str, Any], now: datetime) -> None:
@@ -95,7 +95,7 @@ class DiffBuilder:
         after = _agents(self._state)
         ids = dict.fromkeys([*self._agents, *after])
         agents = [_agent_change(each, self._agents.get(each), after.get(each)) for each in ids]
-        tasks = [_task_change(task_id, *glances) for task_id, glances in self._tasks.items()]
+        tasks = [_task_change(task_id, *states) for task_id, states in self._tasks.items()]
         counts = _counts(self._state, totals, now)
         return Diff(
             self._began,
@@ -177,10 +177,10 @@ def _task_change(task_id: str, before: ComparedTask | None, after: ComparedTask)
     return Change(task_id, " and ".join(words) or "changed", _document(before), _document(after))
 
 
-def _document(glance: ComparedTask | None) -> dict[str, Any] | None:
-    if glance is None:
+def _document(compared: ComparedTask | None) -> dict[str, Any] | None:
+    if compared is None:
         return None
-    document = glance._asdict()
+    document = compared._asdict()
     del document["ended"]
     return document
 

@@ -12,6 +12,7 @@ from domain.timestamps import format_timestamp, seconds_between
 from domain.values import Priority
 from projections.reports.next_steps import next_steps
 from projections.reports.time_text import duration, moment
+from projections.reports.wording import count
 from projections.state.backlog import is_delayed, listing_order
 
 if TYPE_CHECKING:
@@ -148,8 +149,8 @@ def _lease_facts(lease: Lease, now: datetime) -> list[str]:
     if lease.reports:
         note = f', the last note: "{lease.note}"' if lease.note else ""
         median_s = median_interval_s(lease.report_times_s)
-        rhythm = f", one about every {duration(median_s)}" if median_s is not None else ""
-        facts.append(f"{lease.reports} progress report{'s' if lease.reports > 1 else ''}{rhythm}{note}")
+        interval = f", one about every {duration(median_s)}" if median_s is not None else ""
+        facts.append(f"{count(lease.reports, 'progress report')}{interval}{note}")
     if lease.last_beat_at is None:
         facts.append("not heard on it since the grant")
     elif lease.last_beat_at > now:
@@ -158,7 +159,7 @@ def _lease_facts(lease: Lease, now: datetime) -> list[str]:
         facts.append(f"last heard on it {duration(seconds_between(lease.last_beat_at, now))} ago")
     facts.append(f"its term is {duration(lease.lease_s)}, with {duration(lease.grace_s)} of grace")
     if lease.extensions:
-        facts.append(f"extended {lease.extensions} times on a probe's plea")
+        facts.append(f"extended {count(lease.extensions, 'time')} on a probe's evidence")
     if lease.stalled_at is not None:
         since = moment(lease.advanced_at or lease.granted_at)
         facts.append(f"stalled: its holder is heard, and neither percent nor checkpoint changed since {since}")

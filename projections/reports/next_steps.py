@@ -62,7 +62,6 @@ def _in_queue(task: Task, rules: Rules, now: datetime) -> Iterator[NextStep]:
         yield NextStep(task.not_before, "its delay ends: it can be granted from here on")
     if task.avoids is not None and task.avoids_until is not None and task.avoids_until > now:
         yield NextStep(task.avoids_until, f"until here other agents are preferred to {task.avoids}, which failed last")
-
     ages_at = next_aging_at(task.definition.priority, task.waits_since, now, rules.priority_aging_s)
     if ages_at is not None:
         yield NextStep(ages_at, f"it counts as one priority more urgent, every {duration(rules.priority_aging_s)}")
@@ -101,8 +100,8 @@ def _excuse(task: Task, lease: Lease, due: datetime) -> Iterator[NextStep]:
     until = silence_excused_until(task, lease)
     if median_s is not None and until is not None and until > due:
         multiplier = task.definition.lease.silence_multiplier
-        rhythm = f"its median report interval is {duration(median_s)}, times {multiplier:g}"
-        yield NextStep(until, f"its silence is excused until here: {rhythm}")
+        interval = f"its median report interval is {duration(median_s)}, times {multiplier:g}"
+        yield NextStep(until, f"its silence is excused until here: {interval}")
 
 
 def _after_silence(task: Task) -> str:

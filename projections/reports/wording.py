@@ -33,6 +33,11 @@ def short_json(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun, such as `3 tasks`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _because(reason: str | None) -> str:
     return f": {reason}" if reason else ""
 
@@ -66,10 +71,10 @@ def _progressed(event: ev.Progressed) -> str:
 def _silence(numbers: ev.SilenceNumbers) -> str:
     parts = [
         f"silent for {duration(numbers.silence_s)}",
-        f"{numbers.reports} report{'' if numbers.reports == 1 else 's'}",
+        count(numbers.reports, "report"),
     ]
     if numbers.hard_cap:
-        parts.append("its lease had reached its longest life, so its rhythm was not asked")
+        parts.append("its lease had reached its longest life, so its report interval did not count")
     elif numbers.median_interval_s is not None:
         parts.append(
             f"median interval {duration(numbers.median_interval_s)} × {numbers.silence_multiplier:g}"
@@ -101,7 +106,7 @@ def _extended(event: ev.Extended) -> str:
     by_s = seconds_between(event.previous_expires_at, event.expires_at)
     evidence = f" ({'; '.join(event.evidence)})" if event.evidence else ""
     until = moment(event.expires_at)
-    return f"{event.probe} pleads{evidence}: {duration(by_s)} more, until {until}, extension {event.extensions}"
+    return f"{event.probe} found evidence{evidence}: {duration(by_s)} more, until {until}, extension {event.extensions}"
 
 
 def _handoff(handoff: ev.Handoff | None) -> str:
@@ -135,11 +140,11 @@ def _unblocked(event: ev.Unblocked) -> str:
 
 def _failed(event: ev.Failed) -> str:
     holder = f" (held by {event.agent_id})" if event.agent_id else ""
-    count = f", failure {event.failures}" if event.failures else ""
+    failure = f", failure {event.failures}" if event.failures else ""
     numbers, late = event.numbers, ""
     if numbers is not None:
         late = f"; deadline {moment(numbers.deadline)} passed {duration(numbers.overdue_s)} before"
-    return f"{event.error}{holder}{count}{late}"
+    return f"{event.error}{holder}{failure}{late}"
 
 
 def _late_progress(event: ev.LateProgress) -> str:
@@ -183,8 +188,10 @@ def _load(load: ag.SystemLoad) -> str:
 def _planned(event: st.Planned) -> str:
     score = f", score {event.score:.3g}" if event.score is not None else ""
     return (
-        f"{', '.join(event.task_ids)} from {event.from_agent} ({event.source_tasks} tasks, cpu {event.source_cpu:g} %)"
-        f" to {event.to_agent} ({event.target_tasks} tasks, cpu {event.target_cpu:g} %){score}{_because(event.reason)}"
+        f"{', '.join(event.task_ids)} from {event.from_agent}"
+        f" ({count(event.source_tasks, 'task')}, cpu {event.source_cpu:g} %)"
+        f" to {event.to_agent} ({count(event.target_tasks, 'task')}, cpu {event.target_cpu:g} %)"
+        f"{score}{_because(event.reason)}"
     )
 
 
@@ -207,10 +214,8 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.Submitted: _submitted,
     ev.Leased: lambda event: f"to {event.agent_id}, attempt {event.attempt}, {_terms(event)}",
     ev.Progressed: _progressed,
-    ev.Renewed: lambda event: f"holder heard on other business; held {_terms(event)}",
-    ev.Silenced: lambda event: (
-        f"quiet for {duration(event.for_s)}{_because(event.reason)}; until {moment(event.until)}"
-    ),
+    ev.Renewed: lambda event: f"holder heard by another command; held {_terms(event)}",
+    ev.Silenced: _silenced,
     ev.Extended: _extended,
     ev.Escalated: lambda event: f"{event.renewals} reports on one lease; the limit is {event.max_renewals}",
     ev.Stalled: _stalled,
@@ -225,7 +230,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.Recovered: lambda event: f"holder heard again; held {_terms(event)}",
     ev.Blocked: _blocked,
     ev.Unblocked: _unblocked,
-    ev.Quarantined: lambda event: f"a person is to look: {event.error or event.reason}{_handoff(event.handoff)}",
+    ev.Quarantined: lambda event: f"waits for an operator: {event.error or event.reason}{_handoff(event.handoff)}",
     ev.Requeued: _requeued,
     ev.Completed: _completed,
     ev.Failed: _failed,
@@ -243,7 +248,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ag.AgentPaused: _reason,
     ag.AgentResumed: _reason,
     ag.Lost: lambda event: f"not heard for {duration(event.silence_s)}; the limit is {duration(event.threshold_s)}",
-    ag.Deregistered: lambda event: f"{event.released} tasks given back{_because(event.reason)}",
+    ag.Deregistered: lambda event: f"{count(event.released, 'task')} given back{_because(event.reason)}",
     st.Planned: _planned,
     st.Executing: lambda event: ", ".join(event.task_ids),
     st.StealCompleted: _moved,
@@ -251,7 +256,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     po.Opened: lambda event: f"by {event.software}",
     po.Led: lambda event: f"by {event.leader}",
     po.Rearmed: lambda event: (
-        f"{event.reason}: blind for {duration(event.blind_s)}, so nobody is judged before {moment(event.not_before)}"
+        f"{event.reason}: blind for {duration(event.blind_s)}, so no lease is judged before {moment(event.not_before)}"
     ),
     po.ExpiryHeld: _reason,
     po.ExpiryResumed: _reason,

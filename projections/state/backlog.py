@@ -3,9 +3,9 @@
 A task that comes back keeps its place: its order does not change when it is queued again. Of two kinds of tasks that an
 agent can do, it takes within a priority that first which fewer agents can do.
 
-Some queued tasks wait for their time, and some are left to other agents for a while. Which ones is a function of the
-moment: `advance` moves the backlog to a moment, forwards only. Each task is placed by its own state and that moment, so
-the fold of the log needs no clock, and an undo is exact. The cost of advancing follows what comes due.
+Some queued tasks are delayed, and some should go to another agent than the one that failed them last. Which ones is a
+function of the moment: `advance` moves the backlog to a moment, forwards only. Each task is placed by its own state and
+that moment, so the fold of the log needs no clock, and an undo is exact. The cost of advancing follows what comes due.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _Order = tuple[int, int]
 
-LOOKED_PAST = 100
-"""So many tasks that should go to another agent are looked past in one claim; beyond them the claim takes those."""
+MAX_SKIPPED = 100
+"""The most tasks that a claim skips because they should go to another agent; beyond that it is granted them."""
 
 
 class _Kind:
@@ -41,7 +41,7 @@ class _Kind:
     def __init__(self) -> None:
         self.ready: IndexedHeap[str, _Order] = IndexedHeap()
         self.avoided: Counter[str] = Counter()
-        """By agent: how many of the tasks should go to another one."""
+        """By agent: how many of the tasks should go to another agent than this one."""
 
 
 class Backlog:
@@ -62,8 +62,8 @@ class Backlog:
         """When a task's time comes, or other agents are no longer preferred for it."""
         self._agings: IndexedHeap[str, datetime] = IndexedHeap()
         """When a ready task ages to its next priority; empty where priorities do not age."""
-        self._came: dict[frozenset[str], None] = {}
-        """Kinds of the tasks for which such a moment came since `take_kinds_that_came`."""
+        self._newly_ready: dict[frozenset[str], None] = {}
+        """Kinds of which tasks became claimable at such a moment, since the last `take_newly_ready_kinds`."""
         self._size = 0
 
     def __len__(self) -> int:
@@ -93,23 +93,23 @@ class Backlog:
             required = _required(task)
             self._take_out(first[1], required)
             self._put_in(first[1], task)
-            self._came[required] = None
+            self._newly_ready[required] = None
         while (first := self._agings.peek()) is not None and first[0] <= now:
             task = self._timed[first[1]]
             self._take_out(first[1], _required(task))
             self._put_in(first[1], task)
 
-    def next_moment(self) -> datetime | None:
-        """Return when the next task becomes claimable by its time alone; in the past if some did and were not taken."""
-        if self._came:
+    def next_ready_at(self) -> datetime | None:
+        """Return when the next task becomes claimable by its time alone; `as_of` if some did and were not taken yet."""
+        if self._newly_ready:
             return self.as_of
         first = self._moments.peek()
         return None if first is None else first[0]
 
-    def take_kinds_that_came(self) -> list[frozenset[str]]:
+    def take_newly_ready_kinds(self) -> list[frozenset[str]]:
         """Return the kinds of which tasks became claimable by their time alone since the last call."""
-        came, self._came = list(self._came), {}
-        return came
+        kinds, self._newly_ready = list(self._newly_ready), {}
+        return kinds
 
     def kinds(self) -> list[frozenset[str]]:
         """Return the distinct sets of required capabilities of which there is a ready task."""
@@ -121,13 +121,13 @@ class Backlog:
         return len(kind.ready) if kind is not None else 0
 
     def kinds_avoided(self) -> list[frozenset[str]]:
-        """Return the kinds of which every ready task should go to another agent than the same one."""
+        """Return the kinds of which all ready tasks should go to another agent than one and the same."""
         if not self._avoids:
             return []
         return [required for required in self._kinds if self.avoided_by_all(required) is not None]
 
     def avoided_by_all(self, required: frozenset[str]) -> str | None:
-        """Return the agent for which another one is preferred on every ready task of a kind; None: there is none."""
+        """Return the agent that all ready tasks of a kind should not go to, if there is one."""
         kind = self._kinds.get(required)
         if kind is None or len(kind.avoided) != 1:
             return None
@@ -137,8 +137,8 @@ class Backlog:
     def first(self, agent: Agent, limit: int, workloads: Workloads) -> list[str]:
         """Return the ids of the first ready tasks that the agent can do, at most `limit`.
 
-        Most urgent first, then what the fewest agents can do, then in the order of submission. Left out are those on
-        which it failed last, while they should go to another agent and one is available.
+        Most urgent first, then what the fewest agents can do, then in the order of submission. Left out are those that
+        it failed last, while they should go to another agent and one is available.
         """
         capabilities, agent_id = agent.capabilities, agent.agent_id
         found = []
@@ -154,10 +154,10 @@ class Backlog:
         return [task_id for _, task_id in islice(heapq.merge(*found), limit)]
 
     def _first_for_others(self, kind: _Kind, agent_id: str, avoided: int, limit: int) -> list[tuple[_Order, str]]:
-        """Return the first tasks of a kind that do not avoid the agent; those that do, beyond `LOOKED_PAST` of them."""
+        """Return the first tasks of a kind that do not avoid the agent; those that do, beyond `MAX_SKIPPED` of them."""
         if avoided == len(kind.ready):
             return []
-        entries = kind.ready.first(limit + min(avoided, LOOKED_PAST))
+        entries = kind.ready.first(limit + min(avoided, MAX_SKIPPED))
         return ([each for each in entries if self._avoids.get(each[1]) != agent_id] or entries)[:limit]
 
     def _put_in(self, task_id: str, task: Task) -> None:

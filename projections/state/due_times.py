@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class DueTimes:
     """A lower bound of each task's due time, computed exactly when it comes to the front.
 
-    Renewals only move a due time later, so they leave the entry where it is; what comes to the front too early is put
-    back at its exact time. A floor set by an outage needs no pass over the leases for the same reason.
+    Renewals only move a due time later, so they leave the entry where it is; an entry that comes to the front too early
+    is put back at its exact time. A floor set by an outage needs no pass over the leases for the same reason.
     """
 
     def __init__(self, rules: Rules, task: Callable[[str], Task | None]) -> None:
@@ -71,8 +71,8 @@ class DueTimes:
         if bound is None or bound > now:
             return False
         task = self._task(task_id)
-        exact = None if task is None else not_due_before(task, self._rules)
-        return exact is not None and exact <= now
+        current = None if task is None else not_due_before(task, self._rules)
+        return current is not None and current <= now
 
     def may_fall_due_before(self, moment: datetime) -> bool:
         """Return whether some task's lower bound lies before the moment."""

@@ -13,7 +13,7 @@ from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.events.agent import AgentNoted
-from domain.events.task import BESIDE_THE_LIFE
+from domain.events.task import OUTSIDE_LIFECYCLE
 from domain.lifecycles import TERMINAL, AgentStatus, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.rules import Rules
 
-Refused: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
+Unapplied: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
 """An event that does not link or apply, and why."""
 
 RECENT_ENTITIES = 1_000
@@ -39,8 +39,8 @@ RECENT_ENTITIES = 1_000
 RECENT_STEALS = 1_000
 """Ended steal operations that stay in memory, however many tasks ended meanwhile."""
 
-
-_MAY_BE_MISSED = BESIDE_THE_LIFE | {AgentNoted}
+_MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
+"""Events that a fold passes over where their entity has left memory: they change nothing that it keeps."""
 
 
 class PoolState:
@@ -190,18 +190,18 @@ class PoolState:
             FoldError, IllegalTransitionError: it does not link or apply; nothing has changed. The caller skips it,
                 as every fold does, with `skip`.
         """
-        refused = self.fold_all((recorded,))
-        if refused:
+        unapplied = self.fold_all((recorded,))
+        if unapplied:
             # Don't bind the error: error -> traceback -> frame -> error would be a reference cycle.
-            raise refused.pop()[1]
+            raise unapplied.pop()[1]
 
-    def fold_all(self, records: Sequence[Recorded]) -> list[Refused]:
+    def fold_all(self, records: Sequence[Recorded]) -> list[Unapplied]:
         """Apply events that the log holds, in order; return those that do not link or apply: they changed nothing.
 
         A fifth quicker than `fold` for each.
         """
         tasks, last_time, position = self.tasks, self.last_time, self.position
-        refused: list[Refused] = []
+        unapplied: list[Unapplied] = []
         for recorded in records:
             try:
                 if recorded.entity is Entity.TASK:
@@ -220,13 +220,13 @@ class PoolState:
                         self._retire(key)
             except (FoldError, IllegalTransitionError) as error:
                 # Without its traceback, which would be a reference cycle through this frame while gc is off.
-                refused.append((recorded, error.with_traceback(None)))
+                unapplied.append((recorded, error.with_traceback(None)))
                 continue
             position = recorded.position
             if recorded.time > last_time:  # noqa: PLR1730 # calling max costs three times as much, for every event
                 last_time = recorded.time
         self.position, self.last_time = self._committed = (position, last_time)
-        return refused
+        return unapplied
 
     def begin_rebuild(self) -> None:
         """Stop keeping the indexes until `end_rebuild`; they must not be read meanwhile.
@@ -325,7 +325,7 @@ class PoolState:
         }
 
     def _missed(self, recorded: Recorded) -> bool:
-        """Whether this is a late report or a note on a task or agent that left memory.
+        """Return whether this is a late report or a note on a task or agent that left memory.
 
         It changes nothing here; a command that names it has it looked up in the log.
         """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _SCORE_DECIMALS = 6
 
 
-class Loads(Protocol):
+class LoadsView(Protocol):
     """What a pass reads: agents and their workloads."""
 
     workloads: Workloads
@@ -28,7 +28,7 @@ class Loads(Protocol):
         ...
 
 
-def sources(state: Loads, config: StealConfig, since: datetime) -> Sequence[Load]:
+def sources(state: LoadsView, config: StealConfig, since: datetime) -> Sequence[Load]:
     """Return the agents that a pass takes tasks from, if it begins now, in registration order.
 
     `since`: loads reported before it count no more.
@@ -37,7 +37,7 @@ def sources(state: Loads, config: StealConfig, since: datetime) -> Sequence[Load
 
 
 def move_from(
-    state: Loads,
+    state: LoadsView,
     config: StealConfig,
     source: Load,
     operation_id: str,
@@ -58,7 +58,7 @@ def move_from(
 
 
 def _loads(
-    state: Loads, status: LoadStatus, since: datetime, fits: Callable[[Agent], bool] | None = None
+    state: LoadsView, status: LoadStatus, since: datetime, may_receive: Callable[[Agent], bool] | None = None
 ) -> list[Load]:
     found = ((agent_id, state.agent(agent_id)) for agent_id in state.workloads.with_load(status, since))
     return [
@@ -71,5 +71,5 @@ def _loads(
             capacity=agent.capacity,
         )
         for agent_id, agent in found
-        if agent is not None and (fits is None or fits(agent))
+        if agent is not None and (may_receive is None or may_receive(agent))
     ]

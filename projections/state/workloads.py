@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _Preference = tuple[int, int]
 
-PASSED_OVER = 100
-"""Agents of one capability set that are looked at, at most, for one that may receive a task."""
+MAX_PASSED_OVER = 100
+"""The most agents of one capability set that are asked about, for one that may receive a task."""
 
-_ABLE_REMEMBERED = 10_000
-"""Counts of able agents that are remembered."""
+_MAX_ABLE_CACHED = 10_000
+"""The most counts of able agents that are cached."""
 
 
 class Workloads:
@@ -91,8 +91,8 @@ class Workloads:
         Among agents that have every capability the score 0.6/(tasks+1) + 0.4·share is highest where the fewest tasks
         are held; the first registered wins ties. Source: the work-stealing coordinator.
 
-        `may_receive` is asked of the first `PASSED_OVER` of each capability set at most, so that the cost does not grow
-        with the pool; None: any agent may.
+        `may_receive` is called for the first `MAX_PASSED_OVER` of each capability set at most, so that the cost does
+        not grow with the pool; None: any agent may.
         """
         groups = (group for capabilities, group in self._available.items() if required <= capabilities)
         tops = (self._first(group, may_receive) for group in groups)
@@ -104,14 +104,14 @@ class Workloads:
         top = group.peek()
         if top is None or may_receive is None or may_receive(self._agents[top[1]]):
             return top
-        return next((each for each in group.first(PASSED_OVER) if may_receive(self._agents[each[1]])), None)
+        return next((each for each in group.first(MAX_PASSED_OVER) if may_receive(self._agents[each[1]])), None)
 
     def able_agents(self, required: frozenset[str]) -> int:
         """Return how many agents take grants and have every required capability, whether they have room or not."""
         able = self._able.get(required)
         if able is None:
             able = sum(count for capabilities, count in self._open.items() if required <= capabilities)
-            if len(self._able) >= _ABLE_REMEMBERED:
+            if len(self._able) >= _MAX_ABLE_CACHED:
                 self._able.clear()
             self._able[required] = able
         return able
@@ -133,8 +133,8 @@ class Workloads:
     def with_load(self, status: LoadStatus, loads_since: datetime) -> Sequence[str]:
         """Return the ids of the agents that take grants and have this load status, in registration order.
 
-        Of the overloaded, those from which tasks may be stolen; they need not take grants. Loads
-        reported before `loads_since` count no more.
+        Of the overloaded, those from which tasks may be stolen; they need not take grants. Loads reported before
+        `loads_since` count no more.
         """
         self._outdate_loads(loads_since)
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
@@ -145,12 +145,11 @@ class Workloads:
         return None if first is None else first[0]
 
     def _outdate_loads(self, loads_since: datetime) -> None:
-        if loads_since < self._loads_since:
+        went_back, self._loads_since = loads_since < self._loads_since, loads_since
+        if went_back:
             # The wall clock was set back, which is rare: a load that is reported now must not count as outdated.
-            self._loads_since = loads_since
             for agent_id, agent in self._agents.items():
                 self._place_load(agent, self.count(agent_id))
-        self._loads_since = loads_since
         while (first := self._load_times.peek()) is not None and first[0] < self._loads_since:
             self._load_times.remove(first[1])
             self._place_load(self._agents[first[1]], self.count(first[1]))

@@ -44,10 +44,7 @@ if TYPE_CHECKING:
 
 _Event = tuple["Recorded", "Task | None"]
 """An event, and its task before it."""
-_TAKEN_BY_OTHERS = (
-    *(ev.Revoked, ev.Cancelled, ev.Failed, ev.Requeued, ev.Quarantined),
-    *(ev.Completed, ev.Blocked),
-)
+_TAKEN_BY_OTHERS = (ev.Revoked, ev.Cancelled, ev.Failed, ev.Requeued, ev.Quarantined, ev.Completed, ev.Blocked)
 """Events by which the service or an operator ends a lease."""
 WATCH_S = 1.0
 """The interval of the writer's outage watch. A copy: projections cannot import from handlers; a test compares them."""
@@ -59,7 +56,7 @@ def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
 
 
 class _OverdueInRecord:
-    """Looks at the record as it was before a command. Evaluated only where a policy finds a lease due."""
+    """The leases that the record had overdue before a command. Evaluated only where a policy finds a lease due."""
 
     def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
         self._record = record

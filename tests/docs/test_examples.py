@@ -1,6 +1,7 @@
 """The examples, run as their first lines say, beside a real service."""
 
 import asyncio
+import importlib.util
 import json
 import re
 import signal
@@ -96,6 +97,54 @@ def test_an_agent_that_is_asked_to_end_gives_its_task_back_and_the_next_one_goes
         assert f"attempt 2, at step {done}" in heard(agent, f"began {task_id}")
         ask(place, "ops.cancel", task_id=task_id)
         heard(agent, f"lost {task_id}")
+
+
+def loaded(path: str) -> Any:
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location("example", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_watcher_sees_what_happened_before_it_subscribed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(place.path / ".custody"))
+    watcher = loaded(WATCH)
+
+    async def watched() -> list[str]:
+        nc = await watcher.connect()
+        names = []
+        try:
+            start = (await watcher.ask(nc, "query.health"))["position"]
+            task_id = (await watcher.ask(nc, "ops.submit"))["result"]["task_id"]
+            await watcher.ask(nc, "ops.cancel", task_id=task_id)
+            async with asyncio.timeout(20):
+                async for event in watcher.events(nc, start):
+                    names += [event["type"].split(".")[2]] if event["subject"] == f"task/{task_id}" else []
+                    if names[-1:] == ["cancelled"]:
+                        return names
+        finally:
+            await nc.close()
+        return names
+
+    assert asyncio.run(watched()) == ["submitted", "cancelled"]
+
+
+def test_an_agent_does_not_stop_a_lease_for_an_order_on_an_earlier_one() -> None:
+    agent = loaded(AGENT).Agent(None, "gail")
+    asked = []
+
+    async def ask(verb: str, **_: Any) -> dict[str, Any]:
+        asked.append(verb)
+        return {"directive": "continue"}
+
+    agent.ask = ask
+    agent.orders = {"T": "stop"}
+    payload = {"steps": 2, "step_s": 0.0}
+    asyncio.run(agent.work({"task_id": "T", "token": 9, "attempt": 2, "payload": payload, "handoff": None}))
+    assert asked == ["progress", "progress", "complete"]
 
 
 def test_an_agent_reports_a_failure(place: Place) -> None:

@@ -15,7 +15,7 @@ from domain.policies.retry import RetryPolicy
 from domain.pool import jitter_fraction
 from domain.rules import Rules
 from domain.timestamps import after, format_timestamp
-from projections.state.backlog import LOOKED_PAST
+from projections.state.backlog import MAX_SKIPPED
 from tests.support.scenario import OPS, START, Scenario
 
 PLAIN = {"delay_s": 10, "backoff": 2, "max_delay_s": 300}
@@ -117,17 +117,17 @@ def test_who_failed_gets_it_back_when_there_is_no_other(other: str) -> None:
 def test_a_claim_looks_past_a_limited_number_of_tasks_that_others_should_take() -> None:
     s = Scenario()
     s.given("A", "register", capacity=500)
-    for number in range(LOOKED_PAST + 1):
+    for number in range(MAX_SKIPPED + 1):
         s.given(OPS, "submit", task_id=f"T{number:03}", retry=PLAIN | {"max_delay_s": 10})
-    for number in range(LOOKED_PAST + 1):
+    for number in range(MAX_SKIPPED + 1):
         s.given(OPS, "assign", task_id=f"T{number:03}", agent_id="A")
-    for number in range(LOOKED_PAST + 1):
+    for number in range(MAX_SKIPPED + 1):
         fails(s, "A", f"T{number:03}")
     s.given(OPS, "submit", task_id="U")
     s.given("B", "register", capacity=500)
     s.state.queued_for(s.agent("A"), 1, after(s.now, 10))
     assert [task.task_id for task in s.state.queued_for(s.agent("A"), 1, after(s.now, 10))] == ["T000"]
-    assert len(s.state.queued_for(s.agent("B"), 500, after(s.now, 10))) == LOOKED_PAST + 2
+    assert len(s.state.queued_for(s.agent("B"), 500, after(s.now, 10))) == MAX_SKIPPED + 2
 
 
 # After a release

@@ -119,6 +119,61 @@ def test_retryable_failures_elsewhere_count_and_the_last_one_ends_the_task(situa
     assert (event.failures, event.retryable) == (3, True)
 
 
+@pytest.mark.parametrize("question", [None, "MIT or Apache?"])
+def test_a_failure_of_a_blocked_task_keeps_the_work_of_the_holder_that_was_blocked(question: str | None) -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.at(60).given("A", "progress", task_id="T", token=token, percent=40, checkpoint={"page": 2}, message="half")
+    s.at(120).given("A", "block", task_id="T", token=token, reason="stop", question=question)
+
+    s.at(600).when(ERIKA, "fail", task_id="T", error="no licence").then("requeued")
+
+    kept = handoff(s)
+    assert (kept.from_agent, kept.token, kept.progress, kept.last_checkpoint) == ("A", token, 40, {"page": 2})
+    assert (kept.last_note, kept.minutes_spent, kept.question) == ("half", 2.0, question)
+    assert kept.reason == "failed: no licence"
+
+
+def test_a_failure_of_a_task_that_is_queued_again_leaves_its_hand_off() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.given("A", "progress", task_id="T", token=token, percent=40)
+    s.given("A", "release", task_id="T", token=token, reason="tired")
+    before = handoff(s)
+    s.when(ERIKA, "fail", task_id="T", error="elsewhere").then("requeued")
+    assert handoff(s) == before
+
+
+def test_a_failure_after_an_answer_keeps_the_work_and_the_answer() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.given("A", "progress", task_id="T", token=token, percent=40, checkpoint={"page": 2})
+    s.given("A", "block", task_id="T", token=token, reason="stop", question="MIT or Apache?")
+    s.given(ERIKA, "unblock", task_id="T", answer="MIT")
+    before = handoff(s)
+    s.when(ERIKA, "fail", task_id="T", error="elsewhere").then("requeued")
+    assert handoff(s) == before
+    assert (before.last_checkpoint, before.answer) == ({"page": 2}, "MIT")
+
+
+@pytest.mark.parametrize("verb", ["fail", "block"])
+def test_an_attempt_that_no_agent_made_is_not_counted(verb: str) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", budgets={"attempts": 1})
+    s.given(ERIKA, verb, task_id="T", **({"error": "elsewhere"} if verb == "fail" else {"reason": "wait"}))
+    if verb == "block":
+        s.given(ERIKA, "unblock", task_id="T")
+    assert (s.task("T").attempt, s.task("T").attempts_used) == (2, 1)
+
+
+def test_an_attempt_that_was_made_counts_also_when_an_operator_blocks_it() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.given(ERIKA, "block", task_id="T", reason="wait")
+    s.given(ERIKA, "unblock", task_id="T")
+    assert (s.task("T").attempt, s.task("T").attempts_used) == (2, 2)
+
+
 def test_a_holder_that_lets_go_itself_is_not_told_to_stop() -> None:
     for verb, body in REPORTS.items():
         s = Scenario()

@@ -265,6 +265,27 @@ def test_a_shorter_silence_takes_nothing_back() -> None:
     assert s.seconds_until(s.lease("T").last_beat_at or s.now) == 1000
 
 
+def test_a_report_during_an_announced_silence_takes_nothing_back() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 5000.0})
+    s.given("A", "silence", task_id="T", token=token, for_s=3000.0, reason="tests")
+    s.at(10).given("A", "progress", task_id="T", token=token, percent=1)
+    assert s.seconds_until(s.lease("T").last_beat_at or s.now) == 3000
+    assert s.sweep(at=3600).names == []
+    assert s.sweep(at=3600.000001).names == ["stuck"]
+
+
+def test_a_lease_that_ends_within_an_announced_silence_ends_after_no_silence() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 100.0, "grace_s": 0.0, "max_lease_s": 1000.0})
+    s.given("A", "silence", task_id="T", token=token, for_s=3600.0, reason="tests")
+    expired = s.sweep(at=1000).then("expired", "requeued").event(ev.Expired)
+    assert expired.numbers.silence_s == 0
+    handoff = s.task("T").handoff
+    assert handoff is not None
+    assert handoff.reason.endswith(", 0 s after A was last heard on it")
+
+
 def test_reading_the_lease_again_shows_it_whole() -> None:
     s = Scenario()
     definition: dict[str, Any] = {"title": "Build", "payload": {"x": [1]}, "labels": ["a"], "priority": "urgent"}

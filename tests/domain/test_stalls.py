@@ -89,6 +89,17 @@ def test_an_announced_silence_does_not_count() -> None:
     s.sweep(at=650.000001).then("stalled")
 
 
+@pytest.mark.parametrize("verb", ["start", "progress"])
+def test_work_that_goes_on_during_an_announced_silence_shortens_nothing(verb: str) -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease=LONG, stall_s=100.0)
+    s.given("A", "silence", task_id="T", token=token, for_s=500.0, reason="a build")
+    s.at(50).given("A", verb, task_id="T", token=token, **({"percent": 5} if verb == "progress" else {}))
+    s.at(550).given("A", "progress", task_id="T", token=token, percent=5 if verb == "progress" else 0)
+    s.sweep(at=600).then()
+    s.sweep(at=600.000001).then("stalled")
+
+
 @pytest.mark.parametrize(
     ("rules", "definition", "stall_s"),
     [

@@ -25,7 +25,7 @@ class Connect(Protocol):
 
 @contextmanager
 def frozen(broker: EmbeddedBroker) -> Iterator[None]:
-    """The broker stands still within. A thread that is running stops a moment after the signal, so wait for that."""
+    """Stop the broker's process within. A running thread stops a moment after the signal, so wait for that."""
     pid = broker.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)

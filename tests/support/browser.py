@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import pytest
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 
+from tests.support.requirements import missing
+
+REQUIRED = "CUSTODY_REQUIRE_BROWSER"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions")
 
 
 @contextmanager
 def browser() -> Iterator[webdriver.Chrome]:
-    """A browser without a window. Where none starts the test is skipped, or fails if CUSTODY_REQUIRE_BROWSER=1."""
+    """A browser without a window. Where none starts, the test is skipped or fails; see `missing`."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     driver = shutil.which("chromedriver")
     if program is None or driver is None:
-        _without(f"no {'browser' if program is None else 'chromedriver'} is installed")
+        missing(f"no {'browser' if program is None else 'chromedriver'} is installed", REQUIRED)
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for each in OPTIONS:
@@ -34,21 +35,15 @@ def browser() -> Iterator[webdriver.Chrome]:
     try:
         chrome = webdriver.Chrome(options=options, service=Service(driver))
     except WebDriverException as error:
-        _without(f"the browser does not start: {error.msg}")
+        missing(f"the browser does not start: {error.msg}", REQUIRED)
     try:
         yield chrome
     finally:
         chrome.quit()
 
 
-def _without(reason: str) -> NoReturn:
-    if os.environ.get("CUSTODY_REQUIRE_BROWSER") == "1":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 class Page:
-    """A page from a file, and what the browser has to say about it."""
+    """A page from a file, and what the browser logs about it."""
 
     def __init__(self, chrome: webdriver.Chrome) -> None:
         self.chrome = chrome

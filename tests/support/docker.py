@@ -19,6 +19,7 @@ from testcontainers.core.container import DockerContainer
 from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from infra.broker.binary import candidates
+from tests.support.requirements import missing
 
 OFFICIAL_IMAGE = os.environ.get("CUSTODY_NATS_IMAGE", "nats:2.15-alpine")
 LOCAL_IMAGE = "custody-test/nats:local"
@@ -35,12 +36,10 @@ ENTRYPOINT ["/nats-server"]
 
 
 def require_engine() -> docker.DockerClient:
-    """A client of the engine. Without one the test is skipped, or fails where CUSTODY_REQUIRE_DOCKER=1 demands one."""
+    """A client of the engine. Without one the test is skipped or fails; see `missing`."""
     client, reason = _connect()
     if client is None:
-        if os.environ.get("CUSTODY_REQUIRE_DOCKER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(reason, "CUSTODY_REQUIRE_DOCKER")
     return client
 
 

@@ -1,4 +1,4 @@
-"""Any event at all: strategies made of the catalogue's own field types."""
+"""Strategies for any event, made of the catalogue's own field types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Something that speaks just enough of the NATS protocol to be wrong in one way."""
+"""A server that speaks a little of the NATS protocol, with one fault."""
 
 import asyncio
 import json
@@ -7,10 +7,10 @@ from typing import Self
 
 
 class FakeBroker:
-    """Greets with `greeting`, or as a broker of `version`; answers pings, and publishes only as told.
+    """Greets with `greeting`, or as a broker of `version`; answers pings, and requests as `responders` says.
 
     Attributes:
-        silent: accept connections and never say a word.
+        silent: accept connections and never write.
         responders: whether requests are swallowed (True) or answered with "no responders".
         refuse: the error sent instead of the first pong.
     """

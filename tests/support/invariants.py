@@ -1,4 +1,4 @@
-"""What is true of every pool after every append, and of its state and indexes at every moment."""
+"""Invariants of a pool: of its log after every append, and of its state and indexes at every moment."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class AppendRules:
         assert self.ended.get(task.task_id, task.status) is task.status, f"{task.task_id} ended twice"
         if task.status in TERMINAL:
             self.ended[task.task_id] = task.status
-        assert (task.lease is not None) == (task.status in HELD), "held is who has a lease"
+        assert (task.lease is not None) == (task.status in HELD), "a task is held if and only if it has a lease"
         if task.lease is not None:
             assert task.lease.token == self.tokens[task.task_id], "one valid token: the newest"
             assert task.lease.attempt == task.attempt
@@ -103,7 +103,7 @@ def check_equal(live: PoolState, fold: PoolState) -> None:
 
 
 def check_indexes(state: PoolState, now: datetime) -> None:
-    """Every index says what a look at every task says."""
+    """Every index gives what a scan of all tasks gives."""
     tasks = list(state.tasks.values())
     _check_workloads(state, tasks, now)
     _check_backlog(state, tasks, max(now, state.backlog.as_of))
@@ -170,8 +170,8 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
         left = {agent_id for agent_id in state.agents if kind and all(_left(state, t, agent_id, now) for t in kind)}
         assert {state.left_to_others(required)} - {None} == left
     moments = [moment for task in queued for moment in (task.not_before, task.avoids_until) if moment is not None]
-    state.backlog.take_kinds_that_came()
-    assert state.backlog.next_moment() == min((moment for moment in moments if moment > now), default=None)
+    state.backlog.take_newly_ready_kinds()
+    assert state.backlog.next_ready_at() == min((moment for moment in moments if moment > now), default=None)
     for agent in state.agents.values():
         able = [task for task in ready if agent.capabilities.issuperset(task.definition.required_capabilities)]
         mine = [task for task in able if not _left(state, task, agent.agent_id, now)]

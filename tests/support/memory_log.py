@@ -1,7 +1,7 @@
-"""An event log in memory, with the broker's semantics and its mishaps on order.
+"""An event log in memory, with the broker's semantics, and with faults that a test scripts.
 
-Nothing sleeps and nothing is random: a call yields to the loop once, then takes effect at once; what goes wrong
-is what the test has scripted with `fail_next` and its kin.
+Nothing sleeps and nothing is random: a call yields to the loop once, then takes effect at once. Faults are those that
+the test has asked for with `fail_next`, `fail_reads` and the like.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HEADER_NAME = re.compile(r"(?!Nats-)[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Someone else appends `foreign` just before."""
+    """Another writer appends `foreign` just before."""
 
     foreign: Sequence[NewMessage]
 
@@ -48,7 +48,7 @@ class LoseAck:
 
 @dataclass(frozen=True, slots=True)
 class LoseRequest:
-    """It never arrives, and nobody says so."""
+    """It is never stored, and no answer comes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ class MemoryEventLog:
         return len(self._stored)
 
     def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
-        """Nothing travels here."""
+        """Do nothing: there is no connection to send ahead on."""
 
     async def last_position(self) -> int:
         await self._read_call()

@@ -16,7 +16,7 @@ _START_LIMIT_S = 20.0
 
 @asynccontextmanager
 async def own_server(directory: Path, config: str) -> AsyncIterator[str]:
-    """Run a server with JetStream and these lines of configuration; gives its address."""
+    """Run a server with JetStream and these lines of configuration; yield its address."""
     file = directory / "server.conf"
     store = directory / "store"
     file.write_text(f"listen: 127.0.0.1:-1\njetstream: {{ store_dir: {str(store)!r} }}\n{config}\n")

@@ -16,6 +16,7 @@ from typing import Any
 
 from domain.agent import Agent
 from domain.events import Entity, Event
+from domain.limits import MAX_REPLY_BYTES
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task
@@ -33,7 +34,6 @@ from tests.support.memory_log import MemoryEventLog
 from tests.support.virtual_clock import VirtualClock
 
 POOL = "p"
-MAX_REPLY_BYTES = 1024 * 1024
 START_LIMIT_S = 60.0
 
 
@@ -110,10 +110,10 @@ class PoolHarness:
         self.sweeper_interval_s = sweeper_interval_s
         self.asked: list[Asked] = []
         self.stray: list[tuple[str, bytes]] = []
-        """Replies to subjects that nobody asked from."""
+        """Replies to subjects of which no request came."""
         self.starts = 0
         self.foreign = False
-        """Whether anybody else wrote to the log, so that its appends cannot be told apart."""
+        """Whether another writer wrote to the log, so that its appends cannot be told apart."""
         self.on_reply: Callable[[Asked], None] = lambda _asked: None
         self._killed = 0
         """The last start whose service was killed, and is not heard any more."""
@@ -130,7 +130,7 @@ class PoolHarness:
         return self.service.memory.state
 
     async def start(self) -> None:
-        """Serve the pool from the log, whatever the log is up to."""
+        """Serve the pool from the log; begins again while the log is unavailable."""
         until = self.clock.steady() + timedelta(seconds=START_LIMIT_S)
         while True:
             self.make_service()
@@ -152,7 +152,7 @@ class PoolHarness:
         self._service = None
 
     async def kill(self) -> None:
-        """End the service the way SIGKILL does: nobody is answered any more."""
+        """End the service the way SIGKILL does: no request is answered any more."""
         service, self._service = self.service, None
         self._killed = self.starts
         for each in self.asked:
@@ -246,7 +246,7 @@ class PoolHarness:
 
     def lease(self, task_id: str) -> Lease:
         lease = self.task(task_id).lease
-        assert lease is not None, f"nobody holds {task_id}"
+        assert lease is not None, f"no agent holds {task_id}"
         return lease
 
     def agent(self, agent_id: str) -> Agent:

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
-import pytest
+
+from tests.support.requirements import missing
 
 READY_S = 60
 POLL_S = 0.02
@@ -39,13 +40,11 @@ def binaries() -> Path | None:
 
 
 def require_binaries() -> Path:
-    """Return the directory. Without one the test is skipped, or fails where CUSTODY_REQUIRE_POSTGRES=1 demands one."""
+    """Return the directory. Without one the test is skipped or fails; see `missing`."""
     directory = binaries()
     if directory is None:
         reason = "no PostgreSQL server is installed: neither initdb on PATH nor /usr/lib/postgresql/*/bin"
-        if os.environ.get("CUSTODY_REQUIRE_POSTGRES") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing(reason, "CUSTODY_REQUIRE_POSTGRES")
     return directory
 
 
@@ -112,7 +111,7 @@ class Postgres:
             self._process.wait()
 
     def url(self, schema: str | None = None, user: str = "custody") -> str:
-        """Return the URL of the server's database, with a schema of one's own."""
+        """Return the URL of the server's database, with this schema if one is given."""
         options = f"?options=-csearch_path%3D{schema}" if schema else ""
         return f"postgresql://{user}@127.0.0.1:{self.port}/postgres{options}"
 
@@ -134,7 +133,7 @@ def _unprivileged() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """Run a cluster of one's own."""
+    """Run a private cluster within this context."""
     require_binaries()
     directory = Path(tempfile.mkdtemp(prefix="custody-postgres-"))
     try:

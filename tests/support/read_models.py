@@ -1,4 +1,4 @@
-"""What tables hold, and what they should."""
+"""The rows that a database holds, and those that the fold of a log expects."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Scenario:
 
     def request(self, who: str, verb: str, **body: Any) -> Request:
         """Return a command as the service makes it of a request."""
-        body = {name.removesuffix("_") if name == "from_" else name: value for name, value in body.items()}
+        body = {"from" if name == "from_" else name: value for name, value in body.items()}
         agent_id = None if who == OPS or who.startswith("ops/") else who
         kind = OPS_COMMANDS[verb] if agent_id is None else AGENT_COMMANDS[verb]
         command_id = body.get("command_id")
@@ -213,7 +213,7 @@ class Scenario:
 
     def lease(self, task_id: str) -> Lease:
         lease = self.task(task_id).lease
-        assert lease is not None, f"nobody holds {task_id}"
+        assert lease is not None, f"no agent holds {task_id}"
         return lease
 
     def token(self, task_id: str) -> int:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedBroker]:
-    """The session's broker. Don't stop or kill it: a test that must starts its own."""
+    """The session's broker. Don't stop or kill it: a test that has to starts its own."""
     from infra.broker.embedded import EmbeddedBroker
     from tests.support.broker import FAST
 
@@ -60,7 +60,7 @@ async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The session's server. Don't stop it: a test that must starts its own."""
+    """The session's server. Don't stop it: a test that has to starts its own."""
     from tests.support.postgres import running_postgres
 
     with running_postgres() as server:

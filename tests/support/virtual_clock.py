@@ -1,7 +1,7 @@
-"""A clock that moves only when the test says so: never a real sleep, and one order of things every time.
+"""A clock that moves only when the test says so: never a real sleep, and the same order of events every time.
 
 `advance` lets everything that can run come to rest, jumps to the next sleeper, wakes it, and so on until the time is
-up. Nobody ever wakes late, unless the test asks for that with `stall`.
+up. No sleeper ever wakes late, unless the test asks for that with `stall`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from handlers.ports import Steady
 
 START = datetime(2026, 11, 21, 8, tzinfo=UTC)
 RESTLESS_TURNS = 200_000
-"""Turns of the loop without a rest after which something is taken to spin."""
+"""Turns of the loop without a rest after which a task is taken to spin."""
 
 
 class VirtualClock:
     """The `Clock` port, for a test to drive. Its wall clock can be set, its steady one cannot."""
 
-    def __init__(self, start: datetime = START) -> None:
-        self._steady = start
+    def __init__(self) -> None:
+        self._steady = START
         self._set_by = timedelta(0)
         self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
         self._serial = 0
@@ -50,7 +50,7 @@ class VirtualClock:
         return (self._steady - START).total_seconds()
 
     def next_wake(self) -> datetime | None:
-        """Return the next sleeper's moment, or None if nobody sleeps."""
+        """Return the next sleeper's moment, or None if there is none."""
         while self._sleepers and self._sleepers[0][2].done():
             heapq.heappop(self._sleepers)
         return self._sleepers[0][0] if self._sleepers else None
@@ -85,11 +85,11 @@ class VirtualClock:
         self._steady = until
 
     def set_back(self, seconds: float) -> None:
-        """Set the wall clock back, as a wrong one is when somebody puts it right; negative: set it ahead."""
+        """Set the wall clock back, as a wrong one that is corrected; negative: set it ahead."""
         self._set_by -= timedelta(seconds=seconds)
 
     async def stall(self, seconds: float) -> None:
-        """Let the process stand still: time passes, and then everybody wakes at once, late."""
+        """Let the process stand still: time passes, and then every sleeper that is due wakes at once, late."""
         await self.rest()
         self._steady += timedelta(seconds=seconds)
         self._wake()

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
 from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
-from custody_demo.happenings import UNLOGGED, Happening, Tally
+from custody_demo.incidents import UNLOGGED, Incident, Tally
 from custody_demo.kept_demo import CONFIG
 from custody_demo.log_check import LogInspection, inspect_log
 from custody_demo.plan import Script, limits_problem, make_plan
@@ -72,12 +72,12 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
         "goes on at",
     ):
         assert word in output.out, word
-    assert len(output.out.splitlines()) < 5 * len(Happening) + 40, "the lines of each kind are limited"
+    assert len(output.out.splitlines()) < 5 * len(Incident) + 40, "the lines of each kind are limited"
 
     kept = DATA_DIR.search(output.out)
     assert kept is not None
     inspection = await _inspected(Path(kept[1]))
-    missing = [kind.value for kind in Happening if kind not in UNLOGGED and not inspection.tally[kind]]
+    missing = [kind.value for kind in Incident if kind not in UNLOGGED and not inspection.tally[kind]]
     assert not missing, f"never happened: {missing}"
     assert len(inspection.statuses) == TASKS
 
@@ -89,7 +89,7 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     assert (shown["pool"]["value"], shown["stuck_threshold_s"]["from"]) == (POOL, config)
     replayed = json.loads((await asyncio.to_thread(invoke, "whatif", "--config", config, "--json")).out)
     assert replayed["agreement"]["whole"], replayed["agreement"]
-    assert replayed["agreement"]["recorded"] == inspection.tally[Happening.EXPIRED] > 0
+    assert replayed["agreement"]["recorded"] == inspection.tally[Incident.EXPIRED] > 0
 
 
 @pytest.mark.system

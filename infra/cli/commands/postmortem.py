@@ -130,8 +130,8 @@ def _page(session: Session, title: str, collected: CollectedEvents, unreadable: 
     from importlib.metadata import version
 
     from infra.reports.postmortem.render import Heading, page
-    from projections.postmortem.causes.finding import count
     from projections.postmortem.report import postmortem as report
+    from projections.reports.wording import count
 
     found = report(collected)
     notices = []

@@ -52,7 +52,7 @@ RULES: dict[Cause, str] = {
     Cause.STALE: "before a lease is due, a holder whose last beat is older than `stuck_threshold_s` is stuck",
     Cause.STALLED: "a task whose holder is heard is stalled when neither percent nor checkpoint changed for `stall_s`",
     Cause.HARD_CAP: "`max_lease_s`: at its longest life a lease expires whatever is reported",
-    Cause.LOST: "an agent that sent no command for `lost_after_s` is lost",
+    Cause.LOST: "an agent that sent no command for `agent_lost_after_s` is lost",
     Cause.OVERLOAD: f"overloaded: more than {OVERLOADED_ABOVE_TASKS} tasks, or cpu above {OVERLOADED_ABOVE_CPU:g} %",
     Cause.ALIVE: "what a former holder reports after its lease expired is kept as `late_progress`, or accepted as a"
     " late completion if no other agent was granted the task",
@@ -61,15 +61,15 @@ RULES: dict[Cause, str] = {
     " and holds fewer tasks than its capacity",
     Cause.CASCADE: "a stolen task is stolen again before it is started, or the agent that received it is stolen from"
     " within the stealer's `cooldown_s`",
-    Cause.BUDGET: "`budgets`: the n-th failure fails a task; the n-th expiry in a row, or the last attempt, quarantines"
-    " it",
-    Cause.GAVE_UP: "a failure that its holder calls not retryable ends the task",
+    Cause.BUDGET: "`budgets`: the n-th failure fails a task; the n-th expiry in a row, the n-th release or the last"
+    " attempt quarantines it",
+    Cause.GAVE_UP: "a failure that is reported as not retryable ends the task",
     Cause.FAILURES: "a retryable failure within the budget sends the task back to the queue",
     Cause.BLOCKED: "a blocked task waits for `unblock`",
     Cause.OVERDUE: "a lease is past its expiry and has not been judged yet",
     Cause.RESTART: "`led`: a service took over the pool again",
     Cause.PAUSED: "a pool or an agent that is paused or draining gets no new grants",
-    Cause.OPERATOR: "`cancel`, `revoke` and `requeue` are a person's decisions",
+    Cause.OPERATOR: "what an operator cancels, revokes, requeues, completes, fails or blocks is a person's decision",
 }
 """The rule behind each cause, in words."""
 
@@ -114,8 +114,3 @@ def first_few(names: Sequence[str], most: int = 4) -> str:
     each = list(dict.fromkeys(names))
     more = f" and {len(each) - most} more" if len(each) > most else ""
     return ", ".join(each[:most]) + more
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, such as `3 tasks`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -8,9 +8,10 @@ from domain.actors import is_operator
 from domain.due import recovery_due_at
 from domain.events import task as ev
 from domain.timestamps import seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
+from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.postmortem.causes.load import obstacles
 from projections.reports.time_text import clock, duration
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,17 +85,17 @@ def _who_could_take(observed: ObservedEvent) -> str:
     return f"no agent could take it: {obstacles(observed.availability)}"
 
 
+_DECIDED = (ev.Cancelled, ev.Revoked, ev.Requeued, ev.Completed, ev.Failed, ev.Blocked)
+
+
 def operator_decisions(collected: CollectedEvents) -> Iterator[Finding]:
     """Find operators' interventions."""
     decided: dict[str, list[ObservedEvent]] = {}
     for observed in collected.events:
         event = observed.recorded.event
-        if (
-            isinstance(event, ev.Cancelled)
-            or (isinstance(event, ev.Revoked) and event.cause is ev.Cause.REVOKE)
-            or (isinstance(event, ev.Requeued) and event.cause is ev.Cause.OPERATOR)
-            or (isinstance(event, ev.Completed | ev.Failed | ev.Blocked) and is_operator(observed.recorded.actor))
-        ):
+        # What follows from a decision in the same append is named by its own cause.
+        follows = isinstance(event, ev.Requeued) and event.cause is not ev.Cause.OPERATOR
+        if isinstance(event, _DECIDED) and is_operator(observed.recorded.actor) and not follows:
             decided.setdefault(observed.recorded.actor, []).append(observed)
     for actor, found in decided.items():
         said = [

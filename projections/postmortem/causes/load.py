@@ -9,8 +9,9 @@ from domain.events import task as ev
 from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
 from domain.timestamps import seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
+from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.reports.time_text import duration
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +34,7 @@ def overload(collected: CollectedEvents) -> Iterator[Finding]:
                 what = f"a steal for {event.to_agent} was planned"
             case ev.Expired() | ev.Stuck() | ev.Failed() if observed.agent is not None and event.agent_id is not None:
                 agent_id, tasks = event.agent_id, observed.agent_tasks
-                # Who fell silent reports no load: what it said last counts if it was new then.
+                # A silent agent reports no load: its last one counts if it was not outdated when it was last heard.
                 last_heard_at = observed.agent.last_recorded_at or observed.at
                 cpu = observed.agent.cpu_since(loads_since(last_heard_at, collected.rules.load_valid_s))
                 what = f"{observed.recorded.entity_id} {event.name}"

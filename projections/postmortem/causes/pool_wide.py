@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from domain.events import agent as ag
 from domain.events import pool as po
 from domain.events import task as ev
-from projections.postmortem.causes.finding import Cause, Finding, count, finding
+from projections.postmortem.causes.finding import Cause, Finding, finding
 from projections.reports.time_text import clock, duration
-from projections.reports.wording import describe
+from projections.reports.wording import count, describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,9 @@ from domain.events import task as ev
 from domain.events.agent import LoadReported
 from domain.lifecycles import LeaseStatus
 from domain.timestamps import after, seconds_between
-from projections.postmortem.causes.finding import Cause, Finding, count, finding, first_few
+from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.reports.time_text import clock, duration
+from projections.reports.wording import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,11 +85,11 @@ def _said(observed: ObservedEvent) -> str:
         parts.append(f"the limit is {duration(event.numbers.stuck_threshold_s)}")
         return "; ".join(parts)
     if numbers.median_interval_s is not None:
-        rhythm = (
+        interval = (
             f"reported about every {duration(numbers.median_interval_s)}; × {numbers.silence_multiplier:g}"
             f" tolerates {duration(numbers.tolerated_silence_s)}"
         )
-        parts.append(f"{rhythm}, which does not count at the longest life" if numbers.hard_cap else rhythm)
+        parts.append(f"{interval}, which does not count at the longest life" if numbers.hard_cap else interval)
     elif numbers.reports:
         parts.append("one report, so no report interval is known that would excuse it")
     parts.append(f"lease until {clock(numbers.expires_at)} + grace {duration(numbers.grace_s)}")

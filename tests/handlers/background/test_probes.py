@@ -126,7 +126,7 @@ async def test_a_deadline_is_not_pleaded_against(probed: PoolHarness, probe: Scr
     assert probe.asked == []
 
 
-async def test_a_broken_probe_pleads_for_nobody(
+async def test_a_broken_probe_extends_no_lease(
     probed: PoolHarness, probe: ScriptedProbe, caplog: pytest.LogCaptureFixture
 ) -> None:
     probe.broken = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from domain import limits
-from tests.support.pool_harness import MAX_REPLY_BYTES, PoolHarness
+from tests.support.pool_harness import PoolHarness
 
 EMOJI = "\U0001f40c"
 PAYLOADS: dict[str, object] = {
@@ -44,7 +44,7 @@ async def test_a_claim_with_hand_offs_full_of_checkpoints(pool: PoolHarness) -> 
         await pool.given("agent.a.release", **body)
     reply = await pool.request("agent.a.claim", {"max": 100})
     assert len(reply.result["leases"]) == 5
-    assert len(reply.raw) < MAX_REPLY_BYTES
+    assert len(reply.raw) < limits.MAX_REPLY_BYTES
 
 
 async def test_a_task_with_every_document_at_its_limit(pool: PoolHarness) -> None:
@@ -58,7 +58,7 @@ async def test_a_task_with_every_document_at_its_limit(pool: PoolHarness) -> Non
     await pool.given("agent.a.complete", task_id="T", token=token, result=EMOJI * 16_000)
     reply = await pool.request("query.task", {"task_id": "T"})
     assert reply.ok
-    assert len(reply.raw) < MAX_REPLY_BYTES
+    assert len(reply.raw) < limits.MAX_REPLY_BYTES
 
 
 async def test_directives_come_in_portions(pool: PoolHarness) -> None:
@@ -76,7 +76,7 @@ async def test_directives_come_in_portions(pool: PoolHarness) -> None:
         reply = await pool.request("agent.a.heartbeat")
         directives = [each["task_id"] for each in reply.result["directives"]]
         assert directives
-        assert len(reply.raw) < MAX_REPLY_BYTES
+        assert len(reply.raw) < limits.MAX_REPLY_BYTES
         seen.update(directives)
         for task_id in directives:
             await pool.request("agent.a.lease", {"task_id": task_id, "token": 1})
@@ -95,7 +95,7 @@ async def test_an_agent_that_holds_all_it_may_is_told_all_of_it(pool: PoolHarnes
     reply = await pool.request("agent.a.heartbeat")
     assert len(reply.result["leases"]) == len(reply.result["directives"]) == 500
     assert len(reply.names) == 501
-    assert len(reply.raw) < MAX_REPLY_BYTES
+    assert len(reply.raw) < limits.MAX_REPLY_BYTES
 
 
 async def test_an_error_reply_is_never_larger_than_its_request_by_much(pool: PoolHarness) -> None:
@@ -104,4 +104,4 @@ async def test_an_error_reply_is_never_larger_than_its_request_by_much(pool: Poo
     assert len(body) < limits.MAX_REQUEST_BYTES
     reply = await pool.request("ops.submit", body)
     assert reply.code == "invalid_command"
-    assert len(reply.raw) < MAX_REPLY_BYTES
+    assert len(reply.raw) < limits.MAX_REPLY_BYTES

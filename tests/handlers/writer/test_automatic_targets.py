@@ -84,7 +84,7 @@ async def test_the_term_is_the_pools(make_pool: MakePool) -> None:
 
 
 async def test_so_many_silent_agents_are_passed_over_and_no_more(pool: PoolHarness) -> None:
-    silent = [f"s{number}" for number in range(workloads.PASSED_OVER)]
+    silent = [f"s{number}" for number in range(workloads.MAX_PASSED_OVER)]
     await pool.register(*silent[:-1], "alive")
     await pool.advance(180.5)
     await pool.given("agent.alive.heartbeat")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.commands.service_commands import EndDrain
 from projections.postmortem.causes import Cause
 from tests.support.postmortem import causes, done, named, working
 from tests.support.scenario import OPS, Scenario
@@ -111,6 +112,14 @@ def test_what_people_did_is_one_finding_for_each() -> None:
     (found,) = named(s, Cause.OPERATOR)
     assert found.title == "ops/alice intervened on T, U"
     assert [each.text for each in found.evidence] == ["revoked T: wrong agent", "cancelled U"]
+
+
+def test_the_end_of_a_drain_is_no_decision_of_a_person() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.given("ops/alice", "drain", agent_id="A", deadline_s=60)
+    s.wait(60).asks(EndDrain("A")).then("revoked", "requeued")
+    assert Cause.OPERATOR not in causes(s)
 
 
 def test_a_lease_that_had_run_out_at_the_end_is_named() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.events.task import BESIDE_THE_LIFE
+from domain.events.task import OUTSIDE_LIFECYCLE
 from domain.rules import Rules
 from domain.task import Task
 from handlers.memory.memory import Memory
@@ -164,7 +164,7 @@ def test_after_every_event_the_rows_are_those_of_the_fold(name: str) -> None:
     rows, holders = Kept(s), HolderCheck()
     noted_after_the_end: set[str] = set()
     for recorded in s.log:
-        if type(recorded.event) in BESIDE_THE_LIFE and (before := rows.memory.state.task(recorded.entity_id)):
+        if type(recorded.event) in OUTSIDE_LIFECYCLE and (before := rows.memory.state.task(recorded.entity_id)):
             noted_after_the_end |= {before.task_id} if before.terminal else set()
         assert list(holders.check(recorded)) == []
         rows.to(recorded.position)

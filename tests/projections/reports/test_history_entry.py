@@ -84,7 +84,7 @@ def test_an_extension_names_its_evidence() -> None:
     s = Scenario()
     token = s.holds("A", "T")
     s.at(300).asks(Extend("T", token, "git worktree", ("UU main.py",))).then("extended")
-    assert lines(s)["extended"].startswith("git worktree pleads (UU main.py): 7m more, until ")
+    assert lines(s)["extended"].startswith("git worktree found evidence (UU main.py): 7m more, until ")
 
 
 def test_a_steal_names_both_loads() -> None:

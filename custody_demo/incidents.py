@@ -1,4 +1,4 @@
-"""The kinds of incidents in a demo run, and which event of the log is which."""
+"""The kinds of incidents in a demo run, and which events record them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Happening(StrEnum):
+class Incident(StrEnum):
     """A kind of incident, and its name in words."""
 
     CRASHED = "agents crashed"
@@ -45,39 +45,39 @@ class Happening(StrEnum):
 
 
 UNLOGGED = frozenset(
-    {Happening.CRASHED, Happening.RESTARTED, Happening.SILENT, Happening.BACK, Happening.REFUSED, Happening.TAKEN_OVER}
+    {Incident.CRASHED, Incident.RESTARTED, Incident.SILENT, Incident.BACK, Incident.REFUSED, Incident.TAKEN_OVER}
 )
 """Incidents that no single event records: agents report them, or they show only together with the task's state."""
 
-_BY_EVENT: dict[type[object], Happening] = {
-    ag.Lost: Happening.LOST,
-    ag.AgentDraining: Happening.DRAINED,
-    st.StealCompleted: Happening.STEAL,
-    ev.Expired: Happening.EXPIRED,
-    ev.LateProgress: Happening.EVIDENCE,
-    ev.Stolen: Happening.STOLEN,
-    ev.Quarantined: Happening.QUARANTINED,
-    ev.Stuck: Happening.STUCK,
-    ev.Recovered: Happening.RECOVERED,
-    ev.Silenced: Happening.ANNOUNCED,
-    ev.Released: Happening.RELEASED,
-    ev.Blocked: Happening.BLOCKED,
-    ev.Unblocked: Happening.UNBLOCKED,
-    ev.Cancelled: Happening.CANCELLED,
+_BY_EVENT: dict[type[object], Incident] = {
+    ag.Lost: Incident.LOST,
+    ag.AgentDraining: Incident.DRAINED,
+    st.StealCompleted: Incident.STEAL,
+    ev.Expired: Incident.EXPIRED,
+    ev.LateProgress: Incident.EVIDENCE,
+    ev.Stolen: Incident.STOLEN,
+    ev.Quarantined: Incident.QUARANTINED,
+    ev.Stuck: Incident.STUCK,
+    ev.Recovered: Incident.RECOVERED,
+    ev.Silenced: Incident.ANNOUNCED,
+    ev.Released: Incident.RELEASED,
+    ev.Blocked: Incident.BLOCKED,
+    ev.Unblocked: Incident.UNBLOCKED,
+    ev.Cancelled: Incident.CANCELLED,
 }
 
 
-def happening(recorded: Recorded) -> Happening | None:
+def incident_of(recorded: Recorded) -> Incident | None:
     """Return the kind of incident that an event records; None for ordinary events."""
     match recorded.event:
         case ev.Completed(late=True):
-            return Happening.LATE_COMPLETION
+            return Incident.LATE_COMPLETION
         case ev.Requeued(cause=ev.Cause.FAILURE):
-            return Happening.RETRIED
+            return Incident.RETRIED
         case ev.Requeued(cause=ev.Cause.OPERATOR):
-            return Happening.FREED
+            return Incident.FREED
         case ev.Failed(numbers=numbers):
-            return Happening.FAILED if numbers is None else Happening.DEADLINE
+            return Incident.FAILED if numbers is None else Incident.DEADLINE
         case event:
             return _BY_EVENT.get(type(event))
 
@@ -86,17 +86,17 @@ class Tally:
     """Counts incidents by kind."""
 
     def __init__(self) -> None:
-        self.counts: Counter[Happening] = Counter()
+        self.counts: Counter[Incident] = Counter()
 
     def observe(self, recorded: Recorded) -> None:
         """Count one event of the log."""
-        kind = happening(recorded)
+        kind = incident_of(recorded)
         if kind is not None:
             self.counts[kind] += 1
 
-    def add(self, kind: Happening) -> None:
+    def add(self, kind: Incident) -> None:
         """Count an incident that no event records."""
         self.counts[kind] += 1
 
-    def __getitem__(self, kind: Happening) -> int:
+    def __getitem__(self, kind: Incident) -> int:
         return self.counts[kind]

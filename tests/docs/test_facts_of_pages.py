@@ -1,0 +1,63 @@
+"""Facts of the pages that the code decides: paths that they quote, and the numbers of the table of limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from domain import limits
+from handlers.ports import MAX_BATCH_MESSAGES
+from handlers.service.query_service import MAX_WAITING_VIEWS
+from handlers.writer.claim_line import MAX_WAITING, MAX_WAITING_PER_AGENT
+from infra.settings.settings import Settings
+from tests.support.checkout import ROOT
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+PACKAGES = "domain|projections|handlers|infra|custody_demo|custody_eventsourcing|docs|examples|tests|requirements"
+QUOTED = re.compile(rf"`((?:{PACKAGES})/[\w./-]*)`")
+
+KIB = 1024
+
+
+def quoted() -> Iterator[tuple[str, str]]:
+    """Every path of this checkout that a page names, with the page's name."""
+    for page in PAGES:
+        for match in QUOTED.finditer(page.read_text(encoding="utf-8")):
+            yield page.relative_to(ROOT).as_posix(), match[1]
+
+
+def test_every_quoted_path_exists() -> None:
+    found = list(quoted())
+    assert len(found) > 100
+    assert [each for each in found if not (ROOT / each[1]).exists()] == []
+
+
+def test_the_table_of_limits_says_what_the_code_does() -> None:
+    settings = Settings.model_fields
+    rows = {
+        "request, reply": (
+            f"{limits.MAX_REQUEST_BYTES // KIB} KiB, {limits.MAX_REPLY_BYTES // KIB**2} MiB;"
+            f" a claim stops granting at {limits.MAX_CLAIM_REPLY_BYTES // KIB} KiB"
+        ),
+        "payload, checkpoint, result": (
+            f"{limits.MAX_JSON_BYTES // KIB} KiB each as JSON, {limits.MAX_JSON_DEPTH} levels deep"
+        ),
+        "message, error": (
+            f"{limits.MAX_TEXT_BYTES // KIB} KiB; a reason {limits.MAX_REASON_CHARS:,} characters,"
+            f" a title {limits.MAX_TITLE_CHARS}"
+        ),
+        "leases of one agent": f"{limits.MAX_CAPACITY}",
+        "tasks in one claim, one manual steal": f"{limits.MAX_CLAIM}, {limits.MAX_STEAL_TASKS}",
+        "events of one command, one batch": f"{limits.MAX_EVENTS_PER_COMMAND:,}",
+        "waiting claims": f"{MAX_WAITING:,} in a pool, {MAX_WAITING_PER_AGENT} of one agent",
+        "commands in the queue": (
+            f"{settings['queue_length'].default:,} and {settings['queue_bytes'].default // KIB**2} MiB (settings)"
+        ),
+        "views asked for at once": f"{MAX_WAITING_VIEWS:,}; they are made one after the other",
+        "outcomes remembered": f"{settings['outcomes_remembered'].default:,} (setting)",
+        "names": f"`{limits.NAME_PATTERN.strip('^$')}`",
+    }
+    assert limits.MAX_EVENTS_PER_COMMAND == MAX_BATCH_MESSAGES
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    table = page.partition("## Limits")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"(?m)^\| ([^|]+) \| ([^|]+) \|$", table)) == rows
