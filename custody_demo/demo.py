@@ -22,6 +22,7 @@ from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.broker.users import agent_user
+from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.broker_errors import BrokerError
 
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from custody_demo.plan import Plan
     from custody_demo.summary import DemoResult
     from infra.settings.settings import Settings
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 async def run_demo(
@@ -156,12 +152,6 @@ def _reported_warnings(run: DemoRun) -> Iterator[list[str]]:
         root.handlers = before
 
 
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _failed(line: str, status: int) -> int:
-    sys.stderr.write(f"custody: {line}\n")
+    complain(line)
     return status

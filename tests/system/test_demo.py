@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
-from custody_demo.demo import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, conclude, run_demo
+from custody_demo.demo import conclude, run_demo
 from custody_demo.happenings import UNLOGGED, Happening, Tally
 from custody_demo.kept_demo import CONFIG
 from custody_demo.log_check import LogInspection, inspect_log
@@ -24,6 +24,7 @@ from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
+from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
