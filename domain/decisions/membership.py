@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from domain.commands.command import LoadReport
     from domain.commands.operator_commands import Forget, OpsDeregister, ReportLoad
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
 
 RELEASES_AT_ONCE = 400
 """Tasks released in one append: each release takes two events, and one append takes at most 1,000."""
@@ -154,10 +155,10 @@ def deregister_other(draft: Draft, command: OpsDeregister) -> Decision:
     return continue_deregistration(draft, ContinueDeregistration(0, agent_id, by_operator=True, reason=reason))
 
 
-def forget(draft: Draft, command: Forget) -> Decision:
+def forget(draft: Draft, command: Forget, view: SearchablePoolView) -> Decision:
     """Deregister lost agents that hold nothing and were last heard, by the record, longer ago than asked for."""
     most = MAX_AGENTS_FORGOTTEN
-    agent_ids = draft.view.lost_agents(after(draft.now, -command.older_than_s), most)
+    agent_ids = view.lost_agents(after(draft.now, -command.older_than_s), most)
     for agent_id in agent_ids:
         draft.record_agent(agent_id, ev.Deregistered(reason=command.reason or "forgotten"))
     return draft.decided({"agent_ids": list(agent_ids), "more": len(agent_ids) == most})

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from domain.commands.service_commands import OnSelected
     from domain.commands.submit import Submit, SubmitMany
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
     from domain.task import Task
 
 
@@ -203,7 +204,7 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
         raise checks.invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
-def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
+def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePoolView) -> Decision:
     """Grant a queued task to the named agent, else to the best one of those that were heard within a first term."""
     agent = checks.known_agent(draft, command.agent_id) if command.agent_id is not None else None
     task = checks.live_task(draft, command.task_id)
@@ -215,7 +216,7 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
         if not draft.view.pool.accepts_grants:
             raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
         required = frozenset(task.definition.required_capabilities)
-        best = draft.view.best_agent(required, partial(checks.may_receive_unasked, draft))
+        best = view.best_agent(required, partial(checks.may_receive_unasked, draft))
         if best is None:
             raise Refused(
                 RefusalCode.AT_CAPACITY,

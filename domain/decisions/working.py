@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.commands import agent_commands
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
     from domain.task import FormerLease, Lease, Task
 
 
-def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
+def claim(draft: Draft, command: agent_commands.Claim, view: SearchablePoolView) -> Decision:
     """Grant the most urgent tasks that the agent can do, as many as it asked for and has room for.
 
     With `wait_s`, a claim that finds the pool or the agent paused or draining waits, as one that finds no task does.
@@ -37,7 +38,7 @@ def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
     room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
-    for queued in _claimable(draft, agent, min(command.max, room)):
+    for queued in _claimable(draft, view, agent, min(command.max, room)):
         lease = lease_document(grant(draft, queued, agent.agent_id), draft.now)
         leases.append(lease)
         size += len(pydantic_core.to_json(lease))
@@ -49,17 +50,17 @@ def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
     return draft.decided({"leases": leases})
 
 
-def _claimable(draft: Draft, agent: Agent, wanted: int) -> list[Task]:
+def _claimable(draft: Draft, view: SearchablePoolView, agent: Agent, wanted: int) -> list[Task]:
     """Return the first queued tasks for a claim; those before them whose deadline has passed fail here.
 
     With the sweeper that is the rare one which it has not come to yet. Without it, such tasks would lie at the head of
     the queue for ever, and each claim would have to look past them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
     """
-    found = draft.view.queued_for(agent, wanted, draft.now)
+    found = view.queued_for(agent, wanted, draft.now)
     overdue = [task for task in found if checks.is_overdue(draft, task)]
     while overdue and len(found) - len(overdue) < wanted and len(overdue) < MAX_OVERDUE_AT_CLAIM:
         before = len(found)
-        found = draft.view.queued_for(agent, wanted + 2 * len(overdue), draft.now)
+        found = view.queued_for(agent, wanted + 2 * len(overdue), draft.now)
         overdue = [task for task in found if checks.is_overdue(draft, task)]
         if len(found) == before:
             break

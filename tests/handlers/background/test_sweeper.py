@@ -14,7 +14,7 @@ from domain.due import due_at, due_moments
 from domain.events.task import Expired, Failed, Requeued, Stuck
 from domain.policies.sweeping import DueMoments
 from domain.pool import Pool
-from domain.pool_view import PoolView
+from domain.pool_view import SearchablePoolView
 from domain.rules import Rules
 from domain.task import Task
 from handlers.background import sweeper
@@ -215,7 +215,7 @@ async def test_a_judgement_that_comes_to_nothing_does_not_spin(
 ) -> None:
     await pool.holds("a", "T")
 
-    def nothing(view: PoolView, request: Request, now: object, rules: Rules) -> Decision:
+    def nothing(view: SearchablePoolView, request: Request, now: object, rules: Rules) -> Decision:
         if isinstance(request.command, Judge):
             return Decision([], {}, {"nothing": 1})
         return decide(view, request, pool.clock.now(), rules)
