@@ -91,8 +91,8 @@ AGENT_REPLIES: Final = {
     "complete": Reply(
         _FATE,
         _ON_TASK,
-        "After the lease expired it is still accepted while nobody was granted the task "
-        "since; else it is kept as `late_progress` and refused.",
+        "After the lease expired it is still accepted until the task is granted again; from then on it is kept as "
+        "`late_progress` and refused.",
     ),
     "fail": Reply(
         _FATE, _ON_TASK, "`status` is what followed: `queued` while the budgets last, else `failed` or `quarantined`."

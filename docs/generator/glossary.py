@@ -42,7 +42,7 @@ _WORDS: Final = {
     "previous_token": "The token that this one replaces.",
     "priority": "How urgent it is; `urgent` is read as `critical`.",
     "probe": "Which probe pleaded.",
-    "reason": "Why, in the words of whoever did it.",
+    "reason": "Why, in the actor's words.",
     "required_capabilities": "What an agent must be able to do to be granted the task.",
     "result": "What came of it.",
     "retryable": "Whether another attempt may succeed.",

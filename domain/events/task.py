@@ -84,7 +84,7 @@ class Handoff(BaseModel):
     reported_by: str | None = None
     """Whose progress, note and checkpoint these are: an earlier holder's, if `from_agent` reported nothing."""
     reported_token: int | None = None
-    """The lease that they were reported under; absent if nobody reported."""
+    """The lease that they were reported under; absent if there was no report."""
     earlier: EarlierWork | None = None
     """The checkpoint of an earlier holder, if the reports above left none."""
 

@@ -48,7 +48,7 @@ def retry_field_mismatch(wanted: RetryPolicy) -> str | None:
 def resolved_retry(default: RetryPolicy, wanted: RetryPolicy | None) -> RetryPolicy:
     """Return the pool's policy overridden by the task's own fields.
 
-    A delay above the pool's longest one raises that: whoever asks for it means it.
+    A delay of the task's own that is above the pool's longest one raises that limit.
     """
     if wanted is None:
         return default

@@ -250,7 +250,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     po.Opened: lambda event: f"by {event.software}",
     po.Led: lambda event: f"by {event.leader}",
     po.Rearmed: lambda event: (
-        f"{event.reason}: blind for {duration(event.blind_s)}, so nobody is judged before {moment(event.not_before)}"
+        f"{event.reason}: blind for {duration(event.blind_s)}, so no lease is judged before {moment(event.not_before)}"
     ),
     po.ExpiryHeld: _reason,
     po.ExpiryResumed: _reason,
