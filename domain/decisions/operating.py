@@ -156,7 +156,7 @@ def _definition(draft: Draft, command: Submit, since: datetime) -> ev.Submitted:
         deadline=_deadline(draft, command, since),
         lease=lease,
         on_silence=command.on_silence,
-        budgets=ev.Budgets(**command.budgets.model_dump()),
+        budgets=command.budgets,
         stall_s=_stall_s(draft, command, lease),
         on_stall=draft.rules.on_stall if command.on_stall is None else command.on_stall,
         not_before=command.not_before if not command.delay_s else after(since, command.delay_s),
