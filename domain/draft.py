@@ -121,15 +121,18 @@ class Draft:
         state = self.after.get((Entity.TASK, task_id))
         return state if isinstance(state, Task) else self.view.task(task_id)
 
+    def agent(self, agent_id: str) -> Agent | None:
+        """Return the agent after the draft's events so far."""
+        state = self.after.get((Entity.AGENT, agent_id))
+        return state if isinstance(state, Agent) else self.view.agent(agent_id)
+
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""
         return self._record(Entity.TASK, task_id, self.task(task_id), event, evolve_task)
 
     def record_agent(self, agent_id: str, event: AgentEvent) -> Agent:
         """Add an event about an agent; return the agent after it."""
-        state = self.after.get((Entity.AGENT, agent_id))
-        before = state if isinstance(state, Agent) else self.view.agent(agent_id)
-        return self._record(Entity.AGENT, agent_id, before, event, evolve_agent)
+        return self._record(Entity.AGENT, agent_id, self.agent(agent_id), event, evolve_agent)
 
     def record_steal(self, operation_id: str, event: StealEvent) -> Steal:
         """Add an event about a steal operation; return the operation after it."""

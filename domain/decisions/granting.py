@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from domain.agent import Agent
-from domain.events import Entity
 from domain.events import task as ev
 from domain.lease_expiry import first_expiry, renewed_expiry
 from domain.lifecycles import TaskStatus
@@ -96,5 +94,5 @@ def recover(draft: Draft, task: Task, lease: Lease) -> Task:
 
 
 def _vouches(draft: Draft, agent_id: str) -> bool:
-    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
-    return isinstance(agent, Agent) and agent.vouches
+    agent = draft.agent(agent_id)
+    return agent is not None and agent.vouches

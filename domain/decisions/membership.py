@@ -167,8 +167,7 @@ def forget(draft: Draft, command: Forget, view: SearchablePoolView) -> Decision:
 def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> Decision:
     """Release tasks of a leaving agent, and deregister it with the last ones."""
     agent = checks.known_agent(draft, command.agent_id)
-    if command.session is not None and command.session != agent.session:
-        raise checks.stale_session(agent, command.session)
+    checks.require_current_session(agent, command.session)
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
         # Only the last append is the command's outcome: a repeat after a crash between two goes on from there.
@@ -237,7 +236,4 @@ def end_drain(draft: Draft, agent_id: str) -> Decision:
 
 def agent_holdings(draft: Draft, agent_id: str) -> dict[str, Any]:
     """Return the agent's leases and `hand_over` directives; the `stop` directives are added when the reply is made."""
-    held = (draft.task(task_id) for task_id in draft.view.held_by(agent_id))
-    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
-    draining = isinstance(agent, Agent) and agent.intake is IntakeStatus.DRAINING
-    return holdings_document((task for task in held if task is not None), draining=draining)
+    return holdings_document(draft.agent(agent_id), map(draft.task, draft.view.held_by(agent_id)))

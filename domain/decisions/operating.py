@@ -16,7 +16,7 @@ from domain.errors import RefusalCode
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
-from domain.lease_documents import lease_document
+from domain.lease_documents import fate_document, lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
@@ -66,7 +66,12 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
             task_id=task_id,
             status=known.status.value,
         )
-    return "ended" if known.terminal else "known"
+    return was_known(known)
+
+
+def was_known(task: Task) -> Was:
+    """Return what a submit found that made no task, because this one is it."""
+    return "ended" if task.terminal else "known"
 
 
 def submit_many(draft: Draft, command: SubmitMany) -> Decision:
@@ -91,8 +96,7 @@ def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
     if new_id is None:
         known = draft.task(command.candidates[0])
         if command.new_id is not None and known is not None and known.definition.retry_of == task.task_id:
-            was = "ended" if known.terminal else "known"
-            return draft.decided({"task_id": command.new_id, "retry_of": task.task_id, "was": was})
+            return draft.decided({"task_id": command.new_id, "retry_of": task.task_id, "was": was_known(known)})
         raise Refused(
             RefusalCode.TASK_EXISTS,
             f"task {command.candidates[-1]} exists; choose another new_id",
@@ -213,8 +217,7 @@ def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePool
         raise checks.illegal_transition(task, ev.Leased.name, "its deadline has passed, so it is not granted")
     checks.require_time_reached(draft, task)
     if agent is None:
-        if not draft.view.pool.accepts_grants:
-            raise Refused(RefusalCode.PAUSED, f"the pool is {draft.view.pool.intake}: nothing is granted")
+        checks.require_open_pool(draft)
         required = frozenset(task.definition.required_capabilities)
         best = view.best_agent(required, partial(checks.may_receive_unasked, draft))
         if best is None:
@@ -227,9 +230,9 @@ def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePool
             )
         agent = checks.known_agent(draft, best)
     else:
-        missing = checks.missing_capabilities(task, agent.capabilities)
-        if missing:
-            raise checks.invalid_field("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
+        lacks = checks.why_not_able(task, agent)
+        if lacks is not None:
+            raise checks.invalid_field("agent_id", lacks)
         checks.require_open_intake(draft, agent)
         checks.require_not_lost(agent)
         checks.require_room(draft, agent)
@@ -288,7 +291,7 @@ def unblock(draft: Draft, command: operator_commands.Unblock) -> Decision:
     task = after_attempt.requeue_or_quarantine(
         draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True, ended_at=blocked_at
     )
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
@@ -297,7 +300,7 @@ def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
     checks.require_allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
     task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
@@ -341,7 +344,7 @@ def block(draft: Draft, command: operator_commands.OpsBlock) -> Decision:
 
 
 def _changed(draft: Draft, task: Task) -> Decision:
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:

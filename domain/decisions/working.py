@@ -10,13 +10,12 @@ from domain.decisions import after_attempt, checks
 from domain.decisions.deadlines import deadline_exceeded
 from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
-from domain.lease_documents import lease_document
+from domain.lease_documents import fate_document, lease_document, terms_document
 from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES, MAX_OVERDUE_AT_CLAIM
 from domain.policies.lease import renewal_terms
-from domain.policies.sweeping import deadline_exceeded_at
-from domain.timestamps import after, format_timestamp, seconds_between
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from domain.agent import Agent
@@ -132,9 +131,7 @@ def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
     limit = task.definition.lease.max_renewals
     if reports >= limit and not lease.escalated:
         draft.record_task(task.task_id, ev.Escalated(token=lease.token, renewals=reports, max_renewals=limit))
-    return draft.decided(
-        {"expires_at": format_timestamp(expiry.expires_at), "grace_s": expiry.grace_s, "directive": advice}
-    )
+    return draft.decided(terms_document(expiry.expires_at, expiry.grace_s, advice))
 
 
 def silence(draft: Draft, command: agent_commands.Silence) -> Decision:
@@ -229,8 +226,7 @@ def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> e
 
     `stop` past the deadline, `hand_over` while the agent drains or once the lease has run out at its hard cap.
     """
-    deadline = task.definition.deadline
-    if deadline is not None and deadline_exceeded_at(deadline) <= draft.now:
+    if checks.is_overdue(draft, task):
         return "stop"
     if intake is IntakeStatus.DRAINING or (lease.expires_at <= draft.now and hard_cap(task, lease) <= draft.now):
         return "hand_over"
@@ -259,10 +255,10 @@ def _renew_held_leases(draft: Draft) -> None:
 
 def _lease_terms(draft: Draft, task: Task, advice: ev.Directive) -> dict[str, Any]:
     lease = (draft.task(task.task_id) or task).held_lease
-    return {"expires_at": format_timestamp(lease.expires_at), "grace_s": lease.grace_s, "directive": advice}
+    return terms_document(lease.expires_at, lease.grace_s, advice)
 
 
 def _lease_ended(draft: Draft, task: Task) -> Decision:
     """Return the decision of a command that ended its lease: the agent's other leases are renewed."""
     _renew_held_leases(draft)
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
