@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,8 @@ from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
 from infra.broker.users import agent_user
+from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, complain, say
+from infra.host.stop_signals import stop_signal
 from infra.nats.broker_errors import BrokerError
 
 if TYPE_CHECKING:
@@ -32,11 +33,6 @@ if TYPE_CHECKING:
     from custody_demo.plan import Plan
     from custody_demo.summary import DemoResult
     from infra.settings.settings import Settings
-
-EXIT_OK = 0
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 async def run_demo(
@@ -83,20 +79,20 @@ async def run_demo(
 
 
 async def _until_interrupted(plan: Plan, settings: Settings) -> int:
-    with _interrupts() as interrupted:
-        running = asyncio.create_task(_run_on_broker(plan, settings))
-        waiting = asyncio.create_task(interrupted.wait())
-        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if not running.done():
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
-            # A closed terminal cannot be written to.
-            with contextlib.suppress(OSError):
-                say("interrupted; the broker is stopped")
-            return EXIT_INTERRUPTED
+    interrupted = stop_signal(hang_up=True)
+    running = asyncio.create_task(_run_on_broker(plan, settings))
+    waiting = asyncio.create_task(interrupted.wait())
+    await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if running.done():
         return running.result()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    # A closed terminal cannot be written to.
+    with contextlib.suppress(OSError):
+        say("interrupted; the broker is stopped")
+    return EXIT_INTERRUPTED
 
 
 async def _run_on_broker(plan: Plan, settings: Settings) -> int:
@@ -156,30 +152,6 @@ def _reported_warnings(run: DemoRun) -> Iterator[list[str]]:
         root.handlers = before
 
 
-@contextlib.contextmanager
-def _interrupts() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGINT, SIGTERM and a closed terminal set."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    taken: list[signal.Signals] = []
-    for each in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        # Windows and threads other than the main one have no such handlers; there, the loop is cancelled instead.
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(each, stop.set)
-            taken.append(each)
-    try:
-        yield stop
-    finally:
-        for each in taken:
-            loop.remove_signal_handler(each)
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _failed(line: str, status: int) -> int:
-    sys.stderr.write(f"custody: {line}\n")
+    complain(line)
     return status

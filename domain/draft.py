@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from domain.steal import Steal, evolve_steal
 from domain.task import Task, evolve_task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from domain.commands.command import Command
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 EntityState = Task | Agent | Steal | Pool
 EntityKey = tuple[Entity, str]
+
+_State = TypeVar("_State", bound=EntityState | None)
+"""An entity before an event; None before its first."""
+_After = TypeVar("_After", bound=EntityState)
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -123,39 +128,24 @@ class Draft:
 
     def record_task(self, task_id: str, event: TaskEvent) -> Task:
         """Add an event about a task; return the task after it."""
-        before = self.task(task_id)
-        recorded = self._recorded(Entity.TASK, task_id, before.version if before else 0, event)
-        after = evolve_task(before, recorded)
-        self._add(recorded, after)
-        return after
+        return self._record(Entity.TASK, task_id, self.task(task_id), event, evolve_task)
 
     def record_agent(self, agent_id: str, event: AgentEvent) -> Agent:
         """Add an event about an agent; return the agent after it."""
-        state = self.after.get((Entity.AGENT, agent_id))
-        before = state if isinstance(state, Agent) else self.view.agent(agent_id)
-        recorded = self._recorded(Entity.AGENT, agent_id, before.version if before else 0, event)
-        after = evolve_agent(before, recorded)
-        self._add(recorded, after)
-        return after
+        return self._record(Entity.AGENT, agent_id, self.agent(agent_id), event, evolve_agent)
 
     def record_steal(self, operation_id: str, event: StealEvent) -> Steal:
         """Add an event about a steal operation; return the operation after it."""
         state = self.after.get((Entity.STEAL, operation_id))
         before = state if isinstance(state, Steal) else self.view.steal(operation_id)
-        recorded = self._recorded(Entity.STEAL, operation_id, before.version if before else 0, event)
-        after = evolve_steal(before, recorded)
-        self._add(recorded, after)
-        return after
+        return self._record(Entity.STEAL, operation_id, before, event, evolve_steal)
 
     def record_pool(self, event: PoolEvent) -> Pool:
         """Add an event about the pool; return the pool after it."""
         pool_id = self.view.pool.pool_id
         state = self.after.get((Entity.POOL, pool_id))
         before = state if isinstance(state, Pool) else self.view.pool
-        recorded = self._recorded(Entity.POOL, pool_id, before.version, event)
-        after = evolve_pool(before, recorded)
-        self._add(recorded, after)
-        return after
+        return self._record(Entity.POOL, pool_id, before, event, evolve_pool)
 
     def decided(
         self,
@@ -169,19 +159,24 @@ class Draft:
         """Return the finished decision."""
         return Decision(self.records, self.after, result, refusal, waits, follow_up, begins_life)
 
-    def _recorded(
-        self, entity: Entity, entity_id: str, version: int, event: TaskEvent | AgentEvent | StealEvent | PoolEvent
-    ) -> Recorded:
+    def _record(
+        self,
+        entity: Entity,
+        entity_id: str,
+        before: _State,
+        event: TaskEvent | AgentEvent | StealEvent | PoolEvent,
+        evolve: Callable[[_State, Recorded], _After],
+    ) -> _After:
         request = self.request
         keyed = request.keyed and self.remembers_outcome
         digest = ""
         if keyed:
             digest, self._digest = self._digest, ""
-        return Recorded(
+        recorded = Recorded(
             position=self.next_position,
             entity=entity,
             entity_id=entity_id,
-            version=version + 1,
+            version=before.version + 1 if before is not None else 1,
             time=self.now,
             actor=request.actor,
             causation_id=request.causation_id,
@@ -190,7 +185,7 @@ class Draft:
             keyed=keyed,
             digest=digest,
         )
-
-    def _add(self, recorded: Recorded, after: EntityState) -> None:
+        after = evolve(before, recorded)
         self.records.append(recorded)
-        self.after[recorded.entity, recorded.entity_id] = after
+        self.after[entity, entity_id] = after
+        return after

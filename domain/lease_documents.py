@@ -1,16 +1,19 @@
-"""Leases as the wire contract shows them to their holders."""
+"""Leases and tasks as the wire contract shows them to those who commanded them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from domain.handoffs import handoff_document
+from domain.statuses import IntakeStatus
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
+    from domain.agent import Agent
+    from domain.events.task import Directive
     from domain.task import Task
 
 
@@ -36,6 +39,16 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
     }
 
 
+def terms_document(expires_at: datetime, grace_s: float, directive: Directive) -> dict[str, Any]:
+    """Return what a holder is told of its lease: until when it runs, and what to do with the task."""
+    return {"expires_at": format_timestamp(expires_at), "grace_s": grace_s, "directive": directive}
+
+
+def fate_document(task: Task) -> dict[str, Any]:
+    """Return what has become of a task by a command."""
+    return {"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt}
+
+
 def stale_task_directives(
     pairs: Iterable[tuple[str, int]], task_of: Callable[[str], Task | None], agent_id: str
 ) -> list[dict[str, Any]]:
@@ -52,8 +65,8 @@ def stale_task_directives(
     return stops
 
 
-def holdings_document(held: Iterable[Task], *, draining: bool) -> dict[str, Any]:
-    """Return an agent's leases as the contract shows them to it, with `hand_over` directives while it drains."""
+def holdings_document(agent: Agent | None, held: Iterable[Task | None]) -> dict[str, Any]:
+    """Return what an agent holds as the contract shows it to it, with `hand_over` directives while it drains."""
     leases = [
         {
             "task_id": task.task_id,
@@ -62,9 +75,10 @@ def holdings_document(held: Iterable[Task], *, draining: bool) -> dict[str, Any]
             "status": task.status.value,
         }
         for task in held
-        if task.lease is not None
+        if task is not None and task.lease is not None
     ]
     directives = [
         {"task_id": lease["task_id"], "do": "hand_over", "reason": "the agent is draining"} for lease in leases
     ]
+    draining = agent is not None and agent.intake is IntakeStatus.DRAINING
     return {"leases": leases, "directives": directives if draining else []}

@@ -1,4 +1,4 @@
-"""What a decision may read: the pool's state, and indexes that answer without a scan."""
+"""What decisions may read: the pool's state, and indexes that find work and agents without a scan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PoolView(Protocol):
-    """The state of one pool at one position."""
+    """The state of one pool at one position: tasks, agents and steals by name, and what an agent holds."""
 
     @property
     def position(self) -> int:
@@ -47,6 +47,14 @@ class PoolView(Protocol):
         """Return how many tasks the agent holds."""
         ...
 
+    def silence_s(self, agent_id: str) -> float | None:
+        """Return for how many seconds the agent has not been heard, or None if that is unknown."""
+        ...
+
+
+class SearchablePoolView(PoolView, Protocol):
+    """A pool's state with its indexes, for the commands that look for tasks or agents which they do not name."""
+
     def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:
         """Return the first queued tasks that the agent can do and whose time has come, at most `limit`.
 
@@ -67,8 +75,4 @@ class PoolView(Protocol):
 
         Only agents for which `may_receive` is true. It is called for the best ones in order, and for a bounded number.
         """
-        ...
-
-    def silence_s(self, agent_id: str) -> float | None:
-        """Return for how many seconds the agent has not been heard, or None if that is unknown."""
         ...

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.limits import MAX_BUDGET
 
 
 class Priority(StrEnum):
@@ -42,3 +46,21 @@ class OnSilence(StrEnum):
 
     REQUEUE = "requeue"
     STUCK = "stuck"
+
+
+class Budgets(BaseModel):
+    """How often attempts at a task may end unfinished, by cause, before it fails or is quarantined."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    failures: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 3
+    """The n-th retryable failure fails the task."""
+    expiries: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 3
+    """The n-th expiry in a row without a report between quarantines it."""
+    steals: Annotated[int, Field(ge=0, le=MAX_BUDGET)] = 3
+    """After n steals it is not stolen again."""
+    attempts: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 10
+    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
+    task is quarantined."""
+    releases: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 10
+    """The n-th release by a holder quarantines it."""

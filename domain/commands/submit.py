@@ -1,10 +1,10 @@
-"""Submitting: what a task is, and how often its attempts may end unfinished."""
+"""Submitting: what a task is."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from domain import limits
 from domain.commands.command import OpsCommand
@@ -12,24 +12,7 @@ from domain.json_values import Capabilities, JsonDocument, Labels, Name, UtcDate
 from domain.policies.lease import LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import RetryPolicy, retry_field_mismatch
-from domain.values import OnSilence, OnStall, Priority
-
-
-class BudgetsRequest(BaseModel):
-    """How often an attempt may end unfinished, by cause."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    failures: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
-    """The n-th retryable failure fails the task."""
-    expiries: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 3
-    """The n-th expiry in a row without a report between quarantines it."""
-    steals: Annotated[int, Field(ge=0, le=limits.MAX_BUDGET)] = 3
-    """After n steals it is not stolen again."""
-    attempts: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
-    """The n-th attempt is the last; those that a release or a steal ended do not count."""
-    releases: Annotated[int, Field(ge=1, le=limits.MAX_BUDGET)] = 10
-    """The n-th release by a holder quarantines it."""
+from domain.values import Budgets, OnSilence, OnStall, Priority
 
 
 class Submit(OpsCommand):
@@ -59,7 +42,7 @@ class Submit(OpsCommand):
     """Lease policy of this task; absent fields are as in the pool's policy."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
     """What happens to the task when its holder falls silent."""
-    budgets: BudgetsRequest = BudgetsRequest()
+    budgets: Budgets = Budgets()
     """How often attempts may end unfinished, by cause."""
     stall_s: Annotated[float, Field(ge=0, le=limits.MAX_STALL_S)] | None = None
     """Seconds without a change of percent or checkpoint after which it is stalled, though its holder is heard; 0:

@@ -15,8 +15,6 @@ from domain.policies.sweeping import deadline_exceeded_at
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from domain.agent import Agent
     from domain.commands.agent_commands import Complete, OnTask, Progress
     from domain.draft import Draft
@@ -43,15 +41,18 @@ def unknown_agent(agent_id: str) -> Refused:
 def requesting_agent(draft: Draft) -> Agent:
     """Return the registered agent that sent the command; refuses with `unknown_agent` or `stale_session`."""
     agent = known_agent(draft, draft.request.agent_id or "")
-    session: str | None = getattr(draft.request.command, "session", None)
-    if session is not None and session != agent.session:
-        raise stale_session(agent, session)
+    require_current_session(agent, getattr(draft.request.command, "session", None))
     return agent
 
 
-def stale_session(agent: Agent, session: str) -> Refused:
-    """Return the refusal for a command of a life of the agent that is not, or no longer, its current one."""
-    return Refused(
+def require_current_session(agent: Agent, session: str | None) -> None:
+    """Refuse with `stale_session` a command of a life of the agent that is not, or no longer, its current one.
+
+    `session`: of the process that sent the command; None if it did not say.
+    """
+    if session is None or session == agent.session:
+        return
+    raise Refused(
         RefusalCode.STALE_SESSION,
         f"session {session} is not the current one of agent {agent.agent_id}: another process registered since, or"
         " this one never did; stop working on what the earlier one held, or register",
@@ -63,8 +64,13 @@ def known_task(draft: Draft, task_id: str) -> Task:
     """Return a task; refuses with `unknown_task`."""
     task = draft.task(task_id)
     if task is None:
-        raise Refused(RefusalCode.UNKNOWN_TASK, f"no task {task_id} was submitted to this pool", task_id=task_id)
+        raise unknown_task(task_id)
     return task
+
+
+def unknown_task(task_id: str) -> Refused:
+    """Return the refusal for a task that the pool does not know."""
+    return Refused(RefusalCode.UNKNOWN_TASK, f"no task {task_id} was submitted to this pool", task_id=task_id)
 
 
 def live_task(draft: Draft, task_id: str) -> Task:
@@ -283,9 +289,10 @@ def invalid_field(field: str, message: str) -> Refused:
     return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
 
 
-def missing_capabilities(task: Task, capabilities: frozenset[str]) -> Sequence[str]:
-    """Return the capabilities that the task requires and the agent lacks, sorted."""
-    return sorted(set(task.definition.required_capabilities) - capabilities)
+def why_not_able(task: Task, agent: Agent) -> str | None:
+    """Return which capabilities that the task requires the agent lacks, as a phrase for people; None if it has all."""
+    missing = sorted(set(task.definition.required_capabilities) - agent.capabilities)
+    return f"{agent.agent_id} lacks the capabilities {', '.join(missing)}" if missing else None
 
 
 def _situation(task: Task) -> dict[str, Any]:

@@ -16,19 +16,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from domain.pool_view import PoolView
+    from domain.pool_view import PoolView, SearchablePoolView
     from domain.rules import Rules
 
 
-def decide(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+def decide(view: SearchablePoolView, request: Request, now: datetime, rules: Rules) -> Decision:
     """Decide a command on this state: return the events to append, and a result or a refusal.
 
     Pure: the same arguments give the same decision. A refusal has no events, except a late report that is kept as
     evidence. `now` must not lie before the log's last event.
     """
     draft = Draft(view, request, now, rules)
+    search = _SEARCHES.get(type(request.command))
+    if search is not None:
+        return _outcome(draft, search, view)
+    return _outcome(draft, _HANDLERS[type(request.command)])
+
+
+def decide_named(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+    """Decide, as `decide` does, a command that searches nothing: any but `claim`, `assign` and `forget`."""
+    return _outcome(Draft(view, request, now, rules), _HANDLERS[type(request.command)])
+
+
+def _outcome(draft: Draft, handler: Callable[..., Decision], *indexes: SearchablePoolView) -> Decision:
     try:
-        decision = _HANDLERS[type(request.command)](draft, request.command)
+        decision = handler(draft, draft.request.command, *indexes)
         membership.revive(draft)
     except Refused as refused:
         if refused.keep_events:
@@ -69,11 +81,15 @@ def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
     return membership.mark_lost(draft, command.agent_id, command.silence_s)
 
 
+_SEARCHES: dict[type, Callable[[Draft, Any, SearchablePoolView], Decision]] = {
+    agent_commands.Claim: working.claim,
+    operator_commands.Assign: operating.assign,
+    operator_commands.Forget: membership.forget,
+}
 _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     agent_commands.Register: membership.register,
     agent_commands.Heartbeat: membership.heartbeat,
     agent_commands.Deregister: membership.deregister,
-    agent_commands.Claim: working.claim,
     agent_commands.ReadLease: working.read_lease,
     agent_commands.Start: working.start,
     agent_commands.Progress: working.progress,
@@ -83,7 +99,6 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     agent_commands.Complete: working.complete,
     agent_commands.Fail: working.fail,
     Submit: operating.submit,
-    operator_commands.Assign: operating.assign,
     operator_commands.Cancel: operating.cancel,
     operator_commands.Requeue: operating.requeue,
     operator_commands.Unblock: operating.unblock,
@@ -97,7 +112,6 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     operator_commands.Retry: operating.retry,
     operator_commands.Annotate: operating.annotate,
     operator_commands.OpsDeregister: membership.deregister_other,
-    operator_commands.Forget: membership.forget,
     operator_commands.StealTasks: stealing.steal,
     operator_commands.Drain: _drain,
     operator_commands.Pause: _pause,

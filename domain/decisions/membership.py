@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from domain.commands.command import LoadReport
     from domain.commands.operator_commands import Forget, OpsDeregister, ReportLoad
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
 
 RELEASES_AT_ONCE = 400
 """Tasks released in one append: each release takes two events, and one append takes at most 1,000."""
@@ -154,10 +155,10 @@ def deregister_other(draft: Draft, command: OpsDeregister) -> Decision:
     return continue_deregistration(draft, ContinueDeregistration(0, agent_id, by_operator=True, reason=reason))
 
 
-def forget(draft: Draft, command: Forget) -> Decision:
+def forget(draft: Draft, command: Forget, view: SearchablePoolView) -> Decision:
     """Deregister lost agents that hold nothing and were last heard, by the record, longer ago than asked for."""
     most = MAX_AGENTS_FORGOTTEN
-    agent_ids = draft.view.lost_agents(after(draft.now, -command.older_than_s), most)
+    agent_ids = view.lost_agents(after(draft.now, -command.older_than_s), most)
     for agent_id in agent_ids:
         draft.record_agent(agent_id, ev.Deregistered(reason=command.reason or "forgotten"))
     return draft.decided({"agent_ids": list(agent_ids), "more": len(agent_ids) == most})
@@ -166,8 +167,7 @@ def forget(draft: Draft, command: Forget) -> Decision:
 def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> Decision:
     """Release tasks of a leaving agent, and deregister it with the last ones."""
     agent = checks.known_agent(draft, command.agent_id)
-    if command.session is not None and command.session != agent.session:
-        raise checks.stale_session(agent, command.session)
+    checks.require_current_session(agent, command.session)
     held = draft.view.held_by(agent.agent_id)
     if len(held) > RELEASES_AT_ONCE:
         # Only the last append is the command's outcome: a repeat after a crash between two goes on from there.
@@ -236,7 +236,4 @@ def end_drain(draft: Draft, agent_id: str) -> Decision:
 
 def agent_holdings(draft: Draft, agent_id: str) -> dict[str, Any]:
     """Return the agent's leases and `hand_over` directives; the `stop` directives are added when the reply is made."""
-    held = (draft.task(task_id) for task_id in draft.view.held_by(agent_id))
-    agent = draft.after.get((Entity.AGENT, agent_id)) or draft.view.agent(agent_id)
-    draining = isinstance(agent, Agent) and agent.intake is IntakeStatus.DRAINING
-    return holdings_document((task for task in held if task is not None), draining=draining)
+    return holdings_document(draft.agent(agent_id), map(draft.task, draft.view.held_by(agent_id)))

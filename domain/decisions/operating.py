@@ -16,7 +16,7 @@ from domain.errors import RefusalCode
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
-from domain.lease_documents import lease_document
+from domain.lease_documents import fate_document, lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.limits import NAME_PATTERN
 from domain.policies.lease import LeaseMode, LeasePolicy
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from domain.commands.service_commands import OnSelected
     from domain.commands.submit import Submit, SubmitMany
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
     from domain.task import Task
 
 
@@ -67,7 +68,12 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
             task_id=task_id,
             status=known.status.value,
         )
-    return "ended" if known.terminal else "known"
+    return was_known(known)
+
+
+def was_known(task: Task) -> Was:
+    """Return what a submit found that made no task, because this one is it."""
+    return "ended" if task.terminal else "known"
 
 
 def submit_many(draft: Draft, command: SubmitMany) -> Decision:
@@ -92,8 +98,7 @@ def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
     if new_id is None:
         known = draft.task(command.candidates[0])
         if command.new_id is not None and known is not None and known.definition.retry_of == task.task_id:
-            was = "ended" if known.terminal else "known"
-            return draft.decided({"task_id": command.new_id, "retry_of": task.task_id, "was": was})
+            return draft.decided({"task_id": command.new_id, "retry_of": task.task_id, "was": was_known(known)})
         raise Refused(
             RefusalCode.TASK_EXISTS,
             f"task {command.candidates[-1]} exists; choose another new_id",
@@ -185,7 +190,7 @@ def _definition(draft: Draft, command: Submit, since: datetime) -> ev.Submitted:
         deadline=_deadline(draft, command, since),
         lease=lease,
         on_silence=command.on_silence,
-        budgets=ev.Budgets(**command.budgets.model_dump()),
+        budgets=command.budgets,
         stall_s=_stall_s(draft, command, lease),
         on_stall=draft.rules.on_stall if command.on_stall is None else command.on_stall,
         not_before=command.not_before if not command.delay_s else after(since, command.delay_s),
@@ -233,7 +238,7 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
         raise checks.invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
-def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
+def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePoolView) -> Decision:
     """Grant a queued task to the named agent, else to the best one of those that were heard within a first term.
 
     The one that failed it last is chosen only if no other can take it.
@@ -246,26 +251,26 @@ def assign(draft: Draft, command: operator_commands.Assign) -> Decision:
     checks.require_time_reached(draft, task)
     if agent is None:
         checks.require_open_pool(draft)
-        agent = _best_agent(draft, task)
+        agent = _best_agent(draft, view, task)
     else:
-        missing = checks.missing_capabilities(task, agent.capabilities)
-        if missing:
-            raise checks.invalid_field("agent_id", f"{agent.agent_id} lacks the capabilities {', '.join(missing)}")
+        lacks = checks.why_not_able(task, agent)
+        if lacks is not None:
+            raise checks.invalid_field("agent_id", lacks)
         checks.require_open_intake(draft, agent)
         checks.require_not_lost(agent)
         checks.require_room(draft, agent)
     return draft.decided(lease_document(grant(draft, task, agent.agent_id), draft.now))
 
 
-def _best_agent(draft: Draft, task: Task) -> Agent:
+def _best_agent(draft: Draft, view: SearchablePoolView, task: Task) -> Agent:
     """Return the best agent for a task; the one that failed it last only if no other can take it."""
     required = frozenset(task.definition.required_capabilities)
     may_receive = partial(checks.may_receive_unasked, draft)
     failed_by = task.failed_last_by
     best = None
     if failed_by is not None:
-        best = draft.view.best_agent(required, lambda agent: agent.agent_id != failed_by and may_receive(agent))
-    best = best or draft.view.best_agent(required, may_receive)
+        best = view.best_agent(required, lambda agent: agent.agent_id != failed_by and may_receive(agent))
+    best = best or view.best_agent(required, may_receive)
     if best is None:
         raise Refused(
             RefusalCode.AT_CAPACITY,
@@ -328,7 +333,7 @@ def unblock(draft: Draft, command: operator_commands.Unblock) -> Decision:
     task = after_attempt.requeue_or_quarantine(
         draft, task, ev.Cause.UNBLOCK, command.reason or "unblocked", exempt=True, ended_at=blocked_at
     )
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
@@ -337,7 +342,7 @@ def revoke(draft: Draft, command: operator_commands.Revoke) -> Decision:
     checks.require_allowed(task, ev.Revoked.name)
     task = _revoked(draft, task, command.reason)
     task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.REVOKE, command.reason or "revoked by an operator")
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
@@ -381,7 +386,7 @@ def block(draft: Draft, command: operator_commands.OpsBlock) -> Decision:
 
 
 def _changed(draft: Draft, task: Task) -> Decision:
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))
 
 
 def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:

@@ -37,10 +37,9 @@ def why_not_stealable(draft: Draft, task: Task | None, source: str, target: Agen
         return f"{source} does not hold it"
     if task.status is not TaskStatus.ASSIGNED:
         return f"it is {task.status}, and only what was not started moves"
-    missing = checks.missing_capabilities(task, target.capabilities)
-    if missing or checks.is_overdue(draft, task):
-        lacks = f"{target.agent_id} lacks the capabilities {', '.join(missing)}"
-        return lacks if missing else "its deadline has passed"
+    lacks = checks.why_not_able(task, target)
+    if lacks is not None or checks.is_overdue(draft, task):
+        return lacks or "its deadline has passed"
     budgets = task.definition.budgets
     if task.steals >= budgets.steals:
         return f"it was stolen {task.steals} times; the budget is {budgets.steals}"

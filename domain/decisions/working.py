@@ -10,21 +10,22 @@ from domain.decisions import after_attempt, checks
 from domain.decisions.deadlines import fail_overdue
 from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
-from domain.lease_documents import lease_document
+from domain.lease_documents import fate_document, lease_document, terms_document
 from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES, MAX_OVERDUE_AT_CLAIM
 from domain.policies.lease import renewal_terms
-from domain.timestamps import after, format_timestamp, seconds_between
+from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.commands import agent_commands
     from domain.draft import Decision, Draft
+    from domain.pool_view import SearchablePoolView
     from domain.task import FormerLease, Lease, Task
 
 
-def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
+def claim(draft: Draft, command: agent_commands.Claim, view: SearchablePoolView) -> Decision:
     """Grant the most urgent tasks that the agent can do, as many as it asked for and has room for.
 
     With `wait_s`, a claim that finds the pool or the agent paused or draining waits, as one that finds no task does.
@@ -36,7 +37,7 @@ def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
     room = checks.require_room(draft, agent)
     leases: list[dict[str, Any]] = []
     size = 0
-    for queued in _claimable(draft, agent, min(command.max, room)):
+    for queued in _claimable(draft, view, agent, min(command.max, room)):
         lease = lease_document(grant(draft, queued, agent.agent_id), draft.now)
         leases.append(lease)
         size += len(pydantic_core.to_json(lease))
@@ -48,17 +49,17 @@ def claim(draft: Draft, command: agent_commands.Claim) -> Decision:
     return draft.decided({"leases": leases})
 
 
-def _claimable(draft: Draft, agent: Agent, wanted: int) -> list[Task]:
+def _claimable(draft: Draft, view: SearchablePoolView, agent: Agent, wanted: int) -> list[Task]:
     """Return the first queued tasks for a claim; those before them whose deadline has passed fail here.
 
     With the sweeper on, these are rare: it has not judged them yet. With the sweeper off, they would stay at the head
     of the queue for ever, and each claim would have to skip them. At most `MAX_OVERDUE_AT_CLAIM` fail in one claim.
     """
-    found = draft.view.queued_for(agent, wanted, draft.now)
+    found = view.queued_for(agent, wanted, draft.now)
     overdue = [task for task in found if checks.is_overdue(draft, task)]
     while overdue and len(found) - len(overdue) < wanted and len(overdue) < MAX_OVERDUE_AT_CLAIM:
         before = len(found)
-        found = draft.view.queued_for(agent, wanted + 2 * len(overdue), draft.now)
+        found = view.queued_for(agent, wanted + 2 * len(overdue), draft.now)
         overdue = [task for task in found if checks.is_overdue(draft, task)]
         if len(found) == before:
             break
@@ -130,9 +131,7 @@ def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
     limit = task.definition.lease.max_renewals
     if reports >= limit and not lease.escalated:
         draft.record_task(task.task_id, ev.Escalated(token=lease.token, renewals=reports, max_renewals=limit))
-    return draft.decided(
-        {"expires_at": format_timestamp(expiry.expires_at), "grace_s": expiry.grace_s, "directive": advice}
-    )
+    return draft.decided(terms_document(expiry.expires_at, expiry.grace_s, advice))
 
 
 def silence(draft: Draft, command: agent_commands.Silence) -> Decision:
@@ -256,10 +255,10 @@ def _renew_held_leases(draft: Draft) -> None:
 
 def _lease_terms(draft: Draft, task: Task, advice: ev.Directive) -> dict[str, Any]:
     lease = (draft.task(task.task_id) or task).held_lease
-    return {"expires_at": format_timestamp(lease.expires_at), "grace_s": lease.grace_s, "directive": advice}
+    return terms_document(lease.expires_at, lease.grace_s, advice)
 
 
 def _lease_ended(draft: Draft, task: Task) -> Decision:
     """Return the decision of a command that ended its lease: the agent's other leases are renewed."""
     _renew_held_leases(draft)
-    return draft.decided({"task_id": task.task_id, "status": task.status.value, "attempt": task.attempt})
+    return draft.decided(fate_document(task))

@@ -14,30 +14,12 @@ from domain.events.base import Entity, Event
 from domain.policies.lease import LeasePolicy, interned
 from domain.policies.retry import RetryPolicy
 from domain.timestamps import Timestamp
-from domain.values import OnSilence, OnStall, Priority
+from domain.values import Budgets, OnSilence, OnStall, Priority
 
 Directive = Literal["continue", "stop", "hand_over"]
 """What a holder is asked to do with its task."""
 StuckCause = Literal["staleness", "expiry"]
 """Why a task counts as stuck: its holder's last beat is too old, or its lease ran out."""
-
-
-class Budgets(BaseModel):
-    """How often attempts at a task may end unfinished, by cause, before it fails or is quarantined."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    failures: int = 3
-    """The n-th retryable failure fails the task."""
-    expiries: int = 3
-    """The n-th expiry in a row without a report between quarantines it."""
-    steals: int = 3
-    """After n steals it is not stolen again."""
-    attempts: int = 10
-    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
-    task is quarantined."""
-    releases: int = 10
-    """The n-th release by a holder quarantines it."""
 
 
 class EarlierWork(BaseModel):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
+from domain.decisions import checks
 from domain.draft import Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
-from domain.lifecycles import IntakeStatus
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
@@ -119,10 +119,7 @@ class QueryService:
     def held_by(self, agent_id: str) -> dict[str, Any]:
         """Return what an agent holds and is asked to do now. All of the state must be acknowledged."""
         state = self._pool.state
-        held = (state.task(task_id) for task_id in state.held_by(agent_id))
-        agent = state.agent(agent_id)
-        draining = agent is not None and agent.intake is IntakeStatus.DRAINING
-        return holdings_document((task for task in held if task is not None), draining=draining)
+        return holdings_document(state.agent(agent_id), map(state.task, state.held_by(agent_id)))
 
     def with_directives(self, result: dict[str, Any], agent_id: str) -> dict[str, Any]:
         """Return what an agent holds with all its directives, those to stop first.
@@ -148,16 +145,7 @@ class QueryService:
                 found = await self._lookup.entity((Entity.TASK, query.task_id))
             task = found if isinstance(found, Task) else None
         if task is None:
-            return Answer(
-                position,
-                (),
-                None,
-                Refusal(
-                    RefusalCode.UNKNOWN_TASK,
-                    f"no task {query.task_id} was submitted to this pool",
-                    {"task_id": query.task_id},
-                ),
-            )
+            return Answer(position, (), None, checks.unknown_task(query.task_id).refusal)
         # What was looked up is of a moment after the read.
         return Answer(max(position, task.position), (), task_document(task, self._clock.now()), None)
 

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 from domain.commands.operator_commands import Cancel, Requeue
 from domain.commands.submit import SubmitMany
 from domain.decisions import checks
+from domain.decisions.operating import Was, was_known
 from domain.decisions.working import directive
-from domain.draft import Draft, Refusal
+from domain.draft import Draft, Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
 from domain.events import task as ev
-from domain.lease_documents import lease_document, stale_task_directives
+from domain.lease_documents import lease_document, stale_task_directives, terms_document
 from domain.lifecycles import TASK
 from domain.limits import MAX_AGENTS_FORGOTTEN
-from domain.timestamps import format_timestamp
 from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
@@ -165,11 +165,11 @@ class RepeatedCommands:
         tasks, left = [], set(new)
         for each in wanted:
             task_id = each if each is not None else next(made)
+            was: Was = "new"
             if task_id in left:
                 left.discard(task_id)
-                was = "new"
             else:
-                was = "ended" if (await self._task_at(task_id, records[-1].position, [])).terminal else "known"
+                was = was_known(await self._task_at(task_id, records[-1].position, []))
             tasks.append({"task_id": task_id, "was": was})
         return {"tasks": tasks}
 
@@ -204,21 +204,14 @@ class RepeatedCommands:
         for recorded in own:
             event = recorded.event
             if isinstance(event, ev.Progressed):
-                return {
-                    "expires_at": format_timestamp(event.expires_at),
-                    "grace_s": event.grace_s,
-                    "directive": event.directive,
-                }
+                return terms_document(event.expires_at, event.grace_s, event.directive)
         task = _required(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
-        if task.lease is None:
+        lease = task.lease
+        if lease is None:
             return None
-        return {
-            "expires_at": format_timestamp(task.lease.expires_at),
-            "grace_s": task.lease.grace_s,
-            "directive": await self._directive(request, task, task.lease, last),
-        }
+        return terms_document(lease.expires_at, lease.grace_s, await self._directive(request, task, lease, last))
 
-    async def _directive(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> str:
+    async def _directive(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> ev.Directive:
         """Return the directive that the holder got on the task; only reports have it on record."""
         intake = await self._lookup.intake_at(lease.agent_id, recorded.position)
         draft = Draft(self._pool.state, request, recorded.time, self._pool.rules)
@@ -290,7 +283,9 @@ def _required(task: Task | None, task_id: str, position: int) -> Task:
 def _stale_session(request: Request, memory: Memory) -> Refusal | None:
     """Return the refusal of a repeat by a life of its agent that has ended meanwhile, else None."""
     agent = memory.state.agent(request.agent_id or "")
-    session: str | None = getattr(request.command, "session", None)
-    if agent is None or session is None or session == agent.session:
-        return None
-    return checks.stale_session(agent, session).refusal
+    try:
+        if agent is not None:
+            checks.require_current_session(agent, getattr(request.command, "session", None))
+    except Refused as refused:
+        return refused.refusal
+    return None

@@ -12,6 +12,7 @@ from handlers.writer.writer import SupersededError
 from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
+from infra.host.shell import EXIT_FAILED, EXIT_OK, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerError
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 _LOG = logging.getLogger(__name__)
-EXIT_OK = 0
-EXIT_FAILED = 1
 
 
 async def run_up(settings: Settings) -> int:
@@ -43,8 +42,8 @@ async def run_up(settings: Settings) -> int:
     except (DataDirError, BrokerBinaryError, BrokerStartError) as error:
         return _failed(str(error))
     try:
-        _say(f"broker    {broker.url} (nats-server, data in {settings.data_dir.resolve()})")
-        _say(f"access    users and passwords in {broker.directory.credentials}; clients connect as operator")
+        say(f"broker    {broker.url} (nats-server, data in {settings.data_dir.resolve()})")
+        say(f"access    users and passwords in {broker.directory.credentials}; clients connect as operator")
         return await _serve(
             settings,
             broker.url,
@@ -95,9 +94,9 @@ async def _serve(
         ending.cancel()
         await asyncio.gather(ending, return_exceptions=True)
     if settled:
-        _say("stopped   everything taken was answered; nothing is half-done")
+        say("stopped   everything taken was answered; nothing is half-done")
     else:
-        _say("stopped   the broker did not confirm the last append; the next start finds out what became of it")
+        say("stopped   the broker did not confirm the last append; the next start finds out what became of it")
     return status
 
 
@@ -189,16 +188,16 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
     facts = server.facts
     state = server.pool.memory.state
     if facts is not None:
-        _say(f"log       {facts.durability()}")
-    _say(
+        say(f"log       {facts.durability()}")
+    say(
         f"pool      {settings.pool}: position {state.position}, live tasks {len(state.tasks)}, "
         f"agents {len(state.agents)}, leader {server.leader}"
     )
     unreadable = server.pool.memory.unreadable_count
     if unreadable:
-        _say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
+        say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
     where = without_password(url)
-    _say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {where}")
+    say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {where}")
 
 
 def _configure_logging(settings: Settings) -> None:
@@ -209,11 +208,6 @@ def _configure_logging(settings: Settings) -> None:
     )
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
 def _failed(line: str) -> int:
-    sys.stderr.write(f"custody: {line}\n")
+    complain(line)
     return EXIT_FAILED

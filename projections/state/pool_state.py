@@ -44,7 +44,7 @@ _MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
 
 
 class PoolState:
-    """Live entities at one position; implements the domain's `PoolView`.
+    """Live entities at one position; implements the domain's `SearchablePoolView`.
 
     Changes come in two ways: `fold` applies what the log holds, `apply` what the writer is about to append. The latter
     can be undone as a whole until `commit`. In a service only `handlers.memory` calls these.

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from domain.actors import SWEEPER, WRITER, agent_actor
 from domain.agent import Agent
 from domain.commands.service_commands import Extend, Judge, Rearm
-from domain.decisions.dispatch import decide
+from domain.decisions.dispatch import decide_named
 from domain.decisions.granting import grant, sign_of_life
 from domain.draft import Draft, Request
 from domain.due import due_at
@@ -32,7 +32,7 @@ from projections.whatif.recorded_steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
     from domain.draft import Decision
@@ -51,7 +51,7 @@ _GAPS_PER_TERM = 2.0
 
 
 class LeaseReplay:
-    """All recorded leases under one policy. Implements the part of the domain's `PoolView` that its decisions need.
+    """All recorded leases under one policy. Implements the domain's `PoolView`.
 
     Each recorded lease is a task of its own, named by the token. So a lease that lives longer here than in the record
     can overlap the one that followed it.
@@ -142,24 +142,8 @@ class LeaseReplay:
         """Return their number."""
         return len(self.held_by(agent_id))
 
-    def queued_for(self, agent: Agent, limit: int, now: datetime) -> Sequence[Task]:  # noqa: ARG002 - the view's form
-        """Return none: grants are the record's, so no task is queued here."""
-        return ()
-
     def silence_s(self, agent_id: str) -> None:
         """Return None: nothing is given unasked here."""
-
-    def best_agent(
-        self,
-        required: frozenset[str],  # noqa: ARG002 - the view's form
-        may_receive: Callable[[Agent], bool],  # noqa: ARG002 - the view's form
-    ) -> str | None:
-        """Return None: grants are the record's, so no agent is chosen here."""
-        return None
-
-    def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:  # noqa: ARG002 - the view's form
-        """Return none: what operators do is the record's."""
-        return ()
 
     # Steps
 
@@ -221,7 +205,7 @@ class LeaseReplay:
         else:
             self._heard = self._alive((attempt, *step.also))
             request = Request(step.command, agent_actor(attempt.agent_id), "", attempt.agent_id)
-            self._apply(decide(self, request, step.time, self.policy.rules))
+            self._apply(decide_named(self, request, step.time, self.policy.rules))
             if step.late and key in self._tasks:
                 # In the record it was told to stop, so the log does not show what it would have done from here on.
                 self._drop(key)
@@ -242,7 +226,7 @@ class LeaseReplay:
         key = str(step.attempt.token)
         if key in self._tasks:
             command = Extend(key, step.attempt.token, step.probe, step.evidence)
-            self._apply(decide(self, Request(command, SWEEPER, ""), step.time, self.policy.rules))
+            self._apply(decide_named(self, Request(command, SWEEPER, ""), step.time, self.policy.rules))
 
     def _change_pool(self, step: PoolChanged) -> None:
         before, self._pool_since = self.pool, step.time
@@ -250,7 +234,7 @@ class LeaseReplay:
             self.pool = step.pool
         elif step.blind_s:
             request = Request(Rearm(step.reason, step.blind_s), WRITER, "")
-            self._apply(decide(self, request, step.time, self.policy.rules))
+            self._apply(decide_named(self, request, step.time, self.policy.rules))
         else:
             self.pool = replace(self.pool, expiry_held=step.pool.expiry_held)
         self._due.replace_pool(before, self.pool, self._tasks)
@@ -277,7 +261,7 @@ class LeaseReplay:
         attempt = self._attempts[key]
         # A lease that is still due after a sign of life, or after judging was resumed, is judged at that moment.
         at = max(due, attempt.last_heard_at, self._pool_since)
-        decision = decide(self, Request(Judge((key,)), SWEEPER, ""), at, self.policy.rules)
+        decision = decide_named(self, Request(Judge((key,)), SWEEPER, ""), at, self.policy.rules)
         self._apply(decision)
         for recorded in decision.records:
             if isinstance(recorded.event, ev.Expired):

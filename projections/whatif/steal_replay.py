@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from domain.actors import STEALER
-from domain.decisions.dispatch import decide
+from domain.decisions.dispatch import decide_named
 from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev
@@ -20,7 +20,7 @@ from projections.state.steal_pass import move_from, sources
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from domain.agent import Agent
@@ -124,21 +124,9 @@ class StealReplay:
         """Return how many tasks the agent holds here."""
         return self.workloads.count(agent_id)
 
-    def queued_for(self, agent: Agent, limit: int, now: datetime) -> NoReturn:
-        """Never called: grants are the record's."""
-        raise NotImplementedError
-
-    def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> NoReturn:
-        """Never called: grants are the record's."""
-        raise NotImplementedError
-
     def silence_s(self, agent_id: str) -> float:  # noqa: ARG002 - the protocol's signature
         """Return 0: who was heard is not in the log, which has agents as lost where they were silent for long."""
         return 0.0
-
-    def lost_agents(self, heard_before: datetime, limit: int) -> NoReturn:
-        """Never called: what operators do is the record's."""
-        raise NotImplementedError
 
     def _apply_to_task(self, recorded: Recorded) -> None:
         task_id, event = recorded.entity_id, recorded.event
@@ -178,7 +166,7 @@ class StealReplay:
                 continue
             request: Request | None = Request(command, STEALER, "")
             while request is not None:
-                decision = decide(self, request, at, self._rules)
+                decision = decide_named(self, request, at, self._rules)
                 self._apply(decision, at)
                 request = decision.follow_up
 

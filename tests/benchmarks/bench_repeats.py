@@ -35,6 +35,8 @@ CALLERS = 16
 IN_FLIGHT = 256
 AT_ONCE = 50
 TIMEOUT_S = 120.0
+REPORT = {"percent": 40, "message": "compiling"}
+"""What every report says: a repeat is the same request again."""
 
 Requests = Callable[[int], tuple[str, dict[str, object]]]
 """The n-th request: the end of its subject, and its body."""
@@ -59,7 +61,7 @@ class History(NamedTuple):
 
         def report(number: int) -> tuple[str, dict[str, object]]:
             turn = number * 7 % self.reports
-            return f"agent.{AGENT}.progress", {**on_task, "percent": 40, "command_id": f"r{turn}"}
+            return f"agent.{AGENT}.progress", {**on_task, **REPORT, "command_id": f"r{turn}"}
 
         kinds: dict[str, Requests] = {
             "report": report,
@@ -90,7 +92,7 @@ async def make_history(load: Load, reports: int) -> History:
             *(
                 load.request(
                     f"agent.{AGENT}.progress",
-                    {**on_task, "percent": 40, "message": "compiling", "command_id": f"r{number}"},
+                    {**on_task, **REPORT, "command_id": f"r{number}"},
                 )
                 for number in range(first, min(first + 500, reports))
             )
@@ -109,6 +111,8 @@ class Traffic:
     def __init__(self) -> None:
         self.latencies: list[float] = []
         self.turned_away = 0
+        self._in_flight = [_new_future() for _ in range(CALLERS)]
+        """For each caller: done when it has the reply that it waits for."""
 
     def take(self) -> tuple[list[float], int]:
         """Return the latencies since the last call, and how many of them were turned away."""
@@ -116,19 +120,30 @@ class Traffic:
         self.latencies, self.turned_away = [], 0
         return taken
 
+    async def answered(self) -> None:
+        """Wait until every caller has the reply to the request that it has in flight now, or sends next."""
+        async with asyncio.timeout(TIMEOUT_S):
+            await asyncio.gather(*self._in_flight)
+
     async def run(self, load: Load, number: int) -> None:
         """Report progress on one task after the other, until cancelled."""
         turn = number
         while True:
             task_id, token = load.tokens[turn % len(load.tokens)]
-            body = {"task_id": task_id, "token": token, "percent": 40, "message": "compiling"}
+            body = {"task_id": task_id, "token": token, **REPORT}
             started = time.perf_counter()
             reply = await load.client.request(
                 "custody.default.agent.bench.progress", json.dumps(body).encode(), timeout=TIMEOUT_S
             )
             self.turned_away += not reply.data.startswith(b'{"ok":true')
             self.latencies.append(time.perf_counter() - started)
+            self._in_flight[number].set_result(None)
+            self._in_flight[number] = _new_future()
             turn += CALLERS
+
+
+def _new_future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 @contextmanager
@@ -182,7 +197,7 @@ async def storm_on(load: Load, history: History, options: argparse.Namespace) ->
     columns = f"{'p50 ms':>8} {'p99 ms':>8} {'max ms':>8} {'replies':>7} {'failed':>6} {'turned away':>12}"
     say(f"{'':<28} {'ms each':>9} {columns}")
     with traffic_of(load) as traffic:
-        await asyncio.sleep(0.5)
+        await traffic.answered()
         traffic.take()
         await asyncio.sleep(options.seconds)
         show("no storm", None, traffic.take())
@@ -190,8 +205,8 @@ async def storm_on(load: Load, history: History, options: argparse.Namespace) ->
             for count, in_flight in ((AT_ONCE, AT_ONCE), (options.repeats, IN_FLIGHT)):
                 traffic.take()
                 took_s, turned_away = await send(load, storm, count, in_flight)
-                # A latency is known when the reply comes: those who waited meanwhile are heard now.
-                await asyncio.sleep(0.3)
+                # A latency is known when the reply comes, so what the storm delayed is still in flight.
+                await traffic.answered()
                 show(f"{storm.name}, {count:,}, {in_flight} at once", took_s / count * 1e3, traffic.take(), turned_away)
 
 

@@ -289,7 +289,7 @@ def test_without_a_name_a_closed_pool_refuses() -> None:
     s.given("A", "register")
     submit(s, "T")
     s.given(OPS, "drain")
-    s.when(OPS, "assign", task_id="T").refused("paused")
+    assert s.when(OPS, "assign", task_id="T").refused("paused").details == {"pool": "draining"}
 
 
 def test_without_a_name_a_paused_agent_is_passed_over() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel
 
 from domain.events import Event
+from domain.limits import MAX_BUDGET
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.retry import RetryPolicy
+from domain.values import Budgets
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -27,6 +29,10 @@ policies = st.sampled_from(
     [LeasePolicy(), LeasePolicy(mode=LeaseMode.FIXED, lease_s=0.1, grace_s=0.0), LeasePolicy(mode=LeaseMode.ESTIMATED)]
 )
 
+_counts = st.integers(1, MAX_BUDGET)
+budgets = st.builds(
+    Budgets, failures=_counts, expiries=_counts, steals=st.integers(0, MAX_BUDGET), attempts=_counts, releases=_counts
+)
 retries = st.sampled_from([RetryPolicy(), RetryPolicy(delay_s=0.5, backoff=1.0, max_delay_s=0.5)])
 
 
@@ -50,6 +56,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     AwareDatetime: moments,
     LeasePolicy: policies,
     RetryPolicy: retries,
+    Budgets: budgets,
 }
 
 

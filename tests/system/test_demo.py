@@ -2,8 +2,12 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import sys
 import tempfile
+from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 
 from custody_demo import DEFAULT_AGENTS, DEFAULT_SECONDS, DEFAULT_SEED, DEFAULT_TASKS
-from custody_demo.demo import EXIT_FAILED, EXIT_OK, EXIT_USAGE, conclude, run_demo
+from custody_demo.demo import conclude, run_demo
 from custody_demo.incidents import UNLOGGED, Incident, Tally
 from custody_demo.kept_demo import CONFIG
 from custody_demo.log_check import LogInspection, inspect_log
@@ -20,12 +24,14 @@ from custody_demo.summary import DemoResult, percentile
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
+from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE
 from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 from tests.support.broker import FAST
+from tests.support.checkout import ROOT
 from tests.support.scenario import OPS, Scenario
 
 POOL = "shown"
@@ -111,6 +117,35 @@ async def test_a_size_that_cannot_be_is_refused_and_nothing_is_left(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert await run_demo(Settings(), agents=1, tasks=60, seconds=8, seed=1, keep=False) == EXIT_USAGE
     assert "8 to 200 agents, not 1" in capsys.readouterr().err
+    assert not _left_in(tmp_path)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_an_interrupt_or_a_closed_terminal_ends_it_and_nothing_is_left(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli.main", "demo", "--seconds", "30"),
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=PIPE,
+        stderr=PIPE,
+    )
+    try:
+        async with asyncio.timeout(60):
+            assert running.stdout
+            while not (await running.stdout.readline()).startswith(b"broker "):
+                assert running.returncode is None
+            assert _left_in(tmp_path)
+            running.send_signal(number)
+            output, errors = await running.communicate()
+    finally:
+        if running.returncode is None:
+            running.kill()
+            await running.wait()
+    assert (running.returncode, errors) == (EXIT_INTERRUPTED, b"")
+    assert output.endswith(b"interrupted; the broker is stopped\n")
     assert not _left_in(tmp_path)
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.timestamps import format_timestamp
-from infra.cli.session.command_error import EXIT_REFUSED, CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.host.atomic_file import FileWriteError, atomic_file
+from infra.host.shell import EXIT_FAILED
 
 if TYPE_CHECKING:
     from infra.proof.checkpoint import Checkpoint
@@ -47,7 +48,7 @@ def keygen(
         name = make_keys(key, public, _passphrase(passphrase_file))
     except (KeyFileError, CommandError) as error:
         print_error(str(error))
-        raise typer.Exit(EXIT_REFUSED) from None
+        raise typer.Exit(EXIT_FAILED) from None
     print(f"key {name}: private in {key}, public in {public}")
 
 

@@ -10,11 +10,11 @@ import typer
 from handlers.ports import UnreadableEventError
 from infra.cli.commands.verify_checkpoints import SignedCheckpoints
 from infra.cli.commands.verify_live_views import Agreement, compare_live_views
-from infra.cli.session.command_error import EXIT_REFUSED
 from infra.cli.session.session import Session, stream_info
 from infra.cli.terminal.output import flatten, print_error
 from infra.cli.terminal.progress import progress_bar
 from infra.codec import CloudEventsCodec
+from infra.host.shell import EXIT_FAILED
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import StreamSettings, config_differences, stream_name
 from projections.reports.verification import LogChecker
@@ -151,4 +151,4 @@ def _report(
         if not checker.ok:
             print_error(f"first wrong position: {checker.findings[0].position}")
     if not summary["ok"]:
-        raise typer.Exit(EXIT_REFUSED)
+        raise typer.Exit(EXIT_FAILED)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.framework.typer_command import set_parameters
-from infra.cli.session.command_error import EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_REFUSED, EXIT_USAGE, CommandError
+from infra.cli.session.command_error import CommandError
 from infra.cli.session.export_option import file_option, read_export
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
+from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_USAGE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine
@@ -97,7 +98,7 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
         if as_json:
             print(json.dumps(refused.reply), flush=True)
         print_error(f"{refused.code}: {refused.message}{_details(refused.code, refused.details)}")
-        raise typer.Exit(EXIT_REFUSED) from None
+        raise typer.Exit(EXIT_FAILED) from None
     except SettingsError as error:
         for line in str(error).splitlines():
             print_error(line)
@@ -110,7 +111,7 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
         raise typer.Exit(EXIT_NO_SERVICE) from None
     except (CommandError, BrokerError, DataDirError, ExportFileError) as error:
         print_error(str(error))
-        raise typer.Exit(EXIT_REFUSED) from None
+        raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:

@@ -10,8 +10,8 @@ import typer
 
 from infra.cli.framework.options import options_from_model
 from infra.cli.framework.typer_command import set_parameters
-from infra.cli.session.command_error import EXIT_USAGE
 from infra.cli.terminal.output import print_error
+from infra.host.shell import EXIT_USAGE
 from infra.settings.loading import load_settings
 from infra.settings.settings import GROUPS, Settings
 from infra.settings.sources import SettingsError

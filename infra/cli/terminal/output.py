@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import parse_timestamp
+from infra.host.shell import complain
 from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[
 
 def print_error(text: str) -> None:
     """Print one line on standard error."""
-    print(f"custody: {printable(text)}", file=sys.stderr, flush=True)
+    complain(printable(text))
 
 
 def printable(text: str) -> str:

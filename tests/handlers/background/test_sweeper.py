@@ -14,7 +14,7 @@ from domain.due import due_at, due_moments
 from domain.events.task import Expired, Failed, Requeued, Stuck
 from domain.policies.sweeping import DueMoments
 from domain.pool import Pool
-from domain.pool_view import PoolView
+from domain.pool_view import SearchablePoolView
 from domain.rules import Rules
 from domain.task import Task
 from handlers.background import sweeper
@@ -226,7 +226,7 @@ async def test_a_judgement_that_comes_to_nothing_does_not_spin(
 ) -> None:
     await pool.holds("a", "T")
 
-    def nothing(view: PoolView, request: Request, now: object, rules: Rules) -> Decision:
+    def nothing(view: SearchablePoolView, request: Request, now: object, rules: Rules) -> Decision:
         if isinstance(request.command, Judge):
             return Decision([], {}, {"nothing": 1})
         return decide(view, request, pool.clock.now(), rules)
@@ -245,7 +245,7 @@ async def test_what_came_to_nothing_is_judged_a_second_later_also_if_the_wall_cl
 ) -> None:
     await pool.holds("a", "T")
 
-    def nothing(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+    def nothing(view: SearchablePoolView, request: Request, now: datetime, rules: Rules) -> Decision:
         return (
             Decision([], {}, {"nothing": 1})
             if isinstance(request.command, Judge)

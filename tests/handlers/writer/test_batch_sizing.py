@@ -12,7 +12,7 @@ import pytest
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.events.pool import PoolPaused
-from domain.pool_view import PoolView
+from domain.pool_view import SearchablePoolView
 from domain.rules import Rules
 from handlers.writer import deciding
 from handlers.writer.batch_sizing import MIN_LIMIT
@@ -167,7 +167,7 @@ async def test_without_the_setting_nobody_lingers(time: LoopTime, make_pool: Mak
 async def test_nobody_lingers_where_deciding_takes_longer(
     lingering: PoolHarness, time: LoopTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(state: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+    def slowly(state: SearchablePoolView, request: Request, now: datetime, rules: Rules) -> Decision:
         time.pass_(2 * PATIENCE_S)
         return decide(state, request, now, rules)
 

@@ -11,7 +11,7 @@ from domain.decisions.dispatch import decide
 from domain.draft import Decision, Request
 from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted
-from domain.pool_view import PoolView
+from domain.pool_view import SearchablePoolView
 from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.writer import batch, batch_sizing, deciding, writer
@@ -219,7 +219,7 @@ async def test_a_command_of_too_many_events_is_refused_alone(
 async def test_a_fault_in_deciding_costs_one_command(
     pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def faulty(view: PoolView, request: Request, now: datetime, rules: Rules) -> Decision:
+    def faulty(view: SearchablePoolView, request: Request, now: datetime, rules: Rules) -> Decision:
         if request.causation_id == "guilty":
             raise ZeroDivisionError
         return decide(view, request, now, rules)

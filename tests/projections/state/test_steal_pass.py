@@ -17,11 +17,12 @@ from domain.policies.load_balancing import Load, Move, StealConfig, plan
 from domain.pool import Pool
 from domain.rules import Rules
 from domain.task import Lease, Task
+from domain.values import Budgets
 from projections.state.pool_state import PoolState
 from projections.state.steal_pass import move_from, sources
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
-DEFINITION = ev.Submitted(request_digest="d", lease=LeasePolicy(), budgets=ev.Budgets(steals=1000, attempts=1000))
+DEFINITION = ev.Submitted(request_digest="d", lease=LeasePolicy(), budgets=Budgets(steals=1000, attempts=1000))
 
 configs = st.builds(
     StealConfig,
