@@ -35,6 +35,8 @@ CALLERS = 16
 IN_FLIGHT = 256
 AT_ONCE = 50
 TIMEOUT_S = 120.0
+REPORT: dict[str, object] = {"percent": 40, "message": "compiling"}
+"""What each report says: a repeat with another body would be a conflict."""
 
 Requests = Callable[[int], tuple[str, dict[str, object]]]
 """The n-th request: the end of its subject, and its body."""
@@ -59,7 +61,7 @@ class History(NamedTuple):
 
         def report(number: int) -> tuple[str, dict[str, object]]:
             turn = number * 7 % self.reports
-            return f"agent.{AGENT}.progress", {**on_task, "percent": 40, "command_id": f"r{turn}"}
+            return f"agent.{AGENT}.progress", {**on_task, **REPORT, "command_id": f"r{turn}"}
 
         kinds: dict[str, Requests] = {
             "report": report,
@@ -90,7 +92,7 @@ async def make_history(load: Load, reports: int) -> History:
             *(
                 load.request(
                     f"agent.{AGENT}.progress",
-                    {**on_task, "percent": 40, "message": "compiling", "command_id": f"r{number}"},
+                    {**on_task, **REPORT, "command_id": f"r{number}"},
                 )
                 for number in range(first, min(first + 500, reports))
             )
@@ -121,7 +123,7 @@ class Traffic:
         turn = number
         while True:
             task_id, token = load.tokens[turn % len(load.tokens)]
-            body = {"task_id": task_id, "token": token, "percent": 40, "message": "compiling"}
+            body = {"task_id": task_id, "token": token, **REPORT}
             started = time.perf_counter()
             reply = await load.client.request(
                 "custody.default.agent.bench.progress", json.dumps(body).encode(), timeout=TIMEOUT_S
