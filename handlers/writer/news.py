@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Quarantined, ev.Stolen, agent_ev.Lost})
+WATCHED = frozenset({ev.Expired, ev.Stuck, ev.Stalled, ev.Quarantined, ev.Stolen, agent_ev.Lost})
 """By exact type: asking models for their class is slow, and this runs for every event."""
 LINES_AT_ONCE = 20
-"""Lines in one period; those beyond are counted, and the next line after the period says how many."""
+"""Lines in one period; then one line says that the others are counted, and the first one after it how many."""
 PERIOD_S = 10.0
 
 
@@ -45,9 +45,11 @@ class News:
         now = self._clock.steady()
         if self._since is None or seconds_between(self._since, now) >= PERIOD_S:
             if self._left_out:
-                _LOG.info("%d more such events were not logged; the audit has them", self._left_out)
+                _LOG.info("%d such events were not logged; the audit has them", self._left_out)
             self._since, self._lines, self._left_out = now, 0, 0
         if self._lines >= LINES_AT_ONCE:
+            if not self._left_out:
+                _LOG.info("more such events follow within %g s; they are counted, and not logged", PERIOD_S)
             self._left_out += 1
             return
         self._lines += 1
