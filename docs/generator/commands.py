@@ -217,8 +217,10 @@ QUERY_REPLIES: Final = {
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
         (),
-        "Live tasks and those among the last 1,000 ended tasks and agents; `all_ended` is false when other tasks ended "
-        "before. `query.task` shows each of them.",
+        "First the live tasks and the latest of those that ended (the last 1,000 ended tasks and agents), "
+        "in the order of ids; then `next` leads through all that ended before, the latest first, read from the log. "
+        "`all_ended` is false until the page with the last of them. A page of these has at most 100 rows; it may "
+        "have fewer, also none, and yet a `next`. One that ends while the pages are asked for may come twice.",
     ),
     "leases": Reply(("leases", "next")),
     "agents": Reply(
@@ -255,7 +257,11 @@ QUERY_REPLIES: Final = {
         "`sweeper`: its findings since this service's start; `already_finished` counts recoveries "
         "that were skipped because the task had ended.",
     ),
-    "steals": Reply(("steals", "next"), (), "Open ones, and the last 1,000 that ended."),
+    "steals": Reply(
+        ("steals", "next"),
+        (),
+        "Open ones, and of those that ended the last 1,000 and all of the last day, at most 10,000.",
+    ),
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
@@ -306,7 +312,8 @@ services name themselves in the header `Custody-Actor`.
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "
-    "is the `after` of the following page, null at the end; it stays good when the last row has gone meanwhile."
+    "is the `after` of the following page, null at the end; it stays good when the last row has gone meanwhile. A name "
+    "that the pool never had is `invalid_command`."
 )
 
 
