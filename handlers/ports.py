@@ -87,6 +87,10 @@ class ReadableLog(Protocol):
         """The last position as the stream's leader knows it; 0 when empty. Raises LogUnavailableError."""
         ...
 
+    async def first_position(self) -> int:
+        """The position at which the log begins, or would begin if it is empty. Raises LogUnavailableError."""
+        ...
+
     async def get(self, position: int) -> StoredMessage | None:
         """The message at a position, from the stream's leader; None if there is none. Raises LogUnavailableError."""
         ...

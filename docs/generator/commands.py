@@ -14,7 +14,7 @@ from domain.commands.operator_commands import OPS_COMMANDS
 from domain.errors import RefusalCode
 from domain.policies.load_balancing import DURATION_WINDOW
 from projections.queries.questions import QUERIES, Query
-from projections.state.pool_state import RECENT_ENTITIES, RECENT_STEALS
+from projections.state.pool_state import MOST_STEALS, RECENT_ENTITIES, RECENT_STEALS
 from projections.state.statistics import AGENTS_WITH_DURATIONS
 
 E = RefusalCode
@@ -234,8 +234,10 @@ QUERY_REPLIES: Final = {
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
         (),
-        f"Live tasks and those among the last {RECENT_ENTITIES:,} ended tasks and agents; `all_ended` is false when "
-        "other tasks ended before. `query.task` shows each of them.",
+        f"First the live tasks and the latest of those that ended (the last {RECENT_ENTITIES:,} ended tasks and "
+        "agents), in the order of ids; then `next` leads through all that ended before, the latest first, read from the log. "
+        "`all_ended` is false until the page with the last of them. A page of these has at most 100 rows; it may "
+        "have fewer, also none, and yet a `next`. One that ends while the pages are asked for may come twice.",
     ),
     "leases": Reply(("leases", "next")),
     "agents": Reply(
@@ -273,7 +275,12 @@ QUERY_REPLIES: Final = {
         "`sweeper`: its findings since this service's start; `already_finished` counts recoveries "
         "that were skipped because the task had ended.",
     ),
-    "steals": Reply(("steals", "next"), (), f"Open ones, and the last {RECENT_STEALS:,} that ended."),
+    "steals": Reply(
+        ("steals", "next"),
+        (),
+        f"Open ones, and of those that ended the last {RECENT_STEALS:,} and all of the last day, at most "
+        f"{MOST_STEALS:,}.",
+    ),
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
@@ -324,7 +331,8 @@ services name themselves in the header `Custody-Actor`.
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "
-    "is the `after` of the following page, null at the end; it stays good when the last row has gone meanwhile."
+    "is the `after` of the following page, null at the end; it stays good when the last row has gone meanwhile. A name "
+    "that the pool never had is `invalid_command`."
 )
 
 

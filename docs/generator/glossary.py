@@ -51,7 +51,7 @@ _WORDS: Final = {
     "token": "The lease's fencing token.",
     "until": "When the quiet spell is over.",
     "limit": "Rows in a page.",
-    "after": "The last id of the page before.",
+    "after": "The `next` of the page before.",
     "label": "Only tasks with this label.",
     "last_beat_at": "The last report or recorded renewal; null for none yet.",
     "Registered.capabilities": "What it can do, sorted.",

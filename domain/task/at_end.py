@@ -174,7 +174,16 @@ def completed(task: Task, event: ev.Completed, recorded: Recorded) -> Task:
         recorded,
         lease=None,
         former=former,
-        outcome=Outcome(event.name, recorded.time, recorded.actor, event.token, event.agent_id, None, event.result),
+        outcome=Outcome(
+            event.name,
+            recorded.time,
+            recorded.actor,
+            event.token,
+            event.agent_id,
+            None,
+            event.result,
+            position=recorded.position,
+        ),
     )
 
 

@@ -73,6 +73,8 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     agent_id: str | None
     detail: str | None
     result: Any = None
+    position: int = 0
+    """Position of the event that says so."""
 
 
 class Task(msgspec.Struct, frozen=True, gc=False):

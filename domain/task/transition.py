@@ -62,6 +62,7 @@ def outcome_of(recorded: Recorded, lease: Lease | None, detail: str | None) -> O
         token=lease.token if lease else None,
         agent_id=lease.agent_id if lease else None,
         detail=detail,
+        position=recorded.position,
     )
 
 

@@ -140,6 +140,10 @@ class Lookup:
             known = await shared.share(key, lambda: self._fold_until(key, shared.kept(key), end))
         return known.entity
 
+    async def was_there(self, key: EntityKey) -> bool:
+        """Return whether the log has an event of an entity. Raises LogUnavailableError."""
+        return await self._last(f"{self._subject(*key)}.>") is not None
+
     async def records(self, key: EntityKey) -> list[Recorded]:
         """Return every readable event of an entity, in order. Raises LogUnavailableError."""
         subject = f"{self._subject(*key)}.>"
@@ -197,6 +201,14 @@ class Lookup:
 
         last = await self._shared.get(("terms", task_id, position), read)
         return _with_terms(found.task, lease, last)
+
+    async def task_after(self, message: StoredMessage) -> Task | None:
+        """Return a task as its outline tells right after this event of it, None if that cannot be read.
+
+        Raises LogUnavailableError.
+        """
+        records = self._decoded([message])
+        return await self.outline_at(records[0].entity_id, message.position, records) if records else None
 
     async def grant(self, task_id: str, token: int) -> Recorded | None:
         """Return the event that granted a task under a token, None if there is none. Raises LogUnavailableError."""

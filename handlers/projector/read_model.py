@@ -113,10 +113,6 @@ class Projection(Protocol[C_co]):
 class FollowableLog(ReadableLog, Protocol):
     """A log that can be followed as it grows."""
 
-    async def first_position(self) -> int:
-        """Return the position at which the log begins, or would begin if it is empty. Raises LogUnavailableError."""
-        ...
-
     def read(self, *, after: int, until: int) -> AsyncGenerator[Sequence[StoredMessage], None]:
         """Yield a range of messages, as `ReadableLog.read` does."""
         ...

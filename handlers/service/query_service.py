@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,13 +14,16 @@ from domain.draft import Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
+from domain.limits import NAME_PATTERN
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
+from handlers.service.ended_tasks import EndedTasks, lists_ended
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, snapshot
+from projections.queries.cursors import ended_before, ended_cursor, unknown_cursor
 from projections.queries.documents import task_document
-from projections.queries.questions import HealthQuery, Query, StatisticsQuery, TaskQuery
+from projections.queries.questions import HealthQuery, Page, Query, StatisticsQuery, TaskQuery, TasksQuery
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +50,16 @@ MAX_DIRECTIVES_BYTES = 512 * 1024
 """Bytes of the directives in one reply; leases and events need the rest of it."""
 _FEW_DIRECTIVES = 50
 """So few are never too large."""
+
+
+_ENTITY_OF_ROWS = {
+    "tasks": Entity.TASK,
+    "leases": Entity.TASK,
+    "agents": Entity.AGENT,
+    "workloads": Entity.AGENT,
+    "steals": Entity.STEAL,
+}
+"""What the names are by which a view's pages are cut."""
 
 
 class Health(NamedTuple):
@@ -75,7 +89,9 @@ class QueryService:
         self._clock = clock
         self._health = health
         self._findings = findings
+        self._ended = EndedTasks(log, lookup)
         self._one_view = asyncio.Lock()
+        self._one_page_of_the_log = asyncio.Lock()
         self._look_ups = asyncio.Semaphore(MAX_LOOK_UPS)
         self._waiting_views = 0
 
@@ -89,9 +105,46 @@ class QueryService:
             return self._too_many_views()
         self._waiting_views += 1
         try:
+            if isinstance(query, Page):
+                await self._check_cursor(query)
+            if isinstance(query, TasksQuery):
+                return await self._tasks(query)
             return await self._view(query)
+        except Refused as refused:
+            return Answer(self._pool.state.committed_position, (), None, refused.refusal)
         finally:
             self._waiting_views -= 1
+
+    async def _check_cursor(self, query: Page) -> None:
+        """Raise Refused if a page is asked for behind a name that the pool never had."""
+        entity, after = _ENTITY_OF_ROWS.get(query.view), query.after
+        if entity is None or after is None or not re.fullmatch(NAME_PATTERN, after):
+            return
+        key = (entity, after)
+        if not self._pool.state.knows(key) and not await self._lookup.was_there(key):
+            raise unknown_cursor(f"names no {entity.value} that this pool ever had")
+
+    async def _tasks(self, query: TasksQuery) -> Answer:
+        """Return a page of the tasks in memory; behind the last of these the log leads on to those that left it."""
+        before = ended_before(query.after)
+        if before is not None:
+            return await self._page_of_the_log(query, before)
+        answered = await self._view(query)
+        result, ended_through = answered.result, self._pool.state.ended_through
+        if result is None or result["next"] is not None or not ended_through or not lists_ended(query):
+            return answered
+        if not result["tasks"]:
+            return await self._page_of_the_log(query, ended_through + 1)
+        return answered._replace(result={**result, "next": ended_cursor(ended_through + 1)})
+
+    async def _page_of_the_log(self, query: TasksQuery, before: int) -> Answer:
+        asked_at = self._clock.steady()
+        async with self._one_page_of_the_log:
+            if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
+                return self._too_many_views()
+            position = self._pool.state.committed_position
+            page = await self._ended.page(query, min(before, position + 1))
+        return Answer(position, (), page, None)
 
     async def _view(self, query: Query) -> Answer:
         asked_at = self._clock.steady()

@@ -58,7 +58,7 @@ OPS_HELP = {
 }
 QUERY_HELP = {
     "task": "One task, whole.",
-    "tasks": "Live tasks, and those that ended lately.",
+    "tasks": "Live tasks, then those that ended.",
     "leases": "Leases held.",
     "agents": "Agents of the pool.",
     "workloads": "Who is loaded how.",

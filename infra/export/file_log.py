@@ -32,6 +32,10 @@ class FileLog:
         """The last position."""
         return self.last
 
+    async def first_position(self) -> int:
+        """The position at which it begins."""
+        return self.first
+
     async def get(self, position: int) -> StoredMessage | None:
         """The message at a position, or None."""
         if not self.first <= position <= self.last:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from nats.nuid import NUID
@@ -16,6 +17,7 @@ from infra.nats.filtered_reader import last_matching
 from infra.nats.reader import StreamReader
 from infra.nats.staging import Staging
 from infra.nats.stream import evt_prefix, stream_name
+from infra.nats.subjects_reader import common_parent, read_subjects
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -152,6 +154,12 @@ class NatsEventLog:
         Complete up to the newest match that the stream's leader knew when asked, whichever replica delivers: a message
         that is known to match ends the read. Raises LogUnavailableError.
         """
+        if len(subject_filters) > 1 and common_parent(subject_filters) is not None:
+            subjects = read_subjects(self._api, self._stream, subject_filters, after=after, until=until)
+            async with aclosing(subjects) as found:
+                async for chunk in found:
+                    yield chunk
+            return
         end = await self._last_matching(subject_filters, until)
         if end <= after:
             return

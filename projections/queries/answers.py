@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
-from domain.draft import Refused
-from domain.errors import RefusalCode
 from domain.lifecycles import TERMINAL
 from domain.limits import NAME_PATTERN
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
@@ -23,6 +21,7 @@ from domain.statuses import AgentStatus, TaskStatus
 from domain.task import Task
 from domain.timestamps import seconds_between
 from domain.values import Priority
+from projections.queries.cursors import backlog_cursor, place_in_backlog, unknown_cursor
 from projections.queries.documents import (
     agent_document,
     lease_phase,
@@ -41,6 +40,7 @@ from projections.queries.questions import (
     WorkloadsQuery,
 )
 from projections.state.backlog import is_delayed, listing_order
+from projections.state.pool_state import ended_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,6 +74,8 @@ class Snapshot(NamedTuple):
     held: Mapping[str, int]
     heard: Mapping[str, datetime | None]
     totals: Mapping[str, Any]
+    ended_through: int = 0
+    """The highest position at which a task ended that left memory."""
     aging_s: float = 0.0
     """Seconds of waiting after which a queued task counts as one priority more urgent; 0: never."""
 
@@ -96,6 +98,7 @@ def snapshot(
         held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
         heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
         totals=totals,
+        ended_through=state.ended_through,
         aging_s=state.rules.priority_aging_s,
     )
 
@@ -124,15 +127,10 @@ def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
 def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
     if query.after is not None and not re.fullmatch(NAME_PATTERN, query.after):
-        raise _unknown_cursor("is no `next` of a page of this view")
+        raise unknown_cursor("is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)
     return _cut(name, chosen, query.limit, row)
-
-
-def _unknown_cursor(message: str) -> Refused:
-    fields = [{"field": "after", "message": message}]
-    return Refused(RefusalCode.INVALID_COMMAND, f"after: {message}", fields=fields)
 
 
 def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
@@ -149,21 +147,23 @@ def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str
 
 
 def _tasks(query: TasksQuery, shot: Snapshot) -> dict[str, Any]:
-    everything = {**shot.recent, **shot.tasks}
-
-    def fits(task: Task) -> bool:
-        return (
-            (query.status is None or task.status is query.status)
-            and (query.priority is None or task.definition.priority is query.priority)
-            and (query.label is None or query.label in task.definition.labels)
-        )
-
-    ids = (task_id for task_id, task in everything.items() if fits(task))
-    ended = sum(shot.totals[status.value] for status in TERMINAL)
+    # One that was looked up is in memory by chance: it is listed with the others that ended when it did.
+    recent = {task_id: task for task_id, task in shot.recent.items() if ended_at(task) > shot.ended_through}
+    everything = {**recent, **shot.tasks}
+    ids = (task_id for task_id, task in everything.items() if fits(query, task))
     return {
         **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
-        "all_ended": len(shot.recent) >= ended,
+        "all_ended": not shot.ended_through,
     }
+
+
+def fits(query: TasksQuery, task: Task) -> bool:
+    """Return whether a task fits the query's filters."""
+    return (
+        (query.status is None or task.status is query.status)
+        and (query.priority is None or task.definition.priority is query.priority)
+        and (query.label is None or query.label in task.definition.labels)
+    )
 
 
 def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
@@ -209,13 +209,13 @@ def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
 def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
     order = {task.task_id: listing_order(task, shot.now, shot.aging_s) for task in queued}
-    after = _backlog_cursor(query.after, order) if query.after is not None else None
+    after = place_in_backlog(query.after, order) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
     page = _cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id]))
     if page["next"] is not None:
         # The place and not the task, which may have been granted when the next page is asked for.
-        page["next"] = _CURSOR + ",".join(map(repr, order[page["next"]]))
+        page["next"] = backlog_cursor(order[page["next"]])
     by_priority = {priority.value: 0 for priority in Priority}
     for task in queued:
         by_priority[task.definition.priority.value] += 1
@@ -227,20 +227,6 @@ def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
         "by_priority": by_priority,
         "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
     }
-
-
-_CURSOR = "after:"
-"""The beginning of a cursor that names a place in the backlog; no task's name has a colon."""
-
-
-def _backlog_cursor(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tuple[float, ...]:
-    """Return the place that a cursor names: one of an earlier page, or the id of a task that is queued now."""
-    if cursor in order:
-        return order[cursor]
-    place = re.fullmatch(rf"{_CURSOR}(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*)", cursor, re.ASCII)
-    if place is None:
-        raise _unknown_cursor("is neither the `next` of a page of the backlog nor a queued task")
-    return tuple(float(each) for each in place[1].split(","))
 
 
 def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:

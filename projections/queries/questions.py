@@ -39,7 +39,7 @@ class TaskQuery(Query):
 
 
 class TasksQuery(Page):
-    """Live tasks, and those that ended lately."""
+    """Live tasks, then those that ended."""
 
     view: ClassVar[str] = "tasks"
     status: Annotated[TaskStatus, Field(strict=False)] | None = None

@@ -18,7 +18,7 @@ from domain.lifecycles import TERMINAL, AgentStatus, IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task, evolve_task
-from domain.timestamps import EPOCH
+from domain.timestamps import EPOCH, seconds_between
 from projections.state.backlog import Backlog
 from projections.state.due_times import DueTimes
 from projections.state.workloads import Workloads
@@ -37,7 +37,11 @@ Unapplied: TypeAlias = "tuple[Recorded, FoldError | IllegalTransitionError]"
 RECENT_ENTITIES = 1_000
 """Ended tasks and agents that stay in memory; older ones are read from the log when a command names them."""
 RECENT_STEALS = 1_000
-"""Ended steal operations that stay in memory, however many tasks ended meanwhile."""
+"""Ended steal operations that stay in memory, however many tasks ended meanwhile and however old they are."""
+STEALS_KEPT_S = 86_400.0
+"""Those that ended so long before the last one, or less, stay too: those of the last day."""
+MOST_STEALS = 10_000
+"""No more stay, however many there were in a day."""
 
 _MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
 """Events that a fold passes over where their entity has left memory: they change nothing that it keeps."""
@@ -64,6 +68,8 @@ class PoolState:
         """Of the agents that drain and have one."""
         self.evicted_through = 0
         """The highest position of an ended entity that left memory; a look-up in the log that is newer misses none."""
+        self.ended_through = 0
+        """The highest position at which a task ended that left memory: all that ended later are in memory."""
         self.backlog = Backlog(rules.priority_aging_s)
         self.workloads = Workloads()
         self.due_times = DueTimes(rules, self.tasks.get)
@@ -83,6 +89,7 @@ class PoolState:
         recent: Mapping[EntityKey, EntityState],
         committed: tuple[int, datetime],
         evicted_through: int,
+        ended_through: int,
     ) -> PoolState:
         """Return the state of these entities at a position and a time, its indexes made anew."""
         state = cls(pool.pool_id, rules)
@@ -96,6 +103,7 @@ class PoolState:
             else:
                 state.recent[key] = entity
         state.evicted_through = evicted_through
+        state.ended_through = ended_through
         state.position, state.last_time = state._committed = committed
         return state
 
@@ -429,10 +437,19 @@ class PoolState:
         if steal is not None and steal.over:
             del self.steals[operation_id]
             self.ended_steals[operation_id] = steal
-            if len(self.ended_steals) > RECENT_STEALS:
-                self.ended_steals.popitem(last=False)
+            self._forget_steals()
         elif steal is not None:
             self.ended_steals.pop(operation_id, None)
+
+    def _forget_steals(self) -> None:
+        ended = self.ended_steals
+        last = next(reversed(ended.values())).ended_at
+        while len(ended) > RECENT_STEALS:
+            first = next(iter(ended.values())).ended_at
+            of_the_last_day = first is not None and last is not None and seconds_between(first, last) <= STEALS_KEPT_S
+            if of_the_last_day and len(ended) <= MOST_STEALS:
+                break
+            ended.popitem(last=False)
 
     def _remember(self, key: EntityKey, entity: EntityState) -> None:
         self.recent[key] = entity
@@ -440,6 +457,8 @@ class PoolState:
         while len(self.recent) > RECENT_ENTITIES:
             _, evicted = self.recent.popitem(last=False)
             self.evicted_through = max(self.evicted_through, evicted.position)
+            if isinstance(evicted, Task):
+                self.ended_through = max(self.ended_through, ended_at(evicted))
 
 
 def _unknown_silence(agent_id: str) -> None:  # noqa: ARG001 - of no agent it is known
@@ -450,6 +469,11 @@ def _same_holder_and_status(old: Task, new: Task) -> bool:
     """Return whether holder and status are unchanged, as after most reports."""
     before, now = old.lease, new.lease
     return before is not None and now is not None and now.token == before.token and new.status is old.status
+
+
+def ended_at(task: Task) -> int:
+    """Return the position of the event that ended a task."""
+    return task.outcome.position if task.outcome is not None else task.position
 
 
 def is_over(entity: EntityState) -> bool:

@@ -63,6 +63,7 @@ class StateImage(NamedTuple):
     position: int
     last_time: datetime
     evicted_through: int
+    ended_through: int
     pool: Pool
     tasks: Sequence[Task]
     agents: Sequence[Agent]
@@ -79,6 +80,7 @@ def capture(state: PoolState, statistics: Statistics, directives: Directives) ->
         state.position,
         state.last_time,
         state.evicted_through,
+        state.ended_through,
         state.pool,
         list(state.tasks.values()),
         list(state.agents.values()),
@@ -97,6 +99,7 @@ def lines(image: StateImage) -> Iterator[bytes]:
             "position": image.position,
             "last_time": format_timestamp(image.last_time),
             "evicted_through": image.evicted_through,
+            "ended_through": image.ended_through,
         },
     )
     yield b"pool " + _write(image.pool)
@@ -151,6 +154,7 @@ class ImageReader:
                 int(state["position"]),
                 parse_timestamp(state["last_time"]),
                 int(state["evicted_through"]),
+                int(state["ended_through"]),
                 self._single["pool"],
                 self._live["task"],
                 self._live["agent"],
@@ -176,6 +180,7 @@ def restored(image: StateImage, rules: Rules) -> PoolState:
         recent={_key(each): each for each in image.recent},
         committed=(image.position, image.last_time),
         evicted_through=image.evicted_through,
+        ended_through=image.ended_through,
     )
 
 

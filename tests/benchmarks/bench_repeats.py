@@ -35,7 +35,7 @@ CALLERS = 16
 IN_FLIGHT = 256
 AT_ONCE = 50
 TIMEOUT_S = 120.0
-REPORT = {"percent": 40, "message": "compiling"}
+REPORT: dict[str, object] = {"percent": 40, "message": "compiling"}
 """What every report says: a repeat is the same request again."""
 
 Requests = Callable[[int], tuple[str, dict[str, object]]]

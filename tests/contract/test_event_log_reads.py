@@ -124,6 +124,33 @@ async def test_long_stretches_of_what_matches_come_in_chunks(log: Log, pool: str
     assert [message for chunk in chunks for message in chunk] == expected
 
 
+@pytest.mark.parametrize(
+    ("after", "until"), [(0, 5_000), (7, 4_990), (2_000, 2_700), (4_999, 6_000), (10, 10), (20, 3)]
+)
+async def test_subjects_of_one_entity_are_read_together_however_many_messages_each_has(
+    log: Log, pool: str, after: int, until: int
+) -> None:
+    names = ["renewed", "progressed", "progressed", "progressed"]
+    messages = [event(pool, f"task.T1.{names[number % 4]}", number) for number in range(MANY)]
+    for number, name in [(0, "submitted"), (1, "leased"), (1_200, "requeued"), (1_201, "leased"), (MANY - 1, "left")]:
+        messages[number] = event(pool, f"task.T1.{name}", number)
+    messages[1_300] = event(pool, "task.T10.progressed", 1_300)
+    for start in range(0, MANY, 1_000):
+        await log.append(messages[start : start + 1_000], expected_position=start)
+    wanted = ("submitted", "leased", "requeued", "renewed", "progressed", "never")
+    filters = [f"custody.{pool}.evt.task.T1.{name}" for name in wanted]
+
+    chunks = [chunk async for chunk in log.matching(filters, after=after, until=until)]
+
+    assert all(chunks)
+    expected = [
+        stored(position, message)
+        for position, message in enumerate(messages, start=1)
+        if after < position <= until and message.subject in filters
+    ]
+    assert [message for chunk in chunks for message in chunk] == expected
+
+
 async def test_the_last_by_a_filter_is_the_newest_of_all_that_match(log: Log, pool: str) -> None:
     messages = [event(pool, f"task.{entity}.noted", n) for n, entity in enumerate(["T1", "T10", "T1", "T2"])]
     await log.append(messages, expected_position=0)

@@ -119,6 +119,8 @@ class MemoryEventLog:
         """How many reads have been asked for."""
         self.messages_matched = 0
         """How many messages reads by subject have handed over."""
+        self.messages_read = 0
+        """How many messages reads of a range of positions have handed over."""
         self._store(messages)
 
     @property
@@ -241,6 +243,7 @@ class MemoryEventLog:
                 raise LogTruncatedError(f"the log ends at position {len(self._stored)}, before {until}")
             chunk = self._stored[after : min(until, after + READ_CHUNK_MESSAGES)]
             after = chunk[-1].position
+            self.messages_read += len(chunk)
             yield chunk
 
     async def first_position(self) -> int:

@@ -14,6 +14,7 @@ from handlers.ports import LogTruncatedError
 from infra.cli.session.rebuilding import fold_log
 from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
 from projections.queries.answers import snapshot
+from projections.queries.cursors import ended_before
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 
 if TYPE_CHECKING:
@@ -94,6 +95,9 @@ class _Comparison:
             after: str | None = None
             while True:
                 result, snapshot = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
+                if ended_before(result["next"]) is not None:
+                    # From there on the service reads the log itself.
+                    result["next"] = None
                 self.found.rows += len(result[view])
                 self._note(page_differences(view, result, after, snapshot))
                 after = result["next"]

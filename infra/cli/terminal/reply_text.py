@@ -50,10 +50,10 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
             show_rows(out, rows, name if facts or len(tables) > 1 else "")
         elif name == view or not facts:
             out.line(f"no {name.replace('_', ' ')}")
-    if not all_ended:
-        out.line("tasks that ended before are not listed", "dim")
     if cursor is not None:
         out.line(f"more with --after {cursor}", "dim")
+    elif not all_ended:
+        out.line("tasks that ended before are not listed", "dim")
 
 
 def show_rows(out: Output, rows: list[dict[str, Any]], title: str = "") -> None:

@@ -87,6 +87,7 @@ async def test_a_rebuild_and_a_follower_remember_the_same(
     assert one.state.committed_position == other.state.committed_position
     assert list(one.state.entities().items()) == list(other.state.entities().items())
     assert one.state.evicted_through == other.state.evicted_through
+    assert one.state.ended_through == other.state.ended_through
     for memory in (one, other):
         check_indexes(memory.state, s.now)
         assert list(memory.state.held_by("A")) == list(other.state.held_by("A"))

@@ -58,6 +58,7 @@ def check_same(one: Memory, other: Memory) -> None:
     assert list(one.state.recent.items()) == list(other.state.recent.items())
     assert list(one.state.ended_steals.items()) == list(other.state.ended_steals.items())
     assert one.state.evicted_through == other.state.evicted_through
+    assert one.state.ended_through == other.state.ended_through
     assert one.state.committed_position == other.state.committed_position
     assert one.outcomes.dump() == other.outcomes.dump()
     assert one.directives.dump() == other.directives.dump()

@@ -8,6 +8,7 @@ import pytest
 
 from handlers.ports import NewMessage
 from infra.codec import chain_hash
+from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
 
 TASK_ROW = {
@@ -185,8 +186,35 @@ async def test_an_unknown_cursor_of_the_backlog_is_refused(pool: PoolHarness, af
 
 
 @pytest.mark.parametrize("view", ["tasks", "leases", "agents", "workloads", "steals"])
-async def test_what_is_no_name_is_no_cursor(pool: PoolHarness, view: str) -> None:
-    assert (await pool.request(f"query.{view}", {"after": "after:1,2"})).code == "invalid_command"
+async def test_what_never_was_is_no_cursor(pool: PoolHarness, view: str) -> None:
+    for after in ("after:1,2", "never", "a b", ""):
+        reply = await pool.request(f"query.{view}", {"after": after})
+        assert (reply.code, reply["error"]["details"]["fields"][0]["field"]) == ("invalid_command", "after"), after
+
+
+async def test_what_has_left_memory_is_a_cursor_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, make_pool: MakePool
+) -> None:
+    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 1)
+    monkeypatch.setattr("projections.state.pool_state.RECENT_STEALS", 1)
+    pool = await make_pool()
+    await pool.register("a", "b", "z", capacity=20)
+    operations = []
+    for task_id in ("a", "b", "z"):
+        await pool.submit(task_id)
+        await pool.assign("a", task_id)
+        operations.append((await pool.given("ops.steal", from_="a", to="b", task_ids=[task_id]))["operation_id"])
+        await pool.given("ops.cancel", task_id=task_id)
+    await pool.given("ops.deregister", agent_id="a")
+    await pool.given("ops.deregister", agent_id="b")
+    await pool.register("c")
+    assert ids(await pool.given("query.agents", after="a"), "agents", "agent_id") == ["c", "z"]
+    assert ids(await pool.given("query.workloads", after="b"), "workloads", "agent_id") == ["c", "z"]
+    assert (await pool.given("query.leases", after="b"))["leases"] == []
+    for operation_id in operations:
+        await pool.given("query.steals", after=operation_id)
+    # An agent's name is no task's.
+    assert (await pool.request("query.tasks", {"after": "c"})).code == "invalid_command"
 
 
 async def test_the_list_of_tasks_says_when_older_ended_ones_are_left_out(

@@ -1,6 +1,7 @@
 """A running service is held against its log, whatever it does meanwhile; and a log with holes is read to its end."""
 
 import asyncio
+import re
 
 import pytest
 from msgspec.structs import replace
@@ -29,6 +30,25 @@ async def test_the_live_views_are_held_against_the_log(busy: Run) -> None:
     assert (
         f"live views: 6 rows at position {report['position']} are what the log makes them" in (await busy("verify")).out
     )
+
+
+async def test_tasks_that_have_left_memory_are_read_from_the_log_and_need_no_comparison(
+    monkeypatch: pytest.MonkeyPatch, ask: Run
+) -> None:
+    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 2)
+    names = ["zero", "T1", "T2", "T3"]
+    for name in names:
+        await ask("submit", name)
+        await ask("cancel", name)
+    await ask("submit", "live")
+    shown = await ask("query", "tasks")
+    assert re.search(r"more with --after ended:\d+$", shown.lines[-1])
+    before = shown.lines[-1].rpartition(" ")[2]
+    rest = await ask("query", "tasks", "--after", before)
+    assert [line.split()[0] for line in rest.lines[1:]] == ["T1", "zero"]
+    report = (await ask("verify", "--json")).json
+    assert (report["ok"], report["live_differences"], report["not_compared"]) == (True, [], None)
+    assert report["compared_rows"] == 3
 
 
 async def test_a_service_that_tells_another_story_is_found_out(busy: Run, run: Run, service: PoolServer) -> None:

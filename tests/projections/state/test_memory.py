@@ -39,16 +39,44 @@ def test_only_the_latest_ended_entities_stay_and_the_rest_is_known_by_its_positi
     assert s.state.evicted_through == 2
 
 
-def test_ended_steals_stay_however_many_tasks_ended_and_the_oldest_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_steals_of_a_day_stay_however_many_tasks_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
     s = Scenario()
-    s.holds("A", "T1", "T2", "T3")
-    s.given("B", "register", capacity=9)
-    for at, task_id in enumerate(("T1", "T2", "T3")):
-        s.at(at).given(OPS, "steal", from_="A", to="B", task_ids=[task_id])
+    moves(s, 0, 1, 2)
     finish(s, *(f"E{number}" for number in range(9)))
-    assert [steal.plan.task_ids for steal in s.state.ended_steals.values()] == [("T2",), ("T3",)]
-    assert [s.seconds_until(steal.ended_at) for steal in s.state.ended_steals.values() if steal.ended_at] == [1, 2]
+    assert stolen(s) == [0, 1, 2]
+
+
+def test_of_steals_from_more_than_a_day_ago_the_last_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
+    day = pool_state.STEALS_KEPT_S
+    s = Scenario()
+    moves(s, 0, 1, 2, day + 1, day + 2)
+    assert stolen(s) == [2, day + 1, day + 2], "what ended a day ago to the second is of the last day"
+    moves(s, 3 * day)
+    assert stolen(s) == [day + 2, 3 * day]
+
+
+def test_of_the_steals_of_a_busy_day_the_first_ones_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
+    monkeypatch.setattr(pool_state, "MOST_STEALS", 4)
+    s = Scenario()
+    moves(s, *range(6))
+    assert stolen(s) == [2, 3, 4, 5]
+
+
+def moves(s: Scenario, *moments: float) -> None:
+    """Have a task stolen at each of these moments."""
+    s.given("B", "register", capacity=100)
+    for at in moments:
+        s.at(at)
+        s.holds("A", f"T{at:.0f}", capacity=100)
+        s.given(OPS, "steal", from_="A", to="B", task_ids=[f"T{at:.0f}"])
+
+
+def stolen(s: Scenario) -> list[float]:
+    """Return when the steals in memory ended, in their order."""
+    return [s.seconds_until(steal.ended_at) for steal in s.state.ended_steals.values() if steal.ended_at]
 
 
 def test_live_entities_never_leave() -> None:

@@ -81,6 +81,7 @@ def state_of(fleet: list[Load], rules: Rules) -> PoolState:
         recent={},
         committed=(position, NOW),
         evicted_through=0,
+        ended_through=0,
     )
 
 

@@ -1,0 +1,58 @@
+"""Cursors: where a page of a view begins.
+
+Most are the name of a page's last row. Those of the backlog and of the ended tasks are places in another order; they
+begin with a word and a colon, which no name does.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from domain.draft import Refused
+from domain.errors import RefusalCode
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_BACKLOG = "after:"
+_ENDED = "ended:"
+
+
+def unknown_cursor(message: str) -> Refused:
+    """Return the refusal of a cursor that leads nowhere."""
+    fields = [{"field": "after", "message": message}]
+    return Refused(RefusalCode.INVALID_COMMAND, f"after: {message}", fields=fields)
+
+
+def backlog_cursor(place: tuple[float, ...]) -> str:
+    """Return the cursor of what comes after a place in the order of grants."""
+    return _BACKLOG + ",".join(map(repr, place))
+
+
+def place_in_backlog(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the place that a cursor names: one of an earlier page, or the id of a task that is queued now.
+
+    Raises Refused.
+    """
+    if cursor in order:
+        return order[cursor]
+    place = re.fullmatch(rf"{_BACKLOG}(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*)", cursor, re.ASCII)
+    if place is None:
+        raise unknown_cursor("is neither the `next` of a page of the backlog nor a queued task")
+    return tuple(float(each) for each in place[1].split(","))
+
+
+def ended_cursor(before: int) -> str:
+    """Return the cursor of the tasks that ended before a position, the latest first."""
+    return f"{_ENDED}{before}"
+
+
+def ended_before(cursor: str | None) -> int | None:
+    """Return the position of such a cursor, None if it is of another kind. Raises Refused."""
+    if cursor is None or not cursor.startswith(_ENDED):
+        return None
+    digits = re.fullmatch(rf"{_ENDED}(\d{{1,18}})", cursor, re.ASCII)
+    if digits is None:
+        raise unknown_cursor("is no `next` of a page of this view")
+    return int(digits[1])
