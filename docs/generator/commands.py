@@ -235,7 +235,8 @@ QUERY_REPLIES: Final = {
         ("tasks", "next", "all_ended"),
         (),
         f"First the live tasks and the latest of those that ended (the last {RECENT_ENTITIES:,} ended tasks and "
-        "agents), in the order of ids; then `next` leads through all that ended before, the latest first, read from the log. "
+        "agents), in the order of ids; then `next` leads through all that ended before, the latest first, read from "
+        "the log. "
         "`all_ended` is false until the page with the last of them. A page of these has at most 100 rows; it may "
         "have fewer, also none, and yet a `next`. One that ends while the pages are asked for may come twice.",
     ),
