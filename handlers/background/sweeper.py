@@ -38,10 +38,10 @@ RECHECK_S = 1.0
 
 
 class _Plan(NamedTuple):
-    """The moment of the next sweep on both clocks."""
+    """The moment of the next sweep, on the steady clock and in the pool's time."""
 
     steady: Steady
-    wall: datetime
+    pool: datetime
 
 
 class Sweeper:
@@ -71,13 +71,13 @@ class Sweeper:
             return
         timeout_at = self._pool.next_timeout_at()
         timed_out = timeout_at is not None and timeout_at < planned.steady
-        delayed_in_s, drains = self._pool.next_delayed_in_s(), self._pool.state.drains_to_end()
-        ready = delayed_in_s is not None and after(self._clock.now(), delayed_in_s) < planned.wall
-        if timed_out or ready or (drains and drains[0][0] < planned.wall):
+        delayed_at, drains = self._pool.next_delayed_at(), self._pool.state.drains_to_end()
+        ready = delayed_at is not None and delayed_at < planned.pool
+        if timed_out or ready or (drains and drains[0][0] < planned.pool):
             self._wake.set()
-        elif self._pool.state.may_fall_due_before(planned.wall):
+        elif self._pool.state.may_fall_due_before(planned.pool):
             due = self._next_judgement()
-            if due is not None and due < planned.wall:
+            if due is not None and due < planned.pool:
                 self._wake.set()
 
     def plan_again(self) -> None:
@@ -102,7 +102,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Judge everything that is due now."""
-        now = self._clock.now()
+        now = self._pool.now
         self._advanced = False
         self._pool.end_timed_out_waits()
         self._pool.release_delayed()
@@ -182,17 +182,17 @@ class Sweeper:
 
     def _pause_s(self) -> float:
         """Return for how many seconds there is nothing to do, at most the interval."""
-        pause_s, delayed_in_s = self._judging_pause_s(), self._pool.next_delayed_in_s()
-        return pause_s if delayed_in_s is None else min(pause_s, delayed_in_s)
+        pause_s, delayed_at = self._judging_pause_s(), self._pool.next_delayed_at()
+        return pause_s if delayed_at is None else min(pause_s, max(seconds_between(self._pool.now, delayed_at), 0.0))
 
     def _judging_pause_s(self) -> float:
         """Return for how many seconds nothing falls due, at most the interval."""
         due, timeout_at = self._next_judgement(), self._pool.next_timeout_at()
         pauses_s = [self._interval_s]
         if drains := self._pool.state.drains_to_end():
-            pauses_s.append(seconds_between(self._clock.now(), drains[0][0]))
+            pauses_s.append(seconds_between(self._pool.now, drains[0][0]))
         if due is not None:
-            pauses_s.append(seconds_between(self._clock.now(), due))
+            pauses_s.append(seconds_between(self._pool.now, due))
         if timeout_at is not None:
             pauses_s.append(seconds_between(self._clock.steady(), timeout_at))
         pause_s = min(pauses_s)
@@ -208,7 +208,7 @@ class Sweeper:
         state = self._pool.state
         if not self._set_aside:
             return state.next_due_at()
-        now = self._clock.now()
+        now = self._pool.now
         moments = [after(now, seconds_between(self._clock.steady(), min(self._set_aside.values())))]
         for task_id in state.due(after(now, self._interval_s), len(self._set_aside) + 1):
             task = state.tasks.get(task_id)
@@ -222,7 +222,7 @@ class Sweeper:
         return steadily_after(self._clock.steady(), seconds)
 
     async def _sleep(self, pause_s: float) -> None:
-        self._planned = _Plan(steadily_after(self._clock.steady(), pause_s), after(self._clock.now(), pause_s))
+        self._planned = _Plan(steadily_after(self._clock.steady(), pause_s), after(self._pool.now, pause_s))
         self._wake.clear()
         sleep = asyncio.ensure_future(self._clock.sleep(pause_s))
         wake = asyncio.ensure_future(self._wake.wait())

@@ -203,7 +203,7 @@ class QueryService:
         return Answer(max(position, task.position), (), task_document(task, self._clock.now()), None)
 
     def _snapshot(self, memory: Memory) -> Snapshot:
-        return snapshot(memory.state, self._clock.now(), memory.statistics.totals(), self._pool.heard_at)
+        return snapshot(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
 
     async def _health_of_pool(self) -> Answer:
         try:

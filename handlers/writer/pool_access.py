@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 from domain.draft import Request
 from domain.policies.load_balancing import loads_since
 from domain.policies.presence import was_heard_lately
-from domain.timestamps import seconds_between
 from handlers.writer.jobs import Answer, Job
 
 if TYPE_CHECKING:
@@ -79,18 +78,18 @@ class PoolAccess:
             self._writer.rules.lease,
             silence_s=self._writer.liveness.silence_at(self._clock.steady())(agent.agent_id),
             last_recorded_at=agent.last_recorded_at,
-            now=self._now,
+            now=self.now,
         )
 
     @property
     def loads_since(self) -> datetime:
         """The moment since which a load must have been reported to count now."""
-        return loads_since(self._now, self._writer.rules.load_valid_s)
+        return loads_since(self.now, self._writer.rules.load_valid_s)
 
     @property
-    def _now(self) -> datetime:
-        """The time at which the next command would be decided."""
-        return max(self._clock.now(), self.state.last_time)
+    def now(self) -> datetime:
+        """The pool's time, at which the next command would be decided."""
+        return self._writer.now
 
     def silent_agents(self) -> list[tuple[str, float]]:
         """Return the agents that count as lost now, with their silence in seconds."""
@@ -109,17 +108,11 @@ class PoolAccess:
 
         By the time at which a claim would be decided: none waits for what another one would be granted.
         """
-        self._writer.waiting.release_delayed(self._now)
+        self._writer.waiting.release_delayed(self.now)
 
-    def next_delayed_in_s(self) -> float | None:
-        """Return in how many seconds the next queued task becomes claimable by its time alone; None if none will.
-
-        0 if that time has come. Else the wall clock has to reach it, also while that is behind the log's time.
-        """
-        moment = self.state.backlog.next_ready_at()
-        if moment is None:
-            return None
-        return 0.0 if moment <= self._now else seconds_between(self._clock.now(), moment)
+    def next_delayed_at(self) -> datetime | None:
+        """Return when the next queued task becomes claimable by its time alone, or None if none will."""
+        return self.state.backlog.next_ready_at()
 
     def next_timeout_at(self) -> Steady | None:
         """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""

@@ -71,12 +71,11 @@ class Watchdog:
                 self._watched.clock_changed()
 
     def _compare_clock(self) -> None:
-        """Warn once when the clock is behind the log: times in a log never go back, so the pool's time stands still."""
+        """Warn once when the clock is behind the log: the pool's time goes slowly until it has caught up."""
         behind_s = seconds_between(self._clock.now(), self._memory.state.last_time)
         was_behind, self._behind = self._behind, behind_s > BEHIND_S
         if self._behind and not was_behind:
             _LOG.warning(
-                "this clock is %.0f s behind the log's last event; until it has caught up, nothing expires and no"
-                " delayed task is granted",
+                "this clock is %.0f s behind the log's last event; leases last longer until it has caught up",
                 behind_s,
             )

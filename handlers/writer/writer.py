@@ -32,6 +32,7 @@ from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.writer.news import News
+from handlers.writer.pool_clock import PoolClock
 from handlers.writer.refold import refold
 from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
 from handlers.writer.waiting_claims import WaitingClaims
@@ -39,6 +40,7 @@ from handlers.writer.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from domain.rules import Rules
     from handlers.memory.memory import Memory
@@ -104,6 +106,7 @@ class Writer:
         self._log = log
         self._codec = codec
         self._clock = clock
+        self._pool_clock = PoolClock(clock)
         self._limits = limits
         self._observer = observer
         self._news = News(clock)
@@ -128,6 +131,11 @@ class Writer:
     def queued(self) -> int:
         """Commands that wait to be decided."""
         return len(self._queue)
+
+    @property
+    def now(self) -> datetime:
+        """The pool's time."""
+        return self._pool_clock.now(self.memory.state.last_time)
 
     def lead_as(self, leader: str) -> None:
         """Lead under a name from now on: another one in the log ends the writer."""
@@ -254,7 +262,7 @@ class Writer:
             return
         state, loop = self.memory.state, asyncio.get_running_loop()
         started_s = loop.time()
-        now, steady = max(self._clock.now(), state.last_time), self._clock.steady()
+        now, steady = self.now, self._clock.steady()
         self.memory.set_silence(self.liveness.silence_at(steady))
         batch = self._open = self._open or self._new_batch()
         for _ in range(min(SLICE, len(self._queue))):

@@ -77,17 +77,17 @@ async def test_what_a_claim_would_be_granted_by_the_logs_time_answers_one_that_w
 
 
 async def test_what_is_written_into_the_log_follows_the_wall_clock(pool: PoolHarness) -> None:
-    """While the wall clock is behind the log's last event, the pool's time stands still."""
+    """While the wall clock is behind, the pool's time goes at half speed: 20 s are made up in 40."""
     await pool.register("b")
     await pool.holds("a", "held", lease={"mode": "fixed", "lease_s": 100, "grace_s": 0})
     await pool.submit("T", delay_s=5)
     pool.clock.set_back(20)
     claim = pool.post("agent.b.claim", {"wait_s": 30})
-    await pool.advance(24.9)
+    await pool.advance(9.9)
     assert not claim.replies
     await pool.advance(0.2)
     assert [lease["task_id"] for lease in claim.answer.result["leases"]] == ["T"]
-    await pool.advance(94.8)
+    await pool.advance(109.8)
     assert not pool.events(Expired)
     await pool.advance(1.2)
     assert pool.events(Expired)
@@ -101,14 +101,42 @@ async def test_what_falls_due_by_a_clock_that_was_set_ahead_is_judged_within_a_s
     assert pool.events(Expired)
 
 
+async def test_a_clock_that_was_ahead_and_is_set_right_does_not_stop_expiry(pool: PoolHarness) -> None:
+    pool.clock.set_back(-HOUR_S)
+    await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 100, "grace_s": 0})
+    await pool.advance(10)
+    pool.clock.set_back(HOUR_S)
+    await pool.advance(100)
+    assert not pool.events(Expired), "no lease ends earlier for it"
+    await pool.advance(100)
+    assert pool.events(Expired), "after twice as long at the most"
+
+
+async def test_the_pools_time_meets_the_clocks_again(pool: PoolHarness) -> None:
+    pool.clock.set_back(-HOUR_S)
+    await pool.submit("T1")
+    pool.clock.set_back(HOUR_S)
+    await pool.advance(2 * HOUR_S)
+    await pool.submit("T2")
+    assert pool.records()[-1].time == pool.clock.now()
+
+
+async def test_a_service_that_starts_behind_its_log_does_not_stand_still(pool: PoolHarness) -> None:
+    pool.clock.set_back(-HOUR_S)
+    await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 100, "grace_s": 0})
+    pool.clock.set_back(HOUR_S)
+    await pool.restart()
+    await pool.advance(201)
+    assert pool.events(Expired)
+
+
 async def test_a_clock_that_was_set_is_named_once(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
     await pool.register("a")
     await pool.advance(10)
     pool.clock.set_back(HOUR_S)
     await pool.advance(10)
     told = [record.getMessage() for record in caplog.records if "clock" in record.getMessage()]
-    behind = "this clock is 3589 s behind the log's last event; until it has caught up, "
     assert told == [
         "the wall clock was set by -3600.0 s",
-        behind + "nothing expires and no delayed task is granted",
+        "this clock is 3589 s behind the log's last event; leases last longer until it has caught up",
     ]
