@@ -11,6 +11,9 @@ from dataclasses import dataclass
 COMMANDS = ("custody.*.agent.>", "custody.*.ops.>", "custody.*.query.>")
 """The subjects on which every pool takes commands and queries."""
 
+ECHO = "custody.*.echo"
+"""The subjects on which every pool's service sends itself requests, to see whether agents could reach it."""
+
 INBOX = "_INBOX.>"
 
 JETSTREAM_READ = (
@@ -46,12 +49,12 @@ class BrokerUser:
 WRITER = BrokerUser(
     name="writer",
     # CREATE cannot update: the broker refuses it for a stream that exists with another configuration.
-    publish=("custody.*.evt.>", "$JS.API.STREAM.CREATE.*", *JETSTREAM_READ, "$KV.>", "$O.>"),
+    publish=("custody.*.evt.>", ECHO, "$JS.API.STREAM.CREATE.*", *JETSTREAM_READ, "$KV.>", "$O.>"),
     subscribe=(INBOX,),
 )
 """The connection that appends events and reads the log; it may not reply to requests."""
 
-RESPONDER = BrokerUser(name="responder", publish=(INBOX,), subscribe=(*COMMANDS, INBOX))
+RESPONDER = BrokerUser(name="responder", publish=(INBOX,), subscribe=(*COMMANDS, ECHO, INBOX))
 """The connection that takes commands and replies; no reply subject can make it write to a log."""
 
 OPERATOR = BrokerUser(

@@ -21,6 +21,7 @@ from nats.errors import Error as NatsError
 from infra.nats.auth import Auth, read_seed
 from infra.nats.broker_errors import BrokerUnavailableError, CredentialsRefusedError
 from infra.nats.library_client import Client, PlaintextError
+from infra.nats.node_choice import NodeChoice, node_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +79,12 @@ class NatsConnection:
     `client` is the library's client, for subscriptions, requests and plain publishes.
     """
 
-    def __init__(self, url: str, *, requires_tls: bool = False) -> None:
+    def __init__(self, url: str, *, nodes: NodeChoice | None = None, requires_tls: bool = False) -> None:
         self.url = without_password(url)
+        self._nodes = nodes
+        self._node: str | None = None
+        if nodes is not None:
+            nodes.join(self)
         self.client = Client(requires_tls=requires_tls)
         self.disconnected: Listeners[[]] = Listeners()
         self.reconnected: Listeners[[]] = Listeners()
@@ -101,6 +106,20 @@ class NatsConnection:
         """The last error of the connection, in words; of a closed one, why the broker closed it."""
         error = self.client.last_error or self._last_error
         return "no reason given" if error is None else _reason(error, CONNECT_DEADLINE_S)
+
+    @property
+    def node(self) -> str | None:
+        """`host:port` of the node that it is connected to; None while it is connected to none."""
+        return self._node if self.is_connected else None
+
+    @property
+    def known_nodes(self) -> list[str]:
+        """The nodes that it may connect to: those given, and those that the cluster named."""
+        return [node_name(url) for url in self.client.servers]
+
+    def drop(self) -> None:
+        """Leave the node at once, with all that was still to be sent, and connect anew."""
+        self.client.abort()
 
     async def wait_connected(self, timeout_s: float | None = None) -> bool:
         """Wait until there is a connection, at most `timeout_s`; return whether there is one."""
@@ -162,6 +181,11 @@ class NatsConnection:
             error = self._refusal or (None if dial.cancelled() else dial.exception()) or self._last_error
             kind = BrokerUnavailableError if self._refusal is None else CredentialsRefusedError
             raise kind(f"cannot use the broker at {self.url}: {_reason(error, deadline_s)}")
+        self._note_node()
+
+    def _note_node(self) -> None:
+        url = self.client.connected_url
+        self._node = None if url is None else node_name(url)
 
     async def _dial(self, urls: list[str], options: dict[str, Any]) -> None:
         await self.client.connect(
@@ -200,10 +224,13 @@ class NatsConnection:
     async def _on_disconnected(self) -> None:
         if not self._closing:
             _log.warning("lost the broker at %s", self.url)
+            if self._nodes is not None and self._node is not None:
+                self._nodes.suspect(self._node)
         self.disconnected.notify()
 
     async def _on_reconnected(self) -> None:
-        _log.info("reconnected to the broker at %s", self.url)
+        self._note_node()
+        _log.info("reconnected to the broker at %s", self.node)
         self.reconnected.notify()
 
     async def _on_closed(self) -> None:
@@ -216,9 +243,12 @@ async def connect(
     name: str,
     auth: Auth | None = None,
     inbox_prefix: str = "_INBOX",
+    nodes: NodeChoice | None = None,
     deadline_s: float = CONNECT_DEADLINE_S,
 ) -> NatsConnection:
     """Connect to the broker at `url` (several, of one cluster, are separated by commas).
+
+    Connections that share `nodes` begin with the first address that answers, and choose together where to go next.
 
     Raises:
         CredentialsError: a file that `auth` names cannot be used.
@@ -236,7 +266,9 @@ async def connect(
         "nkeys_seed_str": read_seed(auth.nkey).decode() if auth.nkey is not None else None,
         "tls": auth.tls.context() if auth.tls is not None else None,
     }
-    connection = NatsConnection(url, requires_tls=auth.tls is not None or "tls://" in url)
+    if nodes is not None:
+        options |= {"dont_randomize": True, "reconnect_to_server_handler": nodes.select}
+    connection = NatsConnection(url, nodes=nodes, requires_tls=auth.tls is not None or "tls://" in url)
     logging.getLogger("asyncio").addFilter(_is_not_eof_warning)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection

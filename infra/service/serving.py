@@ -24,8 +24,10 @@ from infra.nats.api import JetStreamApi
 from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
+from infra.nats.node_choice import NodeChoice
 from infra.nats.snapshot_store import NatsSnapshots
 from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream
+from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
 from infra.service.transport import NatsTransport
@@ -59,6 +61,7 @@ class PoolServer:
         self._stack = AsyncExitStack()
         self._lost_purposes: set[str] = set()
         self._lost_at_s = 0.0
+        self._nodes = NodeChoice()
         self._expelled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         """Why the broker closed a connection for good, once it has."""
         self._transport: NatsTransport | None = None
@@ -114,6 +117,9 @@ class PoolServer:
             await self._pool.open()
             gc.freeze()  # the rebuilt state is long-lived, too
             await self._transport.listen(self._pool.commands.handle)
+            path = AgentPath(settings.pool, writer, responder, self._nodes, self, log, self._unanswered_s)
+            self._stack.push_async_callback(path.stop)
+            await path.start()
         except BaseException:
             await self.stop()
             raise
@@ -149,24 +155,29 @@ class PoolServer:
         return settled
 
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
-        connection = await connect(self.url, name=f"custody-{self.settings.pool}-{purpose}", auth=auths(purpose))
+        name = f"custody-{self.settings.pool}-{purpose}"
+        connection = await connect(self.url, name=name, auth=auths(purpose), nodes=self._nodes)
         self._stack.push_async_callback(connection.close)
-        connection.disconnected.add(lambda: self._on_disconnected(purpose))
-        connection.reconnected.add(lambda: self._on_reconnected(purpose))
+        connection.disconnected.add(lambda: self.lost(purpose, time.monotonic()))
+        connection.reconnected.add(lambda: self.back(purpose))
         connection.closed.add(lambda: self._on_closed(purpose, connection))
         return connection
 
-    def _on_disconnected(self, purpose: str) -> None:
-        if not self._lost_purposes:
-            self._lost_at_s = time.monotonic()
+    def lost(self, purpose: str, since_s: float) -> None:
+        """Judge no silence until `back` was called for each purpose: since a moment, no agent could be heard."""
+        self._lost_at_s = min(self._lost_at_s, since_s) if self._lost_purposes else since_s
         self._lost_purposes.add(purpose)
         if self._pool is not None:
             self._pool.disconnected()
 
-    def _on_reconnected(self, purpose: str) -> None:
+    def back(self, purpose: str) -> None:
+        """Note that what had been lost is back."""
         self._lost_purposes.discard(purpose)
         if not self._lost_purposes and self._pool is not None:
             self._pool.reconnected(time.monotonic() - self._lost_at_s)
+
+    def _unanswered_s(self) -> float:
+        return self.pool.access.unanswered_s
 
     def _on_closed(self, purpose: str, connection: NatsConnection) -> None:
         if not self._expelled.done():

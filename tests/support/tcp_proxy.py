@@ -16,6 +16,7 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._upstream_left: int | None = None
         self._dropping_answers = False
+        self._dropping_messages = False
         self.dropped = asyncio.Event()
         """Set once an answer was lost."""
 
@@ -40,6 +41,10 @@ class TcpProxy:
         """From now on nothing that the broker says gets through."""
         self._dropping_answers = True
 
+    def drop_messages(self) -> None:
+        """From now on no message gets through to the clients, but answers to their pings do."""
+        self._dropping_messages = True
+
     def cut_after(self, upstream_bytes: int) -> None:
         """Let so many more bytes through to the broker, then cut every connection."""
         self._upstream_left = upstream_bytes
@@ -47,7 +52,7 @@ class TcpProxy:
     def cut(self) -> None:
         """Cut every connection, and let everything through on the next ones."""
         self._upstream_left = None
-        self._dropping_answers = False
+        self._dropping_answers = self._dropping_messages = False
         for client, broker in self._connections.items():
             client.transport.abort()
             broker.close()
@@ -76,6 +81,9 @@ class TcpProxy:
             if self._dropping_answers:
                 if b"MSG " in data:
                     self.dropped.set()
+                continue
+            if self._dropping_messages and b"MSG " in data:
+                self.dropped.set()
                 continue
             client.write(data)
         client.close()

@@ -1,0 +1,169 @@
+"""Whether agents can reach the pool: the service sends itself a request, the way that theirs take, every second.
+
+A connection whose node lost its peers still answers pings. Only what passes from one connection to the other through
+the broker shows that the one still hears what comes in elsewhere. While it does not come back, no silence is judged;
+if it stays away, or an append stays unconfirmed, the connection concerned is moved to another node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from handlers.ports import LogUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from handlers.ports import ReadableLog
+    from infra.nats.connection import NatsConnection, PermissionViolation
+    from infra.nats.library_client import Frame
+    from infra.nats.node_choice import NodeChoice
+
+_LOG = logging.getLogger(__name__)
+INTERVAL_S = 1.0
+"""How often the service sends itself a request."""
+DEAF_S = 1.5
+"""Without a request that came back for so long, agents count as out of reach."""
+MOVE_S = 2.5
+"""Out of reach, or an append unconfirmed, for so long: the connection is moved."""
+LOG_TIMEOUT_S = 1.0
+"""How long the log may take to show that the writer's node reaches it."""
+MOVE_PAUSE_S = 5.0
+"""The shortest time between two moves: a new connection has to show first what it is worth."""
+
+
+class Hearing(Protocol):
+    """Who is told whether agents can be heard."""
+
+    def lost(self, purpose: str, since_s: float) -> None:
+        """They cannot; they were heard last at `since_s` of the steady clock."""
+        ...
+
+    def back(self, purpose: str) -> None:
+        """They can be heard again."""
+        ...
+
+
+class AgentPath:
+    """Watches the way from the connection `writer` through the broker to the connection `responder`."""
+
+    def __init__(
+        self,
+        pool: str,
+        writer: NatsConnection,
+        responder: NatsConnection,
+        nodes: NodeChoice,
+        told: Hearing,
+        log: ReadableLog,
+        unanswered_s: Callable[[], float],
+    ) -> None:
+        """`unanswered_s` returns for how many seconds the broker has owed the writer an answer."""
+        self._subject = echo_subject(pool)
+        self._writer = writer
+        self._responder = responder
+        self._nodes = nodes
+        self._told = told
+        self._log = log
+        self._unanswered_s = unanswered_s
+        self._mine = f"{id(self):x}.{time.time_ns():x}".encode()
+        self._wake = asyncio.Event()
+        self._heard_s = time.monotonic()
+        self._moved_s = 0.0
+        self._deaf = False
+        self._task: asyncio.Task[None] | None = None
+        self._forbidden = False
+
+    async def start(self) -> None:
+        """Begin to watch."""
+        for connection in (self._writer, self._responder):
+            connection.reconnected.add(self._wake.set)
+            connection.violated.add(self._violated)
+        await self._responder.client.subscribe_frames(self._subject, self._heard)
+        await self._responder.client.flush()
+        self._heard_s = time.monotonic()
+        self._task = asyncio.create_task(self._run(), name="agent path")
+
+    async def stop(self) -> None:
+        """End the watch; stopping twice is harmless."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while not self._forbidden:
+            self._wake.clear()
+            self._writer.send_soon(b"PUB %b %d\r\n%b\r\n" % (self._subject.encode(), len(self._mine), self._mine))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(INTERVAL_S):
+                    await self._wake.wait()
+            await self._look()
+
+    async def _look(self) -> None:
+        now_s = time.monotonic()
+        silent_s = now_s - self._heard_s
+        if silent_s > DEAF_S and not self._deaf and not self._forbidden:
+            self._deaf = True
+            _LOG.warning("agents are out of reach: nothing that the service sent itself came back for %.1f s", silent_s)
+            self._told.lost("echo", self._heard_s)
+        if now_s - self._moved_s < MOVE_PAUSE_S:
+            return
+        if self._unanswered_s() > MOVE_S:
+            self._move(self._writer, f"an append is not confirmed for {self._unanswered_s():.1f} s")
+        elif self._deaf and silent_s > MOVE_S:
+            # Of two nodes that do not reach each other, the one that reaches the log is the better one.
+            alone = self._responder if await self._log_answers() else self._writer
+            self._move(alone, f"no request came in for {silent_s:.1f} s")
+
+    async def _log_answers(self) -> bool:
+        try:
+            async with asyncio.timeout(LOG_TIMEOUT_S):
+                await self._log.last_position()
+        except (TimeoutError, LogUnavailableError):
+            return False
+        return True
+
+    def _move(self, connection: NatsConnection, why: str) -> None:
+        """Leave the connection's node, and have all connections that are on it leave it, if there is another."""
+        node = connection.node
+        if node is None or all(other == node or self._nodes.is_suspect(other) for other in connection.known_nodes):
+            return
+        self._moved_s = time.monotonic()
+        _LOG.warning("leaving the broker at %s for another node: %s", node, why)
+        self._nodes.suspect(node)
+        for each in (self._writer, self._responder):
+            if each.node == node:
+                each.drop()
+
+    def _heard(self, frames: Sequence[Frame]) -> None:
+        if not any(body == self._mine for *_, body in frames):
+            return
+        self._heard_s = time.monotonic()
+        if self._deaf:
+            self._deaf = False
+            _LOG.info("agents are in reach again")
+            self._told.back("echo")
+
+    def _violated(self, violation: PermissionViolation) -> None:
+        if violation.subject != self._subject.lower() or self._forbidden:
+            return
+        self._forbidden = True
+        self._wake.set()
+        _LOG.warning(
+            "the broker does not let the service send itself a request on %s (%s): a connection that hears no "
+            "agents is not noticed; see the users in docs/operations.md",
+            self._subject,
+            violation.operation,
+        )
+        if self._deaf:
+            self._deaf = False
+            self._told.back("echo")
+
+
+def echo_subject(pool: str) -> str:
+    """Return the subject on which a pool's service sends itself requests."""
+    return f"custody.{pool}.echo"

@@ -1,0 +1,152 @@
+"""A service one of whose connections hears nothing, although its pings are answered."""
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats.auth import Auth
+from infra.nats.connection import NatsConnection
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
+from tests.support.broker import Connect
+from tests.support.tcp_proxy import TcpProxy
+from tests.system.caller import Caller
+from tests.system.streams import Feed, moment, read_log
+
+pytestmark = pytest.mark.system
+
+SHORT = {"mode": "fixed", "lease_s": 3, "grace_s": 0.5}
+
+
+class Split(PoolServer):
+    """A service with one connection through a proxy, the first of the nodes that it knows; without others, the only."""
+
+    def __init__(
+        self, settings: Settings, broker: EmbeddedBroker, through: dict[str, str], *, others: bool = True
+    ) -> None:
+        super().__init__(settings, broker.url)
+        self.broker = broker
+        self.through = through
+        self.others = others
+
+    async def _connected(self, purpose: str, auths: object) -> NatsConnection:
+        first = self.through.get(purpose)
+        nodes = [node for node in (first, self.broker.url) if node is not None]
+        self.url = ",".join(nodes if self.others else nodes[:1])
+
+        def auth(user: str) -> Auth:
+            access = self.broker.credentials(user)
+            return Auth(user=access["user"], password=access["password"])
+
+        return await super()._connected(purpose, auth)
+
+
+class Lines(logging.Handler):
+    """What the service logs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._more = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+        self._more.set()
+
+    async def until(self, text: str) -> None:
+        async with asyncio.timeout(10):
+            while not self.said(text):
+                self._more.clear()
+                await self._more.wait()
+
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    lines, root = Lines(), logging.getLogger("infra.service.agent_path")
+    monkeypatch.setattr(root, "level", logging.INFO)
+    root.addHandler(lines)
+    yield lines
+    root.removeHandler(lines)
+
+
+async def test_a_connection_that_hears_nothing_is_moved_and_nobody_is_judged_meanwhile(
+    broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines
+) -> None:
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool), broker, {"responder": proxy.url})
+        await server.start(lambda _: Auth())
+        try:
+            nc = await connect()
+            ask = Caller(nc, pool)
+            async with Feed(nc, pool) as feed:
+                lease = await ask.lease(task_id="T1", lease=SHORT)
+                proxy.drop_messages()
+                await logged.until("agents are out of reach")
+                await logged.until("for another node: no request came in")
+                await logged.until("agents are in reach again")
+                rearmed = await feed.until("pool.rearmed")
+                assert rearmed.data["blind_s"] > 1.5
+                await ask.done("agent.a1.progress", task_id="T1", token=lease["token"], percent=1)
+                expired = await feed.until("task.expired")
+                assert moment(expired.body["time"]) >= moment(rearmed.data["not_before"])
+        finally:
+            await server.stop()
+
+
+async def test_a_connection_that_confirms_no_append_is_moved(
+    broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines
+) -> None:
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool), broker, {"writer": proxy.url})
+        await server.start(lambda _: Auth())
+        try:
+            ask = Caller(await connect(), pool)
+            proxy.drop_messages()
+            reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
+            assert reply.ok
+            assert logged.said("for another node: an append is not confirmed")
+            events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
+            assert len(events) == 1, "it was stored once, although its confirmation was lost"
+        finally:
+            await server.stop()
+
+
+async def test_the_only_node_is_not_left(broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines) -> None:
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool), broker, {"responder": proxy.url}, others=False)
+        await server.start(lambda _: Auth())
+        try:
+            proxy.drop_messages()
+            await logged.until("agents are out of reach")
+            await asyncio.sleep(2)
+            assert not logged.said("another node")
+            proxy.cut()
+            assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
+        finally:
+            await server.stop()
+
+
+async def test_a_broker_that_forbids_it_is_named(tmp_path: Path, pool: str, logged: Lines) -> None:
+    async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
+        server = PoolServer(Settings(pool=pool), broker.url)
+        # The operator may not listen to what the service sends itself, but may do all else that a responder must here.
+        users = {"writer": "writer", "responder": "operator"}
+
+        def auth(purpose: str) -> Auth:
+            access = broker.credentials(users[purpose])
+            return Auth(user=access["user"], password=access["password"])
+
+        await server.start(auth)
+        try:
+            await logged.until("does not let the service send itself a request")
+            await asyncio.sleep(2)
+            assert not logged.said("out of reach")
+        finally:
+            await server.stop()
