@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from domain.actors import WRITER
 from domain.commands.service_commands import Lead, Open, Rearm
 from domain.decisions.judging import Finding
+from domain.policies.lease import SHORTEST_LEASE_S
 from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
 from handlers.background.stealer import Stealer
@@ -149,6 +150,9 @@ class PoolService:
 
     def agents_unheard(self, blind_s: float) -> None:
         """Set the floor after a spell in which agents could not be heard; nothing is judged until it is in the log."""
+        if blind_s < SHORTEST_LEASE_S:
+            # Shorter than the shortest lease: a floor would change nothing.
+            return
         self.writer.liveness.reset_all(self._clock.steady())
         self.writer.broker_link.begin_rearming()
         self._start_short_task(self._rearm(blind_s))

@@ -121,6 +121,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
         self._refolding = False
+        self._others_may_append = False
         self._stopping = False
         self._leader: str | None = None
         """The name under which this writer leads; None before `lead_as`."""
@@ -172,6 +173,11 @@ class Writer:
         self._wake.set()
         return await future
 
+    def look_for_leader(self) -> None:
+        """Fold what others appended, once nothing is in flight; an append would show it, but there may be none."""
+        self._others_may_append = True
+        self._wake.set()
+
     def stop(self) -> None:
         """Let `run` return once everything queued is decided and answered; waiting claims end empty."""
         self._stopping = True
@@ -207,6 +213,8 @@ class Writer:
                     return
                 elif self.broker_link.owes_answer and self._at_rest and not self._queue:
                     await self._ping_broker()
+                elif self._others_may_append and self._at_rest:
+                    await self._follow_others()
                 else:
                     await self._wake.wait()
         except SupersededError:
@@ -410,6 +418,15 @@ class Writer:
             await pause(self._clock)
         else:
             self.broker_link.answered(self._clock.steady())
+
+    async def _follow_others(self) -> None:
+        self._others_may_append = False
+        try:
+            end = await self._log.last_position()
+        except LogUnavailableError:
+            return
+        if end > self.memory.state.position and self._at_rest:
+            await self._refold()
 
     def _undo(self, batch: Batch) -> None:
         """Take back everything tentative; its jobs are decided again, in their order."""

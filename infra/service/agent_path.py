@@ -47,6 +47,10 @@ class Hearing(Protocol):
         """They can be heard again."""
         ...
 
+    def another_serves(self) -> None:
+        """Another service of the pool runs; one of the two leads it."""
+        ...
+
 
 class AgentPath:
     """Watches the way from the connection `writer` through the broker to the connection `responder`."""
@@ -140,7 +144,10 @@ class AgentPath:
                 each.drop()
 
     def _heard(self, frames: Sequence[Frame]) -> None:
-        if not any(body == self._mine for *_, body in frames):
+        bodies = {body for *_, body in frames}
+        if bodies - {self._mine}:
+            self._told.another_serves()
+        if self._mine not in bodies:
             return
         self._heard_s = time.monotonic()
         if self._deaf:

@@ -15,7 +15,7 @@ from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroke
 from infra.host.shell import EXIT_FAILED, EXIT_OK, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
-from infra.nats.broker_errors import BrokerError
+from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, TurnedAwayError
 from infra.nats.connection import connect, without_password
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
 from infra.settings.contradictions import contradictions
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from infra.settings.settings import Settings
 
 _LOG = logging.getLogger(__name__)
+FIRST_PAUSE_S = 1.0
+"""Pause after the first start that found no usable broker; each further one is twice as long."""
+LONGEST_PAUSE_S = 10.0
 
 
 async def run_up(settings: Settings) -> int:
@@ -76,14 +79,17 @@ async def _serve(
 ) -> int:
     for line in contradictions(settings):
         _LOG.warning("settings: %s", line)
-    server = PoolServer(settings, url)
     ending = asyncio.create_task(_ended(stop, broker))
     try:
+        server: PoolServer | None = None
         try:
-            if not await _started(server, auths, sync_interval, ending):
-                return _status(ending.result())
-        except (BrokerError, LogUnavailableError, PoolServedError) as error:
+            server = await _started_when_possible(settings, url, auths, sync_interval, ending)
+        except (BrokerError, PoolServedError) as error:
             return _failed(str(error))
+        except SupersededError as error:
+            return _failed(f"stepping down: {error}")
+        if server is None:
+            return _status(ending.result())
         status = EXIT_OK
         try:
             _greet(settings, server, url)
@@ -111,6 +117,32 @@ async def _start(server: PoolServer, auths: Callable[[str], Auth], sync_interval
     else:
         _LOG.warning("operator_password is not set, so it is not checked whether another service serves pool %s", pool)
     await server.start(auths, sync_interval=sync_interval)
+
+
+async def _started_when_possible(
+    settings: Settings,
+    url: str,
+    auths: Callable[[str], Auth],
+    sync_interval: str | None,
+    ending: asyncio.Task[str | None],
+) -> PoolServer | None:
+    """Start the service as soon as the broker can be used; return None if it was to end before it served.
+
+    Raises what no waiting mends: BrokerError, PoolServedError, SupersededError.
+    """
+    pause_s = FIRST_PAUSE_S
+    while True:
+        server = PoolServer(settings, url)
+        try:
+            return server if await _started(server, auths, sync_interval, ending) else None
+        except (BrokerUnavailableError, LogUnavailableError) as error:
+            if isinstance(error, TurnedAwayError):
+                raise
+            _LOG.warning("cannot serve yet: %s; trying again in %g s", error, pause_s)
+        await asyncio.wait((ending,), timeout=pause_s)
+        if ending.done():
+            return None
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 
 async def _started(

@@ -176,6 +176,10 @@ class PoolServer:
         if not self._lost_purposes and self._pool is not None:
             self._pool.reconnected(time.monotonic() - self._lost_at_s)
 
+    def another_serves(self) -> None:
+        """Find out at once whether another service leads the pool: an idle one would notice at its next append."""
+        self.pool.writer.look_for_leader()
+
     def _unanswered_s(self) -> float:
         return self.pool.access.unanswered_s
 

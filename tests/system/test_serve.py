@@ -5,7 +5,6 @@ import itertools
 import json
 import logging
 import signal
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -135,13 +134,40 @@ async def test_a_stream_that_differs_is_named_and_left_alone(
     assert (info["config"], info["state"]["messages"]) == (made["config"], 0)
 
 
-async def test_nothing_that_listens(refused: Refuse) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"nats://127.0.0.1:{free.getsockname()[1]}"
-    line = await refused(url, operator_password="x", writer_password="x")
-    assert url in line
-    assert "connection refused" in line
+async def test_it_waits_for_its_broker_and_says_why(tmp_path: Path, pool: str) -> None:
+    broker = EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m"))
+    async with broker:
+        secrets = passwords(broker)
+    async with Service("serve", tmp_path, nats=broker.url, pool=pool, **secrets) as service:
+        line = await service.line("cannot serve yet")
+        assert broker.url in line
+        assert "connection refused" in line
+        async with broker:
+            await service.ready()
+            assert await service.stop() == 0
+
+
+async def test_a_start_that_waits_can_be_stopped(tmp_path: Path, pool: str) -> None:
+    async with Service("serve", tmp_path, nats="nats://127.0.0.1:1", pool=pool) as service:
+        await service.line("cannot serve yet")
+        assert await service.stop() == 0
+
+
+async def test_of_two_starts_at_once_one_serves_and_the_other_ends_in_one_line(
+    broker: EmbeddedBroker, pool: str, tmp_path: Path
+) -> None:
+    async with service_on(broker, pool, tmp_path) as one, service_on(broker, pool, tmp_path) as other:
+        ends = {asyncio.create_task(each.ended()): each for each in (one, other)}
+        done, running = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        (ended,) = done
+        loser = ends[ended]
+        assert ended.result() == 1
+        (line,) = [line for line in loser.logged if line.startswith("custody: ")]
+        assert "is already being served" in line or "stepping down" in line
+        assert not any("Traceback" in line for line in (*one.logged, *other.logged))
+        for each in running:
+            await ends[each].ready()
+            assert await ends[each].stop() == 0
 
 
 @pytest.mark.parametrize("user", ["operator", "writer", "responder"])

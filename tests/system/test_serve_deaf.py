@@ -128,6 +128,7 @@ async def test_the_only_node_is_not_left(broker: EmbeddedBroker, connect: Connec
             await asyncio.sleep(2)
             assert not logged.said("another node")
             proxy.cut()
+            await logged.until("in reach again")
             assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
         finally:
             await server.stop()

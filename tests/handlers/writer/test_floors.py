@@ -167,6 +167,19 @@ async def test_after_a_broker_that_did_not_answer(
     assert pool.task("T").status == "queued"
 
 
+async def test_a_connection_that_is_back_at_once_is_no_outage(
+    pool: PoolHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await pool.holds("a", "T")
+    pool.service.disconnected()
+    pool.service.reconnected(0.02)
+    await pool.advance(1)
+    assert not floors(pool)
+    assert "could not hear" not in caplog.text
+    await pool.advance(300)
+    assert pool.task("T").status == "queued", "and what falls due is judged"
+
+
 async def test_an_outage_that_nobody_asks_about_ends_by_itself(pool: PoolHarness) -> None:
     await pool.holds("a", "T")
     pool.log.fail_next(*[Unavailable()] * 400)
