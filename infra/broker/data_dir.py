@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +19,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 PASSWORD_BYTES = 24
+ROOM_BYTES = 4 * 1024 * 1024
+"""What must find room before a broker is started again whose disk was full: four of its largest messages."""
 
 
 class DataDirError(Exception):
@@ -92,6 +95,21 @@ class DataDir:
     def lock(self) -> Path:
         """The file that is locked while the directory is in use."""
         return self.root / "lock"
+
+    def has_room(self) -> bool:
+        """Return whether a file of some size can be written to disk here now."""
+        probe = self.broker / "room.probe"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(ROOM_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return True
 
     def create(self) -> None:
         """Create the directories, accessible to the owner only.

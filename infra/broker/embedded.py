@@ -22,6 +22,8 @@ LOG_SIZE_BYTES = 10 * 1024 * 1024
 LOG_FILES = 3
 LOG_TAIL_LINES = 12
 POLL_INTERVAL_S = 0.01
+ROOM_INTERVAL_S = 1.0
+"""How often a full disk is looked at for room."""
 WRITE_ERROR_INTERVAL_S = 1.0
 _WRITE_ERROR = re.compile(rb"(?:critical write error: .*: |JetStream (?=file resource limits))([^:\n]+)\n")
 MAX_PAYLOAD_BYTES = 1024 * 1024
@@ -156,6 +158,16 @@ class EmbeddedBroker:
                     return found[1].decode("utf-8", "replace")
                 read_to = log.tell() - len(lines) + lines.rfind(b"\n") + 1
             await asyncio.sleep(WRITE_ERROR_INTERVAL_S)
+
+    async def restart_with_room(self) -> None:
+        """Wait until the data directory can be written to, then restart the server, which tries no write until then.
+
+        Raises what `start` raises.
+        """
+        while not await asyncio.to_thread(self.directory.has_room):  # noqa: ASYNC110 # room on a disk has no event
+            await asyncio.sleep(ROOM_INTERVAL_S)
+        await self.kill()
+        await self.start()
 
     async def __aenter__(self) -> Self:
         await self.start()

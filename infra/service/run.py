@@ -187,19 +187,41 @@ async def _ended(stop: asyncio.Event, broker: EmbeddedBroker | None) -> str | No
     if broker is None:
         await stopped
         return None
-    died, full = asyncio.create_task(broker.wait()), asyncio.create_task(broker.write_error())
     try:
-        await _first(stopped, died, full)
-        if stopped.done():
-            return None
-        if died.done():
-            return "the embedded broker ended by itself; its log is in the data directory"
-        where = broker.directory.root
-        return f"the embedded broker cannot write to {where}: {full.result()}; mend that, then start this again"
+        while True:
+            died, full = asyncio.create_task(broker.wait()), asyncio.create_task(broker.write_error())
+            try:
+                await _first(stopped, died, full)
+            finally:
+                died.cancel()
+                full.cancel()
+                await asyncio.gather(died, full, return_exceptions=True)
+            if stopped.done():
+                return None
+            if not full.done() or full.cancelled():
+                return "the embedded broker ended by itself; its log is in the data directory"
+            if not await _again_with_room(broker, full.result(), stopped):
+                return None
+    except (DataDirError, BrokerBinaryError, BrokerStartError) as error:
+        return str(error)
     finally:
-        for task in (stopped, died, full):
-            task.cancel()
-        await asyncio.gather(stopped, died, full, return_exceptions=True)
+        stopped.cancel()
+        await asyncio.gather(stopped, return_exceptions=True)
+
+
+async def _again_with_room(broker: EmbeddedBroker, why: str, stopped: asyncio.Task[Any]) -> bool:
+    """Wait for room on the broker's disk and start it anew; return False if the service was stopped first."""
+    where = broker.directory.root
+    _LOG.critical("the embedded broker cannot write to %s: %s; make room, and it goes on by itself", where, why)
+    restarted = asyncio.create_task(broker.restart_with_room())
+    await _first(stopped, restarted)
+    if not restarted.done():
+        restarted.cancel()
+        await asyncio.gather(restarted, return_exceptions=True)
+        return False
+    restarted.result()
+    _LOG.warning("%s can be written to again; the embedded broker was started anew", where)
+    return True
 
 
 async def _first(*tasks: asyncio.Task[Any]) -> None:

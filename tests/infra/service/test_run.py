@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import resource
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.broker import embedded
+from infra.broker.data_dir import DataDir
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.service import run
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import FAST
-from tests.system.processes import Service
+from tests.system.caller import Caller
+from tests.system.processes import Service, client
+from tests.system.streams import read_log
 
 pytestmark = pytest.mark.system
 FULL = "[7] [ERR] JetStream stream '$G > S' critical write error: write a/msgs/1.blk: no space left on device\n"
@@ -68,24 +72,44 @@ async def test_a_start_that_ends_though_it_was_cancelled_is_stopped_too(monkeypa
 
 
 @pytest.mark.usefixtures("never_ready")
-async def test_a_full_disk_ends_a_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_start_on_a_full_disk_says_so_and_can_be_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(DataDir, "has_room", lambda _: False)
     async with EmbeddedBroker(tmp_path, FAST) as broker:
         fill_up(tmp_path)
+        stop = asyncio.Event()
+        serving = asyncio.create_task(
+            run._serve(Settings(), broker.url, lambda _: Auth(), stop, broker=broker)  # noqa: SLF001 - same
+        )
         async with asyncio.timeout(5):
-            status = await run._serve(  # noqa: SLF001 - same
-                Settings(), broker.url, lambda _: Auth(), asyncio.Event(), broker=broker
-            )
-    assert status == 1
-    assert f"cannot write to {tmp_path}: no space left on device" in capsys.readouterr().err
+            while "cannot write" not in caplog.text:  # noqa: ASYNC110 - a log has no event
+                await asyncio.sleep(0.01)
+            stop.set()
+            assert await serving == 0
+    assert f"cannot write to {tmp_path}: no space left on device" in caplog.text
 
 
-async def test_a_full_disk_ends_the_service_in_one_line(tmp_path: Path) -> None:
-    async with Service("up", tmp_path) as service:
+async def test_a_disk_that_was_full_and_has_room_again_is_used_again(tmp_path: Path) -> None:
+    async with Service("up", tmp_path, broker_sync_interval="2m") as service:
         await service.ready()
-        fill_up(tmp_path / "data")
-        assert await service.ended() == 1
-        line = f"custody: the embedded broker cannot write to {tmp_path / 'data'}: no space left on device; mend that"
-        assert [each for each in service.logged if each.startswith(line)] == service.logged
+        data = DataDir.at(tmp_path / "data")
+        record, passwords = data.read_record(), data.read_passwords()
+        assert record is not None
+        async with client(servers=record.url, user="operator", password=passwords["operator"]) as nc:
+            ask = Caller(nc, "default")
+            await ask.done("ops.submit", task_id="T1")
+            # The server's own limit on files stands in for a full disk: the next server has none.
+            resource.prlimit(record.pid, resource.RLIMIT_FSIZE, (50_000, 50_000))
+            submit = asyncio.create_task(
+                ask.ask("ops.submit", {"task_id": "T2", "payload": "x" * 60_000, "command_id": "c2"}, patience_s=15)
+            )
+            assert "make room" in await service.line("cannot write to .*: file too large")
+            await service.line("the embedded broker was started anew")
+            assert (await submit).ok
+            assert (await ask.done("query.task", task_id="T1"))["status"] == "queued"
+            assert [event.name for event in await read_log(nc, "default")].count("task.submitted") == 2
+        assert await service.stop() == 0
 
 
 async def test_what_an_earlier_start_said_counts_no_more(tmp_path: Path) -> None:
