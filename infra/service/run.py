@@ -15,7 +15,7 @@ from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroke
 from infra.host.shell import EXIT_FAILED, EXIT_OK, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
-from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, TurnedAwayError
+from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
 from infra.nats.connection import connect, without_password
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
 from infra.settings.contradictions import contradictions
@@ -136,7 +136,7 @@ async def _started_when_possible(
         try:
             return server if await _started(server, auths, sync_interval, ending) else None
         except (BrokerUnavailableError, LogUnavailableError) as error:
-            if isinstance(error, TurnedAwayError):
+            if isinstance(error, CredentialsRefusedError):
                 raise
             _LOG.warning("cannot serve yet: %s; trying again in %g s", error, pause_s)
         await asyncio.wait((ending,), timeout=pause_s)
