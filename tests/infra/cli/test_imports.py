@@ -59,7 +59,7 @@ COMMANDS = [
     (["history", "T1", *NO_BROKER], 3, 90, 500, SHOW_EVENTS),
     (["tail", *NO_BROKER], 3, 80, 500, SHOW_EVENTS),
     (["tail", "--help"], 0, 55, 450, SHOW_EVENTS),
-    (["explain", "T1", *NO_BROKER], 3, 118, 580, SHOW_STATE),
+    (["explain", "T1", *NO_BROKER], 3, 119, 580, SHOW_STATE),
     (["at", "1", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["diff", "1", "2", *NO_BROKER], 3, 126, 590, SHOW_STATE),
     (["replay", *NO_BROKER], 3, 126, 590, SHOW_STATE),
