@@ -56,10 +56,7 @@ class PoolView(Protocol):
         ...
 
     def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
-        """Return at most `limit` lost agents that hold nothing and were last heard before the moment.
-
-        The one look at every agent that a decision may take: for `forget`, which people ask for now and then.
-        """
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment, oldest first."""
         ...
 
     def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> str | None:
