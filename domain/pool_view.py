@@ -64,10 +64,7 @@ class SearchablePoolView(PoolView, Protocol):
         ...
 
     def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
-        """Return at most `limit` lost agents that hold nothing and were last heard before the moment.
-
-        A scan of every agent, which no other decision may cost: `forget` is rare.
-        """
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment, oldest first."""
         ...
 
     def best_agent(self, required: frozenset[str], may_receive: Callable[[Agent], bool]) -> str | None:

@@ -6,7 +6,6 @@ It is not a view for reading: it holds tentative changes. Replays and tools use 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
 from domain.agent import Agent, evolve_agent
@@ -164,16 +163,8 @@ class PoolState:
         return self.workloads.available_capabilities(agent_id)
 
     def lost_agents(self, heard_before: datetime, limit: int) -> Sequence[str]:
-        """Return at most `limit` lost agents that hold nothing and were last heard before the moment."""
-        found = (
-            agent_id
-            for agent_id, agent in self.agents.items()
-            if agent.status is AgentStatus.LOST
-            and agent.last_recorded_at is not None
-            and agent.last_recorded_at < heard_before
-            and not self.tasks_held(agent_id)
-        )
-        return list(islice(found, limit))
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment, oldest first."""
+        return self.workloads.idle_lost(heard_before, limit)
 
     def due(self, now: datetime, limit: int) -> Sequence[str]:
         """Return the ids of at most `limit` tasks on which a judgement is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from domain.lifecycles import AgentStatus
 from domain.policies.load_balancing import LoadStatus, load_status
 from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
@@ -41,6 +42,8 @@ class Workloads:
         """When each cpu that counts was reported."""
         self._loads_since = EPOCH
         """Loads from before this moment count no more; the reads of `with_load` move it."""
+        self._idle_lost: IndexedHeap[str, datetime] = IndexedHeap()
+        """When each lost agent that holds nothing was last heard, by the record."""
         self._by_load: dict[LoadStatus, IndexedHeap[str, int]] = {status: IndexedHeap() for status in LoadStatus}
 
     def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
@@ -154,6 +157,10 @@ class Workloads:
             self._load_times.remove(first[1])
             self._place_load(self._agents[first[1]], self.count(first[1]))
 
+    def idle_lost(self, heard_before: datetime, limit: int) -> Sequence[str]:
+        """Return at most `limit` lost agents that hold nothing and were last heard before the moment, oldest first."""
+        return [agent_id for heard_at, agent_id in self._idle_lost.first(limit) if heard_at < heard_before]
+
     def holders(self) -> Iterable[str]:
         """Return the ids of all agents that hold something."""
         return self._held.keys()
@@ -178,6 +185,7 @@ class Workloads:
             if not group:
                 del self._available[agent.capabilities]
         self._load_times.remove(agent.agent_id)
+        self._idle_lost.remove(agent.agent_id)
         load = self._loads.pop(agent.agent_id, None)
         if load is not None:
             self._by_load[load].remove(agent.agent_id)
@@ -187,6 +195,10 @@ class Workloads:
         if agent is None:
             return
         count = self.count(agent_id)
+        if agent.status is AgentStatus.LOST and agent.last_recorded_at is not None and not count:
+            self._idle_lost.set(agent_id, agent.last_recorded_at)
+        elif self._idle_lost:
+            self._idle_lost.remove(agent_id)
         if agent.accepts_grants and count < agent.capacity:
             self._available.setdefault(agent.capabilities, IndexedHeap()).set(
                 agent_id, (count, agent.registered_position)

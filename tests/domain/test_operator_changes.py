@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Any, NoReturn
 
 import pytest
 
+from domain.agent import Agent
 from domain.commands.service_commands import MarkLost
+from domain.decisions import membership
 from domain.events.agent import AgentNoted, Deregistered
 from domain.events.task import Leased, Noted, Submitted, Updated
 from domain.lifecycles import TERMINAL, AgentStatus
@@ -358,6 +361,35 @@ def test_very_many_tasks_are_taken_in_several_appends() -> None:
         pass
     step = s.when(ERIKA, "deregister", agent_id="A")
     assert (len(step.appends), step.result) == (2, {"released": 450})
+
+
+def test_those_that_were_heard_longest_ago_are_forgotten_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "MAX_AGENTS_FORGOTTEN", 2)
+    s = Scenario()
+    for at, agent_id in enumerate(("c", "a", "d", "b")):
+        s.at(at).given(agent_id, "register")
+    s.at(900)
+    for agent_id in ("a", "b", "c", "d"):
+        s.asks(MarkLost(agent_id, 700.0))
+    assert s.when(ERIKA, "forget", older_than_s=600).result == {"agent_ids": ["c", "a"], "more": True}
+    assert s.when(ERIKA, "forget", older_than_s=897.5).result == {"agent_ids": ["d"], "more": False}
+    assert s.when(ERIKA, "forget", older_than_s=600).result == {"agent_ids": ["b"], "more": False}
+
+
+def test_who_is_to_be_forgotten_is_found_without_a_look_at_every_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Scenario()
+    for agent_id in ("live", "gone"):
+        s.given(agent_id, "register")
+    s.asks(MarkLost("gone", 700.0))
+    monkeypatch.setattr(s.state, "agents", _NeverIterated(s.state.agents))
+    assert list(s.state.lost_agents(s.now + timedelta(1), 500)) == ["gone"]
+
+
+class _NeverIterated(dict[str, Agent]):
+    def __iter__(self) -> NoReturn:
+        raise AssertionError
+
+    keys = values = items = __iter__
 
 
 def test_agents_that_are_lost_for_long_and_hold_nothing_are_forgotten() -> None:

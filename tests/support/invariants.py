@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from domain.agent import Agent
 from domain.due import due_at
@@ -17,6 +17,7 @@ from projections.state.backlog import is_delayed, queue_order
 from projections.state.pool_state import PoolState
 
 EVERYTHING = 1_000_000
+LATEST = datetime.max.replace(tzinfo=UTC)
 TOKENS = range(1, 9)
 """Their shares of the jitter are spread evenly."""
 
@@ -134,6 +135,13 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
             and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
         assert list(state.workloads.with_load(status, since)) == expected
+
+    idle_lost = sorted(
+        (agent.last_recorded_at, agent.agent_id)
+        for agent in agents
+        if agent.status is AgentStatus.LOST and agent.last_recorded_at is not None and not counts[agent.agent_id]
+    )
+    assert list(state.lost_agents(LATEST, len(idle_lost) + 1)) == [agent_id for _, agent_id in idle_lost]
 
 
 def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:

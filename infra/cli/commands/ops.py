@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +32,8 @@ _POOL_WIDE = inspect.Parameter(
 )
 _ASK_POOL_WIDE = frozenset({"drain", "pause"})
 """Without an agent they stop the whole pool, which has to be said."""
+_POOL_WIDE_VERBS = _ASK_POOL_WIDE | {"resume"}
+"""What stopped the pool is undone in the same words, or without them."""
 
 
 def ops_command(verb: str) -> Any:
@@ -42,15 +45,15 @@ def ops_command(verb: str) -> Any:
         actor = values.pop("actor")
         pool_wide = values.pop("pool_wide", None)
         body = request_body(model, values)
-        if asks_pool_wide and bool(pool_wide) is ("agent_id" in body):
+        names_agent = "agent_id" in body
+        if (pool_wide and names_agent) or (asks_pool_wide and not pool_wide and not names_agent):
             message = (
                 "excludes an agent"
                 if pool_wide
                 else f"needed to {verb} the whole pool; or name the agent, as AGENT_ID or as --agent-id"
             )
             raise typer.BadParameter(message, param_hint="--pool-wide")
-        await send_request(
-            session, f"ops.{verb}", body, show_reply, actor=(user_name() or "") if actor is None else actor
-        )
+        show = partial(show_reply, dry_run=body.get("dry_run", False))
+        await send_request(session, f"ops.{verb}", body, show, actor=(user_name() or "") if actor is None else actor)
 
-    return request_command(verb, model, run, last=[_POOL_WIDE, _ACTOR] if asks_pool_wide else [_ACTOR])
+    return request_command(verb, model, run, last=[_POOL_WIDE, _ACTOR] if verb in _POOL_WIDE_VERBS else [_ACTOR])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
+from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model, place_inside
 from infra.cli.framework.typer_command import set_parameters, typer_command
 from infra.cli.session.client_command import client_command
 
@@ -62,7 +62,9 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
         message = str(problem["msg"]).removeprefix("Value error, ")
         if problem["type"] == "missing" and named is not None:
             message = f"needed, as {named.parameter.upper()} or as {named.flag}"
-        raise typer.BadParameter(message, param_hint=flag_for(specs, problem["loc"]) or None) from None
+        flag = flag_for(specs, problem["loc"])
+        inside = place_inside(specs, problem["loc"])
+        raise typer.BadParameter(f"{inside}: {message}" if inside else message, param_hint=flag or None) from None
     return body
 
 

@@ -144,6 +144,13 @@ def flag_for(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     return next((spec.flag for spec in specs if path and spec.path == path[: len(spec.path)]), "")
 
 
+def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
+    """Return where in the JSON of an option a validation error is, such as `3.title`; "" for the option itself."""
+    path = tuple(map(str, location))
+    spec = next((spec for spec in specs if spec.is_json and spec.path == path[: len(spec.path)]), None)
+    return "" if spec is None else ".".join(path[len(spec.path) :])
+
+
 def _parsed_json(text: str, flag: str) -> Any:
     try:
         if text == "-":

@@ -13,13 +13,14 @@ _SHOWN_EVENTS = 6
 _OWN_TABLES = frozenset({"handoff", "payload"})
 
 
-def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
-    """Print the result of a command."""
+def show_reply(out: Output, verb: str, reply: dict[str, Any], *, dry_run: bool = False) -> None:
+    """Print the result of a command; `dry_run`: it was only asked what it would change."""
     result = reply.get("result") or {}
     events = [f"{_event_name(each['type'])} at {each['position']}" for each in reply.get("events", [])]
     if len(events) > _SHOWN_EVENTS:
         events = [*events[:_SHOWN_EVENTS], f"{len(events) - _SHOWN_EVENTS} more"]
-    out.line(f"{verb}: {', '.join(events) or 'nothing new to record'}", "green" if events else "")
+    nothing = "a dry run, nothing was changed" if dry_run else "nothing new to record"
+    out.line(f"{verb}: {', '.join(events) or nothing}", "green" if events else "")
     leases, directives = result.pop("leases", None), result.pop("directives", None)
     if leases is not None:
         if leases:
@@ -33,7 +34,18 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any]) -> None:
     if "token" in result:
         _show_documents(out, result)
     rest = {name: value for name, value in result.items() if name not in _OWN_TABLES and value not in (None, [], {})}
+    for name in [name for name, value in rest.items() if _is_rows(value)]:
+        show_rows(out, rest.pop(name), name)
     out.facts(flatten(rest))
+    if result.get("more"):
+        out.line(_how_to_go_on(result, dry_run=dry_run), "dim")
+
+
+def _how_to_go_on(result: dict[str, Any], *, dry_run: bool) -> str:
+    """Return how to change what fits beyond what one command changes."""
+    if dry_run:
+        return f"one command changes {len(result['task_ids'])} of the {result['count']}; give it again while others fit"
+    return "others fit too: give the command again, with another --command-id if it had one"
 
 
 def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:

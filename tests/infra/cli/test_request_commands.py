@@ -1,11 +1,13 @@
 """Commands and queries against a real service: what they print, and what they end with."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handlers.service import filtered_commands
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.contract_client import CustodyClient
@@ -80,6 +82,10 @@ async def test_only_who_says_so_stops_the_whole_pool(ask: Run, run: Run, service
     assert not takes_grants(service)
     await ask("resume")
     assert takes_grants(service)
+    await ask(verb, "--pool-wide")
+    await ask("resume", "--pool-wide")
+    assert takes_grants(service)
+    assert (await run("resume", "a1", "--pool-wide")).status == 2
 
 
 async def test_an_idempotent_repeat_answers_the_same(ask: Run) -> None:
@@ -115,6 +121,9 @@ async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer)
         (["query", "health", "--pool", "a b"], "pool from --pool: 'a b' should be"),
         (["query", "health", "--config", "absent.toml"], "there is no file absent.toml"),
         (["submit", "--nosuch"], "--nosuch"),
+        (["submit_many", "--tasks", '[{"task_id": "T"}, {"nosuch": 1}]'], "1.nosuch: Extra inputs are not permitted"),
+        (["submit_many", "--tasks", '[{"priority": "odd"}]'], "0.priority: Input should be"),
+        (["submit_many", "--tasks", "[]"], "at least 1 item"),
     ],
 )
 async def test_wrong_usage_is_status_2_and_asks_nobody(arguments: list[str], said: str, run: Run) -> None:
@@ -178,6 +187,40 @@ async def test_views_are_tables_and_pages(ask: Run) -> None:
     statistics = (await ask("query", "statistics")).lines
     assert ["tasks", "queued", "3"] in [line.split() for line in statistics]
     assert (await ask("query", "leases")).lines == ["no leases"]
+
+
+async def test_who_acts_on_all_that_fit_is_told_how_to_go_on(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(filtered_commands._MOST, "cancel", 2)  # noqa: SLF001 - a thousand tasks show no more
+    tasks = [{"task_id": f"T{number}", "labels": ["x"]} for number in range(3)]
+    assert (await ask("submit_many", "--tasks", json.dumps(tasks))).lines == [
+        "submit_many: task.submitted at 3, task.submitted at 4, task.submitted at 5",
+        "tasks",
+        "task_id  was",
+        "T0       new",
+        "T1       new",
+        "T2       new",
+    ]
+    assert (await ask("cancel", "--label", "x", "--dry-run")).lines == [
+        "cancel: a dry run, nothing was changed",
+        "task_ids  T0, T1",
+        "count     3",
+        "more      yes",
+        "one command changes 2 of the 3; give it again while others fit",
+    ]
+    assert (await ask("cancel", "--label", "x")).lines == [
+        "cancel: task.cancelled at 6, task.cancelled at 7",
+        "task_ids  T0, T1",
+        "count     2",
+        "more      yes",
+        "others fit too: give the command again, with another --command-id if it had one",
+    ]
+    assert (await ask("cancel", "--label", "x")).lines[-1] == "more      no"
+    assert (await ask("cancel", "--label", "x", "--dry-run")).lines == [
+        "cancel: a dry run, nothing was changed",
+        "count  0",
+        "more   no",
+    ]
+    assert (await ask("cancel", "--label", "x")).lines[0] == "cancel: nothing new to record"
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["plain", "terminal"])
