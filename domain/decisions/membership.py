@@ -206,7 +206,7 @@ def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
     return draft.decided({})
 
 
-def set_intake(draft: Draft, agent_id: str, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> Decision:
+def set_intake(draft: Draft, agent_id: str, event: ev.IntakeEvent) -> Decision:
     """Open or close the intake of one agent; a repeat records nothing."""
     agent = checks.known_agent(draft, agent_id)
     repeated = isinstance(event, ev.AgentDraining) and agent.intake is IntakeStatus.DRAINING and event.deadline is None

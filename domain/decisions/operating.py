@@ -343,7 +343,7 @@ def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
     return draft.record_task(task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason))
 
 
-def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
+def set_pool_intake(draft: Draft, event: pool_ev.IntakeEvent) -> Decision:
     """Open or close the pool's intake; a repeat records nothing."""
     repeated = isinstance(event, pool_ev.PoolDraining) and draft.view.pool.intake is IntakeStatus.DRAINING
     if INTAKE.allows(draft.view.pool.intake, event.name) and not repeated:

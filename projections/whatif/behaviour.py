@@ -203,7 +203,7 @@ class RecordedBehaviour:
         ):
             yield ExpiriesReset(recorded.time, recorded.entity_id)
 
-    def _granted(self, recorded: Recorded, event: ev.Leased | ev.Stolen) -> Iterator[Step]:
+    def _granted(self, recorded: Recorded, event: ev.Grant) -> Iterator[Step]:
         if recorded.position < self._since:
             return
         task = self.record.task(recorded.entity_id)
