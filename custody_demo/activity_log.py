@@ -106,7 +106,7 @@ def _expiry(event: ev.Expired) -> str:
 
 def _words(recorded: Recorded, before: Task | None) -> str:  # noqa: C901, PLR0911, PLR0912 - one arm for each kind of event
     name = recorded.entity_id
-    holder = before.lease.agent_id if before is not None and before.lease is not None else "no agent"
+    holder = (before.holder if before is not None else None) or "no agent"
     match recorded.event:
         case ag.Lost(silence_s=silence_s, threshold_s=threshold_s):
             return f"{name} counts as lost: silent for {silence_s:.1f} s (limit {threshold_s:.1f} s)"

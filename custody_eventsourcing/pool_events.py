@@ -10,14 +10,14 @@ import pydantic_core
 from eventsourcing.persistence import Mapper, MapperDeserialisationError, Notification, NotSupportedError
 from msgspec.structs import astuple
 
-from domain.agent import Agent, evolve_agent
+from domain.agent import evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.lifecycles import IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
-from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.steal import evolve_steal
+from domain.task import evolve_task
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.codec import CloudEventsCodec
 
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from eventsourcing.domain import DomainEventProtocol
     from eventsourcing.persistence import StoredEvent
 
+    from domain.draft import EntityState
+
 _log = logging.getLogger(__name__)
 
 READ_ONLY = "only its own service writes to a pool: send it commands"
-
-EntityState = Task | Agent | Steal | Pool
 
 
 class PoolEvent(Recorded, frozen=True):

@@ -60,9 +60,6 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
         return self.status is AgentStatus.LIVE and self.intake is IntakeStatus.OPEN
 
 
-_INTAKE_EVENTS = (ev.AgentDraining, ev.AgentPaused, ev.AgentResumed)
-
-
 def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     """Return the agent after one more event.
 
@@ -114,7 +111,7 @@ def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
         return agent if event.load is None else _loaded(agent, event.load, recorded.time)
     if isinstance(event, ev.LoadReported):
         return _loaded(agent, event.load, recorded.time)
-    if isinstance(event, _INTAKE_EVENTS):
+    if isinstance(event, ev.IntakeEvent):
         deadline = event.deadline if isinstance(event, ev.AgentDraining) else None
         return replace(agent, intake=INTAKE.next[agent.intake, event.name], drain_deadline=deadline)
     if isinstance(event, ev.Deregistered):

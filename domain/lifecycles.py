@@ -23,9 +23,12 @@ __all__ = [
     "HELD",
     "INTAKE",
     "LEASE",
+    "LEASE_ENDING_EVENTS",
     "LEASE_ENDS",
     "RANK",
     "STEAL",
+    "STEAL_ENDING_EVENTS",
+    "STEAL_ENDS",
     "TASK",
     "TERMINAL",
     "TICKING",
@@ -172,10 +175,13 @@ class IntakeLifecycle(StateMachine):
     resumed = st.OPEN.from_(st.PAUSED, st.DRAINING)
 
 
+STEAL_ENDS = frozenset({StealStatus.COMPLETED, StealStatus.FAILED})
+
+
 class StealLifecycle(StateMachine):
     """A steal operation: planned in an append of its own, then executed or failed."""
 
-    st = States.from_enum(StealStatus, initial=StealStatus.NEW, final={StealStatus.COMPLETED, StealStatus.FAILED})
+    st = States.from_enum(StealStatus, initial=StealStatus.NEW, final=STEAL_ENDS)
 
     planned = st.NEW.to(st.PLANNED)
     executing = st.PLANNED.to(st.EXECUTING)
@@ -221,6 +227,11 @@ class TransitionTable(Generic[S]):
         """Return the names of the events that may happen in the state, sorted."""
         return _allowed(state, self.next)
 
+    def leads_to(self, event: str) -> S | None:
+        """Return the state that an event leads to wherever it may happen; None if there are several, or none."""
+        targets = {target for (_, name), target in self.next.items() if name == event}
+        return next(iter(targets)) if len(targets) == 1 else None
+
     def items(self) -> list[tuple[S, str, S]]:
         """Return every (state, event, next state)."""
         return [(state, event, target) for (state, event), target in self.next.items()]
@@ -241,3 +252,7 @@ LEASE = TransitionTable(LeaseLifecycle, LeaseStatus)
 AGENT = TransitionTable(AgentLifecycle, AgentStatus)
 INTAKE = TransitionTable(IntakeLifecycle, IntakeStatus)
 STEAL = TransitionTable(StealLifecycle, StealStatus)
+
+LEASE_ENDING_EVENTS = frozenset(event for _, event, status in LEASE.items() if status in LEASE_ENDS)
+"""Names of task events; `stolen` ends one lease and grants the next."""
+STEAL_ENDING_EVENTS = frozenset(event for _, event, status in STEAL.items() if status in STEAL_ENDS)

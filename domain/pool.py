@@ -50,9 +50,6 @@ def jitter_fraction(token: int) -> float:
     return (token * _HASH_MULTIPLIER % _HASH_MODULUS) / _HASH_MODULUS
 
 
-_INTAKE_EVENTS = (ev.PoolDraining, ev.PoolPaused, ev.PoolResumed)
-
-
 def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
     """Return the pool after one more event.
 
@@ -69,7 +66,7 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
         return replace(pool, leader=event.leader)
     if isinstance(event, ev.Rearmed):
         return replace(pool, not_before=event.not_before, jitter_s=event.jitter_s)
-    if isinstance(event, _INTAKE_EVENTS):
+    if isinstance(event, ev.IntakeEvent):
         return replace(pool, intake=INTAKE.next[pool.intake, event.name])
     if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
         return replace(pool, expiry_held=isinstance(event, ev.ExpiryHeld))

@@ -25,6 +25,10 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+BROUGHT_BACK = frozenset({TaskStatus.QUARANTINED, TaskStatus.STUCK})
+"""The statuses from which `requeue` brings a task back."""
+
+
 class LeaseStatus(StrEnum):
     """The status of one attempt at one task by one agent."""
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from docs.generator.fields import FieldDoc, cell, doc_of, fields_of, models_in
 from docs.generator.lifecycles import in_words, transitions
 from domain.events import EVENT_TYPES, Entity, Event
-from domain.events.agent import AgentDraining, AgentPaused, AgentResumed
+from domain.events.agent import IntakeEvent
 from domain.lifecycles import AGENT, INTAKE, LEASE, STEAL, TASK, TransitionTable
 
 _HEAD = """\
@@ -128,7 +128,7 @@ def _machines(event: type[Event]) -> list[tuple[str, TransitionTable[Any], str]]
             lease_event = "granted" if event.name == "leased" else event.name
             return [("task", TASK, event.name), ("lease", LEASE, lease_event)]
         case Entity.AGENT:
-            gate = [("intake", INTAKE, event.name)] if event in {AgentDraining, AgentPaused, AgentResumed} else []
+            gate = [("intake", INTAKE, event.name)] if issubclass(event, IntakeEvent) else []
             return [("agent", AGENT, event.name), *gate]
         case Entity.STEAL:
             return [("steal", STEAL, event.name)]

@@ -10,7 +10,7 @@ from domain import limits
 from domain.commands.command import Blocking, Completing, Failing, LoadReport, OpsCommand
 from domain.commands.submit import Submit, SubmitMany
 from domain.json_values import Label, Labels, Name, Note, Reason, SmallJsonDocument, UtcDatetime, check_text
-from domain.statuses import TaskStatus
+from domain.statuses import BROUGHT_BACK, TaskStatus
 from domain.values import Priority
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Requeue(ByFilter):
 
     def fits(self, task: Task) -> bool:
         """Return whether a task that can be brought back fits the filter."""
-        return task.status in {TaskStatus.QUARANTINED, TaskStatus.STUCK} and super().fits(task)
+        return task.status in BROUGHT_BACK and super().fits(task)
 
 
 class Unblock(OpsOnTask):

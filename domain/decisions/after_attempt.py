@@ -114,6 +114,13 @@ def requeue_or_quarantine(
     )
 
 
+def revoke(draft: Draft, task: Task, reason: str, cause: ev.Cause = ev.Cause.REVOKE) -> Task:
+    """Take a held task from its holder, who is told to stop, and record what follows."""
+    lease = task.held_lease
+    event = ev.Revoked(token=lease.token, cause=cause, agent_id=lease.agent_id, reason=reason)
+    return requeue_or_quarantine(draft, draft.record_task(task.task_id, event), cause, reason)
+
+
 def _handoff_of_unheld(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
     """Return the hand-off of a task that no agent holds now: the present one, if that says all that there is to say.
 
@@ -169,15 +176,15 @@ def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
     return None
 
 
-def record_failure(draft: Draft, task: Task, lease: Lease | None, error: str, *, retryable: bool) -> Task:
-    """Record a failure that the holder or an operator reported; `lease`: the current one, None if it is not held.
+def record_failure(draft: Draft, task: Task, error: str, *, retryable: bool) -> Task:
+    """Record a failure that the holder or an operator reported.
 
     What follows is another attempt, quarantine or the end. A task that is not held used up no attempt, so that budget
     does not apply to it.
     """
     failures = task.failures + 1
     budgets = task.definition.budgets
-    token, agent_id = (lease.token, lease.agent_id) if lease is not None else (None, None)
+    lease, token, agent_id = task.lease, task.token, task.holder
     if not retryable or failures >= budgets.failures:
         return draft.record_task(
             task.task_id,

@@ -300,5 +300,5 @@ def _situation(task: Task) -> dict[str, Any]:
         "task_id": task.task_id,
         "status": task.status.value,
         "attempt": task.attempt,
-        "holder": task.lease.agent_id if task.lease else None,
+        "holder": task.holder,
     }

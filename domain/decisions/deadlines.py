@@ -21,8 +21,8 @@ def fail_overdue(draft: Draft, task: Task, error: str) -> None:
     draft.record_task(
         task.task_id,
         ev.Failed(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
+            token=task.token,
+            agent_id=task.holder,
             error=error,
             numbers=ev.FailedNumbers(
                 deadline=deadline,

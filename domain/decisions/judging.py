@@ -120,11 +120,7 @@ def _stalled(draft: Draft, task: Task) -> Finding:
         return Finding.STALLED
     idle_s = seconds_between(advanced_at, draft.now)
     reason = f"stalled: {lease.agent_id} was heard and did not advance beyond {lease.percent} % for {idle_s:.0f} s"
-    task = draft.record_task(
-        task.task_id,
-        ev.Revoked(token=lease.token, cause=ev.Cause.STALL, agent_id=lease.agent_id, reason=reason),
-    )
-    task = after_attempt.requeue_or_quarantine(draft, task, ev.Cause.STALL, reason)
+    task = after_attempt.revoke(draft, task, reason, ev.Cause.STALL)
     return Finding.REQUEUED if task.status is TaskStatus.QUEUED else Finding.QUARANTINED
 
 

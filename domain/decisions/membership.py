@@ -176,14 +176,11 @@ def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> De
         task = draft.task(task_id)
         if task is None or task.lease is None:
             continue
-        token = task.lease.token
         if command.by_operator:
-            reason = command.reason or f"{agent.agent_id} was deregistered by an operator"
-            task = draft.record_task(task_id, task_ev.Revoked(token=token, agent_id=agent.agent_id, reason=reason))
-            after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.REVOKE, reason)
+            after_attempt.revoke(draft, task, command.reason or f"{agent.agent_id} was deregistered by an operator")
         else:
             reason = f"{agent.agent_id} left the pool"
-            task = draft.record_task(task_id, task_ev.Released(token=token, reason=reason))
+            task = draft.record_task(task_id, task_ev.Released(token=task.lease.token, reason=reason))
             after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.RELEASE, reason)
     if len(held) > RELEASES_AT_ONCE:
         rest = replace(command, released=command.released + RELEASES_AT_ONCE)
@@ -209,7 +206,7 @@ def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
     return draft.decided({})
 
 
-def set_intake(draft: Draft, agent_id: str, event: ev.AgentDraining | ev.AgentPaused | ev.AgentResumed) -> Decision:
+def set_intake(draft: Draft, agent_id: str, event: ev.IntakeEvent) -> Decision:
     """Open or close the intake of one agent; a repeat records nothing."""
     agent = checks.known_agent(draft, agent_id)
     repeated = isinstance(event, ev.AgentDraining) and agent.intake is IntakeStatus.DRAINING and event.deadline is None
@@ -224,13 +221,10 @@ def end_drain(draft: Draft, agent_id: str) -> Decision:
     deadline = agent.drain_deadline if agent is not None else None
     if deadline is None or deadline > draft.now:
         return draft.decided({})
-    reason = "the deadline of the drain has passed"
     for task_id in draft.view.held_by(agent_id)[:RELEASES_AT_ONCE]:
         task = draft.task(task_id)
         if task is not None and task.lease is not None:
-            event = task_ev.Revoked(token=task.lease.token, agent_id=agent_id, reason=reason)
-            task = draft.record_task(task_id, event)
-            after_attempt.requeue_or_quarantine(draft, task, task_ev.Cause.REVOKE, reason)
+            after_attempt.revoke(draft, task, "the deadline of the drain has passed")
     return draft.decided({})
 
 

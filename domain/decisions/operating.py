@@ -23,6 +23,7 @@ from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import resolved_retry
 from domain.policies.sweeping import DEFAULT_STALL_S
+from domain.statuses import BROUGHT_BACK
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -288,11 +289,7 @@ def cancel(draft: Draft, command: operator_commands.Cancel) -> Decision:
 
 
 def _cancel(draft: Draft, task: Task, reason: str | None) -> Task:
-    lease = task.lease
-    event = ev.Cancelled(
-        token=lease.token if lease else None, agent_id=lease.agent_id if lease else None, reason=reason
-    )
-    return draft.record_task(task.task_id, event)
+    return draft.record_task(task.task_id, ev.Cancelled(token=task.token, agent_id=task.holder, reason=reason))
 
 
 def requeue(draft: Draft, command: operator_commands.Requeue) -> Decision:
@@ -302,12 +299,12 @@ def requeue(draft: Draft, command: operator_commands.Requeue) -> Decision:
 
 def _requeue(draft: Draft, task: Task, reason: str | None) -> Task:
     reason = reason or "requeued by an operator"
-    if task.status is TaskStatus.STUCK and task.lease is not None:
-        task = _revoked(draft, task, reason)
-    elif task.status is not TaskStatus.QUARANTINED:
+    if task.status not in BROUGHT_BACK:
         raise checks.illegal_transition(
             task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue"
         )
+    if task.held:
+        task = _revoked(draft, task, reason)
     return after_attempt.requeue_or_quarantine(draft, task, ev.Cause.OPERATOR, reason, exempt=True)
 
 
@@ -350,8 +347,8 @@ def complete(draft: Draft, command: operator_commands.OpsComplete) -> Decision:
     task = checks.live_task(draft, command.task_id)
     lease = task.lease
     event = ev.Completed(
-        token=lease.token if lease else None,
-        agent_id=lease.agent_id if lease else None,
+        token=task.token,
+        agent_id=task.holder,
         result=command.result,
         duration_s=seconds_between(lease.granted_at, draft.now) if lease else None,
     )
@@ -364,23 +361,15 @@ def fail(draft: Draft, command: operator_commands.OpsFail) -> Decision:
     A retryable one leads to another attempt while the budget of failures lasts.
     """
     task = checks.live_task(draft, command.task_id)
-    return _changed(
-        draft, after_attempt.record_failure(draft, task, task.lease, command.error, retryable=command.retryable)
-    )
+    return _changed(draft, after_attempt.record_failure(draft, task, command.error, retryable=command.retryable))
 
 
 def block(draft: Draft, command: operator_commands.OpsBlock) -> Decision:
     """Set a task aside, in any status; a holder is told to stop. Repeating reason and question records nothing."""
     task = checks.live_task(draft, command.task_id)
-    lease = task.lease
     said = (task.outcome.detail if task.outcome is not None else None, task.question)
     if task.status is not TaskStatus.BLOCKED or said != (command.reason, command.question):
-        event = ev.Blocked(
-            token=lease.token if lease else None,
-            agent_id=lease.agent_id if lease else None,
-            reason=command.reason,
-            question=command.question,
-        )
+        event = ev.Blocked(token=task.token, agent_id=task.holder, reason=command.reason, question=command.question)
         task = draft.record_task(task.task_id, event)
     return _changed(draft, task)
 
@@ -396,7 +385,7 @@ def _revoked(draft: Draft, task: Task, reason: str | None) -> Task:
     return draft.record_task(task.task_id, ev.Revoked(token=lease.token, agent_id=lease.agent_id, reason=reason))
 
 
-def set_pool_intake(draft: Draft, event: pool_ev.PoolDraining | pool_ev.PoolPaused | pool_ev.PoolResumed) -> Decision:
+def set_pool_intake(draft: Draft, event: pool_ev.IntakeEvent) -> Decision:
     """Open or close the pool's intake; a repeat records nothing."""
     repeated = isinstance(event, pool_ev.PoolDraining) and draft.view.pool.intake is IntakeStatus.DRAINING
     if INTAKE.allows(draft.view.pool.intake, event.name) and not repeated:

@@ -215,10 +215,8 @@ def _completed(
 def fail(draft: Draft, command: agent_commands.Fail) -> Decision:
     """Record the failure; a retryable one leads to another attempt while the budgets last."""
     checks.requesting_agent(draft)
-    task, lease = checks.named_lease(draft, command)
-    return _lease_ended(
-        draft, after_attempt.record_failure(draft, task, lease, command.error, retryable=command.retryable)
-    )
+    task, _ = checks.named_lease(draft, command)
+    return _lease_ended(draft, after_attempt.record_failure(draft, task, command.error, retryable=command.retryable))
 
 
 def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> ev.Directive:

@@ -84,6 +84,10 @@ class AgentResumed(AgentEvent):
     reason: str | None = None
 
 
+IntakeEvent = AgentDraining | AgentPaused | AgentResumed
+"""The events that open or close an agent's intake."""
+
+
 class Lost(AgentEvent):
     """The agent was not heard for too long; any command of it makes it live again."""
 

@@ -81,3 +81,7 @@ class PoolResumed(PoolEvent):
     name: ClassVar[str] = "resumed"
 
     reason: str | None = None
+
+
+IntakeEvent = PoolDraining | PoolPaused | PoolResumed
+"""The events that open or close the pool's intake."""

@@ -244,6 +244,10 @@ class Stolen(HeldEvent):
     expires_at: Timestamp
 
 
+Grant = Leased | Stolen
+"""The events that grant a lease; `stolen` ends the one before."""
+
+
 class Released(HeldEvent):
     """The holder returned the task to the queue."""
 

@@ -145,6 +145,16 @@ class Task(msgspec.Struct, frozen=True, gc=False):
         return self.status in HELD
 
     @property
+    def holder(self) -> str | None:
+        """The agent that holds it, if one does."""
+        return None if self.lease is None else self.lease.agent_id
+
+    @property
+    def token(self) -> int | None:
+        """The token of the lease that it is held under, if it is held."""
+        return None if self.lease is None else self.lease.token
+
+    @property
     def held_lease(self) -> Lease:
         """The lease of a held task; raises ValueError on any other."""
         if self.lease is None:

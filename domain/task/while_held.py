@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-def _granted(task: Task, event: ev.Leased | ev.Stolen, recorded: Recorded) -> Lease:
+def _granted(task: Task, event: ev.Grant, recorded: Recorded) -> Lease:
     if event.token != recorded.position:
         msg = f"{event.name} at {recorded.position} grants token {event.token}"
         raise FoldError(msg)

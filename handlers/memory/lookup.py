@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast, get_args
 
 from msgspec.structs import replace
 
@@ -20,7 +20,7 @@ from domain.errors import FoldError
 from domain.events import Entity, Event
 from domain.events import agent as agent_ev
 from domain.events import task as ev
-from domain.lifecycles import IllegalTransitionError, IntakeStatus
+from domain.lifecycles import INTAKE, IllegalTransitionError, IntakeStatus
 from domain.task import Task, evolve_task
 from domain.task.outline import OUTLINE_NAMES, TERM_NAMES, fold_outline
 from handlers.memory.shared_results import Found, SharedResults
@@ -47,9 +47,7 @@ SLICE_BYTES = 256 * 1024
 """Bytes of events decoded in one turn, but for an event that is larger by itself."""
 _FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
 _INTAKE_AFTER: dict[type[Event], IntakeStatus] = {
-    agent_ev.AgentDraining: IntakeStatus.DRAINING,
-    agent_ev.AgentPaused: IntakeStatus.PAUSED,
-    agent_ev.AgentResumed: IntakeStatus.OPEN,
+    **{kind: to for kind in get_args(agent_ev.IntakeEvent) if (to := INTAKE.leads_to(kind.name)) is not None},
     agent_ev.Deregistered: IntakeStatus.OPEN,
 }
 _TERMS = (ev.Renewed, ev.Recovered, ev.Silenced)
@@ -213,7 +211,7 @@ class Lookup:
     async def grant(self, task_id: str, token: int) -> Recorded | None:
         """Return the event that granted a task under a token, None if there is none. Raises LogUnavailableError."""
         for recorded in await self.at((token,)):
-            if recorded.entity_id == task_id and isinstance(recorded.event, ev.Leased | ev.Stolen):
+            if recorded.entity_id == task_id and isinstance(recorded.event, ev.Grant):
                 return recorded
         return None
 

@@ -45,9 +45,8 @@ if TYPE_CHECKING:
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
 _VIEW_VERBS = frozenset({"register", "heartbeat"})
-_STATUSES_AFTER = {event: {target for _, name, target in TASK.items() if name == event} for _, event, _ in TASK.items()}
-_STATUS_AFTER = {event: next(iter(targets)) for event, targets in _STATUSES_AFTER.items() if len(targets) == 1}
-"""The status that an event leads to, for those that lead to one only."""
+_STATUS_AFTER = {event: TASK.leads_to(event) for _, event, _ in TASK.items()}
+"""The status that an event leads to; None where it leads to several."""
 
 MAX_AT_ONCE = 16
 """Repeats whose first outcome is read at once; others wait their turn, so that a storm holds up nothing else."""
@@ -227,13 +226,13 @@ class RepeatedCommands:
     async def _attempt(self, task_id: str, own: list[Recorded], last: Recorded) -> int:
         """Return the task's attempt after the command: of its own events, or of the grant that they name."""
         for recorded in reversed(own):
-            if isinstance(recorded.event, ev.Requeued | ev.Leased | ev.Stolen):
+            if isinstance(recorded.event, ev.Requeued | ev.Grant):
                 return recorded.event.attempt
         token = next((t for recorded in own if (t := getattr(recorded.event, "token", None)) is not None), None)
         late = any(isinstance(recorded.event, ev.Completed) and recorded.event.late for recorded in own)
         if token is not None and not late:
             grant = await self._lookup.grant(task_id, token)
-            if grant is not None and isinstance(grant.event, ev.Leased | ev.Stolen):
+            if grant is not None and isinstance(grant.event, ev.Grant):
                 return grant.event.attempt
         return (await self._task_at(task_id, last.position, own)).attempt
 

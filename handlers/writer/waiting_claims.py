@@ -8,15 +8,15 @@ of the kind than promised claims. So no claim waits beside a queued task that it
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from domain.actors import agent_actor
-from domain.events import Entity
+from domain.events import EVENT_TYPES, Entity
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
-from domain.lifecycles import AgentStatus, TaskStatus
+from domain.lifecycles import LEASE_ENDING_EVENTS, AgentStatus, TaskStatus
 from domain.task import Task
 from handlers.ports import steadily_after
 from handlers.writer.claim_line import ClaimLine
@@ -33,23 +33,10 @@ if TYPE_CHECKING:
     from handlers.writer.agent_liveness import AgentLiveness
     from handlers.writer.jobs import Job
 
-_AGENT_CHANGES = frozenset(
-    {
-        agent_ev.Registered,
-        agent_ev.Deregistered,
-        agent_ev.Lost,
-        agent_ev.AgentDraining,
-        agent_ev.AgentPaused,
-        agent_ev.AgentResumed,
-    }
-)
-_LEASE_ENDS = frozenset(
-    {
-        *(ev.Released, ev.Revoked, ev.Expired, ev.Blocked, ev.Quarantined, ev.Requeued, ev.Completed, ev.Failed),
-        ev.Cancelled,
-    }
-)
-_GRANTS = frozenset({ev.Leased, ev.Stolen})
+_AGENT_CHANGES = frozenset({agent_ev.Registered, agent_ev.Deregistered, agent_ev.Lost, *get_args(agent_ev.IntakeEvent)})
+_TASK_EVENTS = {kind.name: kind for kind in EVENT_TYPES.values() if kind.entity is Entity.TASK}
+_LEASE_ENDS = {_TASK_EVENTS[name] for name in LEASE_ENDING_EVENTS}
+_GRANTS = frozenset(get_args(ev.Grant))
 # An update may end a queued task's wait for its time.
 _RELEVANT = _AGENT_CHANGES | _LEASE_ENDS | _GRANTS | {ev.Submitted, ev.Updated, pool_ev.PoolResumed}
 

@@ -59,7 +59,7 @@ class EventCollector:
 
     def _holder(self, task_id: str | None) -> str | None:
         task = None if task_id is None else self._tasks.get(task_id)
-        return task.lease.agent_id if task is not None and task.lease is not None else None
+        return None if task is None else task.holder
 
     def _before_and_after(self, task_id: str, state: PoolState) -> tuple[Task | None, Task | None]:
         before, after = self._tasks.get(task_id), state.task(task_id)

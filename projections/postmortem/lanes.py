@@ -190,8 +190,8 @@ def _by(bars: Iterable[Bar], name: str) -> dict[str, list[Bar]]:
 def _is_drawn_as_edge(observed: ObservedEvent) -> bool:
     """Return whether an event is drawn as the edge of a bar or of a wait, and so needs no mark."""
     before, after_ = observed.before, observed.after
-    held = before.lease.token if before is not None and before.lease is not None else None
-    holds = after_.lease.token if after_ is not None and after_.lease is not None else None
+    held = None if before is None else before.token
+    holds = None if after_ is None else after_.token
     return held != holds or isinstance(observed.recorded.event, _DRAWN_AS_EDGES)
 
 

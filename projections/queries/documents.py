@@ -89,8 +89,8 @@ def task_summary(task: Task) -> dict[str, Any]:
         "not_before": _time(task.not_before),
         "submitted_at": _time(task.submitted_at),
         "status_since": _time(task.status_since),
-        "agent_id": task.lease.agent_id if task.lease else None,
-        "token": task.lease.token if task.lease else None,
+        "agent_id": task.holder,
+        "token": task.token,
         "percent": task.lease.percent if task.lease else None,
         "stalled": task.lease.stalled_at is not None if task.lease else None,
     }

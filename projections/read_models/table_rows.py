@@ -39,7 +39,7 @@ def task_row(task: Task) -> Values:
         task.status.value,
         _clamped(task.attempt),
         _text(lease.agent_id) if lease else None,
-        lease.token if lease else None,
+        task.token,
         _clamped(lease.percent) if lease else None,
         lease.expires_at if lease else None,
         _text(definition.title),

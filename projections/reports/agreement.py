@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pydantic_core
 
-from domain.lifecycles import TERMINAL
+from domain.lifecycles import STEAL_ENDS, TERMINAL
 from domain.limits import MAX_PAGE
 from domain.policies.load_balancing import LoadStatus
 from projections.queries.answers import answer, statistics_document
@@ -23,7 +23,6 @@ from projections.queries.questions import (
     TasksQuery,
     WorkloadsQuery,
 )
-from projections.reports.ending_events import STEAL_ENDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.actors import acting_agent, agent_actor
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
-from projections.reports.ending_events import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
+from domain.lifecycles import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
 
 if TYPE_CHECKING:
     from domain.events import Event

@@ -157,7 +157,7 @@ def _compared(task: Task) -> ComparedTask:
     return ComparedTask(
         task.status.value,
         task.attempt,
-        None if lease is None else lease.agent_id,
+        task.holder,
         None if lease is None else lease.percent,
         task.terminal,
     )

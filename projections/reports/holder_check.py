@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.actors import acting_agent
 from domain.events import task as ev
-from projections.reports.ending_events import LEASE_ENDING_EVENTS
+from domain.lifecycles import LEASE_ENDING_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,16 +40,14 @@ class HolderCheck:
         if not isinstance(event, ev.TaskEvent) or isinstance(event, ev.LateProgress):
             return
         holder = self._holders.get(task_id)
-        if isinstance(event, ev.Leased | ev.Stolen):
+        if isinstance(event, ev.Grant):
             yield from self._granted(recorded.position, task_id, event, holder)
         else:
             yield from _on_held_task(event, holder, recorded.actor)
             if event.name in LEASE_ENDING_EVENTS:
                 self._holders.pop(task_id, None)
 
-    def _granted(
-        self, position: int, task_id: str, event: ev.Leased | ev.Stolen, holder: Holder | None
-    ) -> Iterator[str]:
+    def _granted(self, position: int, task_id: str, event: ev.Grant, holder: Holder | None) -> Iterator[str]:
         self.grants += 1
         if event.token != position:
             yield f"{event.name} grants token {event.token} at position {position}"

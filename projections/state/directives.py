@@ -6,7 +6,7 @@ is dropped too late is only repeated, so this is not part of the log.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from domain.actors import acting_agent
 from domain.events import task as ev
@@ -90,7 +90,7 @@ class Directives:
         return [{"task_id": task_id, "do": "stop", "reason": stop.reason} for task_id, stop in stops.items()]
 
 
-_GRANTS = frozenset({ev.Leased, ev.Stolen})
+_GRANTS = frozenset(get_args(ev.Grant))
 _STOPS: dict[type, Callable[[Any], tuple[str | None, str]]] = {
     ev.Cancelled: lambda event: (event.agent_id, event.reason or "cancelled"),
     ev.Revoked: lambda event: (event.agent_id, event.reason or "revoked"),

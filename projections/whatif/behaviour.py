@@ -191,7 +191,7 @@ class RecordedBehaviour:
             yield from self._taken(recorded, event, before)
 
     def _taken(self, recorded: Recorded, event: ev.TaskEvent, before: Task | None) -> Iterator[Step]:
-        token = before.lease.token if before is not None and before.lease is not None else None
+        token = None if before is None else before.token
         if token is not None:
             yield from self._ended(recorded, token, before)
         if (
@@ -200,7 +200,7 @@ class RecordedBehaviour:
         ):
             yield ExpiriesReset(recorded.time, recorded.entity_id)
 
-    def _granted(self, recorded: Recorded, event: ev.Leased | ev.Stolen) -> Iterator[Step]:
+    def _granted(self, recorded: Recorded, event: ev.Grant) -> Iterator[Step]:
         if recorded.position < self._since:
             return
         task = self.record.task(recorded.entity_id)

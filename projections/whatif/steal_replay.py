@@ -135,7 +135,7 @@ class StealReplay:
             self._put(task_id, None)
             return
         moved_by_stealer = isinstance(event, ev.Stolen) and recorded.actor == STEALER
-        granted = isinstance(event, ev.Leased | ev.Stolen) and not moved_by_stealer
+        granted = isinstance(event, ev.Grant) and not moved_by_stealer
         if not granted and old is not None and old.lease is not None:
             lease = replace(new.lease, agent_id=old.lease.agent_id, token=old.lease.token)
             new = replace(new, lease=lease, steals=old.steals, last_stolen_at=old.last_stolen_at)

@@ -59,8 +59,8 @@ def _blocked(observed: ObservedEvent, reason: str) -> str:
     before = observed.before
     if is_operator(observed.recorded.actor):
         return f"{observed.recorded.actor}: {reason}"
-    holder = before.lease.agent_id if before is not None and before.lease is not None else "its holder"
-    return f"{holder}: {reason}"
+    holder = None if before is None else before.holder
+    return f"{holder or 'its holder'}: {reason}"
 
 
 def _deadline(observed: ObservedEvent, event: ev.Failed, numbers: ev.FailedNumbers) -> Finding:

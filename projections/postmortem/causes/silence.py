@@ -141,8 +141,7 @@ def false_alarms(collected: CollectedEvents) -> Iterator[Finding]:
 
 
 def _holder(observed: ObservedEvent) -> str:
-    lease = observed.after.lease if observed.after is not None else None
-    return lease.agent_id if lease is not None else ""
+    return (observed.after.holder if observed.after is not None else None) or ""
 
 
 def _expired(observed: ObservedEvent, token: int) -> bool:
