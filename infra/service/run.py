@@ -64,7 +64,9 @@ async def run_serve(settings: Settings, nats_url: str) -> int:
     _configure_logging(settings)
     stop = stop_signal()
     if anonymous(settings, nats_url):
-        _LOG.warning("connecting to %s without credentials: there, any client can act as any actor", nats_url)
+        _LOG.warning(
+            "connecting to %s without credentials: any client can act as any agent or operator there", nats_url
+        )
     return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop)
 
 

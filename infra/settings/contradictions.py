@@ -47,7 +47,7 @@ def without_effect(settings: Settings) -> Iterator[str]:
             yield f"{name} has no effect with lease_mode {settings.lease_mode}; it goes with {modes}"
 
 
-def _sweeper_contradictions(settings: Settings) -> Iterator[str]:
+def _of_the_sweeper(settings: Settings) -> Iterator[str]:
     chosen = settings.model_fields_set
     if not settings.sweeper_enabled:
         for name in sorted(chosen & {"stuck_threshold_s", "stall_s", "on_stall"}):
@@ -69,7 +69,7 @@ def _sweeper_contradictions(settings: Settings) -> Iterator[str]:
         yield f"stall_s, {settings.stall_s:g}, never takes effect: lease_max_s, {settings.lease_max_s:g}, comes first"
 
 
-def _term_contradictions(settings: Settings) -> Iterator[str]:
+def _of_terms(settings: Settings) -> Iterator[str]:
     policy = settings.rules().lease
     first, longest = shortest_first_terms(policy), longest_terms(policy)
     if settings.agent_lost_after_s < first.lease_s:

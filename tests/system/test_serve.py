@@ -184,7 +184,7 @@ async def test_without_credentials_it_warns_once(tmp_path: Path, pool: str) -> N
         Service("serve", tmp_path, nats=open_broker.url, pool=pool) as service,
     ):
         await service.ready()
-        assert sum("any client can act as any actor" in line for line in service.logged) == 1
+        assert sum("any client can act as any agent or operator" in line for line in service.logged) == 1
         assert await service.stop() == 0
 
 
@@ -198,7 +198,7 @@ async def test_credentials_in_the_address_count_and_are_not_shown(
         assert await service.stop() == 0
         everything = "\n".join((*service.said, *service.logged))
     assert admin["password"] not in everything
-    assert "any client can act as any actor" not in everything
+    assert "any client can act as any agent or operator" not in everything
 
 
 async def ask_until_nobody_answers(ask: Caller) -> list[Reply | None]:
