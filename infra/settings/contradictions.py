@@ -20,9 +20,9 @@ def contradictions(settings: Settings) -> Iterator[str]:
     The lines are about tasks without lease rules of their own. A default is named only together with a setting that was
     made, so the defaults alone give no line.
     """
-    yield from _sweeper_contradictions(settings)
-    yield from _term_contradictions(settings)
-    yield from _phase_contradictions(settings)
+    yield from _of_the_sweeper(settings)
+    yield from _of_terms(settings)
+    yield from _of_phases(settings)
     yield from without_effect(settings)
     if settings.retry_delay_s == 0:
         for name in sorted(settings.model_fields_set & {"retry_backoff", "retry_max_delay_s"}):
@@ -94,7 +94,7 @@ _PHASES = {
 _RENEWAL_HOURS = {name for name in LEASE_FIELDS if name.startswith("lease_renewal_") and name.endswith("_hours")}
 
 
-def _phase_contradictions(settings: Settings) -> Iterator[str]:
+def _of_phases(settings: Settings) -> Iterator[str]:
     """Yield which terms of the pool's lease mode are never set, and which are cut by the bounds."""
     chosen, mode = settings.model_fields_set, settings.lease_mode
     if mode in _PHASES:
