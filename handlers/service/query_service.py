@@ -20,7 +20,7 @@ from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks, lists_ended
 from handlers.writer.jobs import Answer
-from projections.queries.answers import answer, snapshot
+from projections.queries.answers import answer, copy_of
 from projections.queries.cursors import ended_before, ended_cursor, unknown_cursor
 from projections.queries.documents import task_document
 from projections.queries.questions import HealthQuery, Page, Query, StatisticsQuery, TaskQuery, TasksQuery
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, ReadableLog
     from handlers.writer.pool_access import PoolAccess
-    from projections.queries.answers import Snapshot
+    from projections.queries.answers import PoolCopy
 
-SLOW_SNAPSHOT = 5_000
+LARGE_POOL = 5_000
 """Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
 MAX_LOOK_UPS = 16
@@ -151,9 +151,9 @@ class QueryService:
         async with self._one_view:
             if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
-            copy = await self._pool.read(self._snapshot)
+            copy = await self._pool.read(self._copy)
             try:
-                if len(copy.tasks) > SLOW_SNAPSHOT:
+                if len(copy.tasks) > LARGE_POOL:
                     result = await asyncio.to_thread(answer, query, copy)
                 else:
                     result = answer(query, copy)
@@ -202,8 +202,8 @@ class QueryService:
         # What was looked up is of a moment after the read.
         return Answer(max(position, task.position), (), task_document(task, self._clock.now()), None)
 
-    def _snapshot(self, memory: Memory) -> Snapshot:
-        return snapshot(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
+    def _copy(self, memory: Memory) -> PoolCopy:
+        return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
 
     async def _health_of_pool(self) -> Answer:
         try:

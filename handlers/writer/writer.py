@@ -31,7 +31,7 @@ from handlers.writer.deciding import Decider, is_of_stale_session
 from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
-from handlers.writer.news import News
+from handlers.writer.notable_events import NotableEvents
 from handlers.writer.pool_clock import PoolClock
 from handlers.writer.refold import refold
 from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
@@ -109,7 +109,7 @@ class Writer:
         self._pool_clock = PoolClock(clock)
         self._limits = limits
         self._observer = observer
-        self._news = News(clock)
+        self._notable_events = NotableEvents(clock)
         self._decider = Decider(memory, rules, self.liveness, self.broker_link, clock)
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Batch | None = None
@@ -376,7 +376,7 @@ class Writer:
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
         self._drop_obeyed_directives(batch)
         for decision in batch.decisions:
-            self._news.observe(decision.records)
+            self._notable_events.observe(decision.records)
 
     def _drop_obeyed_directives(self, batch: Batch) -> None:
         """Drop the directives on tasks that their agents named in a command: each has its answer now."""
@@ -480,7 +480,7 @@ class Writer:
 
     def end_timed_out(self, now: Steady) -> None:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
-        self._news.end_period()
+        self._notable_events.end_period()
         timeout_s = self._limits.reply_timeout_s
         batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
         for batch in batches:

@@ -1,6 +1,6 @@
-"""The answers to queries, computed on a snapshot of the acknowledged state.
+"""The answers to queries, computed on a copy of the acknowledged state.
 
-Entities are immutable, so a snapshot is a shallow copy, and the writer goes on while an answer is computed from it.
+Entities are immutable, so a shallow copy is enough, and the writer goes on while an answer is computed from it.
 Pages are in the order of ids: `after` is the last id of the page before.
 """
 
@@ -56,7 +56,7 @@ PAGE_BYTES = 768 * 1024
 """The size limit of a page; a page has at least one row."""
 
 
-class Snapshot(NamedTuple):
+class PoolCopy(NamedTuple):
     """The acknowledged state at one position, as queries read it."""
 
     position: int
@@ -80,12 +80,12 @@ class Snapshot(NamedTuple):
     """Seconds of waiting after which a queued task counts as one priority more urgent; 0: never."""
 
 
-def snapshot(
+def copy_of(
     state: PoolState, now: datetime, totals: Mapping[str, Any], heard_at: Callable[[str], datetime | None]
-) -> Snapshot:
+) -> PoolCopy:
     """Copy what queries read; costs a shallow copy of the live entities."""
     recent = state.recent.items()
-    return Snapshot(
+    return PoolCopy(
         position=state.position,
         now=now,
         warning_s=state.rules.warning_s,
@@ -103,23 +103,23 @@ def snapshot(
     )
 
 
-def answer(query: Query, shot: Snapshot) -> dict[str, Any]:
-    """Return the result of a query that needs nothing but the snapshot."""
+def answer(query: Query, copy: PoolCopy) -> dict[str, Any]:
+    """Return the result of a query that needs nothing but the copy."""
     match query:
         case TasksQuery():
-            return _tasks(query, shot)
+            return _tasks(query, copy)
         case LeasesQuery():
-            return _leases(query, shot)
+            return _leases(query, copy)
         case AgentsQuery():
-            return _agents(query, shot)
+            return _agents(query, copy)
         case WorkloadsQuery():
-            return _workloads(query, shot)
+            return _workloads(query, copy)
         case BacklogQuery():
-            return _backlog(query, shot)
+            return _backlog(query, copy)
         case StealsQuery():
-            return _steals(query, shot)
+            return _steals(query, copy)
         case StatisticsQuery():
-            return statistics_document(shot)
+            return statistics_document(copy)
     msg = f"no answer is known to {type(query).__name__}"
     raise TypeError(msg)
 
@@ -146,14 +146,14 @@ def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str
     return {name: rows, "next": None if complete else chosen[len(rows) - 1]}
 
 
-def _tasks(query: TasksQuery, shot: Snapshot) -> dict[str, Any]:
+def _tasks(query: TasksQuery, copy: PoolCopy) -> dict[str, Any]:
     # One that was looked up is in memory by chance: it is listed with the others that ended when it did.
-    recent = {task_id: task for task_id, task in shot.recent.items() if ended_at(task) > shot.ended_through}
-    everything = {**recent, **shot.tasks}
+    recent = {task_id: task for task_id, task in copy.recent.items() if ended_at(task) > copy.ended_through}
+    everything = {**recent, **copy.tasks}
     ids = (task_id for task_id, task in everything.items() if fits(query, task))
     return {
         **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
-        "all_ended": not shot.ended_through,
+        "all_ended": not copy.ended_through,
     }
 
 
@@ -166,53 +166,53 @@ def fits(query: TasksQuery, task: Task) -> bool:
     )
 
 
-def _leases(query: LeasesQuery, shot: Snapshot) -> dict[str, Any]:
+def _leases(query: LeasesQuery, copy: PoolCopy) -> dict[str, Any]:
     def fits(task: Task) -> bool:
         lease = task.lease
         if lease is None or (query.agent_id is not None and lease.agent_id != query.agent_id):
             return False
-        return query.status is None or lease_phase(lease, shot.pool, shot.now, shot.warning_s) == query.status
+        return query.status is None or lease_phase(lease, copy.pool, copy.now, copy.warning_s) == query.status
 
     def row(task_id: str) -> dict[str, Any]:
-        task = shot.tasks[task_id]
-        return lease_row(task, task.held_lease, shot.pool, shot.now, shot.warning_s)
+        task = copy.tasks[task_id]
+        return lease_row(task, task.held_lease, copy.pool, copy.now, copy.warning_s)
 
-    return _page(query, "leases", (task_id for task_id, task in shot.tasks.items() if fits(task)), row)
+    return _page(query, "leases", (task_id for task_id, task in copy.tasks.items() if fits(task)), row)
 
 
-def _agents(query: AgentsQuery, shot: Snapshot) -> dict[str, Any]:
+def _agents(query: AgentsQuery, copy: PoolCopy) -> dict[str, Any]:
     held: dict[str, list[tuple[int, Task]]] = {}
-    for task in shot.tasks.values():
+    for task in copy.tasks.values():
         if task.lease is not None:
             held.setdefault(task.lease.agent_id, []).append((task.lease.token, task))
 
     def row(agent_id: str) -> dict[str, Any]:
         # In the order of the grants; tokens differ.
         tasks = [task for _, task in sorted(held.get(agent_id, ()), key=itemgetter(0))]
-        return agent_document(shot.agents[agent_id], shot.held[agent_id], tasks, shot.heard[agent_id])
+        return agent_document(copy.agents[agent_id], copy.held[agent_id], tasks, copy.heard[agent_id])
 
     ids = (
         agent_id
-        for agent_id, agent in shot.agents.items()
+        for agent_id, agent in copy.agents.items()
         if query.agent_id in {None, agent_id} and (query.lost or agent.status is not AgentStatus.LOST)
     )
     return _page(query, "agents", ids, row)
 
 
-def _workloads(query: WorkloadsQuery, shot: Snapshot) -> dict[str, Any]:
+def _workloads(query: WorkloadsQuery, copy: PoolCopy) -> dict[str, Any]:
     def row(agent_id: str) -> dict[str, Any]:
-        return workload_document(shot.agents[agent_id], shot.held[agent_id], shot.pool, shot.loads_since)
+        return workload_document(copy.agents[agent_id], copy.held[agent_id], copy.pool, copy.loads_since)
 
-    return _page(query, "workloads", (each for each in shot.agents if query.agent_id in {None, each}), row)
+    return _page(query, "workloads", (each for each in copy.agents if query.agent_id in {None, each}), row)
 
 
-def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
-    queued = [task for task in shot.tasks.values() if task.status is TaskStatus.QUEUED]
-    order = {task.task_id: listing_order(task, shot.now, shot.aging_s) for task in queued}
+def _backlog(query: BacklogQuery, copy: PoolCopy) -> dict[str, Any]:
+    queued = [task for task in copy.tasks.values() if task.status is TaskStatus.QUEUED]
+    order = {task.task_id: listing_order(task, copy.now, copy.aging_s) for task in queued}
     after = place_in_backlog(query.after, order) if query.after is not None else None
     rest = (task_id for task_id in order if after is None or order[task_id] > after)
     chosen = heapq.nsmallest(query.limit + 1, rest, key=order.__getitem__)
-    page = _cut("tasks", chosen, query.limit, lambda task_id: task_summary(shot.tasks[task_id]))
+    page = _cut("tasks", chosen, query.limit, lambda task_id: task_summary(copy.tasks[task_id]))
     if page["next"] is not None:
         # The place and not the task, which may have been granted when the next page is asked for.
         page["next"] = backlog_cursor(order[page["next"]])
@@ -223,29 +223,29 @@ def _backlog(query: BacklogQuery, shot: Snapshot) -> dict[str, Any]:
     return {
         **page,
         "queued": len(queued),
-        "delayed": sum(is_delayed(task, shot.now) for task in queued),
+        "delayed": sum(is_delayed(task, copy.now) for task in queued),
         "by_priority": by_priority,
-        "oldest_s": None if oldest is None else max(seconds_between(oldest, shot.now), 0.0),
+        "oldest_s": None if oldest is None else max(seconds_between(oldest, copy.now), 0.0),
     }
 
 
-def _steals(query: StealsQuery, shot: Snapshot) -> dict[str, Any]:
+def _steals(query: StealsQuery, copy: PoolCopy) -> dict[str, Any]:
     def fits(steal: Steal) -> bool:
         return query.agent_id in {None, steal.plan.from_agent, steal.plan.to_agent}
 
-    ids = (operation_id for operation_id, steal in shot.steals.items() if fits(steal))
-    return _page(query, "steals", ids, lambda each: steal_document(shot.steals[each]))
+    ids = (operation_id for operation_id, steal in copy.steals.items() if fits(steal))
+    return _page(query, "steals", ids, lambda each: steal_document(copy.steals[each]))
 
 
-def statistics_document(shot: Snapshot) -> dict[str, Any]:
+def statistics_document(copy: PoolCopy) -> dict[str, Any]:
     """Return counts of the live entities, and the totals since the log began."""
     by_status = {status.value: 0 for status in TaskStatus if status not in {TaskStatus.NEW, TaskStatus.UNHELD}}
     phases = {"active": 0, "expiring_soon": 0, "in_grace": 0, "stopped": 0}
     renewals: list[int] = []
     escalated = stalled = delayed = 0
-    for task in shot.tasks.values():
+    for task in copy.tasks.values():
         status = task.status.value
-        delayed += is_delayed(task, shot.now)
+        delayed += is_delayed(task, copy.now)
         # A task is `unheld` only between events of one append, where `custody at` can look, but no live query.
         by_status[status] = by_status.get(status, 0) + 1
         lease = task.lease
@@ -254,10 +254,10 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
         renewals.append(lease.reports + lease.renewals)
         escalated += lease.escalated
         stalled += lease.stalled_at is not None
-        phase = lease_phase(lease, shot.pool, shot.now, shot.warning_s)
+        phase = lease_phase(lease, copy.pool, copy.now, copy.warning_s)
         phases["in_grace" if phase == "expired" else phase] += 1
     for ended in TERMINAL:
-        by_status[ended.value] = shot.totals[ended.value]
+        by_status[ended.value] = copy.totals[ended.value]
     return {
         "tasks": by_status,
         "delayed": delayed,
@@ -269,17 +269,17 @@ def statistics_document(shot: Snapshot) -> dict[str, Any]:
             "escalated": escalated,
             "stalled": stalled,
         },
-        "agents": len(shot.agents),
-        "loads": _loads(shot),
-        "totals": {name: each for name, each in shot.totals.items() if not isinstance(each, dict)},
-        **{name: each for name, each in shot.totals.items() if isinstance(each, dict)},
+        "agents": len(copy.agents),
+        "loads": _loads(copy),
+        "totals": {name: each for name, each in copy.totals.items() if not isinstance(each, dict)},
+        **{name: each for name, each in copy.totals.items() if isinstance(each, dict)},
     }
 
 
-def _loads(shot: Snapshot) -> dict[str, int]:
+def _loads(copy: PoolCopy) -> dict[str, int]:
     """Return how many agents that are not lost have each load status."""
     counts = {status.value: 0 for status in LoadStatus}
-    for agent_id, agent in shot.agents.items():
+    for agent_id, agent in copy.agents.items():
         if agent.status is not AgentStatus.LOST:
-            counts[load_status(shot.held[agent_id], agent.cpu_since(shot.loads_since)).value] += 1
+            counts[load_status(copy.held[agent_id], agent.cpu_since(copy.loads_since)).value] += 1
     return counts

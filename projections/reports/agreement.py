@@ -27,7 +27,7 @@ from projections.queries.questions import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from projections.queries.answers import Snapshot
+    from projections.queries.answers import PoolCopy
     from projections.queries.questions import Page
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)
@@ -63,14 +63,14 @@ LISTED_VIEWS = {
 """The views that are compared row by row."""
 
 
-def page_differences(view: str, result: Mapping[str, Any], after: str | None, snapshot: Snapshot) -> Iterator[str]:
+def page_differences(view: str, result: Mapping[str, Any], after: str | None, copy: PoolCopy) -> Iterator[str]:
     """Yield the differences between a page of a service's answer and the log, one line each.
 
-    `after`: the cursor of the page's request; `snapshot`: the fold at the page's position.
+    `after`: the cursor of the page's request; `copy`: the fold at the page's position.
     """
     listed = LISTED_VIEWS[view]
     answered = {str(row[listed.id]): row for row in result[view]}
-    ours = _rows(view, listed, snapshot, after, result["next"], answered)
+    ours = _rows(view, listed, copy, after, result["next"], answered)
     for name in sorted(answered.keys() | ours.keys()):
         said, folded = answered.get(name), ours.get(name)
         if said is None or folded is None:
@@ -90,19 +90,19 @@ def page_differences(view: str, result: Mapping[str, Any], after: str | None, sn
 
 
 def _rows(
-    view: str, listed: _ListedView, snapshot: Snapshot, after: str | None, last: str | None, named: Mapping[str, Any]
+    view: str, listed: _ListedView, copy: PoolCopy, after: str | None, last: str | None, named: Mapping[str, Any]
 ) -> dict[str, dict[str, Any]]:
     """Return the log's rows of the page after the cursor `after` and up to `last`; None: the end of the view."""
 
     def within(name: str) -> bool:
         return (after is None or name > after) and (last is None or name <= last)
 
-    page_state = snapshot._replace(
+    page_state = copy._replace(
         # An agent's row names the tasks that it holds, and their ids may lie outside the page.
-        tasks={name: each for name, each in snapshot.tasks.items() if view == "agents" or within(name)},
-        recent={name: each for name, each in snapshot.recent.items() if name in named},
-        agents={name: each for name, each in snapshot.agents.items() if within(name)},
-        steals={name: each for name, each in snapshot.steals.items() if within(name)},
+        tasks={name: each for name, each in copy.tasks.items() if view == "agents" or within(name)},
+        recent={name: each for name, each in copy.recent.items() if name in named},
+        agents={name: each for name, each in copy.agents.items() if within(name)},
+        steals={name: each for name, each in copy.steals.items() if within(name)},
     )
     rows: dict[str, dict[str, Any]] = {}
     cursor = None
@@ -114,16 +114,16 @@ def _rows(
             return rows
 
 
-def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
+def backlog_differences(result: Mapping[str, Any], copy: PoolCopy) -> Iterator[str]:
     """Yield the differences between the first page of a service's backlog and the log: the counts, and the order.
 
     The place of a task with a `not_before` depends on the service's clock, and so does any place where priorities age.
     """
-    ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), snapshot))
+    ours = _plain(answer(BacklogQuery(limit=MAX_PAGE), copy))
     for name in ("queued", "by_priority"):
         if result[name] != ours[name]:
             yield f"backlog: the service says {name} {_shown(result[name])}, and the log makes it {_shown(ours[name])}"
-    if snapshot.aging_s:
+    if copy.aging_s:
         return
     said, folded = (
         [row["task_id"] for row in each["tasks"] if row.get("not_before") is None] for each in (result, ours)
@@ -134,11 +134,11 @@ def backlog_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterat
             return
 
 
-def statistics_differences(result: Mapping[str, Any], snapshot: Snapshot) -> Iterator[str]:
+def statistics_differences(result: Mapping[str, Any], copy: PoolCopy) -> Iterator[str]:
     """Yield the differences between a service's counts and the log's."""
     # What the sweeper found is the service's own count since its start.
     counts = {name: each for name, each in result.items() if name != "sweeper"}
-    said, folded = _flat(counts), _flat(_plain(statistics_document(snapshot)))
+    said, folded = _flat(counts), _flat(_plain(statistics_document(copy)))
     for name in sorted(said.keys() | folded.keys()):
         if name not in _CLOCKED_COUNTS and said.get(name) != folded.get(name):
             one, other = _shown(said.get(name)), _shown(folded.get(name))

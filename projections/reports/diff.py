@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from domain.events import Entity
 from domain.task import Task
 from domain.timestamps import format_timestamp
-from projections.queries.answers import snapshot, statistics_document
+from projections.queries.answers import copy_of, statistics_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -140,7 +140,7 @@ def _moment(state: PoolState, now: datetime) -> dict[str, Any]:
 
 
 def _counts(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[str, int]:
-    document = statistics_document(snapshot(state, now, totals, lambda _: None))
+    document = statistics_document(copy_of(state, now, totals, lambda _: None))
     leases = document["leases"]
     return {
         **{f"tasks.{status}": count for status, count in document["tasks"].items()},

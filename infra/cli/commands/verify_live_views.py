@@ -13,7 +13,7 @@ from handlers.memory.memory import Memory
 from handlers.ports import LogTruncatedError
 from infra.cli.session.rebuilding import fold_log
 from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
-from projections.queries.answers import snapshot
+from projections.queries.answers import copy_of
 from projections.queries.cursors import ended_before
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from infra.codec import CloudEventsCodec
     from infra.nats.connection import NatsConnection
     from infra.nats.event_log import NatsEventLog
-    from projections.queries.answers import Snapshot
+    from projections.queries.answers import PoolCopy
 
 _PAGE = 1_000
 _MAX_DIFFERENCES = 1_000
@@ -94,27 +94,27 @@ class _Comparison:
         for view in LISTED_VIEWS:
             after: str | None = None
             while True:
-                result, snapshot = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
+                result, copy = await self._asked(view, {"limit": _PAGE, **({"after": after} if after else {})})
                 if ended_before(result["next"]) is not None:
                     # From there on the service reads the log itself.
                     result["next"] = None
                 self.found.rows += len(result[view])
-                self._note(page_differences(view, result, after, snapshot))
+                self._note(page_differences(view, result, after, copy))
                 after = result["next"]
                 if after is None:
                     break
-        result, snapshot = await self._asked("backlog", {"limit": _PAGE})
-        self._note(backlog_differences(result, snapshot))
-        result, snapshot = await self._asked("statistics", {})
-        self._note(statistics_differences(result, snapshot))
+        result, copy = await self._asked("backlog", {"limit": _PAGE})
+        self._note(backlog_differences(result, copy))
+        result, copy = await self._asked("statistics", {})
+        self._note(statistics_differences(result, copy))
 
     async def _health(self) -> None:
-        result, snapshot = await self._asked("health", {})
+        result, copy = await self._asked("health", {})
         ours = {
-            "live_tasks": len(snapshot.tasks),
-            "agents": len(snapshot.agents),
+            "live_tasks": len(copy.tasks),
+            "agents": len(copy.agents),
             "unreadable_events": self._memory.unreadable_count,
-            "intake": snapshot.pool.intake.value,
+            "intake": copy.pool.intake.value,
         }
         self._note(
             f"health: the service says {name} {result.get(name)}, and the log makes it {value}"
@@ -122,8 +122,8 @@ class _Comparison:
             if result.get(name) != value
         )
 
-    async def _asked(self, view: str, body: dict[str, Any]) -> tuple[dict[str, Any], Snapshot]:
-        """Return the service's answer, and a snapshot of the fold at its position."""
+    async def _asked(self, view: str, body: dict[str, Any]) -> tuple[dict[str, Any], PoolCopy]:
+        """Return the service's answer, and a copy of the fold at its position."""
         reply = await self._client.request(f"query.{view}", body, timeout=self._session.timeout_s)
         position, memory = int(reply["position"]), self._memory
         if position < memory.state.position:
@@ -134,7 +134,7 @@ class _Comparison:
             raise _WrongPositionError(f"the service answers at position {position}: {error}") from None
         self.found.position = position
         now = memory.state.last_time
-        return reply["result"], snapshot(memory.state, now, memory.statistics.totals(), lambda _: None)
+        return reply["result"], copy_of(memory.state, now, memory.statistics.totals(), lambda _: None)
 
     def _note(self, differences: Iterable[str]) -> None:
         for each in differences:

@@ -25,7 +25,7 @@ LINES_AT_ONCE = 20
 PERIOD_S = 10.0
 
 
-class News:
+class NotableEvents:
     """Writes the lines of one pool."""
 
     def __init__(self, clock: Clock) -> None:

@@ -6,17 +6,17 @@ import logging
 
 import pytest
 
-from handlers.writer import news
+from handlers.writer import notable_events
 from tests.support.pool_harness import PoolHarness
 
 
 @pytest.fixture(autouse=True)
 def at_info(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger=news.__name__)
+    caplog.set_level(logging.INFO, logger=notable_events.__name__)
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.name == news.__name__]
+    return [record.getMessage() for record in caplog.records if record.name == notable_events.__name__]
 
 
 async def test_what_people_watch_for_is_one_line_each(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
@@ -45,7 +45,7 @@ async def test_what_people_watch_for_is_one_line_each(pool: PoolHarness, caplog:
 async def test_a_flood_is_counted(
     pool: PoolHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(news, "LINES_AT_ONCE", 2)
+    monkeypatch.setattr(notable_events, "LINES_AT_ONCE", 2)
     await pool.holds("a", *(f"T{number}" for number in range(5)), budgets={"expiries": 9})
     await pool.advance(300)
     assert [line.split(" at ")[0].split(" ")[1] for line in lines(caplog)[:2]] == ["expired", "expired"]
