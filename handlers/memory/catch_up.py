@@ -39,13 +39,8 @@ async def catch_up(
         # Making the indexes anew costs what is alive; keeping them costs what happens.
         events = goal - state.position
         rebuilds = not indexed and events > len(state.tasks) + len(state.agents)
-        with (
-            rebuilding(state, ages=events >= AGED_FROM_EVENTS)
-            if rebuilds
-            else _without_gc()
-            if indexed
-            else nullcontext()
-        ):
+        folding = _without_gc() if indexed else nullcontext()
+        with rebuilding(state, ages=events >= AGED_FROM_EVENTS) if rebuilds else folding:
             async for chunk in log.read(after=memory.state.position, until=goal):
                 memory.fold(chunk, seen)
                 if progress is not None:
