@@ -42,6 +42,10 @@ Was = Literal["new", "known", "ended"]
 """What a submit found: no task of that name, the same one, or the same one that has ended."""
 
 
+_LATER_RULES = ("retry", "stall_s", "on_stall")
+"""Fields of a definition that older logs do not have."""
+
+
 def submit(draft: Draft, command: Submit) -> Decision:
     """Queue a new task. The same definition again records nothing; another one with the same id is refused."""
     task_id = command.task_id or draft.request.new_id
@@ -205,7 +209,11 @@ def _is_same_definition(draft: Draft, command: Submit, known: Task) -> bool:
     if recorded.request_digest in {definition_digest(command), definition_digest_as_sent(command)}:
         return True
     definition = _definition(draft, command, known.submitted_at)
-    return definition.model_copy(update={"request_digest": recorded.request_digest}) == recorded
+    as_recorded: dict[str, Any] = {"request_digest": recorded.request_digest}
+    if recorded.retry is None:
+        # From before a task had these rules: a request that says nothing of them says the same.
+        as_recorded |= {name: getattr(recorded, name) for name in _LATER_RULES if getattr(command, name) is None}
+    return definition.model_copy(update=as_recorded) == recorded
 
 
 def _deadline(draft: Draft, command: Submit, since: datetime) -> datetime | None:

@@ -112,12 +112,16 @@ def _why(task: Task, pool: Pool, now: datetime) -> list[str]:
         detail = f": {outcome.detail}" if outcome.detail else ""
         before = "the attempt before ended: " if task.lease is not None else ""
         reasons.append(f"{before}{outcome.event} at {moment(outcome.at)} by {outcome.actor}{holder}{detail}")
+    if task.definition.retry_of is not None:
+        reasons.append(f"it retries {task.definition.retry_of}")
     if task.lease is not None:
         reasons.extend(_lease_facts(task.lease, now))
     if task.handoff is not None and not task.terminal:
         reasons.append(_handoff(task.handoff, now))
     if task.lease is None and task.status is TaskStatus.QUEUED and not pool.accepts_grants:
         reasons.append(f"the pool is {pool.intake}: nothing is granted until it is resumed")
+    if task.retries:
+        reasons.append(f"retried as {', '.join(task.retries)}")
     return reasons
 
 

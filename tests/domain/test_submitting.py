@@ -14,6 +14,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.rules import Rules
 from domain.values import Priority
+from tests.support.cases import case
 from tests.support.scenario import OPS, Scenario
 
 FULL: dict[str, Any] = {
@@ -145,6 +146,22 @@ def test_a_digest_of_the_request_as_sent_still_tells_that_it_is_the_same() -> No
 
     s.when(OPS, "submit", task_id="T", **FULL).then()
     s.when(OPS, "submit", task_id="T", **(FULL | {"title": "Other"})).refused("task_exists")
+
+
+def test_rules_that_an_older_log_does_not_have_make_no_other_definition() -> None:
+    """Its tasks have no retry rules and no time to stall, and digests of requests that were written down otherwise."""
+    s = Scenario()
+    request = s.request(OPS, "submit", task_id="T", **FULL)
+    older = {"request_digest": "of another form", "retry": None, "stall_s": None}
+    draft = Draft(s.state, request, s.now, s.rules)
+    draft.record_task("T", decide_submit(s, request).model_copy(update=older))
+    s.state.apply(draft.decided())
+    s.store(draft.records)
+
+    assert s.when(OPS, "submit", task_id="T", **FULL).then().result["was"] == "known"
+    for other in ({"title": "Other"}, {"retry": {"delay_s": 1.0}}, {"stall_s": 5.0}, {"on_stall": "requeue"}):
+        with case(other):
+            s.when(OPS, "submit", task_id="T", **(FULL | other)).refused("task_exists")
 
 
 def decide_submit(s: Scenario, request: Request) -> Submitted:

@@ -8,6 +8,7 @@ import gc
 import pytest
 
 from domain.errors import FoldError
+from handlers.memory import catch_up as catching_up
 from handlers.memory.catch_up import catch_up, rebuilding
 from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage
@@ -168,6 +169,18 @@ def test_what_a_rebuild_made_is_not_looked_through_for_garbage(s: Scenario, *, f
         assert gc.isenabled()
     finally:
         gc.unfreeze()
+
+
+@pytest.mark.parametrize("aged_from", [1, 1_000_000], ids=["a long stretch", "a short stretch"])
+async def test_what_is_frozen_is_counted_for_long_stretches_only(
+    s: Scenario, monkeypatch: pytest.MonkeyPatch, aged_from: int
+) -> None:
+    counted: list[bool] = []
+    monkeypatch.setattr(catching_up, "AGED_FROM_EVENTS", aged_from)
+    monkeypatch.setattr(catching_up, "_age_objects", lambda: counted.append(True))
+    memory = await rebuilt(s, log_of(s))
+    assert counted == [True] * (aged_from == 1)
+    check_indexes(memory.state, s.now)
 
 
 @pytest.mark.parametrize("damaged", [(0, 3), (BEHIND_A_GRANT, BEHIND_A_GRANT + 14)], ids=["unreadable", "unlinked"])

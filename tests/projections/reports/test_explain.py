@@ -211,6 +211,16 @@ def test_a_paused_pool_is_named() -> None:
     ]
 
 
+def test_a_retry_and_what_it_retries_name_each_other() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.given(OPS, "fail", task_id="T", error="x", retryable=False)
+    s.given(OPS, "retry", task_id="T")
+    s.given(OPS, "retry", task_id="T", new_id="again")
+    assert explained(s).why[-1] == "retried as T-r1, again"
+    assert "it retries T" in explained(s, "T-r1").why
+
+
 def test_a_requeued_task_says_what_happened_before() -> None:
     s = Scenario()
     s.holds("A", "T")

@@ -1,0 +1,74 @@
+"""What a service prepares before it answers: its memory is settled, and the models of all requests are built."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from handlers.pool_service import PoolService
+from infra.broker.embedded import EmbeddedBroker
+from infra.nats.auth import Auth
+from infra.service import serving
+from infra.service.serving import COLLECT_EVERY, PoolServer
+from infra.service.transport import NatsTransport
+from infra.settings.settings import Settings
+
+
+async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_taken(
+    broker: EmbeddedBroker, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def told(name: str, *arguments: object) -> None:
+        done.append(" ".join(map(str, (name, *arguments))))
+
+    fake = SimpleNamespace(
+        **{
+            name: lambda *arguments, name=name: told(name, *arguments)
+            for name in ("collect", "freeze", "set_threshold")
+        }
+    )
+    monkeypatch.setattr(serving, "gc", fake)
+    opened, listened = PoolService.open, NatsTransport.listen
+
+    async def open_it(self: PoolService, *arguments: object) -> None:
+        told("open")
+        await opened(self, *arguments)  # type: ignore[arg-type]
+
+    async def listen(self: NatsTransport, *arguments: object) -> None:
+        told("listen")
+        await listened(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(PoolService, "open", open_it)
+    monkeypatch.setattr(NatsTransport, "listen", listen)
+    server = PoolServer(Settings(pool=pool), broker.url)
+
+    await server.start(lambda user: Auth(**broker.credentials(user)))  # type: ignore[arg-type]
+    await server.stop()
+
+    # What was rebuilt is frozen too: of a million tasks nothing is traversed again.
+    assert done == ["collect", "freeze", f"set_threshold {COLLECT_EVERY} 20 50", "open", "freeze", "listen"]
+
+
+_IN_A_FRESH_PROCESS = """
+import gc
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
+from infra.service import serving
+from projections.queries.questions import QUERIES
+
+models = [*AGENT_COMMANDS.values(), *OPS_COMMANDS.values(), *QUERIES.values()]
+assert not any(model.__pydantic_complete__ for model in models), "their build is deferred"
+serving._build_request_models()
+assert all(model.__pydantic_complete__ for model in models)
+serving._tune_gc()
+assert gc.get_freeze_count() > 10_000
+assert gc.get_threshold() == (serving.COLLECT_EVERY, 20, 50)
+"""
+
+
+def test_no_caller_waits_for_a_model_to_be_built_and_the_program_is_not_traversed() -> None:
+    subprocess.run([sys.executable, "-c", _IN_A_FRESH_PROCESS], check=True, timeout=60)
