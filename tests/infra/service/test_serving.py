@@ -36,7 +36,7 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
 
     async def open_it(self: PoolService, *arguments: object) -> None:
         told("open")
-        await opened(self, *arguments)  # type: ignore[arg-type]
+        await opened(self, *arguments)
 
     async def listen(self: NatsTransport, *arguments: object) -> None:
         told("listen")
