@@ -164,7 +164,14 @@ async def check_promises(ask: Caller, attempts: list[Attempt]) -> None:
 
 
 async def _again(ask: Caller, attempts: list[Attempt]) -> list[Reply]:
-    return list(await asyncio.gather(*(ask.ask(each.tail, each.fields, patience_s=PATIENCE_S) for each in attempts)))
+    async def repeat(attempt: Attempt) -> Reply:
+        # A service with a short time for replies may have none for hundreds at once; a caller asks again then.
+        async with asyncio.timeout(PATIENCE_S):
+            while (reply := await ask.ask(attempt.tail, attempt.fields, patience_s=PATIENCE_S)).code in UNDECIDED:
+                pass
+        return reply
+
+    return list(await asyncio.gather(*map(repeat, attempts)))
 
 
 def _check_same(attempt: Attempt, first: Reply, again: Reply) -> None:
