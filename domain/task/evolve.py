@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.errors import FoldError
 from domain.events import task as ev
 from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
@@ -28,8 +27,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
     event = recorded.event
     if task is None:
         if not isinstance(event, ev.Submitted) or recorded.version != 1:
-            msg = f"{recorded.originator_id} begins with {event.name} at version {recorded.version}"
-            raise FoldError(msg)
+            raise recorded.no_beginning()
         return Task(
             task_id=recorded.entity_id,
             version=1,
@@ -44,8 +42,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             not_before=event.not_before,
         )
     if recorded.version != task.version + 1:
-        msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"
-        raise FoldError(msg)
+        raise recorded.out_of_order(task.version)
     return _FOLDS[type(event)](task, event, recorded)
 
 

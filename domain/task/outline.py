@@ -40,8 +40,7 @@ def fold_outline(records: Iterable[Recorded], task: Task | None = None) -> Task 
     """
     for recorded in records:
         if task is not None and recorded.version <= task.version:
-            msg = f"{recorded.originator_id} is at version {task.version}, and {recorded.name} is {recorded.version}"
-            raise FoldError(msg)
+            raise recorded.out_of_order(task.version)
         try:
             task = evolve_task(task, recorded if task is None else replace(recorded, version=task.version + 1))
         except IllegalTransitionError as error:

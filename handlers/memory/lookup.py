@@ -45,7 +45,7 @@ SLICE_EVENTS = 64
 """Events decoded and folded in one turn of the event loop: about a millisecond."""
 SLICE_BYTES = 256 * 1024
 """Bytes of events decoded in one turn, but for an event that is larger by itself."""
-_FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
+_FIRST_EVENT = {Entity.TASK: ev.Submitted.name, Entity.AGENT: agent_ev.Registered.name}
 _INTAKE_AFTER: dict[type[Event], IntakeStatus] = {
     **{kind: to for kind in get_args(agent_ev.IntakeEvent) if (to := INTAKE.leads_to(kind.name)) is not None},
     agent_ev.Deregistered: IntakeStatus.OPEN,

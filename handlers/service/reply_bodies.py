@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 
-from domain.draft import Refusal
+from domain.draft import Refusal, invalid_field
 from domain.errors import RefusalCode
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def malformed(error: ValidationError) -> Refusal:
 
 def invalid(field: str, message: str) -> Refusal:
     """Return the refusal of one field."""
-    return Refusal(
-        RefusalCode.INVALID_COMMAND, f"{field}: {message}", {"fields": [{"field": field, "message": message}]}
-    )
+    return invalid_field(field, message).refusal
 
 
 def _one_line(text: str) -> str:
