@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from domain.errors import no_beginning, out_of_order
 from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
 
@@ -71,10 +72,10 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     event = recorded.event
     if agent is None:
         if not isinstance(event, ev.Registered):
-            raise recorded.no_beginning()
+            raise no_beginning(recorded)
         agent = Agent(recorded.entity_id, recorded.version - 1, 0, recorded.position, AgentStatus.NEW)
     if recorded.version != agent.version + 1:
-        raise recorded.out_of_order(agent.version)
+        raise out_of_order(recorded, agent.version)
     if isinstance(event, ev.AgentNoted):
         return replace(agent, version=recorded.version, position=recorded.position)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}

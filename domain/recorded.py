@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from domain.errors import FoldError
-
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -47,14 +45,6 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     def originator_version(self) -> int:
         """The aggregate's version that this event leads to, from 1."""
         return self.version
-
-    def out_of_order(self, version: int) -> FoldError:
-        """Return the error of a fold whose entity is at another version than the one before this event."""
-        return FoldError(f"{self.originator_id} is at version {version}, and {self.name} claims {self.version}")
-
-    def no_beginning(self) -> FoldError:
-        """Return the error of a fold that this event cannot begin."""
-        return FoldError(f"{self.originator_id} begins with {self.name} at version {self.version}")
 
     @property
     def name(self) -> str:

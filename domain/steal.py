@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
+from domain.errors import no_beginning, out_of_order
 from domain.events import steal as ev
 from domain.lifecycles import STEAL, StealStatus
 
@@ -44,11 +45,11 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
     event = recorded.event
     version = 0 if steal is None else steal.version
     if recorded.version != version + 1:
-        raise recorded.out_of_order(version)
+        raise out_of_order(recorded, version)
     status = STEAL.next[StealStatus.NEW if steal is None else steal.status, event.name]
     if steal is None:
         if not isinstance(event, ev.Planned):
-            raise recorded.no_beginning()
+            raise no_beginning(recorded)
         return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
     outcome = event if isinstance(event, ev.StealEnded) else None
     return replace(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nats.nuid import NUID
 
-from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError
+from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError, evt_prefix
 from infra.nats import wire_format
 from infra.nats.api import REQUEST_TIMEOUT_S, JetStreamApi
 from infra.nats.appends import append, append_frames
@@ -16,7 +16,7 @@ from infra.nats.exchange import Exchange
 from infra.nats.filtered_reader import last_matching
 from infra.nats.reader import StreamReader
 from infra.nats.staging import Staging
-from infra.nats.stream import evt_prefix, stream_name
+from infra.nats.stream import stream_name
 from infra.nats.subjects_reader import common_parent, read_subjects
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.ports import LogUnavailableError
+from handlers.ports import LogUnavailableError, evt_prefix
 from infra.nats.api import ApiNoRespondersError, JetStreamApi
 from infra.nats.broker_errors import (
     BrokerError,
@@ -36,11 +36,6 @@ _POLL_PAUSE_S = 0.1
 def stream_name(pool: str) -> str:
     """The name of the pool's stream."""
     return f"CUSTODY_{pool}"
-
-
-def evt_prefix(pool: str) -> str:
-    """The prefix of every event subject of the pool."""
-    return f"custody.{pool}.evt."
 
 
 def feed_prefix(pool: str) -> str:

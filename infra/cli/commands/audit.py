@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from domain.events import EVENT_TYPES, Entity
-from handlers.ports import UnreadableEventError
+from handlers.ports import UnreadableEventError, evt_prefix
 from infra.cli.commands.arguments import check_known, check_name, check_order
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
@@ -19,7 +19,6 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error, printable
 from infra.cli.terminal.progress import infrequent_gc, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.nats.stream import evt_prefix
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError
