@@ -86,6 +86,21 @@ class StreamFacts:
         return f"{held}, nats-server {self.server_version}; {worth}"
 
 
+KEEPS_EVERYTHING: dict[str, Any] = {
+    "storage": "file",
+    "retention": "limits",
+    "discard": "new",
+    "max_msgs": -1,
+    "max_bytes": -1,
+    "max_age": 0,
+    "allow_atomic": True,
+    "allow_direct": True,
+    "deny_delete": True,
+    "deny_purge": True,
+}
+"""The settings of a stream that takes atomic batches and from which nothing goes."""
+
+
 def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
     """The configuration the pool's stream is created with."""
     return {
@@ -93,21 +108,12 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
         "description": f"The event log of the Custody pool {pool}",
         "subjects": [f"{evt_prefix(pool)}>"],
         "republish": {"src": f"{evt_prefix(pool)}>", "dest": f"{feed_prefix(pool)}>"},
-        "storage": "file",
         "num_replicas": settings.replicas,
         "compression": "s2" if settings.compression else "none",
-        "retention": "limits",
-        "discard": "new",
-        "max_msgs": -1,
-        "max_bytes": -1,
-        "max_age": 0,
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
         "max_consumers": -1,
-        "allow_atomic": True,
-        "allow_direct": True,
-        "deny_delete": True,
-        "deny_purge": True,
+        **KEEPS_EVERYTHING,
     }
 
 
