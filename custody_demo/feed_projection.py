@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from domain.errors import FoldError
 from domain.lifecycles import TERMINAL, IllegalTransitionError, TaskStatus
-from handlers.ports import StoredMessage, UnreadableEventError
+from handlers.ports import StoredMessage, UnreadableEventError, evt_prefix
 from infra.nats.event_log import NatsEventLog
-from infra.nats.stream import evt_prefix, feed_prefix
+from infra.nats.stream import feed_prefix
 from infra.nats.wire_format import SEQUENCE
 from projections.state.pool_state import PoolState
 

@@ -18,7 +18,7 @@ from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import evolve_steal
 from domain.task import evolve_task
-from handlers.ports import StoredMessage, UnreadableEventError
+from handlers.ports import StoredMessage, UnreadableEventError, evt_prefix
 from infra.codec import CloudEventsCodec
 
 if TYPE_CHECKING:
@@ -106,5 +106,5 @@ def _from_body(stored_event: StoredEvent) -> Recorded:
     pool = envelope["source"].removeprefix("custody/")
     kind, _, entity_id = envelope["subject"].partition("/")
     _, _, event, _ = envelope["type"].split(".")
-    subject = f"custody.{pool}.evt.{kind}.{entity_id}.{event}"
+    subject = f"{evt_prefix(pool)}{kind}.{entity_id}.{event}"
     return CloudEventsCodec(pool).decode(StoredMessage(int(envelope["id"]), subject, stored_event.state))

@@ -19,10 +19,11 @@ from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.subscriptions import NatsSubscription
 from domain.events import Entity
 from domain.limits import NAME_PATTERN
+from handlers.ports import evt_prefix
 from infra.codec import CloudEventsCodec
 from infra.nats.connection import without_password
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
-from infra.nats.stream import evt_prefix, stream_name
+from infra.nats.stream import stream_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

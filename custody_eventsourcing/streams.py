@@ -11,7 +11,7 @@ from custody_eventsourcing.publishing import Publisher
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.sequences import Sequences
 from infra.nats.api import JetStreamApi
-from infra.nats.stream import check_version
+from infra.nats.stream import KEEPS_EVERYTHING, check_version
 
 if TYPE_CHECKING:
     from infra.nats.exchange import Exchange
@@ -72,18 +72,9 @@ def stream_config(spec: StreamSpec) -> dict[str, Any]:
         "name": spec.name,
         "description": "Recorded by the persistence module of Custody for the eventsourcing library",
         "subjects": [Subjects(spec.name).all],
-        "storage": "file",
         "num_replicas": spec.replicas,
-        "retention": "limits",
-        "discard": "new",
-        "max_msgs": -1,
-        "max_bytes": -1,
-        "max_age": 0,
+        **KEEPS_EVERYTHING,
         "max_msgs_per_subject": spec.keep,
-        "allow_atomic": True,
-        "allow_direct": True,
-        "deny_delete": True,
-        "deny_purge": True,
     }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from domain.errors import FoldError
+from domain.errors import no_beginning, out_of_order
 from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
 
@@ -72,12 +72,10 @@ def evolve_agent(agent: Agent | None, recorded: Recorded) -> Agent:
     event = recorded.event
     if agent is None:
         if not isinstance(event, ev.Registered):
-            msg = f"{recorded.originator_id} begins with {event.name}"
-            raise FoldError(msg)
+            raise no_beginning(recorded)
         agent = Agent(recorded.entity_id, recorded.version - 1, 0, recorded.position, AgentStatus.NEW)
     if recorded.version != agent.version + 1:
-        msg = f"{recorded.originator_id} is at version {agent.version}, and {event.name} claims {recorded.version}"
-        raise FoldError(msg)
+        raise out_of_order(recorded, agent.version)
     if isinstance(event, ev.AgentNoted):
         return replace(agent, version=recorded.version, position=recorded.position)
     joined = isinstance(event, ev.Registered) and agent.status in {AgentStatus.NEW, AgentStatus.DEREGISTERED}

@@ -72,6 +72,11 @@ class Refused(Exception):  # noqa: N818 - an outcome of a command, not an error
         self.keep_events = keep_events
 
 
+def invalid_field(field: str, message: str) -> Refused:
+    """Return the refusal for one field: it is malformed, or contradicts the state or the other fields."""
+    return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
+
+
 class Decision(msgspec.Struct, frozen=True):
     """The outcome of a command on one state.
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from domain.recorded import Recorded
 
 
 class FoldError(Exception):
     """An event does not link or apply to the state it is folded into; every fold skips it alike."""
+
+
+def out_of_order(recorded: Recorded, version: int) -> FoldError:
+    """Return the error of a fold whose entity is at another version than the one before the event."""
+    return FoldError(f"{recorded.originator_id} is at version {version}, and {recorded.name} claims {recorded.version}")
+
+
+def no_beginning(recorded: Recorded) -> FoldError:
+    """Return the error of a fold that the event cannot begin."""
+    return FoldError(f"{recorded.originator_id} begins with {recorded.name} at version {recorded.version}")
 
 
 class RefusalCode(StrEnum):

@@ -28,6 +28,11 @@ _INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _INFINITIES = (float("inf"), float("-inf"))
 
 
+def plain_message(message: str) -> str:
+    """Return why pydantic refuses a value, without the words that it puts before the text of a ValueError."""
+    return message.removeprefix("Value error, ")
+
+
 def check_text(text: str) -> str:
     """Return the text; raises ValueError if it has a NUL character, which many stores cannot keep."""
     if "\0" in text:

@@ -8,6 +8,8 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 SESSION_PATTERN = NAME_PATTERN
 """Sessions: what a process calls itself, so that it differs from earlier ones of the same agent."""
 
+MAX_INT64 = 2**63 - 1
+"""The largest number that a broker's sequence, and so a token, and a column of a database can have."""
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_REPLY_BYTES = 1024 * 1024
 MAX_CLAIM_REPLY_BYTES = 512 * 1024

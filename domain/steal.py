@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from domain.errors import FoldError
+from domain.errors import no_beginning, out_of_order
 from domain.events import steal as ev
 from domain.lifecycles import STEAL, StealStatus
 
@@ -45,13 +45,11 @@ def evolve_steal(steal: Steal | None, recorded: Recorded) -> Steal:
     event = recorded.event
     version = 0 if steal is None else steal.version
     if recorded.version != version + 1:
-        msg = f"{recorded.originator_id} is at version {version}, and {event.name} claims {recorded.version}"
-        raise FoldError(msg)
+        raise out_of_order(recorded, version)
     status = STEAL.next[StealStatus.NEW if steal is None else steal.status, event.name]
     if steal is None:
         if not isinstance(event, ev.Planned):
-            msg = f"{recorded.originator_id} begins with {event.name}"
-            raise FoldError(msg)
+            raise no_beginning(recorded)
         return Steal(recorded.entity_id, 1, recorded.position, status, event, recorded.time, recorded.actor)
     outcome = event if isinstance(event, ev.StealEnded) else None
     return replace(

@@ -10,6 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
 
+from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.timestamps import after
 
 if TYPE_CHECKING:
@@ -19,8 +20,15 @@ if TYPE_CHECKING:
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
-MAX_BATCH_MESSAGES = 1_000
+MAX_BATCH_MESSAGES = MAX_EVENTS_PER_COMMAND
 """The broker's limit on one atomic batch."""
+ACTOR_HEADER = "Custody-Actor"
+"""Names the operator or service that asks."""
+
+
+def evt_prefix(pool: str) -> str:
+    """Return the prefix of every event subject of the pool."""
+    return f"custody.{pool}.evt."
 
 
 class LogError(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import UTC, datetime
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -12,9 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from domain.events import CATALOGUE
+from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash, hash_in
+from domain.json_values import plain_message
 from domain.recorded import Recorded
 from domain.timestamps import format_timestamp
-from handlers.ports import NewMessage, UnreadableEventError
+from handlers.ports import NewMessage, UnreadableEventError, evt_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from domain.events.catalogue import Reading
     from handlers.ports import StoredMessage
 
-GENESIS_HASH = "0" * 64
-"""The previous hash of a log's first event."""
-HASH_HEADER = "Custody-Hash"
 CONTENT_TYPE = "application/cloudevents+json"
 
 
@@ -71,16 +69,11 @@ class _WireType(NamedTuple):
     """Decodes the event from its data; raises ValueError."""
 
 
-def chain_hash(previous: str, position: int, subject: str, body: bytes) -> str:
-    """Return the hex SHA-256 of the previous hash, the position, the subject and the body, joined by newlines."""
-    return hashlib.sha256(f"{previous}\n{position}\n{subject}\n".encode() + body).hexdigest()
-
-
 class CloudEventsCodec:
     """Encodes and decodes one pool's events; events of older versions are decoded as the newest version."""
 
     def __init__(self, pool_id: str, catalogue: Catalogue = CATALOGUE) -> None:
-        self._prefix = f"custody.{pool_id}.evt."
+        self._prefix = evt_prefix(pool_id)
         self._source = f"custody/{pool_id}"
         self._wire_types = {name: self._wire_type(reading) for name, reading in catalogue.readings.items()}
         self._catalogue = catalogue
@@ -164,7 +157,7 @@ class CloudEventsCodec:
 
     def hash_of(self, message: StoredMessage) -> str:
         """Return the hash in a stored message's header; `GENESIS_HASH` if it has none."""
-        return message.headers.get(HASH_HEADER, GENESIS_HASH)
+        return hash_in(message.headers)
 
     def _why(self, body: bytes, error: Exception) -> str:
         """Return why an envelope cannot be read; an unknown type is the reason before any other."""
@@ -197,4 +190,4 @@ def _reason(error: Exception) -> str:
         return f"data: {error}"
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(("data", *map(str, first["loc"])))
-    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
+    return f"{where}: {plain_message(first['msg'])}"

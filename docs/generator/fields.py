@@ -15,11 +15,10 @@ from pydantic.fields import FieldInfo
 
 from docs.generator import glossary
 from domain.json_values import check_json, check_note, check_small_json
-from domain.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
+from domain.limits import MAX_INT64, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
 from infra.cli.framework.attribute_docs import attribute_doc, attribute_docs
 
 NO_DEFAULT = "required"
-_TOKEN_END = 2**63 - 1
 
 
 class FieldDoc(NamedTuple):
@@ -184,7 +183,7 @@ def _bounds(annotation: Any, metadata: list[Any], *, unit: str) -> _Bounds:
                 low = _number(bound)
             case annotated_types.Gt(gt=bound):
                 low = f"above {_number(bound)}"
-            case annotated_types.Le(le=bound) if bound != _TOKEN_END:
+            case annotated_types.Le(le=bound) if bound != MAX_INT64:
                 high = _number(bound)
             case annotated_types.MaxLen(max_length=bound):
                 lengths.append(f"at most {bound:,} {unit}")

@@ -10,7 +10,7 @@ from domain import limits
 from domain.commands.command import AgentCommand, Blocking, Completing, Failing, LoadReport
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, Session
 
-Token = Annotated[int, Field(ge=1, le=2**63 - 1)]
+Token = Annotated[int, Field(ge=1, le=limits.MAX_INT64)]
 
 
 class Register(AgentCommand):

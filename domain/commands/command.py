@@ -36,6 +36,13 @@ class Command(BaseModel):
         return None if value is None else check_text(value)
 
 
+def require_one_at_most(command: Command, one: str, other: str) -> None:
+    """Raise ValueError if both of two fields are given that exclude each other."""
+    if getattr(command, one) is not None and getattr(command, other) is not None:
+        msg = f"{one} and {other} exclude each other"
+        raise ValueError(msg)
+
+
 class OpsCommand(Command):
     """Sent by an operator or a service."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from domain import limits
-from domain.commands.command import Blocking, Completing, Failing, LoadReport, OpsCommand
+from domain.commands.command import Blocking, Completing, Failing, LoadReport, OpsCommand, require_one_at_most
 from domain.commands.submit import Submit, SubmitMany
 from domain.json_values import Label, Labels, Name, Note, Reason, SmallJsonDocument, UtcDatetime, check_text
 from domain.statuses import BROUGHT_BACK, TaskStatus
@@ -57,13 +57,7 @@ class ByFilter(OpsCommand):
 
     def fits(self, task: Task) -> bool:
         """Return whether a task that has not ended fits the filter."""
-        definition = task.definition
-        return (
-            not task.terminal
-            and (self.status is None or task.status is self.status)
-            and (self.priority is None or definition.priority is self.priority)
-            and (self.label is None or self.label in definition.labels)
-        )
+        return not task.terminal and task.fits(self.status, self.priority, self.label)
 
     @field_validator("task_id")
     @classmethod
@@ -158,10 +152,8 @@ class Update(OpsOnTask):
 
     @model_validator(mode="after")
     def _one_moment_each(self) -> Self:
-        for first, second in (("deadline", "deadline_s"), ("not_before", "delay_s")):
-            if getattr(self, first) is not None and getattr(self, second) is not None:
-                msg = f"{first} and {second} exclude each other"
-                raise ValueError(msg)
+        require_one_at_most(self, "deadline", "deadline_s")
+        require_one_at_most(self, "not_before", "delay_s")
         return self
 
     @model_validator(mode="after")
@@ -259,9 +251,7 @@ class StealTasks(OpsCommand):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.task_ids is not None and self.count is not None:
-            msg = "task_ids and count exclude each other"
-            raise ValueError(msg)
+        require_one_at_most(self, "task_ids", "count")
         if self.from_agent == self.to_agent:
             msg = "from and to must differ"
             raise ValueError(msg)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, field_validator, model_validator
 
 from domain import limits
-from domain.commands.command import OpsCommand
+from domain.commands.command import OpsCommand, require_one_at_most
 from domain.json_values import Capabilities, JsonDocument, Labels, Name, UtcDatetime, check_text
 from domain.policies.lease import LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
@@ -80,17 +80,9 @@ class Submit(OpsCommand):
         return value
 
     @model_validator(mode="after")
-    def _one_deadline(self) -> Self:
-        if self.deadline is not None and self.deadline_s is not None:
-            msg = "deadline and deadline_s exclude each other"
-            raise ValueError(msg)
-        return self
-
-    @model_validator(mode="after")
-    def _one_delay(self) -> Self:
-        if self.not_before is not None and self.delay_s is not None:
-            msg = "not_before and delay_s exclude each other"
-            raise ValueError(msg)
+    def _one_deadline_and_one_delay(self) -> Self:
+        require_one_at_most(self, "deadline", "deadline_s")
+        require_one_at_most(self, "not_before", "delay_s")
         return self
 
 

@@ -284,11 +284,6 @@ def require_room(draft: Draft, agent: Agent) -> int:
     return agent.capacity - held
 
 
-def invalid_field(field: str, message: str) -> Refused:
-    """Return the refusal for a field that is well-formed but contradicts the state or the other fields."""
-    return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
-
-
 def why_not_able(task: Task, agent: Agent) -> str | None:
     """Return which capabilities that the task requires the agent lacks, as a phrase for people; None if it has all."""
     missing = sorted(set(task.definition.required_capabilities) - agent.capabilities)

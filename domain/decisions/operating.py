@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from domain.commands.command_digest import definition_digest, definition_digest_as_sent
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
-from domain.draft import Refused
+from domain.draft import Refused, invalid_field
 from domain.errors import RefusalCode
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
@@ -56,14 +56,11 @@ def _submit(draft: Draft, task_id: str, command: Submit) -> Was:
     known = draft.task(task_id)
     if known is None:
         if command.deadline is not None and command.deadline < draft.now:
-            raise checks.invalid_field("deadline", f"has passed: it is {format_timestamp(draft.now)}")
+            raise invalid_field("deadline", f"has passed: it is {format_timestamp(draft.now)}")
         definition = _definition(draft, command, draft.now)
         not_before, deadline = definition.not_before, definition.deadline
         if not_before is not None and deadline is not None and not_before >= deadline:
-            raise checks.invalid_field(
-                "not_before" if command.delay_s is None else "delay_s",
-                f"the wait must end before the deadline, {format_timestamp(deadline)}",
-            )
+            raise _waits_too_long(command, deadline)
         draft.record_task(task_id, definition)
         return "new"
     if not _is_same_definition(draft, command, known):
@@ -110,7 +107,7 @@ def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
             task_id=command.candidates[-1],
         )
     if not re.fullmatch(NAME_PATTERN, new_id):
-        raise checks.invalid_field("new_id", f"is needed, because {new_id} would be too long for a name")
+        raise invalid_field("new_id", f"is needed, because {new_id} would be too long for a name")
     definition = task.definition
     deadline = definition.deadline
     if deadline is not None and deadline <= draft.now:
@@ -127,7 +124,7 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
     task = checks.live_task(draft, command.task_id)
     deadline = command.deadline if command.deadline_s is None else after(draft.now, command.deadline_s)
     if deadline is not None and deadline < draft.now:
-        raise checks.invalid_field("deadline", "has passed; a task that is not wanted any more can be cancelled")
+        raise invalid_field("deadline", "has passed; a task that is not wanted any more can be cancelled")
     not_before = command.not_before if command.delay_s is None else after(draft.now, command.delay_s)
     if not_before is not None and task.status is not TaskStatus.QUEUED:
         raise checks.illegal_transition(task, ev.Updated.name, "only a queued task can be made to wait for a time")
@@ -162,10 +159,14 @@ def _require_time_before_deadline(
     if waits_until is None or ends_at is None or waits_until <= draft.now or waits_until < ends_at:
         return
     if not_before is not None:
-        field = "not_before" if command.delay_s is None else "delay_s"
-        raise checks.invalid_field(field, f"the wait must end before the deadline, {format_timestamp(ends_at)}")
+        raise _waits_too_long(command, ends_at)
     field = "deadline" if command.deadline_s is None else "deadline_s"
-    raise checks.invalid_field(field, f"the task waits until {format_timestamp(waits_until)}, which is not before it")
+    raise invalid_field(field, f"the task waits until {format_timestamp(waits_until)}, which is not before it")
+
+
+def _waits_too_long(command: Submit | operator_commands.Update, deadline: datetime) -> Refused:
+    field = "not_before" if command.delay_s is None else "delay_s"
+    return invalid_field(field, f"the wait must end before the deadline, {format_timestamp(deadline)}")
 
 
 def annotate(draft: Draft, command: operator_commands.Annotate) -> Decision:
@@ -239,12 +240,12 @@ def _lease_policy(default: LeasePolicy, wanted: LeasePolicy | None) -> LeasePoli
     fields = dict(default) | {name: getattr(wanted, name) for name in wanted.model_fields_set}
     misfit = lease_field_mismatch(wanted, fields["mode"])
     if misfit is not None:
-        raise checks.invalid_field("lease", misfit)
+        raise invalid_field("lease", misfit)
     try:
         return LeasePolicy.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise checks.invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
+        raise invalid_field(".".join(("lease", *map(str, first["loc"]))), first["msg"]) from None
 
 
 def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePoolView) -> Decision:
@@ -264,7 +265,7 @@ def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePool
     else:
         lacks = checks.why_not_able(task, agent)
         if lacks is not None:
-            raise checks.invalid_field("agent_id", lacks)
+            raise invalid_field("agent_id", lacks)
         checks.require_open_intake(draft, agent)
         checks.require_not_lost(agent)
         checks.require_room(draft, agent)

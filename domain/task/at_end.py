@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -10,7 +10,7 @@ from domain.errors import FoldError
 from domain.events import task as ev
 from domain.handoffs import after_late_report
 from domain.limits import MAX_RETRIES_NAMED
-from domain.task.record import FormerLease, Outcome, Task
+from domain.task.record import FormerLease, Lease, Outcome, Task
 from domain.task.transition import (
     advance,
     current_lease,
@@ -29,41 +29,42 @@ if TYPE_CHECKING:
 
 def released(task: Task, event: ev.Released, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
-    return advance(
+    if event.checkpoint is not None:
+        lease = replace(lease, checkpoint=event.checkpoint)
+    return _without_lease(
         task,
+        lease,
         recorded,
-        lease=None,
-        last_lease=lease if event.checkpoint is None else replace(lease, checkpoint=event.checkpoint),
-        former=former_leases(task, lease, event.name, lost=False),
+        event.reason,
+        lost=False,
         releases=task.releases + 1,
         free_attempts=task.free_attempts + 1,
-        outcome=outcome_of(recorded, lease, event.reason),
     )
 
 
 def revoked(task: Task, event: ev.Revoked, recorded: Recorded) -> Task:
-    lease = current_lease(task, event)
-    return advance(
-        task,
-        recorded,
-        lease=None,
-        last_lease=lease,
-        former=former_leases(task, lease, event.name, lost=True),
-        outcome=outcome_of(recorded, lease, event.reason),
-    )
+    return _without_lease(task, current_lease(task, event), recorded, event.reason, lost=True)
 
 
 def expired(task: Task, event: ev.Expired, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
+    return _without_lease(
+        task, lease, recorded, "lease expired", lost=True, expiries=task.expiries + 1, late_token=event.token
+    )
+
+
+def _without_lease(
+    task: Task, lease: Lease, recorded: Recorded, detail: str | None, *, lost: bool, **changes: Any
+) -> Task:
+    """Return the task after an event that has ended its lease and says no more of it than the changes."""
     return advance(
         task,
         recorded,
         lease=None,
         last_lease=lease,
-        former=former_leases(task, lease, event.name, lost=True),
-        expiries=task.expiries + 1,
-        late_token=event.token,
-        outcome=outcome_of(recorded, lease, "lease expired"),
+        former=former_leases(task, lease, recorded.event.name, lost=lost),
+        outcome=outcome_of(recorded, lease, detail),
+        **changes,
     )
 
 
@@ -199,8 +200,13 @@ def failed(task: Task, event: ev.Failed, recorded: Recorded) -> Task:
 
 
 def cancelled(task: Task, event: ev.Cancelled, recorded: Recorded) -> Task:
-    former = former_leases(task, task.lease, event.name, lost=True) if task.lease else task.former
-    return advance(task, recorded, lease=None, former=former, outcome=outcome_of(recorded, task.lease, event.reason))
+    return advance(
+        task,
+        recorded,
+        lease=None,
+        former=_former(task, event, recorded),
+        outcome=outcome_of(recorded, task.lease, event.reason),
+    )
 
 
 def noted(task: Task, event: ev.Noted, recorded: Recorded) -> Task:

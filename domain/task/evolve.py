@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.errors import FoldError
+from domain.errors import no_beginning, out_of_order
 from domain.events import task as ev
 from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
@@ -28,8 +28,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
     event = recorded.event
     if task is None:
         if not isinstance(event, ev.Submitted) or recorded.version != 1:
-            msg = f"{recorded.originator_id} begins with {event.name} at version {recorded.version}"
-            raise FoldError(msg)
+            raise no_beginning(recorded)
         return Task(
             task_id=recorded.entity_id,
             version=1,
@@ -44,8 +43,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             not_before=event.not_before,
         )
     if recorded.version != task.version + 1:
-        msg = f"{recorded.originator_id} is at version {task.version}, and {event.name} claims {recorded.version}"
-        raise FoldError(msg)
+        raise out_of_order(recorded, task.version)
     return _FOLDS[type(event)](task, event, recorded)
 
 

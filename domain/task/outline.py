@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from domain.errors import FoldError
+from domain.errors import FoldError, out_of_order
 from domain.events import EVENT_TYPES, Entity
 from domain.events import task as ev
 from domain.lifecycles import IllegalTransitionError
@@ -40,8 +40,7 @@ def fold_outline(records: Iterable[Recorded], task: Task | None = None) -> Task 
     """
     for recorded in records:
         if task is not None and recorded.version <= task.version:
-            msg = f"{recorded.originator_id} is at version {task.version}, and {recorded.name} is {recorded.version}"
-            raise FoldError(msg)
+            raise out_of_order(recorded, task.version)
         try:
             task = evolve_task(task, recorded if task is None else replace(recorded, version=task.version + 1))
         except IllegalTransitionError as error:

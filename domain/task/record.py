@@ -15,7 +15,7 @@ import msgspec
 from domain.events import task as ev
 from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
 from domain.timestamps import seconds_between
-from domain.values import OnSilence
+from domain.values import OnSilence, Priority
 
 
 class Lease(msgspec.Struct, frozen=True, gc=False):
@@ -143,6 +143,14 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     def held(self) -> bool:
         """Whether an agent holds it."""
         return self.status in HELD
+
+    def fits(self, status: TaskStatus | None, priority: Priority | None, label: str | None) -> bool:
+        """Return whether it is what a filter names: in this status, of this priority, with this label; None: any."""
+        return (
+            (status is None or self.status is status)
+            and (priority is None or self.definition.priority is priority)
+            and (label is None or label in self.definition.labels)
+        )
 
     @property
     def holder(self) -> str | None:

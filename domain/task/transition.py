@@ -79,7 +79,7 @@ def ended_lease(task: Task, event: ev.Blocked | ev.Completed) -> Lease | None:
         IllegalTransitionError: the lease's lifecycle does not allow the event.
     """
     lease = task.lease
-    if event.token != (lease.token if lease is not None else None):
+    if event.token != task.token:
         msg = f"{event.name} names token {event.token}, which is not the current lease"
         raise FoldError(msg)
     if lease is not None:

@@ -24,7 +24,7 @@ from domain.lifecycles import INTAKE, IllegalTransitionError, IntakeStatus
 from domain.task import Task, evolve_task
 from domain.task.outline import OUTLINE_NAMES, TERM_NAMES, fold_outline
 from handlers.memory.shared_results import Found, SharedResults
-from handlers.ports import UnreadableEventError
+from handlers.ports import UnreadableEventError, evt_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -45,7 +45,7 @@ SLICE_EVENTS = 64
 """Events decoded and folded in one turn of the event loop: about a millisecond."""
 SLICE_BYTES = 256 * 1024
 """Bytes of events decoded in one turn, but for an event that is larger by itself."""
-_FIRST_EVENT = {Entity.TASK: "submitted", Entity.AGENT: "registered"}
+_FIRST_EVENT = {Entity.TASK: ev.Submitted.name, Entity.AGENT: agent_ev.Registered.name}
 _INTAKE_AFTER: dict[type[Event], IntakeStatus] = {
     **{kind: to for kind in get_args(agent_ev.IntakeEvent) if (to := INTAKE.leads_to(kind.name)) is not None},
     agent_ev.Deregistered: IntakeStatus.OPEN,
@@ -109,7 +109,7 @@ class Lookup:
         self, pool_id: str, log: ReadableLog, codec: Codec, state: Callable[[], PoolState] | None = None
     ) -> None:
         """`state`: the state in memory. When it is replaced, so was the log, and nothing that was found holds."""
-        self._prefix = f"custody.{pool_id}.evt."
+        self._prefix = evt_prefix(pool_id)
         self._log = log
         self._codec = codec
         self._state = state

@@ -17,7 +17,7 @@ from domain.actors import operator_actor
 from domain.commands.command_digest import body_digest
 from domain.commands.operator_commands import Cancel, Requeue
 from domain.draft import Refusal, Request
-from handlers.ports import LogUnavailableError
+from handlers.ports import ACTOR_HEADER, LogUnavailableError
 from handlers.service import repeated_commands, reply_bodies
 from handlers.service.filtered_commands import FilteredCommands
 from handlers.service.guarded_tasks import GuardedTasks
@@ -142,10 +142,10 @@ class CommandService:
     def _command(self, incoming: Incoming, route: CommandRoute, command: Command) -> Refusal | None:
         actor = route.actor
         if actor is None:
-            name = incoming.headers.get(reply_bodies.ACTOR_HEADER, "")
+            name = incoming.headers.get(ACTOR_HEADER, "")
             if name and not _is_actor(name):
                 return reply_bodies.invalid(
-                    reply_bodies.ACTOR_HEADER, f"must be at most {limits.MAX_ACTOR_CHARS} printable characters of ASCII"
+                    ACTOR_HEADER, f"must be at most {limits.MAX_ACTOR_CHARS} printable characters of ASCII"
                 )
             actor = operator_actor(name)
         verb, command_id = route.verb, command.command_id

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 
 from domain.lifecycles import TERMINAL
-from projections.queries.answers import PAGE_BYTES, fits
+from projections.queries.answers import PAGE_BYTES
 from projections.queries.cursors import ended_cursor
 from projections.queries.documents import task_summary
 
@@ -63,7 +63,11 @@ class EndedTasks:
                         return _page(rows, end.position + 1)
                     looked_up += 1
                     task = await self._lookup.task_after(end)
-                    if task is None or not _ended_by(task, end) or not fits(query, task):
+                    if (
+                        task is None
+                        or not _ended_by(task, end)
+                        or not task.fits(query.status, query.priority, query.label)
+                    ):
                         continue
                     row = task_summary(task)
                     size += len(pydantic_core.to_json(row))

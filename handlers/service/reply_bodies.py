@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 
-from domain.draft import Refusal
+from domain.draft import Refusal, invalid_field
 from domain.errors import RefusalCode
+from domain.json_values import plain_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
 
-ACTOR_HEADER = "Custody-Actor"
 REPLY_PREFIX = "_INBOX."
 _MAX_FIELDS = 50
 
@@ -47,7 +47,7 @@ def malformed(error: ValidationError) -> Refusal:
     """Return the refusal of a body that does not fit. It names each field, or fifty and how many more."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
     fields = [
-        {"field": ".".join(map(str, each["loc"])) or "(body)", "message": each["msg"].removeprefix("Value error, ")}
+        {"field": ".".join(map(str, each["loc"])) or "(body)", "message": plain_message(each["msg"])}
         for each in found[:_MAX_FIELDS]
     ]
     message = "; ".join(f"{each['field']}: {each['message']}" for each in fields)
@@ -58,9 +58,7 @@ def malformed(error: ValidationError) -> Refusal:
 
 def invalid(field: str, message: str) -> Refusal:
     """Return the refusal of one field."""
-    return Refusal(
-        RefusalCode.INVALID_COMMAND, f"{field}: {message}", {"fields": [{"field": field, "message": message}]}
-    )
+    return invalid_field(field, message).refusal
 
 
 def _one_line(text: str) -> str:

@@ -8,6 +8,9 @@ users may delete, purge or update a stream: the stream's own `deny_delete` and `
 
 from dataclasses import dataclass
 
+from infra.nats.buckets import snapshots_bucket, views_bucket
+from infra.nats.stream import stream_name
+
 COMMANDS = ("custody.*.agent.>", "custody.*.ops.>", "custody.*.query.>")
 """The subjects on which every pool takes commands and queries."""
 
@@ -76,18 +79,19 @@ def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
 
     For tables, neither `$KV.` nor the right to create a stream is needed.
     """
-    streams = (f"CUSTODY_{pool}", f"KV_CUSTODY_VIEWS_{pool}")
+    views, snapshots = views_bucket(pool), snapshots_bucket(pool)
+    streams = (stream_name(pool), views.stream)
     return BrokerUser(
         name=name,
         publish=(
-            *(f"$JS.API.STREAM.INFO.{each}" for each in (*streams, f"KV_CUSTODY_SNAPSHOTS_{pool}")),
-            *(f"$JS.API.STREAM.MSG.GET.{each}" for each in (*streams, f"KV_CUSTODY_SNAPSHOTS_{pool}")),
+            *(f"$JS.API.STREAM.INFO.{each}" for each in (*streams, snapshots.stream)),
+            *(f"$JS.API.STREAM.MSG.GET.{each}" for each in (*streams, snapshots.stream)),
             *(f"$JS.API.CONSUMER.CREATE.{each}" for each in streams),
             *(f"$JS.API.CONSUMER.CREATE.{each}.>" for each in streams),
             *(f"$JS.API.CONSUMER.DELETE.{each}.*" for each in streams),
             "$JS.FC.>",
-            f"$JS.API.STREAM.CREATE.KV_CUSTODY_VIEWS_{pool}",
-            f"$KV.CUSTODY_VIEWS_{pool}.>",
+            f"$JS.API.STREAM.CREATE.{views.stream}",
+            f"{views.prefix}>",
         ),
         subscribe=(INBOX,),
     )

@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import from_json
 
+from domain.hash_chain import GENESIS_HASH, hash_in
 from domain.limits import NAME_PATTERN
-from handlers.ports import StoredMessage
-from infra.codec import GENESIS_HASH, HASH_HEADER
+from handlers.ports import StoredMessage, evt_prefix
 from infra.export.export_error import ExportFileError
-from infra.nats.stream import evt_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -72,7 +71,7 @@ class ExportWriter:
         self._first = self._first or messages[0].position
         self._last = messages[-1].position
         self._count += len(messages)
-        self._root = messages[-1].headers.get(HASH_HEADER, GENESIS_HASH)
+        self._root = hash_in(messages[-1].headers)
 
     def finish(self, *, pool: str, exported_at: str, software: str) -> Header:
         """Write the header and the lines to the file; return the header."""
@@ -154,7 +153,7 @@ class ExportReader:
         found: dict[str, Any] = {"first": 0, "last": 0, "events": count, "root": GENESIS_HASH}
         if count:
             last = self._message(line, count - 1)
-            root = last.headers.get(HASH_HEADER, GENESIS_HASH)
+            root = hash_in(last.headers)
             found |= {"first": self._head(opening, 0)[0], "last": last.position, "root": root}
         said = self.header._asdict()
         self.differences = [

@@ -13,7 +13,7 @@ from nats.errors import NoRespondersError
 from handlers.ports import LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
-from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,8 +49,7 @@ class JetStreamApi:
         except NoRespondersError:
             raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:
-            reason = str(error).removeprefix("nats: ") or type(error).__name__
-            raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason}") from error
+            raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason_of(error)}") from error
         answer: Any = None
         with contextlib.suppress(ValueError, RecursionError):
             answer = json.loads(message.data)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from handlers.ports import ACTOR_HEADER
 from infra.nats.cancellation import await_cancellable
 from infra.nats.connection import without_password
-from infra.nats.wire_format import ACTOR_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nats.nuid import NUID
 
-from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError
+from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError, evt_prefix
 from infra.nats import wire_format
 from infra.nats.api import REQUEST_TIMEOUT_S, JetStreamApi
 from infra.nats.appends import append, append_frames
@@ -16,7 +16,7 @@ from infra.nats.exchange import Exchange
 from infra.nats.filtered_reader import last_matching
 from infra.nats.reader import StreamReader
 from infra.nats.staging import Staging
-from infra.nats.stream import evt_prefix, stream_name
+from infra.nats.stream import stream_name
 from infra.nats.subjects_reader import common_parent, read_subjects
 
 if TYPE_CHECKING:
@@ -163,13 +163,11 @@ class NatsEventLog:
         end = await self._last_matching(subject_filters, until)
         if end <= after:
             return
-        chunks = StreamReader(self._api, self._stream, after=after, subject_filter=subject_filters).until(end)
-        try:
+        reader = StreamReader(self._api, self._stream, after=after, subject_filter=subject_filters)
+        async with aclosing(reader.until(end)) as chunks:
             async for chunk in chunks:
                 if chunk:
                     yield chunk
-        finally:
-            await chunks.aclose()
 
     async def _last_matching(self, subject_filters: Sequence[str], until: int) -> int:
         """Return `until` if a match is there or behind it, else the position of the newest match; 0: there is none."""
@@ -195,12 +193,9 @@ class NatsEventLog:
         newest = await self._api.log_stored(self._stream, {"last_by_subj": f"{self._prefix}>"})
         if newest is None:
             return
-        chunks = StreamReader(self._api, self._stream, gaps=True).until(newest.position)
-        try:
+        async with aclosing(StreamReader(self._api, self._stream, gaps=True).until(newest.position)) as chunks:
             async for chunk in chunks:
                 yield chunk
-        finally:
-            await chunks.aclose()
 
     def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         """Every message after `after`, future ones included, for ever; survives restarts of the broker.

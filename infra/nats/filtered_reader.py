@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from infra.nats.reader import StreamReader
@@ -21,17 +22,13 @@ async def read_matching(
     Raises:
         LogUnavailableError: the broker does not answer.
     """
-    newest = await last_matching(api, stream, subject_filter)
-    end = min(newest, until)
+    end = min(await last_matching(api, stream, subject_filter), until)
     if end <= after:
         return
-    chunks = StreamReader(api, stream, after=after, subject_filter=subject_filter).until(end)
-    try:
+    async with aclosing(StreamReader(api, stream, after=after, subject_filter=subject_filter).until(end)) as chunks:
         async for chunk in chunks:
             if chunk:
                 yield chunk
-    finally:
-        await chunks.aclose()
 
 
 async def last_matching(api: JetStreamApi, stream: str, subject_filter: str) -> int:

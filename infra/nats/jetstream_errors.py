@@ -52,6 +52,11 @@ class ApiError(Exception):
         super().__init__(f"{verb}: {self.description} ({self.err_code})")
 
 
+def reason_of(error: Exception) -> str:
+    """Return why the client got no answer, as a phrase for people."""
+    return str(error).removeprefix("nats: ") or type(error).__name__
+
+
 def append_error(error: ApiError) -> LogError:
     """Return what the broker's refusal of an append means.
 

@@ -18,10 +18,10 @@ from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendRejectedError, LogUnavailableError
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.nats import wire_format
+from infra.nats.buckets import ensure_bucket, views_bucket
 from infra.nats.cancellation import await_cancellable
 from infra.nats.filtered_reader import read_matching
-from infra.nats.jetstream_errors import ApiError, append_error
-from infra.nats.stream import stream_name
+from infra.nats.jetstream_errors import ApiError, append_error, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,11 +37,6 @@ _TIMEOUT_S = 5.0
 _NO_LIMIT = 2**62
 
 
-def views_bucket(pool: str) -> str:
-    """Return the bucket of a pool's live views. Its stream `KV_...` cannot be mistaken for a pool's log."""
-    return f"CUSTODY_VIEWS_{pool}"
-
-
 class KvReadModel:
     """The `ReadModel` of one pool in a bucket. `rebuild`: whether to correct it, whatever log it was made from."""
 
@@ -49,14 +44,14 @@ class KvReadModel:
         self._api = api
         self._pool = pool
         self._bucket = views_bucket(pool)
-        self._stream = f"KV_{self._bucket}"
-        self._prefix = f"$KV.{self._bucket}."
+        self._stream = self._bucket.stream
+        self._prefix = self._bucket.prefix
         self._rebuild = rebuild
         self._sequence: int | None = None
         """The stream's last sequence as far as this writer knows; None if it has to be read."""
         self._batch_ids = NUID()
         self._forbidden = False
-        self.name = f"bucket {self._bucket}"
+        self.name = f"bucket {self._bucket.name}"
         api.connection.violated.add(self._on_violation)
 
     def _on_violation(self, violation: PermissionViolation) -> None:
@@ -144,8 +139,7 @@ class KvReadModel:
         except (NatsError, TimeoutError, OSError) as error:
             if self._forbidden:
                 raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
-            reason = str(error).removeprefix("nats: ") or type(error).__name__
-            raise ReadModelUnavailableError(f"{self.name}: {reason}") from error
+            raise ReadModelUnavailableError(f"{self.name}: {reason_of(error)}") from error
         self._sequence = self._sequence_of(answer.data)
 
     def _sequence_of(self, body: bytes) -> int:
@@ -165,38 +159,17 @@ class KvReadModel:
         raise ReadModelUnavailableError(str(error))
 
     async def _ensure(self) -> None:
-        """Create the bucket with as many replicas as the log has, unless it exists.
-
-        Raises:
-            ReadModelError: it exists with an unsuitable configuration.
-        """
+        """Create the bucket unless it exists. Raises ReadModelError if it has an unsuitable configuration."""
+        about = f"Leases and workloads of the Custody pool {self._pool}: made from its log, safe to delete"
         try:
-            log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
-            config = self._config(int(log["config"]["num_replicas"]))
-            found = (await self._api.create_stream(config))["config"]
+            wanted, found = await ensure_bucket(
+                self._api, self._pool, self._bucket, {"description": about, **_SETTINGS}
+            )
         except ApiError as error:
             raise ReadModelError(f"{self.name}: {error}") from error
-        other = [name for name in _NEEDED if found.get(name) != config[name]]
+        other = [name for name in _NEEDED if found.get(name) != wanted[name]]
         if other:
             raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it")
-
-    def _config(self, replicas: int) -> dict[str, Any]:
-        return {
-            "name": self._stream,
-            "description": f"Leases and workloads of the Custody pool {self._pool}: made from its log, safe to delete",
-            "subjects": [f"{self._prefix}>"],
-            "storage": "file",
-            "num_replicas": replicas,
-            "retention": "limits",
-            "discard": "new",
-            "max_msgs_per_subject": 1,
-            "allow_rollup_hdrs": True,
-            "deny_delete": True,
-            # Clients send direct gets where a stream allows them, and readers have no right to these.
-            "allow_direct": False,
-            "allow_atomic": True,
-            "allow_msg_ttl": True,
-        }
 
 
 def _headers(document: bytes | None, number: int, last: int, batch_id: str, expected: int | None) -> dict[str, str]:
@@ -211,4 +184,14 @@ def _headers(document: bytes | None, number: int, last: int, batch_id: str, expe
     return headers
 
 
+_SETTINGS: dict[str, Any] = {
+    "discard": "new",
+    "max_msgs_per_subject": 1,
+    "allow_rollup_hdrs": True,
+    "deny_delete": True,
+    # Clients send direct gets where a stream allows them, and readers have no right to these.
+    "allow_direct": False,
+    "allow_atomic": True,
+    "allow_msg_ttl": True,
+}
 _NEEDED = ("subjects", "max_msgs_per_subject", "allow_atomic", "allow_msg_ttl")

@@ -18,9 +18,9 @@ from nats.errors import Error as NatsError
 from nats.errors import ProtocolError
 from nats.protocol.parser import Parser
 
+from handlers.ports import ACTOR_HEADER
 from infra.nats.auth import read_creds
 from infra.nats.broker_errors import CredentialsError
-from infra.nats.wire_format import ACTOR_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

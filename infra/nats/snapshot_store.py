@@ -7,14 +7,14 @@ A snapshot is split into parts. Its manifest is written last, so a snapshot with
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
 from handlers.ports import LogUnavailableError
-from infra.nats.jetstream_errors import ApiError
-from infra.nats.stream import stream_name
+from infra.nats.buckets import ensure_bucket, snapshots_bucket
+from infra.nats.jetstream_errors import ApiError, reason_of
 from projections.state.state_image import SnapshotError
 
 if TYPE_CHECKING:
@@ -27,19 +27,15 @@ _MANIFEST = "manifest"
 _PUT_TIMEOUT_S = 10.0
 
 
-def bucket_name(pool: str) -> str:
-    """Return the bucket of a pool's snapshots. Its stream `KV_...` cannot be mistaken for a pool's log."""
-    return f"CUSTODY_SNAPSHOTS_{pool}"
-
-
 class NatsSnapshots:
     """The `SnapshotStore` of one pool, for the snapshots of one build."""
 
     def __init__(self, api: JetStreamApi, pool: str, build: str) -> None:
         self._api = api
         self._pool = pool
-        self._stream = f"KV_{bucket_name(pool)}"
-        self._prefix = f"$KV.{bucket_name(pool)}.{build}."
+        self._bucket = snapshots_bucket(pool)
+        self._stream = self._bucket.stream
+        self._prefix = f"{self._bucket.prefix}{build}."
 
     async def positions(self, until: int) -> list[int]:
         """Return the positions of the snapshots up to `until`, the latest first."""
@@ -81,7 +77,7 @@ class NatsSnapshots:
         except APIError as error:
             raise SnapshotError(f"the broker refuses a part: {error}") from error
         except (NatsError, TimeoutError, OSError) as error:
-            raise LogUnavailableError(f"no answer to a part: {str(error) or type(error).__name__}") from error
+            raise LogUnavailableError(f"no answer to a part: {reason_of(error)}") from error
 
     async def _part(self, position: int, name: str) -> bytes:
         request = {"last_by_subj": f"{self._prefix}{position}.{name}"}
@@ -94,23 +90,14 @@ class NatsSnapshots:
         return part.body
 
     async def _ensure(self) -> None:
-        """Create the bucket with as many replicas as the log has, unless it exists."""
-        try:
-            log = await self._api.call(f"STREAM.INFO.{stream_name(self._pool)}")
-            await self._api.create_stream(self._config(int(log["config"]["num_replicas"])))
-        except ApiError as error:
-            raise SnapshotError(str(error)) from error
-
-    def _config(self, replicas: int) -> dict[str, Any]:
-        return {
-            "name": self._stream,
+        settings = {
             "description": f"Snapshots of the Custody pool {self._pool}: a cache, safe to delete",
-            "subjects": [f"$KV.{bucket_name(self._pool)}.>"],
-            "storage": "file",
-            "num_replicas": replicas,
-            "retention": "limits",
             "discard": "old",
             "max_msgs": MAX_PARTS,
             "max_msgs_per_subject": 1,
             "allow_direct": True,
         }
+        try:
+            await ensure_bucket(self._api, self._pool, self._bucket, settings)
+        except ApiError as error:
+            raise SnapshotError(str(error)) from error

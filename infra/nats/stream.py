@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handlers.ports import LogUnavailableError
+from handlers.ports import LogUnavailableError, evt_prefix
 from infra.nats.api import ApiNoRespondersError, JetStreamApi
 from infra.nats.broker_errors import (
     BrokerError,
@@ -36,11 +36,6 @@ _POLL_PAUSE_S = 0.1
 def stream_name(pool: str) -> str:
     """The name of the pool's stream."""
     return f"CUSTODY_{pool}"
-
-
-def evt_prefix(pool: str) -> str:
-    """The prefix of every event subject of the pool."""
-    return f"custody.{pool}.evt."
 
 
 def feed_prefix(pool: str) -> str:
@@ -91,6 +86,21 @@ class StreamFacts:
         return f"{held}, nats-server {self.server_version}; {worth}"
 
 
+KEEPS_EVERYTHING: dict[str, Any] = {
+    "storage": "file",
+    "retention": "limits",
+    "discard": "new",
+    "max_msgs": -1,
+    "max_bytes": -1,
+    "max_age": 0,
+    "allow_atomic": True,
+    "allow_direct": True,
+    "deny_delete": True,
+    "deny_purge": True,
+}
+"""The settings of a stream that takes atomic batches and from which nothing goes."""
+
+
 def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
     """The configuration the pool's stream is created with."""
     return {
@@ -98,21 +108,12 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
         "description": f"The event log of the Custody pool {pool}",
         "subjects": [f"{evt_prefix(pool)}>"],
         "republish": {"src": f"{evt_prefix(pool)}>", "dest": f"{feed_prefix(pool)}>"},
-        "storage": "file",
         "num_replicas": settings.replicas,
         "compression": "s2" if settings.compression else "none",
-        "retention": "limits",
-        "discard": "new",
-        "max_msgs": -1,
-        "max_bytes": -1,
-        "max_age": 0,
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
         "max_consumers": -1,
-        "allow_atomic": True,
-        "allow_direct": True,
-        "deny_delete": True,
-        "deny_purge": True,
+        **KEEPS_EVERYTHING,
     }
 
 

@@ -28,8 +28,6 @@ SEQUENCE = "Nats-Sequence"
 SUBJECT = "Nats-Subject"
 NO_RESPONDERS = "503"
 """The status of an answer that the broker gives itself, because nothing subscribes to the request's subject."""
-ACTOR_HEADER = "Custody-Actor"
-"""Names the operator or service that asks. `handlers.service.reply_bodies` has it, too, but imports the domain."""
 
 _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from domain.limits import MAX_INT64
 from infra.host.optional_libraries import install_hint
 from infra.reports.audit_formats import COLUMNS
 from infra.reports.report_error import ReportError
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from projections.reports.audit_rows import Row
 
 _TOKEN = COLUMNS.index("token")
-_LARGEST = 2**63 - 1
 
 
 class Parquet:
@@ -48,7 +48,7 @@ class Parquet:
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
         columns = [*zip(*rows, strict=True)]
-        columns[_TOKEN] = tuple(None if token is None or token > _LARGEST else token for token in columns[_TOKEN])
+        columns[_TOKEN] = tuple(None if token is None or token > MAX_INT64 else token for token in columns[_TOKEN])
         arrays = [self._arrow.array(each, field.type) for each, field in zip(columns, self._schema, strict=True)]
         batch = self._arrow.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._waiting.append(batch)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import SecretStr, ValidationError
 
+from domain.json_values import plain_message
 from infra.settings.rule_settings import check_rule
 from infra.settings.settings import FORGIVING, Settings
 from infra.settings.sources import CONFIG_FILE, ENV_PREFIX, SettingsError, environment_source, file_source
@@ -120,7 +121,7 @@ def _took_effect(raw: Any, value: float) -> bool:
 
 
 def _message_of(error: Any, origins: Mapping[str, Origin]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = plain_message(str(error["msg"]))
     if not error["loc"]:
         named = [f"{name} from {origins[name]}" for name in dict.fromkeys(_WORD.findall(message)) if name in origins]
         return f"{message} ({', '.join(named)})" if named else message

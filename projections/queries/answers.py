@@ -150,20 +150,11 @@ def _tasks(query: TasksQuery, copy: PoolCopy) -> dict[str, Any]:
     # One that was looked up is in memory by chance: it is listed with the others that ended when it did.
     recent = {task_id: task for task_id, task in copy.recent.items() if ended_at(task) > copy.ended_through}
     everything = {**recent, **copy.tasks}
-    ids = (task_id for task_id, task in everything.items() if fits(query, task))
+    ids = (task_id for task_id, task in everything.items() if task.fits(query.status, query.priority, query.label))
     return {
         **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
         "all_ended": not copy.ended_through,
     }
-
-
-def fits(query: TasksQuery, task: Task) -> bool:
-    """Return whether a task fits the query's filters."""
-    return (
-        (query.status is None or task.status is query.status)
-        and (query.priority is None or task.definition.priority is query.priority)
-        and (query.label is None or query.label in task.definition.labels)
-    )
 
 
 def _leases(query: LeasesQuery, copy: PoolCopy) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from domain.draft import Refused
-from domain.errors import RefusalCode
+from domain.draft import Refused, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +20,7 @@ _ENDED = "ended:"
 
 def unknown_cursor(message: str) -> Refused:
     """Return the refusal of a cursor that leads nowhere."""
-    fields = [{"field": "after", "message": message}]
-    return Refused(RefusalCode.INVALID_COMMAND, f"after: {message}", fields=fields)
+    return invalid_field("after", message)
 
 
 def backlog_cursor(place: tuple[float, ...]) -> str:

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from domain.handoffs import in_words
+from domain.limits import MAX_INT64
 from domain.timestamps import seconds_between
 from projections.reports.audit_filter import agent_of
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from domain.task import Lease, Task
     from projections.reports.audit_rows import Row
 
-_LARGEST = 2**63 - 1
 _NUL, _REPLACEMENT = "\x00", "\ufffd"
 _ESCAPED_NUL, _ESCAPED_REPLACEMENT = "\\u0000", "\\ufffd"
 
@@ -154,7 +154,7 @@ def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Va
         reason_of(event),
         recorded.verb,
         recorded.causation_id,
-        min(recorded.version, _LARGEST),
+        min(recorded.version, MAX_INT64),
         None if skipped is None else _text(skipped),
         text,
     )
@@ -188,7 +188,7 @@ def _without_nul(value: Any) -> Any:
 
 
 def _clamped(number: int) -> int:
-    return number if -_LARGEST <= number <= _LARGEST else (_LARGEST if number > 0 else -_LARGEST)
+    return number if -MAX_INT64 <= number <= MAX_INT64 else (MAX_INT64 if number > 0 else -MAX_INT64)
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,6 @@ mistake in the fold does not hide itself.
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -15,6 +14,7 @@ from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.events.task import Submitted
+from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash
 from domain.lifecycles import RANK, IllegalTransitionError, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.pool import Pool, evolve_pool
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
 
-GENESIS_HASH = "0" * 64
-HASH_HEADER = "Custody-Hash"
 MAX_FINDINGS = 1_000
 """Findings that are kept; further ones are only counted."""
 
@@ -189,7 +187,8 @@ class LogChecker:
 
     def _check_chain(self, stored: Message) -> None:
         expected, self.position = self.position + 1, stored.position
-        found, computed = stored.headers.get(HASH_HEADER), chain_hash(self._hash, stored)
+        found = stored.headers.get(HASH_HEADER)
+        computed = chain_hash(self._hash, stored.position, stored.subject, stored.body)
         # A first message that is chained to nothing may have any position: a stream can be made to begin there.
         begins = self.first is None and found == computed
         self.first = self.first or stored.position
@@ -245,11 +244,6 @@ class LogChecker:
         self._has_position_findings = self._has_position_findings or rule is Rule.POSITION
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(self.position if at is None else at, rule, message))
-
-
-def chain_hash(previous: str, stored: Message) -> str:
-    """Return the hash that, by the wire contract, a message carries after one that carries `previous`."""
-    return hashlib.sha256(f"{previous}\n{stored.position}\n{stored.subject}\n".encode() + stored.body).hexdigest()
 
 
 def _revived(task_id: str, ended: _EndedTask) -> Task:

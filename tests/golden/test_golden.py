@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from domain.events import EVENT_TYPES
+from domain.hash_chain import GENESIS_HASH, chain_hash
 from domain.rules import Rules
 from handlers.ports import StoredMessage
-from infra.codec import GENESIS_HASH, CloudEventsCodec, chain_hash
+from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState
 from tests.golden.snapshot import snapshot
 from tests.support.invariants import check_indexes

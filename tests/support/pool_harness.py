@@ -16,6 +16,7 @@ from typing import Any
 
 from domain.agent import Agent
 from domain.events import Entity, Event
+from domain.hash_chain import GENESIS_HASH, chain_hash
 from domain.limits import MAX_REPLY_BYTES
 from domain.recorded import Recorded
 from domain.rules import Rules
@@ -27,7 +28,7 @@ from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import LogUnavailableError, NewMessage, UnreadableEventError
 from handlers.service.command_service import Incoming
 from handlers.writer.writer import WriterLimits
-from infra.codec import GENESIS_HASH, CloudEventsCodec, chain_hash
+from infra.codec import CloudEventsCodec
 from projections.state.pool_state import RECENT_ENTITIES, PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 from tests.support.memory_log import MemoryEventLog

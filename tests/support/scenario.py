@@ -14,11 +14,12 @@ from domain.commands.service_commands import Judge, ServiceCommand
 from domain.decisions.dispatch import decide
 from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
+from domain.hash_chain import GENESIS_HASH
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage
-from infra.codec import GENESIS_HASH, CloudEventsCodec
+from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 

@@ -167,8 +167,9 @@ async def _again(ask: Caller, attempts: list[Attempt]) -> list[Reply]:
     async def repeat(attempt: Attempt) -> Reply:
         # A service with a short time for replies may have none for hundreds at once; a caller asks again then.
         async with asyncio.timeout(PATIENCE_S):
-            while (reply := await ask.ask(attempt.tail, attempt.fields, patience_s=PATIENCE_S)).code in UNDECIDED:
-                pass
+            reply = await ask.ask(attempt.tail, attempt.fields, patience_s=PATIENCE_S)
+            while not reply.ok and reply.code in UNDECIDED:
+                reply = await ask.ask(attempt.tail, attempt.fields, patience_s=PATIENCE_S)
         return reply
 
     return list(await asyncio.gather(*map(repeat, attempts)))

@@ -33,7 +33,7 @@ def check_order(from_: str | None, to: str | None, first: int, last: int) -> Non
 
 async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
     """Raise CommandError if the pool never had the task or the agent."""
-    from infra.nats.stream import evt_prefix
+    from handlers.ports import evt_prefix
 
     pool = session.settings.pool
     for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):

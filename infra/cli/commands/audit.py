@@ -10,16 +10,15 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from domain.events import EVENT_TYPES, Entity
-from handlers.ports import UnreadableEventError
+from handlers.ports import UnreadableEventError, evt_prefix
 from infra.cli.commands.arguments import check_known, check_name, check_order
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error, printable
-from infra.cli.terminal.progress import infrequent_gc, progress_bar
+from infra.cli.terminal.progress import frozen_objects, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.nats.stream import evt_prefix
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError
@@ -85,7 +84,7 @@ async def audit(
         with (
             _sink(session.out, form, output) as sink,
             progress_bar(last - first + 1, session.out) as show,
-            infrequent_gc(),
+            frozen_objects(),
         ):
             selection = Selection(log.codec, Rows(ascii_only=sink.ascii_only), trail, actor, names)
             async for chunk in _messages(log, subjects, first - 1, last):

@@ -90,9 +90,9 @@ async def sign(
 
 async def _checkpoint_now(session: Session) -> Checkpoint:
     """Return a checkpoint at the log's end."""
+    from domain.hash_chain import HASH_HEADER
     from handlers.memory.positions import time_at
     from infra.cli.session.log_opening import open_broker_log
-    from infra.codec import HASH_HEADER
     from infra.nats.stream import stream_name
     from infra.proof.checkpoint import Checkpoint
 

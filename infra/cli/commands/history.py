@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from handlers.ports import evt_prefix
 from infra.cli.commands.arguments import TaskArgument, check_name
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.session import Session
 from infra.cli.terminal.event_lines import show_event
-from infra.nats.stream import evt_prefix
 
 
 async def history(session: Session, task_id: TaskArgument) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from domain.events.task import Leased, Stolen
 from handlers.memory.catch_up import catch_up
-from handlers.ports import UnreadableEventError
+from handlers.ports import UnreadableEventError, evt_prefix
 from infra.cli.commands.arguments import check_known, check_name, check_order
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
@@ -22,7 +22,6 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import errors_only, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.nats.stream import evt_prefix
 from projections.postmortem.event_collector import EventCollector
 from projections.postmortem.scope import Scope
 

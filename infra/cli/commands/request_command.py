@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from domain.json_values import plain_message
 from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model, place_inside
 from infra.cli.framework.typer_command import set_parameters, typer_command
 from infra.cli.session.client_command import client_command
@@ -59,7 +60,7 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
         model.model_validate_json(json.dumps(body))
     except ValidationError as error:
         problem = error.errors()[0]
-        message = str(problem["msg"]).removeprefix("Value error, ")
+        message = plain_message(str(problem["msg"]))
         if problem["type"] == "missing" and named is not None:
             message = f"needed, as {named.parameter.upper()} or as {named.flag}"
         flag = flag_for(specs, problem["loc"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from domain.hash_chain import HASH_HEADER
 from infra.cli.session.command_error import CommandError
-from infra.codec import HASH_HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from domain.events.task import Stuck
-from handlers.ports import UnreadableEventError
+from handlers.ports import UnreadableEventError, evt_prefix
 from infra.cli.commands.whatif_output import show_csv, show_json, show_tables
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
@@ -18,7 +18,6 @@ from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.host.atomic_file import FileWriteError
-from infra.nats.stream import evt_prefix
 from infra.reports.report_error import ReportError
 from infra.reports.whatif_plots import Plotter
 from infra.reports.whatif_policies import read_policies

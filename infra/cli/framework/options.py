@@ -23,9 +23,9 @@ import typer
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
+from domain.limits import MAX_INT64
 from infra.cli.framework.attribute_docs import attribute_doc
 
-_NO_BOUND = 2**63 - 1
 _JSON_HELP = "JSON, @FILE, or - for standard input"
 
 
@@ -227,7 +227,7 @@ def _limits(field: FieldInfo) -> str:
                 low = _number(bound)
             case annotated_types.Gt(gt=bound):
                 low = f"above {_number(bound)}"
-            case annotated_types.Le(le=bound) if bound != _NO_BOUND:
+            case annotated_types.Le(le=bound) if bound != MAX_INT64:
                 high = _number(bound)
             case annotated_types.MaxLen(max_length=bound):
                 length = f"at most {bound}" if is_list else f"at most {bound} characters"

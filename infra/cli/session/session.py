@@ -118,12 +118,13 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
         CommandError: there is no such stream.
     """
     from infra.nats.api import JetStreamApi
-    from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
+    from infra.nats.jetstream_errors import ApiError
     from infra.nats.stream import stream_name
 
     try:
-        return await JetStreamApi(connection).call(f"STREAM.INFO.{stream_name(pool)}")
+        found = await JetStreamApi(connection).stream_info(stream_name(pool))
     except ApiError as error:
-        if error.err_code == STREAM_NOT_FOUND:
-            raise CommandError(f"pool {pool} has no log at {connection.url}") from None
         raise CommandError(str(error)) from None
+    if found is None:
+        raise CommandError(f"pool {pool} has no log at {connection.url}")
+    return found

@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from domain.events import Entity
 from domain.events import task as ev
+from domain.hash_chain import GENESIS_HASH
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Task
 from handlers.memory import lookup as lookup_module
 from handlers.memory.lookup import Lookup, fold_task
 from handlers.ports import NewMessage, StoredMessage
-from infra.codec import GENESIS_HASH, CloudEventsCodec
+from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState
 from tests.support.memory_log import MemoryEventLog
 from tests.support.scenario import OPS, Scenario

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from domain.events import task as ev
+from domain.hash_chain import chain_hash
 from domain.policies.lease import LeasePolicy
 from handlers.ports import NewMessage
 from handlers.service import ended_tasks
-from infra.codec import chain_hash
 from tests.support.pool_harness import PoolHarness
 
 

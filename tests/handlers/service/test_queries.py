@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from domain.hash_chain import chain_hash
 from handlers.ports import NewMessage
-from infra.codec import chain_hash
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
 

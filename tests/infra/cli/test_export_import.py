@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from domain.hash_chain import HASH_HEADER, chain_hash
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.export.export_file import ExportReader, ExportWriter
@@ -17,7 +18,6 @@ from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
-from projections.reports.verification import HASH_HEADER, chain_hash
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 
@@ -188,7 +188,7 @@ async def test_a_copy_with_new_hashes_still_differs_from_its_header(exported: Ru
     lines, tail = read(), "0" * 64
     changed(lines)
     for line in lines[1:]:
-        tail = chain_hash(tail, StoredMessage(line["position"], line["subject"], line["body"].encode()))
+        tail = chain_hash(tail, line["position"], line["subject"], line["body"].encode())
         line["headers"][HASH_HEADER] = tail
     write(lines)
     result = await run("verify", "--file", FILE)

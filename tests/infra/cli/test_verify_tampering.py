@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash
 from handlers.ports import StoredMessage
 from infra.export.export_file import ExportWriter
-from projections.reports.verification import GENESIS_HASH, HASH_HEADER, chain_hash
 from tests.golden.test_golden import read
 from tests.infra.cli.conftest import invoke
 from tests.support.checkout import ROOT
@@ -38,7 +38,7 @@ def rechained(log: Log) -> Log:
     tail, result = GENESIS_HASH, []
     for position, message in enumerate(log, start=1):
         placed = message._replace(position=position)
-        tail = chain_hash(tail, placed)
+        tail = chain_hash(tail, placed.position, placed.subject, placed.body)
         result.append(placed._replace(headers={**message.headers, HASH_HEADER: tail}))
     return result
 

@@ -16,7 +16,7 @@ from nats.aio.transport import TcpTransport
 from nats.errors import Error as NatsError
 from nats.errors import ProtocolError
 
-from handlers.service.reply_bodies import ACTOR_HEADER
+from handlers.ports import ACTOR_HEADER
 from infra.nats.library_client import Client, Frame, LargeReadTransport, PlaintextError, unsubscribe_frames
 
 ONE = b"HMSG in.1 7 $JS.ACK.1 14 18\r\nNATS/1.0\r\n\r\n\r\nbody\r\n"

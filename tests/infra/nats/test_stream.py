@@ -6,19 +6,12 @@ from typing import Any
 
 import pytest
 
+from handlers.ports import evt_prefix
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerTooOldError, BrokerUnavailableError, NoJetStreamError, StreamMismatchError
 from infra.nats.connection import NatsConnection, connect
-from infra.nats.stream import (
-    StreamFacts,
-    StreamSettings,
-    config_differences,
-    ensure_stream,
-    evt_prefix,
-    stream_config,
-    stream_name,
-)
+from infra.nats.stream import StreamFacts, StreamSettings, config_differences, ensure_stream, stream_config, stream_name
 from tests.support.fake_broker import FakeBroker
 
 

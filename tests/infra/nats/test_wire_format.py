@@ -3,9 +3,7 @@
 import pytest
 
 from handlers.ports import AppendRejectedError, NewMessage
-from handlers.service import reply_bodies
 from infra.nats.wire_format import (
-    ACTOR_HEADER,
     StoredHeaders,
     delivered,
     header_lines,
@@ -69,7 +67,3 @@ def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
     assert not is_status(b"NATS/1.0\r\nNats-Consumer-Stalled: x\r\n\r\n")
     assert not is_status(b"")
     assert stalled_reply(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n") is None
-
-
-def test_the_client_names_the_actor_in_the_header_that_the_service_reads() -> None:
-    assert ACTOR_HEADER == reply_bodies.ACTOR_HEADER
