@@ -59,11 +59,11 @@ OPS_HELP = {
 QUERY_HELP = {
     "task": "One task, whole.",
     "tasks": "Live tasks, then those that ended.",
-    "leases": "Leases held.",
+    "leases": "The leases that are held.",
     "agents": "Agents of the pool.",
-    "workloads": "Who is loaded how.",
+    "workloads": "The load of each agent, and whether it takes grants.",
     "backlog": "The queued tasks, the next one to be granted first.",
-    "statistics": "Counts.",
+    "statistics": "Counts of live entities, and totals since the log began.",
     "steals": "Steal operations that are open, and lately ended ones.",
     "health": "Whether the pool is served, and how.",
 }
