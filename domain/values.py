@@ -60,7 +60,7 @@ class Budgets(BaseModel):
     steals: Annotated[int, Field(ge=0, le=MAX_BUDGET)] = 3
     """After n steals it is not stolen again."""
     attempts: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 10
-    """The n-th attempt is the last, not counting those that a release or a steal ended; when it ends unfinished, the
-    task is quarantined."""
+    """The n-th attempt is the last, not counting those that a release or a steal ended or that no agent was granted;
+    when it ends unfinished, the task is quarantined."""
     releases: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 10
     """The n-th release by a holder quarantines it."""
