@@ -64,7 +64,7 @@ COMMANDS = [
     (["diff", "1", "2", *NO_BROKER], 3, 128, 590, SHOW_STATE),
     (["replay", *NO_BROKER], 3, 128, 590, SHOW_STATE),
     (["verify", *NO_BROKER], 3, 128, 590, SHOW_STATE),
-    (["audit", *NO_BROKER], 3, 98, 560, SHOW_STATE | {"projections.state"}),
+    (["audit", *NO_BROKER], 3, 99, 560, SHOW_STATE | {"projections.state"}),
     (["snapshot", *NO_BROKER], 3, 123, 580, SHOW_STATE),
     (["whatif", *NO_BROKER], 3, 152, 620, EXTRAS | SERVICE | DRAWING),
     (["export", "F", *NO_BROKER], 3, 90, 520, SHOW_EVENTS - {"infra.export.export_file"}),
