@@ -64,3 +64,14 @@ class Budgets(BaseModel):
     when it ends unfinished, the task is quarantined."""
     releases: Annotated[int, Field(ge=1, le=MAX_BUDGET)] = 10
     """The n-th release by a holder quarantines it."""
+
+
+PLACEHOLDERS: Final = ("task_id", "agent_id", "attempt")
+"""What a template may hold in braces."""
+
+
+def filled(template: str, *, task_id: str, agent_id: str, attempt: int) -> str:
+    """Return a template of names, such as `custody/{task_id}-{attempt}`, with the placeholders replaced."""
+    for name, value in zip(PLACEHOLDERS, (task_id, agent_id, str(attempt)), strict=True):
+        template = template.replace(f"{{{name}}}", value)
+    return template

@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 
 from docs.generator import glossary
 from domain.json_values import check_json, check_note, check_small_json
-from domain.limits import MAX_INT64, MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
+from domain.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
 from infra.cli.framework.attribute_docs import attribute_doc, attribute_docs
+from infra.cli.framework.options import bounds
 
 NO_DEFAULT = "required"
 
@@ -167,7 +168,6 @@ def _limits(annotation: Any, metadata: Any) -> str:
 
 
 def _bounds(annotation: Any, metadata: list[Any], *, unit: str) -> _Bounds:
-    low = high = ""
     lengths: list[str] = []
     origin = get_origin(annotation)
     if origin is Annotated:
@@ -177,18 +177,12 @@ def _bounds(annotation: Any, metadata: list[Any], *, unit: str) -> _Bounds:
         inner_kinds = [each for each in get_args(annotation) if each is not type(None)]
         return _bounds(inner_kinds[0], metadata, unit=unit)
     unit = "items" if origin in {list, tuple} else unit
+    low, high = bounds(metadata, _number)
     for each in metadata:
-        match each:
-            case annotated_types.Ge(ge=bound):
-                low = _number(bound)
-            case annotated_types.Gt(gt=bound):
-                low = f"above {_number(bound)}"
-            case annotated_types.Le(le=bound) if bound != MAX_INT64:
-                high = _number(bound)
-            case annotated_types.MaxLen(max_length=bound):
-                lengths.append(f"at most {bound:,} {unit}")
-            case _:
-                lengths += _checked_limit(each)
+        if isinstance(each, annotated_types.MaxLen):
+            lengths.append(f"at most {each.max_length:,} {unit}")
+        else:
+            lengths += _checked_limit(each)
     if origin in {list, tuple}:
         inner = _bounds(get_args(annotation)[0], [], unit="characters")
         lengths += [f"each {each}" for each in inner.lengths]

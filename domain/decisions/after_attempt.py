@@ -10,6 +10,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.retry import retry_delay_s
 from domain.pool import jitter_fraction
 from domain.timestamps import after, seconds_between
+from domain.values import filled
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -69,11 +70,7 @@ def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
     template = draft.rules.branch_template
     if template is None:
         return None
-    return (
-        template.replace("{task_id}", task.task_id)
-        .replace("{agent_id}", lease.agent_id)
-        .replace("{attempt}", str(lease.attempt))
-    )
+    return filled(template, task_id=task.task_id, agent_id=lease.agent_id, attempt=lease.attempt)
 
 
 def requeue_or_quarantine(

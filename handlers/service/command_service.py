@@ -22,7 +22,7 @@ from handlers.service import repeated_commands, reply_bodies
 from handlers.service.filtered_commands import FilteredCommands
 from handlers.service.guarded_tasks import GuardedTasks
 from handlers.service.name_resolution import NameResolution
-from handlers.service.repeated_commands import RepeatedCommands
+from handlers.service.repeated_commands import HOLDINGS_VERBS, RepeatedCommands
 from handlers.service.reply_sender import ReplySender
 from handlers.service.routes import QueryRoute, Routes
 from handlers.writer.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _NEED_NEW_IDS = frozenset({"submit", "submit_many", "steal"})
-_SHOW_DIRECTIVES = frozenset({"register", "heartbeat"})
 
 
 class Incoming(NamedTuple):
@@ -218,7 +217,7 @@ class CommandService:
         if key is not None:
             del self._under_way[key]
         request = job.request
-        if request.verb in _SHOW_DIRECTIVES and answer.result is not None:
+        if request.verb in HOLDINGS_VERBS and answer.result is not None:
             answer = answer._replace(result=self._queries.with_directives(answer.result, request.agent_id or ""))
         for reply in job.callers:
             self._replies.send(reply, answer)

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 _LEASE_VERBS = frozenset({"assign", "lease"})
 _TERM_VERBS = frozenset({"start", "progress", "silence"})
-_VIEW_VERBS = frozenset({"register", "heartbeat"})
+HOLDINGS_VERBS = frozenset({"register", "heartbeat"})
+"""Commands whose result is what the agent holds and is asked to do, as it is when the reply is made."""
 _STATUS_AFTER = {event: TASK.leads_to(event) for _, event, _ in TASK.items()}
 """The status that an event leads to; None where it leads to several."""
 
@@ -121,7 +122,7 @@ class RepeatedCommands:
                 return Answer(position, (), None, command_conflict(request))
             if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
                 return Answer(position, (), None, await self._late_refusal(last))
-            if request.verb not in _VIEW_VERBS:
+            if request.verb not in HOLDINGS_VERBS:
                 return Answer(position, records, await self._result(request, records), None)
         stale = await self._pool.read(partial(_stale_session, request))
         if stale is not None:

@@ -15,6 +15,15 @@ EXIT_INTERRUPTED = 130
 """Ended by a signal: 128 and the number of SIGINT."""
 
 
+def printable(text: str, *, keep: str = "") -> str:
+    """Return the text with characters that control a terminal or the writing direction as escapes, but for `keep`."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
+    )
+
+
 def say(line: str) -> None:
     """Print a line on standard output."""
     sys.stdout.write(line + "\n")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.policies.probes import conflicted_paths
+from domain.values import filled
 
 if TYPE_CHECKING:
     from domain.task import Lease, Task
@@ -59,11 +60,7 @@ class GitWorktreeProbe:
 
     def worktree(self, task: Task, lease: Lease) -> Path:
         """Return the path where the task's worktree is expected."""
-        return Path(
-            self._template.replace("{task_id}", task.task_id)
-            .replace("{agent_id}", lease.agent_id)
-            .replace("{attempt}", str(lease.attempt))
-        )
+        return Path(filled(self._template, task_id=task.task_id, agent_id=lease.agent_id, attempt=lease.attempt))
 
     async def evidence(self, task: Task, lease: Lease) -> tuple[str, ...]:
         """Return the paths in conflict; empty when there are none, no worktree, or no answer in time."""

@@ -30,7 +30,7 @@ from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.load_balancing import StealConfig
 from domain.policies.retry import RetryPolicy
 from domain.rules import Rules
-from domain.values import OnStall
+from domain.values import PLACEHOLDERS, OnStall
 from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
 from infra.settings.sources import ENV_PREFIX, FlagsSource, environment_source, file_source
 
@@ -39,7 +39,6 @@ _RULES: Final = Rules()
 _LEASE: Final = _RULES.lease
 _STEAL: Final = _RULES.steal
 _SCHEMES: Final = {"nats", "tls", "ws", "wss"}
-_PLACEHOLDERS: Final = {"task_id", "agent_id", "attempt"}
 
 FORGIVING: Final = frozenset({"sweeper_interval_s", "stuck_threshold_s"})
 """An unusable value of these falls back to the default with a warning; any other setting's is an error."""
@@ -355,9 +354,9 @@ def _problems(settings: Settings) -> Iterator[str]:
     if settings.worktree_probe_enabled and settings.worktree_template is None:
         yield "worktree_probe_enabled needs worktree_template"
     for name in ("handoff_branch_template", "worktree_template"):
-        unknown = set(re.findall(r"\{([^{}]*)\}", getattr(settings, name) or "")) - _PLACEHOLDERS
+        unknown = set(re.findall(r"\{([^{}]*)\}", getattr(settings, name) or "")) - set(PLACEHOLDERS)
         if unknown:
-            allowed = ", ".join(f"{{{each}}}" for each in sorted(_PLACEHOLDERS))
+            allowed = ", ".join(f"{{{each}}}" for each in sorted(PLACEHOLDERS))
             yield f"{name} may hold {allowed}, not {{{min(unknown)}}}"
 
 

@@ -11,6 +11,8 @@ from domain.limits import NAME_PATTERN
 from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infra.cli.session.open_log import OpenLog
     from infra.cli.session.session import Session
 
@@ -23,12 +25,13 @@ def check_name(name: str) -> None:
         raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 
 
-def check_order(from_: str | None, to: str | None, first: int, last: int) -> None:
-    """Raise CommandError if the end of a range is before its beginning; a range of time without events is allowed."""
-    if from_ is None or to is None:
-        return
-    if first > last + 1 or (first > last and from_.isdigit() and to.isdigit()):
-        raise CommandError(f"--from {from_} (position {first}) is after --to {to} (position {last})")
+def check_events(names: Iterable[str]) -> None:
+    """Raise BadParameter unless all of these are names of events."""
+    from domain.events import EVENT_TYPES
+
+    known = {event.name for event in EVENT_TYPES.values()}
+    if not known.issuperset(names):
+        raise typer.BadParameter(f"not one of {', '.join(sorted(known))}", param_hint="--event")
 
 
 async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:

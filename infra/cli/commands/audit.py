@@ -9,16 +9,17 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.events import EVENT_TYPES, Entity
+from domain.events import Entity
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.commands.arguments import check_events, check_known, check_name
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
-from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.open_log import FromOption, OpenLog, ToOption
 from infra.cli.session.session import Session
-from infra.cli.terminal.output import print_error, printable
+from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import frozen_objects, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
+from infra.host.shell import printable
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 200
 """Events that go through each step together: few enough to stay in the processor's cache."""
-_EVENT_NAMES = frozenset(event.name for event in EVENT_TYPES.values())
 
 
 async def audit(
@@ -44,8 +44,8 @@ async def audit(
     agent: Annotated[
         str | None, typer.Option(help="Only events about this agent, by it, and on tasks under its leases.")
     ] = None,
-    from_: Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")] = None,
-    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     actor: Annotated[
         str | None, typer.Option(help="Only what this actor did: agent/a1, ops/alice, sweeper; ops: every operator.")
     ] = None,
@@ -60,8 +60,7 @@ async def audit(
 ) -> None:
     """Who did what, when, why, under which token, decided by which numbers; filtered, in several formats."""
     names = frozenset(event or ())
-    if not names <= _EVENT_NAMES:
-        raise typer.BadParameter(f"not one of {', '.join(sorted(_EVENT_NAMES))}", param_hint="--event")
+    check_events(names)
     if task is not None and entity not in {None, Entity.TASK}:
         raise typer.BadParameter("--task asks for events about a task", param_hint="--entity")
     for name in (task, agent):
@@ -69,8 +68,7 @@ async def audit(
             check_name(name)
     form = _form(session.out, format_, output)
     async with open_log(session) as log:
-        first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
-        check_order(from_, to, first, last)
+        first, last = await log.positions(from_, to)
         await check_known(session, log, task, agent)
         subjects = subject_filter(
             evt_prefix(session.settings.pool),

@@ -13,10 +13,10 @@ import typer
 from domain.events.task import Leased, Stolen
 from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.commands.arguments import check_known, check_name
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
-from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.open_log import FromOption, OpenLog, ToOption
 from infra.cli.session.rebuilding import rebuild_memory
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
@@ -37,8 +37,8 @@ async def postmortem(
     *,
     task: Annotated[str | None, typer.Option(help="What happened to this task.")] = None,
     agent: Annotated[str | None, typer.Option(help="What happened to this agent and the tasks that it held.")] = None,
-    from_: Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")] = None,
-    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    from_: FromOption = None,
+    to: ToOption = None,
     output: Annotated[
         Path | None, typer.Option(help="The file to write. Default: postmortem-<what>.html here.", show_default=False)
     ] = None,
@@ -51,8 +51,7 @@ async def postmortem(
         if name is not None:
             check_name(name)
     async with open_log(session) as log:
-        first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
-        check_order(from_, to, first, last)
+        first, last = await log.positions(from_, to)
         await check_known(session, log, task, agent)
         if task is not None:
             first, last = await _task_range(session, log, task, first, last)

@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from domain.events import EVENT_TYPES, Entity
+from domain.events import Entity
+from infra.cli.commands.arguments import check_events
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
 from infra.cli.terminal.event_lines import show_event
 from infra.codec import CloudEventsCodec
-
-_EVENT_NAMES = sorted({event.name for event in EVENT_TYPES.values()})
 
 
 async def tail(
@@ -26,8 +25,7 @@ async def tail(
     count: Annotated[int | None, typer.Option(min=1, help="End after so many events.")] = None,
 ) -> None:
     """Show events as they happen, without missing one, until interrupted."""
-    if event is not None and event not in _EVENT_NAMES:
-        raise typer.BadParameter(f"not one of {', '.join(_EVENT_NAMES)}", param_hint="--event")
+    check_events(() if event is None else (event,))
     codec = CloudEventsCodec(session.settings.pool)
     async with session.log(live=True) as log:
         last = await log.last_position()

@@ -14,7 +14,7 @@ from handlers.ports import UnreadableEventError, evt_prefix
 from infra.cli.commands.whatif_output import show_csv, show_json, show_tables
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
-from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
+from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog, ToOption
 from infra.cli.session.session import Session
 from infra.cli.terminal.progress import progress_bar
 from infra.host.atomic_file import FileWriteError
@@ -57,7 +57,7 @@ async def whatif(
     from_: Annotated[
         str | None, typer.Option("--from", metavar=WHEN, help=f"Look at leases granted from there: {WHEN_HELP}.")
     ] = None,
-    to: Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")] = None,
+    to: ToOption = None,
     every_task: Annotated[
         bool, typer.Option("--every-task", help="Lease settings hold for tasks, too, that brought their own.")
     ] = False,

@@ -11,7 +11,7 @@ import inspect
 import json
 import sys
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -219,20 +219,13 @@ def _default(field: FieldInfo) -> str:
 
 def _limits(field: FieldInfo) -> str:
     """Return a field's limits in words."""
-    low = high = length = ""
+    length = ""
     is_list = get_origin(_plain(field.annotation)) is list
-    for each in _metadata(field.annotation, field.metadata):
-        match each:
-            case annotated_types.Ge(ge=bound):
-                low = _number(bound)
-            case annotated_types.Gt(gt=bound):
-                low = f"above {_number(bound)}"
-            case annotated_types.Le(le=bound) if bound != MAX_INT64:
-                high = _number(bound)
-            case annotated_types.MaxLen(max_length=bound):
-                length = f"at most {bound}" if is_list else f"at most {bound} characters"
-            case _:
-                pass
+    metadata = _metadata(field.annotation, field.metadata)
+    low, high = bounds(metadata, _number)
+    for each in metadata:
+        if isinstance(each, annotated_types.MaxLen):
+            length = f"at most {each.max_length}" + ("" if is_list else " characters")
     if low and high:
         text = f"{low} to {high}"
     elif low:
@@ -240,6 +233,22 @@ def _limits(field: FieldInfo) -> str:
     else:
         text = f"at most {high}" if high else length
     return text[:1].upper() + text[1:]
+
+
+def bounds(metadata: Iterable[Any], number: Callable[[Any], str]) -> tuple[str, str]:
+    """Return the least and the greatest value that constraints allow, in words; empty where there is no limit."""
+    low = high = ""
+    for each in metadata:
+        match each:
+            case annotated_types.Ge(ge=bound):
+                low = number(bound)
+            case annotated_types.Gt(gt=bound):
+                low = f"above {number(bound)}"
+            case annotated_types.Le(le=bound) if bound != MAX_INT64:
+                high = number(bound)
+            case _:
+                pass
+    return low, high
 
 
 def _number(value: Any) -> str:

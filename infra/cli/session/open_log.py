@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
 
 from domain.timestamps import EPOCH, TICK, parse_timestamp
 from infra.cli.session.command_error import CommandError
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 WHEN = "TIME|POSITION"
 _LONGEST_POSITION = 20
 WHEN_HELP = "an RFC 3339 time with its offset, or a position"
+FromOption = Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")]
+ToOption = Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")]
 
 
 class Moment(NamedTuple):
@@ -93,6 +97,18 @@ class OpenLog(ABC):
             return await self._until(at)
         self._check_kept(at, flag)
         return at
+
+    async def positions(self, from_: str | None, to: str | None) -> tuple[int, int]:
+        """Return the first and the last position of what the options `--from` and `--to` name.
+
+        Raises CommandError if the end is before the beginning; a range of time without events is allowed.
+        """
+        first, last = await self.first_from(from_, "--from"), await self.last_until(to, "--to")
+        if from_ is not None and to is not None:
+            by_position = from_.isdigit() and to.isdigit()
+            if first > last + 1 or (first > last and by_position):
+                raise CommandError(f"--from {from_} (position {first}) is after --to {to} (position {last})")
+        return first, last
 
     async def _until(self, at: datetime) -> int:
         found = await self.position_at(at)

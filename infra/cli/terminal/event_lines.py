@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.ports import UnreadableEventError
-from infra.cli.terminal.output import STYLES, printable
+from infra.cli.terminal.output import STYLES
+from infra.host.shell import printable
 from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.time_text import moment
 

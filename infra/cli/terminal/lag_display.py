@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError
-from infra.cli.terminal.output import print_error, printable
+from infra.cli.terminal.output import print_error
+from infra.host.shell import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

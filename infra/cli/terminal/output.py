@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import parse_timestamp
-from infra.host.shell import complain
+from infra.host.shell import complain, printable
 from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
@@ -222,13 +222,6 @@ def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[
 def print_error(text: str) -> None:
     """Print one line on standard error."""
     complain(printable(text))
-
-
-def printable(text: str) -> str:
-    """Return the text with line breaks and control characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def flatten(document: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.timestamps import format_timestamp, seconds_between
+from infra.host.shell import printable
 from infra.reports.postmortem.layout import BAR_PX, drawing
 from projections.postmortem.bars import ENDS, OPEN
 from projections.postmortem.causes import CONTEXT, RULES, Cause
@@ -79,11 +80,7 @@ def page(found: Postmortem, heading: Heading) -> str:
 
 def shown(text: str) -> str:
     """Return a text with invisible characters, and those that change the writing direction, as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in text
-    )
+    return printable(text, keep="\n")
 
 
 def embedded(document: Any) -> str:
