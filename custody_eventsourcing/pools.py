@@ -98,10 +98,11 @@ class PoolRecorder(ApplicationRecorder):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         """Return the events from position `start` to `stop`, at most `limit`; topics are CloudEvents types."""
-        after = selecting.position_before(start, inclusive=inclusive_of_start)
         read = _notification_reader(self._codec, topics)
         return self._read(
-            lambda view: selecting.select_range(view, read, after=after, stop=stop, limit=limit, sparse=bool(topics))
+            lambda view: selecting.select_range(
+                view, read, start=start, inclusive=inclusive_of_start, stop=stop, limit=limit, sparse=bool(topics)
+            )
         )
 
     def max_notification_id(self) -> int | None:

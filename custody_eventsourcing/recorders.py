@@ -106,7 +106,6 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
         inclusive_of_start: bool = True,
     ) -> Sequence[Notification]:
         """Return the events from `start` to `stop`, at most `limit`, in the order in which they were stored."""
-        after = selecting.position_before(start, inclusive=inclusive_of_start)
         subjects = Subjects(self.stream.name)
 
         def read(message: StoredMessage) -> Notification | None:
@@ -114,7 +113,13 @@ class NatsApplicationRecorder(NatsAggregateRecorder, ApplicationRecorder):
 
         return self._use(
             lambda stream, _: selecting.select_range(
-                stream.view, read, after=after, stop=stop, limit=limit, sparse=bool(topics)
+                stream.view,
+                read,
+                start=start,
+                inclusive=inclusive_of_start,
+                stop=stop,
+                limit=limit,
+                sparse=bool(topics),
             )
         )
 

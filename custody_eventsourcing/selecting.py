@@ -69,12 +69,17 @@ async def select_range(
     view: StreamView,
     wanted: Callable[[StoredMessage], _T | None],
     *,
-    after: int,
+    start: int | None,
+    inclusive: bool,
     stop: int | None,
     limit: int,
     sparse: bool,
 ) -> list[_T]:
-    """Return what `wanted` makes of the messages after `after` up to `stop`, at most `limit`; it skips with None."""
+    """Return what `wanted` makes of the messages from `start` to `stop`, at most `limit`; it skips with None.
+
+    `inclusive`: whether the message at `start` is one of them. `sparse`: whether only some messages are wanted.
+    """
+    after = 0 if start is None else max(0, start - 1 if inclusive else start)
     found: list[_T] = []
     if limit <= 0:
         return found
@@ -96,10 +101,3 @@ async def last_event_position(stream: OpenStream) -> int | None:
     if last is not None and stream.subjects.originator_id(last.subject) is None:
         last = await stream.view.last(stream.subjects.events)
     return None if last is None else last.position
-
-
-def position_before(start: int | None, *, inclusive: bool) -> int:
-    """Return the position after which to begin."""
-    if start is None:
-        return 0
-    return max(0, start - 1 if inclusive else start)

@@ -179,7 +179,6 @@ SHARED_NAMES = {
     "pools.py": "the persistence module under its present and its earlier name",
     "steal.py": "the entity and its events",
 }
-PACKAGES = (*PURE_PACKAGES, "handlers", "infra", "custody_demo", "custody_eventsourcing")
 
 
 def test_two_files_share_a_name_only_where_they_share_a_concept() -> None:

@@ -230,12 +230,16 @@ def require_open_intake(draft: Draft, agent: Agent) -> None:
     """Refuse with `paused` when the pool or the agent accepts no new grants."""
     require_open_pool(draft)
     if agent.intake is not IntakeStatus.OPEN:
-        raise Refused(
-            RefusalCode.PAUSED,
-            f"agent {agent.agent_id} is {agent.intake}: it gets no new grants",
-            agent_id=agent.agent_id,
-            agent=agent.intake.value,
-        )
+        raise _agent_paused(agent, agent.intake, "it gets no new grants")
+
+
+def _agent_paused(agent: Agent, status: IntakeStatus | AgentStatus, consequence: str) -> Refused:
+    return Refused(
+        RefusalCode.PAUSED,
+        f"agent {agent.agent_id} is {status}: {consequence}",
+        agent_id=agent.agent_id,
+        agent=status.value,
+    )
 
 
 def may_receive_unasked(draft: Draft, agent: Agent) -> bool:
@@ -251,23 +255,13 @@ def may_receive_unasked(draft: Draft, agent: Agent) -> bool:
 def require_not_lost(agent: Agent) -> None:
     """Refuse with `paused` when work is to be given to a lost agent; such an agent may still claim for itself."""
     if agent.status is AgentStatus.LOST:
-        raise Refused(
-            RefusalCode.PAUSED,
-            f"agent {agent.agent_id} is lost: it gets no new grants until it is heard again",
-            agent_id=agent.agent_id,
-            agent=agent.status.value,
-        )
+        raise _agent_paused(agent, agent.status, "it gets no new grants until it is heard again")
 
 
 def require_steal_source(agent: Agent) -> None:
     """Refuse with `paused` when the agent is lost: what it holds comes back when its leases are over."""
     if not agent.may_be_stolen_from:
-        raise Refused(
-            RefusalCode.PAUSED,
-            f"agent {agent.agent_id} is {agent.status}: nothing is stolen from it",
-            agent_id=agent.agent_id,
-            agent=agent.status.value,
-        )
+        raise _agent_paused(agent, agent.status, "nothing is stolen from it")
 
 
 def require_room(draft: Draft, agent: Agent) -> int:

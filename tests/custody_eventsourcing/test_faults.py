@@ -5,7 +5,6 @@ import gc
 import threading
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -22,19 +21,12 @@ from eventsourcing.persistence import (
 
 from custody_eventsourcing import NatsFactory, UnknownOutcomeError
 from custody_eventsourcing.datastore import AsyncDatastore
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats.connection import NatsConnection
 from tests.support.broker import frozen
 from tests.support.tcp_proxy import TcpProxy
 
 THREAD = "eventsourcing-nats"
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """A broker the test may stop."""
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from types import TracebackType
-from typing import Self
+
+from tests.support.local_server import LocalServer
 
 
-class FakeBroker:
+class FakeBroker(LocalServer):
     """Greets with `greeting`, or as a broker of `version`; answers pings, and requests as `responders` says.
 
     Attributes:
@@ -24,32 +24,19 @@ class FakeBroker:
         responders: bool = True,
         refuse: str | None = None,
     ) -> None:
+        super().__init__()
         info = {"server_id": "fake", "version": version, "headers": True, "max_payload": 1_048_576, "proto": 1}
         self._greeting = b"INFO " + json.dumps(info).encode() + b"\r\n" if greeting is None else greeting
         self._silent = silent
         self._responders = responders
         self._refuse = refuse
-        self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
 
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
+    async def close(self) -> None:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
         if self._silent:
             return

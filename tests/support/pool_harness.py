@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from domain.agent import Agent
 from domain.events import Entity, Event
 from domain.hash_chain import GENESIS_HASH, chain_hash
@@ -22,6 +24,7 @@ from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task
 from handlers.background.probe import Probe
+from handlers.background.sweeper import Sweeper
 from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
 from handlers.pool_service import PoolOptions, PoolService
@@ -258,6 +261,18 @@ class PoolHarness:
     def records(self, after: int = 0) -> list[Recorded]:
         """The log's events."""
         return [self.codec.decode(message) for message in self.log.messages[after:]]
+
+    def count_sweeps(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """Return a list that gets the moment of each sweep from now on, in seconds of this pool's clock."""
+        sweeps: list[float] = []
+        original = Sweeper.sweep
+
+        async def counted(sweeper: Sweeper) -> None:
+            sweeps.append(self.clock.elapsed_s)
+            await original(sweeper)
+
+        monkeypatch.setattr(Sweeper, "sweep", counted)
+        return sweeps
 
     def events(self, *kinds: type[Event]) -> list[Recorded]:
         """The log's events of these kinds."""

@@ -1,10 +1,11 @@
-"""Servers that the tests of a session share: a broker (a pool for each test) and a PostgreSQL (a schema for each).
+"""Servers for tests: a broker (a pool for each test) and a PostgreSQL (a schema for each) that a session shares.
 
 Every test process loads this file, so it imports what a server needs only where one is started.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ import pytest
 import pytest_asyncio
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nats.aio.client import Client
 
     from infra.broker.embedded import EmbeddedBroker
@@ -28,6 +31,33 @@ async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Embe
 
     async with EmbeddedBroker(tmp_path_factory.mktemp("broker"), FAST) as running:
         yield running
+
+
+@pytest.fixture
+async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+    """A broker without users that the test may stop."""
+    from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
+        yield running
+
+
+@pytest.fixture
+async def users_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
+    """A broker with the service's users that the test may stop."""
+    from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as running:
+        yield running
+
+
+@pytest.fixture
+def empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory and no CUSTODY_ variable."""
+    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
 """A TCP proxy that loses what a test tells it to lose."""
 
 import asyncio
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
+from tests.support.local_server import LocalServer
 
-class TcpProxy:
+
+class TcpProxy(LocalServer):
     """Stands between clients and the broker at `target_url`; `url` is where clients connect."""
 
     def __init__(self, target_url: str) -> None:
+        super().__init__()
         self._target = urlsplit(target_url)
-        self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.StreamWriter, asyncio.StreamWriter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._upstream_left: int | None = None
@@ -20,20 +20,7 @@ class TcpProxy:
         self.dropped = asyncio.Event()
         """Set once an answer was lost."""
 
-    @property
-    def url(self) -> str:
-        assert self._server is not None
-        return f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._server is not None
-        self._server.close()
+    async def close(self) -> None:
         self.cut()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
@@ -58,7 +45,7 @@ class TcpProxy:
             broker.close()
         self._connections.clear()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         broker_reader, broker_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         self._connections[writer] = broker_writer
         for pump in (self._pump_up(reader, broker_writer), self._pump_down(broker_reader, writer)):

@@ -84,6 +84,15 @@ class VirtualClock:
             pass
         self._steady = until
 
+    async def finish(self, work: asyncio.Future[Any]) -> None:
+        """Let time pass until the work is done; raises what it raises."""
+        while not work.done():
+            # What a server does takes real time, for which this clock stands still.
+            await asyncio.wait({work}, timeout=0.02)
+            if not work.done():
+                await self.advance(1)
+        work.result()
+
     def set_back(self, seconds: float) -> None:
         """Set the wall clock back, as a wrong one that is corrected; negative: set it ahead."""
         self._set_by -= timedelta(seconds=seconds)

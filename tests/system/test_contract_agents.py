@@ -5,23 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from tests.support.contract import LEASE_FIELDS
 from tests.system.caller import Caller
 from tests.system.streams import moment
 
 pytestmark = pytest.mark.system
-
-LEASE = {
-    "task_id",
-    "token",
-    "attempt",
-    "expires_at",
-    "grace_s",
-    "deadline",
-    "title",
-    "payload",
-    "labels",
-    "handoff",
-}
 
 
 async def test_register_takes_every_field_and_updates(ask: Caller) -> None:
@@ -111,7 +99,7 @@ async def test_claim_takes_as_much_as_asked_for_and_fits(ask: Caller) -> None:
 
 async def test_a_lease_shows_what_the_holder_needs(ask: Caller) -> None:
     lease = await ask.lease(task_id="T1", title="Build", payload=[1], labels=["x"], deadline="2999-01-01T00:00:00Z")
-    assert lease.keys() >= LEASE
+    assert lease.keys() >= LEASE_FIELDS
     assert (lease["task_id"], lease["title"], lease["payload"], lease["labels"]) == ("T1", "Build", [1], ["x"])
     assert (lease["deadline"], lease["handoff"], lease["attempt"]) == ("2999-01-01T00:00:00.000000Z", None, 1)
     again = await ask.ask("agent.a1.lease", task_id="T1", token=lease["token"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
@@ -106,16 +105,10 @@ class Site:
         await self._database.close()
 
 
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as running:
-        yield running
-
-
 @pytest.mark.parametrize(("moment", "kept"), [("when all rows are written", 80), ("when it is committed", 100)])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_kill_9_in_the_middle_counts_no_event_twice(
-    own_broker: EmbeddedBroker,
+    users_broker: EmbeddedBroker,
     tmp_path: Path,
     kind: str,
     moment: str,
@@ -124,12 +117,12 @@ async def test_kill_9_in_the_middle_counts_no_event_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     url = f"sqlite:///{tmp_path}/pool.db" if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    site = Site(own_broker, url)
+    site = Site(users_broker, url)
     await site.append(story(EVENTS))
-    async with projecting(DYING.format(moment=moment), tmp_path, own_broker, "--sql", url) as killed:
+    async with projecting(DYING.format(moment=moment), tmp_path, users_broker, "--sql", url) as killed:
         assert await killed.end() == -signal.SIGKILL, killed.said
     assert await site.check() == kept
-    for name, value in environment(own_broker).items():
+    for name, value in environment(users_broker).items():
         monkeypatch.setenv(name, value)
     last = await asyncio.to_thread(invoke, "project", "--sql", url, "--once")
     assert (last.status, last.err) == (0, "")
@@ -138,15 +131,15 @@ async def test_kill_9_in_the_middle_counts_no_event_twice(
     await site.close()
 
 
-async def test_a_broker_and_a_database_that_go_are_waited_for(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
+async def test_a_broker_and_a_database_that_go_are_waited_for(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
     log = story(300)
     with running_postgres() as server:
-        site = Site(own_broker, server.url())
+        site = Site(users_broker, server.url())
         await site.append(log[:100])
-        async with projecting(SMALL_WRITES, tmp_path, own_broker, "--sql", server.url()) as running:
+        async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", server.url()) as running:
             await site.reaches(100)
-            await own_broker.kill()
-            await own_broker.start()
+            await users_broker.kill()
+            await users_broker.start()
             await site.append(log[100:200])
             await site.reaches(200)
             server.stop()

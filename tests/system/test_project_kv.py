@@ -16,7 +16,7 @@ import pytest
 from domain.rules import Rules
 from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
 from infra.nats.auth import Auth
@@ -130,14 +130,8 @@ class Site:
 
 
 @pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as running:
-        yield running
-
-
-@pytest.fixture
-async def site(own_broker: EmbeddedBroker) -> AsyncIterator[Site]:
-    connection = await connect(own_broker.url, name="test", auth=Auth(**own_broker.credentials("writer")))  # type: ignore[arg-type]
+async def site(users_broker: EmbeddedBroker) -> AsyncIterator[Site]:
+    connection = await connect(users_broker.url, name="test", auth=Auth(**users_broker.credentials("writer")))  # type: ignore[arg-type]
     await ensure_stream(connection, POOL)
     log = await NatsEventLog.open(connection, POOL)
     yield Site(connection, log)
@@ -160,36 +154,36 @@ async def finish_catch_up(directory: Path, broker: EmbeddedBroker, site: Site, *
 
 
 async def test_killed_within_a_batch_or_behind_one_it_leaves_the_fold_of_some_position(
-    own_broker: EmbeddedBroker, tmp_path: Path, site: Site
+    users_broker: EmbeddedBroker, tmp_path: Path, site: Site
 ) -> None:
     await site.append(300)
     async with site.busy():
-        await killed(tmp_path, own_broker, DYING.format(events=20, batch=1_000, moment=8))
+        await killed(tmp_path, users_broker, DYING.format(events=20, batch=1_000, moment=8))
         assert await site.position() == 0
-        await killed(tmp_path, own_broker, DYING.format(events=20, batch=1_000, moment=150))
+        await killed(tmp_path, users_broker, DYING.format(events=20, batch=1_000, moment=150))
         assert await site.check() >= 300
-    await finish_catch_up(tmp_path, own_broker, site)
+    await finish_catch_up(tmp_path, users_broker, site)
 
 
 async def test_killed_between_the_batches_of_one_write_it_is_mended_by_the_next_start(
-    own_broker: EmbeddedBroker, tmp_path: Path, site: Site
+    users_broker: EmbeddedBroker, tmp_path: Path, site: Site
 ) -> None:
     await site.append(300)
     async with site.busy():
-        await killed(tmp_path, own_broker, DYING.format(events=20, batch=7, moment=BETWEEN))
+        await killed(tmp_path, users_broker, DYING.format(events=20, batch=7, moment=BETWEEN))
         await site.spoil()
-        await killed(tmp_path, own_broker, DYING.format(events=20, batch=7, moment=BETWEEN), "--rebuild")
+        await killed(tmp_path, users_broker, DYING.format(events=20, batch=7, moment=BETWEEN), "--rebuild")
         await site.spoil()
-    await finish_catch_up(tmp_path, own_broker, site)
+    await finish_catch_up(tmp_path, users_broker, site)
 
 
 async def test_when_the_one_at_work_is_killed_the_one_that_stands_by_goes_on(
-    own_broker: EmbeddedBroker, tmp_path: Path, site: Site
+    users_broker: EmbeddedBroker, tmp_path: Path, site: Site
 ) -> None:
     await site.append(300)
     async with (
-        projecting(LIVING, tmp_path, own_broker, "--kv") as one,
-        projecting(LIVING, tmp_path, own_broker, "--kv") as other,
+        projecting(LIVING, tmp_path, users_broker, "--kv") as one,
+        projecting(LIVING, tmp_path, users_broker, "--kv") as other,
         site.busy(),
     ):
 

@@ -62,15 +62,8 @@ async def test_a_silent_holder_of_a_long_lease_is_warned_of_and_then_recovered(p
 
 
 async def test_it_does_not_poll(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps: list[float] = []
-    original = sweeper.Sweeper.sweep
     pool = await make_pool(sweeper_interval_s=10_000.0)
-
-    async def counted(self: sweeper.Sweeper) -> None:
-        sweeps.append(pool.clock.elapsed_s)
-        await original(self)
-
-    monkeypatch.setattr(sweeper.Sweeper, "sweep", counted)
+    sweeps = pool.count_sweeps(monkeypatch)
     await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 3000.0, "grace_s": 0.0})
     await pool.holds("b", "U", deadline_s=500.0)
     del sweeps[:]

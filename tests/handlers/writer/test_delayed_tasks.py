@@ -10,7 +10,6 @@ import pytest
 from domain.events.pool import PoolPaused
 from domain.rules import Rules
 from domain.timestamps import after
-from handlers.background import sweeper
 from tests.handlers.conftest import MakePool
 from tests.handlers.writer.test_waiting_claims import tasks, wait
 from tests.support.memory_log import Conflict
@@ -158,15 +157,8 @@ async def test_who_failed_takes_the_rest_of_the_kind(pool: PoolHarness) -> None:
 
 
 async def test_those_that_wait_cost_nothing(make_pool: MakePool, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweeps: list[float] = []
-    original = sweeper.Sweeper.sweep
     pool = await make_pool(sweeper_interval_s=10_000.0)
-
-    async def counted(self: sweeper.Sweeper) -> None:
-        sweeps.append(pool.clock.elapsed_s)
-        await original(self)
-
-    monkeypatch.setattr(sweeper.Sweeper, "sweep", counted)
+    sweeps = pool.count_sweeps(monkeypatch)
     await pool.submit("soon", delay_s=100)
     await pool.submit("later", delay_s=500)
     await pool.advance(1)

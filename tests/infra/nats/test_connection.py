@@ -3,24 +3,15 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.connection import PermissionViolation, connect, without_password
 from tests.support.broker import frozen
 from tests.support.fake_broker import FakeBroker
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """A broker the test may stop."""
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
-        yield running
 
 
 async def test_a_port_where_nobody_listens_is_one_clear_line() -> None:

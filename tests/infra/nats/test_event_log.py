@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -15,25 +13,14 @@ from handlers.ports import (
     NewMessage,
     OutcomeUnknownError,
 )
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
+from tests.infra.nats.conftest import POOL
 from tests.support.broker import frozen, settled
 from tests.support.tcp_proxy import TcpProxy
-
-POOL = "p"
-
-
-@pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """A broker the test may stop, with the pool's stream on it."""
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
-        connection = await connect(running.url, name="setup")
-        await ensure_stream(connection, POOL)
-        await connection.close()
-        yield running
 
 
 def events(count: int, pool: str = POOL, size_bytes: int = 100) -> list[NewMessage]:
@@ -55,18 +42,18 @@ async def bodies(log: NatsEventLog) -> list[str]:
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_what_a_killed_broker_never_read_is_unknown_then_found_missing_and_sent_again(
-    own_broker: EmbeddedBroker, count: int
+    broker_with_log: EmbeddedBroker, count: int
 ) -> None:
-    connection, log = await opened(own_broker.url)
-    with frozen(own_broker):
+    connection, log = await opened(broker_with_log.url)
+    with frozen(broker_with_log):
         appending = asyncio.create_task(log.append(events(count), expected_position=0))
         await asyncio.sleep(0)
-        await own_broker.kill()
+        await broker_with_log.kill()
 
     with pytest.raises(OutcomeUnknownError):
         await appending
 
-    await own_broker.start()
+    await broker_with_log.start()
     assert await connection.wait_connected()
     assert await log.get(1) is None
     assert await log.append(events(count), expected_position=0) == count
@@ -75,9 +62,9 @@ async def test_what_a_killed_broker_never_read_is_unknown_then_found_missing_and
 
 @pytest.mark.parametrize("count", [1, 3])
 async def test_what_was_stored_without_an_answer_is_unknown_then_a_conflict_then_found(
-    own_broker: EmbeddedBroker, count: int
+    broker_with_log: EmbeddedBroker, count: int
 ) -> None:
-    async with TcpProxy(own_broker.url) as proxy:
+    async with TcpProxy(broker_with_log.url) as proxy:
         connection, log = await opened(proxy.url)
         proxy.drop_answers()
         appending = asyncio.create_task(log.append(events(count), expected_position=0))
@@ -97,8 +84,8 @@ async def test_what_was_stored_without_an_answer_is_unknown_then_a_conflict_then
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-async def test_half_a_batch_is_no_batch(own_broker: EmbeddedBroker, share: float) -> None:
-    async with TcpProxy(own_broker.url) as proxy:
+async def test_half_a_batch_is_no_batch(broker_with_log: EmbeddedBroker, share: float) -> None:
+    async with TcpProxy(broker_with_log.url) as proxy:
         connection, log = await opened(proxy.url)
         proxy.cut_after(int(share * 100 * 1_000))
         with pytest.raises(OutcomeUnknownError):
@@ -110,9 +97,9 @@ async def test_half_a_batch_is_no_batch(own_broker: EmbeddedBroker, share: float
         await connection.close()
 
 
-async def test_an_append_that_timed_out_may_still_arrive(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url, append_timeout_s=0.1)
-    with frozen(own_broker), pytest.raises(OutcomeUnknownError, match=r"within 0\.1 s"):
+async def test_an_append_that_timed_out_may_still_arrive(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url, append_timeout_s=0.1)
+    with frozen(broker_with_log), pytest.raises(OutcomeUnknownError, match=r"within 0\.1 s"):
         await log.append(events(2), expected_position=0)
 
     following = log.follow(after=0)
@@ -121,11 +108,11 @@ async def test_an_append_that_timed_out_may_still_arrive(own_broker: EmbeddedBro
     await connection.close()
 
 
-async def test_without_a_connection_nothing_is_kept_for_later(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url)
+async def test_without_a_connection_nothing_is_kept_for_later(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url)
     lost = asyncio.Event()
     connection.disconnected.add(lost.set)
-    await own_broker.stop()
+    await broker_with_log.stop()
     await lost.wait()
 
     for count in (1, 2):
@@ -135,16 +122,16 @@ async def test_without_a_connection_nothing_is_kept_for_later(own_broker: Embedd
         with pytest.raises(LogUnavailableError):
             await reading
 
-    await own_broker.start()
+    await broker_with_log.start()
     assert await connection.wait_connected()
     assert await log.append(events(1), expected_position=0) == 1
     await connection.close()
 
 
 async def test_a_pool_without_a_stream_is_unavailable_and_surely_nothing_was_stored(
-    own_broker: EmbeddedBroker,
+    broker_with_log: EmbeddedBroker,
 ) -> None:
-    connection = await connect(own_broker.url, name="test")
+    connection = await connect(broker_with_log.url, name="test")
     log = await NatsEventLog.open(connection, "other")
 
     with pytest.raises(LogUnavailableError, match=r"no stream takes custody\.other\.evt\.task\.T0\.queued"):
@@ -158,9 +145,9 @@ async def test_a_pool_without_a_stream_is_unavailable_and_surely_nothing_was_sto
     await connection.close()
 
 
-async def test_a_closed_log_leaves_no_one_waiting(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url)
-    with frozen(own_broker):
+async def test_a_closed_log_leaves_no_one_waiting(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url)
+    with frozen(broker_with_log):
         appending = asyncio.create_task(log.append(events(1), expected_position=0))
         await asyncio.sleep(0)
         await log.close()
@@ -261,8 +248,8 @@ def auth(broker: EmbeddedBroker, user: str) -> Auth:
     return Auth(user=user, password=broker.credentials(user)["password"])
 
 
-async def test_what_is_staged_travels_ahead_all_but_the_last(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url)
+async def test_what_is_staged_travels_ahead_all_but_the_last(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url)
     seen = await connection.client.subscribe(f"custody.{POOL}.evt.>")
     messages = events(100)
 
@@ -277,21 +264,21 @@ async def test_what_is_staged_travels_ahead_all_but_the_last(own_broker: Embedde
     await connection.close()
 
 
-async def test_what_was_staged_on_a_connection_that_is_gone_is_sent_again(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url)
+async def test_what_was_staged_on_a_connection_that_is_gone_is_sent_again(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url)
     messages = events(100)
     log.stage(messages, expected_position=0)
-    await own_broker.kill()
+    await broker_with_log.kill()
     log.stage(messages, expected_position=0)
-    await own_broker.start()
+    await broker_with_log.start()
     assert await connection.wait_connected()
 
     assert await log.append(messages, expected_position=0) == 100
     await connection.close()
 
 
-async def test_what_is_staged_in_vain_does_not_use_up_the_brokers_open_batches(own_broker: EmbeddedBroker) -> None:
-    connection, log = await opened(own_broker.url)
+async def test_what_is_staged_in_vain_does_not_use_up_the_brokers_open_batches(broker_with_log: EmbeddedBroker) -> None:
+    connection, log = await opened(broker_with_log.url)
     for _ in range(100):
         log.stage(events(100), expected_position=0)
     messages = events(100)

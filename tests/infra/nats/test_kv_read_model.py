@@ -28,6 +28,7 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
 from infra.nats.auth import Auth
+from infra.nats.buckets import views_bucket
 from infra.nats.connection import connect
 from infra.nats.filtered_reader import read_matching
 from infra.nats.kv_read_model import KvReadModel
@@ -75,22 +76,15 @@ class Site:
 
     async def catch_up(self, model: KvReadModel | None = None) -> Projector[DocumentChanges]:
         projector = self.projector(model)
-        await self.finish(asyncio.ensure_future(projector.run(follow=False)))
+        await self.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
         return projector
-
-    async def finish(self, work: asyncio.Future[Any]) -> None:
-        while not work.done():
-            await asyncio.wait({work}, timeout=0.02)
-            if not work.done():
-                await self.clock.advance(1)
-        work.result()
 
     async def contents(self) -> dict[str, Any]:
         """Every document but the watermark."""
-        prefix = f"$KV.CUSTODY_VIEWS_{self.pool}."
+        prefix = views_bucket(self.pool).prefix
         found = {}
         # The library's own listing may be empty: its end marker can overtake the messages.
-        async for chunk in read_matching(self.api, f"KV_CUSTODY_VIEWS_{self.pool}", f"{prefix}>", after=0, until=2**62):
+        async for chunk in read_matching(self.api, views_bucket(self.pool).stream, f"{prefix}>", after=0, until=2**62):
             found.update({each.subject.removeprefix(prefix): json.loads(each.body) for each in chunk if each.body})
         assert found.pop("position")["position"] == len(self.log.messages)
         return found
@@ -101,7 +95,7 @@ class Site:
         return {key: json.loads(document) for key, document in taken.documents.items() if document is not None}
 
     async def sequence(self) -> int:
-        return int((await self.api.stream_state(f"KV_CUSTODY_VIEWS_{self.pool}"))["last_seq"])
+        return int((await self.api.stream_state(views_bucket(self.pool).stream))["last_seq"])
 
 
 @pytest.fixture
@@ -155,7 +149,7 @@ async def test_the_bucket_is_the_fold_of_the_log(site: Site, name: str) -> None:
     projector = site.projector()
     for start in range(0, len(log), 11):
         site.log.append_foreign(*log[start : start + 11])
-        await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+        await site.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
         assert await site.contents() == await site.expected()
     before = await site.sequence()
     await site.catch_up()
@@ -237,7 +231,7 @@ async def test_a_write_whose_answer_is_lost_is_found_out(site: Site) -> None:
     projector = site.projector(LosesAnswers(site.api, site.pool))
     for count in (10, 20, len(log)):
         site.log.append_foreign(*log[len(site.log.messages) : count])
-        await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+        await site.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
     assert await site.contents() == await site.expected()
     assert site.told[0] == "no answer; trying again"
 

@@ -8,30 +8,19 @@ from pathlib import Path
 import pytest
 
 from handlers.ports import LogTruncatedError, LogUnavailableError, NewMessage
-from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.embedded import EmbeddedBroker
 from infra.nats.api import JetStreamApi
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.reader import StreamReader
-from infra.nats.stream import StreamSettings, ensure_stream, stream_config, stream_name
+from infra.nats.stream import StreamSettings, stream_config, stream_name
+from tests.infra.nats.conftest import POOL
 from tests.support.tcp_proxy import TcpProxy
 
-POOL = "p"
-
 
 @pytest.fixture
-async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """A broker the test may stop, with the pool's stream on it."""
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m", enforce_users=False)) as running:
-        connection = await connect(running.url, name="setup")
-        await ensure_stream(connection, POOL)
-        await connection.close()
-        yield running
-
-
-@pytest.fixture
-async def connection(own_broker: EmbeddedBroker) -> AsyncIterator[NatsConnection]:
-    opened = await connect(own_broker.url, name="test")
+async def connection(broker_with_log: EmbeddedBroker) -> AsyncIterator[NatsConnection]:
+    opened = await connect(broker_with_log.url, name="test")
     yield opened
     await opened.close()
 
@@ -57,15 +46,15 @@ async def come_to(connection: NatsConnection, count: int) -> None:
 
 
 async def test_a_follower_lives_through_stops_and_kills_of_the_broker(
-    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
+    broker_with_log: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
 ) -> None:
     positions: list[int] = []
     await log.append(events(3), expected_position=0)
     async for message in log.follow(after=0):
         positions.append(message.position)
         if len(positions) in (3, 6):
-            await (own_broker.stop() if len(positions) == 3 else own_broker.kill())
-            await own_broker.start()
+            await (broker_with_log.stop() if len(positions) == 3 else broker_with_log.kill())
+            await broker_with_log.start()
             assert await connection.wait_connected()
             await log.append(events(3), expected_position=len(positions))
         if len(positions) == 9:
@@ -73,7 +62,7 @@ async def test_a_follower_lives_through_stops_and_kills_of_the_broker(
     assert positions == list(range(1, 10))
 
 
-async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+async def test_a_read_goes_on_after_the_broker_was_away(broker_with_log: EmbeddedBroker, log: NatsEventLog) -> None:
     size_bytes = 900_000
     for position in range(0, 30, 10):
         await log.append(events(10, size_bytes), expected_position=position)
@@ -81,17 +70,17 @@ async def test_a_read_goes_on_after_the_broker_was_away(own_broker: EmbeddedBrok
     positions: list[int] = []
     async for chunk in log.read(after=0, until=30):
         if not positions:
-            await own_broker.kill()
-            await own_broker.start()
+            await broker_with_log.kill()
+            await broker_with_log.start()
         positions += [message.position for message in chunk]
     assert positions == list(range(1, 31))
 
 
 async def test_a_read_gives_up_on_a_broker_that_stays_away(
-    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
+    broker_with_log: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog
 ) -> None:
     await log.append(events(3), expected_position=0)
-    await own_broker.stop()
+    await broker_with_log.stop()
     reader = StreamReader(JetStreamApi(connection), stream_name(POOL), timeout_s=0.1)
 
     with pytest.raises(LogUnavailableError, match=r"nothing came after position 0 for 0\.1 s"):
@@ -99,9 +88,9 @@ async def test_a_read_gives_up_on_a_broker_that_stays_away(
             pass
 
 
-async def test_deliveries_that_get_lost_are_fetched_again(own_broker: EmbeddedBroker, log: NatsEventLog) -> None:
+async def test_deliveries_that_get_lost_are_fetched_again(broker_with_log: EmbeddedBroker, log: NatsEventLog) -> None:
     await log.append(events(500, 1_000), expected_position=0)
-    async with TcpProxy(own_broker.url) as proxy:
+    async with TcpProxy(broker_with_log.url) as proxy:
         connection = await connect(proxy.url, name="test")
         other = await NatsEventLog.open(connection, POOL)
         positions: list[int] = []
@@ -192,21 +181,21 @@ async def test_nothing_is_left_behind_on_the_broker(connection: NatsConnection, 
 
 
 async def test_a_follower_of_a_log_that_lost_its_tail_is_told(
-    own_broker: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog, tmp_path: Path
+    broker_with_log: EmbeddedBroker, connection: NatsConnection, log: NatsEventLog, tmp_path: Path
 ) -> None:
     await log.append(events(3), expected_position=0)
-    await own_broker.stop()
-    shutil.copytree(own_broker.directory.broker, tmp_path / "earlier", ignore=shutil.ignore_patterns("*.ports"))
-    await own_broker.start()
+    await broker_with_log.stop()
+    shutil.copytree(broker_with_log.directory.broker, tmp_path / "earlier", ignore=shutil.ignore_patterns("*.ports"))
+    await broker_with_log.start()
     assert await connection.wait_connected()
     await log.append(events(3), expected_position=3)
     following = log.follow(after=0)
     assert [(await anext(following)).position for _ in range(6)] == [1, 2, 3, 4, 5, 6]
 
-    await own_broker.kill()
-    shutil.rmtree(own_broker.directory.broker / "jetstream")
-    shutil.copytree(tmp_path / "earlier" / "jetstream", own_broker.directory.broker / "jetstream")
-    await own_broker.start()
+    await broker_with_log.kill()
+    shutil.rmtree(broker_with_log.directory.broker / "jetstream")
+    shutil.copytree(tmp_path / "earlier" / "jetstream", broker_with_log.directory.broker / "jetstream")
+    await broker_with_log.start()
 
     with pytest.raises(LogTruncatedError, match="ends at position 3, before 6"):
         await anext(following)

@@ -1,6 +1,5 @@
 """Policy files and grids: what they may name, and the one line that says what is wrong."""
 
-import os
 import re
 from pathlib import Path
 
@@ -14,12 +13,8 @@ from projections.whatif.policy import Policy
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory and no CUSTODY_ variable."""
-    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def directory(empty_directory: Path) -> Path:
+    return empty_directory
 
 
 def policies(text: str | None = None, *grid: str) -> list[Policy]:

@@ -1,7 +1,6 @@
 """Settings: which source wins, what is refused and how, what falls back."""
 
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,8 @@ from infra.settings.sources import SettingsError
 
 
 @pytest.fixture(autouse=True)
-def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory and no CUSTODY_ variable."""
-    for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def directory(empty_directory: Path) -> Path:
+    return empty_directory
 
 
 def test_the_defaults_are_the_rules_own() -> None:

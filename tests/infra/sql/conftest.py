@@ -89,17 +89,8 @@ class Site:
     async def catch_up(self, model: SqlReadModel | None = None) -> Projector[TableChanges]:
         """Let a projector run to the log's end, whatever it has to wait for."""
         projector = self.projector(model)
-        await self.finish(asyncio.ensure_future(projector.run(follow=False)))
+        await self.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
         return projector
-
-    async def finish(self, work: asyncio.Future[None]) -> None:
-        """Move the clock until the work is done; raises what it raises."""
-        while not work.done():
-            # What the database does takes real time, for which the clock stands still.
-            await asyncio.wait({work}, timeout=0.02)
-            if not work.done():
-                await self.clock.advance(1)
-        work.result()
 
     async def read(self, work: Callable[[Connection], Any]) -> Any:
         if self._reader is None:

@@ -72,7 +72,7 @@ async def _play(script: list[tuple[str, int]], site: Site) -> None:
             model.fault, model.countdown = what, number
             projector = site.projector(model, max_events=number if what in {"project", "rebuild"} else 3)
             try:
-                await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+                await site.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
             except _CrashError:
                 assert what == "crash"
             else:

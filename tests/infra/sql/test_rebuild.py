@@ -56,7 +56,7 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
     site.log.truncate_to(20)
     await site.catch_up()
     model = site.model(rebuild=True)
-    await site.finish(asyncio.ensure_future(_to(site, model, 10)))
+    await site.clock.finish(asyncio.ensure_future(_to(site, model, 10)))
     assert not await model.finish_catch_up()
     site.log.append_foreign(*history[20:])
     await site.catch_up(model)
@@ -102,7 +102,7 @@ async def test_the_running_projector_goes_over_to_the_new_generation(site: Site,
     projector = await site.catch_up(running)
     await site.catch_up(site.model(rebuild=True))
     site.log.append_foreign(*history[20:])
-    await site.finish(asyncio.ensure_future(projector.run(follow=False)))
+    await site.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
     assert await site.contents() == site.expected()
     assert projector.watermark.position == len(history)
     assert [each.number for each in await generations(site)] == [2]

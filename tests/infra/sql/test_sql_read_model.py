@@ -117,7 +117,7 @@ async def _position(site: Site) -> int:
 
 async def test_two_projectors_write_each_event_once(site: Site) -> None:
     one, other = site.projector(max_events=1), site.projector(max_events=2)
-    await site.finish(asyncio.ensure_future(_both(one.run(follow=False), other.run(follow=False))))
+    await site.clock.finish(asyncio.ensure_future(_both(one.run(follow=False), other.run(follow=False))))
     assert await site.contents() == site.expected()
     assert one.written + other.written == len(site.log.messages)
 
