@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from domain.json_values import plain_message
 from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model, place_inside
-from infra.cli.framework.typer_command import set_parameters, typer_command
+from infra.cli.framework.typer_command import ALSO, set_parameters, typer_command
 from infra.cli.session.client_command import client_command
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def request_command(
     parameters = [inspect.Parameter("session", _KEYWORD), *first]
     if named is not None:
         parameters.append(_argument(named))
-        specs = [replace(spec, required=False) if spec is named else spec for spec in specs]
+        specs = [replace(spec, required=False, panel=ALSO) if spec is named else spec for spec in specs]
     set_parameters(run, [*parameters, *(spec.to_parameter() for spec in specs), *last])
     return typer_command(name, client_command(run), inspect.getdoc(model))
 
@@ -97,5 +97,5 @@ def _also_argument(specs: Sequence[OptionSpec]) -> OptionSpec | None:
 
 
 def _argument(spec: OptionSpec) -> inspect.Parameter:
-    info = typer.Argument(metavar=spec.parameter.upper(), help=f"The same as {spec.flag}.", show_default=False)
+    info = typer.Argument(metavar=spec.parameter.upper(), help=spec.help, show_default=False)
     return inspect.Parameter(f"{spec.parameter}_", _KEYWORD, default=None, annotation=Annotated[str | None, info])

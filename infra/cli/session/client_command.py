@@ -65,7 +65,7 @@ def _connection_parameters() -> list[inspect.Parameter]:
     from infra.cli.framework.options import options_from_model
     from infra.settings.settings import Settings
 
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL)}
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL, as_named=True)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",
