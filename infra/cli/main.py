@@ -98,6 +98,8 @@ KEEP_HELP = {
 LOG_HELP = NOW_HELP | PAST_HELP | KEEP_HELP
 READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
 """The commands that can read an export with `--file`: those that do not ask about the present."""
+_OF_MOMENTS = frozenset({"at", "diff"})
+"""The commands whose arguments are moments."""
 CHECKPOINT_HELP = {
     "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
     "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
@@ -130,10 +132,11 @@ def _load_query(view: str) -> Any:
 
 
 def _load_log_command(name: str) -> Any:
-    from infra.cli.framework.typer_command import typer_command
+    from infra.cli.framework.typer_command import HelpfulCommand, PastCommand, typer_command
     from infra.cli.session.client_command import client_command
 
-    return typer_command(name, client_command(command_function(name), reads_exports=name in READS_EXPORTS))
+    function = client_command(command_function(name), reads_exports=name in READS_EXPORTS)
+    return typer_command(name, function, cls=PastCommand if name in _OF_MOMENTS else HelpfulCommand)
 
 
 def _load_service_command(name: str) -> Any:

@@ -227,6 +227,8 @@ def body_from_options(specs: Sequence[OptionSpec], values: Mapping[str, Any]) ->
         place = body
         for key in spec.path[:-1]:
             place = place.setdefault(key, {})
+        if name in place:
+            raise typer.BadParameter("the same was given with another option", param_hint=spec.flag)
         place[name] = value
     return body
 
@@ -249,6 +251,33 @@ def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     path = tuple(map(str, location))
     spec = next((spec for spec in specs if spec.is_json and spec.path == path[: len(spec.path)]), None)
     return "" if spec is None else ".".join(path[len(spec.path) :])
+
+
+def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
+    """Return the message of a validation error, with the options' names instead of the fields'."""
+    message, location = str(problem["msg"]), problem["loc"]
+    if problem["type"] == "string_pattern_mismatch":
+        return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
+    if problem["type"] != "value_error":
+        return message.removeprefix("Input ")
+    path = tuple(str(each) for each in location if not isinstance(each, int))
+    near = [spec for spec in specs if path and spec.path[: len(path)] == path and len(spec.path) > len(path)]
+    return fields_as_options(near or specs, message.removeprefix("Value error, "))
+
+
+def fields_as_options(specs: Sequence[OptionSpec], text: str, *, plain: bool = True) -> str:
+    """Return a text with options' names instead of fields' names; without `plain` only of names that have a `_`."""
+    flags = {".".join(spec.path): spec for spec in reversed(specs)}
+    flags |= {spec.path[-1]: spec for spec in reversed(specs) if len(spec.path) == 1 or spec.path[-1] not in flags}
+
+    def flag(match: re.Match[str]) -> str:
+        spec = flags.get(match[1])
+        if spec is None or not (plain or "_" in match[1]):
+            return match[0]
+        negated = match[2] is not None and spec.annotation is bool
+        return f"--no-{spec.flag[2:]}" if negated else f"{spec.flag}{match[2] or ''}"
+
+    return re.sub(r"(?<![\w`'-])([a-z]\w*(?:\.[a-z]\w*)*)(: false)?(?![\w'-])", flag, text)
 
 
 def _parsed_json(text: str, flag: str) -> Any:

@@ -64,6 +64,16 @@ class HelpfulCommand(TyperCommand):
         formatter.write("\n".join(usage(ctx.command_path, own, page_width())))
 
 
+class PastCommand(HelpfulCommand):
+    """A command whose arguments are moments: `-1h` is one, and no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments apart."""
+        from infra.cli.framework.written_times import SHORT_PAST
+
+        return super().parse_args(ctx, [f"{each[1:]} ago" if SHORT_PAST.fullmatch(each) else each for each in args])
+
+
 def help_option() -> Any:
     """Return `-h` and `--help`."""
     return page_option(HELP_NAMES, lambda ctx: str(ctx.get_help()), "Show this.")

@@ -33,8 +33,8 @@ _CALENDAR = re.compile(
     re.ASCII,
 )
 _DAY_S = timedelta(days=1)
-SHORT_PAST = re.compile(rf"-(?:{_NUMBER})\s*[a-z]", re.ASCII | re.IGNORECASE)
-"""How a length before now begins, such as `-1h`."""
+SHORT_PAST = re.compile(rf"-(?:(?:{_NUMBER})\s*[a-z]+\s*)+", re.ASCII | re.IGNORECASE)
+"""A length before now, such as `-1h`."""
 
 
 def parse_duration(text: str, unit_s: float = 1.0) -> float:
@@ -101,7 +101,7 @@ def _calendar(text: str, now: datetime, *, ahead: bool, day_ends: bool) -> datet
     else:
         day = datetime.fromisoformat(match["date"])
     clock = match["clock"]
-    at = datetime.fromisoformat(f"{day:%Y-%m-%d}T{(clock or '00:00').zfill(_clock_length(clock))}")
+    at = datetime.fromisoformat(f"{day.date().isoformat()}T{(clock or '00:00').zfill(_clock_length(clock))}")
     found = _in_zone(at, zone)
     if clock is None:
         return _in_zone(at + _DAY_S, zone) - timedelta(microseconds=1) if day_ends else found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.framework.typer_command import set_parameters
-from infra.cli.session.command_error import CommandError
+from infra.cli.session.command_error import CommandError, RefusedError
 from infra.cli.session.export_option import file_option, read_export
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
@@ -89,15 +89,15 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
     from infra.broker.data_dir import DataDirError
     from infra.export.export_error import ExportFileError
     from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
-    from infra.nats.contract_client import CustodyRefusedError, NoReplyError, NoServiceError
+    from infra.nats.contract_client import NoReplyError, NoServiceError
     from infra.settings.sources import SettingsError
 
     try:
         asyncio.run(run())
-    except CustodyRefusedError as refused:
+    except RefusedError as refused:
         if as_json:
             print(json.dumps(refused.reply), flush=True)
-        print_error(f"{refused.code}: {refused.message}{_details(refused.code, refused.details)}")
+        print_error(str(refused))
         raise typer.Exit(EXIT_FAILED) from None
     except SettingsError as error:
         for line in str(error).splitlines():
@@ -118,11 +118,3 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
         # The reader closed the pipe, as `head` does. What is still buffered is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-
-
-def _details(code: str, details: dict[str, Any]) -> str:
-    """Return a refusal's details for the end of its line; those of an invalid command are in its message."""
-    if not details or code == "invalid_command":
-        return ""
-    shown = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in details.items())
-    return f" ({', '.join(shown)})"

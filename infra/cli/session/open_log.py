@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.timestamps import EPOCH, TICK
@@ -12,6 +11,7 @@ from infra.codec import CloudEventsCodec
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
 
     from handlers.memory.snapshots import SnapshotStore
     from handlers.ports import ReadableLog, StoredMessage
@@ -110,6 +110,6 @@ class OpenLog(ABC):
         from infra.cli.framework.written_times import MOMENTS, parse_moment
 
         try:
-            return parse_moment(text, datetime.now(UTC), day_ends=day_ends)
+            return parse_moment(text, self.now, day_ends=day_ends)
         except ValueError:
             raise CommandError(f"{flag} {text!r} is neither a position nor a time, such as {MOMENTS}") from None

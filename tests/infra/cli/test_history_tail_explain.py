@@ -149,8 +149,7 @@ async def test_replay_shows_the_views_of_a_moment(busy: Run) -> None:
     ("until", "said"),
     [
         ("9", "position 9 is past the end of the log, 2"),
-        ("yesterday", "neither a position nor a time such as 2026-11-21T08:00:00Z"),
-        ("2026-11-21T08:00:00", "has no offset from UTC"),
+        ("someday", "neither a position nor a time, such as 10:00"),
         ("-5", "neither a position nor a time"),
     ],
 )

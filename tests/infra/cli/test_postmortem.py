@@ -89,7 +89,7 @@ BAD_INPUT = [
     ("--agent NOPE", "no agent NOPE was registered in pool "),
     ("--task a.>", "'a.>' is no name"),
     ("--from 99", "--from: position 99 is past the end of the log, 2"),
-    ("--to yesterday", "--to 'yesterday' is neither a position nor a time"),
+    ("--to someday", "--to 'someday' is neither a position nor a time"),
     ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
     ("--to 2001-01-01T00:00:00Z", "nothing happened in that range"),
     ("--output nowhere/a.html", "cannot write nowhere/a.html: No such file or directory"),
