@@ -43,7 +43,7 @@ async def postmortem(
         Path | None, typer.Option(help="The file to write. Default: postmortem-<what>.html here.", show_default=False)
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=MOST_EVENTS, help="The newest so many events are shown.", show_default=True)
+        int, typer.Option(min=1, max=MOST_EVENTS, help="At most so many events are shown.", show_default=True)
     ] = _EVENTS,
 ) -> None:
     """Write what happened as one page: a timeline, the causes that can be named, and what the rules said."""
@@ -84,16 +84,13 @@ async def _collected(
 ) -> tuple[CollectedEvents, int]:
     """Return the data of the page, and how many messages of the range cannot be read."""
     first, last = span
-    # Without a task or an agent to select by, only the newest `limit` events are needed.
-    skipped = max(0, last - first + 1 - limit) if task is None and agent is None else 0
-    first += skipped
     also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
     memory = await rebuild_memory(session, log, first - 1)
     state = memory.state
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
     skipped_before = memory.unreadable_count
-    collector = EventCollector(Scope(task, agent, also), limit, skipped=skipped)
+    collector = EventCollector(Scope(task, agent, also), limit)
     collector.start_from(state)
     with errors_only(logging.getLogger("handlers.memory.memory")), progress_bar(last, session.out) as show:
         await catch_up(
@@ -136,7 +133,8 @@ def _page(session: Session, title: str, collected: CollectedEvents, unreadable: 
     notices = []
     if found.dropped:
         notices.append(
-            f"{found.dropped} older events are left out: the newest {len(found.entries)} are shown."
+            f"{found.dropped} events are left out, repeats and then the older ordinary ones first;"
+            f" {len(found.entries)} are shown, what went wrong before all else."
             " Narrow the range with --from and --to, or raise --limit."
         )
     if found.timeline.omitted:
@@ -172,4 +170,4 @@ def _show_result(session: Session, file: Path, collected: CollectedEvents, text:
         return
     session.out.line(f"{file}: {len(collected.events)} events, {size // 1024} KiB")
     if collected.dropped:
-        print_error(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")
+        print_error(f"{collected.dropped} events are left out, repeats first; narrow the range, or raise --limit")

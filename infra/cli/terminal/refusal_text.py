@@ -71,7 +71,7 @@ def _details(message: str, details: Mapping[str, Any]) -> str:
     shown = [
         f"{name.replace('_', ' ')} {text}"
         for name, value in details.items()
-        if value not in (None, [], {}) and (text := _text(value)) not in words
+        if value not in (None, [], {}) and ((text := _text(value)) not in words or not isinstance(value, str))
     ]
     return f" ({', '.join(shown)})" if shown else ""
 

@@ -72,8 +72,10 @@ async def test_it_says_what_it_wrote(busy: Run, tmp_path: Path) -> None:
 async def test_the_newest_events_are_kept_and_the_reader_is_told(busy: Run, tmp_path: Path) -> None:
     said = await busy("postmortem", "--limit", "4", "--output", "p.html")
     assert rows(tmp_path / "p.html") == [9, 10, 11, 12]
-    assert "8 older events are left out" in said.err
-    assert "8 older events are left out: the newest 4 are shown." in (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "8 events are left out, repeats first" in said.err
+    assert "8 events are left out, repeats and then the older ordinary ones first; 4 are shown" in (
+        tmp_path / "p.html"
+    ).read_text(encoding="utf-8")
 
 
 async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Connect, pool: str, tmp_path: Path) -> None:
