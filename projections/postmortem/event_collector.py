@@ -92,7 +92,7 @@ class EventCollector:
         recorded = observed.recorded
         event, known = recorded.event, self._counted(observed)
         changes_holder = _token(observed.before) != _token(observed.after)
-        if type(event) in _REPEATS or (known.count > _MANY and not changes_holder):
+        if type(event) in _REPEATS or (known.number > _MANY and not changes_holder):
             self._repeats.append(observed)
             return
         troubled = recorded.entity is Entity.TASK and recorded.entity_id in self._troubled
@@ -110,7 +110,7 @@ class EventCollector:
         begun, number = self._bursts.get(key, (since, 0))
         number = number + 1 if begun == since else 1
         self._bursts[key] = (since, number)
-        known = known._replace(count=known.count + 1, burst=max(known.burst, number), last=observed)
+        known = known._replace(number=known.number + 1, burst=max(known.burst, number), last=observed)
         self._repeated[key] = known
         return known
 
@@ -144,7 +144,7 @@ class EventCollector:
             if task_id not in named and task.lease is not None and task.position < since and self.scope.has_idle(task)
         }
         shown = dict(islice(idle.items(), MAX_IDLE))
-        repeated = tuple(sorted(self._repeated.values(), key=lambda each: (-each.count, each.first.position)))
+        repeated = tuple(sorted(self._repeated.values(), key=lambda each: (-each.number, each.first.position)))
         return CollectedEvents(events, self.total - len(events), shown, len(idle) - len(shown), rules, repeated)
 
 

@@ -62,7 +62,7 @@ class Repeated(NamedTuple):
 
     name: str
     actor: str
-    count: int
+    number: int
     burst: int
     """The most of them within `BURST_S`, counted from one round time to the next."""
     first: ObservedEvent

@@ -37,7 +37,7 @@ async def tail(
         async for message in log.follow(after=last if after is None else after):
             kind, about, name = (message.subject.split(".") + [""] * 6)[3:6]
             if (entity is None or kind == entity.value) and event in {None, name} and id_ in {None, about}:
-                show_event(session.out, codec, message)
+                show_event(session.out, codec, message, one_line=True)
                 shown += 1
                 if shown == count:
                     return

@@ -32,9 +32,9 @@ def floods(collected: CollectedEvents) -> Iterator[Finding]:
     """Find kinds of event that one actor wrote so often that they bury the others."""
     total = len(collected.events) + collected.dropped
     for each in collected.repeated:
-        if each.count < _FLOOD_EVENTS or (each.count * 2 < total and each.burst < _FLOOD_BURST):
+        if each.number < _FLOOD_EVENTS or (each.number * 2 < total and each.burst < _FLOOD_BURST):
             continue
-        title = f"{each.actor or 'the service'} wrote {each.count} of {total} events: {each.name.replace('_', ' ')}"
+        title = f"{each.actor or 'the service'} wrote {each.number} of {total} events: {each.name.replace('_', ' ')}"
         took = duration(seconds_between(each.first.at, each.last.at))
         said = ["the first", f"the last, {took} later; at most {each.burst} came within {BURST_S} s"]
         yield finding(Cause.FLOOD, [each.first, each.last], title, said)

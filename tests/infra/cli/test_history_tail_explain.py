@@ -1,9 +1,11 @@
 """History, explanation, tail, replay and verification of a real log."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 
 import pytest
+from rich.cells import cell_len
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
@@ -56,6 +58,25 @@ async def test_history_as_json_is_a_line_for_each_event(busy: Run) -> None:
     assert [each["position"] for each in entries] == [4, 5, 6, 7]
     assert entries[3]["data"]["percent"] == 30
     assert entries[1]["token"] == 5
+
+
+async def test_tail_fits_a_line_of_the_terminal(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    await ask("submit", "T1", "--title", "a title that is too long for a line " * 5)
+    await ask("submit", "T2", "--title", "\u4e2d\u6587" * 60)
+    await ask("submit", "T3", "--title", "short")
+    count = int((await ask("query", "health", "--json")).json["position"])
+    shown = (await ask("tail", "--after", "0", "--count", str(count), terminal=True)).lines
+    assert len(shown) == count
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in shown]
+    assert max(map(cell_len, plain)) <= 80
+    assert [line.split()[3:6] for line in plain[-3:]] == [
+        ["submitted", f"task/T{number}", plain[-1].split()[5]] for number in (1, 2, 3)
+    ]
+    assert plain[-3].endswith("\u2026")
+    assert '"short"' in plain[-1]
+    # Whole, where no terminal cuts it.
+    assert "for a line " * 5 in (await ask("tail", "--after", "0", "--count", str(count))).out
 
 
 async def test_history_in_a_terminal(busy: Run) -> None:

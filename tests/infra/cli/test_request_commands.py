@@ -9,6 +9,7 @@ import pytest
 
 from handlers.service import filtered_commands
 from infra.broker.embedded import EmbeddedBroker
+from infra.cli.terminal.refusal_text import refusal_text
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
@@ -102,6 +103,14 @@ async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer)
     assert as_json.json["error"]["code"] == "unknown_task"
 
 
+def test_an_agent_is_told_of_its_own_commands() -> None:
+    message = "task T1 is stuck: started is not possible from there"
+    details = {"task_id": "T1", "state": "stuck", "event": "started", "allowed": ["expired", "failed", "progressed"]}
+    assert refusal_text("illegal_transition", message, details, "start", of_agent=True) == (
+        "illegal_transition: task T1 is stuck: `start` is not possible then; possible: fail, progress"
+    )
+
+
 async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run) -> None:
     async def said(*arguments: str) -> str:
         refused = await run(*arguments)
@@ -122,8 +131,8 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         " (attempt 1, holder a1)"
     )
     await ask("agent", "start", "a1", "T1", "--token", str(token))
-    assert (await said("agent", "start", "a1", "T1", "--token", str(token))).startswith(
-        "illegal_transition: task T1 is in_progress: `start` is not possible then; possible: progress, "
+    assert (await said("assign", "T1")).startswith(
+        "illegal_transition: task T1 is in_progress: `assign` is not possible then; possible: block, cancel, complete,"
     )
     assert "--lease goes with --lease-mode fixed" in await said("submit", "T3", "--lease", "5s")
     as_json = await run("unblock", "T1", "--json")
