@@ -76,7 +76,7 @@ async def test_tail_fits_a_line_of_the_terminal(ask: Run, monkeypatch: pytest.Mo
     assert plain[-3].endswith("\u2026")
     assert '"short"' in plain[-1]
     # Whole, where no terminal cuts it.
-    assert "for a line " * 5 in (await ask("tail", "--after", "0", "--count", str(count))).out
+    assert "a title that is too long for a line " * 4 in (await ask("tail", "--after", "0", "--count", str(count))).out
 
 
 async def test_history_in_a_terminal(busy: Run) -> None:
