@@ -9,6 +9,7 @@ from domain.handoffs import earlier_work, in_words
 from domain.lifecycles import TaskStatus
 from domain.policies.retry import retry_delay_s
 from domain.pool import jitter_fraction
+from domain.subjects import subject_token
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
     if template is None:
         return None
     return (
-        template.replace("{task_id}", task.task_id)
+        template.replace("{task_id}", subject_token(task.task_id))
         .replace("{agent_id}", lease.agent_id)
         .replace("{attempt}", str(lease.attempt))
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.policies.probes import conflicted_paths
+from domain.subjects import subject_token
 
 if TYPE_CHECKING:
     from domain.task import Lease, Task
@@ -60,7 +61,7 @@ class GitWorktreeProbe:
     def worktree(self, task: Task, lease: Lease) -> Path:
         """Return the path where the task's worktree is expected."""
         return Path(
-            self._template.replace("{task_id}", task.task_id)
+            self._template.replace("{task_id}", subject_token(task.task_id))
             .replace("{agent_id}", lease.agent_id)
             .replace("{attempt}", str(lease.attempt))
         )

@@ -65,7 +65,7 @@ def each(field: str, *values: Any) -> list[tuple[str, Any]]:
 
 
 BAD_SUBMITS: list[tuple[str, Any]] = [
-    *each("task_id", "", "a.b", "a b", "*", ">", "ä", "a\n", "a\x00", LONG_NAME, 1),
+    *each("task_id", "", "a b", "ä", "a\n", "a\x00", 2 * LONG_NAME, 1),
     *each("title", "x" * 257, 1, "nul\x00", []),
     *each("priority", "Medium", "", 1, []),
     *each("labels", "x", [""], ["x" * 65], [1], ["x"] * 33, {}, ["\x00"]),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli.commands.arguments import check_known, check_name
+from domain.subjects import subject_token
+from infra.cli.commands.arguments import check_ids, check_known
 from infra.cli.commands.views import DEFAULT_ROWS, Limit, show_unreadable, show_views, unreadable
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP
@@ -30,8 +31,7 @@ async def at(
     limit: Limit = DEFAULT_ROWS,
 ) -> None:
     """Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts."""
-    if task is not None:
-        check_name(task)
+    check_ids(task, None)
     async with open_log(session) as log:
         moment = await log.moment(when, "at")
         if task is not None:
@@ -62,7 +62,7 @@ async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Mo
 
     records = []
     if moment.position >= log.first:
-        subjects = f"{evt_prefix(session.settings.pool)}task.{task_id}.>"
+        subjects = f"{evt_prefix(session.settings.pool)}task.{subject_token(task_id)}.>"
         async for chunk in log.matching(subjects, after=log.first - 1, until=moment.position):
             for message in chunk:
                 with contextlib.suppress(UnreadableEventError):

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from domain.events import EVENT_TYPES, Entity
+from domain.subjects import subject_token
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.commands.arguments import check_ids, check_known, check_order
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
@@ -64,9 +65,7 @@ async def audit(
         raise typer.BadParameter(f"not one of {', '.join(sorted(_EVENT_NAMES))}", param_hint="--event")
     if task is not None and entity not in {None, Entity.TASK}:
         raise typer.BadParameter("--task asks for events about a task", param_hint="--entity")
-    for name in (task, agent):
-        if name is not None:
-            check_name(name)
+    check_ids(task, agent)
     form = _form(session.out, format_, output)
     async with open_log(session) as log:
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
@@ -187,7 +186,7 @@ async def _trail(
             after = max(after, memory.state.position)
     prefix = evt_prefix(session.settings.pool)
     for subject in LEARNED_SUBJECTS:
-        wanted = subject if task is None else subject.replace("task.*", f"task.{task}")
+        wanted = subject if task is None else subject.replace("task.*", f"task.{subject_token(task)}")
         async for chunk in _messages(log, f"{prefix}{wanted}", after, until):
             for message in chunk:
                 with contextlib.suppress(UnreadableEventError):

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.events.task import Leased, Stolen
+from domain.subjects import subject_token
 from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_known, check_name, check_order
+from infra.cli.commands.arguments import check_ids, check_known, check_order
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP, OpenLog
@@ -47,9 +48,7 @@ async def postmortem(
     ] = _EVENTS,
 ) -> None:
     """Write what happened as one page: a timeline, the causes that can be named, and what the rules said."""
-    for name in (task, agent):
-        if name is not None:
-            check_name(name)
+    check_ids(task, agent)
     async with open_log(session) as log:
         first, last = await log.first_from(from_, "--from"), await log.last_until(to, "--to")
         check_order(from_, to, first, last)
@@ -61,7 +60,7 @@ async def postmortem(
         collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
     if not collected.events:
         raise _nothing_happened(task, agent)
-    file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
+    file = output or Path(f"postmortem-{subject_token(task or agent or session.settings.pool)}.html")
     text = _page(session, _title(session, task, agent), collected, unreadable)
     try:
         with atomic_file(file) as path:
@@ -73,7 +72,7 @@ async def postmortem(
 
 async def _task_range(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
     """Return the range, narrowed to the task's events."""
-    prefix = f"{evt_prefix(session.settings.pool)}task.{task}."
+    prefix = f"{evt_prefix(session.settings.pool)}task.{subject_token(task)}."
     begin = await log.last_matching(f"{prefix}submitted")
     end = await log.last_matching(f"{prefix}>")
     return max(first, begin), min(last, end)

@@ -28,7 +28,7 @@ import typer
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from domain.limits import MAX_INT64
+from domain.limits import MAX_INT64, TASK_ID_PATTERN
 from domain.timestamps import format_timestamp
 from infra.cli.framework.attribute_docs import attribute_doc
 from infra.cli.framework.typer_command import ALSO
@@ -257,6 +257,8 @@ def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
     """Return the message of a validation error, with the options' names instead of the fields'."""
     message, location = str(problem["msg"]), problem["loc"]
     if problem["type"] == "string_pattern_mismatch":
+        if problem["ctx"]["pattern"] == TASK_ID_PATTERN:
+            return f"{problem['input']!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
         return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
     if problem["type"] != "value_error":
         return message.removeprefix("Input ")

@@ -14,7 +14,6 @@ import typer
 
 from infra.cli.framework.typer_command import set_parameters
 from infra.cli.session.command_error import CommandError, RefusedError
-from infra.cli.session.export_option import file_option, read_export
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
 from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_USAGE
@@ -50,13 +49,19 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
             wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
             session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
             if file is not None:
+                from infra.cli.session.export_option import read_export
+
                 read_export(session, file, flags)
             await function(session, **values)
 
         _run(run, as_json=as_json)
 
-    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    set_parameters(command, [*keyword_only, *([file_option()] if reads_exports else []), *_connection_parameters()])
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    if reads_exports:
+        from infra.cli.session.export_option import file_option
+
+        parameters.append(file_option())
+    set_parameters(command, [*parameters, *_connection_parameters()])
     command.__doc__ = function.__doc__
     return command
 

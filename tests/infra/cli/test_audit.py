@@ -169,7 +169,8 @@ async def test_without_pyarrow_it_is_one_line(
 BAD_INPUT = [
     ("--task NOPE", "no task NOPE was submitted to pool "),
     ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task a.>", "'a.>' is no name"),
+    ("--task \u00fc", "'\u00fc' is no task's id"),
+    ("--agent a.>", "'a.>' is no name"),
     ("--from 99", "--from: position 99 is past the end of the log, 2"),
     (f"--to {'9' * 5000}", "is past the end of the log, 2"),
     ("--to someday", "--to 'someday' is neither a position nor a time"),

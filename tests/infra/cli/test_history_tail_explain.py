@@ -90,8 +90,8 @@ async def test_history_in_a_terminal(busy: Run) -> None:
     ("name", "said"),
     [
         ("NOPE", "no task NOPE was submitted to pool "),
-        ("a.>", "'a.>' is no name: 1 to 64 letters"),
-        ("T\n", "'T\\n' is no name"),
+        ("a >", "'a >' is no task's id: 1 to 128 printable ASCII"),
+        ("T\n", "'T\\n' is no task's id"),
     ],
 )
 async def test_an_unknown_task_is_one_line(command: str, name: str, said: str, run: Run, service: PoolServer) -> None:

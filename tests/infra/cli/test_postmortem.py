@@ -89,7 +89,8 @@ async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Conn
 BAD_INPUT = [
     ("--task NOPE", "no task NOPE was submitted to pool "),
     ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task a.>", "'a.>' is no name"),
+    ("--task \u00fc", "'\u00fc' is no task's id"),
+    ("--agent a.>", "'a.>' is no name"),
     ("--from 99", "--from: position 99 is past the end of the log, 2"),
     ("--to someday", "--to 'someday' is neither a position nor a time"),
     ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),

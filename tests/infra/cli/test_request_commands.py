@@ -150,8 +150,8 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         (["agent", "start", "a1", "--token", "1"], "needed, as TASK_ID or as --task-id"),
         (["cancel", "T1", "--task-id", "T2"], "'T2', and 'T1' without the flag"),
         (["steal", "--from", "a", "--to", "a"], "--from and --to must differ"),
-        (["submit", "a.b"], "Invalid value for TASK_ID: 'a.b' is no name"),
-        (["submit", "--task-id", "a.b"], "Invalid value for --task-id"),
+        (["submit", "a b"], "Invalid value for TASK_ID: 'a b' is no task's id"),
+        (["submit", "--task-id", "a b"], "Invalid value for --task-id"),
         (["submit", "--deadline", "10m", "--deadline-s", "5"], "the same was given with"),
         (["submit", "--deadline", "2999-01-01", "--deadline-s", "5"], "--deadline and --deadline-s exclude each other"),
         (
