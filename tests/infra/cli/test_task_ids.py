@@ -7,7 +7,7 @@ import pytest
 
 from domain.subjects import subject_token
 from infra.broker.embedded import EmbeddedBroker
-from infra.cli.session.command_error import EXIT_USAGE
+from infra.host.shell import EXIT_USAGE
 from tests.infra.cli.conftest import Run
 from tests.support.broker import Connect
 

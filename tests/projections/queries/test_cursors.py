@@ -35,9 +35,10 @@ def test_the_name_of_a_queued_task_is_its_place_whatever_it_is_called() -> None:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "", "after", "after: ", "after: ,", "after: 1,", "after: ,1", "after: 1,,2", "after: -", "after: --1", "after: +1",
+        "", "after", "after: ", "after: ,", "after: 1,", "after: ,1", "after: 1,,2", "after: -", "after: --1",
+        "after: +1",
         "after: 1.", "after: .5", "after: 1..2", "after: 1.2.3", "after: 1e5", "after: 0x1", "after: 1_0", "after: nan",
-        "after: inf", "after: -inf", "after: 1", "after: 1 ", "after: 1\n", "\nafter:1", "after: 1;2", "after: \u0661",
+        "after: inf", "after: -inf", "after:  1", "after:1", "after: 1 ", "after: 1\n", "\nafter:1", "after: 1;2", "after: \u0661",
         "after: \uff11", "after: \u00b2", "after: 1\x00", "After:1", "afterafter: 1", "after: after:1", "ended: 1",
         "never-submitted",
     ],
