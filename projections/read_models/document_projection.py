@@ -43,7 +43,7 @@ def workload_key(agent_id: str) -> str:
 
 def _token(name: str) -> str:
     """Return an id as a token of a key: as in subjects, with `=` for `%`, which clients do not take in keys."""
-    return subject_token(name).replace("%", "=")
+    return subject_token(name).replace("%", "=") or "="
 
 
 class DocumentProjection:

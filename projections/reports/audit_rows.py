@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.subjects import id_of_token
@@ -89,6 +88,8 @@ def unreadable_row(position: int, subject: str, reason: str) -> Row:
     """Return the row of a message that no fold can read; the entity is what its subject claims."""
     entry = unreadable_entry(position, subject, reason)
     entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
-    with contextlib.suppress(ValueError):
+    try:
         entity_id = id_of_token(entity_id)
+    except ValueError:
+        pass  # a foreign subject: its token is shown as it is
     return _EMPTY._replace(position=position, entity=entity, id=entity_id, event=entry.event, what=entry.what)

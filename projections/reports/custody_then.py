@@ -52,11 +52,13 @@ class CustodyThen(NamedTuple):
             return "not submitted yet"
         lease = task.lease
         if lease is not None:
-            state = "" if task.status is TaskStatus.IN_PROGRESS else f", {task.status}"
-            return (
-                f"{lease.agent_id} had it, since {moment(lease.granted_at)}, token {lease.token},"
-                f" attempt {task.attempt}, {lease.percent} %{state}"
-            )
+            state = f"{lease.percent} %" if task.status is TaskStatus.IN_PROGRESS else task.status.value
+            return f"{lease.agent_id} had it since {self._since(lease.granted_at)}, token {lease.token}, {state}"
         last = task.last_lease if task.outcome is None or task.outcome.agent_id is None else task.outcome
         before = "" if last is None else f"; {last.agent_id} had it last, token {last.token}"
-        return f"nobody had it, {task.status} since {moment(task.status_since)}{before}"
+        return f"no agent had it, {task.status} since {self._since(task.status_since)}{before}"
+
+    def _since(self, at: datetime) -> str:
+        """Return a moment, without its date if that is the answer's."""
+        text = moment(at)
+        return text[11:] if text[:10] == moment(self.now)[:10] else text

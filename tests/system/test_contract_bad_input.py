@@ -165,7 +165,7 @@ BAD_COMMANDS: list[tuple[str, dict[str, Any], str]] = [
     ("ops.steal", {"to": "a2"}, "from"),
     ("ops.steal", {"from": "a1"}, "to"),
     ("ops.steal", {"from": "a1", "to": "a2", "task_ids": ["T"] * 201}, "task_ids"),
-    ("ops.steal", {"from": "a1", "to": "a2", "task_ids": ["a.b"]}, "task_ids.0"),
+    ("ops.steal", {"from": "a1", "to": "a2", "task_ids": ["a b"]}, "task_ids.0"),
     ("ops.steal", {"from": "a1", "to": "a2", "count": 0}, "count"),
     ("ops.drain", {"agent_id": "*"}, "agent_id"),
     ("ops.pause", {"task_id": "T"}, "task_id"),

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.subjects import subject_token
-from infra.cli.commands.arguments import check_ids, check_known
 from infra.cli.commands.views import DEFAULT_ROWS, Limit, show_unreadable, show_views, unreadable
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import WHEN, WHEN_HELP
@@ -31,13 +29,11 @@ async def at(
     limit: Limit = DEFAULT_ROWS,
 ) -> None:
     """Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts."""
-    check_ids(task, None)
+    if task is not None:
+        await _show_who_had(session, when, task)
+        return
     async with open_log(session) as log:
         moment = await log.moment(when, "at")
-        if task is not None:
-            await check_known(session, log, task, None)
-            _show_custody(session, await _custody_then(session, log, task, moment))
-            return
         memory = await rebuild_memory(session, log, moment.position)
     views = {**views_at(memory.state, memory.statistics.totals(), moment.now, limit), **unreadable(memory)}
     if session.out.as_json:
@@ -53,8 +49,23 @@ async def at(
     show_unreadable(session.out, memory)
 
 
+async def _show_who_had(session: Session, when: str, task: str) -> None:
+    from infra.cli.commands.arguments import check_known, check_task_id
+
+    check_task_id(task)
+    async with open_log(session) as log:
+        moment = await log.moment(when, "at")
+        await check_known(session, log, task, None)
+        found = await _custody_then(session, log, task, moment)
+    if session.out.as_json:
+        session.out.json(found.as_json())
+    else:
+        session.out.line(found.line())
+
+
 async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Moment) -> CustodyThen:
     """Return what a task was; only its own events are read."""
+    from domain.subjects import subject_token
     from handlers.memory.lookup import fold_task
     from handlers.ports import UnreadableEventError
     from infra.nats.stream import evt_prefix
@@ -68,10 +79,3 @@ async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Mo
                 with contextlib.suppress(UnreadableEventError):
                     records.append(log.codec.decode(message))
     return CustodyThen(task_id, moment.position, moment.now, fold_task(records))
-
-
-def _show_custody(session: Session, found: CustodyThen) -> None:
-    if session.out.as_json:
-        session.out.json(found.as_json())
-    else:
-        session.out.line(found.line())

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer.core import TyperOption
 
-from infra.cli.framework.typer_command import ALSO, topic_of
 from infra.cli.framework.written_times import LENGTHS, MOMENTS
 
 if TYPE_CHECKING:
@@ -134,8 +133,10 @@ def _placeholder(option: Any) -> tuple[str, tuple[str, ...]]:
     return word, ()
 
 
-def command_page(path: str, text: str, params: Sequence[Any], topic: str | None = None) -> list[str]:
-    """Return the page of a command.
+def command_page(
+    path: str, text: str, params: Sequence[Any], topics: Mapping[str, str], topic: str | None = None
+) -> list[str]:
+    """Return the page of a command; `topics`: the words of its topics, with their panels.
 
     `topic`: None for the command's own options, `all` for everything, else the topic's options alone.
     """
@@ -146,7 +147,7 @@ def command_page(path: str, text: str, params: Sequence[Any], topic: str | None 
         if each.rich_help_panel:
             panels.setdefault(each.rich_help_panel, []).append(each)
     if topic not in {None, "all"}:
-        title = next(panel for panel in panels if topic_of(panel) == topic)
+        title = topics[topic]
         lines = [option_line(each, whole=True) for each in panels[title]]
         return [heading(f"{title} options of {path}"), "", *two_columns(lines, width)]
     own = [each for each in shown if not each.rich_help_panel]
@@ -157,7 +158,7 @@ def command_page(path: str, text: str, params: Sequence[Any], topic: str | None 
             page += ["", heading(panel), *two_columns([option_line(each, whole=True) for each in options], width)]
         notes = [*_times(shown)]
         return [*page, *([""] if notes else []), *(line for note in notes for line in wrapped(note, width))]
-    return [*page, *_more([topic_of(panel) for panel in panels if panel != ALSO], width)]
+    return [*page, *_more([*topics], width)]
 
 
 def _more(topics: Sequence[str], width: int) -> list[str]:

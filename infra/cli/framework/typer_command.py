@@ -39,10 +39,7 @@ class HelpfulCommand(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's parameters, with the options that show its help."""
         if self._topics is None:
-            params: list[Any] = self.params
-            panels = dict.fromkeys(each.rich_help_panel for each in params if each.rich_help_panel)
-            topics = [topic_of(panel) for panel in panels if panel != ALSO]
-            self._topics = [_page_option(self, topic) for topic in (*topics, "all")]
+            self._topics = [_page_option(self, topic) for topic in (*self._panels(), "all")]
         return [*super().get_params(ctx), *self._topics]
 
     def get_help(self, ctx: Any) -> str:
@@ -53,7 +50,14 @@ class HelpfulCommand(TyperCommand):
         """Return the page of a topic, or of the command."""
         from infra.cli.framework.help_page import command_page
 
-        return "\n".join(command_page(ctx.command_path, self.help or "", super().get_params(ctx), topic))
+        params = super().get_params(ctx)
+        return "\n".join(command_page(ctx.command_path, self.help or "", params, self._panels(), topic))
+
+    def _panels(self) -> dict[str, str]:
+        """Return the panel of each topic."""
+        params: list[Any] = self.params
+        panels = dict.fromkeys(each.rich_help_panel for each in params if each.rich_help_panel)
+        return {topic_of(panel): panel for panel in panels if panel != ALSO}
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Write the usage line, for an error's message."""
@@ -64,14 +68,16 @@ class HelpfulCommand(TyperCommand):
         formatter.write("\n".join(usage(ctx.command_path, own, page_width())))
 
 
+_SHORT_PAST = re.compile(r"-(?:\d*\.?\d+\s*[a-z]+\s*)+", re.ASCII | re.IGNORECASE)
+"""A length before now, such as `-1h`."""
+
+
 class PastCommand(HelpfulCommand):
     """A command whose arguments are moments: `-1h` is one, and no option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the arguments apart."""
-        from infra.cli.framework.written_times import SHORT_PAST
-
-        return super().parse_args(ctx, [f"{each[1:]} ago" if SHORT_PAST.fullmatch(each) else each for each in args])
+        return super().parse_args(ctx, [f"{each[1:]} ago" if _SHORT_PAST.fullmatch(each) else each for each in args])
 
 
 def help_option() -> Any:

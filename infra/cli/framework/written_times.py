@@ -33,8 +33,6 @@ _CALENDAR = re.compile(
     re.ASCII,
 )
 _DAY_S = timedelta(days=1)
-SHORT_PAST = re.compile(rf"-(?:(?:{_NUMBER})\s*[a-z]+\s*)+", re.ASCII | re.IGNORECASE)
-"""A length before now, such as `-1h`."""
 
 
 def parse_duration(text: str, unit_s: float = 1.0) -> float:

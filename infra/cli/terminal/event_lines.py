@@ -67,8 +67,8 @@ def _show_in_one_line(out: Output, event: HistoryEntry) -> None:
         (f"{event.position:>6} ", "dim"),
         (f"{when:<15} "),
         (f"{event.event:<11} ", STYLES.get(event.event, "bold")),
-        (f"{printable(event.subject)}  "),
-        (f"{printable(event.actor)}  ", "cyan"),
+        (f"{printable(event.subject.removeprefix('task/'))}  "),
+        (f"{printable(event.actor.removeprefix('agent/'))}  ", "cyan"),
         (printable(event.what)),
     )
     line.rstrip()

@@ -67,11 +67,10 @@ def refusal_text(
 
 def _details(message: str, details: Mapping[str, Any]) -> str:
     """Return the details that the message does not tell."""
-    words = set(re.findall(r"[\w./-]+", message))
     shown = [
         f"{name.replace('_', ' ')} {text}"
         for name, value in details.items()
-        if value not in (None, [], {}) and ((text := _text(value)) not in words or not isinstance(value, str))
+        if value not in (None, [], {}) and ((text := _text(value)) not in message or not isinstance(value, str))
     ]
     return f" ({', '.join(shown)})" if shown else ""
 

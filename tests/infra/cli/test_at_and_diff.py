@@ -112,13 +112,13 @@ async def test_who_had_a_task_then_is_one_line(busy: Run) -> None:
         return line
 
     at = (await time_of(busy, 7)).strftime("%Y-%m-%d %H:%M:%SZ")
-    granted = (await time_of(busy, 5)).strftime("%Y-%m-%d %H:%M:%SZ")
-    assert await said("7") == f"T1 at {at}: a1 had it, since {granted}, token 5, attempt 1, 30 %"
+    granted = (await time_of(busy, 5)).strftime("%H:%M:%SZ")
+    assert await said("7") == f"T1 at {at}: a1 had it since {granted}, token 5, 30 %"
     assert (await said("3")).endswith(": not submitted yet")
     assert (await said("2001-01-01")).endswith(": not submitted yet")
-    assert ": nobody had it, queued since " in await said("4")
-    assert (await said("5")).endswith(", 0 %, assigned")
-    assert ": nobody had it, completed since " in await said("now")
+    assert ": no agent had it, queued since " in await said("4")
+    assert (await said("5")).endswith(", token 5, assigned")
+    assert ": no agent had it, completed since " in await said("now")
     assert (await said("now")).endswith("; a1 had it last, token 5")
     then = (await busy("at", "7", "--task", "T1", "--json")).json
     assert (then["agent_id"], then["token"], then["percent"], then["position"]) == ("a1", 5, 30, 7)

@@ -71,7 +71,7 @@ async def test_tail_fits_a_line_of_the_terminal(ask: Run, monkeypatch: pytest.Mo
     plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in shown]
     assert max(map(cell_len, plain)) <= 80
     assert [line.split()[3:6] for line in plain[-3:]] == [
-        ["submitted", f"task/T{number}", plain[-1].split()[5]] for number in (1, 2, 3)
+        ["submitted", f"T{number}", plain[-1].split()[5]] for number in (1, 2, 3)
     ]
     assert plain[-3].endswith("\u2026")
     assert '"short"' in plain[-1]

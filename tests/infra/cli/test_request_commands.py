@@ -137,6 +137,8 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
     assert "--lease goes with --lease-mode fixed" in await said("submit", "T3", "--lease", "5s")
     as_json = await run("unblock", "T1", "--json")
     assert as_json.json["error"]["details"]["event"] == "unblocked"
+    await ask("submit", "owner/repo#12")
+    assert (await said("unblock", "owner/repo#12")).endswith("update")
 
 
 @pytest.mark.parametrize(
@@ -159,7 +161,7 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
             "--retry-max-delay must be at least --retry-delay",
         ),
         (["submit", "--stall", "10x"], "'10x' is no length of time, such as 90"),
-        (["update", "T1"], "name at least one of --priority, --title, --label, --deadline and --deadline-s"),
+        (["update", "T1"], "name at least one of --priority, --title, --label, --deadline, "),
         (["cancel", "T1", "--dry-run"], "--task-id excludes --label, --status, --priority and --dry-run"),
         (["agent", "heartbeat", "a1", "--tasks", "[]", "--no-alive"], "leave them out with --no-alive"),
         (["drain", "--pool-wide", "--deadline", "10m"], "--deadline goes with --agent-id"),

@@ -83,7 +83,8 @@ def test_variables_of_the_tests_the_broker_and_kubernetes_are_no_settings(monkey
         for file in files:
             if file != Path(__file__):
                 text = file.read_text(encoding="utf-8")
-                read_by_others |= set(re.findall(r"(?:environ\W+(?:get\W+)?|\$\{?)(CUSTODY_[A-Z0-9_]+)", text))
+                names = r"(?:environ\W+(?:get\W+)?|\$\{?)(CUSTODY_[A-Z0-9_]+)|(CUSTODY_REQUIRE_[A-Z]+)"
+                read_by_others |= {name for found in re.findall(names, text) for name in found if name}
     assert {"CUSTODY_NATS_IMAGE", "CUSTODY_REQUIRE_POSTGRES", "CUSTODY_BROKER_STORE"} <= read_by_others
     of_kubernetes = {"CUSTODY_PORT", "CUSTODY_SERVICE_HOST", "CUSTODY_NATS_SERVICE_PORT_CLIENT", "CUSTODY_SERVICE_PORT"}
     of_kubernetes |= {"CUSTODY_NATS_PORT_4222_TCP_ADDR", "CUSTODY_PORT_4222_TCP"}
