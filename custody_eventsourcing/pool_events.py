@@ -17,6 +17,7 @@ from domain.lifecycles import IllegalTransitionError
 from domain.pool import Pool, evolve_pool
 from domain.recorded import Recorded
 from domain.steal import evolve_steal
+from domain.subjects import subject_token
 from domain.task import evolve_task
 from handlers.ports import StoredMessage, UnreadableEventError, evt_prefix
 from infra.codec import CloudEventsCodec
@@ -106,5 +107,5 @@ def _from_body(stored_event: StoredEvent) -> Recorded:
     pool = envelope["source"].removeprefix("custody/")
     kind, _, entity_id = envelope["subject"].partition("/")
     _, _, event, _ = envelope["type"].split(".")
-    subject = f"{evt_prefix(pool)}{kind}.{entity_id}.{event}"
+    subject = f"{evt_prefix(pool)}{kind}.{subject_token(entity_id)}.{event}"
     return CloudEventsCodec(pool).decode(StoredMessage(int(envelope["id"]), subject, stored_event.state))

@@ -18,7 +18,8 @@ from custody_eventsourcing.pool_events import READ_ONLY, PoolMapper, PoolNotific
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.subscriptions import NatsSubscription
 from domain.events import Entity
-from domain.limits import NAME_PATTERN
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
+from domain.subjects import subject_token
 from handlers.ports import evt_prefix
 from infra.codec import CloudEventsCodec
 from infra.nats.connection import without_password
@@ -49,6 +50,7 @@ _T = TypeVar("_T")
 CUSTODY_POOL = "CUSTODY_POOL"
 DEFAULT_POOL = "default"
 _NAME = re.compile(NAME_PATTERN)
+_ID = re.compile(TASK_ID_PATTERN)
 _KINDS = frozenset(kind.value for kind in Entity)
 
 
@@ -77,9 +79,9 @@ class PoolRecorder(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """Return the events of a task, an agent, a steal operation or the pool, in the order of their versions."""
         kind, _, entity_id = str(originator_id).partition("/")
-        if kind not in _KINDS or not _NAME.fullmatch(entity_id):
+        if kind not in _KINDS or not (_ID if kind == Entity.TASK else _NAME).fullmatch(entity_id):
             return []
-        subject = f"{evt_prefix(self.pool)}{kind}.{entity_id}.>"
+        subject = f"{evt_prefix(self.pool)}{kind}.{subject_token(entity_id)}.>"
         selection = selecting.Selection(gt=gt, lte=lte, desc=desc, limit=limit)
 
         async def select(view: StreamView) -> list[PoolNotification]:

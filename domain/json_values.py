@@ -21,6 +21,7 @@ from domain.limits import (
     MAX_TEXT_BYTES,
     NAME_PATTERN,
     SESSION_PATTERN,
+    TASK_ID_PATTERN,
 )
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -116,6 +117,7 @@ def _to_utc(at: datetime) -> datetime:
 
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+TaskId = Annotated[str, Field(pattern=TASK_ID_PATTERN)]
 Session = Annotated[str, Field(pattern=SESSION_PATTERN)]
 JsonDocument = Annotated[Any, AfterValidator(check_json)]
 SmallJsonDocument = Annotated[Any, AfterValidator(check_small_json)]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-"""Pools, agents, tasks and steal operations; they become tokens of a subject."""
+"""Pools, agents and steal operations; they become tokens of a subject."""
+
+TASK_ID_PATTERN = r"^[!-~]{1,128}$"
+"""Tasks: printable ASCII without blanks, such as `owner/repo#12`; escaped in subjects."""
 
 SESSION_PATTERN = NAME_PATTERN
 """Sessions: what a process calls itself, so that it differs from earlier ones of the same agent."""

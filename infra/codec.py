@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -14,6 +15,7 @@ from domain.events import CATALOGUE
 from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash, hash_in
 from domain.json_values import plain_message
 from domain.recorded import Recorded
+from domain.subjects import subject_token
 from domain.timestamps import format_timestamp
 from handlers.ports import NewMessage, UnreadableEventError, evt_prefix
 
@@ -84,7 +86,7 @@ class CloudEventsCodec:
         messages = []
         for recorded in records:
             _, _, head, tail, _ = self._wire_types[recorded.event.type_name]
-            subject = f"{head}{recorded.entity_id}{tail}"
+            subject = f"{head}{subject_token(recorded.entity_id)}{tail}"
             body = self.body(recorded)
             previous_hash = chain_hash(previous_hash, recorded.position, subject, body)
             messages.append(NewMessage(subject, body, {"Content-Type": CONTENT_TYPE, HASH_HEADER: previous_hash}))
@@ -102,7 +104,7 @@ class CloudEventsCodec:
         digest = f'"commanddigest":{encode_basestring_ascii(recorded.digest)},' if recorded.digest else ""
         head = (
             f'{{"specversion":"1.0","id":"{recorded.position}","source":"{self._source}","type":"{type_name}",'
-            f'"subject":"{kind}/{recorded.entity_id}","time":"{format_timestamp(recorded.time)}",'
+            f'"subject":"{kind}/{_text(recorded.entity_id)}","time":"{format_timestamp(recorded.time)}",'
             f'"datacontenttype":"application/json","aggregateversion":{recorded.version},'
             f'"causationid":{encode_basestring_ascii(recorded.causation_id)},'
             f'"actor":{encode_basestring_ascii(recorded.actor)},'
@@ -132,8 +134,8 @@ class CloudEventsCodec:
         except (ValueError, OverflowError) as error:
             raise UnreadableEventError(position, _reason(error)) from error
         its_kind, _, entity_id = envelope.subject.partition("/")
-        if subject != f"{head}{entity_id}{tail}" or its_kind != kind:
-            msg = f"its subject is {subject}, and its body belongs on {head}{entity_id}{tail}"
+        if subject != f"{head}{subject_token(entity_id)}{tail}" or its_kind != kind:
+            msg = f"its subject is {subject}, and its body belongs on {head}{subject_token(entity_id)}{tail}"
             raise UnreadableEventError(position, msg)
         if envelope.source != self._source:
             raise UnreadableEventError(
@@ -191,3 +193,9 @@ def _reason(error: Exception) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(("data", *map(str, first["loc"])))
     return f"{where}: {plain_message(first['msg'])}"
+
+
+@lru_cache(maxsize=65_536)
+def _text(entity_id: str) -> str:
+    """Return an id as the inside of a JSON string."""
+    return encode_basestring_ascii(entity_id)[1:-1]

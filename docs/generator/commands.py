@@ -329,6 +329,9 @@ as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject th
 Every command takes `command_id`, at most {limits.MAX_COMMAND_ID_CHARS} characters: the same actor, verb and id
 again get the first outcome, and with another body `command_conflict`. It is left out of the tables. Operators and
 services name themselves in the header `Custody-Actor`.
+
+A name is `[A-Za-z0-9_-]{{1,64}}`; a task id is 1 to 128 printable ASCII characters without blanks, plain in bodies and
+[escaped in subjects](contract.md#names).
 """
 _QUERIES_HEAD = (
     "On `custody.<pool>.query.<view>`. A page is in the order of ids (the backlog: in the order of granting); `next` "

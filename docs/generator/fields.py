@@ -15,7 +15,14 @@ from pydantic.fields import FieldInfo
 
 from docs.generator import glossary
 from domain.json_values import check_json, check_note, check_small_json
-from domain.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_NOTE_DATA_BYTES, MAX_TEXT_BYTES, NAME_PATTERN
+from domain.limits import (
+    MAX_JSON_BYTES,
+    MAX_JSON_DEPTH,
+    MAX_NOTE_DATA_BYTES,
+    MAX_TEXT_BYTES,
+    NAME_PATTERN,
+    TASK_ID_PATTERN,
+)
 from infra.cli.framework.attribute_docs import attribute_doc, attribute_docs
 from infra.cli.framework.options import bounds
 
@@ -117,6 +124,8 @@ def _class_kind(kind: type, metadata: Any) -> str:
         return f"[{kind.__name__}](#{kind.__name__.lower()})"
     if kind is str and any(getattr(each, "pattern", None) == NAME_PATTERN for each in metadata):
         return "name"
+    if kind is str and any(getattr(each, "pattern", None) == TASK_ID_PATTERN for each in metadata):
+        return "task id"
     return {str: "string", int: "integer", float: "number", bool: "boolean"}.get(kind, kind.__name__)
 
 

@@ -9,13 +9,14 @@ from pydantic import BaseModel
 
 from docs.generator.events import parts
 from docs.generator.fields import doc_of, meaning_of
-from domain.events import EVENT_TYPES, Event
-from domain.limits import NAME_PATTERN
+from domain.events import EVENT_TYPES, Entity, Event
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TIMESTAMP = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"
 """Narrower than RFC 3339: the wire has always six decimals and `Z`."""
 _NAME = NAME_PATTERN.removeprefix("^").removesuffix("$")
+_TASK_ID = TASK_ID_PATTERN.removeprefix("^").removesuffix("$")
 
 
 def schema_files() -> dict[str, str]:
@@ -33,7 +34,7 @@ def schema(event: type[Event]) -> dict[str, Any]:
     """
     data = _described(event)
     definitions = data.pop("$defs", {})
-    entity = event.entity.value
+    entity, its_id = event.entity.value, _TASK_ID if event.entity is Entity.TASK else _NAME
     return {
         "$schema": DIALECT,
         "$id": f"urn:custody:event:{event.type_name}",
@@ -49,7 +50,7 @@ def schema(event: type[Event]) -> dict[str, Any]:
             "id": {"type": "string", "pattern": "^[1-9][0-9]*$", "description": "The position: the stream sequence."},
             "source": {"type": "string", "pattern": f"^custody/{_NAME}$"},
             "type": {"const": event.type_name},
-            "subject": {"type": "string", "pattern": f"^{entity}/{_NAME}$"},
+            "subject": {"type": "string", "pattern": f"^{entity}/{its_id}$"},
             "time": _timestamp({"description": "When it was decided, by the writer's clock."}),
             "datacontenttype": {"const": "application/json"},
             "aggregateversion": {"type": "integer", "minimum": 1},

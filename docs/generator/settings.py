@@ -17,9 +17,13 @@ default. The file is TOML with the names below as keys, `custody.toml` in the wo
 `--config` or `CUSTODY_CONFIG` names. An empty variable counts as absent. `custody config` prints the values in force
 and where each came from, with secrets masked.
 
+A flag whose name ends in `-s` takes seconds or a length such as `90s`, `10m` or `1h30m`, one whose name ends in
+`-hours` hours or such a length; variables and files have the number alone.
+
 Settings are checked together when a command starts. One that is unknown, out of range or at odds with another ends the
-command with status 2 and a line for each mistake. The exceptions are {forgiving}: an unusable value of these falls back
-to the default, with a warning.
+command with status 2 and a line for each mistake, and so does an unknown variable of the environment whose name begins
+with `CUSTODY_`; those that Kubernetes sets for services of that name are left alone. The exceptions are
+{forgiving}: an unusable value of these falls back to the default, with a warning.
 
 Settings that are allowed, and keep each other from doing anything, refuse nothing: `custody up` and `custody serve` log
 a warning for each such pair, for instance a `stuck_threshold_s` that no lease lives to reach.
@@ -30,7 +34,7 @@ def settings_page() -> str:
     """Return the page."""
     forgiving = " and ".join(f"`{name}`" for name in sorted(FORGIVING))
     lines = [_HEAD.format(forgiving=forgiving)]
-    flags = {spec.parameter: spec.flag for spec in options_from_model(Settings)}
+    flags = {spec.parameter: spec.flag for spec in options_from_model(Settings, as_named=True)}
     for group in GROUPS:
         lines += [f"## {doc_of(group).removesuffix('.')}", ""]
         lines += ["| setting | flag | variable | type | default | meaning |", "|---|---|---|---|---|---|"]

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain import limits
 from domain.commands.command import AgentCommand, Blocking, Completing, Failing, LoadReport
-from domain.json_values import Capabilities, JsonDocument, Labels, Name, Note, Reason, Session
+from domain.json_values import Capabilities, JsonDocument, Labels, Note, Reason, Session, TaskId
 
 Token = Annotated[int, Field(ge=1, le=limits.MAX_INT64)]
 
@@ -36,7 +36,7 @@ class VouchedTask(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    task_id: Name
+    task_id: TaskId
     """The task."""
     token: Token
     """The lease's fencing token."""
@@ -76,7 +76,7 @@ class Claim(AgentCommand):
 class OnTask(AgentCommand):
     """A holder's command on one task."""
 
-    task_id: Name
+    task_id: TaskId
     """The task."""
     token: Token
     """The lease's fencing token."""

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from domain import limits
 from domain.commands.command import Blocking, Completing, Failing, LoadReport, OpsCommand, require_one_at_most
 from domain.commands.submit import Submit, SubmitMany
-from domain.json_values import Label, Labels, Name, Note, Reason, SmallJsonDocument, UtcDatetime, check_text
+from domain.json_values import Label, Labels, Name, Note, Reason, SmallJsonDocument, TaskId, UtcDatetime, check_text
 from domain.statuses import BROUGHT_BACK, TaskStatus
 from domain.values import Priority
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class OpsOnTask(OpsCommand):
     """An operator's command on one task."""
 
-    task_id: Name
+    task_id: TaskId
     """The task."""
 
 
@@ -45,7 +45,7 @@ class ByFilter(OpsCommand):
     dry_run: bool = False
     """Say which tasks fit, and change nothing."""
     # Behind the filter, so that its check can see that.
-    task_id: Annotated[Name | None, Field(validate_default=True)] = None
+    task_id: Annotated[TaskId | None, Field(validate_default=True)] = None
     """The task; absent: all that fit the filter."""
     reason: Reason | None = None
     """Why, for the record."""
@@ -170,9 +170,9 @@ class Retry(OpsCommand):
 
     verb: ClassVar[str] = "retry"
 
-    task_id: Name
+    task_id: TaskId
     """The task that failed or was cancelled."""
-    new_id: Name | None = None
+    new_id: TaskId | None = None
     """Name of the new task; absent: `<task_id>-r<n>`, with the first number that is free."""
     reason: Reason | None = None
     """Why, for the record."""
@@ -192,7 +192,7 @@ class Annotate(OpsCommand):
 
     kind: Name
     """What kind of note it is, such as `review`."""
-    task_id: Name | None = None
+    task_id: TaskId | None = None
     """The task."""
     agent_id: Name | None = None
     """The agent, if it is about no task."""
@@ -242,7 +242,7 @@ class StealTasks(OpsCommand):
     """The agent to steal from."""
     to_agent: Annotated[Name, Field(alias="to")]
     """The agent that receives the tasks."""
-    task_ids: Annotated[list[Name], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
+    task_ids: Annotated[list[TaskId], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
     """The tasks to move; each must be assigned and not started."""
     count: Annotated[int, Field(ge=1, le=limits.MAX_STEAL_TASKS)] | None = None
     """How many to move, the latest assigned first; absent: as many as the stealer would move, at least one."""

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from domain import limits
 from domain.commands.command import OpsCommand, require_one_at_most
-from domain.json_values import Capabilities, JsonDocument, Labels, Name, UtcDatetime, check_text
+from domain.json_values import Capabilities, JsonDocument, Labels, TaskId, UtcDatetime, check_text
 from domain.policies.lease import LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import RetryPolicy, retry_field_mismatch
@@ -20,7 +20,7 @@ class Submit(OpsCommand):
 
     verb: ClassVar[str] = "submit"
 
-    task_id: Name | None = None
+    task_id: TaskId | None = None
     """Name of the task; absent: a new one is made."""
     title: Annotated[str, Field(max_length=limits.MAX_TITLE_CHARS)] = ""
     """One line for people."""

@@ -9,6 +9,7 @@ from domain.handoffs import earlier_work, in_words
 from domain.lifecycles import TaskStatus
 from domain.policies.retry import retry_delay_s
 from domain.pool import jitter_fraction
+from domain.subjects import subject_token
 from domain.timestamps import after, seconds_between
 from domain.values import filled
 
@@ -70,7 +71,7 @@ def _branch_name(draft: Draft, task: Task, lease: Lease) -> str | None:
     template = draft.rules.branch_template
     if template is None:
         return None
-    return filled(template, task_id=task.task_id, agent_id=lease.agent_id, attempt=lease.attempt)
+    return filled(template, task_id=subject_token(task.task_id), agent_id=lease.agent_id, attempt=lease.attempt)
 
 
 def requeue_or_quarantine(

@@ -21,6 +21,7 @@ from domain.events import Entity, Event
 from domain.events import agent as agent_ev
 from domain.events import task as ev
 from domain.lifecycles import INTAKE, IllegalTransitionError, IntakeStatus
+from domain.subjects import subject_token
 from domain.task import Task, evolve_task
 from domain.task.outline import OUTLINE_NAMES, TERM_NAMES, fold_outline
 from handlers.memory.shared_results import Found, SharedResults
@@ -235,7 +236,7 @@ class Lookup:
         return self._shared_results
 
     def _subject(self, entity: Entity, entity_id: str) -> str:
-        return f"{self._prefix}{entity.value}.{entity_id}"
+        return f"{self._prefix}{entity.value}.{subject_token(entity_id)}"
 
     async def _get(self, position: int) -> StoredMessage | None:
         async with self._requests:

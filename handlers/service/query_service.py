@@ -14,7 +14,7 @@ from domain.draft import Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
-from domain.limits import NAME_PATTERN
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
@@ -118,7 +118,8 @@ class QueryService:
     async def _check_cursor(self, query: Page) -> None:
         """Raise Refused if a page is asked for behind a name that the pool never had."""
         entity, after = _ENTITY_OF_ROWS.get(query.view), query.after
-        if entity is None or after is None or not re.fullmatch(NAME_PATTERN, after):
+        pattern = TASK_ID_PATTERN if entity is Entity.TASK else NAME_PATTERN
+        if entity is None or after is None or not re.fullmatch(pattern, after):
             return
         key = (entity, after)
         if not self._pool.state.knows(key) and not await self._lookup.was_there(key):

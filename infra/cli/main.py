@@ -18,7 +18,9 @@ from infra.cli.framework.lazy_group import LazyCommand, LazyGroup, lazy_group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SERVICE, OPS, TASKS, LOG = "Service", "Operators", "Agents and views", "The log"
+SERVICE, OPS, AGENTS = "Who runs it", "Operators", "Agents"
+NOW, PAST, KEEP = "Onlookers", "Auditors", "Archivists"
+"""The headings, by who uses the commands: the service's, those about the present, about the past, and of the log."""
 
 AGENT_HELP = {
     "register": "Join the pool, or update what the pool knows of the agent.",
@@ -73,24 +75,31 @@ SERVICE_HELP = {
     "demo": "Let simulated agents work, some of which crash, go silent or are slow; then check the log.",
     "config": "Show the settings in force and where each came from.",
 }
-LOG_HELP = {
-    "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
+NOW_HELP = {
     "explain": "Where a task is now, why, and what happens next and when.",
-    "audit": "Who did what, when, why, under which token, decided by which numbers; filtered, in several formats.",
+    "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
+}
+PAST_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
     "diff": "What changed between two moments: tasks new, ended and changed, agents, and counts.",
+    "audit": "Who did what, when, why, under which token, decided by which numbers; filtered, in several formats.",
     "postmortem": "Write what happened as one page: a timeline, the causes that can be named, and what the rules said.",
     "whatif": "What other lease, sweeper and steal settings would have made of what the agents really did.",
     "replay": "Rebuild the views from the log, as they were at a moment, and show them.",
-    "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
-    "project": "Keep tables or key-value buckets in step with the log, each event once, for others to read and watch.",
+}
+KEEP_HELP = {
     "export": "Write the pool's whole log to a file: compressed, with digests, fit for `verify --file` and `import`.",
     "import": "Bring an exported log to a broker that has none of this pool: same positions, same bytes.",
+    "snapshot": "Store a snapshot of the state at the log's end, for quick starts and looks into the past.",
+    "project": "Keep tables or key-value buckets in step with the log, each event once, for others to read and watch.",
     "verify": "Check the whole log: hashes, positions, lifecycles, tokens, holders, its stream and its live views.",
 }
+LOG_HELP = NOW_HELP | PAST_HELP | KEEP_HELP
 READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
 """The commands that can read an export with `--file`: those that do not ask about the present."""
+_OF_MOMENTS = frozenset({"at", "diff"})
+"""The commands whose arguments are moments."""
 CHECKPOINT_HELP = {
     "keygen": "Make a pair of keys: the private one signs checkpoints, the public one checks them.",
     "sign": "Sign what the log's hash is now; `verify --checkpoint` shows later whether anything was rewritten.",
@@ -123,10 +132,11 @@ def _load_query(view: str) -> Any:
 
 
 def _load_log_command(name: str) -> Any:
-    from infra.cli.framework.typer_command import typer_command
+    from infra.cli.framework.typer_command import HelpfulCommand, PastCommand, typer_command
     from infra.cli.session.client_command import client_command
 
-    return typer_command(name, client_command(command_function(name), reads_exports=name in READS_EXPORTS))
+    function = client_command(command_function(name), reads_exports=name in READS_EXPORTS)
+    return typer_command(name, function, cls=PastCommand if name in _OF_MOMENTS else HelpfulCommand)
 
 
 def _load_service_command(name: str) -> Any:
@@ -151,6 +161,12 @@ def command_function(name: str) -> Callable[..., Any]:
     return function
 
 
+_FOOTER = (
+    "custody COMMAND --help explains one; custody --help-all says what each is for. "
+    "custody --install-completion lets Tab complete them."
+)
+_GROUP_FOOTER = "custody {name} COMMAND --help explains one."
+_COMPLETION = ("--install-completion", "--show-completion")
 _GROUPS = {
     "agent": (AGENT_HELP, _load_agent),
     "query": (QUERY_HELP, _load_query),
@@ -160,7 +176,11 @@ _GROUPS = {
 
 def _load_group(name: str) -> LazyGroup:
     helps, load = _GROUPS[name]
-    return lazy_group(name, _lazy_commands(helps, "Commands", load), GROUP_HELP[name])
+    return lazy_group(name, _lazy_commands(helps, "", load), GROUP_HELP[name], _GROUP_FOOTER.format(name=name))
+
+
+def _lazy_group(name: str, panel: str) -> dict[str, LazyCommand]:
+    return {name: LazyCommand(GROUP_HELP[name], panel, _load_group, tuple(_GROUPS[name][0]))}
 
 
 def _lazy_commands(helps: dict[str, str], panel: str, load: Callable[[str], Any]) -> dict[str, LazyCommand]:
@@ -169,20 +189,28 @@ def _lazy_commands(helps: dict[str, str], panel: str, load: Callable[[str], Any]
 
 def cli() -> LazyGroup:
     """Return the whole command line."""
-    groups = _lazy_commands(GROUP_HELP, TASKS, _load_group)
     commands = {
         **_lazy_commands(SERVICE_HELP, SERVICE, _load_service_command),
         **_lazy_commands(OPS_HELP, OPS, _load_ops),
-        "agent": groups["agent"],
-        "query": groups["query"],
-        **_lazy_commands(LOG_HELP, LOG, _load_log_command),
-        "checkpoint": groups["checkpoint"]._replace(panel=LOG),
+        **_lazy_group("agent", AGENTS),
+        **_lazy_group("query", NOW),
+        **_lazy_commands(NOW_HELP, NOW, _load_log_command),
+        **_lazy_commands(PAST_HELP, PAST, _load_log_command),
+        **_lazy_commands(KEEP_HELP, KEEP, _load_log_command),
+        **_lazy_group("checkpoint", KEEP),
     }
-    return lazy_group(
+    group = lazy_group(
         "custody",
         commands,
         "The chain of custody of work: who holds which task, under which lease, since when and why.",
+        _FOOTER,
+        names_only=True,
     )
+    if any(each.startswith(_COMPLETION) for each in sys.argv):
+        from infra.cli.framework.shell_completion import completion_options
+
+        group.params += completion_options()
+    return group
 
 
 def main() -> None:

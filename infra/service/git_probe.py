@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from domain.policies.probes import conflicted_paths
+from domain.subjects import subject_token
 from domain.values import filled
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class GitWorktreeProbe:
 
     def worktree(self, task: Task, lease: Lease) -> Path:
         """Return the path where the task's worktree is expected."""
-        return Path(filled(self._template, task_id=task.task_id, agent_id=lease.agent_id, attempt=lease.attempt))
+        token = subject_token(task.task_id)
+        return Path(filled(self._template, task_id=token, agent_id=lease.agent_id, attempt=lease.attempt))
 
     async def evidence(self, task: Task, lease: Lease) -> tuple[str, ...]:
         """Return the paths in conflict; empty when there are none, no worktree, or no answer in time."""

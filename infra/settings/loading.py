@@ -11,7 +11,14 @@ from pydantic import SecretStr, ValidationError
 from domain.json_values import plain_message
 from infra.settings.rule_settings import check_rule
 from infra.settings.settings import FORGIVING, Settings
-from infra.settings.sources import CONFIG_FILE, ENV_PREFIX, SettingsError, environment_source, file_source
+from infra.settings.sources import (
+    CONFIG_FILE,
+    ENV_PREFIX,
+    SettingsError,
+    environment_source,
+    file_source,
+    unknown_variables,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,6 +66,9 @@ def load_settings(flags: Mapping[str, Any] | None = None) -> LoadedSettings:
     Raises:
         SettingsError: one is unusable or unknown, or two contradict each other.
     """
+    unknown = unknown_variables(Settings.model_fields.keys())
+    if unknown:
+        raise SettingsError("\n".join(unknown))
     given = {name: value for name, value in (flags or {}).items() if value is not None}
     origins: dict[str, Origin] = {}
     raw: dict[str, Any] = {}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,10 +12,25 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pydantic_settings import BaseSettings
 
 ENV_PREFIX: Final = "CUSTODY_"
 CONFIG_FILE: Final = Path("custody.toml")
+OTHER_VARIABLES: Final = frozenset(
+    {
+        "CUSTODY_KEY_PASSPHRASE",  # `custody checkpoint` reads it
+        "CUSTODY_BROKER_STORE", "CUSTODY_NATS_IMAGE",  # infra/broker/custody.conf and docker-compose.yml
+        "CUSTODY_REQUIRE_BROWSER", "CUSTODY_REQUIRE_DOCKER", "CUSTODY_REQUIRE_POSTGRES",  # the tests
+        "CUSTODY_MODEL_EXAMPLES", "CUSTODY_WRITER_EXAMPLES",
+    }
+)  # fmt: skip
+"""Variables with the settings' prefix that are no settings."""
+_OF_SERVICES: Final = re.compile(
+    r"CUSTODY_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?)", re.ASCII
+)
+"""Variables that Kubernetes sets in every container beside a service whose name begins with `custody`."""
 
 
 class SettingsError(Exception):
@@ -62,3 +80,18 @@ def file_source(settings_class: type[BaseSettings], *above: dict[str, Any]) -> F
         raise SettingsError(f"{path}: not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
+
+
+def unknown_variables(names: Collection[str]) -> list[str]:
+    """Return a line for each variable of the environment that looks like a setting and is none of these names."""
+    known = {f"{ENV_PREFIX}{name.upper()}" for name in names}
+    problems = []
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        if not name.startswith(ENV_PREFIX) or name in known | OTHER_VARIABLES or _OF_SERVICES.fullmatch(name):
+            continue
+        # The prefix is alike in any case, and would make anything similar.
+        tails = sorted(each.removeprefix(ENV_PREFIX) for each in known | OTHER_VARIABLES)
+        close = difflib.get_close_matches(name.removeprefix(ENV_PREFIX), tails, n=1)
+        problems.append(f"{variable}: unknown setting{f'; did you mean {ENV_PREFIX}{close[0]}?' if close else ''}")
+    return problems

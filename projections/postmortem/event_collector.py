@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from domain.events import Entity
-from domain.events.task import Failed, Requeued, Submitted, TaskEvent
-from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
+from domain.events import agent as ag
+from domain.events import pool as po
+from domain.events import steal as st
+from domain.events import task as ev
+from projections.postmortem.observed_events import (
+    BURST_S,
+    FIRST_LED,
+    Availability,
+    CollectedEvents,
+    ObservedEvent,
+    Repeated,
+)
 from projections.reports.explain import candidates_for
 
 if TYPE_CHECKING:
@@ -22,17 +32,38 @@ MAX_IDLE = 200
 """The most tasks without an event that are shown; a pool may hold a hundred thousand."""
 
 
-class EventCollector:
-    """Observes the fold of a log, and keeps the newest events of a scope.
+_TROUBLE: Final = frozenset(
+    {
+        ev.Expired, ev.Stuck, ev.Stalled, ev.Recovered, ev.Quarantined, ev.Failed, ev.Stolen, ev.Revoked, ev.Blocked,
+        ev.Cancelled, ev.Extended, ev.Escalated, ev.LateProgress, ag.Lost, ag.AgentDraining, ag.AgentPaused,
+        st.StealFailed, po.Rearmed, po.ExpiryHeld, po.ExpiryResumed, po.PoolDraining, po.PoolPaused,
+    }
+)  # fmt: skip
+"""What makes an incident. It is kept before anything else, and so is what happens to such a task afterwards."""
+_REPEATS: Final = frozenset({ev.Progressed, ev.Renewed, ag.Heartbeat, ag.LoadReported})
+"""Events of which one more says little; left out first."""
+_MANY = 100
+"""From this many of one kind by one actor on, an event that neither begins nor ends a lease is a repeat."""
 
-    `skipped`: how many older events of the scope it is not shown at all.
+
+class EventCollector:
+    """Observes the fold of a log, and keeps at most `limit` events of a scope.
+
+    What is left out, if there are more: repeats first, then the ordinary course of things, the older before the newer.
     """
 
-    def __init__(self, scope: Scope, limit: int, *, skipped: int = 0) -> None:
+    def __init__(self, scope: Scope, limit: int) -> None:
         self.scope = scope
-        self.total = skipped
+        self.total = 0
         """Events of the scope, whether kept or not."""
-        self.kept: deque[ObservedEvent] = deque(maxlen=limit)
+        self._limit = limit
+        self._trouble: deque[ObservedEvent] = deque(maxlen=limit)
+        self._ordinary: deque[ObservedEvent] = deque(maxlen=limit)
+        self._repeats: deque[ObservedEvent] = deque(maxlen=limit)
+        self._troubled: set[str] = set()
+        self._repeated: dict[tuple[str, str], Repeated] = {}
+        self._bursts: dict[tuple[str, str], tuple[int, int]] = {}
+        """When the present ten seconds of each kind and actor began, and how many there were since."""
         self._tasks: dict[str, Task] = {}
 
     def start_from(self, state: PoolState) -> None:
@@ -53,9 +84,42 @@ class EventCollector:
         agent = None if agent_id is None else state.agent(agent_id)
         released = before is not None and before.lease is not None and (after is None or after.lease is None)
         held = 0 if agent_id is None else state.tasks_held(agent_id) + released
-        self.kept.append(
+        self._keep(
             ObservedEvent(recorded, before, after, state.pool, agent, held, _availability(recorded, after, state))
         )
+
+    def _keep(self, observed: ObservedEvent) -> None:
+        recorded = observed.recorded
+        event, known = recorded.event, self._counted(observed)
+        changes_holder = _token(observed.before) != _token(observed.after)
+        if type(event) in _REPEATS or (known.number > _MANY and not changes_holder):
+            self._repeats.append(observed)
+            return
+        troubled = recorded.entity is Entity.TASK and recorded.entity_id in self._troubled
+        if type(event) in _TROUBLE or troubled or (isinstance(event, po.Led) and recorded.version > FIRST_LED):
+            if recorded.entity is Entity.TASK:
+                self._troubled.add(recorded.entity_id)
+            self._trouble.append(observed)
+        else:
+            self._ordinary.append(observed)
+
+    def _counted(self, observed: ObservedEvent) -> Repeated:
+        key = (observed.recorded.name, observed.recorded.actor)
+        since = int(observed.at.timestamp() // BURST_S)
+        known = self._repeated.get(key) or Repeated(*key, 0, 0, observed, observed)
+        begun, number = self._bursts.get(key, (since, 0))
+        number = number + 1 if begun == since else 1
+        self._bursts[key] = (since, number)
+        known = known._replace(number=known.number + 1, burst=max(known.burst, number), last=observed)
+        self._repeated[key] = known
+        return known
+
+    def _kept(self) -> tuple[ObservedEvent, ...]:
+        kept: list[ObservedEvent] = []
+        for each in (self._trouble, self._ordinary, self._repeats):
+            room = self._limit - len(kept)
+            kept += islice(each, max(0, len(each) - room), None)
+        return tuple(sorted(kept, key=lambda each: each.position))
 
     def _holder(self, task_id: str | None) -> str | None:
         task = None if task_id is None else self._tasks.get(task_id)
@@ -71,7 +135,7 @@ class EventCollector:
 
     def collected(self, state: PoolState, rules: Rules) -> CollectedEvents:
         """Return the events that were kept, and the tasks that were held without an event."""
-        events = tuple(self.kept)
+        events = self._kept()
         named = {each.recorded.entity_id for each in events if each.recorded.entity is Entity.TASK}
         since = events[0].position if events else 0
         idle = {
@@ -80,13 +144,18 @@ class EventCollector:
             if task_id not in named and task.lease is not None and task.position < since and self.scope.has_idle(task)
         }
         shown = dict(islice(idle.items(), MAX_IDLE))
-        return CollectedEvents(events, self.total - len(events), shown, len(idle) - len(shown), rules)
+        repeated = tuple(sorted(self._repeated.values(), key=lambda each: (-each.number, each.first.position)))
+        return CollectedEvents(events, self.total - len(events), shown, len(idle) - len(shown), rules, repeated)
+
+
+def _token(task: Task | None) -> int | None:
+    return None if task is None or task.lease is None else task.lease.token
 
 
 def _concerned(recorded: Recorded, before: Task | None, after: Task | None) -> str | None:
     if recorded.entity is Entity.AGENT:
         return recorded.entity_id
-    if isinstance(recorded.event, TaskEvent):
+    if isinstance(recorded.event, ev.TaskEvent):
         for task in (after, before):
             if task is not None and task.lease is not None:
                 return task.lease.agent_id
@@ -96,8 +165,8 @@ def _concerned(recorded: Recorded, before: Task | None, after: Task | None) -> s
 
 def _availability(recorded: Recorded, after: Task | None, state: PoolState) -> Availability | None:
     event = recorded.event
-    queued_or_waiting = isinstance(event, Submitted | Requeued) or (
-        isinstance(event, Failed) and event.agent_id is None
+    queued_or_waiting = isinstance(event, ev.Submitted | ev.Requeued) or (
+        isinstance(event, ev.Failed) and event.agent_id is None
     )
     if after is None or not queued_or_waiting:
         return None

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from projections.reports.explain import Candidate
 
 
+FIRST_LED = 2
+"""The pool's version at the first `led` of a new log, right after `opened`."""
+
+
 class Availability(NamedTuple):
     """Which agents could take a queued task."""
 
@@ -50,14 +54,31 @@ class ObservedEvent(NamedTuple):
         return self.recorded.time
 
 
+BURST_S = 10
+
+
+class Repeated(NamedTuple):
+    """How often one actor wrote one kind of event, whether all of them are kept or not."""
+
+    name: str
+    actor: str
+    number: int
+    burst: int
+    """The most of them within `BURST_S`, counted from one round time to the next."""
+    first: ObservedEvent
+    last: ObservedEvent
+
+
 class CollectedEvents(NamedTuple):
     """Everything that a post-mortem is computed from."""
 
     events: tuple[ObservedEvent, ...]
     dropped: int
-    """Older events of the scope that the limit left out."""
+    """Events of the scope that the limit left out: repeats first, then the older ordinary ones."""
     idle: dict[str, Task]
     """Tasks that were held all the time without an event; not all of them if there are many."""
     idle_omitted: int
     """How many such tasks were left out."""
     rules: Rules
+    repeated: tuple[Repeated, ...] = ()
+    """Every kind of event by every actor, the most frequent first."""

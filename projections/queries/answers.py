@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pydantic_core
 
 from domain.lifecycles import TERMINAL
-from domain.limits import NAME_PATTERN
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.statuses import AgentStatus, TaskStatus
 from domain.task import Task
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from projections.queries.questions import Page, Query
     from projections.state.pool_state import PoolState
 
+_OF_TASKS = frozenset({"tasks", "leases"})
+"""The views whose rows are tasks."""
 PAGE_BYTES = 768 * 1024
 """The size limit of a page; a page has at least one row."""
 
@@ -126,7 +128,8 @@ def answer(query: Query, copy: PoolCopy) -> dict[str, Any]:
 
 def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
-    if query.after is not None and not re.fullmatch(NAME_PATTERN, query.after):
+    pattern = TASK_ID_PATTERN if name in _OF_TASKS else NAME_PATTERN
+    if query.after is not None and not re.fullmatch(pattern, query.after):
         raise unknown_cursor("is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)

@@ -1,7 +1,7 @@
 """Cursors: where a page of a view begins.
 
-Most are the name of a page's last row. Those of the backlog and of the ended tasks are places in another order; they
-begin with a word and a colon, which no name does.
+Most are the id of a page's last row. Those of the backlog and of the ended tasks are places in another order; they have
+a blank, which no id has.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from domain.draft import Refused, invalid_field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_BACKLOG = "after:"
-_ENDED = "ended:"
+_BACKLOG = "after: "
+_ENDED = "ended: "
 
 
 def unknown_cursor(message: str) -> Refused:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from domain.json_values import Label, Name
+from domain.json_values import Label, Name, TaskId
 from domain.limits import DEFAULT_PAGE, MAX_PAGE
 from domain.statuses import TaskStatus
 from domain.values import Priority
@@ -35,7 +35,7 @@ class TaskQuery(Query):
     """One task, whole."""
 
     view: ClassVar[str] = "task"
-    task_id: Name
+    task_id: TaskId
 
 
 class TasksQuery(Page):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.events import Entity
-from domain.limits import NAME_PATTERN
+from domain.subjects import subject_token
 from projections.queries.documents import lease_state, task_summary, workload_document
 
 if TYPE_CHECKING:
@@ -43,8 +42,8 @@ def workload_key(agent_id: str) -> str:
 
 
 def _token(name: str) -> str:
-    """Return a name as a token of a key. A name that the contract does not allow, as a foreign log may hold, is hex."""
-    return name if re.fullmatch(NAME_PATTERN, name) else f"={name.encode().hex()}"
+    """Return an id as a token of a key: as in subjects, with `=` for `%`, which clients do not take in keys."""
+    return subject_token(name).replace("%", "=") or "="
 
 
 class DocumentProjection:

@@ -8,6 +8,7 @@ from domain.actors import acting_agent, agent_actor
 from domain.events import EVENT_TYPES, Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import LEASE_ENDING_EVENTS, STEAL_ENDING_EVENTS
+from domain.subjects import subject_token
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -108,4 +109,4 @@ def subject_filter(
         entity = kinds.pop() if len(kinds) == 1 else None
     if entity is None and entity_id is None and event is None:
         return None
-    return f"{prefix}{entity or '*'}.{entity_id or '*'}.{event or '*'}"
+    return f"{prefix}{entity or '*'}.{'*' if entity_id is None else subject_token(entity_id)}.{event or '*'}"

@@ -84,7 +84,7 @@ def test_the_commands_for_a_checkout_exist(place: Place) -> None:
 def test_every_subcommand_that_the_pages_name_exists(place: Place) -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
     named = {name for page in pages for name in re.findall(r"`custody (\w+)", page.read_text(encoding="utf-8"))}
-    listed = place.run("custody", "--help").stdout
+    listed = place.run("custody", "--help-all").stdout
     assert {name for name in named if not re.search(rf"(?m)^  {name} ", listed)} == set()
 
 

@@ -43,7 +43,7 @@ def shown() -> Iterator[tuple[str, str]]:
 @cache
 def options(*path: str) -> frozenset[str]:
     """The options of a subcommand; it must exist."""
-    result = invoke(*path, "--help")
+    result = invoke(*path, "--help-all")
     assert result.status == 0, f"custody {' '.join(path)}: {result.err}"
     return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z-]*", result.out))
 
@@ -62,7 +62,7 @@ def test_every_command_shown_exists_with_its_options() -> None:
             depth = 2 if words[0] in GROUP_HELP else 1
             path = [word for word in words[:depth] if not word.startswith("-") and not PLACEHOLDER.match(word)]
             used = {word.partition("=")[0] for word in words if word.startswith("--")}
-            assert used <= options(*path) | {"--help"}
+            assert used <= options(*path) | {"--help", "--help-all", "--install-completion"}
 
 
 @pytest.mark.system

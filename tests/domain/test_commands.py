@@ -62,6 +62,10 @@ REASON: Values = (["", "because", "x" * 1024], ["x" * 1025, "\0", 1, {}])
 NOTE: Values = (["", "x" * 4096, "ä" * 2048], ["x" * 4097, "ä" * 2049, "\0", 5])
 LABELS: Values = ([[], ["a"], ["a", "a"], ["x" * 64] * 32], ["a", [""], ["x" * 65], ["x"] * 33, [1], ["\0"], None])
 CAPABILITIES: Values = ([[], ["gpu"], ["x" * 64] * 64], ["gpu", [""], ["x" * 65], ["x"] * 65, [1], ["\0"], None])
+TASK_IDS: Values = (
+    [*NAMES[0], "owner/repo#12", "a.b", "*", ">", "%2F", "x" * 128],
+    ["", "x" * 129, "a b", "a\n", "a\0", "\u00e4", 1, None, ["T"]],
+)
 SESSION: Values = (["s", "a-b_C9", "x" * 64, None], ["", "x" * 65, "a.b", "a b", "\0", 1, ["s"]])
 COMMAND_ID: Values = (["c", "x" * 128, None], ["", "x" * 129, "\0", 1])
 LOADS: Values = (
@@ -141,12 +145,12 @@ TASKS: Values = (
 FIELDS: list[tuple[str, str, Values]] = [
     *((verb, "command_id", COMMAND_ID) for verb in VERBS),
     *((verb, "session", SESSION) for verb in AGENT_COMMANDS),
-    *((verb, "task_id", NAMES) for verb in VERBS if "task_id" in REQUIRED[verb]),
+    *((verb, "task_id", TASK_IDS) for verb in VERBS if "task_id" in REQUIRED[verb]),
     # Each field of a filter excludes the task.
     *((verb, field, ([None], ["x", 1])) for verb in ("cancel", "requeue") for field in ("label", "status", "priority")),
     *((verb, "dry_run", ([False], [True, 1, "yes"])) for verb in ("cancel", "requeue")),
     *((verb, "token", TOKENS) for verb in VERBS if "token" in REQUIRED[verb]),
-    ("submit", "task_id", ([*NAMES[0], None], NAMES[1][:-2])),
+    ("submit", "task_id", ([*TASK_IDS[0], None], TASK_IDS[1][:-2])),
     ("submit", "title", (["", "x" * 256], ["x" * 257, "\0", 1, None])),
     ("submit", "payload", FREE_JSON),
     ("submit", "priority", (["low", "medium", "high", "critical", "urgent"], ["URGENT", "", 1, None])),
@@ -171,7 +175,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("update", "deadline_s", ([None, 0, 3600, 315_360_000], [-1, 315_360_001, "60", float("inf")])),
     ("update", "not_before", MOMENTS),
     ("update", "delay_s", ([None, 0, 0.5, 315_360_000], [-1, 315_360_001, "60", True, float("inf")])),
-    ("retry", "new_id", ([*NAMES[0], None], NAMES[1][:-2])),
+    ("retry", "new_id", ([*TASK_IDS[0], None], TASK_IDS[1][:-2])),
     ("retry", "reason", ([*REASON[0], None], REASON[1])),
     ("annotate", "kind", NAMES),
     ("annotate", "agent_id", ([None], ["A", "a.b"])),
@@ -184,7 +188,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     *((verb, "reason", ([*REASON[0], None], REASON[1])) for verb in ("cancel", "requeue", "unblock", "revoke")),
     ("steal", "from", (["A", "x" * 64], [*NAMES[1], "B"])),
     ("steal", "to", (["B", "x" * 64], [*NAMES[1], "A"])),
-    ("steal", "task_ids", ([None, ["T"], ["T"] * 200], [[], ["T"] * 201, ["a.b"], "T", [1]])),
+    ("steal", "task_ids", ([None, ["T"], ["T"] * 200], [[], ["T"] * 201, ["a b"], "T", [1]])),
     ("steal", "count", ([None, 1, 200], [0, 201, 1.5, "1", True])),
     ("steal", "reason", ([*REASON[0], None], REASON[1])),
     *((verb, "agent_id", ([*NAMES[0], None], NAMES[1][:-2])) for verb in ("drain", "pause", "resume")),

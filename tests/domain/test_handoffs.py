@@ -56,6 +56,15 @@ def test_the_next_holder_is_told_everything_that_is_known() -> None:
     )
 
 
+def test_a_branch_is_named_by_the_token_of_the_tasks_id() -> None:
+    s = Scenario(Rules(branch_template="work/{task_id}"))
+    s.holds("A", "../owner#12{attempt}")
+    s.sweep(at=360)
+    found = s.task("../owner#12{attempt}").handoff
+    assert found is not None
+    assert found.branch == "work/%2E%2E%2Fowner%2312%7Battempt%7D"
+
+
 @pytest.mark.parametrize(
     ("at", "valid"), [(86_460.0, True), (86_460.000001, False)], ids=["24 hours: valid", "a tick later: no more"]
 )

@@ -251,9 +251,9 @@ def test_a_deadline_that_has_passed_is_set_anew_and_one_that_is_to_come_stays() 
 
 def test_a_name_that_becomes_too_long_has_to_be_given() -> None:
     s = Scenario()
-    s.given(OPS, "submit", task_id="x" * 64)
-    s.given(OPS, "cancel", task_id="x" * 64)
-    s.when(ERIKA, "retry", task_id="x" * 64).refused("invalid_command")
+    s.given(OPS, "submit", task_id="x" * 128)
+    s.given(OPS, "cancel", task_id="x" * 128)
+    s.when(ERIKA, "retry", task_id="x" * 128).refused("invalid_command")
 
 
 # Notes

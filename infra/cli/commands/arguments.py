@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.limits import NAME_PATTERN
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
+from domain.subjects import subject_token
 from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
@@ -19,8 +20,16 @@ if TYPE_CHECKING:
 TaskArgument = Annotated[str, typer.Argument(help="The task's id.")]
 
 
+def check_ids(task: str | None, agent: str | None) -> None:
+    """Raise CommandError unless a task and an agent could have these names."""
+    if task is not None:
+        check_task_id(task)
+    if agent is not None:
+        check_name(agent)
+
+
 def check_name(name: str) -> None:
-    """Raise CommandError unless a task or an agent could have the name."""
+    """Raise CommandError unless an agent could have the name."""
     if not re.fullmatch(NAME_PATTERN, name):
         raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 
@@ -34,6 +43,12 @@ def check_events(names: Iterable[str]) -> None:
         raise typer.BadParameter(f"not one of {', '.join(sorted(known))}", param_hint="--event")
 
 
+def check_task_id(task: str) -> None:
+    """Raise CommandError unless a task could have the id."""
+    if not re.fullmatch(TASK_ID_PATTERN, task):
+        raise CommandError(f"{task!r} is no task's id: 1 to 128 printable ASCII characters without blanks")
+
+
 async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:
     """Raise CommandError if the pool never had the task or the agent."""
     from handlers.ports import evt_prefix
@@ -42,5 +57,5 @@ async def check_known(session: Session, log: OpenLog, task: str | None, agent: s
     for kind, name, verb in (("task", task, "submitted to"), ("agent", agent, "registered in")):
         if name is None:
             continue
-        if not await log.last_matching(f"{evt_prefix(pool)}{kind}.{name}.>"):
+        if not await log.last_matching(f"{evt_prefix(pool)}{kind}.{subject_token(name)}.>"):
             raise CommandError(f"no {kind} {name} was {verb} pool {pool}")

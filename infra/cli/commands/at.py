@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import contextlib
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +15,23 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output
 from projections.queries.all_views import views_at
 
+if TYPE_CHECKING:
+    from infra.cli.session.open_log import Moment, OpenLog
+    from projections.reports.custody_then import CustodyThen
+
 When = Annotated[str, typer.Argument(metavar=WHEN, help=f"{WHEN_HELP[0].upper()}{WHEN_HELP[1:]}.")]
 
 
-async def at(session: Session, when: When, limit: Limit = DEFAULT_ROWS) -> None:
+async def at(
+    session: Session,
+    when: When,
+    task: Annotated[str | None, typer.Option(help="Say in one line who had this task.", show_default=False)] = None,
+    limit: Limit = DEFAULT_ROWS,
+) -> None:
     """Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts."""
+    if task is not None:
+        await _show_who_had(session, when, task)
+        return
     async with open_log(session) as log:
         moment = await log.moment(when, "at")
         memory = await rebuild_memory(session, log, moment.position)
@@ -34,3 +47,34 @@ async def at(session: Session, when: When, limit: Limit = DEFAULT_ROWS) -> None:
         views,
     )
     show_unreadable(session.out, memory)
+
+
+async def _show_who_had(session: Session, when: str, task: str) -> None:
+    from infra.cli.commands.arguments import check_known, check_task_id
+
+    check_task_id(task)
+    async with open_log(session) as log:
+        moment = await log.moment(when, "at")
+        await check_known(session, log, task, None)
+        found = await _custody_then(session, log, task, moment)
+    if session.out.as_json:
+        session.out.json(found.as_json())
+    else:
+        session.out.line(found.line())
+
+
+async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Moment) -> CustodyThen:
+    """Return what a task was; only its own events are read."""
+    from domain.subjects import subject_token
+    from handlers.memory.lookup import fold_task
+    from handlers.ports import UnreadableEventError, evt_prefix
+    from projections.reports.custody_then import CustodyThen
+
+    records = []
+    if moment.position >= log.first:
+        subjects = f"{evt_prefix(session.settings.pool)}task.{subject_token(task_id)}.>"
+        async for chunk in log.matching(subjects, after=log.first - 1, until=moment.position):
+            for message in chunk:
+                with contextlib.suppress(UnreadableEventError):
+                    records.append(log.codec.decode(message))
+    return CustodyThen(task_id, moment.position, moment.now, fold_task(records))

@@ -10,8 +10,9 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from domain.events import Entity
+from domain.subjects import subject_token
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_events, check_known, check_name
+from infra.cli.commands.arguments import check_events, check_ids, check_known
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import FromOption, OpenLog, ToOption
@@ -63,9 +64,7 @@ async def audit(
     check_events(names)
     if task is not None and entity not in {None, Entity.TASK}:
         raise typer.BadParameter("--task asks for events about a task", param_hint="--entity")
-    for name in (task, agent):
-        if name is not None:
-            check_name(name)
+    check_ids(task, agent)
     form = _form(session.out, format_, output)
     async with open_log(session) as log:
         first, last = await log.positions(from_, to)
@@ -185,7 +184,7 @@ async def _trail(
             after = max(after, memory.state.position)
     prefix = evt_prefix(session.settings.pool)
     for subject in LEARNED_SUBJECTS:
-        wanted = subject if task is None else subject.replace("task.*", f"task.{task}")
+        wanted = subject if task is None else subject.replace("task.*", f"task.{subject_token(task)}")
         async for chunk in _messages(log, f"{prefix}{wanted}", after, until):
             for message in chunk:
                 with contextlib.suppress(UnreadableEventError):

@@ -9,7 +9,7 @@ from domain.events import Entity
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.memory.lookup import Lookup, fold_task
 from handlers.memory.memory import Memory
-from infra.cli.commands.arguments import TaskArgument, check_name
+from infra.cli.commands.arguments import TaskArgument, check_task_id
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.rebuilding import fold_log
 from infra.cli.session.session import Session
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 async def explain(session: Session, task_id: TaskArgument) -> None:
     """Where a task is now, why, and what happens next and when."""
-    check_name(task_id)
+    check_task_id(task_id)
     pool, rules = session.settings.pool, session.settings.rules()
     codec = CloudEventsCodec(pool)
     now = datetime.now(UTC)

@@ -54,6 +54,7 @@ def ops_command(verb: str) -> Any:
             )
             raise typer.BadParameter(message, param_hint="--pool-wide")
         show = partial(show_reply, dry_run=body.get("dry_run", False))
-        await send_request(session, f"ops.{verb}", body, show, actor=(user_name() or "") if actor is None else actor)
+        who = (user_name() or "") if actor is None else actor
+        await send_request(session, f"ops.{verb}", body, show, model=model, actor=who)
 
     return request_command(verb, model, run, last=[_POOL_WIDE, _ACTOR] if verb in _POOL_WIDE_VERBS else [_ACTOR])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from domain.events.task import Leased, Stolen
+from domain.subjects import subject_token
 from handlers.memory.catch_up import catch_up
 from handlers.ports import UnreadableEventError, evt_prefix
-from infra.cli.commands.arguments import check_known, check_name
+from infra.cli.commands.arguments import check_ids, check_known
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_log
 from infra.cli.session.open_log import FromOption, OpenLog, ToOption
@@ -43,13 +44,11 @@ async def postmortem(
         Path | None, typer.Option(help="The file to write. Default: postmortem-<what>.html here.", show_default=False)
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=MOST_EVENTS, help="The newest so many events are shown.", show_default=True)
+        int, typer.Option(min=1, max=MOST_EVENTS, help="At most so many events are shown.", show_default=True)
     ] = _EVENTS,
 ) -> None:
     """Write what happened as one page: a timeline, the causes that can be named, and what the rules said."""
-    for name in (task, agent):
-        if name is not None:
-            check_name(name)
+    check_ids(task, agent)
     async with open_log(session) as log:
         first, last = await log.positions(from_, to)
         await check_known(session, log, task, agent)
@@ -60,7 +59,7 @@ async def postmortem(
         collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
     if not collected.events:
         raise _nothing_happened(task, agent)
-    file = output or Path(f"postmortem-{task or agent or session.settings.pool}.html")
+    file = output or Path(f"postmortem-{subject_token(task or agent or session.settings.pool)}.html")
     text = _page(session, _title(session, task, agent), collected, unreadable)
     try:
         with atomic_file(file) as path:
@@ -72,7 +71,7 @@ async def postmortem(
 
 async def _task_range(session: Session, log: OpenLog, task: str, first: int, last: int) -> tuple[int, int]:
     """Return the range, narrowed to the task's events."""
-    prefix = f"{evt_prefix(session.settings.pool)}task.{task}."
+    prefix = f"{evt_prefix(session.settings.pool)}task.{subject_token(task)}."
     begin = await log.last_matching(f"{prefix}submitted")
     end = await log.last_matching(f"{prefix}>")
     return max(first, begin), min(last, end)
@@ -83,16 +82,13 @@ async def _collected(
 ) -> tuple[CollectedEvents, int]:
     """Return the data of the page, and how many messages of the range cannot be read."""
     first, last = span
-    # Without a task or an agent to select by, only the newest `limit` events are needed.
-    skipped = max(0, last - first + 1 - limit) if task is None and agent is None else 0
-    first += skipped
     also = await _held_by(session, log, agent, span) if agent is not None and task is None else frozenset()
     memory = await rebuild_memory(session, log, first - 1)
     state = memory.state
     if agent is not None and task is None:
         also |= frozenset(state.held_by(agent))
     skipped_before = memory.unreadable_count
-    collector = EventCollector(Scope(task, agent, also), limit, skipped=skipped)
+    collector = EventCollector(Scope(task, agent, also), limit)
     collector.start_from(state)
     with errors_only(logging.getLogger("handlers.memory.memory")), progress_bar(last, session.out) as show:
         await catch_up(
@@ -135,7 +131,8 @@ def _page(session: Session, title: str, collected: CollectedEvents, unreadable: 
     notices = []
     if found.dropped:
         notices.append(
-            f"{found.dropped} older events are left out: the newest {len(found.entries)} are shown."
+            f"{found.dropped} events are left out, repeats and then the older ordinary ones first;"
+            f" {len(found.entries)} are shown, what went wrong before all else."
             " Narrow the range with --from and --to, or raise --limit."
         )
     if found.timeline.omitted:
@@ -171,4 +168,4 @@ def _show_result(session: Session, file: Path, collected: CollectedEvents, text:
         return
     session.out.line(f"{file}: {len(collected.events)} events, {size // 1024} KiB")
     if collected.dropped:
-        print_error(f"{collected.dropped} older events are left out; narrow the range, or raise --limit")
+        print_error(f"{collected.dropped} events are left out, repeats first; narrow the range, or raise --limit")

@@ -17,6 +17,6 @@ def query_command(view: str) -> Any:
     model = QUERIES[view]
 
     async def run(session: Session, **values: Any) -> None:
-        await send_request(session, f"query.{view}", request_body(model, values), show_query)
+        await send_request(session, f"query.{view}", request_body(model, values), show_query, model=model)
 
     return request_command(view, model, run)

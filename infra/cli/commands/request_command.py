@@ -5,15 +5,25 @@ from __future__ import annotations
 import inspect
 import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from domain.json_values import plain_message
-from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model, place_inside
-from infra.cli.framework.typer_command import set_parameters, typer_command
+from infra.cli.framework.options import (
+    OptionSpec,
+    body_from_options,
+    fields_as_options,
+    flag_for,
+    in_option_words,
+    options_from_model,
+    place_inside,
+)
+from infra.cli.framework.typer_command import ALSO, set_parameters, typer_command
 from infra.cli.session.client_command import client_command
+from infra.cli.session.command_error import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,6 +31,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from infra.cli.session.session import Session
+    from infra.nats.contract_client import CustodyRefusedError
 
 _NAMES = ("task_id", "agent_id")
 """The first of these fields may also be given as an argument, without its flag."""
@@ -41,7 +52,7 @@ def request_command(
     parameters = [inspect.Parameter("session", _KEYWORD), *first]
     if named is not None:
         parameters.append(_argument(named))
-        specs = [replace(spec, required=False) if spec is named else spec for spec in specs]
+        specs = [replace(spec, required=False, panel=ALSO) if spec is named else spec for spec in specs]
     set_parameters(run, [*parameters, *(spec.to_parameter() for spec in specs), *last])
     return typer_command(name, client_command(run), inspect.getdoc(model))
 
@@ -49,7 +60,7 @@ def request_command(
 def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     """Return the request's body, checked as the service will check it; raises typer.BadParameter."""
     specs = options_from_model(model)
-    named = _also_argument(specs)
+    named, argument = _also_argument(specs), None
     if named is not None:
         argument, option = values.pop(f"{named.parameter}_"), values[named.parameter]
         if argument is not None and option is not None and argument != option:
@@ -60,12 +71,16 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
         model.model_validate_json(json.dumps(body))
     except ValidationError as error:
         problem = error.errors()[0]
-        message = plain_message(str(problem["msg"]))
+        hint = flag_for(specs, problem["loc"])
+        if named is not None and hint == named.flag and argument is not None:
+            hint = named.parameter.upper()
         if problem["type"] == "missing" and named is not None:
             message = f"needed, as {named.parameter.upper()} or as {named.flag}"
-        flag = flag_for(specs, problem["loc"])
-        inside = place_inside(specs, problem["loc"])
-        raise typer.BadParameter(f"{inside}: {message}" if inside else message, param_hint=flag or None) from None
+        elif inside := place_inside(specs, problem["loc"]):
+            message = f"{inside}: {plain_message(str(problem['msg']))}"
+        else:
+            message = in_option_words(specs, problem)
+        raise typer.BadParameter(message, param_hint=hint or None) from None
     return body
 
 
@@ -75,6 +90,7 @@ async def send_request(
     body: dict[str, Any],
     show: Callable[[Any, str, dict[str, Any]], None],
     *,
+    model: type[BaseModel],
     actor: str | None = None,
     agent: str | None = None,
     wait_s: float = 0.0,
@@ -82,13 +98,31 @@ async def send_request(
     """Send a request on `custody.<pool>.<subject_tail>` and print the reply with `show`, or as JSON.
 
     `wait_s`: how long the service itself may let the request wait.
+
+    Raises:
+        RefusedError: the service refused it.
     """
+    from infra.nats.contract_client import CustodyRefusedError
+
+    verb, timeout_s = subject_tail.rpartition(".")[2], session.timeout_s + wait_s
     async with session.client(agent) as client:
-        reply = await client.request(subject_tail, body, actor=actor, timeout=session.timeout_s + wait_s)
+        try:
+            reply = await client.request(subject_tail, body, actor=actor, timeout=timeout_s)
+        except CustodyRefusedError as refused:
+            raise _refused(refused, verb, model, of_agent=agent is not None) from None
     if session.out.as_json:
         session.out.json(reply)
     else:
-        show(session.out, subject_tail.rpartition(".")[2], reply)
+        show(session.out, verb, reply)
+
+
+def _refused(refused: CustodyRefusedError, verb: str, model: type[BaseModel], *, of_agent: bool) -> RefusedError:
+    from infra.cli.terminal.refusal_text import refusal_text
+
+    specs = options_from_model(model)
+    words = partial(fields_as_options, specs, plain=refused.code == "invalid_command")
+    text = refusal_text(refused.code, refused.message, refused.details, verb, of_agent=of_agent, options=words)
+    return RefusedError(text, refused.reply)
 
 
 def _also_argument(specs: Sequence[OptionSpec]) -> OptionSpec | None:
@@ -97,5 +131,5 @@ def _also_argument(specs: Sequence[OptionSpec]) -> OptionSpec | None:
 
 
 def _argument(spec: OptionSpec) -> inspect.Parameter:
-    info = typer.Argument(metavar=spec.parameter.upper(), help=f"The same as {spec.flag}.", show_default=False)
+    info = typer.Argument(metavar=spec.parameter.upper(), help=spec.help, show_default=False)
     return inspect.Parameter(f"{spec.parameter}_", _KEYWORD, default=None, annotation=Annotated[str | None, info])

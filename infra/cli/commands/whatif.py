@@ -47,7 +47,8 @@ async def whatif(
     policy: Annotated[
         list[Path] | None,
         typer.Option(
-            help="A TOML file of settings to try, under the names that `custody config` shows. May be repeated"
+            metavar="FILE",
+            help="A TOML file of settings to try, under the names that `custody config` shows. May be repeated",
         ),
     ] = None,
     grid: Annotated[

@@ -2,31 +2,44 @@
 
 Names, types, limits and defaults are the model's, so they are those that the service checks. A nested model's fields
 are prefixed with its name (`budgets.failures` is `--budget-failures`). A list becomes an option that may be repeated
-(`labels` is `--label`). Free JSON is given as text, as `@FILE`, or as `-` for standard input.
+(`labels` is `--label`). Free JSON is given as text, as `@FILE`, or as `-` for standard input. Moments and lengths of
+time are written as people write them (`written_times`). A request's field `wait_s` is `--wait`, and `--wait-s` too; of
+`deadline` and `deadline_s` the one is given that the text means, a moment or a length, as `--deadline`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
+import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import annotated_types
 import typer
 from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
-from domain.limits import MAX_INT64
+from domain.limits import MAX_INT64, TASK_ID_PATTERN
+from domain.timestamps import format_timestamp
 from infra.cli.framework.attribute_docs import attribute_doc
+from infra.cli.framework.typer_command import ALSO
 
+T = TypeVar("T")
 _JSON_HELP = "JSON, @FILE, or - for standard input"
+_LENGTHS = {"deadline": "deadline_s", "not_before": "delay_s"}
+"""Moments, and the fields that mean the same as a length of time from now."""
+_PANELS = dict.fromkeys(("on_silence", "stall_s", "on_stall"), "Watching")
+"""Fields of requests that are options of a topic of their own."""
+_RFC_3339 = re.compile(r" \(RFC 3339\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +56,25 @@ class OptionSpec:
     metavar: str | None = None
     required: bool = False
     is_json: bool = False
+    also: tuple[str, ...] = ()
+    """Other spellings of the flag."""
+    parser: Callable[[str], Any] | None = None
+    """Makes the value of the text; None where typer does."""
+    choices: tuple[str, ...] = ()
+    """The values that shells complete."""
 
     def to_parameter(self) -> inspect.Parameter:
         """Return the parameter of a typer command."""
-        declarations = (f"{self.flag}/--no-{self.flag[2:]}",) if self.annotation is bool else (self.flag,)
+        flags = (self.flag, *self.also)
+        declarations = (f"{self.flag}/--no-{self.flag[2:]}",) if self.annotation is bool else flags
         info = typer.Option(
             *declarations,
             help=self.help,
             metavar=self.metavar,
             rich_help_panel=self.panel,
             show_default=False,
+            parser=self.parser,
+            autocompletion=_completed(self.choices) if self.choices else None,
         )
         return inspect.Parameter(
             self.parameter,
@@ -62,34 +84,41 @@ class OptionSpec:
         )
 
 
+def _completed(choices: Sequence[str]) -> Callable[[str], list[str]]:
+    # typer reads the function's signature, which a partial has not.
+    def beginning(incomplete: str) -> list[str]:
+        return [each for each in choices if each.startswith(incomplete)]
+
+    return beginning
+
+
 _TAKEN = {"session": "session_"}
 """Fields whose names mean something else to every client command, and the parameters that stand for them."""
 
 
-def options_from_model(
-    model: type[BaseModel], *, skip: Sequence[str] = (), panel: str | None = None
-) -> list[OptionSpec]:
-    """Return the options for a model's fields, in their order."""
-    return _options(model, (), panel, frozenset(skip))
+def options_from_model(model: type[BaseModel], *, panel: str | None = None, as_named: bool = False) -> list[OptionSpec]:
+    """Return the options for a model's fields, in their order.
+
+    `as_named`: the flags are the fields' names and no other, as settings have it.
+    """
+    return _options(model, (), panel, as_named=as_named)
 
 
-def _options(
-    model: type[BaseModel], above: tuple[str, ...], panel: str | None, skip: frozenset[str] = frozenset()
-) -> list[OptionSpec]:
+def _options(model: type[BaseModel], above: tuple[str, ...], panel: str | None, *, as_named: bool) -> list[OptionSpec]:
     found: list[OptionSpec] = []
     for name, field in sorted(model.model_fields.items(), key=lambda each: each[0] == "command_id"):
-        if name in skip:
-            continue
         path = (*above, field.alias or name)
         kind = _plain(field.annotation)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            found.extend(_options(kind, path, path[-1].capitalize()))
+            found.extend(_options(kind, path, path[-1].capitalize(), as_named=as_named))
         else:
-            found.append(_option(model, path, name, panel))
+            found.append(_option(model, path, name, panel, as_named=as_named))
     return found
 
 
-def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str | None) -> OptionSpec:
+def _option(
+    model: type[BaseModel], path: tuple[str, ...], name: str, panel: str | None, *, as_named: bool
+) -> OptionSpec:
     field = model.model_fields[name]
     kind = _plain(field.annotation)
     is_json = kind is Any or _is_list_of_models(kind)
@@ -103,17 +132,78 @@ def _option(model: type[BaseModel], path: tuple[str, ...], name: str, panel: str
     )
     words = _flag_words(path, repeated=repeated)
     annotation, metavar = _typed(Any if is_json else kind)
+    parser = _parser(name, kind)
+    if parser is not None:
+        annotation, metavar = str, _TIMES[parser]
+    if parser is _read_time and _LENGTHS.get(name) in model.model_fields:
+        metavar = "TIME|DURATION"
+    if panel is None and not as_named:
+        panel = _PANELS.get(name)
+    flags = ["--" + words.replace("_", "-")]
+    if parser is _read_duration and not as_named:
+        if any(length == name and moment in model.model_fields for moment, length in _LENGTHS.items()):
+            panel = ALSO
+        if words.removesuffix("_s") not in model.model_fields:
+            flags.insert(0, flags[0].removesuffix("-s"))
     return OptionSpec(
         path=path,
         parameter=_TAKEN.get(name, name) if len(path) == 1 else "_".join((*path[:-1], name)),
-        flag="--" + words.replace("_", "-"),
+        flag=flags[0],
         annotation=annotation,
-        help=". ".join(remark for remark in remarks if remark),
+        help=_RFC_3339.sub("", ". ".join(remark for remark in remarks if remark)),
         panel=panel,
         metavar="JSON" if is_json else metavar,
         required=field.is_required(),
         is_json=is_json,
+        also=tuple(flags[1:]),
+        parser=parser,
+        choices=tuple(metavar.split("|")) if metavar is not None and metavar.islower() else (),
     )
+
+
+def _parser(name: str, kind: Any) -> Callable[[str], Any] | None:
+    if kind in {datetime, AwareDatetime}:
+        return _read_time
+    if kind is not float or not name.endswith(("_s", "_hours")):
+        return None
+    return _read_duration if name.endswith("_s") else _read_hours
+
+
+def _read_duration(text: str) -> float:
+    from infra.cli.framework.written_times import parse_duration
+
+    return _read(partial(parse_duration, text))
+
+
+def _read_hours(text: str) -> float:
+    from infra.cli.framework.written_times import parse_duration
+
+    return _read(partial(parse_duration, text, unit_s=3600)) / 3600
+
+
+def _read(parse: Callable[[], T]) -> T:
+    try:
+        return parse()
+    except ValueError as error:
+        # typer adds the option's name, and to a ValueError words of its own.
+        raise typer.BadParameter(str(error)) from None
+
+
+def _read_time(text: str) -> str | timedelta:
+    """Return a moment as the wire has it; a length of time stays one, and counts from when the service gets it."""
+    from infra.cli.framework.written_times import parse_duration, parse_moment, parse_relative
+
+    relative_s = parse_relative(text)
+    if relative_s is None:
+        with contextlib.suppress(ValueError):
+            relative_s = parse_duration(text)
+    if relative_s is None:
+        return format_timestamp(_read(partial(parse_moment, text, datetime.now(UTC), ahead=True)))
+    return timedelta(seconds=relative_s)
+
+
+_TIMES: dict[Callable[[str], Any], str] = {_read_time: "TIME", _read_duration: "DURATION", _read_hours: "HOURS"}
+"""The parsers of times, and the word for what each takes."""
 
 
 def body_from_options(specs: Sequence[OptionSpec], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,11 +221,23 @@ def body_from_options(specs: Sequence[OptionSpec], values: Mapping[str, Any]) ->
             value = _parsed_json(value, spec.flag)
         elif isinstance(value, Path):
             value = str(value)
+        name = spec.path[-1]
+        if isinstance(value, timedelta):
+            name, value = _from_now(name, value)
         place = body
         for key in spec.path[:-1]:
             place = place.setdefault(key, {})
-        place[spec.path[-1]] = value
+        if name in place:
+            raise typer.BadParameter("the same was given with another option", param_hint=spec.flag)
+        place[name] = value
     return body
+
+
+def _from_now(name: str, length: timedelta) -> tuple[str, Any]:
+    """Return the field and the value for a length of time from now that was given for a moment."""
+    if name in _LENGTHS and length >= timedelta():
+        return _LENGTHS[name], length.total_seconds()
+    return name, format_timestamp(datetime.now(UTC) + length)
 
 
 def flag_for(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
@@ -149,6 +251,35 @@ def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     path = tuple(map(str, location))
     spec = next((spec for spec in specs if spec.is_json and spec.path == path[: len(spec.path)]), None)
     return "" if spec is None else ".".join(path[len(spec.path) :])
+
+
+def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
+    """Return the message of a validation error, with the options' names instead of the fields'."""
+    message, location = str(problem["msg"]), problem["loc"]
+    if problem["type"] == "string_pattern_mismatch":
+        if problem["ctx"]["pattern"] == TASK_ID_PATTERN:
+            return f"{problem['input']!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
+        return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
+    if problem["type"] != "value_error":
+        return message.removeprefix("Input ")
+    path = tuple(str(each) for each in location if not isinstance(each, int))
+    near = [spec for spec in specs if path and spec.path[: len(path)] == path and len(spec.path) > len(path)]
+    return fields_as_options(near or specs, message.removeprefix("Value error, "))
+
+
+def fields_as_options(specs: Sequence[OptionSpec], text: str, *, plain: bool = True) -> str:
+    """Return a text with options' names instead of fields' names; without `plain` only of names that have a `_`."""
+    flags = {".".join(spec.path): spec for spec in reversed(specs)}
+    flags |= {spec.path[-1]: spec for spec in reversed(specs) if len(spec.path) == 1 or spec.path[-1] not in flags}
+
+    def flag(match: re.Match[str]) -> str:
+        spec = flags.get(match[1])
+        if spec is None or not (plain or "_" in match[1]):
+            return match[0]
+        negated = match[2] is not None and spec.annotation is bool
+        return f"--no-{spec.flag[2:]}" if negated else f"{spec.flag}{match[2] or ''}"
+
+    return re.sub(r"(?<![\w`'-])([a-z]\w*(?:\.[a-z]\w*)*)(: false)?(?![\w'-])", flag, text)
 
 
 def _parsed_json(text: str, flag: str) -> Any:
@@ -202,8 +333,6 @@ def _typed(kind: Any) -> tuple[Any, str | None]:
         return str, "|".join(member.value for member in kind)
     if kind in {int, float, bool, Path}:
         return kind, None
-    if kind in {datetime, AwareDatetime}:
-        return str, "RFC-3339"
     return str, None
 
 

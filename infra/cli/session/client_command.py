@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infra.cli.framework.typer_command import set_parameters
-from infra.cli.session.command_error import CommandError
-from infra.cli.session.export_option import file_option, read_export
+from infra.cli.session.command_error import CommandError, RefusedError
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
 from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_USAGE
@@ -50,13 +49,19 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
             wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
             session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
             if file is not None:
+                from infra.cli.session.export_option import read_export
+
                 read_export(session, file, flags)
             await function(session, **values)
 
         _run(run, as_json=as_json)
 
-    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-    set_parameters(command, [*keyword_only, *([file_option()] if reads_exports else []), *_connection_parameters()])
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    if reads_exports:
+        from infra.cli.session.export_option import file_option
+
+        parameters.append(file_option())
+    set_parameters(command, [*parameters, *_connection_parameters()])
     command.__doc__ = function.__doc__
     return command
 
@@ -65,7 +70,7 @@ def _connection_parameters() -> list[inspect.Parameter]:
     from infra.cli.framework.options import options_from_model
     from infra.settings.settings import Settings
 
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL)}
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL, as_named=True)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",
@@ -89,15 +94,15 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
     from infra.broker.data_dir import DataDirError
     from infra.export.export_error import ExportFileError
     from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
-    from infra.nats.contract_client import CustodyRefusedError, NoReplyError, NoServiceError
+    from infra.nats.contract_client import NoReplyError, NoServiceError
     from infra.settings.sources import SettingsError
 
     try:
         asyncio.run(run())
-    except CustodyRefusedError as refused:
+    except RefusedError as refused:
         if as_json:
             print(json.dumps(refused.reply), flush=True)
-        print_error(f"{refused.code}: {refused.message}{_details(refused.code, refused.details)}")
+        print_error(str(refused))
         raise typer.Exit(EXIT_FAILED) from None
     except SettingsError as error:
         for line in str(error).splitlines():
@@ -118,11 +123,3 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
         # The reader closed the pipe, as `head` does. What is still buffered is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
-
-
-def _details(code: str, details: dict[str, Any]) -> str:
-    """Return a refusal's details for the end of its line; those of an invalid command are in its message."""
-    if not details or code == "invalid_command":
-        return ""
-    shown = (f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in details.items())
-    return f" ({', '.join(shown)})"

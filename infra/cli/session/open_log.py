@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from domain.timestamps import EPOCH, TICK, parse_timestamp
+from domain.timestamps import EPOCH, TICK
 from infra.cli.session.command_error import CommandError
 from infra.codec import CloudEventsCodec
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WHEN = "TIME|POSITION"
 _LONGEST_POSITION = 20
-WHEN_HELP = "an RFC 3339 time with its offset, or a position"
+WHEN_HELP = "a time (10:00, '2026-11-28 21:23', '10m ago', RFC 3339), or a position of the log"
 FromOption = Annotated[str | None, typer.Option("--from", metavar=WHEN, help=f"Begin there: {WHEN_HELP}.")]
 ToOption = Annotated[str | None, typer.Option(metavar=WHEN, help=f"End there, included: {WHEN_HELP}.")]
 
@@ -92,7 +92,7 @@ class OpenLog(ABC):
         """Return the position of the last event at or before a time or a position; the log's last without one."""
         if text is None:
             return self.last
-        at = self._parsed(text, flag)
+        at = self._parsed(text, flag, day_ends=True)
         if not isinstance(at, int):
             return await self._until(at)
         self._check_kept(at, flag)
@@ -118,14 +118,14 @@ class OpenLog(ABC):
         if 0 < position < self.first - 1:
             raise CommandError(f"{flag}: position {position} is before the beginning of the log, {self.first}")
 
-    def _parsed(self, text: str, flag: str) -> int | datetime:
+    def _parsed(self, text: str, flag: str, *, day_ends: bool = False) -> int | datetime:
         if text.isascii() and text.isdigit():
             if len(text) > _LONGEST_POSITION or int(text) > self.last:
                 raise CommandError(f"{flag}: position {text} is past the end of the log, {self.last}")
             return int(text)
+        from infra.cli.framework.written_times import MOMENTS, parse_moment
+
         try:
-            return parse_timestamp(text)
-        except (ValueError, OverflowError) as error:
-            raise CommandError(
-                f"{flag} {text!r} is neither a position nor a time such as 2026-11-21T08:00:00Z: {error}"
-            ) from None
+            return parse_moment(text, self.now, day_ends=day_ends)
+        except ValueError:
+            raise CommandError(f"{flag} {text!r} is neither a position nor a time, such as {MOMENTS}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,15 +20,18 @@ from infra.settings.sources import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-_GENERAL = "General"
+_FIRST = frozenset({"config", "pool", "nats", "data_dir", "broker_port", "log_level"})
+"""The settings that `--help` shows; each of the others belongs to the topic of its group."""
 
 
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:
     """Return a command's function for a function that takes the loaded settings, with an option for every setting."""
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "loaded"]
-    specs = [spec for spec in options_from_model(Settings, panel=_GENERAL) if spec.parameter == "config"]
+    specs = [spec for spec in options_from_model(Settings, as_named=True) if spec.parameter == "config"]
     for group in GROUPS:
-        specs += options_from_model(group, panel=(group.__doc__ or "").removesuffix("."))
+        specs += options_from_model(group, panel=(group.__doc__ or "").removesuffix("."), as_named=True)
+
+    specs = [replace(spec, panel=None) if spec.parameter in _FIRST else spec for spec in specs]
 
     def command(**values: Any) -> None:
         flags = {spec.parameter: values.pop(spec.parameter) for spec in specs}

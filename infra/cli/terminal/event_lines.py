@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from projections.reports.history_entry import HistoryEntry
 
 
-def show_event(out: Output, codec: Codec, message: StoredMessage, *, with_subject: bool = True) -> None:
-    """Print the event of a message: two lines in a terminal, one elsewhere."""
+def show_event(
+    out: Output, codec: Codec, message: StoredMessage, *, with_subject: bool = True, one_line: bool = False
+) -> None:
+    """Print the event of a message: two lines in a terminal, one elsewhere.
+
+    `one_line`: one line in a terminal too, cut to its width.
+    """
     try:
         event = history_entry(codec.decode(message))
     except UnreadableEventError as error:
@@ -26,6 +31,8 @@ def show_event(out: Output, codec: Codec, message: StoredMessage, *, with_subjec
     token = f"token {event.token}" if event.token is not None else ""
     if out.as_json:
         out.json_line(event.as_json())
+    elif out.terminal and one_line:
+        _show_in_one_line(out, event)
     elif out.terminal:
         _show_in_terminal(out, event, subject, token)
     else:
@@ -51,3 +58,20 @@ def _show_in_terminal(out: Output, event: HistoryEntry, subject: str, token: str
     out.console.print(head, soft_wrap=True)
     if event.what:
         out.console.print(Padding(Text(printable(event.what)), (0, 0, 0, 10)))
+
+
+def _show_in_one_line(out: Output, event: HistoryEntry) -> None:
+    from rich.text import Text
+
+    when = moment(event.time)[len("2026-") :] if event.time is not None else ""
+    line = Text.assemble(
+        (f"{event.position:>6} ", "dim"),
+        (f"{when:<15} "),
+        (f"{event.event:<11} ", STYLES.get(event.event, "bold")),
+        (f"{printable(event.subject.removeprefix('task/'))}  "),
+        (f"{printable(event.actor.removeprefix('agent/'))}  ", "cyan"),
+        (printable(event.what)),
+    )
+    line.rstrip()
+    line.truncate(out.console.width, overflow="ellipsis")
+    out.console.print(line, no_wrap=True, crop=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote as quoted
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.terminal.output import flatten
@@ -63,7 +64,7 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
         elif name == view or not facts:
             out.line(f"no {name.replace('_', ' ')}")
     if cursor is not None:
-        out.line(f"more with --after {cursor}", "dim")
+        out.line(f"more with --after {quoted(cursor)}", "dim")
     elif not all_ended:
         out.line("tasks that ended before are not listed", "dim")
 

@@ -19,6 +19,7 @@ class Cause(StrEnum):
 
     OUTAGE = "outage"
     EXPIRY_HELD = "expiry_held"
+    FLOOD = "flood"
     SILENT = "silent"
     NEVER_HEARD = "never_heard"
     OVERRAN = "overran"
@@ -45,6 +46,8 @@ RULES: dict[Cause, str] = {
     Cause.OUTAGE: "`rearmed`: while the pool could not hear its agents, silence does not count; nothing is judged"
     " before `not_before` plus the lease's share of the jitter",
     Cause.EXPIRY_HELD: "`expiry_held`: no lease is judged until `expiry_resumed`",
+    Cause.FLOOD: "no rule of the pool: 500 or more events of one kind by one actor, half of all events here or 200 of"
+    " them within ten seconds",
     Cause.SILENT: "a lease past its expiry and grace ends once its holder has been silent for longer than its median"
     " interval between reports × `silence_multiplier`; with fewer than two reports, at once",
     Cause.NEVER_HEARD: "a lease whose holder is never heard on it ends with its first term and grace",

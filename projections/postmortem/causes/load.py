@@ -10,6 +10,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
+from projections.postmortem.observed_events import BURST_S
 from projections.reports.time_text import duration
 from projections.reports.wording import count
 
@@ -19,8 +20,24 @@ if TYPE_CHECKING:
 
     from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
 
+_FLOOD_EVENTS = 500
+"""Fewer events of one kind by one actor are no flood."""
+_FLOOD_BURST = 200
+"""Events within `BURST_S`; with fewer, they are a flood if they are half of all events."""
 _LACK_OF_CAPACITY_S = 1.0
 """A shorter wait for an agent with room is not called a lack of capacity."""
+
+
+def floods(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find kinds of event that one actor wrote so often that they bury the others."""
+    total = len(collected.events) + collected.dropped
+    for each in collected.repeated:
+        if each.number < _FLOOD_EVENTS or (each.number * 2 < total and each.burst < _FLOOD_BURST):
+            continue
+        title = f"{each.actor or 'the service'} wrote {each.number} of {total} events: {each.name.replace('_', ' ')}"
+        took = duration(seconds_between(each.first.at, each.last.at))
+        said = ["the first", f"the last, {took} later; at most {each.burst} came within {BURST_S} s"]
+        yield finding(Cause.FLOOD, [each.first, each.last], title, said)
 
 
 def overload(collected: CollectedEvents) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from domain.events import agent as ag
 from domain.events import pool as po
 from domain.events import task as ev
 from projections.postmortem.causes.finding import Cause, Finding, finding
+from projections.postmortem.observed_events import FIRST_LED
 from projections.reports.time_text import clock, duration
 from projections.reports.wording import count, describe
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from projections.postmortem.observed_events import CollectedEvents, ObservedEvent
-
-_FIRST_LED = 2
-"""The pool's version at the first `led` of a new log, right after `opened`."""
 
 
 def outages(collected: CollectedEvents) -> Iterator[Finding]:
@@ -54,7 +52,7 @@ def restarts(collected: CollectedEvents) -> Iterator[Finding]:
     found = [
         observed
         for observed in collected.events
-        if isinstance(observed.recorded.event, po.Led) and observed.recorded.version > _FIRST_LED
+        if isinstance(observed.recorded.event, po.Led) and observed.recorded.version > FIRST_LED
     ]
     if found:
         title = f"the service was restarted {'once' if len(found) == 1 else f'{len(found)} times'}"

@@ -45,10 +45,10 @@ BODIES: dict[str, tuple[str, bytes, set[str]]] = {
     "out of range": ("agent.a.claim", b'{"max": 101, "wait_s": 31}', {"max", "wait_s"}),
     "below the range": ("agent.a.claim", b'{"max": 0, "wait_s": -1}', {"max", "wait_s"}),
     "a percentage with a fraction": ("agent.a.progress", b'{"task_id":"T","token":1,"percent":1.5}', {"percent"}),
-    "ill-formed names": ("ops.assign", b'{"task_id": "a.b", "agent_id": "x y"}', {"task_id", "agent_id"}),
+    "ill-formed names": ("ops.assign", b'{"task_id": "a b", "agent_id": "x y"}', {"task_id", "agent_id"}),
     "a name with a line break": ("ops.cancel", b'{"task_id": "T\\n"}', {"task_id"}),
     "an empty name": ("ops.cancel", b'{"task_id": ""}', {"task_id"}),
-    "a name that is too long": ("ops.cancel", json.dumps({"task_id": "x" * 65}).encode(), {"task_id"}),
+    "a name that is too long": ("ops.cancel", json.dumps({"task_id": "x" * 129}).encode(), {"task_id"}),
     "a title that is too long": ("ops.submit", json.dumps({"title": "x" * 257}).encode(), {"title"}),
     "a payload that is too large": ("ops.submit", json.dumps({"payload": "x" * 65_536}).encode(), {"payload"}),
     "a message that is too long": (

@@ -57,7 +57,7 @@ async def test_pages_lead_through_all_that_ended_the_latest_first(pool: PoolHarn
     found = await pages(pool, limit=4)
     assert ids(found) == ["T17", "T18", "T19", "live1", "live2", *reversed(ended[:17])]
     assert [page["all_ended"] for page in found] == [False] * (len(found) - 1) + [True]
-    assert found[2]["next"].startswith("ended:")
+    assert found[2]["next"].startswith("ended: ")
 
 
 async def test_rows_from_the_log_are_as_they_were_in_memory(pool: PoolHarness) -> None:
@@ -165,15 +165,16 @@ async def test_a_page_looks_up_so_many_tasks_and_no_more(pool: PoolHarness, monk
 @pytest.mark.parametrize(
     "after",
     [
-        "ended:",
-        "ended:x",
-        "ended:-1",
-        "ended:1.5",
-        "ended:\u0663",
-        "ended:1,2",
-        "ended:1\n",
-        "ended: 1",
-        "ended:" + 60 * "9",
+        "ended: ",
+        "ended: x",
+        "ended: -1",
+        "ended: 1.5",
+        "ended: \u0663",
+        "ended: 1,2",
+        "ended: 1\n",
+        "ended:  1",
+        "ended:1",
+        "ended: " + 60 * "9",
     ],
 )
 async def test_what_is_no_place_among_the_ended_is_refused(pool: PoolHarness, after: str) -> None:
@@ -183,13 +184,13 @@ async def test_what_is_no_place_among_the_ended_is_refused(pool: PoolHarness, af
 
 async def test_a_place_beyond_the_logs_end_is_its_end(pool: PoolHarness) -> None:
     await end(pool, *(f"T{number}" for number in range(6)))
-    for after in ("ended:999999999999999999", f"ended:{pool.position + 1}"):
+    for after in ("ended: 999999999999999999", f"ended: {pool.position + 1}"):
         page = await pool.given("query.tasks", after=after)
         assert ids([page]) == [f"T{number}" for number in reversed(range(6))]
-    for after in ("ended:0", "ended:1"):
+    for after in ("ended: 0", "ended: 1"):
         page = await pool.given("query.tasks", after=after)
         assert (page["tasks"], page["next"], page["all_ended"]) == ([], None, True)
-    page = await pool.given("query.tasks", status="queued", after="ended:9")
+    page = await pool.given("query.tasks", status="queued", after="ended: 9")
     assert (page["tasks"], page["next"]) == ([], None)
 
 

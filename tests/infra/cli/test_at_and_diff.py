@@ -106,11 +106,45 @@ async def test_two_moments_without_an_event_between(busy: Run) -> None:
     assert (found["events"], found["tasks"], found["agents"]) == (0, [], [])
 
 
+async def test_who_had_a_task_then_is_one_line(busy: Run) -> None:
+    async def said(when: str) -> str:
+        (line,) = (await busy("at", when, "--task", "T1")).lines
+        return line
+
+    at = (await time_of(busy, 7)).strftime("%Y-%m-%d %H:%M:%SZ")
+    granted = (await time_of(busy, 5)).strftime("%H:%M:%SZ")
+    assert await said("7") == f"T1 at {at}: a1 had it since {granted}, token 5, 30 %"
+    assert (await said("3")).endswith(": not submitted yet")
+    assert (await said("2001-01-01")).endswith(": not submitted yet")
+    assert ": no agent had it, queued since " in await said("4")
+    assert (await said("5")).endswith(", token 5, assigned")
+    assert ": no agent had it, completed since " in await said("now")
+    assert (await said("now")).endswith("; a1 had it last, token 5")
+    then = (await busy("at", "7", "--task", "T1", "--json")).json
+    assert (then["agent_id"], then["token"], then["percent"], then["position"]) == ("a1", 5, 30, 7)
+
+
+async def test_moments_as_people_write_them(busy: Run) -> None:
+    last = (await busy("at", "now", "--json")).json["position"]
+    assert (await busy("at", "-1h", "--json")).json["position"] == 0
+    assert (await busy("at", "10m ago", "--json")).json["position"] == 0
+    assert (await busy("at", "yesterday 10:00", "--json")).json["position"] == 0
+    found = (await busy("diff", "-1h", "now", "--json")).json
+    assert (found["from"]["position"], found["to"]["position"]) == (0, last)
+    assert (await busy("replay", "--until", "-1h", "--json")).json["position"] == 0
+    assert (await busy("replay", "--until", "tomorrow", "--json")).json["position"] == last
+    # A date ends with its last moment, whatever the time of day is now.
+    day = (await time_of(busy, 5)).astimezone().strftime("%Y-%m-%d")
+    assert len((await busy("audit", "--from", day, "--to", day, "--format", "csv")).lines) > 5
+    assert (await busy("audit", "--from", "-1h", "--task", "T1", "--format", "csv")).lines[1:] != []
+    assert (await busy("audit", "--to", "1h ago", "--format", "csv")).lines[1:] == []
+
+
 BAD_INPUT: list[tuple[list[str], str]] = [
     (["at", "99"], "at: position 99 is past the end of the log, 2"),
-    (["at", "yesterday"], "at 'yesterday' is neither a position nor a time such as"),
+    (["at", "someday"], "at 'someday' is neither a position nor a time, such as 10:00"),
     (["at", "2999-01-01T00:00:00Z"], "at 2999-01-01T00:00:00Z has not come yet"),
-    (["at", "2026-11-21T08:00:00"], "has no offset from UTC"),
+    (["at", "now", "--task", "NOPE"], "no task NOPE was submitted to pool"),
     (["diff", "2", "1"], "2 is after 1: name the earlier moment first"),
     (["diff", "1", "99"], "diff: position 99 is past the end of the log, 2"),
 ]

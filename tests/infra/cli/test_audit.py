@@ -169,11 +169,12 @@ async def test_without_pyarrow_it_is_one_line(
 BAD_INPUT = [
     ("--task NOPE", "no task NOPE was submitted to pool "),
     ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task a.>", "'a.>' is no name"),
+    ("--task \u00fc", "'\u00fc' is no task's id"),
+    ("--agent a.>", "'a.>' is no name"),
     ("--from 99", "--from: position 99 is past the end of the log, 2"),
     (f"--to {'9' * 5000}", "is past the end of the log, 2"),
-    ("--to yesterday", "--to 'yesterday' is neither a position nor a time"),
-    ("--from 2026-11-21T08:00:00", "has no offset from UTC"),
+    ("--to someday", "--to 'someday' is neither a position nor a time"),
+    ("--from 2026-13-21", "neither a position nor a time"),
     ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
     ("--output nowhere/a.csv", "cannot write nowhere/a.csv: No such file or directory"),
 ]

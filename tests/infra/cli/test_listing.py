@@ -40,7 +40,7 @@ ALL = [
 def test_every_command_has_help_and_every_client_command_names_broker_pool_and_json() -> None:
     for arguments in ALL:
         with case(" ".join(arguments)):
-            result = invoke(*arguments, "--help")
+            result = invoke(*arguments, "--help-all")
             assert result.status == 0
             assert " ".join(arguments) in result.out
             assert "\x1b" not in result.out

@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel
 
 from domain.commands.agent_commands import AGENT_COMMANDS, Claim, Fail, Heartbeat, Progress
-from domain.commands.operator_commands import OPS_COMMANDS, StealTasks
+from domain.commands.operator_commands import OPS_COMMANDS, Drain, Forget, StealTasks
 from domain.commands.submit import Submit
 from infra.cli.framework.options import OptionSpec, body_from_options, flag_for, options_from_model
 from infra.settings.settings import Settings
@@ -19,7 +19,7 @@ MODELS: dict[str, type[BaseModel]] = {**AGENT_COMMANDS, **OPS_COMMANDS, **QUERIE
 
 
 def by_flag(model: type[BaseModel]) -> dict[str, OptionSpec]:
-    return {spec.flag: spec for spec in options_from_model(model)}
+    return {flag: spec for spec in options_from_model(model) for flag in (spec.flag, *spec.also)}
 
 
 def test_every_field_has_one_option_of_its_own() -> None:
@@ -54,9 +54,12 @@ def test_limits_and_defaults_are_the_models_own() -> None:
     assert ends(by_flag(Claim)["--wait-s"].help, "0 to 30. Default: 0")
     assert ends(by_flag(Submit)["--title"].help, "At most 256 characters")
     assert ends(by_flag(Submit)["--estimated-hours"].help, "Above 0 to 10000")
+    assert by_flag(Submit)["--estimated-hours"].metavar == "HOURS"
     assert ends(by_flag(Submit)["--label"].help, "At most 32. May be repeated")
     assert by_flag(Submit)["--priority"].metavar == "low|medium|high|critical"
-    assert by_flag(Submit)["--deadline"].metavar == "RFC-3339"
+    assert by_flag(Submit)["--priority"].choices == ("low", "medium", "high", "critical")
+    assert by_flag(Submit)["--deadline"].metavar == "TIME|DURATION"
+    assert by_flag(Submit)["--stall"].metavar == "DURATION"
     assert ends(by_flag(Fail)["--retryable"].help, "Default: yes")
     assert by_flag(Progress)["--token"].required
     assert not by_flag(Progress)["--message"].required
@@ -86,6 +89,44 @@ def test_only_what_was_given_is_sent_in_its_place() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("model", "short", "long"),
+    [
+        (Submit, "--stall", "--stall-s"),
+        (Submit, "--delay", "--delay-s"),
+        (Submit, "--lease", "--lease-s"),
+        (Submit, "--retry-max-delay", "--retry-max-delay-s"),
+        (Claim, "--wait", "--wait-s"),
+        (Forget, "--older-than", "--older-than-s"),
+        (Drain, "--deadline", "--deadline-s"),
+    ],
+)
+def test_a_length_of_time_has_a_short_name_and_keeps_its_long_one(
+    model: type[BaseModel], short: str, long: str
+) -> None:
+    flags = by_flag(model)
+    assert flags[short] is flags[long]
+
+
+def test_settings_keep_their_names() -> None:
+    flags = {flag for spec in options_from_model(Settings, as_named=True) for flag in (spec.flag, *spec.also)}
+    assert flags == {f"--{name.replace('_', '-')}" for name in Settings.model_fields}
+
+
+def test_a_deadline_is_a_moment_or_a_length() -> None:
+    specs = options_from_model(Submit)
+    read = by_flag(Submit)["--deadline"].parser
+    assert read is not None
+    assert body_from_options(specs, {"deadline": read("10m")}) == {"deadline_s": 600.0}
+    assert body_from_options(specs, {"deadline": read("in 2h")}) == {"deadline_s": 7200.0}
+    assert body_from_options(specs, {"deadline": read("2026-11-28T21:23:00Z")}) == {
+        "deadline": "2026-11-28T21:23:00.000000Z"
+    }
+    assert body_from_options(specs, {"not_before": read("90")}) == {"delay_s": 90.0}
+    (past,) = body_from_options(specs, {"deadline": read("10m ago")})
+    assert past == "deadline"
+
+
 def test_a_false_flag_and_a_zero_are_given() -> None:
     assert body_from_options(options_from_model(Fail), {"retryable": False}) == {"retryable": False}
     assert body_from_options(options_from_model(Progress), {"percent": 0}) == {"percent": 0}
@@ -109,6 +150,6 @@ def test_what_is_no_json_is_a_usage_error(text: str) -> None:
 
 def test_a_validation_error_leads_back_to_its_option() -> None:
     specs = options_from_model(Submit)
-    assert flag_for(specs, ("lease", "lease_s")) == "--lease-s"
+    assert flag_for(specs, ("lease", "lease_s")) == "--lease"
     assert flag_for(specs, ("labels", 0)) == "--label"
     assert flag_for(specs, ()) == ""

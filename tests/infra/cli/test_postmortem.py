@@ -72,8 +72,10 @@ async def test_it_says_what_it_wrote(busy: Run, tmp_path: Path) -> None:
 async def test_the_newest_events_are_kept_and_the_reader_is_told(busy: Run, tmp_path: Path) -> None:
     said = await busy("postmortem", "--limit", "4", "--output", "p.html")
     assert rows(tmp_path / "p.html") == [9, 10, 11, 12]
-    assert "8 older events are left out" in said.err
-    assert "8 older events are left out: the newest 4 are shown." in (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert "8 events are left out, repeats first" in said.err
+    assert "8 events are left out, repeats and then the older ordinary ones first; 4 are shown" in (
+        tmp_path / "p.html"
+    ).read_text(encoding="utf-8")
 
 
 async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Connect, pool: str, tmp_path: Path) -> None:
@@ -87,9 +89,10 @@ async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Conn
 BAD_INPUT = [
     ("--task NOPE", "no task NOPE was submitted to pool "),
     ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task a.>", "'a.>' is no name"),
+    ("--task \u00fc", "'\u00fc' is no task's id"),
+    ("--agent a.>", "'a.>' is no name"),
     ("--from 99", "--from: position 99 is past the end of the log, 2"),
-    ("--to yesterday", "--to 'yesterday' is neither a position nor a time"),
+    ("--to someday", "--to 'someday' is neither a position nor a time"),
     ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
     ("--to 2001-01-01T00:00:00Z", "nothing happened in that range"),
     ("--output nowhere/a.html", "cannot write nowhere/a.html: No such file or directory"),

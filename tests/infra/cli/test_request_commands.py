@@ -9,6 +9,7 @@ import pytest
 
 from handlers.service import filtered_commands
 from infra.broker.embedded import EmbeddedBroker
+from infra.cli.terminal.refusal_text import refusal_text
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
@@ -96,27 +97,80 @@ async def test_an_idempotent_repeat_answers_the_same(ask: Run) -> None:
 async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer) -> None:
     refused = await run("cancel", "NOPE")
     assert (refused.status, refused.out) == (1, "")
-    assert refused.err == "custody: unknown_task: no task NOPE was submitted to this pool (task_id=NOPE)\n"
+    assert refused.err == "custody: unknown_task: no task NOPE was submitted to this pool\n"
     as_json = await run("cancel", "NOPE", "--json")
     assert as_json.status == 1
     assert as_json.json["error"]["code"] == "unknown_task"
 
 
+def test_an_agent_is_told_of_its_own_commands() -> None:
+    message = "task T1 is stuck: started is not possible from there"
+    details = {"task_id": "T1", "state": "stuck", "event": "started", "allowed": ["expired", "failed", "progressed"]}
+    assert refusal_text("illegal_transition", message, details, "start", of_agent=True) == (
+        "illegal_transition: task T1 is stuck: `start` is not possible then; possible: fail, progress"
+    )
+
+
+async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run) -> None:
+    async def said(*arguments: str) -> str:
+        refused = await run(*arguments)
+        assert (refused.status, refused.err.count("\n")) == (1, 1)
+        return refused.err.strip().removeprefix("custody: ")
+
+    await ask("agent", "register", "a1")
+    await ask("submit", "T1", "--title", "one", "--command-id", "c")
+    assert await said("unblock", "T1") == (
+        "illegal_transition: task T1 is queued: `unblock` is not possible then; possible: block, cancel, complete,"
+        " fail, assign, update"
+    )
+    assert "choose another id" in await said("submit", "T1", "--title", "two")
+    assert (await said("submit", "T2", "--command-id", "c")).startswith("command_conflict: --command-id c came before")
+    token = (await ask("agent", "claim", "a1", "--json")).json["result"]["leases"][0]["token"]
+    assert await said("agent", "start", "a1", "T1", "--token", "1") == (
+        "stale_token: token 1 is not the current one of task T1, which is assigned; stop working on it"
+        " (attempt 1, holder a1)"
+    )
+    await ask("agent", "start", "a1", "T1", "--token", str(token))
+    assert (await said("assign", "T1")).startswith(
+        "illegal_transition: task T1 is in_progress: `assign` is not possible then; possible: block, cancel, complete,"
+    )
+    assert "--lease goes with --lease-mode fixed" in await said("submit", "T3", "--lease", "5s")
+    as_json = await run("unblock", "T1", "--json")
+    assert as_json.json["error"]["details"]["event"] == "unblocked"
+    await ask("submit", "owner/repo#12")
+    assert (await said("unblock", "owner/repo#12")).endswith("update")
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["agent", "progress", "a1", "T1", "--token", "1", "--percent", "140"], "--percent"),
+        (["agent", "progress", "a1", "T1", "--token", "1", "--percent", "140"], "should be less than or equal to 100"),
         (["agent", "progress", "a1", "T1", "--token", "x", "--percent", "1"], "--token"),
         (["agent", "progress", "a1", "T1", "--percent", "1"], "--token"),
         (["agent", "claim"], "agent"),
         (["agent", "claim", "a 1"], "'a 1' is no name: 1 to 64 letters"),
         (["agent", "start", "a1", "--token", "1"], "needed, as TASK_ID or as --task-id"),
         (["cancel", "T1", "--task-id", "T2"], "'T2', and 'T1' without the flag"),
-        (["steal", "--from", "a", "--to", "a"], "from and to must differ"),
-        (["submit", "a.b"], "--task-id"),
+        (["steal", "--from", "a", "--to", "a"], "--from and --to must differ"),
+        (["submit", "a b"], "Invalid value for TASK_ID: 'a b' is no task's id"),
+        (["submit", "--task-id", "a b"], "Invalid value for --task-id"),
+        (["submit", "--deadline", "10m", "--deadline-s", "5"], "the same was given with"),
+        (["submit", "--deadline", "2999-01-01", "--deadline-s", "5"], "--deadline and --deadline-s exclude each other"),
+        (
+            ["submit", "--retry-delay", "9m", "--retry-max-delay", "5"],
+            "--retry-max-delay must be at least --retry-delay",
+        ),
+        (["submit", "--stall", "10x"], "'10x' is no length of time, such as 90"),
+        (["update", "T1"], "name at least one of --priority, --title, --label, --deadline, "),
+        (["cancel", "T1", "--dry-run"], "--task-id excludes --label, --status, --priority and --dry-run"),
+        (["agent", "heartbeat", "a1", "--tasks", "[]", "--no-alive"], "leave them out with --no-alive"),
+        (["drain", "--pool-wide", "--deadline", "10m"], "--deadline goes with --agent-id"),
         (["submit", "--payload", "{x"], "not JSON"),
-        (["submit", "--deadline", "tomorrow"], "--deadline"),
-        (["submit", "--lease-mode", "adaptive", "--lease-s", "5"], "lease_s goes with mode fixed"),
+        (["submit", "--deadline", "someday"], "--deadline"),
+        (
+            ["submit", "--lease-mode", "adaptive", "--lease-s", "5"],
+            "--lease goes with --lease-mode fixed",
+        ),
         (["query", "tasks", "--status", "odd"], "--status"),
         (["query", "health", "--pool", "a b"], "pool from --pool: 'a b' should be"),
         (["query", "health", "--config", "absent.toml"], "there is no file absent.toml"),

@@ -104,3 +104,11 @@ def test_demo_names_no_data_directory_that_it_would_not_keep() -> None:
     refused = invoke("demo", "--data-dir", "here")
     assert refused.status == 2
     assert "only with --keep" in refused.err
+
+
+def test_an_unknown_variable_ends_every_command_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUSTODY_DATADIR", "x")
+    for arguments in (("config",), ("query", "health"), ("up",), ("verify",)):
+        refused = invoke(*arguments)
+        assert (refused.status, refused.out) == (2, "")
+        assert refused.err == "custody: CUSTODY_DATADIR: unknown setting; did you mean CUSTODY_DATA_DIR?\n"

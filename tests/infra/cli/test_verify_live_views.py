@@ -42,8 +42,8 @@ async def test_tasks_that_have_left_memory_are_read_from_the_log_and_need_no_com
         await ask("cancel", name)
     await ask("submit", "live")
     shown = await ask("query", "tasks")
-    assert re.search(r"more with --after ended:\d+$", shown.lines[-1])
-    before = shown.lines[-1].rpartition(" ")[2]
+    assert re.search(r"more with --after 'ended: \d+'$", shown.lines[-1])
+    before = shown.lines[-1].partition("--after ")[2].strip("'")
     rest = await ask("query", "tasks", "--after", before)
     assert [line.split()[0] for line in rest.lines[1:]] == ["T1", "zero"]
     report = (await ask("verify", "--json")).json

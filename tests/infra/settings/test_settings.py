@@ -1,6 +1,7 @@
 """Settings: which source wins, what is refused and how, what falls back."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from infra.settings.loading import load_settings
 from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.settings import FORGIVING, GROUPS, Settings
 from infra.settings.sources import SettingsError
+from tests.support.checkout import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,40 @@ def test_flags_win_over_the_environment_over_the_file(directory: Path, monkeypat
         "custody.toml",
         "default",
     ]
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("CUSTODY_LEASE", "; did you mean CUSTODY_LEASE_S?"),
+        ("CUSTODY_POOLS", "; did you mean CUSTODY_POOL?"),
+        ("CUSTODY_OPERATOR_PASWORD", "; did you mean CUSTODY_OPERATOR_PASSWORD?"),
+        ("CUSTODY_KEY_PASSFRASE", "; did you mean CUSTODY_KEY_PASSPHRASE?"),
+        ("CUSTODY_XYZZY", ""),
+    ],
+)
+def test_an_unknown_variable_is_an_error(variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert str(refused.value) == f"{variable}: unknown setting{nearest}"
+
+
+def test_variables_of_the_tests_the_broker_and_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    read_by_others = set()
+    for path in ("tests", "docker-compose.yml", "infra/broker/custody.conf", ".ci/run", "bootstrap.py", "examples"):
+        files = [ROOT / path] if (ROOT / path).is_file() else (ROOT / path).rglob("*.py")
+        for file in files:
+            if file != Path(__file__):
+                text = file.read_text(encoding="utf-8")
+                names = r"(?:environ\W+(?:get\W+)?|\$\{?)(CUSTODY_[A-Z0-9_]+)|(CUSTODY_REQUIRE_[A-Z]+)"
+                read_by_others |= {name for found in re.findall(names, text) for name in found if name}
+    assert {"CUSTODY_NATS_IMAGE", "CUSTODY_REQUIRE_POSTGRES", "CUSTODY_BROKER_STORE"} <= read_by_others
+    of_kubernetes = {"CUSTODY_PORT", "CUSTODY_SERVICE_HOST", "CUSTODY_NATS_SERVICE_PORT_CLIENT", "CUSTODY_SERVICE_PORT"}
+    of_kubernetes |= {"CUSTODY_NATS_PORT_4222_TCP_ADDR", "CUSTODY_PORT_4222_TCP"}
+    for variable in (read_by_others | of_kubernetes) - {f"CUSTODY_{name.upper()}" for name in Settings.model_fields}:
+        monkeypatch.setenv(variable, "1")
+    load_settings()
 
 
 def test_another_file_can_be_named(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

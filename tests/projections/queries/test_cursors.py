@@ -35,10 +35,12 @@ def test_the_name_of_a_queued_task_is_its_place_whatever_it_is_called() -> None:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "", "after", "after:", "after:,", "after:1,", "after:,1", "after:1,,2", "after:-", "after:--1", "after:+1",
-        "after:1.", "after:.5", "after:1..2", "after:1.2.3", "after:1e5", "after:0x1", "after:1_0", "after:nan",
-        "after:inf", "after:-inf", "after: 1", "after:1 ", "after:1\n", "\nafter:1", "after:1;2", "after:\u0661",
-        "after:\uff11", "after:\u00b2", "after:1\x00", "After:1", "afterafter:1", "after:after:1", "ended:1",
+        "", "after", "after: ", "after: ,", "after: 1,", "after: ,1", "after: 1,,2", "after: -", "after: --1",
+        "after: +1",
+        "after: 1.", "after: .5", "after: 1..2", "after: 1.2.3", "after: 1e5", "after: 0x1", "after: 1_0", "after: nan",
+        "after: inf", "after: -inf", "after:  1", "after:1", "after: 1 ", "after: 1\n", "\nafter:1",
+        "after: 1;2", "after: \u0661",
+        "after: \uff11", "after: \u00b2", "after: 1\x00", "After:1", "afterafter: 1", "after: after:1", "ended: 1",
         "never-submitted",
     ],
 )  # fmt: skip
@@ -49,7 +51,7 @@ def test_what_is_no_place_in_the_backlog_is_refused(cursor: str) -> None:
     assert [each["field"] for each in refused.value.refusal.details["fields"]] == ["after"]
 
 
-@pytest.mark.parametrize("cursor", [None, "", "T1", "after:0,1,2", "ende", "Ended:1"])
+@pytest.mark.parametrize("cursor", [None, "", "T1", "after: 0,1,2", "ende", "Ended:1"])
 def test_other_cursors_are_no_place_among_the_ended(cursor: str | None) -> None:
     assert ended_before(cursor) is None
 
@@ -59,7 +61,7 @@ def test_the_longest_cursors_cost_nothing() -> None:
     began = time.perf_counter()
     for middle in ("1", "1,", "1.1,", "-1,", "1.", "11.11", ",", "-", "9"):
         for last in ("", "x", ".", "\n"):
-            cursor = ("after:" + middle * 128)[:127] + last
+            cursor = ("after: " + middle * 128)[:127] + last
             try:
                 place = place_in_backlog(cursor, {})
             except Refused:
