@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.subjects import id_of_token
@@ -89,6 +88,14 @@ def unreadable_row(position: int, subject: str, reason: str) -> Row:
     """Return the row of a message that no fold can read; the entity is what its subject claims."""
     entry = unreadable_entry(position, subject, reason)
     entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
-    with contextlib.suppress(ValueError):  # the token of a foreign subject is shown as it is
-        entity_id = id_of_token(entity_id)
-    return _EMPTY._replace(position=position, entity=entity, id=entity_id, event=entry.event, what=entry.what)
+    return _EMPTY._replace(
+        position=position, entity=entity, id=_shown_id(entity_id), event=entry.event, what=entry.what
+    )
+
+
+def _shown_id(token: str) -> str:
+    try:
+        return id_of_token(token)
+    except ValueError:
+        # The token of a foreign subject is shown as it is.
+        return token
