@@ -67,8 +67,7 @@ async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Mo
     """Return what a task was; only its own events are read."""
     from domain.subjects import subject_token
     from handlers.memory.lookup import fold_task
-    from handlers.ports import UnreadableEventError
-    from infra.nats.stream import evt_prefix
+    from handlers.ports import UnreadableEventError, evt_prefix
     from projections.reports.custody_then import CustodyThen
 
     records = []
