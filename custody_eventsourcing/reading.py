@@ -85,7 +85,8 @@ class StreamView:
         """Yield every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
-            LogTruncatedError: the stream ends before a position that was already read.
+            LogTruncatedError: the stream ends before a position that was already read, or holds another message there.
+            LogMissingError: the stream was deleted.
             LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self.stream, after=after).follow()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from handlers.ports import LogUnavailableError, StoredMessage
+from handlers.ports import LogMissingError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
 from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, reason_of
@@ -67,11 +67,18 @@ class JetStreamApi:
             await self.connection.client.publish(f"$JS.API.{verb}")
 
     async def log_call(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable."""
+        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable.
+
+        Raises LogMissingError if it is gone.
+        """
         try:
             return await self.call(verb, body)
         except ApiError as error:
-            raise LogUnavailableError(str(error)) from error
+            raise self._log_error(error) from error
+
+    def _log_error(self, error: ApiError) -> LogUnavailableError:
+        kind = LogMissingError if error.err_code == STREAM_NOT_FOUND else LogUnavailableError
+        return kind(f"{error} at {self.connection.url}")
 
     async def stream_info(self, stream: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the stream's configuration and state, None if there is no such stream. Raises as `call` does."""
@@ -119,8 +126,8 @@ class JetStreamApi:
         )
 
     async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        """`stored`, for a stream that is known to exist: an error makes the log unavailable."""
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `log_call`."""
         try:
             return await self.stored(stream, request)
         except ApiError as error:
-            raise LogUnavailableError(str(error)) from error
+            raise self._log_error(error) from error

@@ -201,7 +201,8 @@ class NatsEventLog:
         """Every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
-            LogTruncatedError: the log ends before a position that was already read.
+            LogTruncatedError: the log ends before a position that was already read, or holds another message there.
+            LogMissingError: the stream was deleted.
             LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self._stream, after=after).follow()

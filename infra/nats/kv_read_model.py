@@ -101,9 +101,9 @@ class KvReadModel:
             await self._append(writes[start : start + MAX_BATCH_MESSAGES])
         self._rebuild = False
 
-    async def finish_catch_up(self) -> bool:
-        """Return True: readers need nothing more."""
-        return True
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:  # noqa: ARG002 # the port
+        """Return None: readers need nothing more."""
+        return None
 
     async def _differing(self, changes: DocumentChanges) -> dict[str, bytes | None]:
         """Return the writes after which the bucket holds exactly these documents; None deletes."""

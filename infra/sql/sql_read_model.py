@@ -110,16 +110,19 @@ class SqlReadModel:
             .values(**after._asdict(), written_at=self._clock.now())
         )
 
-    async def finish_catch_up(self) -> bool:
-        """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one."""
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
+        """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one.
+
+        Return the live generation's watermark then; one that is `outdated` is replaced.
+        """
         await self._make_indexes()
         if not self._rebuild:
-            return True
-        if not await self._database.run(self._switch):
-            return False
-        self._rebuild = False
-        await self._drop_retired()
-        return True
+            return None
+        ahead = await self._database.run(lambda connection: self._switch(connection, outdated))
+        if ahead is None:
+            self._rebuild = False
+            await self._drop_retired()
+        return ahead
 
     async def _make_indexes(self) -> None:
         """Make the indexes that are missing, each in its own transaction.
@@ -133,7 +136,7 @@ class SqlReadModel:
             await self._database.run(partial(gen.make_index, index=index), timeout_s=_INDEX_TIMEOUT_S)
         self._indexed = number
 
-    def _switch(self, connection: Connection) -> bool:
+    def _switch(self, connection: Connection, outdated: Watermark | None) -> Watermark | None:
         gen.lock_schema(connection)
         # The row locks keep the live generation's watermark where it is until the commit.
         connection.execute(select(REGISTER.c.generation).with_for_update())
@@ -143,13 +146,13 @@ class SqlReadModel:
             raise WatermarkMovedError
         live = gen.newest_with_status(list(found.values()), gen.LIVE)
         if mine.status == gen.LIVE or live is None:
-            return True
-        if live.watermark.log_id == mine.watermark.log_id and live.watermark.position > mine.watermark.position:
-            return False
+            return None
+        if live.watermark.position > mine.watermark.position and live.watermark != outdated:
+            return live.watermark
         gen.set_status(connection, live.number, gen.RETIRED)
         gen.set_status(connection, mine.number, gen.LIVE)
         gen.point_views_at(connection, mine.number)
-        return True
+        return None
 
     async def _drop_retired(self) -> None:
         """Drop the generation that was replaced. If other objects still use its tables, the next rebuild drops it."""

@@ -86,10 +86,10 @@ class Kept:
         self.writes.append(len(changes))
         self.at = after
 
-    async def finish_catch_up(self) -> bool:
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
         await self._call()
         self.behind -= 1
-        return self.behind < 0
+        return None if self.behind < 0 else self.at
 
     async def _call(self) -> None:
         await asyncio.sleep(0)

@@ -57,10 +57,29 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
     await site.catch_up()
     model = site.model(rebuild=True)
     await site.finish(asyncio.ensure_future(_to(site, model, 10)))
-    assert not await model.finish_catch_up()
+    readers = await model.finish_catch_up()
+    assert readers is not None
+    assert readers.position == 20
     site.log.append_foreign(*history[20:])
     await site.catch_up(model)
     assert await site.contents() == site.expected()
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["and ends there", "and went on otherwise, further than before"])
+async def test_a_rebuild_ends_after_the_restore_of_an_older_copy_of_the_log(
+    site: Site, history: list[NewMessage], *, goes_on: bool
+) -> None:
+    site.log.truncate_to(20)
+    await site.catch_up()
+    site.log.truncate_to(10)
+    if goes_on:
+        other = [each._replace(headers={"Custody-Hash": f"{number:064}"}) for number, each in enumerate(history[10:30])]
+        site.log.append_foreign(*other)
+    with pytest.raises(OutdatedError):
+        await site.catch_up()
+    await site.catch_up(site.model(rebuild=True))
+    assert await site.contents() == site.expected()
+    assert await site.position() == len(site.log.messages)
 
 
 async def _to(site: Site, model: SqlReadModel, position: int) -> None:
