@@ -69,6 +69,10 @@ class LogMissingError(LogUnavailableError):
     """There is no such log: it was deleted, or never made. Whoever restores it ends this."""
 
 
+class LogIncompleteError(LogUnavailableError):
+    """It is part of a log that is being imported, or whose import was broken off."""
+
+
 class UnreadableEventError(Exception):
     """A message of the log is no event that this version can read; every fold skips it alike."""
 

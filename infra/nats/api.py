@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from handlers.ports import LogMissingError, LogUnavailableError, StoredMessage
+from handlers.ports import LogIncompleteError, LogMissingError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
+from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, reason_of
 
 if TYPE_CHECKING:
@@ -90,8 +91,15 @@ class JetStreamApi:
             raise
 
     async def stream_state(self, stream: str) -> dict[str, Any]:
-        """`first_seq`, `last_seq` and more, from the stream's leader. Raises LogUnavailableError."""
-        state: dict[str, Any] = (await self.log_call(f"STREAM.INFO.{stream}"))["state"]
+        """`first_seq`, `last_seq` and more, from the stream's leader.
+
+        Raises LogUnavailableError, LogIncompleteError if the stream is only part of a log.
+        """
+        info = await self.log_call(f"STREAM.INFO.{stream}")
+        part = unfinished_import(info, self.connection.url)
+        if part is not None:
+            raise LogIncompleteError(part)
+        state: dict[str, Any] = info["state"]
         return state
 
     async def create_stream(self, config: Mapping[str, Any]) -> dict[str, Any]:

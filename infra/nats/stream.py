@@ -15,6 +15,7 @@ from infra.nats.broker_errors import (
     NoJetStreamError,
     StreamMismatchError,
 )
+from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import (
     JETSTREAM_NOT_ENABLED,
     JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
@@ -185,6 +186,9 @@ async def ensure_stream(
     differences = config_differences(config, pool, settings)
     if differences:
         raise StreamMismatchError(f"stream {stream_name(pool)} is not fit to be the log: {'; '.join(differences)}")
+    part = unfinished_import(answer, connection.url)
+    if part is not None:
+        raise StreamMismatchError(part)
     state = answer["state"]
     last = int(state["last_seq"])
     if last and not int(state["messages"]):

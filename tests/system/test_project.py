@@ -184,8 +184,10 @@ async def test_a_rebuild_after_the_restore_of_an_older_export_ends(own_broker: E
     assert (await ran(own_broker, tmp_path, "import", "old.custody"))[0] == 0
     assert await ran(own_broker, tmp_path, "project", "--sql", url, "--once") == (
         1,
-        f"custody: {url}: it stands at position {last}, and the log ends at {before}; "
-        "--rebuild makes it anew from the log",
+        (
+            f"custody: {url}: it stands at position {last}, and the log ends at {before}; "
+            "--rebuild makes it anew from the log"
+        ),
     )
     assert (await ran(own_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once"))[0] == 0
     site.messages = kept
