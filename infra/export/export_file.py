@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 FORMAT = "custody-export"
 VERSION = 1
 _LONGEST_HEADER = 64 * 1024
-_LONGEST_LINE = 8 * 1024 * 1024
+_LONGEST_LINE = 96 * 1024 * 1024
+"""A message of 64 MiB, the most that a broker takes by default at any setting of its `max_payload`, in base64."""
+_SHORT_LINE = 64 * 1024
 _LEVEL = 6
 _HEAD = re.compile(rb'\{"position":([0-9]{1,19}),"subject":"([!#-\[\]-~]*)",')
 
@@ -101,6 +103,8 @@ class ExportReader:
         self.path = path
         self.differences: list[str] = []
         """The differences between header and content, known once everything was read."""
+        self.longest_line_bytes = 0
+        """The length of the longest line, known after `check`."""
         with self._opened() as file:
             self.header = self._header(file)
 
@@ -133,6 +137,7 @@ class ExportReader:
                 raise ExportFileError(f"{self.path}: position {expected} is on {subject}, not below {prefix}")
             show(position)
             expected += 1
+            self.longest_line_bytes = max(self.longest_line_bytes, len(line))
         if self.differences:
             raise ExportFileError(f"{self.path} is not what was exported: {self.differences[0]}")
         if not line:
@@ -227,8 +232,13 @@ def _line(message: StoredMessage) -> bytes:
         "subject": message.subject,
         "headers": dict(message.headers),
     }
-    try:
-        record["body"] = message.body.decode()
-    except UnicodeDecodeError:
-        record["body64"] = base64.b64encode(message.body).decode()
+    with contextlib.suppress(UnicodeDecodeError):
+        line = _json_line({**record, "body": message.body.decode()})
+        # Control characters take six bytes each.
+        if len(line) <= max(_SHORT_LINE, 2 * len(message.body)):
+            return line
+    return _json_line({**record, "body64": base64.b64encode(message.body).decode()})
+
+
+def _json_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from handlers.ports import MAX_BATCH_MESSAGES, NewMessage
+from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError, NewMessage
+from infra.nats import wire_format
 from infra.nats.broker_errors import BrokerError
 from infra.nats.import_mark import import_metadata, imported_last, unfinished_import
 from infra.nats.jetstream_errors import STREAM_NAME_IN_USE, ApiError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from infra.nats.api import JetStreamApi
 
 BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_HEADERS_BYTES = 256
+"""Room for the broker's own headers on a message of a batch."""
 
 
 class TargetError(BrokerError):
@@ -86,8 +89,10 @@ async def ensure_continued(log: EventLog, pool: str, message: StoredMessage) -> 
         )
 
 
-async def fill(log: EventLog, messages: Iterable[StoredMessage], *, after: int) -> int:
+async def fill(log: EventLog, messages: Iterable[StoredMessage], *, after: int, limit_bytes: int) -> int:
     """Append the messages in batches, each on the condition that the log ends right before it.
+
+    `limit_bytes`: the broker's limit on a message.
 
     Returns the last position.
 
@@ -95,19 +100,38 @@ async def fill(log: EventLog, messages: Iterable[StoredMessage], *, after: int) 
         LogError: an append was refused, or its outcome is unknown.
     """
     position = after
-    for batch in _batches(messages):
+    for batch in _batches(messages, limit_bytes):
         position = await log.append(batch, expected_position=position)
     return position
 
 
-def _batches(messages: Iterable[StoredMessage]) -> Iterator[list[NewMessage]]:
+def why_not_importable(message: StoredMessage, limit_bytes: int) -> str | None:
+    """Return why a broker that takes messages of up to `limit_bytes` could not take this one again; None if it can."""
+    condition = wire_format.header_lines({wire_format.EXPECTED_LAST_SEQUENCE: str(message.position - 1)})
+    try:
+        wire_format.publish_frame(_new(message), condition, reply="", limit_bytes=limit_bytes, as_stored=True)
+    except AppendRejectedError as error:
+        return str(error)
+    return None
+
+
+def _new(message: StoredMessage) -> NewMessage:
+    return NewMessage(message.subject, message.body, message.headers)
+
+
+def _batches(messages: Iterable[StoredMessage], limit_bytes: int) -> Iterator[list[NewMessage]]:
     batch: list[NewMessage] = []
     size = 0
     for message in messages:
-        if batch and (len(batch) == MAX_BATCH_MESSAGES or size + len(message.body) > BATCH_BYTES):
+        bulky = len(message.body) + len(wire_format.header_lines(message.headers)) + _BATCH_HEADERS_BYTES > limit_bytes
+        if batch and (bulky or len(batch) == MAX_BATCH_MESSAGES or size + len(message.body) > BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(NewMessage(message.subject, message.body, message.headers))
+        if bulky:
+            # Alone it needs no headers of a batch.
+            yield [_new(message)]
+            continue
+        batch.append(_new(message))
         size += len(message.body)
     if batch:
         yield batch

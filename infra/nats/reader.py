@@ -61,7 +61,8 @@ class _Delivery:
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if not head.startswith(wire_format.VERSION_LINE) and head:  # `wire_format.is_status`, inlined
+            # `wire_format.is_status`, inlined; a stored message may have any header block.
+            if not head.startswith(wire_format.VERSION_LINE) and head and not reply.startswith(wire_format.ACK_PREFIX):
                 self._on_status(reply or wire_format.stalled_reply(head))
                 continue
             if self.broken:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import nats
 import pytest
 from eventsourcing.persistence import OperationalError
 
@@ -179,3 +181,81 @@ async def pool_events(broker: EmbeddedBroker) -> list[object]:
         return list(await asyncio.to_thread(recorder.select_notifications, None, 1_000))
     finally:
         await asyncio.to_thread(factory.close)
+
+
+ODD_SUBJECTS = ("a\u00a0b", "a\u2028b", "a.*", "a.>", "a*b", "a\x01b", "a\x85b", "a\u200bb")
+ODD_HEADERS = ("Odd Name: v", "A: v\x01w", "A: 1\nB: 2", "\u00c4: \u00fc", ": x", "A:", "A: a\u00a0b")
+
+
+async def publish_raw(broker: EmbeddedBroker, messages: list[tuple[str, str, bytes]]) -> None:
+    """Publish subjects, header lines and bodies as no client library would."""
+    user = broker.credentials("admin")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(broker.url.rpartition(":")[2]))
+    options = {"user": user["user"], "pass": user["password"], "verbose": False, "pedantic": False, "headers": True}
+    writer.write(b"CONNECT %b\r\n" % json.dumps(options).encode())
+    for subject, header, body in messages:
+        head = f"NATS/1.0\r\n{header}\r\n\r\n".encode() if header else b"NATS/1.0\r\n\r\n"
+        size = b"%d %d" % (len(head), len(head) + len(body))
+        writer.write(b"HPUB custody.%b.evt.%b %b\r\n%b%b\r\n" % (POOL.encode(), subject.encode(), size, head, body))
+    writer.write(b"PING\r\n")
+    while await reader.readline() != b"PONG\r\n":
+        pass
+    writer.close()
+    client = await nats.connect(broker.url, **user)
+    async with asyncio.timeout(5):
+        # It is stored a moment later than it is taken.
+        while (await client.jetstream().stream_info(f"CUSTODY_{POOL}")).state.messages <= len(messages):
+            pass
+    await client.close()
+
+
+async def test_what_a_broker_took_is_exported_and_imported_again(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    assert (await restart(own_broker, tmp_path))[0] == 0
+    await publish_raw(
+        own_broker,
+        [
+            *((subject, "", b"x") for subject in ODD_SUBJECTS),
+            *(("task.T1.odd", header, b"x") for header in ODD_HEADERS),
+            ("task.T1.odd", "", b"\xff\x00"),
+            ("task.T1.large", "", b"\x01" * 1_048_000),
+            ("task.T1.large", "", b"x" * (1_048_576 - 60)),
+        ],
+    )
+    before = await stored(own_broker)
+    assert len(before) == 1 + len(ODD_SUBJECTS) + len(ODD_HEADERS) + 3
+    assert await ran(own_broker, tmp_path, "export", "odd.custody") == (0, "")
+    await delete_log(own_broker)
+    assert await ran(own_broker, tmp_path, "import", "odd.custody") == (0, "")
+    assert await stored(own_broker) == before
+
+
+async def test_an_export_says_what_could_not_be_imported_again(own_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    assert (await restart(own_broker, tmp_path))[0] == 0
+    await publish_raw(own_broker, [("task.T1.large", "", b"x" * (1_048_576 - len("NATS/1.0\r\n\r\n")))])
+    why = (
+        "a message of 1048610 bytes, headers included, is over the broker's 1048576: custody.default.evt.task.T1.large"
+    )
+    assert await ran(own_broker, tmp_path, "export", "large.custody") == (
+        0,
+        (
+            "custody: warning: 1 of these could not be imported again at a broker with the same limits, the first at "
+            f"position 2: {why}; the file can be read with --file"
+        ),
+    )
+    assert (await ran(own_broker, tmp_path, "audit", "--file", "large.custody"))[0] == 0
+    await delete_log(own_broker)
+    status, said = await ran(own_broker, tmp_path, "import", "large.custody")
+    assert (status, said) == (1, f"custody: position 2 cannot be imported there: {why}")
+    assert "has no log" in (await ran(own_broker, tmp_path, "verify"))[1]
+
+
+async def restart(broker: EmbeddedBroker, directory: Path) -> tuple[int, str]:
+    """Import a log of one message."""
+    export(directory / "one.custody", [StoredMessage(1, *story(1)[0])])
+    return await ran(broker, directory, "import", "one.custody")
+
+
+async def delete_log(broker: EmbeddedBroker) -> None:
+    client = await nats.connect(broker.url, **broker.credentials("admin"))
+    await client.jetstream().delete_stream(f"CUSTODY_{POOL}")
+    await client.close()

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def events(count: int, pool: str = POOL, size_bytes: int = 100) -> list[NewMessa
     ]
 
 
-async def opened(url: str, **timeouts: float) -> tuple[NatsConnection, NatsEventLog]:
+async def opened(url: str, **timeouts: Any) -> tuple[NatsConnection, NatsEventLog]:
     connection = await connect(url, name="test")
     return connection, await NatsEventLog.open(connection, POOL, **timeouts)
 
