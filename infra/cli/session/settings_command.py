@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 _GENERAL = "General"
+NewLogOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-log", help="Open a new log, or serve the one that is there, though another one was served before."
+    ),
+]
 
 
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:
