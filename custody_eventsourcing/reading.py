@@ -110,4 +110,7 @@ class StreamView:
             raise LogUnavailableError(str(error)) from error
         if answers[-1].status == wire_format.NO_RESPONDERS:
             return []
-        return [wire_format.republished(head, body) for head, body in answers[:-1]]
+        try:
+            return [wire_format.republished(head, body) for head, body in answers[:-1]]
+        except (KeyError, ValueError) as error:
+            raise LogUnavailableError(f"what came as the answer to {verb} is none: {error}") from error

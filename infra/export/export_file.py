@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from domain.hash_chain import GENESIS_HASH, hash_in
 from domain.limits import NAME_PATTERN
+from domain.untrusted_json import parse_json_object
 from handlers.ports import StoredMessage, evt_prefix
 from infra.export.export_error import ExportFileError
 
@@ -179,10 +180,10 @@ class ExportReader:
 
     def _header(self, file: gzip.GzipFile) -> Header:
         try:
-            found: Any = json.loads(file.readline(_LONGEST_HEADER))
-        except (ValueError, RecursionError, EOFError, zlib.error):
-            found = None
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            found = parse_json_object(file.readline(_LONGEST_HEADER))
+        except (ValueError, EOFError, zlib.error):
+            found = {}
+        if found.pop("format", None) != FORMAT:
             raise ExportFileError(f"{self.path} is no export of a log")
         version = found.pop("version", None)
         if version != VERSION:
@@ -190,7 +191,7 @@ class ExportReader:
         with contextlib.suppress(TypeError):
             header = Header(**found)
             kinds = {"first": int, "last": int, "events": int}
-            well_typed = all(isinstance(value, kinds.get(name, str)) for name, value in header._asdict().items())
+            well_typed = all(type(value) is kinds.get(name, str) for name, value in header._asdict().items())
             if well_typed and re.fullmatch(NAME_PATTERN, header.pool):
                 return header
         raise ExportFileError(f"{self.path} is no export of a log: its header is incomplete")

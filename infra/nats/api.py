@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from domain.untrusted_json import parse_json_object
 from handlers.ports import LogIncompleteError, LogMissingError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
@@ -26,6 +26,19 @@ REQUEST_TIMEOUT_S = 2.0
 
 class ApiNoRespondersError(LogUnavailableError):
     """Nothing subscribes to the request's subject, so nothing was done: JetStream is off, or has no leader yet."""
+
+
+class _Message(msgspec.Struct):
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+    subject: str
+    data: bytes = b""
+    hdrs: bytes = b""
+
+
+def stored_message(answer: Mapping[str, Any]) -> StoredMessage:
+    """Return the message in an answer to `STREAM.MSG.GET`; raises ValueError."""
+    message = msgspec.convert(answer.get("message"), _Message)
+    return StoredMessage(message.seq, message.subject, message.data, wire_format.own_headers(message.hdrs))
 
 
 class JetStreamApi:
@@ -51,16 +64,18 @@ class JetStreamApi:
             raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:
             raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason_of(error)}") from error
-        answer: Any = None
-        with contextlib.suppress(ValueError, RecursionError):
-            answer = json.loads(message.data)
-        if not isinstance(answer, dict):
-            raise LogUnavailableError(
-                f"the answer to {verb} from {self.connection.url} is not JetStream's: {message.data[:100]!r}"
-            )
+        try:
+            answer = parse_json_object(message.data)
+        except ValueError as error:
+            raise self._no_answer(verb, error) from error
         if "error" in answer:
             raise ApiError(verb, answer["error"])
         return answer
+
+    def _no_answer(self, verb: str, error: Exception) -> LogUnavailableError:
+        return LogUnavailableError(
+            f"what came as the answer to {verb} from {self.connection.url} is none: {type(error).__name__} {error}"
+        )
 
     async def notify(self, verb: str) -> None:
         """Send a request without waiting for its answer; without a connection, do nothing."""
@@ -120,18 +135,17 @@ class JetStreamApi:
 
         `request` says which, such as `{"seq": 7}` or `{"last_by_subj": "a.b"}`. Raises as `call` does.
         """
+        verb = f"STREAM.MSG.GET.{stream}"
         try:
-            message = (await self.call(f"STREAM.MSG.GET.{stream}", request))["message"]
+            answer = await self.call(verb, request)
         except ApiError as error:
             if error.err_code == MESSAGE_NOT_FOUND:
                 return None
             raise
-        return StoredMessage(
-            position=int(message["seq"]),
-            subject=message["subject"],
-            body=base64.b64decode(message.get("data", "")),
-            headers=wire_format.own_headers(base64.b64decode(message.get("hdrs", ""))),
-        )
+        try:
+            return stored_message(answer)
+        except ValueError as error:
+            raise self._no_answer(verb, error) from error
 
     async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
         """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `log_call`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from domain.untrusted_json import parse_json_object
 from handlers.ports import LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
 from infra.nats.jetstream_errors import ApiError, append_error
@@ -66,7 +66,7 @@ async def append(  # noqa: PLR0913 # each is a fact of its own about the append
     answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
     if answer.status == wire_format.NO_RESPONDERS:
         raise LogUnavailableError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
-    return _acknowledged(answer, stream, batch_id, len(messages), expected)
+    return acknowledged(answer, stream, batch_id, len(messages), expected)
 
 
 def append_frames(
@@ -95,14 +95,12 @@ def append_frames(
     return b"".join(frames)
 
 
-def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expected: int | None) -> int:
+def acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expected: int | None) -> int:
     """Return the position that the answer names, if it is the acknowledgement of this very append."""
     try:
-        ack: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        ack = None
-    if not isinstance(ack, dict):
-        raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")
+        ack = parse_json_object(answer.body)
+    except ValueError:
+        raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}") from None
     if "error" in ack:
         raise append_error(ApiError("append", ack["error"]))
     position = ack.get("seq")
@@ -113,6 +111,6 @@ def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expect
         "count": count if batch_id else None,
     }
     found = {name: ack.get(name) for name in proper}
-    if found != proper or not isinstance(position, int) or ack.get("duplicate"):
+    if found != proper or type(position) is not int or ack.get("duplicate"):
         raise OutcomeUnknownError(f"not the acknowledgement of this append: {ack} instead of {proper}")
     return position

@@ -25,7 +25,8 @@ def import_metadata(last: int, root: str) -> dict[str, str]:
 
 def imported_last(info: Mapping[str, Any]) -> int:
     """Return the last position of the export that a stream was made for, 0 if it was not made by an import."""
-    text = str((info["config"].get("metadata") or {}).get(IMPORT_LAST, ""))
+    metadata = info["config"].get("metadata")
+    text = str(metadata.get(IMPORT_LAST, "")) if isinstance(metadata, dict) else ""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else 0
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Index, inspect, select, text
+from sqlalchemy import Connection, Index, inspect, text
 from sqlalchemy.schema import CreateTable, DropTable
 
+from domain.timestamps import parse_timestamp
 from handlers.projector.read_model import OutdatedError, ReadModelError, RebuiltError, Watermark
 from infra.sql.schema import REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections.read_models import tables
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
 BUILDING, LIVE, RETIRED = "building", "live", "retired"
 _LOCK = 0x637573746F6479
@@ -27,6 +29,8 @@ class Generation(NamedTuple):
     pool: str
     version: int
     watermark: Watermark
+    damage: str | None = None
+    """What is wrong with its row, if its watermark cannot be read."""
 
 
 def check_encoding(connection: Connection) -> None:
@@ -47,17 +51,36 @@ def list_generations(connection: Connection) -> list[Generation]:
     """Return all generations, the oldest first; none if there is no register yet."""
     if not inspect(connection).has_table(REGISTER_NAME):
         return []
-    rows = connection.execute(select(REGISTER).order_by(REGISTER.c.generation))
-    return [
-        Generation(
-            row.generation,
-            row.status,
-            row.pool,
-            row.version,
-            Watermark(*(getattr(row, name) for name in Watermark._fields)),
-        )
-        for row in rows
-    ]
+    # As plain SQL: a value that is not of its column's type, as SQLite lets it be, must not end the reading.
+    columns = ", ".join(f'"{name}"' for name in ("generation", "status", "pool", "version", *Watermark._fields))
+    rows = connection.exec_driver_sql(f"SELECT {columns} FROM {REGISTER_NAME} ORDER BY generation")  # noqa: S608 # names are our own
+    return [_generation(*row) for row in rows]
+
+
+def _generation(number: int, status: str, pool: str, version: int, *mark: Any) -> Generation:
+    try:
+        return Generation(number, status, pool, version, read_watermark(mark))
+    except ValueError as error:
+        return Generation(number, status, pool, version, Watermark(), str(error))
+
+
+def read_watermark(values: Sequence[Any]) -> Watermark:
+    """Return the watermark in the register's columns, whatever is in them; raises ValueError."""
+    position, tail_hash, log_id, time, skipped = values
+    try:
+        time = parse_timestamp(time) if isinstance(time, str) else time
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    if any(type(each) is not int or each < 0 for each in (position, skipped)):
+        msg = f"position {position!r:.50}, skipped {skipped!r:.50}"
+        raise ValueError(msg)
+    if not all(each is None or isinstance(each, str) for each in (tail_hash, log_id)):
+        msg = f"hash {tail_hash!r:.50}, log_id {log_id!r:.50}"
+        raise ValueError(msg)
+    if time is not None and not isinstance(time, datetime):
+        msg = f"time {time!r:.50}"
+        raise ValueError(msg)
+    return Watermark(position, tail_hash, log_id, time, skipped)
 
 
 def newest_with_status(found: list[Generation], status: str) -> Generation | None:
@@ -158,13 +181,15 @@ def drop_with_status(connection: Connection, status: str) -> None:
 
 def check_pool(found: Generation, pool: str) -> None:
     """Raise ReadModelError if a generation belongs to another pool."""
-    if found.pool != pool:
+    if found.damage is None and found.pool != pool:
         raise ReadModelError(
             f"pool {found.pool} is kept there, not {pool}: give each pool a database or a schema of its own"
         )
 
 
 def check_version(found: Generation) -> None:
-    """Raise OutdatedError if a generation has tables of another version."""
+    """Raise OutdatedError if a generation has tables of another version, or its row in the register is damaged."""
+    if found.damage is not None:
+        raise OutdatedError(f"its row in {REGISTER_NAME} is damaged: {found.damage}")
     if found.version != tables.VERSION:
         raise OutdatedError(f"its tables are of version {found.version}, and this is version {tables.VERSION}")

@@ -233,7 +233,7 @@ async def test_an_export_says_what_could_not_be_imported_again(own_broker: Embed
     assert (await restart(own_broker, tmp_path))[0] == 0
     await publish_raw(own_broker, [("task.T1.large", "", b"x" * (1_048_576 - len("NATS/1.0\r\n\r\n")))])
     why = (
-        "a message of 1048610 bytes, headers included, is over the broker's 1048576: custody.default.evt.task.T1.large"
+        "a message of 1048608 bytes, headers included, is over the broker's 1048576: custody.default.evt.task.T1.large"
     )
     assert await ran(own_broker, tmp_path, "export", "large.custody") == (
         0,

@@ -8,7 +8,6 @@ are prefixed with its name (`budgets.failures` is `--budget-failures`). A list b
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from domain.limits import MAX_INT64
+from domain.untrusted_json import parse_json
 from infra.cli.framework.attribute_docs import attribute_doc
 
 _JSON_HELP = "JSON, @FILE, or - for standard input"
@@ -157,10 +157,10 @@ def _parsed_json(text: str, flag: str) -> Any:
             text = sys.stdin.read()
         elif text.startswith("@"):
             text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
-        return json.loads(text)
+        return parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"cannot read it: {error}", param_hint=flag) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=flag) from None
 
 
