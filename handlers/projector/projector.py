@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from handlers.ports import Clock, StoredMessage
     from projections.state.pool_state import PoolState
 
+CHECK_S = 5.0
+"""How long a read model that was destroyed may seem to be in step."""
 STANDBY_S = 3.0
 """How long another projector may leave events unwritten before this one takes over."""
 
@@ -64,6 +66,7 @@ class Projector(Generic[C]):
         self._log, self._codec, self._fold_until = source
         self._model = model
         self._new_projection = new_projection
+        self._clock = clock
         self._stop = StopRequest(clock)
         self._backoff = Backoff(self._stop, notify)
         self._notify = notify
@@ -109,6 +112,27 @@ class Projector(Generic[C]):
             LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
         self._backoff.limit(None if follow else MAX_RETRIES)
+        work = asyncio.ensure_future(self._run(follow=follow))
+        checking = asyncio.ensure_future(self._check_regularly())
+        try:
+            await asyncio.wait({work, checking}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                checking.result()
+            await work
+        finally:
+            work.cancel()
+            checking.cancel()
+            await asyncio.gather(work, checking, return_exceptions=True)
+
+    async def _check_regularly(self) -> None:
+        """Check every `CHECK_S` that the read model is still there. Raises OutdatedError, ReadModelError."""
+        while True:
+            await self._clock.sleep(CHECK_S)
+            if self.following and not self.standing_by and not self.failing:
+                with contextlib.suppress(ReadModelUnavailableError):
+                    await self._model.ensure_kept()
+
+    async def _run(self, *, follow: bool) -> None:
         with contextlib.suppress(StoppedError):
             while True:
                 try:

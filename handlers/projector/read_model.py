@@ -81,6 +81,13 @@ class ReadModel(Protocol[C_contra]):
         """
         ...
 
+    async def ensure_kept(self) -> None:
+        """Check that all of what was written is still there, however long nothing is written.
+
+        Raises OutdatedError, ReadModelUnavailableError.
+        """
+        ...
+
     async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
         """Make it ready for readers, now that the watermark has reached the log's end; return None then.
 

@@ -17,8 +17,20 @@ from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
 from domain.untrusted_json import parse_json_object
-from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendRejectedError, LogUnavailableError
-from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
+from handlers.ports import (
+    MAX_BATCH_MESSAGES,
+    AppendConflictError,
+    AppendRejectedError,
+    LogMissingError,
+    LogUnavailableError,
+)
+from handlers.projector.read_model import (
+    OutdatedError,
+    ReadModelError,
+    ReadModelUnavailableError,
+    Watermark,
+    WatermarkMovedError,
+)
 from infra.nats import wire_format
 from infra.nats.buckets import ensure_bucket, views_bucket
 from infra.nats.cancellation import await_cancellable
@@ -113,8 +125,8 @@ class KvReadModel:
 
     async def write(self, changes: DocumentChanges, before: Watermark, after: Watermark) -> None:
         """Write documents and the watermark, in several batches if need be; the watermark is in the last one."""
-        if self._sequence is None and not (await self.watermark()).same_position(before):
-            raise WatermarkMovedError
+        if self._sequence is None and not (stored := await self.watermark()).same_position(before):
+            raise self._destroyed() if not stored.position and not self._rebuild else WatermarkMovedError
         try:
             documents = await self._differing(changes) if changes.replace_all else changes.documents
         except LogUnavailableError as error:
@@ -126,6 +138,25 @@ class KvReadModel:
         for start in range(0, len(writes), MAX_BATCH_MESSAGES):
             await self._append(writes[start : start + MAX_BATCH_MESSAGES])
         self._rebuild = False
+
+    async def ensure_kept(self) -> None:
+        """Check that the bucket has its key `position`, which nothing here deletes.
+
+        Raises OutdatedError, ReadModelUnavailableError.
+        """
+        if self._rebuild:
+            return
+        try:
+            kept = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+        except LogMissingError:
+            raise self._destroyed() from None
+        except LogUnavailableError as error:
+            raise ReadModelUnavailableError(str(error)) from error
+        if kept is None or not kept.body:
+            raise self._destroyed()
+
+    def _destroyed(self) -> OutdatedError:
+        return OutdatedError(f"{self.name} was emptied or deleted")
 
     async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:  # noqa: ARG002 # the port
         """Return None: readers need nothing more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,12 +11,13 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from domain.timestamps import parse_timestamp
 from handlers.projector.read_model import OutdatedError, ReadModelError, RebuiltError, Watermark
-from infra.sql.schema import REGISTER, REGISTER_NAME, VIEWS, generation_tables
+from infra.sql.schema import PREFIX, REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections.read_models import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_TABLE = re.compile(rf"{PREFIX}g([0-9]{{1,9}})_[a-z]+")
 BUILDING, LIVE, RETIRED = "building", "live", "retired"
 _LOCK = 0x637573746F6479
 """Key of PostgreSQL's advisory lock for changes of the schema. SQLite locks the whole file in every transaction."""
@@ -83,6 +85,46 @@ def read_watermark(values: Sequence[Any]) -> Watermark:
     return Watermark(position, tail_hash, log_id, time, skipped)
 
 
+def check_complete(connection: Connection, found: Generation) -> None:
+    """Raise OutdatedError if a generation lacks one of its tables."""
+    missing = missing_tables(connection, found.number)
+    if missing:
+        raise OutdatedError(f"its table {missing[0]} is gone")
+
+
+def missing_tables(connection: Connection, number: int) -> list[str]:
+    """Return the names of a generation's tables that are not there."""
+    there = set(inspect(connection).get_table_names())
+    return sorted(each.name for each in generation_tables(number).values() if each.name not in there)
+
+
+def restore_views(connection: Connection, number: int) -> None:
+    """Make the views that readers use, if one of them is gone."""
+    if not set(VIEWS) <= set(inspect(connection).get_view_names()):
+        point_views_at(connection, number)
+
+
+def orphans(connection: Connection, found: Sequence[Generation]) -> list[str]:
+    """Return the names of tables that belong to no generation of the register, and of views without a register."""
+    known = {table.name for each in found for table in generation_tables(each.number).values()}
+    names = inspect(connection).get_table_names()
+    unknown = sorted(name for name in names if _TABLE.fullmatch(name) and name not in known)
+    return unknown or ([] if found else _own_views(connection))
+
+
+def _own_views(connection: Connection) -> list[str]:
+    inspector = inspect(connection)
+    views = sorted(set(inspector.get_view_names()) & set(VIEWS))
+    return [name for name in views if PREFIX in (inspector.get_view_definition(name) or "")]
+
+
+def drop_orphans(connection: Connection) -> None:
+    """Drop the tables that belong to no generation of the register."""
+    for name in orphans(connection, list_generations(connection)):
+        if _TABLE.fullmatch(name):
+            connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
+
+
 def newest_with_status(found: list[Generation], status: str) -> Generation | None:
     """Return the newest generation with a status."""
     return next((each for each in reversed(found) if each.status == status), None)
@@ -98,7 +140,8 @@ def create(connection: Connection, pool: str, status: str, now: datetime) -> Gen
     if not found:
         _check_view_names(connection)
         connection.execute(CreateTable(REGISTER, if_not_exists=True))
-    number = max((each.number for each in found), default=0) + 1
+    used = [int(match[1]) for name in orphans(connection, found) if (match := _TABLE.fullmatch(name))]
+    number = max([0, *used, *(each.number for each in found)]) + 1
     for table in generation_tables(number).values():
         connection.execute(CreateTable(table))
     made = Generation(number, status, pool, tables.VERSION, Watermark())
@@ -135,7 +178,7 @@ def make_index(connection: Connection, index: Index) -> None:
 
 def _check_view_names(connection: Connection) -> None:
     found = inspect(connection)
-    taken = sorted({*found.get_table_names(), *found.get_view_names()} & set(VIEWS))
+    taken = sorted(({*found.get_table_names(), *found.get_view_names()} & set(VIEWS)) - set(_own_views(connection)))
     if taken:
         raise ReadModelError(
             f"the database has something else named {', '.join(taken)}: give a database or a schema of its own"

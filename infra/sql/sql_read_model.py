@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select
 
 from handlers.projector.read_model import (
+    OutdatedError,
     ReadModelError,
     ReadModelUnavailableError,
     RebuiltError,
@@ -17,7 +18,7 @@ from handlers.projector.read_model import (
 )
 from infra.sql import generations as gen
 from infra.sql.row_writing import write_rows
-from infra.sql.schema import REGISTER
+from infra.sql.schema import REGISTER, REGISTER_NAME
 from projections.read_models.tables import EVENTS, VERSION
 
 if TYPE_CHECKING:
@@ -62,16 +63,28 @@ class SqlReadModel:
             gen.check_pool(each, self._pool)
         live = gen.newest_with_status(found, gen.LIVE)
         if live is None:
-            return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
+            return self._open_without_live(connection, found)
         if self._rebuild and not 0 < self._generation <= live.number:
             return self._open_building(connection, found)
         gen.check_version(live)
+        gen.check_complete(connection, live)
+        gen.restore_views(connection, live.number)
         return live
+
+    def _open_without_live(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
+        """Return the first generation, or one that is built where the register of earlier ones was lost."""
+        orphans = gen.orphans(connection, found)
+        if not orphans and not found:
+            return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
+        if not self._rebuild:
+            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+        return self._open_building(connection, found)
 
     def _open_building(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
         """Return the generation that an interrupted rebuild left, if it has this version; else a new one."""
         building = gen.newest_with_status(found, gen.BUILDING)
-        if building is not None and building.version == VERSION:
+        usable = building is not None and building.version == VERSION and building.damage is None
+        if building is not None and usable and not gen.missing_tables(connection, building.number):
             return building
         if building is not None:
             gen.drop(connection, building.number)
@@ -110,6 +123,21 @@ class SqlReadModel:
             .values(**after._asdict(), written_at=self._clock.now())
         )
 
+    async def ensure_kept(self) -> None:
+        """Check that the tables are there, unless another generation has taken their place.
+
+        Raises OutdatedError, ReadModelUnavailableError, ReadModelError.
+        """
+        await self._database.run(self._check_kept)
+
+    def _check_kept(self, connection: Connection) -> None:
+        found = gen.list_generations(connection)
+        mine = next((each for each in found if each.number == self._generation), None)
+        if mine is not None and mine.status != gen.RETIRED:
+            gen.check_complete(connection, mine)
+        elif gen.newest_with_status(found, gen.LIVE) is None:
+            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+
     async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
         """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one.
 
@@ -145,7 +173,11 @@ class SqlReadModel:
         if mine is None or mine.status == gen.RETIRED:
             raise WatermarkMovedError
         live = gen.newest_with_status(list(found.values()), gen.LIVE)
-        if mine.status == gen.LIVE or live is None:
+        if mine.status == gen.LIVE:
+            return None
+        if live is None:
+            gen.set_status(connection, mine.number, gen.LIVE)
+            gen.point_views_at(connection, mine.number)
             return None
         if live.watermark.position > mine.watermark.position and live.watermark != outdated:
             return live.watermark
@@ -164,3 +196,4 @@ class SqlReadModel:
     def _drop_all_retired(self, connection: Connection) -> None:
         gen.lock_schema(connection)
         gen.drop_with_status(connection, gen.RETIRED)
+        gen.drop_orphans(connection)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -227,4 +229,23 @@ async def test_a_log_that_is_deleted_is_said_and_its_restore_is_waited_for(
         await site.reaches(len(log))
         assert await running.end(signal.SIGTERM) == 0
     assert await site.check() == len(log)
+    await site.close()
+
+
+async def test_a_table_that_is_dropped_while_nothing_happens_is_one_line(
+    own_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/pool.db"
+    site = Site(own_broker, url)
+    await site.append(story(100))
+    async with projecting(SMALL_WRITES, tmp_path, own_broker, "--sql", url) as running:
+        await site.reaches(len(site.messages))
+        with contextlib.closing(sqlite3.connect(tmp_path / "pool.db", isolation_level=None)) as database:
+            database.execute("DROP TABLE custody_g1_leases")
+        assert await running.end() == 1
+    (said,) = (each for each in running.said if each.startswith("custody: "))
+    assert "custody_g1_leases" in said
+    assert said.endswith("; --rebuild makes it anew from the log")
+    assert await ran(own_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once") == (0, "")
+    assert await site.check() == len(site.messages)
     await site.close()

@@ -301,3 +301,22 @@ async def test_a_mark_that_is_none_is_a_warning(
     await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.position", b"junk")
     assert await site.model().watermark() == Watermark()
     assert "its key position is damaged or deleted, so it is filled anew" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["purged", "deleted"])
+async def test_a_bucket_that_is_emptied_or_deleted_is_said_and_filled_by_the_next_start(
+    site: Site, connect_as: Connect, how: str
+) -> None:
+    site.log.append_foreign(*messages(_one_lease()))
+    model = site.model()
+    projector = await site.catch_up(model)
+    admin = (await connect_as("admin")).jetstream()
+    stream = f"KV_CUSTODY_VIEWS_{site.pool}"
+    await (admin.purge_stream(stream) if how == "purged" else admin.delete_stream(stream))
+    with pytest.raises(OutdatedError, match=f"CUSTODY_VIEWS_{site.pool} was emptied or deleted"):
+        await model.ensure_kept()
+    work = asyncio.ensure_future(projector.run(follow=True))
+    with pytest.raises(OutdatedError, match="was emptied or deleted"):
+        await site.finish(work)
+    await site.catch_up()
+    assert await site.contents() == await site.expected()
