@@ -96,7 +96,7 @@ class PoolMapper(Mapper[str]):
             return PoolEvent(*astuple(stored_event.recorded))
         try:
             return PoolEvent(*astuple(_from_body(stored_event)))
-        except (UnreadableEventError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (UnreadableEventError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise MapperDeserialisationError(
                 f"{stored_event.originator_id} version {stored_event.originator_version}: {error}"
             ) from error

@@ -20,9 +20,11 @@ from custody_eventsourcing.subscriptions import NatsSubscription
 from domain.events import Entity
 from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.subjects import subject_token
-from handlers.ports import evt_prefix
+from handlers.ports import LogIncompleteError, evt_prefix
 from infra.codec import CloudEventsCodec
+from infra.nats.api import JetStreamApi
 from infra.nats.connection import without_password
+from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 from infra.nats.stream import stream_name
 
@@ -190,7 +192,13 @@ def _notification_reader(
 
 
 async def _view(core: AsyncDatastore, pool: str) -> StreamView:
-    return StreamView(await core.exchange(), stream_name(pool), direct=False)
+    """Return a view of the pool's log. Raises LogIncompleteError while that is only part of one, ApiError."""
+    exchange, stream = await core.exchange(), stream_name(pool)
+    connection = exchange.connection
+    part = unfinished_import(await JetStreamApi(connection).call(f"STREAM.INFO.{stream}"), connection.url)
+    if part is not None:
+        raise LogIncompleteError(part)
+    return StreamView(exchange, stream, direct=False)
 
 
 Factory = PoolFactory

@@ -85,7 +85,8 @@ class StreamView:
         """Yield every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
-            LogTruncatedError: the stream ends before a position that was already read.
+            LogTruncatedError: the stream ends before a position that was already read, or holds another message there.
+            LogMissingError: the stream was deleted.
             LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self.stream, after=after).follow()
@@ -109,4 +110,7 @@ class StreamView:
             raise LogUnavailableError(str(error)) from error
         if answers[-1].status == wire_format.NO_RESPONDERS:
             return []
-        return [wire_format.republished(head, body) for head, body in answers[:-1]]
+        try:
+            return [wire_format.republished(head, body) for head, body in answers[:-1]]
+        except (KeyError, ValueError) as error:
+            raise LogUnavailableError(f"what came as the answer to {verb} is none: {error}") from error

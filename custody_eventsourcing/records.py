@@ -86,7 +86,10 @@ def tracking_message(subject: str, notification_id: int, write_id: str) -> NewMe
 
 def tracking_id(message: StoredMessage) -> int:
     """Return how far the upstream application was processed when the message was stored."""
-    return int(message.body)
+    try:
+        return int(message.body)
+    except ValueError:
+        raise InternalError(f"the message at position {message.position} is not a tracking: it is no number") from None
 
 
 def value_message(subject: str, value: bytes, write_id: str) -> NewMessage:

@@ -59,7 +59,18 @@ class LogUnavailableError(LogError):
 
 
 class LogTruncatedError(LogUnavailableError):
-    """The log ends before a position that was asked for or already read: it lost its tail, or was replaced."""
+    """The log lost its tail or was replaced.
+
+    It ends before a position that was asked for or already read, or holds something else there than was read.
+    """
+
+
+class LogMissingError(LogUnavailableError):
+    """There is no such log: it was deleted, or never made. Whoever restores it ends this."""
+
+
+class LogIncompleteError(LogUnavailableError):
+    """It is part of a log that is being imported, or whose import was broken off."""
 
 
 class UnreadableEventError(Exception):

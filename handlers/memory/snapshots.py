@@ -12,9 +12,13 @@ import logging
 import zlib
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
+from domain.untrusted_json import parse_json, parse_json_object
 from handlers.memory.memory import Memory, Unreadable
 from handlers.ports import LogUnavailableError
 from projections.state.state_image import (
+    DAMAGE,
     ImageReader,
     SnapshotError,
     StateImage,
@@ -38,6 +42,7 @@ MAX_BYTES = 4 * 1024**3
 """Bytes of an unpacked snapshot, at most."""
 _COMPRESSION_LEVEL = 1
 _OUTCOMES_A_LINE = 2_000
+_read_outcomes = msgspec.json.Decoder(list[tuple[tuple[str, str, str], tuple[int, ...]]]).decode
 _TRIED = 3
 
 
@@ -147,7 +152,7 @@ def decode(document: bytes, *, build: str, pool_id: str, outcomes: bool = True) 
         return _image(header, packed, with_outcomes=outcomes)
     except SnapshotError:
         raise
-    except (KeyError, TypeError, ValueError, zlib.error) as error:
+    except (*DAMAGE, zlib.error) as error:
         raise SnapshotError(f"{type(error).__name__}: {error}") from error
 
 
@@ -158,11 +163,9 @@ def _image(header: dict[str, Any], packed: bytes, *, with_outcomes: bool) -> Mem
         if reader.take(kind.decode(), value):
             continue
         if kind == b"outcome" and with_outcomes:
-            outcomes.extend(
-                ((actor, verb, command_id), tuple(at)) for (actor, verb, command_id), at in json.loads(value)
-            )
+            outcomes.extend(_read_outcomes(value))
         elif kind == b"memory":
-            rest = json.loads(value)
+            rest = parse_json(value)
     image = reader.image()
     if image.position != header["position"]:
         raise SnapshotError("its header names another position than its content")
@@ -179,12 +182,9 @@ def _image(header: dict[str, Any], packed: bytes, *, with_outcomes: bool) -> Mem
 
 def _header(head: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(head)
+        return parse_json_object(head)
     except ValueError:
-        header = None
-    if not isinstance(header, dict):
-        raise SnapshotError("it has no header")
-    return header
+        raise SnapshotError("it has no header") from None
 
 
 def _unpacked(packed: bytes, raw_bytes: int) -> bytes:

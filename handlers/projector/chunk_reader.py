@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from handlers.ports import LogUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from handlers.ports import StoredMessage
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 class ChunkReader:
     """Reads one chunk ahead. An error that ends the reading is kept for `raise_failure`."""
 
-    def __init__(self, chunks: AsyncGenerator[Sequence[StoredMessage], None]) -> None:
+    def __init__(self, chunks: AsyncGenerator[Sequence[StoredMessage], None], on_first: Callable[[], None]) -> None:
+        """`on_first` is called when the first chunk is taken."""
         self._chunks = chunks
+        self._on_first: Callable[[], None] | None = on_first
         self._next: asyncio.Future[Sequence[StoredMessage] | None] | None = None
         self._failure: LogUnavailableError | None = None
         self.ended = False
@@ -39,6 +41,9 @@ class ChunkReader:
         except LogUnavailableError as error:
             chunk, self._failure = None, error
         self.ended = chunk is None
+        if self._on_first is not None and chunk:
+            self._on_first()
+            self._on_first = None
         return chunk or ()
 
     def raise_failure(self) -> None:

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Generic
 
 from handlers.memory.catch_up import rebuilding
-from handlers.ports import LogTruncatedError, LogUnavailableError
+from handlers.ports import LogMissingError, LogTruncatedError, LogUnavailableError
 from handlers.projector.backoff import MAX_RETRIES, Backoff
 from handlers.projector.chunk_reader import ChunkReader
 from handlers.projector.log_identity import difference, log_id
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from handlers.ports import Clock, StoredMessage
     from projections.state.pool_state import PoolState
 
+CHECK_S = 5.0
+"""How long a read model that was destroyed may seem to be in step."""
 STANDBY_S = 3.0
 """How long another projector may leave events unwritten before this one takes over."""
 
@@ -64,6 +66,7 @@ class Projector(Generic[C]):
         self._log, self._codec, self._fold_until = source
         self._model = model
         self._new_projection = new_projection
+        self._clock = clock
         self._stop = StopRequest(clock)
         self._backoff = Backoff(self._stop, notify)
         self._notify = notify
@@ -109,6 +112,27 @@ class Projector(Generic[C]):
             LogUnavailableError, ReadModelUnavailableError: no answer for half a minute; not with `follow`.
         """
         self._backoff.limit(None if follow else MAX_RETRIES)
+        work = asyncio.ensure_future(self._run(follow=follow))
+        checking = asyncio.ensure_future(self._check_regularly())
+        try:
+            await asyncio.wait({work, checking}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                checking.result()
+            await work
+        finally:
+            work.cancel()
+            checking.cancel()
+            await asyncio.gather(work, checking, return_exceptions=True)
+
+    async def _check_regularly(self) -> None:
+        """Check every `CHECK_S` that the read model is still there. Raises OutdatedError, ReadModelError."""
+        while True:
+            await self._clock.sleep(CHECK_S)
+            if self.following and not self.standing_by and not self.failing:
+                with contextlib.suppress(ReadModelUnavailableError):
+                    await self._model.ensure_kept()
+
+    async def _run(self, *, follow: bool) -> None:
         with contextlib.suppress(StoppedError):
             while True:
                 try:
@@ -123,6 +147,8 @@ class Projector(Generic[C]):
                     self.standing_by = False
                 except LogTruncatedError as error:
                     raise OutdatedError(f"{self._model.name}: the log lost its tail or was replaced: {error}") from None
+                except LogMissingError as error:
+                    await self._backoff.failed(LogMissingError(f"the log is gone ({error}); restore it"))
                 except (LogUnavailableError, ReadModelUnavailableError) as error:
                     await self._backoff.failed(error)
                 else:
@@ -136,12 +162,21 @@ class Projector(Generic[C]):
                 self.log_end = await self._log.last_position()
                 if self.watermark.position < self.log_end:
                     await self._project(self._log.read(after=self.watermark.position, until=self.log_end))
-                elif await self._stop.interrupting(self._model.finish_catch_up()):
+                elif await self._finish_catch_up():
                     break
         self._backoff.succeeded(self.watermark.position)
         self.following = True
         if follow:
             await self._project(self._log.follow_chunks(after=self.watermark.position))
+
+    async def _finish_catch_up(self) -> bool:
+        """Make the read model ready for readers; return False if it has to follow the log further before that."""
+        readers = await self._stop.interrupting(self._model.finish_catch_up())
+        if readers is None:
+            return True
+        if await difference(self._log, self._codec, readers) is None:
+            return False
+        return await self._stop.interrupting(self._model.finish_catch_up(outdated=readers)) is None
 
     async def _start(self) -> PendingChanges[C]:
         """Read the watermark, and fold the log up to it; with `replace_all`, up to the log's end, and write that."""
@@ -172,7 +207,8 @@ class Projector(Generic[C]):
         # Until its last batch is written, the fold is ahead of the watermark: another attempt could not use it.
         pending, self._pending = self._pending, None
         stopping = asyncio.ensure_future(self._stop.wait())
-        reader = ChunkReader(chunks)
+        # The log may have been replaced before the reader began; later than that, the reader notices.
+        reader = ChunkReader(chunks, on_first=self.request_log_check)
         writing: asyncio.Future[None] | None = None
         unfolded: Sequence[StoredMessage] = ()
         try:

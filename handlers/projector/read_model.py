@@ -81,10 +81,19 @@ class ReadModel(Protocol[C_contra]):
         """
         ...
 
-    async def finish_catch_up(self) -> bool:
-        """Make it ready for readers, now that the watermark has reached the log's end.
+    async def ensure_kept(self) -> None:
+        """Check that all of what was written is still there, however long nothing is written.
 
-        Return False if it has to follow the log further before readers may use it.
+        Raises OutdatedError, ReadModelUnavailableError.
+        """
+        ...
+
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
+        """Make it ready for readers, now that the watermark has reached the log's end; return None then.
+
+        If readers have something that is further on, nothing changes: return the watermark of that. The caller finds
+        out whether the log goes as far, and passes the watermark as `outdated` if it is of another log: then what has
+        it is replaced.
 
         Raises WatermarkMovedError, ReadModelUnavailableError, ReadModelError.
         """

@@ -20,6 +20,7 @@ from pydantic_core import from_json
 
 from domain.hash_chain import GENESIS_HASH, hash_in
 from domain.limits import NAME_PATTERN
+from domain.untrusted_json import parse_json_object
 from handlers.ports import StoredMessage, evt_prefix
 from infra.export.export_error import ExportFileError
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 FORMAT = "custody-export"
 VERSION = 1
 _LONGEST_HEADER = 64 * 1024
-_LONGEST_LINE = 8 * 1024 * 1024
+_LONGEST_LINE = 96 * 1024 * 1024
+"""A message of 64 MiB, the most that a broker takes by default at any setting of its `max_payload`, in base64."""
+_SHORT_LINE = 64 * 1024
 _LEVEL = 6
 _HEAD = re.compile(rb'\{"position":([0-9]{1,19}),"subject":"([!#-\[\]-~]*)",')
 
@@ -101,6 +104,8 @@ class ExportReader:
         self.path = path
         self.differences: list[str] = []
         """The differences between header and content, known once everything was read."""
+        self.longest_line_bytes = 0
+        """The length of the longest line, known after `check`."""
         with self._opened() as file:
             self.header = self._header(file)
 
@@ -133,6 +138,7 @@ class ExportReader:
                 raise ExportFileError(f"{self.path}: position {expected} is on {subject}, not below {prefix}")
             show(position)
             expected += 1
+            self.longest_line_bytes = max(self.longest_line_bytes, len(line))
         if self.differences:
             raise ExportFileError(f"{self.path} is not what was exported: {self.differences[0]}")
         if not line:
@@ -174,10 +180,10 @@ class ExportReader:
 
     def _header(self, file: gzip.GzipFile) -> Header:
         try:
-            found: Any = json.loads(file.readline(_LONGEST_HEADER))
-        except (ValueError, RecursionError, EOFError, zlib.error):
-            found = None
-        if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
+            found = parse_json_object(file.readline(_LONGEST_HEADER))
+        except (ValueError, EOFError, zlib.error):
+            found = {}
+        if found.pop("format", None) != FORMAT:
             raise ExportFileError(f"{self.path} is no export of a log")
         version = found.pop("version", None)
         if version != VERSION:
@@ -185,7 +191,7 @@ class ExportReader:
         with contextlib.suppress(TypeError):
             header = Header(**found)
             kinds = {"first": int, "last": int, "events": int}
-            well_typed = all(isinstance(value, kinds.get(name, str)) for name, value in header._asdict().items())
+            well_typed = all(type(value) is kinds.get(name, str) for name, value in header._asdict().items())
             if well_typed and re.fullmatch(NAME_PATTERN, header.pool):
                 return header
         raise ExportFileError(f"{self.path} is no export of a log: its header is incomplete")
@@ -227,8 +233,13 @@ def _line(message: StoredMessage) -> bytes:
         "subject": message.subject,
         "headers": dict(message.headers),
     }
-    try:
-        record["body"] = message.body.decode()
-    except UnicodeDecodeError:
-        record["body64"] = base64.b64encode(message.body).decode()
+    with contextlib.suppress(UnicodeDecodeError):
+        line = _json_line({**record, "body": message.body.decode()})
+        # Control characters take six bytes each.
+        if len(line) <= max(_SHORT_LINE, 2 * len(message.body)):
+            return line
+    return _json_line({**record, "body64": base64.b64encode(message.body).decode()})
+
+
+def _json_line(record: dict[str, Any]) -> bytes:
     return json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

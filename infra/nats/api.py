@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
-from handlers.ports import LogUnavailableError, StoredMessage
+from domain.untrusted_json import parse_json_object
+from handlers.ports import LogIncompleteError, LogMissingError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 from infra.nats.cancellation import await_cancellable
+from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import MESSAGE_NOT_FOUND, STREAM_NAME_IN_USE, STREAM_NOT_FOUND, ApiError, reason_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,19 @@ REQUEST_TIMEOUT_S = 2.0
 
 class ApiNoRespondersError(LogUnavailableError):
     """Nothing subscribes to the request's subject, so nothing was done: JetStream is off, or has no leader yet."""
+
+
+class _Message(msgspec.Struct):
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+    subject: str
+    data: bytes = b""
+    hdrs: bytes = b""
+
+
+def stored_message(answer: Mapping[str, Any]) -> StoredMessage:
+    """Return the message in an answer to `STREAM.MSG.GET`; raises ValueError."""
+    message = msgspec.convert(answer.get("message"), _Message)
+    return StoredMessage(message.seq, message.subject, message.data, wire_format.own_headers(message.hdrs))
 
 
 class JetStreamApi:
@@ -50,16 +64,18 @@ class JetStreamApi:
             raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None
         except (TimeoutError, NatsError, OSError) as error:
             raise LogUnavailableError(f"no answer to {verb} from {self.connection.url}: {reason_of(error)}") from error
-        answer: Any = None
-        with contextlib.suppress(ValueError, RecursionError):
-            answer = json.loads(message.data)
-        if not isinstance(answer, dict):
-            raise LogUnavailableError(
-                f"the answer to {verb} from {self.connection.url} is not JetStream's: {message.data[:100]!r}"
-            )
+        try:
+            answer = parse_json_object(message.data)
+        except ValueError as error:
+            raise self._no_answer(verb, error) from error
         if "error" in answer:
             raise ApiError(verb, answer["error"])
         return answer
+
+    def _no_answer(self, verb: str, error: Exception) -> LogUnavailableError:
+        return LogUnavailableError(
+            f"what came as the answer to {verb} from {self.connection.url} is none: {type(error).__name__} {error}"
+        )
 
     async def notify(self, verb: str) -> None:
         """Send a request without waiting for its answer; without a connection, do nothing."""
@@ -67,11 +83,18 @@ class JetStreamApi:
             await self.connection.client.publish(f"$JS.API.{verb}")
 
     async def log_call(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable."""
+        """`call`, for requests about a stream that is known to exist: an error makes the log unavailable.
+
+        Raises LogMissingError if it is gone.
+        """
         try:
             return await self.call(verb, body)
         except ApiError as error:
-            raise LogUnavailableError(str(error)) from error
+            raise self._log_error(error) from error
+
+    def _log_error(self, error: ApiError) -> LogUnavailableError:
+        kind = LogMissingError if error.err_code == STREAM_NOT_FOUND else LogUnavailableError
+        return kind(f"{error} at {self.connection.url}")
 
     async def stream_info(self, stream: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
         """Return the stream's configuration and state, None if there is no such stream. Raises as `call` does."""
@@ -83,8 +106,15 @@ class JetStreamApi:
             raise
 
     async def stream_state(self, stream: str) -> dict[str, Any]:
-        """`first_seq`, `last_seq` and more, from the stream's leader. Raises LogUnavailableError."""
-        state: dict[str, Any] = (await self.log_call(f"STREAM.INFO.{stream}"))["state"]
+        """`first_seq`, `last_seq` and more, from the stream's leader.
+
+        Raises LogUnavailableError, LogIncompleteError if the stream is only part of a log.
+        """
+        info = await self.log_call(f"STREAM.INFO.{stream}")
+        part = unfinished_import(info, self.connection.url)
+        if part is not None:
+            raise LogIncompleteError(part)
+        state: dict[str, Any] = info["state"]
         return state
 
     async def create_stream(self, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,22 +135,21 @@ class JetStreamApi:
 
         `request` says which, such as `{"seq": 7}` or `{"last_by_subj": "a.b"}`. Raises as `call` does.
         """
+        verb = f"STREAM.MSG.GET.{stream}"
         try:
-            message = (await self.call(f"STREAM.MSG.GET.{stream}", request))["message"]
+            answer = await self.call(verb, request)
         except ApiError as error:
             if error.err_code == MESSAGE_NOT_FOUND:
                 return None
             raise
-        return StoredMessage(
-            position=int(message["seq"]),
-            subject=message["subject"],
-            body=base64.b64decode(message.get("data", "")),
-            headers=wire_format.own_headers(base64.b64decode(message.get("hdrs", ""))),
-        )
+        try:
+            return stored_message(answer)
+        except ValueError as error:
+            raise self._no_answer(verb, error) from error
 
     async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        """`stored`, for a stream that is known to exist: an error makes the log unavailable."""
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `log_call`."""
         try:
             return await self.stored(stream, request)
         except ApiError as error:
-            raise LogUnavailableError(str(error)) from error
+            raise self._log_error(error) from error

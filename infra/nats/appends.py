@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
+from domain.untrusted_json import parse_json_object
 from handlers.ports import LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
 from infra.nats.jetstream_errors import ApiError, append_error
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _COMMIT = wire_format.header_lines({wire_format.BATCH_COMMIT: "1"})
 
 
-async def append(
+async def append(  # noqa: PLR0913 # each is a fact of its own about the append
     exchange: Exchange,
     stream: str,
     messages: Sequence[NewMessage],
@@ -28,6 +29,7 @@ async def append(
     timeout_s: float,
     sent: int = 0,
     expected: int | None = None,
+    as_stored: bool = False,
 ) -> int:
     """Append all messages or none; return the position of the last one.
 
@@ -40,6 +42,7 @@ async def append(
         timeout_s: how long to wait for the acknowledgement.
         sent: how many of the batch's messages were sent already, by `append_frames`.
         expected: the only position that the last message may get; None: any.
+        as_stored: the messages come from a broker; see `wire_format.publish_frame`.
 
     Raises:
         AppendConflictError: an expectation does not hold.
@@ -51,13 +54,19 @@ async def append(
     def encode(reply: str) -> bytes:
         limit_bytes = exchange.connection.client.max_payload
         return append_frames(
-            messages[sent:], conditions[sent:], batch_id=batch_id, sent=sent, reply=reply, limit_bytes=limit_bytes
+            messages[sent:],
+            conditions[sent:],
+            batch_id=batch_id,
+            sent=sent,
+            reply=reply,
+            limit_bytes=limit_bytes,
+            as_stored=as_stored,
         )
 
     answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
     if answer.status == wire_format.NO_RESPONDERS:
         raise LogUnavailableError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
-    return _acknowledged(answer, stream, batch_id, len(messages), expected)
+    return acknowledged(answer, stream, batch_id, len(messages), expected)
 
 
 def append_frames(
@@ -68,6 +77,7 @@ def append_frames(
     limit_bytes: int,
     sent: int = 0,
     reply: str = "",
+    as_stored: bool = False,
 ) -> bytes:
     """Encode the messages that follow the first `sent` ones of an append; with a reply subject they are its end.
 
@@ -76,22 +86,21 @@ def append_frames(
     """
     last = sent + len(messages)
     batch = f"{wire_format.header_lines({wire_format.BATCH_ID: batch_id})}{wire_format.BATCH_SEQUENCE}: "
+    publish = partial(wire_format.publish_frame, limit_bytes=limit_bytes, as_stored=as_stored)
     frames: list[bytes] = []
     for number, (message, condition) in enumerate(zip(messages, conditions, strict=True), start=sent + 1):
         end = reply if number == last else ""
         control = f"{condition}{batch}{number}\r\n{_COMMIT if end else ''}" if batch_id else condition
-        frames.append(wire_format.publish_frame(message, control, reply=end, limit_bytes=limit_bytes))
+        frames.append(publish(message, control, reply=end))
     return b"".join(frames)
 
 
-def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expected: int | None) -> int:
+def acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expected: int | None) -> int:
     """Return the position that the answer names, if it is the acknowledgement of this very append."""
     try:
-        ack: Any = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        ack = None
-    if not isinstance(ack, dict):
-        raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")
+        ack = parse_json_object(answer.body)
+    except ValueError:
+        raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}") from None
     if "error" in ack:
         raise append_error(ApiError("append", ack["error"]))
     position = ack.get("seq")
@@ -102,6 +111,6 @@ def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expect
         "count": count if batch_id else None,
     }
     found = {name: ack.get(name) for name in proper}
-    if found != proper or not isinstance(position, int) or ack.get("duplicate"):
+    if found != proper or type(position) is not int or ack.get("duplicate"):
         raise OutcomeUnknownError(f"not the acknowledgement of this append: {ack} instead of {proper}")
     return position

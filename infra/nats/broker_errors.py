@@ -27,5 +27,9 @@ class NoJetStreamError(BrokerError):
     """The broker answers but has no JetStream for this account."""
 
 
+class LogGoneError(BrokerError):
+    """The broker has not the log that this pool had, and no new one was meant."""
+
+
 class StreamMismatchError(BrokerError):
     """The pool's stream exists, but its settings do not suit an event log; nothing was changed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 
+from domain.untrusted_json import parse_json_object
 from handlers.ports import ACTOR_HEADER
 from infra.nats.cancellation import await_cancellable
 from infra.nats.connection import without_password
@@ -91,11 +92,11 @@ class CustodyClient:
 
     def _parsed(self, subject: str, data: bytes) -> dict[str, Any]:
         try:
-            reply = json.loads(data)
+            reply = parse_json_object(data)
             if reply["ok"] is True:
                 parsed: dict[str, Any] = reply
                 return parsed
             error = reply["error"]
             raise CustodyRefusedError(error["code"], error["message"], error.get("details") or {}, reply)
-        except (ValueError, RecursionError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise NoReplyError(f"the reply to {subject} does not follow the contract: {data[:200]!r}") from None

@@ -33,12 +33,15 @@ MIN_STAGED_MESSAGES = 64
 class NatsEventLog:
     """The `EventLog` port on the stream of one pool; made by `open`."""
 
-    def __init__(self, exchange: Exchange, pool: str, *, append_timeout_s: float, api: JetStreamApi) -> None:
+    def __init__(
+        self, exchange: Exchange, pool: str, *, append_timeout_s: float, api: JetStreamApi, as_stored: bool = False
+    ) -> None:
         self._exchange = exchange
         self._pool = pool
         self._stream = stream_name(pool)
         self._prefix = evt_prefix(pool)
         self._append_timeout_s = append_timeout_s
+        self._as_stored = as_stored
         self._api = api
         self._batch_ids = NUID()
         self._staging = Staging(self._new_batch_id)
@@ -52,14 +55,18 @@ class NatsEventLog:
         *,
         append_timeout_s: float = APPEND_TIMEOUT_S,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
+        as_stored: bool = False,
     ) -> NatsEventLog:
         """The log of a pool whose stream exists (`ensure_stream`); `close` it before the connection.
+
+        `as_stored`: what is appended comes from a broker, and may have any subject and header that a broker takes.
 
         Raises:
             LogUnavailableError: there is no connection.
         """
         api = JetStreamApi(connection, timeout_s=request_timeout_s)
-        return cls(await Exchange.open(connection), pool, append_timeout_s=append_timeout_s, api=api)
+        exchange = await Exchange.open(connection)
+        return cls(exchange, pool, append_timeout_s=append_timeout_s, api=api, as_stored=as_stored)
 
     async def close(self) -> None:
         """Stop listening for answers; the outcome of appends in flight is unknown. Closing twice is harmless."""
@@ -86,6 +93,7 @@ class NatsEventLog:
             timeout_s=self._append_timeout_s,
             sent=sent,
             expected=expected_position + count,
+            as_stored=self._as_stored,
         )
 
     def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
@@ -201,7 +209,8 @@ class NatsEventLog:
         """Every message after `after`, future ones included, for ever; survives restarts of the broker.
 
         Raises:
-            LogTruncatedError: the log ends before a position that was already read.
+            LogTruncatedError: the log ends before a position that was already read, or holds another message there.
+            LogMissingError: the stream was deleted.
             LogUnavailableError: the connection was closed for good.
         """
         return StreamReader(self._api, self._stream, after=after).follow()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handlers.ports import (
     AppendConflictError,
@@ -11,9 +11,6 @@ from handlers.ports import (
     LogUnavailableError,
     OutcomeUnknownError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MESSAGE_NOT_FOUND = 10037
 """The stream has no message at the position, or on the subject."""
@@ -43,10 +40,13 @@ SERVICE_UNAVAILABLE = 503
 class ApiError(Exception):
     """JetStream answered with an error."""
 
-    def __init__(self, verb: str, error: Mapping[str, Any]) -> None:
-        self.code = int(error.get("code", 500))
+    def __init__(self, verb: str, error: Any) -> None:
+        """`error`: the answer's, whatever it is: an answer may be forged."""
+        if not isinstance(error, dict):
+            error = {}
+        self.code = _number(error.get("code"), 500)
         """As in HTTP: 4xx means that the request is at fault, 5xx the broker."""
-        self.err_code = int(error.get("err_code", 0))
+        self.err_code = _number(error.get("err_code"), 0)
         """JetStream's own code, such as `STREAM_NOT_FOUND`."""
         self.description = str(error.get("description", ""))
         super().__init__(f"{verb}: {self.description} ({self.err_code})")
@@ -55,6 +55,10 @@ class ApiError(Exception):
 def reason_of(error: Exception) -> str:
     """Return why the client got no answer, as a phrase for people."""
     return str(error).removeprefix("nats: ") or type(error).__name__
+
+
+def _number(value: Any, otherwise: int) -> int:
+    return value if type(value) is int else otherwise
 
 
 def append_error(error: ApiError) -> LogError:

@@ -7,16 +7,30 @@ end get a deletion marker, which watchers see; the markers expire after an hour.
 
 from __future__ import annotations
 
-import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 from nats.errors import Error as NatsError
 from nats.nuid import NUID
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.ports import MAX_BATCH_MESSAGES, AppendConflictError, AppendRejectedError, LogUnavailableError
-from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError, Watermark, WatermarkMovedError
+from domain.untrusted_json import parse_json_object
+from handlers.ports import (
+    MAX_BATCH_MESSAGES,
+    AppendConflictError,
+    AppendRejectedError,
+    LogMissingError,
+    LogUnavailableError,
+)
+from handlers.projector.read_model import (
+    OutdatedError,
+    ReadModelError,
+    ReadModelUnavailableError,
+    Watermark,
+    WatermarkMovedError,
+)
 from infra.nats import wire_format
 from infra.nats.buckets import ensure_bucket, views_bucket
 from infra.nats.cancellation import await_cancellable
@@ -30,11 +44,36 @@ if TYPE_CHECKING:
     from infra.nats.connection import PermissionViolation
     from projections.read_models.document_projection import DocumentChanges
 
+_LOG = logging.getLogger(__name__)
 POSITION = "position"
+LARGEST_POSITION = 2**63 - 1
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
 _VERSION = 1
 _TIMEOUT_S = 5.0
 _NO_LIMIT = 2**62
+
+
+class _Mark(msgspec.Struct):
+    """The document of the key `position`."""
+
+    position: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
+    skipped: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
+    hash: str | None
+    log_id: str | None
+    time: str | None
+
+
+_read_mark = msgspec.json.Decoder(_Mark).decode
+
+
+def read_watermark(body: bytes) -> Watermark:
+    """Return the watermark in the document of the key `position`; raises ValueError."""
+    try:
+        mark = _read_mark(body)
+        time = parse_timestamp(mark.time) if mark.time is not None else None
+    except (RecursionError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return Watermark(mark.position, mark.hash, mark.log_id, time, mark.skipped)
 
 
 class KvReadModel:
@@ -51,6 +90,8 @@ class KvReadModel:
         """The stream's last sequence as far as this writer knows; None if it has to be read."""
         self._batch_ids = NUID()
         self._forbidden = False
+        self._warned = False
+        """Whether it was said that the mark is damaged."""
         self.name = f"bucket {self._bucket.name}"
         api.connection.violated.add(self._on_violation)
 
@@ -73,22 +114,19 @@ class KvReadModel:
         if stored is None:
             return Watermark()
         try:
-            found = json.loads(stored.body)
-            time = found["time"]
-            return Watermark(
-                int(found["position"]),
-                found["hash"],
-                found["log_id"],
-                parse_timestamp(time) if time is not None else None,
-                int(found["skipped"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReadModelError(f"{self.name}: its key {POSITION} was not written by custody: {error}") from error
+            return read_watermark(stored.body)
+        except ValueError as error:
+            # A start compares every document with the fold, so nothing more is needed than to begin anew.
+            text = f"{self.name}: its key {POSITION} is damaged or deleted, so it is filled anew: {error}"
+            if not self._warned:
+                _LOG.warning("%s", text)
+            self._warned = True
+            return Watermark()
 
     async def write(self, changes: DocumentChanges, before: Watermark, after: Watermark) -> None:
         """Write documents and the watermark, in several batches if need be; the watermark is in the last one."""
-        if self._sequence is None and not (await self.watermark()).same_position(before):
-            raise WatermarkMovedError
+        if self._sequence is None and not (stored := await self.watermark()).same_position(before):
+            raise self._destroyed() if not stored.position and not self._rebuild else WatermarkMovedError
         try:
             documents = await self._differing(changes) if changes.replace_all else changes.documents
         except LogUnavailableError as error:
@@ -101,9 +139,28 @@ class KvReadModel:
             await self._append(writes[start : start + MAX_BATCH_MESSAGES])
         self._rebuild = False
 
-    async def finish_catch_up(self) -> bool:
-        """Return True: readers need nothing more."""
-        return True
+    async def ensure_kept(self) -> None:
+        """Check that the bucket has its key `position`, which nothing here deletes.
+
+        Raises OutdatedError, ReadModelUnavailableError.
+        """
+        if self._rebuild:
+            return
+        try:
+            kept = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+        except LogMissingError:
+            raise self._destroyed() from None
+        except LogUnavailableError as error:
+            raise ReadModelUnavailableError(str(error)) from error
+        if kept is None or not kept.body:
+            raise self._destroyed()
+
+    def _destroyed(self) -> OutdatedError:
+        return OutdatedError(f"{self.name} was emptied or deleted")
+
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:  # noqa: ARG002 # the port
+        """Return None: readers need nothing more."""
+        return None
 
     async def _differing(self, changes: DocumentChanges) -> dict[str, bytes | None]:
         """Return the writes after which the bucket holds exactly these documents; None deletes."""
@@ -143,13 +200,13 @@ class KvReadModel:
         self._sequence = self._sequence_of(answer.data)
 
     def _sequence_of(self, body: bytes) -> int:
-        """Return the sequence that an acknowledgement names; raises as `write` does for any other answer."""
-        answer: Any = None
-        with contextlib.suppress(ValueError, RecursionError):
-            answer = json.loads(body)
-        if not isinstance(answer, dict) or not {"error", "seq"} & answer.keys():
-            raise ReadModelUnavailableError(f"{self.name}: not an acknowledgement: {body[:100]!r}")
+        try:
+            answer = parse_json_object(body)
+        except ValueError as damage:
+            raise ReadModelUnavailableError(f"{self.name}: no acknowledgement: {damage}") from damage
         if "error" not in answer:
+            if type(answer.get("seq")) is not int:
+                raise ReadModelUnavailableError(f"{self.name}: no acknowledgement: it names no sequence")
             return int(answer["seq"])
         error = append_error(ApiError(self.name, answer["error"]))
         if isinstance(error, AppendConflictError):

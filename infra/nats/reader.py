@@ -1,7 +1,8 @@
 """Reads a stream in order, in bulk or for ever, across restarts of the broker.
 
 A reader has one ephemeral push consumer at a time. It relies on positions alone: after a gap, a silence of more than
-two heartbeats or a new connection, it creates another consumer that starts right after the last message handed over.
+two heartbeats or a new connection, it creates another consumer that starts right after the last message handed over,
+if the stream still holds that very message: a stream that was deleted and made anew has other ones at its positions.
 The broker's flow control limits how much is buffered for a slow caller: the reader answers a flow control request only
 when its buffer is empty.
 """
@@ -11,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from handlers.ports import LogTruncatedError, LogUnavailableError, StoredMessage
+from handlers.ports import LogMissingError, LogTruncatedError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ READ_TIMEOUT_S = 10.0
 _HEARTBEAT_S = 0.5
 _SILENCE_S = 1.25
 _RETRY_PAUSE_S = 0.1
+MISSING_S = 3.0
+"""How long a stream must be missing before a reader believes that it was deleted."""
 _NS_PER_S = 1_000_000_000
 
 
@@ -58,7 +61,8 @@ class _Delivery:
             self._received, self._consumer_sequence, self._before, self.buffer.append,
         )  # fmt: skip
         for subject, reply, head, body in frames:
-            if not head.startswith(wire_format.VERSION_LINE) and head:  # `wire_format.is_status`, inlined
+            # `wire_format.is_status`, inlined; a stored message may have any header block.
+            if not head.startswith(wire_format.VERSION_LINE) and head and not reply.startswith(wire_format.ACK_PREFIX):
                 self._on_status(reply or wire_format.stalled_reply(head))
                 continue
             if self.broken:
@@ -117,6 +121,9 @@ class StreamReader:
         self._stream = stream
         self._position = after
         """The position of the last message handed over."""
+        self._last: StoredMessage | None = None
+        """The last message handed over; of one that follows, the message at `after` until then."""
+        self._missing_since: float | None = None
         self._filter = subject_filter
         self._gapless = subject_filter is None and not gaps
         self._timeout_s = timeout_s
@@ -145,7 +152,8 @@ class StreamReader:
         """Yield the messages one by one, for ever.
 
         Raises:
-            LogTruncatedError: the log ends before the last message handed over.
+            LogTruncatedError: the log ends before the last message handed over, or holds another one there.
+            LogMissingError: the stream was deleted.
             LogUnavailableError: the connection was closed for good.
         """
         chunks = self.follow_chunks()
@@ -173,7 +181,8 @@ class StreamReader:
                 if delivery is not None and delivery.buffer:
                     chunk = delivery.buffer[:CHUNK_MESSAGES]
                     del delivery.buffer[:CHUNK_MESSAGES]
-                    self._position = chunk[-1].position
+                    self._last = chunk[-1]
+                    self._position = self._last.position
                     yield chunk
                     progress_at = loop.time()
                     continue
@@ -220,10 +229,14 @@ class StreamReader:
         try:
             if self._filter is None:
                 await self._check_range(until)
+            if self._gapless:
+                await self._check_same_log(follows=until is None)
             await self._start()
+            self._missing_since = None
         except LogTruncatedError:
             raise
-        except LogUnavailableError:
+        except LogUnavailableError as error:
+            self._note_missing(error)
             await self._stop()
             await asyncio.sleep(_RETRY_PAUSE_S)
 
@@ -235,6 +248,36 @@ class StreamReader:
             raise LogTruncatedError(f"{self._stream} ends at position {last}, before {wanted}")
         if self._position == 0 and first > 0:
             self._position = first - 1
+
+    async def _check_same_log(self, *, follows: bool) -> None:
+        """Raise LogTruncatedError unless the stream holds the last message handed over."""
+        if not self._position or (self._last is None and not follows):
+            return
+        found = await self._api.log_stored(self._stream, {"seq": self._position})
+        self._last = self._last or found
+        if self._last is None:
+            return
+        if found is None or (found.subject, found.body, dict(found.headers)) != (
+            self._last.subject,
+            self._last.body,
+            dict(self._last.headers),
+        ):
+            raise LogTruncatedError(
+                f"{self._stream} was replaced: at position {self._position} it holds another message than was read"
+            )
+
+    def _note_missing(self, error: LogUnavailableError) -> None:
+        """Raise LogMissingError once the stream has been missing for `MISSING_S`.
+
+        A cluster that has just elected a leader may not know its streams for a moment.
+        """
+        now = asyncio.get_running_loop().time()
+        if not isinstance(error, LogMissingError):
+            self._missing_since = None
+        elif self._missing_since is None:
+            self._missing_since = now
+        elif now - self._missing_since >= MISSING_S:
+            raise error
 
     async def _start(self) -> None:
         client = self._connection.client

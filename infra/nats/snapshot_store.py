@@ -7,11 +7,13 @@ A snapshot is split into parts. Its manifest is written last, so a snapshot with
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
 
+from domain.untrusted_json import parse_json_object
 from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, snapshots_bucket
 from infra.nats.jetstream_errors import ApiError, reason_of
@@ -24,7 +26,19 @@ PART_BYTES = 512 * 1024
 MAX_PARTS = 2_000
 """Most parts and manifests in the bucket; the oldest are dropped, which makes their snapshot incomplete."""
 _MANIFEST = "manifest"
+_POSITION = re.compile(r"[0-9]{1,19}", re.ASCII)
 _PUT_TIMEOUT_S = 10.0
+
+
+def read_manifest(body: bytes) -> int:
+    """Return how many parts a manifest names; raises SnapshotError."""
+    try:
+        parts = parse_json_object(body)["parts"]
+    except (ValueError, KeyError) as error:
+        raise SnapshotError(f"its manifest cannot be read: {type(error).__name__} {error}") from error
+    if type(parts) is not int or not 0 < parts < MAX_PARTS:
+        raise SnapshotError(f"its manifest names {parts!r:.50} parts")
+    return parts
 
 
 class NatsSnapshots:
@@ -44,20 +58,14 @@ class NatsSnapshots:
             info = await self._api.stream_info(self._stream, request)
         except ApiError as error:
             raise SnapshotError(str(error)) from error
-        subjects = [] if info is None else info["state"].get("subjects", {})
-        names = (subject.removeprefix(self._prefix).partition(".")[0] for subject in subjects)
-        # Others may write to the bucket, too.
-        found = (int(name) for name in names if name.isascii() and name.isdigit())
+        subjects = [] if info is None else info["state"].get("subjects") or {}
+        named = (subject.removeprefix(self._prefix).partition(".")[0] for subject in subjects)
+        found = (int(name) for name in named if _POSITION.fullmatch(name))
         return sorted((position for position in found if position <= until), reverse=True)
 
     async def get(self, position: int) -> bytes:
         """Return the snapshot at a position. Raises SnapshotError if it is incomplete, LogUnavailableError."""
-        try:
-            parts = int(json.loads(await self._part(position, _MANIFEST))["parts"])
-        except (ValueError, RecursionError, KeyError, TypeError) as error:
-            raise SnapshotError(f"its manifest cannot be read: {error}") from error
-        if not 0 < parts < MAX_PARTS:
-            raise SnapshotError(f"its manifest names {parts} parts")
+        parts = read_manifest(await self._part(position, _MANIFEST))
         return b"".join([await self._part(position, str(number)) for number in range(parts)])
 
     async def put(self, position: int, document: bytes) -> None:

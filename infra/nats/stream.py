@@ -12,9 +12,11 @@ from infra.nats.broker_errors import (
     BrokerError,
     BrokerTooOldError,
     BrokerUnavailableError,
+    LogGoneError,
     NoJetStreamError,
     StreamMismatchError,
 )
+from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import (
     JETSTREAM_NOT_ENABLED,
     JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
@@ -166,25 +168,30 @@ async def ensure_stream(
     *,
     sync_interval: str | None = None,
     deadline_s: float = READY_DEADLINE_S,
+    create: bool = True,
 ) -> StreamFacts:
     """Create the pool's stream, or check that the existing one is suitable; never change one.
 
-    A cluster without a leader does not answer: this waits for one up to `deadline_s`.
+    A cluster without a leader does not answer: this waits for one up to `deadline_s`. `create`: whether to create it.
 
     Raises:
         BrokerTooOldError: the broker is older than `OLDEST_BROKER`.
         NoJetStreamError: it has no JetStream for this account.
         StreamMismatchError: the stream has other settings, which the text lists; or it has lost its events.
+        LogGoneError: there is none, and `create` is off.
         BrokerUnavailableError: no answer, or a refusal to create the stream.
     """
     settings = settings or StreamSettings()
     version = check_version(connection)
     api = JetStreamApi(connection, timeout_s=_POLL_TIMEOUT_S)
-    answer, created = await _info_or_create(api, pool, settings, deadline_s)
+    answer, created = await _info_or_create(api, pool, settings, deadline_s, create=create)
     config = answer["config"]
     differences = config_differences(config, pool, settings)
     if differences:
         raise StreamMismatchError(f"stream {stream_name(pool)} is not fit to be the log: {'; '.join(differences)}")
+    part = unfinished_import(answer, connection.url)
+    if part is not None:
+        raise StreamMismatchError(part)
     state = answer["state"]
     last = int(state["last_seq"])
     if last and not int(state["messages"]):
@@ -216,13 +223,13 @@ def check_version(connection: NatsConnection) -> str:
 
 
 async def _info_or_create(
-    api: JetStreamApi, pool: str, settings: StreamSettings, deadline_s: float
+    api: JetStreamApi, pool: str, settings: StreamSettings, deadline_s: float, *, create: bool
 ) -> tuple[dict[str, Any], bool]:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + deadline_s
     while True:
         try:
-            return await _info_or_create_once(api, pool, settings)
+            return await _info_or_create_once(api, pool, settings, create=create)
         except LogUnavailableError as error:
             if loop.time() >= deadline:
                 raise BrokerUnavailableError(f"{error} (waited {deadline_s:g} s)") from error
@@ -231,9 +238,13 @@ async def _info_or_create(
         await asyncio.sleep(_POLL_PAUSE_S)
 
 
-async def _info_or_create_once(api: JetStreamApi, pool: str, settings: StreamSettings) -> tuple[dict[str, Any], bool]:
+async def _info_or_create_once(
+    api: JetStreamApi, pool: str, settings: StreamSettings, *, create: bool
+) -> tuple[dict[str, Any], bool]:
     try:
         found = await api.stream_info(stream_name(pool))
+        if found is None and not create:
+            raise LogGoneError(f"the broker at {api.connection.url} has no log of pool {pool}")
         answer = found or await api.create_stream(stream_config(pool, settings))
     except ApiError as error:
         raise _broker_error(api, error) from error

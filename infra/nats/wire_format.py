@@ -33,8 +33,11 @@ _BROKER_HEADERS = "Nats-"
 _VERSION_LINE = "NATS/1.0\r\n"
 VERSION_LINE = _VERSION_LINE.encode()
 _STALLED = "Nats-Consumer-Stalled"
+_BREAKS_SUBJECT = re.compile(r"[ \t\r\n]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 
+ACK_PREFIX = "$JS.ACK."
+"""Begins the reply subject of every delivery of a consumer."""
 # $JS.ACK.<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>, and the longer form
 # with <domain>.<account> after ACK.
 _SHORT_ACK_TOKENS = 9
@@ -42,14 +45,31 @@ _SHORT_ACK_STREAM_SEQUENCE = 5
 _LONG_ACK_STREAM_SEQUENCE = 7
 
 
-def publish_frame(message: NewMessage, control: str, *, reply: str, limit_bytes: int) -> bytes:
+def publish_frame(message: NewMessage, control: str, *, reply: str, limit_bytes: int, as_stored: bool = False) -> bytes:
     """One `HPUB` frame: the message with its own headers, then `control`, the broker's as `header_lines` renders them.
+
+    `as_stored`: it is a message that a broker had stored; whatever subject and headers that took are sent again.
 
     Raises:
         AppendRejectedError: the subject is not literal, a header would break out of its line or belongs to the
             broker, or headers and body together exceed `limit_bytes`, for which the broker would cut the connection.
     """
     subject, body, headers = message
+    if as_stored:
+        _check_stored(message)
+        own = header_lines(headers)
+    else:
+        own = _checked_header_lines(subject, headers)
+    head = f"{_VERSION_LINE}{own}{control}\r\n".encode()
+    total_bytes = len(head) + len(body)
+    if total_bytes > limit_bytes:
+        raise AppendRejectedError(
+            f"a message of {total_bytes} bytes, headers included, is over the broker's {limit_bytes}: {subject}"
+        )
+    return b"%b%b%b\r\n" % (f"HPUB {subject} {reply} {len(head)} {total_bytes}\r\n".encode(), head, body)
+
+
+def _checked_header_lines(subject: str, headers: Mapping[str, str]) -> str:
     if not _is_literal(subject):
         raise AppendRejectedError(f"not a literal subject: {subject!r}")
     own = ""
@@ -59,13 +79,17 @@ def publish_frame(message: NewMessage, control: str, *, reply: str, limit_bytes:
         if not value.isprintable() or value.strip() != value:
             raise AppendRejectedError(f"not one printable line: header {name}: {value!r}")
         own = f"{own}{name}: {value}\r\n"
-    head = f"{_VERSION_LINE}{own}{control}\r\n".encode()
-    total_bytes = len(head) + len(body)
-    if total_bytes > limit_bytes:
-        raise AppendRejectedError(
-            f"a message of {total_bytes} bytes, headers included, is over the broker's {limit_bytes}: {subject}"
-        )
-    return b"%b%b%b\r\n" % (f"HPUB {subject} {reply} {len(head)} {total_bytes}\r\n".encode(), head, body)
+    return own
+
+
+def _check_stored(message: NewMessage) -> None:
+    """Raise AppendRejectedError for what no broker stores: it would break out of its line."""
+    subject, _, headers = message
+    if _BREAKS_SUBJECT.search(subject) or not all(subject.split(".")):
+        raise AppendRejectedError(f"not a subject: {subject!r}")
+    for name, value in headers.items():
+        if ":" in name or "\r\n" in name + value or name.startswith(_BROKER_HEADERS):
+            raise AppendRejectedError(f"not a header: {name!r}: {value!r}")
 
 
 def header_lines(headers: Mapping[str, str]) -> str:

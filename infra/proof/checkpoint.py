@@ -12,6 +12,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from domain.untrusted_json import parse_json_object
 from infra.proof.signing import key_id, signed_by
 
 if TYPE_CHECKING:
@@ -61,10 +62,10 @@ def read_checkpoint(path: Path, key: Ed25519PublicKey) -> Checkpoint:
     Raises:
         CheckpointError: the file is not one, or its signature is not the key's.
     """
-    found: Any = None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(_read(path))
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
+    found: dict[str, Any] = {}
+    with suppress(ValueError):
+        found = parse_json_object(_read(path))
+    if found.get("format") != FORMAT:
         raise CheckpointError(f"{path} is no checkpoint")
     if found.get("version") != VERSION:
         raise CheckpointError(f"{path} has format version {found.get('version')}; this software reads {VERSION}")

@@ -68,7 +68,7 @@ def _file(path: Path) -> tuple[Changes, Grid]:
         raise SettingsError(f"{path}: cannot be read: {reason}") from None
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path}: not TOML: {error}") from None
     grid = content.pop(GRID, {})
     if not isinstance(grid, dict):
@@ -100,7 +100,7 @@ def _value(text: str) -> Any:
     """Return a value as TOML reads it; a bare word is text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from handlers.background.log_end_keeper import LogReplacedError
 from handlers.ports import LogUnavailableError
 from handlers.writer.writer import SupersededError
 from infra.broker.binary import BrokerBinaryError
@@ -32,7 +34,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
 
 
-async def run_up(settings: Settings) -> int:
+async def run_up(settings: Settings, *, new_log: bool = False) -> int:
     """Run an embedded broker and the service on it until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     broker = EmbeddedBroker(
@@ -54,12 +56,13 @@ async def run_up(settings: Settings) -> int:
             stop,
             sync_interval=settings.broker_sync_interval,
             broker=broker,
+            new_log=new_log,
         )
     finally:
         await broker.stop()
 
 
-async def run_serve(settings: Settings, nats_url: str) -> int:
+async def run_serve(settings: Settings, nats_url: str, *, new_log: bool = False) -> int:
     """Run the service at a broker that runs already until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     stop = stop_signal()
@@ -67,7 +70,7 @@ async def run_serve(settings: Settings, nats_url: str) -> int:
         _LOG.warning(
             "connecting to %s without credentials: any client can act as any agent or operator there", nats_url
         )
-    return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop)
+    return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop, new_log=new_log)
 
 
 async def _serve(
@@ -78,14 +81,19 @@ async def _serve(
     *,
     sync_interval: str | None = None,
     broker: EmbeddedBroker | None = None,
+    new_log: bool = False,
 ) -> int:
     for line in contradictions(settings):
         _LOG.warning("settings: %s", line)
+    # A directory that was not named may be that of another broker.
+    named = broker is not None or settings.data_dir != type(settings).model_fields["data_dir"].default
+    data_dir = settings.data_dir if named else None
+    new_server = partial(PoolServer, settings, url, new_log=new_log, data_dir=data_dir)
     ending = asyncio.create_task(_ended(stop, broker))
     try:
         server: PoolServer | None = None
         try:
-            server = await _started_when_possible(settings, url, auths, sync_interval, ending)
+            server = await _started_when_possible(new_server, auths, sync_interval, ending)
         except (BrokerError, PoolServedError) as error:
             return _failed(str(error))
         except SupersededError as error:
@@ -122,8 +130,7 @@ async def _start(server: PoolServer, auths: Callable[[str], Auth], sync_interval
 
 
 async def _started_when_possible(
-    settings: Settings,
-    url: str,
+    new_server: Callable[[], PoolServer],
     auths: Callable[[str], Auth],
     sync_interval: str | None,
     ending: asyncio.Task[str | None],
@@ -134,7 +141,7 @@ async def _started_when_possible(
     """
     pause_s = FIRST_PAUSE_S
     while True:
-        server = PoolServer(settings, url)
+        server = new_server()
         try:
             return server if await _started(server, auths, sync_interval, ending) else None
         except (BrokerUnavailableError, LogUnavailableError) as error:
@@ -173,7 +180,7 @@ async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -
         if ending.done():
             return _status(ending.result())
         served.result()
-    except SupersededError as error:
+    except (SupersededError, LogReplacedError) as error:
         return _failed(f"stepping down: {error}")
     except BrokerError as error:
         return _failed(str(error))

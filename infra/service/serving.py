@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib.metadata
+import logging
 import os
 import socket
 import time
@@ -15,33 +16,44 @@ from nats.errors import Error as NatsError
 
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
+from handlers.background.log_end_keeper import LogEndKeeper
+from handlers.log_end import LogEndStoreError, Standing, compare, remembered
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
-from infra.nats.broker_errors import BrokerUnavailableError
+from infra.nats.broker_errors import BrokerUnavailableError, LogGoneError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
+from infra.nats.log_end_bucket import LogEndBucket
 from infra.nats.node_choice import NodeChoice
 from infra.nats.snapshot_store import NatsSnapshots
-from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream
+from infra.nats.stream import READY_DEADLINE_S, StreamFacts, StreamSettings, ensure_stream
 from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
+from infra.service.log_end_file import LogEndFile
 from infra.service.transport import NatsTransport
 from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from handlers.log_end import LogEnd, LogEndStore
+    from handlers.memory.memory import Memory
     from infra.nats.auth import Auth
     from infra.nats.connection import NatsConnection
     from infra.settings.settings import Settings
 
+_LOG = logging.getLogger(__name__)
 PING_TIMEOUT_S = 1.0
 BATCH_WAIT_S = 0.002
+REMEMBER_TIMEOUT_S = 1.0
+REMEMBER_PAUSE_S = 0.1
+ADVICE = ": restore it with `custody import`, or begin with another log by --new-log"
 COLLECT_EVERY = 50_000
 """Allocations less deallocations between two collections of gc's youngest generation."""
 
@@ -53,7 +65,15 @@ class PoolServedError(Exception):
 class PoolServer:
     """A pool's service at a broker, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, url: str) -> None:
+    def __init__(self, settings: Settings, url: str, *, new_log: bool = False, data_dir: Path | None = None) -> None:
+        """`new_log`: open a new log, or serve another, where one was served before.
+
+        `data_dir`: where the end of the log is remembered, beside the broker; None: only there.
+        """
+        self._new_log = new_log
+        self._data_dir = data_dir
+        self._keeper: LogEndKeeper | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self.settings = settings
         self.url = url
         self.leader = f"{socket.gethostname()}:{os.getpid()}:{time.time_ns() // 1_000_000}"
@@ -83,6 +103,7 @@ class PoolServer:
 
         Raises:
             PoolServedError: another service answers for the pool.
+            LogGoneError: the log that was served before is not there, or another is.
             BrokerError: the broker cannot be used, with one line why.
             LogUnavailableError: it stopped answering.
         """
@@ -90,14 +111,8 @@ class PoolServer:
         try:
             writer = await self._connected("writer", auths)
             responder = await self._connected("responder", auths)
-            self.facts = await ensure_stream(
-                writer,
-                settings.pool,
-                StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression),
-                sync_interval=sync_interval,
-            )
-            log = await NatsEventLog.open(writer, settings.pool)
-            self._stack.push_async_callback(log.close)
+            stores, ends = await self._remembered_ends(writer)
+            log = await self._open_log(writer, ends, sync_interval)
             self._transport = NatsTransport(responder, settings.pool)
             self._pool = PoolService(
                 settings.pool,
@@ -105,7 +120,7 @@ class PoolServer:
                 CloudEventsCodec(settings.pool),
                 self._clock,
                 settings.rules(),
-                self._options(self.facts, JetStreamApi(writer)),
+                self._options(JetStreamApi(writer)),
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
@@ -116,6 +131,9 @@ class PoolServer:
             _tune_gc()
             await self._pool.open()
             gc.freeze()  # the rebuilt state is long-lived, too
+            self._keeper = self._new_keeper(log, stores, self._pool.memory)
+            await self._keeper.look()
+            self._keeping = asyncio.create_task(self._keeper.run(), name="log end")
             await self._transport.listen(self._pool.commands.handle)
             path = AgentPath(settings.pool, writer, responder, self._nodes, self, log, self._unanswered_s)
             self._stack.push_async_callback(path.stop)
@@ -130,11 +148,16 @@ class PoolServer:
 
         Raises:
             SupersededError: another service leads the pool.
+            LogReplacedError: another log took the place of the one that was served.
             BrokerUnavailableError: the broker closed a connection for good, which is not opened again.
         """
         serving = asyncio.ensure_future(self.pool.served())
+        keeping = () if self._keeping is None else (self._keeping,)
         try:
-            await asyncio.wait((serving, self._expelled), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((serving, self._expelled, *keeping), return_when=asyncio.FIRST_COMPLETED)
+            for task in keeping:
+                if task.done():
+                    task.result()
             if not serving.done():
                 raise BrokerUnavailableError(self._expelled.result())
             serving.result()
@@ -145,14 +168,84 @@ class PoolServer:
     async def stop(self) -> bool:
         """Take no more requests, answer those taken, and disconnect; return whether the outcome of all is known."""
         settled = True
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
         if self._transport is not None:
             await self._transport.stop_listening()
         if self._pool is not None:
             settled = await self._pool.stop()
+        if self._keeper is not None and settled:
+            await self._keeper.remember()
         if self._transport is not None:
             await self._transport.flushed()
         await self._stack.aclose()
         return settled
+
+    async def _remembered_ends(self, writer: NatsConnection) -> tuple[list[LogEndStore], list[LogEnd]]:
+        """Return where the end of the log is kept, and what is remembered there.
+
+        Raises BrokerUnavailableError when the broker does not say it in time.
+        """
+        pool = self.settings.pool
+        api = JetStreamApi(writer, timeout_s=REMEMBER_TIMEOUT_S)
+        stores: list[LogEndStore] = [LogEndBucket(api, pool, replicas=self.settings.stream_replicas)]
+        if self._data_dir is not None:
+            stores.append(LogEndFile(self._data_dir, pool))
+        deadline_s = time.monotonic() + READY_DEADLINE_S
+        while True:
+            try:
+                return stores, await remembered(stores, pool)
+            except LogEndStoreError as error:
+                if time.monotonic() > deadline_s:
+                    raise BrokerUnavailableError(f"what was served before is not known: {error}") from error
+            await asyncio.sleep(REMEMBER_PAUSE_S)
+
+    async def _open_log(
+        self, writer: NatsConnection, ends: Sequence[LogEnd], sync_interval: str | None
+    ) -> NatsEventLog:
+        """Open the log; a new one only if none is remembered, or it is meant. Raises as `start` does."""
+        settings, pool = self.settings, self.settings.pool
+        try:
+            self.facts = await ensure_stream(
+                writer,
+                pool,
+                StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression),
+                sync_interval=sync_interval,
+                create=self._new_log or not ends,
+            )
+        except LogGoneError as error:
+            furthest = max(ends, key=lambda end: end.position)
+            raise LogGoneError(
+                f"{error}, and it was served before, up to position {furthest.position}{ADVICE}"
+            ) from None
+        log = await NatsEventLog.open(writer, pool)
+        self._stack.push_async_callback(log.close)
+        standing, end = await compare(ends, log, CloudEventsCodec(pool))
+        if end is not None and standing is Standing.OTHER and not self._new_log:
+            raise LogGoneError(
+                f"the log of pool {pool} at {writer.url} is another one than was served before, up to position "
+                f"{end.position}{ADVICE}"
+            )
+        if end is not None and standing is Standing.SHORTER:
+            _LOG.critical(
+                "the log of pool %s does not have what was acknowledged at position %d: it lost its tail, or is an "
+                "older copy; tokens that were given since are given again",
+                pool,
+                end.position,
+            )
+        return log
+
+    def _new_keeper(self, log: NatsEventLog, stores: Sequence[LogEndStore], memory: Memory) -> LogEndKeeper:
+        pool = self.settings.pool
+        return LogEndKeeper(
+            pool,
+            log,
+            CloudEventsCodec(pool),
+            self._clock,
+            stores,
+            lambda: (memory.state.committed_position, memory.tail_hash),
+        )
 
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
         name = f"custody-{self.settings.pool}-{purpose}"
@@ -189,8 +282,11 @@ class PoolServer:
                 f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
             )
 
-    def _options(self, facts: StreamFacts, api: JetStreamApi) -> PoolOptions:
-        settings = self.settings
+    def _options(self, api: JetStreamApi) -> PoolOptions:
+        settings, facts = self.settings, self.facts
+        if facts is None:
+            msg = "the log is not open"
+            raise RuntimeError(msg)
         store = NatsSnapshots(api, settings.pool, fold_build())
         return PoolOptions(
             leader=self.leader,

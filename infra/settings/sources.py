@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -76,10 +75,10 @@ def file_source(settings_class: type[BaseSettings], *above: dict[str, Any]) -> F
         raise SettingsError(f"config: there is no file {path}")
     try:
         return FileSource(settings_class, toml_file=path)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path}: not TOML: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{path}: not TOML: {error}") from None
 
 
 def unknown_variables(names: Collection[str]) -> list[str]:

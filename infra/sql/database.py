@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
+from handlers.projector.read_model import OutdatedError, ReadModelError, ReadModelUnavailableError
 from infra.host.optional_libraries import install_hint
 from infra.sql.row_writing import run_copy
 
@@ -35,6 +35,8 @@ _UNAVAILABLE_CLASSES = frozenset({"08", "53", "57"})
 _RETRYABLE_CODES = frozenset({"40001", "40P01", "55P03"})
 """Serialization failure, deadlock, lock not available."""
 _INSUFFICIENT_PRIVILEGE = "42501"
+_MISSING = frozenset({"42P01", "42703"})
+"""Undefined table, undefined column."""
 _RETRYABLE_SQLITE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -167,6 +169,8 @@ class Database:
         except DBAPIError as error:
             if _may_pass(error):
                 raise ReadModelUnavailableError(f"{self.name}: {_reason(error)}") from error
+            if _is_missing(error):
+                raise OutdatedError(f"{self.name}: {_reason(error)}") from error
             advice = (
                 "; grant this user CREATE and USAGE on the schema" if _code(error) == _INSUFFICIENT_PRIVILEGE else ""
             )
@@ -202,6 +206,13 @@ def _json_as_text(text: str) -> str:
 
 def _code(error: DBAPIError) -> str:
     return str(getattr(error.orig, "sqlstate", None) or "")
+
+
+def _is_missing(error: DBAPIError) -> bool:
+    """Return whether a table or a column that is there as long as nothing drops it is not there."""
+    if isinstance(error.orig, sqlite3.Error):
+        return str(error.orig).startswith(("no such table", "no such column"))
+    return _code(error) in _MISSING
 
 
 def _may_pass(error: DBAPIError) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Connection, Index, inspect, select, text
+from sqlalchemy import Connection, Index, inspect, text
 from sqlalchemy.schema import CreateTable, DropTable
 
+from domain.timestamps import parse_timestamp
 from handlers.projector.read_model import OutdatedError, ReadModelError, RebuiltError, Watermark
-from infra.sql.schema import REGISTER, REGISTER_NAME, VIEWS, generation_tables
+from infra.sql.schema import PREFIX, REGISTER, REGISTER_NAME, VIEWS, generation_tables
 from projections.read_models import tables
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Sequence
 
+_TABLE = re.compile(rf"{PREFIX}g([0-9]{{1,9}})_[a-z]+")
 BUILDING, LIVE, RETIRED = "building", "live", "retired"
 _LOCK = 0x637573746F6479
 """Key of PostgreSQL's advisory lock for changes of the schema. SQLite locks the whole file in every transaction."""
@@ -27,6 +31,8 @@ class Generation(NamedTuple):
     pool: str
     version: int
     watermark: Watermark
+    damage: str | None = None
+    """What is wrong with its row, if its watermark cannot be read."""
 
 
 def check_encoding(connection: Connection) -> None:
@@ -47,17 +53,76 @@ def list_generations(connection: Connection) -> list[Generation]:
     """Return all generations, the oldest first; none if there is no register yet."""
     if not inspect(connection).has_table(REGISTER_NAME):
         return []
-    rows = connection.execute(select(REGISTER).order_by(REGISTER.c.generation))
-    return [
-        Generation(
-            row.generation,
-            row.status,
-            row.pool,
-            row.version,
-            Watermark(*(getattr(row, name) for name in Watermark._fields)),
-        )
-        for row in rows
-    ]
+    # As plain SQL: a value that is not of its column's type, as SQLite lets it be, must not end the reading.
+    columns = ", ".join(f'"{name}"' for name in ("generation", "status", "pool", "version", *Watermark._fields))
+    rows = connection.exec_driver_sql(f"SELECT {columns} FROM {REGISTER_NAME} ORDER BY generation")  # noqa: S608 # names are our own
+    return [_generation(*row) for row in rows]
+
+
+def _generation(number: int, status: str, pool: str, version: int, *mark: Any) -> Generation:
+    try:
+        return Generation(number, status, pool, version, read_watermark(mark))
+    except ValueError as error:
+        return Generation(number, status, pool, version, Watermark(), str(error))
+
+
+def read_watermark(values: Sequence[Any]) -> Watermark:
+    """Return the watermark in the register's columns, whatever is in them; raises ValueError."""
+    position, tail_hash, log_id, time, skipped = values
+    try:
+        time = parse_timestamp(time) if isinstance(time, str) else time
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    if any(type(each) is not int or each < 0 for each in (position, skipped)):
+        msg = f"position {position!r:.50}, skipped {skipped!r:.50}"
+        raise ValueError(msg)
+    if not all(each is None or isinstance(each, str) for each in (tail_hash, log_id)):
+        msg = f"hash {tail_hash!r:.50}, log_id {log_id!r:.50}"
+        raise ValueError(msg)
+    if time is not None and not isinstance(time, datetime):
+        msg = f"time {time!r:.50}"
+        raise ValueError(msg)
+    return Watermark(position, tail_hash, log_id, time, skipped)
+
+
+def check_complete(connection: Connection, found: Generation) -> None:
+    """Raise OutdatedError if a generation lacks one of its tables."""
+    missing = missing_tables(connection, found.number)
+    if missing:
+        raise OutdatedError(f"its table {missing[0]} is gone")
+
+
+def missing_tables(connection: Connection, number: int) -> list[str]:
+    """Return the names of a generation's tables that are not there."""
+    there = set(inspect(connection).get_table_names())
+    return sorted(each.name for each in generation_tables(number).values() if each.name not in there)
+
+
+def restore_views(connection: Connection, number: int) -> None:
+    """Make the views that readers use, if one of them is gone."""
+    if not set(VIEWS) <= set(inspect(connection).get_view_names()):
+        point_views_at(connection, number)
+
+
+def orphans(connection: Connection, found: Sequence[Generation]) -> list[str]:
+    """Return the names of tables that belong to no generation of the register, and of views without a register."""
+    known = {table.name for each in found for table in generation_tables(each.number).values()}
+    names = inspect(connection).get_table_names()
+    unknown = sorted(name for name in names if _TABLE.fullmatch(name) and name not in known)
+    return unknown or ([] if found else _own_views(connection))
+
+
+def _own_views(connection: Connection) -> list[str]:
+    inspector = inspect(connection)
+    views = sorted(set(inspector.get_view_names()) & set(VIEWS))
+    return [name for name in views if PREFIX in (inspector.get_view_definition(name) or "")]
+
+
+def drop_orphans(connection: Connection) -> None:
+    """Drop the tables that belong to no generation of the register."""
+    for name in orphans(connection, list_generations(connection)):
+        if _TABLE.fullmatch(name):
+            connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
 
 
 def newest_with_status(found: list[Generation], status: str) -> Generation | None:
@@ -75,7 +140,8 @@ def create(connection: Connection, pool: str, status: str, now: datetime) -> Gen
     if not found:
         _check_view_names(connection)
         connection.execute(CreateTable(REGISTER, if_not_exists=True))
-    number = max((each.number for each in found), default=0) + 1
+    used = [int(match[1]) for name in orphans(connection, found) if (match := _TABLE.fullmatch(name))]
+    number = max([0, *used, *(each.number for each in found)]) + 1
     for table in generation_tables(number).values():
         connection.execute(CreateTable(table))
     made = Generation(number, status, pool, tables.VERSION, Watermark())
@@ -112,7 +178,7 @@ def make_index(connection: Connection, index: Index) -> None:
 
 def _check_view_names(connection: Connection) -> None:
     found = inspect(connection)
-    taken = sorted({*found.get_table_names(), *found.get_view_names()} & set(VIEWS))
+    taken = sorted(({*found.get_table_names(), *found.get_view_names()} & set(VIEWS)) - set(_own_views(connection)))
     if taken:
         raise ReadModelError(
             f"the database has something else named {', '.join(taken)}: give a database or a schema of its own"
@@ -158,13 +224,15 @@ def drop_with_status(connection: Connection, status: str) -> None:
 
 def check_pool(found: Generation, pool: str) -> None:
     """Raise ReadModelError if a generation belongs to another pool."""
-    if found.pool != pool:
+    if found.damage is None and found.pool != pool:
         raise ReadModelError(
             f"pool {found.pool} is kept there, not {pool}: give each pool a database or a schema of its own"
         )
 
 
 def check_version(found: Generation) -> None:
-    """Raise OutdatedError if a generation has tables of another version."""
+    """Raise OutdatedError if a generation has tables of another version, or its row in the register is damaged."""
+    if found.damage is not None:
+        raise OutdatedError(f"its row in {REGISTER_NAME} is damaged: {found.damage}")
     if found.version != tables.VERSION:
         raise OutdatedError(f"its tables are of version {found.version}, and this is version {tables.VERSION}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select
 
 from handlers.projector.read_model import (
+    OutdatedError,
     ReadModelError,
     ReadModelUnavailableError,
     RebuiltError,
@@ -17,7 +18,7 @@ from handlers.projector.read_model import (
 )
 from infra.sql import generations as gen
 from infra.sql.row_writing import write_rows
-from infra.sql.schema import REGISTER
+from infra.sql.schema import REGISTER, REGISTER_NAME
 from projections.read_models.tables import EVENTS, VERSION
 
 if TYPE_CHECKING:
@@ -62,16 +63,28 @@ class SqlReadModel:
             gen.check_pool(each, self._pool)
         live = gen.newest_with_status(found, gen.LIVE)
         if live is None:
-            return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
+            return self._open_without_live(connection, found)
         if self._rebuild and not 0 < self._generation <= live.number:
             return self._open_building(connection, found)
         gen.check_version(live)
+        gen.check_complete(connection, live)
+        gen.restore_views(connection, live.number)
         return live
+
+    def _open_without_live(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
+        """Return the first generation, or one that is built where the register of earlier ones was lost."""
+        orphans = gen.orphans(connection, found)
+        if not orphans and not found:
+            return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
+        if not self._rebuild:
+            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+        return self._open_building(connection, found)
 
     def _open_building(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
         """Return the generation that an interrupted rebuild left, if it has this version; else a new one."""
         building = gen.newest_with_status(found, gen.BUILDING)
-        if building is not None and building.version == VERSION:
+        usable = building is not None and building.version == VERSION and building.damage is None
+        if building is not None and usable and not gen.missing_tables(connection, building.number):
             return building
         if building is not None:
             gen.drop(connection, building.number)
@@ -110,16 +123,34 @@ class SqlReadModel:
             .values(**after._asdict(), written_at=self._clock.now())
         )
 
-    async def finish_catch_up(self) -> bool:
-        """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one."""
+    async def ensure_kept(self) -> None:
+        """Check that the tables are there, unless another generation has taken their place.
+
+        Raises OutdatedError, ReadModelUnavailableError, ReadModelError.
+        """
+        await self._database.run(self._check_kept)
+
+    def _check_kept(self, connection: Connection) -> None:
+        found = gen.list_generations(connection)
+        mine = next((each for each in found if each.number == self._generation), None)
+        if mine is not None and mine.status != gen.RETIRED:
+            gen.check_complete(connection, mine)
+        elif gen.newest_with_status(found, gen.LIVE) is None:
+            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
+        """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one.
+
+        Return the live generation's watermark then; one that is `outdated` is replaced.
+        """
         await self._make_indexes()
         if not self._rebuild:
-            return True
-        if not await self._database.run(self._switch):
-            return False
-        self._rebuild = False
-        await self._drop_retired()
-        return True
+            return None
+        ahead = await self._database.run(lambda connection: self._switch(connection, outdated))
+        if ahead is None:
+            self._rebuild = False
+            await self._drop_retired()
+        return ahead
 
     async def _make_indexes(self) -> None:
         """Make the indexes that are missing, each in its own transaction.
@@ -133,7 +164,7 @@ class SqlReadModel:
             await self._database.run(partial(gen.make_index, index=index), timeout_s=_INDEX_TIMEOUT_S)
         self._indexed = number
 
-    def _switch(self, connection: Connection) -> bool:
+    def _switch(self, connection: Connection, outdated: Watermark | None) -> Watermark | None:
         gen.lock_schema(connection)
         # The row locks keep the live generation's watermark where it is until the commit.
         connection.execute(select(REGISTER.c.generation).with_for_update())
@@ -142,14 +173,18 @@ class SqlReadModel:
         if mine is None or mine.status == gen.RETIRED:
             raise WatermarkMovedError
         live = gen.newest_with_status(list(found.values()), gen.LIVE)
-        if mine.status == gen.LIVE or live is None:
-            return True
-        if live.watermark.log_id == mine.watermark.log_id and live.watermark.position > mine.watermark.position:
-            return False
+        if mine.status == gen.LIVE:
+            return None
+        if live is None:
+            gen.set_status(connection, mine.number, gen.LIVE)
+            gen.point_views_at(connection, mine.number)
+            return None
+        if live.watermark.position > mine.watermark.position and live.watermark != outdated:
+            return live.watermark
         gen.set_status(connection, live.number, gen.RETIRED)
         gen.set_status(connection, mine.number, gen.LIVE)
         gen.point_views_at(connection, mine.number)
-        return True
+        return None
 
     async def _drop_retired(self) -> None:
         """Drop the generation that was replaced. If other objects still use its tables, the next rebuild drops it."""
@@ -161,3 +196,4 @@ class SqlReadModel:
     def _drop_all_retired(self, connection: Connection) -> None:
         gen.lock_schema(connection)
         gen.drop_with_status(connection, gen.RETIRED)
+        gen.drop_orphans(connection)

@@ -21,6 +21,7 @@ from domain.rules import Rules
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import format_timestamp, parse_timestamp
+from domain.untrusted_json import parse_json
 from projections.state.directives import Directives, Stop
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
@@ -51,6 +52,10 @@ _READ_LIST: dict[str, Callable[[bytes], list[Any]]] = {
     "steal": msgspec.json.Decoder(list[Steal], dec_hook=_read_model).decode,
 }
 _RECENT = "recent-"
+
+
+DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading an image raises if its values are not what this version writes."""
 
 
 class SnapshotError(ValueError):
@@ -135,10 +140,10 @@ class ImageReader:
             elif kind == "pool":
                 self._single[kind] = _read_pool(value)
             elif kind in {"state", "statistics", "directives"}:
-                self._single[kind] = json.loads(value)
+                self._single[kind] = parse_json(value)
             else:
                 return False
-        except ValueError as error:
+        except DAMAGE as error:
             raise SnapshotError(f"{kind}: {error}") from error
         return True
 
@@ -163,32 +168,35 @@ class ImageReader:
                 self._single["statistics"],
                 self._single["directives"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except DAMAGE as error:
             raise SnapshotError(f"incomplete: {type(error).__name__} {error}") from error
 
 
 def restored(image: StateImage, rules: Rules) -> PoolState:
-    """Return the state of an image, its indexes made anew by these rules."""
-    return PoolState.restored(
-        image.pool,
-        rules,
-        live={
-            **{(Entity.AGENT, each.agent_id): each for each in image.agents},
-            **{(Entity.TASK, each.task_id): each for each in image.tasks},
-            **{(Entity.STEAL, each.operation_id): each for each in image.steals},
-        },
-        recent={_key(each): each for each in image.recent},
-        committed=(image.position, image.last_time),
-        evicted_through=image.evicted_through,
-        ended_through=image.ended_through,
-    )
+    """Return the state of an image, its indexes made anew by these rules; raises SnapshotError."""
+    try:
+        return PoolState.restored(
+            image.pool,
+            rules,
+            live={
+                **{(Entity.AGENT, each.agent_id): each for each in image.agents},
+                **{(Entity.TASK, each.task_id): each for each in image.tasks},
+                **{(Entity.STEAL, each.operation_id): each for each in image.steals},
+            },
+            recent={_key(each): each for each in image.recent},
+            committed=(image.position, image.last_time),
+            evicted_through=image.evicted_through,
+            ended_through=image.ended_through,
+        )
+    except DAMAGE as error:
+        raise SnapshotError(f"its entities contradict each other: {type(error).__name__} {error}") from error
 
 
 def statistics_of(image: StateImage) -> Statistics:
     """Return the counts of an image; raises SnapshotError."""
     try:
         return Statistics.loaded(image.statistics, EVENT_TYPES)
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise SnapshotError(f"statistics: {type(error).__name__} {error}") from error
 
 
@@ -196,7 +204,7 @@ def directives_of(image: StateImage) -> Directives:
     """Return the directives of an image; raises SnapshotError."""
     try:
         return Directives.loaded(image.directives)
-    except (AttributeError, TypeError, ValueError) as error:
+    except DAMAGE as error:
         raise SnapshotError(f"directives: {error}") from error
 
 

@@ -4,11 +4,17 @@ import asyncio
 import threading
 from pathlib import Path
 
+import nats
 import pytest
 from eventsourcing.persistence import ApplicationRecorder, OperationalError, ProgrammingError, StoredEvent
 
 from custody_eventsourcing import NatsFactory
+from custody_eventsourcing.pools import PoolFactory
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats.api import JetStreamApi
+from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.stream import ensure_stream
 
 
 @pytest.fixture
@@ -79,6 +85,44 @@ def test_a_position_that_the_stream_never_had_is_an_error(recorder: ApplicationR
         pytest.raises(OperationalError, match="ends at position 2, before 7"),
     ):
         next(subscription)
+
+
+async def deleted(broker: EmbeddedBroker, stream: str) -> None:
+    client = await nats.connect(broker.url, **broker.credentials("admin"))
+    assert await client.jetstream().delete_stream(stream)
+    await client.close()
+
+
+@pytest.mark.parametrize("again", [0, 2, 5], ids=["deleted", "replaced by a shorter one", "replaced by a longer one"])
+async def test_a_stream_that_is_deleted_or_replaced_ends_its_subscription(
+    broker: EmbeddedBroker, nats_env: dict[str, str], recorder: ApplicationRecorder, again: int
+) -> None:
+    stream = recorder.stream.name  # type: ignore[attr-defined] # of this module's recorders
+    await asyncio.to_thread(insert, recorder, 0, 3)
+    with recorder.subscribe() as subscription:
+        assert [(await asyncio.to_thread(next, subscription)).id for _ in range(3)] == [1, 2, 3]
+        await deleted(broker, stream)
+        if again:
+            other = NatsFactory(nats_env)
+            await asyncio.to_thread(insert, await asyncio.to_thread(other.application_recorder), 7, again)
+            await asyncio.to_thread(other.close)
+        with pytest.raises((OperationalError, ProgrammingError), match=stream):
+            await asyncio.to_thread(next, subscription)
+
+
+async def test_a_pool_whose_log_is_deleted_ends_its_subscription(
+    broker: EmbeddedBroker, nats_env: dict[str, str], pool: str
+) -> None:
+    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("admin")))  # type: ignore[arg-type]
+    await ensure_stream(connection, pool)
+    factory = PoolFactory({**nats_env, "CUSTODY_POOL": pool})
+    with factory.application_recorder().subscribe() as subscription:
+        waiting = asyncio.create_task(asyncio.to_thread(next, subscription))
+        await JetStreamApi(connection).call(f"STREAM.DELETE.CUSTODY_{pool}")
+        with pytest.raises((OperationalError, ProgrammingError), match=f"CUSTODY_{pool}: stream not found"):
+            await waiting
+    await asyncio.to_thread(factory.close)
+    await connection.close()
 
 
 def test_a_stream_that_is_missing_is_an_error(nats_env: dict[str, str]) -> None:

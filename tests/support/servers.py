@@ -44,10 +44,11 @@ async def own_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
 
 @pytest.fixture
 async def users_broker(tmp_path: Path) -> AsyncIterator[EmbeddedBroker]:
-    """A broker with the service's users that the test may stop."""
-    from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+    """A broker with the service's users and an `admin` that the test may stop."""
+    from infra.broker.embedded import EmbeddedBroker
+    from tests.support.broker import FAST
 
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as running:
+    async with EmbeddedBroker(tmp_path / "broker", FAST) as running:
         yield running
 
 

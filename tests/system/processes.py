@@ -22,7 +22,8 @@ from infra.service.run import run_serve, run_up
 from infra.settings.settings import Settings
 how, values = sys.argv[1], json.loads(sys.argv[2])
 settings = Settings(**values)
-sys.exit(asyncio.run(run_up(settings) if how == "up" else run_serve(settings, values["nats"])))
+options = {"new_log": "--new-log" in sys.argv}
+sys.exit(asyncio.run(run_up(settings, **options) if how == "up" else run_serve(settings, values["nats"], **options)))
 """
 """What `custody up` and `custody serve` come to."""
 READY_S = 30.0
@@ -32,8 +33,9 @@ CLOSE_S = 5.0
 class Service:
     """`up` or `serve` in a child process; whatever happens, it is gone when the test is over."""
 
-    def __init__(self, how: str, directory: Path, **settings: Any) -> None:
+    def __init__(self, how: str, directory: Path, *arguments: str, **settings: Any) -> None:
         self._how = how
+        self._arguments = arguments
         self._directory = directory
         self._settings = {"data_dir": str(directory / "data"), **settings}
         self._process: Process | None = None
@@ -67,6 +69,7 @@ class Service:
             START,
             self._how,
             json.dumps(self._settings),
+            *self._arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=PIPE,
             stderr=PIPE,

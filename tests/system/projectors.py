@@ -14,7 +14,7 @@ from pathlib import Path
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from tests.benchmarks.long_log import Story
+from tests.benchmarks.long_log import AGENTS, Story
 from tests.support.checkout import ROOT
 
 POOL = "default"
@@ -22,9 +22,9 @@ POLL_S = 0.01
 PATIENCE_S = 30
 
 
-def story(count: int) -> list[NewMessage]:
+def story(count: int, *, agents: int = AGENTS) -> list[NewMessage]:
     """Return the messages of a log."""
-    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL).events(count)), None)
+    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL, agents=agents).events(count)), None)
     return messages
 
 
@@ -80,6 +80,29 @@ def environment(broker: EmbeddedBroker) -> dict[str, str]:
         "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
         "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
     }
+
+
+MAIN = "from infra.cli.main import main; main()"
+
+
+async def ran(broker: EmbeddedBroker, directory: Path, *arguments: str, program: str = MAIN) -> tuple[int, str]:
+    """Run the command line as a process to its end; return its exit status and what it said on standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program, *arguments),
+        stdin=DEVNULL,
+        stdout=DEVNULL,
+        stderr=PIPE,
+        cwd=directory,
+        env={**os.environ, **environment(broker), "PYTHONPATH": str(ROOT)},
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            _, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, said.decode().rstrip()
 
 
 @asynccontextmanager

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+import sqlite3
 from pathlib import Path
 
+import nats
 import pytest
 
 from domain.rules import Rules
@@ -20,7 +23,7 @@ from infra.sql.database import Database, parse_url
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres
-from tests.system.projectors import POOL, environment, projecting, story, until
+from tests.system.projectors import POOL, environment, projecting, ran, story, until
 
 pytestmark = [pytest.mark.system]
 
@@ -75,6 +78,13 @@ class Site:
                 self.messages.append(StoredMessage(len(self.messages) + 1, each.subject, each.body, each.headers))
         await log.close()
         await connection.close()
+
+    async def delete_log(self) -> None:
+        """Delete the stream, as an administrator of the broker can."""
+        client = await nats.connect(self._broker.url, **self._broker.credentials("admin"))
+        await client.jetstream().delete_stream(f"CUSTODY_{POOL}")
+        await client.close()
+        self.messages.clear()
 
     async def reaches(self, position: int) -> None:
         """Wait until readers see a position."""
@@ -153,3 +163,83 @@ async def test_a_broker_and_a_database_that_go_are_waited_for(users_broker: Embe
         assert not any("Traceback" in each for each in running.said)
         assert running.said[-1].startswith("stopped at position 300, 0 events behind; 300 events written in ")
         await site.close()
+
+
+async def test_a_rebuild_after_the_restore_of_an_older_export_ends(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
+    before, last = 100, len(log)
+    site = Site(users_broker, url)
+    await site.append(log[:before])
+    assert (await ran(users_broker, tmp_path, "export", "old.custody"))[0] == 0
+    kept = list(site.messages)
+    await site.append(log[before:])
+    assert (await ran(users_broker, tmp_path, "project", "--sql", url, "--once"))[0] == 0
+    await site.delete_log()
+    assert (await ran(users_broker, tmp_path, "import", "old.custody"))[0] == 0
+    assert await ran(users_broker, tmp_path, "project", "--sql", url, "--once") == (
+        1,
+        (
+            f"custody: {url}: it stands at position {last}, and the log ends at {before}; "
+            "--rebuild makes it anew from the log"
+        ),
+    )
+    assert (await ran(users_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once"))[0] == 0
+    site.messages = kept
+    assert await site.check() == before
+    await site.close()
+
+
+async def test_a_projector_that_runs_recognises_a_log_that_took_the_place_of_its_own(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
+    site = Site(users_broker, url)
+    await site.append(log[:50])
+    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
+        await site.reaches(50)
+        await site.delete_log()
+        await site.append(story(100, agents=3))
+        assert await running.end() == 1
+    assert running.said[-1].startswith(f"custody: {url}: the log ")
+    assert "at position 50 it holds another" in running.said[-1]
+    assert running.said[-1].endswith("; --rebuild makes it anew from the log")
+    assert await site.position() == 50
+    await site.close()
+
+
+async def test_a_log_that_is_deleted_is_said_and_its_restore_is_waited_for(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
+    site = Site(users_broker, url)
+    await site.append(log[:50])
+    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
+        await site.reaches(50)
+        await site.delete_log()
+        await running.line("the log is gone (")
+        await site.append(log)
+        await site.reaches(len(log))
+        assert await running.end(signal.SIGTERM) == 0
+    assert await site.check() == len(log)
+    await site.close()
+
+
+async def test_a_table_that_is_dropped_while_nothing_happens_is_one_line(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path}/pool.db"
+    site = Site(users_broker, url)
+    await site.append(story(100))
+    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
+        await site.reaches(len(site.messages))
+        with contextlib.closing(sqlite3.connect(tmp_path / "pool.db", isolation_level=None)) as database:
+            database.execute("DROP TABLE custody_g1_leases")
+        assert await running.end() == 1
+    (said,) = (each for each in running.said if each.startswith("custody: "))
+    assert "custody_g1_leases" in said
+    assert said.endswith("; --rebuild makes it anew from the log")
+    assert await ran(users_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once") == (0, "")
+    assert await site.check() == len(site.messages)
+    await site.close()

@@ -12,8 +12,12 @@ import pytest
 from nats.aio.client import Client
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats.api import JetStreamApi
 from infra.nats.auth import Auth
-from infra.nats.connection import NatsConnection
+from infra.nats.buckets import snapshots_bucket
+from infra.nats.connection import NatsConnection, connect
+from infra.nats.snapshot_store import NatsSnapshots
+from infra.service.fold_build import fold_build
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect, frozen, settled
@@ -214,3 +218,29 @@ async def test_a_superseded_service_steps_down_in_one_line(tmp_path: Path) -> No
         finally:
             await load.stop()
             await second.stop()
+
+
+async def test_damaged_snapshots_are_warnings_and_the_log_is_folded(tmp_path: Path) -> None:
+    async with served(tmp_path) as (broker, service, nc):
+        await Caller(nc, POOL).lease(task_id="T1")
+        end = (await read_log(nc, POOL))[-1].position
+        assert await service.stop() == 0
+        connection = await connect(broker.url, name="test", auth=auth(broker, "writer"))
+        store = NatsSnapshots(JetStreamApi(connection), POOL, fold_build())
+        await store.put(end, b"no snapshot")
+        prefix = f"{snapshots_bucket(POOL).prefix}{fold_build()}."
+        jetstream = connection.client.jetstream()
+        for place, manifest in (
+            (f"{end - 1}.manifest", b'{"parts": Infinity}'),
+            (f"{end - 2}.manifest", b"[" * 300_000),
+            ("odd.manifest", b""),
+            (f"{'9' * 25}.manifest", b"{}"),
+        ):
+            await jetstream.publish(prefix + place, manifest)
+        await connection.close()
+        await service.start()
+        await service.ready()
+        for position in (end, end - 1, end - 2):
+            await service.line(rf"WARNING .*: the snapshot at position {position} is ignored: ")
+        assert (await Caller(nc, POOL).done("query.task", {"task_id": "T1"}))["status"] == "assigned"
+        assert not any("Traceback" in line for line in service.logged)

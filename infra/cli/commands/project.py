@@ -14,7 +14,7 @@ from handlers.projector.projector import Projector
 from handlers.projector.read_model import C, OutdatedError, ReadModelError, ReadModelUnavailableError, Source
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import open_broker_log
-from infra.cli.session.rebuilding import restore_memory
+from infra.cli.session.rebuilding import restore_memory, warnings_printed
 from infra.cli.session.session import Session
 from infra.cli.terminal.lag_display import LagDisplay
 from infra.cli.terminal.progress import errors_only
@@ -115,8 +115,9 @@ class _ProjectRun:
 
         async with open_broker_log(self._session, user="writer", live=self._follow) as log:
             model = KvReadModel(log.api, self._session.settings.pool, rebuild=self._rebuild)
-            await model.watermark()  # as above
-            await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
+            with warnings_printed("infra.nats.kv_read_model"):
+                await model.watermark()  # as above
+                await self._run(log, model, DocumentProjection, max_events=KV_EVENTS, replace_all=True)
 
     async def _run(
         self,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli.session.settings_command import run_to_end
+from infra.cli.session.settings_command import NewLogOption, run_to_end
 from infra.settings.loading import LoadedSettings
 
 
-def serve(loaded: LoadedSettings) -> None:
+def serve(loaded: LoadedSettings, *, new_log: NewLogOption = False) -> None:
     """Run the service against a broker that is there already, until interrupted."""
     from infra.cli.session.broker_access import DEFAULT_URL
     from infra.service.run import run_serve
 
-    raise typer.Exit(run_to_end(run_serve(loaded.settings, loaded.settings.nats or DEFAULT_URL)))
+    raise typer.Exit(run_to_end(run_serve(loaded.settings, loaded.settings.nats or DEFAULT_URL, new_log=new_log)))

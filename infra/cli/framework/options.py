@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import json
 import re
 import sys
 import types
@@ -30,6 +29,7 @@ from pydantic.fields import FieldInfo
 
 from domain.limits import MAX_INT64, TASK_ID_PATTERN
 from domain.timestamps import format_timestamp
+from domain.untrusted_json import parse_json
 from infra.cli.framework.attribute_docs import attribute_doc
 from infra.cli.framework.typer_command import ALSO
 
@@ -288,10 +288,10 @@ def _parsed_json(text: str, flag: str) -> Any:
             text = sys.stdin.read()
         elif text.startswith("@"):
             text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
-        return json.loads(text)
+        return parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"cannot read it: {error}", param_hint=flag) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=flag) from None
 
 

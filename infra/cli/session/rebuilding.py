@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ from infra.cli.terminal.progress import errors_only, progress_bar
 from infra.service.fold_build import fold_build
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from handlers.ports import ReadableLog
     from infra.cli.session.open_log import OpenLog
     from infra.cli.session.session import Session
@@ -42,13 +45,20 @@ async def restore_memory(session: Session, log: OpenLog, until: int, *, outcomes
     store = log.snapshots(fold_build())
     if store is None:
         return memory
-    logger, printer = logging.getLogger("handlers.memory.snapshots"), _ErrorPrinter()
+    with warnings_printed("handlers.memory.snapshots"):
+        await restore_nearest(memory, store, log.log, build=fold_build(), until=until)
+    return memory
+
+
+@contextlib.contextmanager
+def warnings_printed(name: str) -> Iterator[None]:
+    """Print what a module logs during the block the way a command prints errors."""
+    logger, printer = logging.getLogger(name), _ErrorPrinter()
     logger.addHandler(printer)
     try:
-        await restore_nearest(memory, store, log.log, build=fold_build(), until=until)
+        yield
     finally:
         logger.removeHandler(printer)
-    return memory
 
 
 async def fold_log(memory: Memory, log: ReadableLog, out: Output, *, until: int | None = None) -> None:

@@ -115,9 +115,10 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
     """Return the broker's information on the pool's stream.
 
     Raises:
-        CommandError: there is no such stream.
+        CommandError: there is no such stream, or it holds only part of a log.
     """
     from infra.nats.api import JetStreamApi
+    from infra.nats.import_mark import unfinished_import
     from infra.nats.jetstream_errors import ApiError
     from infra.nats.stream import stream_name
 
@@ -127,4 +128,7 @@ async def stream_info(connection: NatsConnection, pool: str) -> dict[str, Any]:
         raise CommandError(str(error)) from None
     if found is None:
         raise CommandError(f"pool {pool} has no log at {connection.url}")
+    part = unfinished_import(found, connection.url)
+    if part is not None:
+        raise CommandError(part)
     return found

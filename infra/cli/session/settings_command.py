@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 _FIRST = frozenset({"config", "pool", "nats", "data_dir", "broker_port", "log_level"})
 """The settings that `--help` shows; each of the others belongs to the topic of its group."""
+NewLogOption = Annotated[
+    bool,
+    typer.Option(
+        "--new-log", help="Open a new log, or serve the one that is there, though another one was served before."
+    ),
+]
 
 
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:

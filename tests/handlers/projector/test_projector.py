@@ -12,7 +12,7 @@ from domain.rules import Rules
 from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage, StoredMessage
-from handlers.projector.projector import STANDBY_S, Projector
+from handlers.projector.projector import CHECK_S, STANDBY_S, Projector
 from handlers.projector.read_model import (
     OutdatedError,
     ReadModelError,
@@ -63,6 +63,7 @@ class Kept:
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.at = Watermark()
+        self.destroyed = False
         self.unavailable = 0
         """So many calls get no answer."""
         self.behind = 0
@@ -86,10 +87,14 @@ class Kept:
         self.writes.append(len(changes))
         self.at = after
 
-    async def finish_catch_up(self) -> bool:
+    async def ensure_kept(self) -> None:
+        if self.destroyed:
+            raise OutdatedError("kept: it was destroyed")
+
+    async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
         await self._call()
         self.behind -= 1
-        return self.behind < 0
+        return None if self.behind < 0 else self.at
 
     async def _call(self) -> None:
         await asyncio.sleep(0)
@@ -343,3 +348,12 @@ async def test_what_every_fold_skips_is_counted_in_the_watermark(site: Site) -> 
     await projector.run(follow=False)
     assert site.kept.rows == [1, -2, -3]
     assert projector.watermark.skipped == 2
+
+
+async def test_what_is_destroyed_while_nothing_happens_is_noticed(site: Site) -> None:
+    site.append(tasks(3))
+    _, work = await site.following()
+    site.kept.destroyed = True
+    await site.clock.advance(CHECK_S)
+    with pytest.raises(OutdatedError, match="it was destroyed"):
+        await work

@@ -194,3 +194,47 @@ async def test_who_may_not_write_to_the_bucket_is_told(
 async def test_one_target_at_a_time(run: Run) -> None:
     result = await run("project", "--kv", "--sql", "sqlite:///pool.db")
     assert (result.status, "one of them" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [b"", b'{"position": Infinity}', b"[" * 300_000, b'{"position": -1, "hash": 1}', b"\xff", b'{"position": null}'],
+    ids=lambda mark: repr(mark[:20]),
+)
+async def test_a_damaged_mark_of_the_bucket_is_a_warning_and_everything_is_filled_anew(
+    busy: Run, as_writer: None, connect: Connect, pool: str, mark: bytes
+) -> None:
+    await busy("project", "--kv", "--once")
+    bucket = await (await connect("admin")).jetstream().key_value(f"CUSTODY_VIEWS_{pool}")
+    good = json.loads((await bucket.get("position")).value or b"")
+    for rebuild in ([], ["--rebuild"]):
+        await (bucket.put("position", mark) if mark else bucket.delete("position"))
+        await bucket.delete("lease.T1")
+        told = await busy("project", "--kv", "--once", *rebuild)
+        assert told.out.startswith("stopped at position 7, 0 events behind; ")
+        assert f"bucket CUSTODY_VIEWS_{pool}: its key position is damaged or deleted, so it is filled anew" in told.err
+        assert json.loads((await bucket.get("position")).value or b"") == good
+        assert json.loads((await bucket.get("lease.T1")).value or b"")["token"] == 5
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("position", "'x'"),
+        ("position", "-1"),
+        ("time", "'never'"),
+        ("hash", "7"),
+        ("skipped", "0.5"),
+        ("version", "99"),
+    ],
+)
+async def test_a_damaged_register_is_one_line_until_a_rebuild(
+    busy: Run, run: Run, tmp_path: Path, column: str, value: str
+) -> None:
+    await busy("project", "--sql", "sqlite:///pool.db", "--once")
+    rows(tmp_path / "pool.db", f"UPDATE custody_generations SET {column} = {value} RETURNING 1")  # noqa: S608 # the test's
+    result = await run("project", "--sql", "sqlite:///pool.db", "--once")
+    assert (result.status, result.err.count("\n")) == (1, 1)
+    assert result.err.endswith("; --rebuild makes it anew from the log\n")
+    await busy("project", "--sql", "sqlite:///pool.db", "--once", "--rebuild")
+    assert rows(tmp_path / "pool.db", "SELECT generation, position FROM custody_position") == [(2, 7)]

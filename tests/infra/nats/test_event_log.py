@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def events(count: int, pool: str = POOL, size_bytes: int = 100) -> list[NewMessa
     ]
 
 
-async def opened(url: str, **timeouts: float) -> tuple[NatsConnection, NatsEventLog]:
+async def opened(url: str, **timeouts: Any) -> tuple[NatsConnection, NatsEventLog]:
     connection = await connect(url, name="test")
     return connection, await NatsEventLog.open(connection, POOL, **timeouts)
 

@@ -288,8 +288,29 @@ async def test_a_bucket_that_was_made_otherwise_is_refused(site: Site, pool: str
         await KvReadModel(site.api, f"{pool}x").watermark()
 
 
-async def test_a_mark_that_is_none_is_refused(site: Site, connect_as: Connect) -> None:
+async def test_a_mark_that_is_none_is_a_warning(
+    site: Site, connect_as: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
     writer = (await connect_as("writer")).jetstream()
     await writer.publish(f"$KV.CUSTODY_VIEWS_{site.pool}.position", b"junk")
-    with pytest.raises(ReadModelError, match="its key position was not written by custody"):
-        await site.model().watermark()
+    assert await site.model().watermark() == Watermark()
+    assert "its key position is damaged or deleted, so it is filled anew" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["purged", "deleted"])
+async def test_a_bucket_that_is_emptied_or_deleted_is_said_and_filled_by_the_next_start(
+    site: Site, connect_as: Connect, how: str
+) -> None:
+    site.log.append_foreign(*messages(_one_lease()))
+    model = site.model()
+    projector = await site.catch_up(model)
+    admin = (await connect_as("admin")).jetstream()
+    stream = f"KV_CUSTODY_VIEWS_{site.pool}"
+    await (admin.purge_stream(stream) if how == "purged" else admin.delete_stream(stream))
+    with pytest.raises(OutdatedError, match=f"CUSTODY_VIEWS_{site.pool} was emptied or deleted"):
+        await model.ensure_kept()
+    work = asyncio.ensure_future(projector.run(follow=True))
+    with pytest.raises(OutdatedError, match="was emptied or deleted"):
+        await site.clock.finish(work)
+    await site.catch_up()
+    assert await site.contents() == await site.expected()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from handlers.ports import LogTruncatedError, LogUnavailableError, NewMessage
+from handlers.ports import LogMissingError, LogTruncatedError, LogUnavailableError, NewMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.api import JetStreamApi
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.reader import StreamReader
-from infra.nats.stream import StreamSettings, stream_config, stream_name
+from infra.nats.stream import StreamSettings, ensure_stream, stream_config, stream_name
 from tests.infra.nats.conftest import POOL
 from tests.support.tcp_proxy import TcpProxy
 
@@ -198,6 +198,55 @@ async def test_a_follower_of_a_log_that_lost_its_tail_is_told(
     await broker_with_log.start()
 
     with pytest.raises(LogTruncatedError, match="ends at position 3, before 6"):
+        await anext(following)
+
+
+async def replace_stream(connection: NatsConnection, messages: list[NewMessage]) -> None:
+    """Delete the stream, and make another one of the same name."""
+    await JetStreamApi(connection).call(f"STREAM.DELETE.{stream_name(POOL)}")
+    await ensure_stream(connection, POOL)
+    log = await NatsEventLog.open(connection, POOL)
+    await log.append(messages, expected_position=0)
+    await log.close()
+
+
+@pytest.mark.parametrize("read", [3, 0], ids=["after some messages", "before the first message"])
+async def test_a_follower_recognises_a_stream_that_took_the_place_of_its_own(
+    connection: NatsConnection, log: NatsEventLog, read: int
+) -> None:
+    await log.append(events(3), expected_position=0)
+    following = log.follow(after=3 - read)
+    assert [(await anext(following)).position for _ in range(read)] == [1, 2, 3][:read]
+    waiting = asyncio.ensure_future(anext(following))
+    await come_to(connection, 1)
+
+    await replace_stream(connection, events(9, size_bytes=11))
+
+    with pytest.raises(LogTruncatedError, match="CUSTODY_p was replaced: at position 3 it holds another message"):
+        await waiting
+
+
+async def test_a_follower_goes_on_with_a_stream_that_was_restored(
+    connection: NatsConnection, log: NatsEventLog
+) -> None:
+    await log.append(events(3), expected_position=0)
+    following = log.follow(after=0)
+    assert [(await anext(following)).position for _ in range(3)] == [1, 2, 3]
+    waiting = asyncio.ensure_future(anext(following))
+
+    await replace_stream(connection, events(4))
+
+    assert (await waiting).position == 4
+    await following.aclose()
+
+
+async def test_a_follower_of_a_stream_that_was_deleted_ends(connection: NatsConnection, log: NatsEventLog) -> None:
+    await log.append(events(1), expected_position=0)
+    following = log.follow(after=0)
+    assert (await anext(following)).position == 1
+    await JetStreamApi(connection).call(f"STREAM.DELETE.{stream_name(POOL)}")
+
+    with pytest.raises(LogMissingError, match="stream not found"):
         await anext(following)
 
 

@@ -57,10 +57,29 @@ async def test_it_never_switches_to_less_than_readers_have(site: Site, history: 
     await site.catch_up()
     model = site.model(rebuild=True)
     await site.clock.finish(asyncio.ensure_future(_to(site, model, 10)))
-    assert not await model.finish_catch_up()
+    readers = await model.finish_catch_up()
+    assert readers is not None
+    assert readers.position == 20
     site.log.append_foreign(*history[20:])
     await site.catch_up(model)
     assert await site.contents() == site.expected()
+
+
+@pytest.mark.parametrize("goes_on", [False, True], ids=["and ends there", "and went on otherwise, further than before"])
+async def test_a_rebuild_ends_after_the_restore_of_an_older_copy_of_the_log(
+    site: Site, history: list[NewMessage], *, goes_on: bool
+) -> None:
+    site.log.truncate_to(20)
+    await site.catch_up()
+    site.log.truncate_to(10)
+    if goes_on:
+        other = [each._replace(headers={"Custody-Hash": f"{number:064}"}) for number, each in enumerate(history[10:30])]
+        site.log.append_foreign(*other)
+    with pytest.raises(OutdatedError):
+        await site.catch_up()
+    await site.catch_up(site.model(rebuild=True))
+    assert await site.contents() == site.expected()
+    assert await site.position() == len(site.log.messages)
 
 
 async def _to(site: Site, model: SqlReadModel, position: int) -> None:
@@ -148,3 +167,49 @@ async def test_nothing_is_written_into_a_retired_generation(site: Site) -> None:
     await site.read(lambda connection: gen.set_status(connection, 1, gen.RETIRED))
     with pytest.raises(RebuiltError):
         await model.write(TableChanges({}, []), watermark, watermark)
+
+
+LOSSES = {
+    "a table": ("DROP VIEW tasks", "DROP TABLE custody_g1_tasks"),
+    "the register": ("DROP VIEW custody_position", "DROP TABLE custody_generations"),
+    "the register's row": ("DELETE FROM custody_generations",),
+    "everything but the events": (
+        *("DROP VIEW custody_position", "DROP TABLE custody_generations"),
+        *(f"DROP VIEW {name}" for name in ("tasks", "leases", "agents", "steals")),
+        *(f"DROP TABLE custody_g1_{name}" for name in ("tasks", "leases", "agents", "steals")),
+    ),
+}
+
+
+async def lose(site: Site, what: str) -> None:
+    def execute(connection: Any) -> None:
+        for statement in LOSSES[what]:
+            connection.execute(text(statement))
+
+    await site.read(execute)
+
+
+@pytest.mark.parametrize("what", LOSSES)
+async def test_what_was_dropped_is_said_until_a_rebuild(site: Site, history: list[NewMessage], what: str) -> None:
+    site.log.truncate_to(20)
+    running = site.model()
+    projector = await site.catch_up(running)
+    await lose(site, what)
+    with pytest.raises(OutdatedError, match="is gone"):
+        await running.ensure_kept()
+    site.log.append_foreign(*history[20:])
+    with pytest.raises(OutdatedError, match=r"is gone|no such table|does not exist"):
+        await site.clock.finish(asyncio.ensure_future(projector.run(follow=False)))
+    with pytest.raises(OutdatedError, match="is gone"):
+        await site.catch_up()
+    await site.catch_up(site.model(rebuild=True))
+    assert await site.contents() == site.expected()
+    assert not [each for each in await names(site) if "_g1_" in each]
+    await site.catch_up()
+
+
+async def test_a_view_that_was_dropped_is_made_again(site: Site) -> None:
+    await site.catch_up()
+    await site.read(lambda connection: connection.execute(text("DROP VIEW leases")))
+    await site.catch_up()
+    assert await site.contents() == site.expected()

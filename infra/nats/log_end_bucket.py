@@ -1,0 +1,72 @@
+"""The end of a pool's log in a bucket of its own: it outlives the log's stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nats.errors import Error as NatsError
+from nats.js.errors import APIError
+
+from handlers.log_end import LogEndStoreError
+from handlers.ports import LogUnavailableError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
+
+if TYPE_CHECKING:
+    from infra.nats.api import JetStreamApi
+
+_TIMEOUT_S = 2.0
+_KEY = "end"
+
+
+def log_end_bucket(pool: str) -> str:
+    """Return the bucket. Its stream `KV_...` cannot be mistaken for a pool's log."""
+    return f"CUSTODY_LOG_END_{pool}"
+
+
+class LogEndBucket:
+    """The `LogEndStore` of one pool at its broker; with as many copies as the log has."""
+
+    def __init__(self, api: JetStreamApi, pool: str, *, replicas: int) -> None:
+        self._api = api
+        self._stream = f"KV_{log_end_bucket(pool)}"
+        self._subject = f"$KV.{log_end_bucket(pool)}.{_KEY}"
+        self._replicas = replicas
+        self._exists = False
+        self._pool = pool
+        self.name = f"bucket {log_end_bucket(pool)}"
+
+    async def read(self) -> bytes | None:
+        """Return what was stored last, None if nothing was. Raises LogEndStoreError."""
+        try:
+            stored = await self._api.stored(self._stream, {"last_by_subj": self._subject})
+        except ApiError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                return None
+            raise LogEndStoreError(f"{self.name}: {error}") from error
+        except LogUnavailableError as error:
+            raise LogEndStoreError(f"{self.name}: {error}") from error
+        return None if stored is None else stored.body
+
+    async def write(self, document: bytes) -> None:
+        """Replace what is stored. Raises LogEndStoreError."""
+        try:
+            if not self._exists:
+                await self._api.create_stream(self._config())
+                self._exists = True
+            await self._api.connection.client.jetstream().publish(self._subject, document, timeout=_TIMEOUT_S)
+        except (ApiError, APIError, LogUnavailableError, NatsError, TimeoutError, OSError) as error:
+            self._exists = False
+            raise LogEndStoreError(str(error) or type(error).__name__) from error
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "name": self._stream,
+            "description": f"Where the log of the Custody pool {self._pool} ended: kept to notice when it is gone",
+            "subjects": [f"$KV.{log_end_bucket(self._pool)}.>"],
+            "storage": "file",
+            "num_replicas": self._replicas,
+            "retention": "limits",
+            "discard": "old",
+            "max_msgs_per_subject": 1,
+            "allow_direct": True,
+        }

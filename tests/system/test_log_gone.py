@@ -1,0 +1,144 @@
+"""A log that is deleted, emptied or replaced: under a running service, and between two starts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import nats
+import pytest
+from nats.aio.client import Client
+
+from infra.broker.embedded import EmbeddedBroker
+from tests.system.caller import Caller
+from tests.system.processes import Service, access, client
+from tests.system.projectors import ran
+
+pytestmark = [pytest.mark.system]
+
+POOL = "default"
+USERS = ("writer", "responder", "operator")
+
+
+def serve(broker: EmbeddedBroker, directory: Path, *arguments: str) -> Service:
+    passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
+    return Service("serve", directory, *arguments, nats=broker.url, **passwords)
+
+
+@asynccontextmanager
+async def operator(broker: EmbeddedBroker) -> AsyncIterator[Client]:
+    async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        yield nc
+
+
+async def delete_log(broker: EmbeddedBroker) -> None:
+    admin = await nats.connect(broker.url, **broker.credentials("admin"))
+    await admin.jetstream().delete_stream(f"CUSTODY_{POOL}")
+    await admin.close()
+
+
+def gone(broker: EmbeddedBroker, position: int) -> str:
+    return (
+        f"custody: the broker at {broker.url} has no log of pool {POOL}, and it was served before, up to position "
+        f"{position}: restore it with `custody import`, or begin with another log by --new-log"
+    )
+
+
+async def test_a_log_that_is_deleted_under_a_service_is_said_and_no_new_one_is_opened(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    async with serve(users_broker, tmp_path) as service, operator(users_broker) as nc:
+        await service.ready()
+        await Caller(nc, POOL).lease(task_id="T1")
+        assert (await ran(users_broker, tmp_path, "export", "log.custody"))[0] == 0
+        await delete_log(users_broker)
+        await service.line(r" CRITICAL .*the log of pool default is gone .*custody import.*--new-log")
+        assert await service.stop() == 0
+        for _ in range(2):
+            await service.start()
+            assert await service.ended() == 1
+            assert service.logged[-1] == gone(users_broker, 5)
+        assert await ran(users_broker, tmp_path, "import", "log.custody") == (0, "")
+        await service.start()
+        await service.ready()
+        assert (await Caller(nc, POOL).done("query.task", {"task_id": "T1"}))["status"] == "assigned"
+        assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_service_goes_on_when_its_log_is_restored(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    async with serve(users_broker, tmp_path) as service, operator(users_broker) as nc:
+        await service.ready()
+        ask = Caller(nc, POOL)
+        await ask.lease(task_id="T1")
+        assert (await ran(users_broker, tmp_path, "export", "log.custody"))[0] == 0
+        await delete_log(users_broker)
+        await service.line(r" CRITICAL .*the log of pool default is gone")
+        assert await ran(users_broker, tmp_path, "import", "log.custody") == (0, "")
+        await service.line("pool default has a log again")
+        await ask.done("ops.submit", {"task_id": "T2"})
+        assert (await ask.done("query.task", {"task_id": "T1"}))["status"] == "assigned"
+
+
+async def test_a_new_log_is_opened_when_it_is_meant(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    async with serve(users_broker, tmp_path) as service:
+        await service.ready()
+        assert await service.stop() == 0
+    await delete_log(users_broker)
+    async with serve(users_broker, tmp_path, "--new-log") as service:
+        await service.ready()
+        assert await service.stop() == 0
+    async with serve(users_broker, tmp_path) as service:
+        await service.ready()
+
+
+async def test_another_log_in_the_place_is_refused(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    async with serve(users_broker, tmp_path) as service:
+        await service.ready()
+        assert (await ran(users_broker, tmp_path, "export", "first.custody"))[0] == 0
+        assert await service.stop() == 0
+    await delete_log(users_broker)
+    async with serve(users_broker, tmp_path, "--new-log") as service:
+        await service.ready()
+        await delete_log(users_broker)
+        # While it looks for its log, another one is put into its place.
+        assert await ran(users_broker, tmp_path, "import", "first.custody") == (0, "")
+        assert await service.ended() == 1
+        assert "stepping down: another log took the place of the one of pool default" in service.logged[-1]
+        assert not any("Traceback" in line for line in service.logged)
+    async with serve(users_broker, tmp_path) as service:
+        assert await service.ended() == 1
+        assert "is another one than was served before, up to position" in service.logged[-1]
+
+
+async def test_an_older_copy_of_the_log_is_said(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    async with serve(users_broker, tmp_path) as service, operator(users_broker) as nc:
+        await service.ready()
+        assert (await ran(users_broker, tmp_path, "export", "old.custody"))[0] == 0
+        await Caller(nc, POOL).lease(task_id="T1")
+        assert await service.stop() == 0
+        await delete_log(users_broker)
+        assert await ran(users_broker, tmp_path, "import", "old.custody") == (0, "")
+        await service.start()
+        await service.ready()
+        await service.line(r" CRITICAL .*does not have what was acknowledged at position 5")
+
+
+async def test_a_store_that_is_gone_is_remembered_by_the_data_directory(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    async with Service("up", tmp_path) as service:
+        await service.ready()
+        async with client(**access(data)) as nc:
+            await Caller(nc, POOL).lease(task_id="T1")
+        assert await service.stop() == 0
+        assert json.loads((data / f"log-end-{POOL}.json").read_text())["position"] == 5
+        shutil.rmtree(data / "broker" / "jetstream")
+        await service.start()
+        assert await service.ended() == 1
+        assert "has no log of pool default, and it was served before, up to position 5: " in service.logged[-1]
+        (data / f"log-end-{POOL}.json").write_text('{"version": 1, "pool": "default", "position": Infinity}')
+        await service.start()
+        await service.ready()
+        await service.line(r"WARNING .*log-end-default.json remembers of the log's end is damaged")
