@@ -10,9 +10,9 @@ from infra.nats import wire_format
 from infra.nats.jetstream_errors import ApiError, append_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from handlers.ports import NewMessage
+    from handlers.ports import LogError, NewMessage
     from infra.nats.exchange import Answer, Exchange
 
 _COMMIT = wire_format.header_lines({wire_format.BATCH_COMMIT: "1"})
@@ -44,8 +44,8 @@ async def append(
     Raises:
         AppendConflictError: an expectation does not hold.
         AppendRejectedError: the broker will never take this content from this user.
-        LogUnavailableError: no connection, no such stream, or the broker is too busy; nothing was stored.
-        OutcomeUnknownError: no acknowledgement of this append in time.
+        LogUnavailableError: no connection; nothing was sent.
+        OutcomeUnknownError: no answer to this append in time, or none that is certainly about it.
     """
 
     def encode(reply: str) -> bytes:
@@ -56,7 +56,8 @@ async def append(
 
     answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
     if answer.status == wire_format.NO_RESPONDERS:
-        raise LogUnavailableError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
+        # Whoever knows the inbox can have a broker say that: a request on any subject without responders is enough.
+        raise OutcomeUnknownError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
     return _acknowledged(answer, stream, batch_id, len(messages), expected)
 
 
@@ -93,7 +94,7 @@ def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expect
     if not isinstance(ack, dict):
         raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}")
     if "error" in ack:
-        raise append_error(ApiError("append", ack["error"]))
+        raise _refusal(ack, stream)
     position = ack.get("seq")
     proper = {
         "stream": stream,
@@ -102,6 +103,20 @@ def _acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expect
         "count": count if batch_id else None,
     }
     found = {name: ack.get(name) for name in proper}
-    if found != proper or not isinstance(position, int) or ack.get("duplicate"):
+    if found != proper or type(position) is not int or ack.get("duplicate"):
         raise OutcomeUnknownError(f"not the acknowledgement of this append: {ack} instead of {proper}")
     return position
+
+
+def _refusal(answer: Mapping[str, Any], stream: str) -> LogError:
+    """Return what an answer with an error means, if it is certainly one to an append to the stream.
+
+    Answers of JetStream's API have a `type`, those to appends have none. That nothing was stored is only believed from
+    a missing connection: an error of the broker's own, too, leaves the outcome to be found out.
+    """
+    error = answer["error"]
+    codes = (error.get("code"), error.get("err_code")) if isinstance(error, dict) else (None,)
+    if "type" in answer or answer.get("stream", stream) != stream or any(type(each) is not int for each in codes):
+        return OutcomeUnknownError(f"not an answer to this append: {answer}")
+    meaning = append_error(ApiError("append", error))
+    return OutcomeUnknownError(str(meaning)) if isinstance(meaning, LogUnavailableError) else meaning

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handlers.ports import (
     AppendConflictError,
-    AppendRejectedError,
+    AppendRefusedError,
     LogError,
     LogUnavailableError,
     OutcomeUnknownError,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MESSAGE_NOT_FOUND = 10037
 """The stream has no message at the position, or on the subject."""
@@ -43,13 +40,20 @@ SERVICE_UNAVAILABLE = 503
 class ApiError(Exception):
     """JetStream answered with an error."""
 
-    def __init__(self, verb: str, error: Mapping[str, Any]) -> None:
-        self.code = int(error.get("code", 500))
+    def __init__(self, verb: str, error: Any) -> None:
+        """`error`: the answer's, whatever it is: an answer may be forged."""
+        if not isinstance(error, dict):
+            error = {}
+        self.code = _number(error.get("code"), 500)
         """As in HTTP: 4xx means that the request is at fault, 5xx the broker."""
-        self.err_code = int(error.get("err_code", 0))
+        self.err_code = _number(error.get("err_code"), 0)
         """JetStream's own code, such as `STREAM_NOT_FOUND`."""
         self.description = str(error.get("description", ""))
         super().__init__(f"{verb}: {self.description} ({self.err_code})")
+
+
+def _number(value: Any, otherwise: int) -> int:
+    return value if type(value) is int else otherwise
 
 
 def append_error(error: ApiError) -> LogError:
@@ -65,4 +69,4 @@ def append_error(error: ApiError) -> LogError:
         return OutcomeUnknownError(str(error))
     if error.code == TOO_MANY_REQUESTS or error.code >= FIRST_SERVER_ERROR:
         return LogUnavailableError(str(error))
-    return AppendRejectedError(str(error))
+    return AppendRefusedError(str(error))
