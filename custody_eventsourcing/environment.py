@@ -42,7 +42,6 @@ class NatsSettings:
 
     url: str
     auth: Auth
-    inbox_prefix: str = "_INBOX"
     connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
     timeout_s: float = DEFAULT_TIMEOUT_S
     """How long one call of a recorder may take, reconnects and retries included."""
@@ -64,7 +63,6 @@ class NatsSettings:
         return cls(
             url=url,
             auth=_auth(env),
-            inbox_prefix=env.get(NATS_INBOX_PREFIX) or "_INBOX",
             connect_timeout_s=_seconds(env, NATS_CONNECT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT_S),
             timeout_s=_seconds(env, NATS_TIMEOUT, DEFAULT_TIMEOUT_S),
             stream_prefix=env.get(NATS_STREAM_PREFIX) or DEFAULT_STREAM_PREFIX,
@@ -90,6 +88,7 @@ def _auth(env: Environment) -> Auth:
         creds=_path(env, NATS_CREDS),
         nkey=_path(env, NATS_NKEY),
         tls=_tls(env),
+        inbox_prefix=env.get(NATS_INBOX_PREFIX) or None,
     )
     try:
         auth.check()

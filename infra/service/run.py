@@ -37,7 +37,11 @@ async def run_up(settings: Settings) -> int:
     _configure_logging(settings)
     broker = EmbeddedBroker(
         settings.data_dir,
-        BrokerOptions(port=settings.broker_port, sync_interval=settings.broker_sync_interval),
+        BrokerOptions(
+            port=settings.broker_port,
+            sync_interval=settings.broker_sync_interval,
+            open_inboxes=settings.broker_open_inboxes,
+        ),
     )
     stop = stop_signal()
     try:

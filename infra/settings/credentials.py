@@ -19,27 +19,38 @@ def auth_for(settings: Settings, user: str) -> Auth:
     A user, a token or a file in the settings is used for every purpose; else the purpose's own password; else no
     credentials, for a broker that needs none. A file whose name contains `{user}` is one for each purpose.
     """
-    tls = _tls(settings, user)
+    tls, prefix = _tls(settings, user), _inbox_prefix(settings, user)
     if settings.nats_user is not None:
         password = settings.nats_password.get_secret_value() if settings.nats_password else None
-        return Auth(user=settings.nats_user, password=password, tls=tls)
+        return Auth(user=settings.nats_user, password=password, tls=tls, inbox_prefix=prefix)
     if settings.nats_token is not None:
-        return Auth(token=settings.nats_token.get_secret_value(), tls=tls)
+        return Auth(token=settings.nats_token.get_secret_value(), tls=tls, inbox_prefix=prefix)
     if settings.nats_creds is not None:
-        return Auth(creds=_file_of(settings.nats_creds, user), tls=tls)
+        return Auth(creds=_file_of(settings.nats_creds, user), tls=tls, inbox_prefix=prefix)
     if settings.nats_nkey is not None:
-        return Auth(nkey=_file_of(settings.nats_nkey, user), tls=tls)
+        return Auth(nkey=_file_of(settings.nats_nkey, user), tls=tls, inbox_prefix=prefix)
     own = {
         "writer": settings.writer_password,
         "responder": settings.responder_password,
         "operator": settings.operator_password,
     }[user]
-    return Auth(user=user, password=own.get_secret_value(), tls=tls) if own is not None else Auth(tls=tls)
+    if own is None:
+        return Auth(tls=tls, inbox_prefix=prefix)
+    return Auth(user=user, password=own.get_secret_value(), tls=tls, inbox_prefix=prefix)
 
 
 def anonymous(settings: Settings, url: str) -> bool:
     """Return whether neither the settings nor the address contain credentials."""
     return auth_for(settings, "writer").anonymous and "@" not in url
+
+
+def _inbox_prefix(settings: Settings, user: str) -> str | None:
+    """Return the prefix of the inboxes if the settings say it; a file for each purpose is of a user named for it."""
+    if settings.nats_inbox_prefix is not None:
+        return settings.nats_inbox_prefix.replace(_PLACE, user)
+    files = (settings.nats_creds, settings.nats_nkey, settings.nats_cert)
+    of_purpose = settings.nats_user is None and any(each is not None and _PLACE in str(each) for each in files)
+    return f"_INBOX.{user}" if of_purpose else None
 
 
 def _tls(settings: Settings, user: str) -> Tls | None:

@@ -32,8 +32,12 @@ class Session:
     """The file to read instead of the log at the broker; the settings name its pool."""
 
     @contextlib.asynccontextmanager
-    async def connected(self, inbox_prefix: str = "_INBOX", user: str = "operator") -> AsyncIterator[NatsConnection]:
+    async def connected(
+        self, user: str = "operator", *, unnamed_inbox: str = "_INBOX"
+    ) -> AsyncIterator[NatsConnection]:
         """A connection to the broker, as its `user`, unless the settings name other credentials.
+
+        `unnamed_inbox`: where answers are heard unless the settings or the user's name say it.
 
         Raises:
             CredentialsError: a file with credentials cannot be used.
@@ -50,7 +54,7 @@ class Session:
             address = without_password(access.url)
             raise BrokerUnavailableError(f"cannot use the broker at {address}: connection refused{looked}")
         connection = await connect(
-            access.url, name="custody-cli", auth=access.auth, inbox_prefix=inbox_prefix, deadline_s=self.timeout_s
+            access.url, name="custody-cli", auth=access.auth, unnamed_inbox=unnamed_inbox, deadline_s=self.timeout_s
         )
         connection.violated.add(
             lambda violation: print_error(f"not allowed: {violation.operation} {violation.subject}")
@@ -90,7 +94,7 @@ class Session:
         """A client of the pool; with an agent's name, one that the agent's own credentials suffice for."""
         from infra.nats.contract_client import CustodyClient
 
-        async with self.connected(f"_INBOX.{agent}" if agent else "_INBOX") as connection:
+        async with self.connected(unnamed_inbox=f"_INBOX.{agent}" if agent else "_INBOX") as connection:
             yield CustodyClient(connection.client, self.settings.pool)
 
     @contextlib.asynccontextmanager
