@@ -82,13 +82,15 @@ class NatsConnection:
     `client` is the library's client, for subscriptions, requests and plain publishes.
     """
 
-    def __init__(self, url: str, *, nodes: NodeChoice | None = None, requires_tls: bool = False) -> None:
+    def __init__(
+        self, url: str, *, nodes: NodeChoice | None = None, requires_tls: bool = False, plaintext: bool = True
+    ) -> None:
         self.url = without_password(url)
         self._nodes = nodes
         self._node: str | None = None
         if nodes is not None:
             nodes.join(self)
-        self.client = Client(requires_tls=requires_tls)
+        self.client = Client(requires_tls=requires_tls, plaintext=plaintext)
         self.disconnected: Listeners[[]] = Listeners()
         self.reconnected: Listeners[[]] = Listeners()
         self.closed: Listeners[[]] = Listeners()
@@ -274,7 +276,8 @@ async def connect(
     }
     if nodes is not None:
         options |= {"dont_randomize": True, "reconnect_to_server_handler": nodes.select}
-    connection = NatsConnection(url, nodes=nodes, requires_tls=auth.tls is not None or "tls://" in url)
+    requires_tls = auth.tls is not None or "tls://" in url
+    connection = NatsConnection(url, nodes=nodes, requires_tls=requires_tls, plaintext=auth.plaintext)
     logging.getLogger("asyncio").addFilter(_is_not_eof_warning)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection

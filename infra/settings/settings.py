@@ -64,6 +64,8 @@ class BrokerSettings(_Group):
     nats: str | None = None
     """The broker's address, several of one cluster separated by commas; absent: the one that `custody up` runs on
     the data directory, else nats://127.0.0.1:4222."""
+    nats_plaintext: bool = False
+    """Send passwords and tokens unencrypted to brokers on other machines, where they offer no TLS."""
     nats_user: str | None = None
     """User to connect as; absent: the user for the purpose, when its password is known."""
     nats_password: SecretStr | None = None

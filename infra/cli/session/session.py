@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.session.command_error import CommandError
 from infra.cli.terminal.output import print_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from infra.cli.terminal.output import Output
     from infra.export.export_file import ExportReader
     from infra.nats.connection import NatsConnection
     from infra.nats.contract_client import CustodyClient
     from infra.nats.event_log import NatsEventLog
+    from infra.settings.loading import Origin
     from infra.settings.settings import Settings
 
 
@@ -28,6 +29,8 @@ class Session:
     out: Output
     timeout_s: float
     """How long to wait for the broker, and for a reply."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """The settings' sources."""
     export: ExportReader | None = None
     """The file to read instead of the log at the broker; the settings name its pool."""
 
@@ -47,7 +50,7 @@ class Session:
         from infra.nats.broker_errors import BrokerUnavailableError
         from infra.nats.connection import connect, without_password
 
-        access = find_access(self.settings, user)
+        access = find_access(self.settings, user, self.origins)
         access.auth.check()
         if await connection_refused(access.url):
             looked = f" (none runs on {self.settings.data_dir})" if access.guessed else ""
