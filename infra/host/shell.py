@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from infra.host.printable import printable_lines
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 """The service refused, the input was wrong, a check failed, or a service could not go on."""
@@ -17,11 +19,11 @@ EXIT_INTERRUPTED = 130
 
 def say(line: str) -> None:
     """Print a line on standard output."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable_lines(line) + "\n")
     sys.stdout.flush()
 
 
 def complain(line: str) -> None:
     """Print a line on standard error, behind the program's name."""
-    sys.stderr.write(f"custody: {line}\n")
+    sys.stderr.write(f"custody: {printable_lines(line)}\n")
     sys.stderr.flush()

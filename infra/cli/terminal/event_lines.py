@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handlers.ports import UnreadableEventError
-from infra.cli.terminal.output import STYLES, printable
+from infra.cli.terminal.output import STYLES
+from infra.host.printable import printable
 from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.time_text import moment
 
@@ -41,7 +42,7 @@ def _show_in_terminal(out: Output, event: HistoryEntry, subject: str, token: str
     head = Text.assemble(
         (f"{event.position:>7} ", "dim"),
         (f" {when:<21}"),
-        (f" {event.event:<13}", STYLES.get(event.event, "bold")),
+        (f" {printable(event.event):<13}", STYLES.get(event.event, "bold")),
         *([(f" {printable(subject):<18}", "")] if subject else []),
         (f" {printable(event.actor)}", "cyan"),
         (f"  {printable(event.why)}", "dim"),
