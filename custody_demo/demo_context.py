@@ -64,6 +64,7 @@ class DemoContext:
             name=f"demo-{name}",
             connect_timeout=CONNECT_TIMEOUT_S,
             allow_reconnect=False,
+            inbox_prefix=f"_INBOX.{user}",
             **self._credentials(user),
             **options,
         )

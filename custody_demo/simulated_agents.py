@@ -103,7 +103,7 @@ class SimulatedAgent:
             self.context.report(Incident.BACK, f"{self.name} is back and goes on as if nothing had happened")
 
     async def _run_once(self) -> None:
-        nc = await self.context.connect(self.name, f"agent-{self.name}", inbox_prefix=f"_INBOX.{self.name}")
+        nc = await self.context.connect(self.name, f"agent-{self.name}")
         try:
             self._client = self.context.client(nc)
             self._slots = asyncio.Semaphore(self.plan.parallel)

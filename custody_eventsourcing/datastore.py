@@ -83,7 +83,6 @@ class AsyncDatastore:
                 self._settings.url,
                 name="eventsourcing",
                 auth=self._settings.auth,
-                inbox_prefix=self._settings.inbox_prefix,
                 deadline_s=self._settings.connect_timeout_s,
             )
             try:

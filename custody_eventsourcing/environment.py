@@ -23,6 +23,7 @@ NATS_NKEY = "NATS_NKEY"
 NATS_CA = "NATS_CA"
 NATS_CERT = "NATS_CERT"
 NATS_KEY = "NATS_KEY"
+NATS_PLAINTEXT = "NATS_PLAINTEXT"
 NATS_INBOX_PREFIX = "NATS_INBOX_PREFIX"
 NATS_CONNECT_TIMEOUT = "NATS_CONNECT_TIMEOUT"
 NATS_TIMEOUT = "NATS_TIMEOUT"
@@ -42,7 +43,6 @@ class NatsSettings:
 
     url: str
     auth: Auth
-    inbox_prefix: str = "_INBOX"
     connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S
     timeout_s: float = DEFAULT_TIMEOUT_S
     """How long one call of a recorder may take, reconnects and retries included."""
@@ -64,7 +64,6 @@ class NatsSettings:
         return cls(
             url=url,
             auth=_auth(env),
-            inbox_prefix=env.get(NATS_INBOX_PREFIX) or "_INBOX",
             connect_timeout_s=_seconds(env, NATS_CONNECT_TIMEOUT, DEFAULT_CONNECT_TIMEOUT_S),
             timeout_s=_seconds(env, NATS_TIMEOUT, DEFAULT_TIMEOUT_S),
             stream_prefix=env.get(NATS_STREAM_PREFIX) or DEFAULT_STREAM_PREFIX,
@@ -75,11 +74,15 @@ class NatsSettings:
 
 def creates_streams(env: Environment) -> bool:
     """Return whether recorders create missing streams."""
-    value = env.get(CREATE_TABLE) or "yes"
+    return _flag(env, CREATE_TABLE, default="yes")
+
+
+def _flag(env: Environment, key: str, *, default: str) -> bool:
+    value = env.get(key) or default
     try:
         return strtobool(value)
     except ValueError:
-        raise _invalid(CREATE_TABLE, value, "yes or no") from None
+        raise _invalid(key, value, "yes or no") from None
 
 
 def _auth(env: Environment) -> Auth:
@@ -90,6 +93,8 @@ def _auth(env: Environment) -> Auth:
         creds=_path(env, NATS_CREDS),
         nkey=_path(env, NATS_NKEY),
         tls=_tls(env),
+        plaintext=_flag(env, NATS_PLAINTEXT, default="no"),
+        inbox_prefix=env.get(NATS_INBOX_PREFIX) or None,
     )
     try:
         auth.check()

@@ -19,6 +19,7 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
@@ -167,16 +168,16 @@ class Agent:
 
 async def connect(name: str) -> Client:
     """Connect as CUSTODY_NATS says, else as the operator of the broker that `custody up` runs here."""
-    # A broker user of one agent may subscribe to inboxes with this prefix only.
-    prefix = f"_INBOX.{name}".encode()
+    # A user of the broker may subscribe to inboxes that begin with its name only.
     if "CUSTODY_NATS" in os.environ:
-        return await nats.connect(os.environ["CUSTODY_NATS"], inbox_prefix=prefix)
+        url = os.environ["CUSTODY_NATS"]
+        return await nats.connect(url, inbox_prefix=f"_INBOX.{urlsplit(url).username or name}".encode())
     data = Path(os.environ.get("CUSTODY_DATA_DIR", ".custody"))
     if not (data / "broker.json").exists():
         sys.exit(f"there is no {data / 'broker.json'}: run this beside `custody up`, in the same directory")
     url = json.loads((data / "broker.json").read_text())["url"]
     password = json.loads((data / "credentials.json").read_text())["operator"]
-    return await nats.connect(url, user="operator", password=password, inbox_prefix=prefix)
+    return await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
 
 
 async def main(name: str) -> None:

@@ -19,7 +19,7 @@ async def main() -> None:
         sys.exit("there is no .custody/broker.json: run this beside `custody up`, in the same directory")
     url = json.loads((DATA / "broker.json").read_text())["url"]
     password = json.loads((DATA / "credentials.json").read_text())["operator"]
-    nc = await nats.connect(url, user="operator", password=password)
+    nc = await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
 
     async def ask(subject: str, **body: Any) -> Any:
         reply = json.loads((await nc.request(f"custody.default.{subject}", json.dumps(body).encode(), timeout=10)).data)

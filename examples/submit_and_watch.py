@@ -17,6 +17,7 @@ import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
@@ -28,13 +29,15 @@ ENDS = {"completed", "failed", "cancelled"}
 async def connect() -> Client:
     """Connect as CUSTODY_NATS says, else as the operator of the broker that `custody up` runs here."""
     if "CUSTODY_NATS" in os.environ:
-        return await nats.connect(os.environ["CUSTODY_NATS"])
+        url = os.environ["CUSTODY_NATS"]
+        # A user of the broker may subscribe to inboxes that begin with its name only.
+        return await nats.connect(url, inbox_prefix=f"_INBOX.{urlsplit(url).username or 'watch'}".encode())
     data = Path(os.environ.get("CUSTODY_DATA_DIR", ".custody"))
     if not (data / "broker.json").exists():
         sys.exit(f"there is no {data / 'broker.json'}: run this beside `custody up`, in the same directory")
     url = json.loads((data / "broker.json").read_text())["url"]
     password = json.loads((data / "credentials.json").read_text())["operator"]
-    return await nats.connect(url, user="operator", password=password)
+    return await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
 
 
 async def ask(nc: Client, subject: str, **body: Any) -> dict[str, Any]:

@@ -43,11 +43,18 @@ class AppendConflictError(LogError):
 
 
 class OutcomeUnknownError(LogError):
-    """No answer came in time: the append may be stored, may be stored later, or never. Find out, never guess."""
+    """No answer to this append came in time: it may be stored, may be stored later, or never. Find out, never guess.
+
+    Answers that are not certainly about this append count as none, for others may be able to have them sent here.
+    """
 
 
 class AppendRejectedError(LogError):
     """The broker refuses this content for good (too large, not allowed): nothing was stored; a resend won't help."""
+
+
+class AppendRefusedError(AppendRejectedError):
+    """An answer in the broker's name rejects the content. It may be forged: look in the log before it is believed."""
 
 
 class AppendForbiddenError(AppendRejectedError):
@@ -55,7 +62,7 @@ class AppendForbiddenError(AppendRejectedError):
 
 
 class LogUnavailableError(LogError):
-    """A read got no answer in time, or the append is known not to have been stored (no responders). Try again."""
+    """A read got no answer in time, or the append was not sent, for want of a connection. Try again."""
 
 
 class LogTruncatedError(LogUnavailableError):
@@ -154,7 +161,7 @@ class EventLog(ReadableLog, Protocol):
             AppendConflictError: the last position is another one.
             OutcomeUnknownError: no answer in time.
             AppendRejectedError: the broker will never take this content.
-            LogUnavailableError: certainly not stored, for want of a broker.
+            LogUnavailableError: certainly not stored, for want of a connection.
         """
         ...
 

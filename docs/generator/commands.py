@@ -318,8 +318,8 @@ _HEAD = f"""\
 <!-- Made by `python -m docs.generate` from domain/commands/ and projections/queries/questions.py; edit those. -->
 
 A request is a NATS request with a JSON object of at most {limits.MAX_REQUEST_BYTES // 1024} KiB; an empty body counts
-as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject that begins with `_INBOX.`) and is at most
-{limits.MAX_REPLY_BYTES // 1024} KiB.
+as `{{}}`. An unknown field is refused. The reply goes to an inbox (a subject that begins with `_INBOX.`; the
+[contract](contract.md#requests-and-replies) says which) and is at most {limits.MAX_REPLY_BYTES // 1024} KiB.
 
     {{"ok": true, "position": 7, "events": [{{"type": "custody.task.leased.v1", "position": 7}}], "result": {{...}}}}
     {{"ok": false, "error": {{"code": "stale_token", "message": "...", "details": {{...}}}}}}

@@ -87,7 +87,7 @@ class CommandService:
 
     def handle(self, incoming: Incoming) -> None:
         """Take one request; its reply follows when it was carried out. Never raises."""
-        if incoming.reply and not incoming.reply.startswith(reply_bodies.REPLY_PREFIX):
+        if incoming.reply and not reply_bodies.is_inbox(incoming.reply):
             self._drop(incoming)
             return
         try:

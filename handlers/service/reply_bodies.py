@@ -18,7 +18,14 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 REPLY_PREFIX = "_INBOX."
+OWN_INBOXES = ("_INBOX.writer.", "_INBOX.responder.")
+"""Where the service hears answers of the broker. It sends none there, whatever a caller asks for."""
 _MAX_FIELDS = 50
+
+
+def is_inbox(reply: str) -> bool:
+    """Return whether a reply subject is an inbox of a caller."""
+    return reply.startswith(REPLY_PREFIX) and not reply.startswith(OWN_INBOXES)
 
 
 def success(position: int, records: Sequence[Recorded], result: Any) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from domain.timestamps import seconds_between
 from handlers.ports import (
     AppendConflictError,
+    AppendRefusedError,
     AppendRejectedError,
     LogUnavailableError,
     OutcomeUnknownError,
@@ -63,15 +64,17 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
     while True:
         try:
             await log.append(messages, expected_position=base)
-        except (AppendConflictError, AppendRejectedError) as error:
-            if isinstance(error, AppendRejectedError):
-                rejected_since = rejected_since or clock.steady()
-                if not maybe_stored or seconds_between(rejected_since, clock.steady()) >= LATEST_S:
-                    return Rejected(str(error))
-            # This attempt was refused; an earlier one may have been stored, or may still be on its way.
-            stored = await _is_stored(log, messages[0], base)
-            if stored is not None:
-                return Stored() if stored else Conflicted()
+        except AppendConflictError:
+            # An earlier attempt may have been stored, or may still be on its way.
+            verdict = await _found(log, messages[0], base)
+            if verdict is not None:
+                return verdict
+        except AppendRejectedError as error:
+            rejected_since = rejected_since or clock.steady()
+            final = not maybe_stored or seconds_between(rejected_since, clock.steady()) >= LATEST_S
+            verdict = await _after_rejection(log, clock, error, messages[0], base, final=final)
+            if verdict is not None:
+                return verdict
         except OutcomeUnknownError as error:
             _LOG.warning("an append behind position %d is not confirmed: %s; it is sent again", base, error)
             maybe_stored = True
@@ -83,8 +86,22 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
         await pause(clock)
 
 
-async def _is_stored(log: EventLog, first: NewMessage, base: int) -> bool | None:
-    """Find out, after a conflict, whether the log holds this very batch; None: ask again later.
+async def _after_rejection(
+    log: EventLog, clock: Clock, error: AppendRejectedError, first: NewMessage, base: int, *, final: bool
+) -> Verdict | None:
+    """Return what became of a rejected batch; None: try again. `final`: a rejection by the broker itself ends it."""
+    certain = not isinstance(error, AppendRefusedError)
+    if final and certain:
+        return Rejected(str(error))
+    if not certain:
+        # By then the log has what was sent, if it was not the broker that refused it.
+        await pause(clock)
+    verdict = await _found(log, first, base)
+    return Rejected(str(error)) if verdict is None and final else verdict
+
+
+async def _found(log: EventLog, first: NewMessage, base: int) -> Verdict | None:
+    """Find out, after a refusal, whether the log holds this very batch; None: it is not known yet.
 
     A conflict alone is no proof: an earlier attempt may have been stored, and a leader without a quorum counts what
     is not stored. A batch is stored whole or not at all, so its first message decides.
@@ -92,9 +109,9 @@ async def _is_stored(log: EventLog, first: NewMessage, base: int) -> bool | None
     try:
         message = await log.get(base + 1)
         if message is not None:
-            return message.subject == first.subject and message.body == first.body
+            return Stored() if message.subject == first.subject and message.body == first.body else Conflicted()
         if await log.last_position() < base:
-            return False
+            return Conflicted()
     except LogUnavailableError:
         return None
     return None

@@ -18,6 +18,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from infra.host.small_files import read_own
+
 PASSWORD_BYTES = 24
 ROOM_BYTES = 4 * 1024 * 1024
 """What must find room before a broker is started again whose disk was full: four of its largest messages."""
@@ -126,10 +128,12 @@ class DataDir:
     def read_record(self) -> BrokerRecord | None:
         """Return the record of the running broker; None if there is none, or it is not readable.
 
+        Raises DataDirError if it could be another user's.
+
         A killed broker leaves its record behind; only an attempt to connect shows that.
         """
         try:
-            return BrokerRecord.model_validate_json(self.record.read_bytes())
+            return BrokerRecord.model_validate_json(read_own(self.record, DataDirError))
         except (OSError, ValidationError):
             return None
 
@@ -141,10 +145,10 @@ class DataDir:
         """Return the passwords by user name; empty if there is no file yet.
 
         Raises:
-            DataDirError: the file exists but cannot be read.
+            DataDirError: the file exists but cannot be read, or could be another user's.
         """
         try:
-            return _PASSWORDS.validate_json(self.credentials.read_bytes())
+            return _PASSWORDS.validate_json(read_own(self.credentials, DataDirError))
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:

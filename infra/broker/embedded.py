@@ -15,7 +15,7 @@ from typing import Any, Self
 from infra.broker import process
 from infra.broker.binary import find_binary
 from infra.broker.data_dir import BrokerRecord, DataDir, DirectoryLock, unusable, write_private
-from infra.broker.users import SERVICE_USERS, BrokerUser
+from infra.broker.users import OPEN_OPERATOR, OPERATOR, RESPONDER, WRITER, BrokerUser
 
 LISTEN_HOST = "127.0.0.1"
 LOG_SIZE_BYTES = 10 * 1024 * 1024
@@ -47,6 +47,8 @@ class BrokerOptions:
     """Whether clients must give a user and password. Without, any client may do anything."""
     extra_users: tuple[BrokerUser, ...] = ()
     """Users beside the service's own three, such as `agent_user("default", "a1")`."""
+    open_inboxes: bool = False
+    """Whether `operator` hears all inboxes but the service's own, for clients that set no inbox prefix."""
     max_memory_bytes: int | None = None
     """Limit on memory-backed streams; None for the server's default."""
     binary: Path | None = None
@@ -208,7 +210,7 @@ class EmbeddedBroker:
                     {
                         "user": user.name,
                         "password": self._passwords[user.name],
-                        "permissions": {"publish": list(user.publish), "subscribe": list(user.subscribe)},
+                        "permissions": user.permissions(),
                     }
                     for user in self._users()
                 ]
@@ -216,7 +218,8 @@ class EmbeddedBroker:
         return config
 
     def _users(self) -> tuple[BrokerUser, ...]:
-        return (*SERVICE_USERS, *self.options.extra_users)
+        operator = OPEN_OPERATOR if self.options.open_inboxes else OPERATOR
+        return (WRITER, RESPONDER, operator, *self.options.extra_users)
 
     def _write_config(self) -> None:
         if self.options.enforce_users:

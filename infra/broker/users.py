@@ -2,11 +2,13 @@
 
 The service sends a reply, with the service's permissions, to a subject that the caller chose. So a replica has two
 connections: `writer` may append and read but not reply, `responder` may reply and listen but not append. None of these
-users may delete, purge or update a stream: the stream's own `deny_delete` and `deny_purge` do not prevent that.
+users may delete, purge or update a stream: the stream's own `deny_delete` and `deny_purge` do not prevent that. Each
+hears answers in inboxes of its own, named for it: `_INBOX.<user>.>`.
 `infra/broker/custody.conf` has the same permissions for a broker of your own; a test compares the two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from infra.nats.buckets import snapshots_bucket, views_bucket
 from infra.nats.stream import stream_name
@@ -17,7 +19,9 @@ COMMANDS = ("custody.*.agent.>", "custody.*.ops.>", "custody.*.query.>")
 ECHO = "custody.*.echo"
 """The subjects on which every pool's service sends itself requests, to see whether agents could reach it."""
 
-INBOX = "_INBOX.>"
+INBOXES = "_INBOX.>"
+"""Every inbox. Who may listen there hears the answers to everybody, and can have the broker answer in its own name."""
+
 
 JETSTREAM_READ = (
     "$JS.API.INFO",
@@ -47,23 +51,46 @@ class BrokerUser:
     name: str
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
+    not_publish: tuple[str, ...] = ()
+    """Subjects that it may not publish to although `publish` has them."""
+    not_subscribe: tuple[str, ...] = ()
+    """Subjects that it does not receive from although `subscribe` has them."""
+
+    def permissions(self) -> dict[str, Any]:
+        """Return the permissions as the server's configuration has them."""
+        rights = {"publish": (self.publish, self.not_publish), "subscribe": (self.subscribe, self.not_subscribe)}
+        return {
+            name: {"allow": list(allow), "deny": list(deny)} if deny else list(allow)
+            for name, (allow, deny) in rights.items()
+        }
+
+
+def inbox(user: str) -> str:
+    """Return where a user hears the answers to its requests. No two users may have the same one, or hear another's."""
+    return f"_INBOX.{user}.>"
 
 
 WRITER = BrokerUser(
     name="writer",
     # CREATE cannot update: the broker refuses it for a stream that exists with another configuration.
     publish=("custody.*.evt.>", ECHO, "$JS.API.STREAM.CREATE.*", *JETSTREAM_READ, "$KV.>", "$O.>"),
-    subscribe=(INBOX,),
+    subscribe=(inbox("writer"),),
 )
 """The connection that appends events and reads the log; it may not reply to requests."""
 
-RESPONDER = BrokerUser(name="responder", publish=(INBOX,), subscribe=(*COMMANDS, ECHO, INBOX))
-"""The connection that takes commands and replies; no reply subject can make it write to a log."""
+RESPONDER = BrokerUser(
+    name="responder",
+    publish=(INBOXES,),
+    subscribe=(*COMMANDS, ECHO, inbox("responder")),
+    not_publish=(inbox("writer"), inbox("responder")),
+)
+"""The connection that takes commands and replies; no reply subject can make it write to a log, or answer the service's
+own requests."""
 
 OPERATOR = BrokerUser(
     name="operator",
     publish=(*COMMANDS, *JETSTREAM_READ),
-    subscribe=("custody.*.feed.>", INBOX),
+    subscribe=("custody.*.feed.>", inbox("operator")),
 )
 """People, the command line, dashboards and audits: any command as any actor, every read, no event."""
 
@@ -72,6 +99,11 @@ ADMIN = BrokerUser(name="admin", publish=(">",), subscribe=(">",))
 
 SERVICE_USERS = (WRITER, RESPONDER, OPERATOR)
 """The users of every embedded broker."""
+
+OPEN_OPERATOR = replace(
+    OPERATOR, subscribe=("custody.*.feed.>", INBOXES), not_subscribe=(inbox("writer"), inbox("responder"))
+)
+"""An `operator` for clients that know no inbox prefix: it hears every answer but those to the service."""
 
 
 def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
@@ -93,17 +125,15 @@ def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:
             f"$JS.API.STREAM.CREATE.{views.stream}",
             f"{views.prefix}>",
         ),
-        subscribe=(INBOX,),
+        subscribe=(inbox(name),),
     )
 
 
 def agent_user(pool: str, agent: str, *, name: str | None = None) -> BrokerUser:
     """Return the user of one agent: it may send requests as this agent in its pool, and receive the replies.
 
-    Its client connects with `inbox_prefix="_INBOX.<agent>"`. The user's name is `agent-<agent>` unless given.
+    The user's name is `agent-<agent>` unless given. As every user's, its client connects with the inbox prefix
+    `_INBOX.<name>`.
     """
-    return BrokerUser(
-        name=name or f"agent-{agent}",
-        publish=(f"custody.{pool}.agent.{agent}.>",),
-        subscribe=(f"{INBOX.removesuffix('>')}{agent}.>",),
-    )
+    name = name or f"agent-{agent}"
+    return BrokerUser(name=name, publish=(f"custody.{pool}.agent.{agent}.>",), subscribe=(inbox(name),))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from infra.host.printable import printable_lines
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 """The service refused, the input was wrong, a check failed, or a service could not go on."""
@@ -15,22 +17,13 @@ EXIT_INTERRUPTED = 130
 """Ended by a signal: 128 and the number of SIGINT."""
 
 
-def printable(text: str, *, keep: str = "") -> str:
-    """Return the text with characters that control a terminal or the writing direction as escapes, but for `keep`."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode() for char in text
-    )
-
-
 def say(line: str) -> None:
     """Print a line on standard output."""
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(printable_lines(line) + "\n")
     sys.stdout.flush()
 
 
 def complain(line: str) -> None:
     """Print a line on standard error, behind the program's name."""
-    sys.stderr.write(f"custody: {line}\n")
+    sys.stderr.write(f"custody: {printable_lines(line)}\n")
     sys.stderr.flush()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.untrusted_json import parse_json_object
 from handlers.ports import LogUnavailableError, OutcomeUnknownError
@@ -11,9 +11,9 @@ from infra.nats import wire_format
 from infra.nats.jetstream_errors import ApiError, append_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from handlers.ports import NewMessage
+    from handlers.ports import LogError, NewMessage
     from infra.nats.exchange import Answer, Exchange
 
 _COMMIT = wire_format.header_lines({wire_format.BATCH_COMMIT: "1"})
@@ -47,8 +47,8 @@ async def append(  # noqa: PLR0913 # each is a fact of its own about the append
     Raises:
         AppendConflictError: an expectation does not hold.
         AppendRejectedError: the broker will never take this content from this user.
-        LogUnavailableError: no connection, no such stream, or the broker is too busy; nothing was stored.
-        OutcomeUnknownError: no acknowledgement of this append in time.
+        LogUnavailableError: no connection; nothing was sent.
+        OutcomeUnknownError: no answer to this append in time, or none that is certainly about it.
     """
 
     def encode(reply: str) -> bytes:
@@ -65,7 +65,8 @@ async def append(  # noqa: PLR0913 # each is a fact of its own about the append
 
     answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
     if answer.status == wire_format.NO_RESPONDERS:
-        raise LogUnavailableError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
+        # Whoever knows the inbox can have a broker say that: a request on any subject without responders is enough.
+        raise OutcomeUnknownError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
     return acknowledged(answer, stream, batch_id, len(messages), expected)
 
 
@@ -102,7 +103,7 @@ def acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expecte
     except ValueError:
         raise OutcomeUnknownError(f"not an acknowledgement: {answer.body[:100]!r}") from None
     if "error" in ack:
-        raise append_error(ApiError("append", ack["error"]))
+        raise _refusal(ack, stream)
     position = ack.get("seq")
     proper = {
         "stream": stream,
@@ -114,3 +115,17 @@ def acknowledged(answer: Answer, stream: str, batch_id: str, count: int, expecte
     if found != proper or type(position) is not int or ack.get("duplicate"):
         raise OutcomeUnknownError(f"not the acknowledgement of this append: {ack} instead of {proper}")
     return position
+
+
+def _refusal(answer: Mapping[str, Any], stream: str) -> LogError:
+    """Return what an answer with an error means, if it is certainly one to an append to the stream.
+
+    Answers of JetStream's API have a `type`, those to appends have none. That nothing was stored is only believed from
+    a missing connection: an error of the broker's own, too, leaves the outcome to be found out.
+    """
+    error = answer["error"]
+    codes = (error.get("code"), error.get("err_code")) if isinstance(error, dict) else (None,)
+    if "type" in answer or answer.get("stream", stream) != stream or any(type(each) is not int for each in codes):
+        return OutcomeUnknownError(f"not an answer to this append: {answer}")
+    meaning = append_error(ApiError("append", error))
+    return OutcomeUnknownError(str(meaning)) if isinstance(meaning, LogUnavailableError) else meaning

@@ -64,6 +64,10 @@ class Auth:
     nkey: Path | None = None
     """A file with the seed of a user's nkey."""
     tls: Tls | None = None
+    plaintext: bool = False
+    """Whether a password or token may be sent unencrypted to another machine."""
+    inbox_prefix: str | None = None
+    """Where answers are heard; None: by the user's name, as `infra/broker/users.py` permits it."""
 
     @property
     def anonymous(self) -> bool:

@@ -37,6 +37,9 @@ _PING_INTERVAL_S = 1
 _MAX_OUTSTANDING_PINGS = 2
 """A frozen broker is disconnected after 2 to 3 s; by the library's defaults it would take four minutes."""
 
+ANY_INBOX = "_INBOX"
+"""The prefix of inboxes where users have none of their own."""
+_TOKEN = re.compile(r"[^\s.*>]+")
 _VIOLATION = re.compile(r'permissions violation for (publish|subscription) to "([^"]*)"', re.IGNORECASE)
 _REFUSED_CREDENTIALS = ("authorization violation", "authentication expired", "authentication revoked")
 
@@ -79,13 +82,15 @@ class NatsConnection:
     `client` is the library's client, for subscriptions, requests and plain publishes.
     """
 
-    def __init__(self, url: str, *, nodes: NodeChoice | None = None, requires_tls: bool = False) -> None:
+    def __init__(
+        self, url: str, *, nodes: NodeChoice | None = None, requires_tls: bool = False, plaintext: bool = True
+    ) -> None:
         self.url = without_password(url)
         self._nodes = nodes
         self._node: str | None = None
         if nodes is not None:
             nodes.join(self)
-        self.client = Client(requires_tls=requires_tls)
+        self.client = Client(requires_tls=requires_tls, plaintext=plaintext)
         self.disconnected: Listeners[[]] = Listeners()
         self.reconnected: Listeners[[]] = Listeners()
         self.closed: Listeners[[]] = Listeners()
@@ -242,11 +247,14 @@ async def connect(
     *,
     name: str,
     auth: Auth | None = None,
-    inbox_prefix: str = "_INBOX",
+    unnamed_inbox: str = ANY_INBOX,
     nodes: NodeChoice | None = None,
     deadline_s: float = CONNECT_DEADLINE_S,
 ) -> NatsConnection:
     """Connect to the broker at `url` (several, of one cluster, are separated by commas).
+
+    Answers are heard where `auth` says, else in the user's own inboxes, `_INBOX.<user>`; of a user whose name is not
+    known here, in those that begin with `unnamed_inbox`.
 
     Connections that share `nodes` begin with the first address that answers, and choose together where to go next.
 
@@ -258,7 +266,7 @@ async def connect(
     auth.check()
     options: dict[str, Any] = {
         "name": name,
-        "inbox_prefix": inbox_prefix,
+        "inbox_prefix": auth.inbox_prefix or _own_inbox(auth.user or _user_in(url)) or unnamed_inbox,
         "user": auth.user,
         "password": auth.password,
         "token": auth.token,
@@ -268,10 +276,22 @@ async def connect(
     }
     if nodes is not None:
         options |= {"dont_randomize": True, "reconnect_to_server_handler": nodes.select}
-    connection = NatsConnection(url, nodes=nodes, requires_tls=auth.tls is not None or "tls://" in url)
+    requires_tls = auth.tls is not None or "tls://" in url
+    connection = NatsConnection(url, nodes=nodes, requires_tls=requires_tls, plaintext=auth.plaintext)
     logging.getLogger("asyncio").addFilter(_is_not_eof_warning)
     await connection.open([part.strip() for part in url.split(",")], options, deadline_s)
     return connection
+
+
+def _own_inbox(user: str | None) -> str | None:
+    """Return the prefix of a user's inboxes; None if its name cannot be part of a subject."""
+    return f"{ANY_INBOX}.{user}" if user is not None and _TOKEN.fullmatch(user) else None
+
+
+def _user_in(url: str) -> str | None:
+    """Return the user that an address names."""
+    userinfo, named, _ = url.partition("://")[2].partition("@")
+    return userinfo.partition(":")[0] if named and "," not in userinfo else None
 
 
 def _is_not_eof_warning(record: logging.LogRecord) -> bool:

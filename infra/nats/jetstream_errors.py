@@ -6,7 +6,7 @@ from typing import Any
 
 from handlers.ports import (
     AppendConflictError,
-    AppendRejectedError,
+    AppendRefusedError,
     LogError,
     LogUnavailableError,
     OutcomeUnknownError,
@@ -74,4 +74,4 @@ def append_error(error: ApiError) -> LogError:
         return OutcomeUnknownError(str(error))
     if error.code == TOO_MANY_REQUESTS or error.code >= FIRST_SERVER_ERROR:
         return LogUnavailableError(str(error))
-    return AppendRejectedError(str(error))
+    return AppendRefusedError(str(error))

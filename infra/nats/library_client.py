@@ -7,6 +7,7 @@ each override what goes wrong without it, and the requirements pin the library's
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import re
 import time
 from pathlib import Path
@@ -62,6 +63,14 @@ class PlaintextError(NatsError):
     """The broker offers no TLS to a client that has to use it."""
 
 
+def is_loopback(host: str | None) -> bool:
+    """Return whether a host is this machine for certain; names other than `localhost` are not looked up."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def unsubscribe_frames(subscriptions: Iterable[Subscription]) -> bytes:
     """Return the frames that end subscriptions at the broker; messages that it has delivered are still handed over."""
     return b"".join(b"UNSUB %d\r\n" % each._id for each in subscriptions)  # noqa: SLF001 # see the module's docstring
@@ -70,10 +79,15 @@ def unsubscribe_frames(subscriptions: Iterable[Subscription]) -> bytes:
 class Client(LibraryClient):
     """A client that drops a dead connection at once, accepts any bytes, and can hand over frames without decoding."""
 
-    def __init__(self, *, requires_tls: bool = False) -> None:
-        """`requires_tls`: send credentials over TLS alone. The library would send them in the clear if asked to."""
+    def __init__(self, *, requires_tls: bool = False, plaintext: bool = True) -> None:
+        """The library would send credentials in the clear if asked to.
+
+        `requires_tls`: send credentials over TLS alone. `plaintext`: whether to send a password or a token in the
+        clear to a broker on another machine; each one of a cluster's is looked at.
+        """
         super().__init__()
         self._requires_tls = requires_tls
+        self._plaintext = plaintext
         self.frame_handlers: dict[int, Callable[[Sequence[Frame]], None]] = {}
         """The handlers of frames, by subscription number."""
         self._ps: _FrameParser = _FrameParser(self)
@@ -127,9 +141,21 @@ class Client(LibraryClient):
 
     def _connect_command(self) -> bytes:
         """Refuse to send credentials in the clear where they require TLS."""
-        if self._requires_tls and not self._server_info.get("tls_required"):
-            raise PlaintextError("it offers no TLS")
+        if not self._server_info.get("tls_required"):
+            if self._requires_tls:
+                raise PlaintextError("it offers no TLS")
+            if not self._plaintext and self._would_show_a_secret():
+                raise PlaintextError(
+                    "it offers no TLS, and a password would be sent to another machine for all to read;"
+                    " nats_plaintext allows that"
+                )
         return super()._connect_command()
+
+    def _would_show_a_secret(self) -> bool:
+        server = self._current_server
+        if server is None or server.uri.scheme == "wss" or is_loopback(server.uri.hostname):
+            return False
+        return bool(self.options.get("password") or self.options.get("token") or server.uri.username)
 
     def _read_creds_user_jwt(self, creds: Any) -> bytearray:
         """Read a user's JWT; the library would read a file without one for ever."""

@@ -93,8 +93,9 @@ class Csv:
         self._file.flush()
 
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_FORMULA = re.compile(r"\0[=+\-@\t\r]")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are the full-width forms, which spreadsheets take for the others."""
+_FORMULA = re.compile(r"\0[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """Searched in cells joined by NUL characters, with one before the first."""
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 MAX_AT_ONCE = 4
 MAX_EVIDENCE = 20
+MAX_OUTPUT_BYTES = 256 * 1024
+"""An index can list millions of conflicts; this much of them is proof enough."""
 _COMMAND = (
     "git",
     "--no-optional-locks",
@@ -99,12 +101,25 @@ async def _unmerged(worktree: Path) -> bytes:
         },
     )
     try:
-        output, _ = await process.communicate()
+        output, whole = await _read(process.stdout)
+        if whole:
+            await process.wait()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     return output
+
+
+async def _read(stream: asyncio.StreamReader | None) -> tuple[bytes, bool]:
+    """Return the entries that a stream holds, at most `MAX_OUTPUT_BYTES` of them, and whether these are all."""
+    output = bytearray()
+    while stream is not None and len(output) < MAX_OUTPUT_BYTES:
+        data = await stream.read(MAX_OUTPUT_BYTES - len(output))
+        if not data:
+            return bytes(output), True
+        output += data
+    return bytes(output[: output.rfind(b"\0") + 1]), False
 
 
 def _as_status(unmerged: bytes) -> bytes:

@@ -14,6 +14,7 @@ from handlers.writer.writer import SupersededError
 from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
+from infra.host.printable import PrintableFormatter
 from infra.host.shell import EXIT_FAILED, EXIT_OK, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
@@ -39,7 +40,11 @@ async def run_up(settings: Settings, *, new_log: bool = False) -> int:
     _configure_logging(settings)
     broker = EmbeddedBroker(
         settings.data_dir,
-        BrokerOptions(port=settings.broker_port, sync_interval=settings.broker_sync_interval),
+        BrokerOptions(
+            port=settings.broker_port,
+            sync_interval=settings.broker_sync_interval,
+            open_inboxes=settings.broker_open_inboxes,
+        ),
     )
     stop = stop_signal()
     try:
@@ -264,11 +269,9 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
 
 
 def _configure_logging(settings: Settings) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=settings.log_level.upper())
 
 
 def _failed(line: str) -> int:

@@ -63,6 +63,8 @@ class BrokerSettings(_Group):
     nats: str | None = None
     """The broker's address, several of one cluster separated by commas; absent: the one that `custody up` runs on
     the data directory, else nats://127.0.0.1:4222."""
+    nats_plaintext: bool = False
+    """Send passwords and tokens unencrypted to brokers on other machines, where they offer no TLS."""
     nats_user: str | None = None
     """User to connect as; absent: the user for the purpose, when its password is known."""
     nats_password: SecretStr | None = None
@@ -79,6 +81,9 @@ class BrokerSettings(_Group):
     """The client's certificate (PEM), for a broker that asks for one; `{user}` as above. Makes TLS a requirement."""
     nats_key: Path | None = None
     """Key of `nats_cert`, if it is in a file of its own; `{user}` as above."""
+    nats_inbox_prefix: Annotated[str, Field(pattern=r"^_INBOX(\.[^\s.*>]+)*$")] | None = None
+    """Prefix of the inboxes where answers come, for a user that may hear no others; absent: `_INBOX.` and the user's
+    name; `{user}` as above."""
     writer_password: SecretStr | None = None
     """Password of the broker's user `writer`, which appends events."""
     responder_password: SecretStr | None = None
@@ -89,6 +94,9 @@ class BrokerSettings(_Group):
     """Directory of the embedded broker: its log, its address and its passwords."""
     broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Loopback port of the embedded broker; 0 takes a free one."""
+    broker_open_inboxes: bool = False
+    """Let the embedded broker's user `operator` listen on all of `_INBOX.>`, for clients that set no inbox prefix; it
+    then hears the answers to every client."""
     broker_sync_interval: Annotated[str, Field(pattern=r"^(always|\d+(ms|s|m|h))$")] = "always"
     """How often the embedded broker flushes to disk: `always`, or an interval such as 2m."""
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
+from infra.host.small_files import check_owner
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -67,13 +69,15 @@ def file_source(settings_class: type[BaseSettings], *above: dict[str, Any]) -> F
     """The configuration file that the sources before it name, else `custody.toml` in the working directory.
 
     Raises:
-        SettingsError: the named file does not exist, or the file is not TOML.
+        SettingsError: the named file does not exist, or the file is not TOML or could be another user's.
     """
     named = next((layer["config"] for layer in above if layer.get("config")), None)
     path = CONFIG_FILE if named is None else Path(named).expanduser()
     if named is not None and not path.is_file():
         raise SettingsError(f"config: there is no file {path}")
     try:
+        if path.is_file():
+            check_owner(path, path.stat(), SettingsError)
         return FileSource(settings_class, toml_file=path)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {error}") from None

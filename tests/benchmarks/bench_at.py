@@ -46,7 +46,7 @@ async def delivered(url: str, password: str, last: int) -> float:
     Not more: a library that falls behind by too much is cut off.
     """
     count = min(last, DELIVERED)
-    client = await nats.connect(url, user="operator", password=password)
+    client = await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
     config = ConsumerConfig(
         ack_policy=AckPolicy.NONE, deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=last - count + 1
     )

@@ -216,7 +216,7 @@ async def measure(options: argparse.Namespace) -> None:
         data_dir = Path(directory)
         async with EmbeddedBroker(data_dir, BrokerOptions(sync_interval="always")) as broker:
             process = await serve("custody", data_dir)
-            client = await nats.connect(broker.url, **broker.credentials("operator"))
+            client = await nats.connect(broker.url, **broker.credentials("operator"), inbox_prefix=b"_INBOX.operator")
             load = Load(client, "default")
             await load.prepare()
             history = await make_history(load, options.reports)

@@ -54,7 +54,7 @@ def ask(place: Place, subject: str, **body: Any) -> Any:
     async def asked() -> Any:
         url = json.loads((place.path / ".custody" / "broker.json").read_text())["url"]
         password = json.loads((place.path / ".custody" / "credentials.json").read_text())["operator"]
-        nc = await nats.connect(url, user="operator", password=password)
+        nc = await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
         try:
             return await Caller(nc, "default").done(subject, body)
         finally:

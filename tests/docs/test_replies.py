@@ -19,7 +19,7 @@ pytestmark = pytest.mark.system
 async def ask(place: Place) -> AsyncIterator[Caller]:
     url = json.loads((place.path / ".custody" / "broker.json").read_text())["url"]
     password = json.loads((place.path / ".custody" / "credentials.json").read_text())["operator"]
-    nc = await nats.connect(url, user="operator", password=password)
+    nc = await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
     yield Caller(nc, "default")
     await nc.close()
 

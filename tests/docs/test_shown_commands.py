@@ -68,16 +68,17 @@ def test_every_command_shown_exists_with_its_options() -> None:
 @pytest.mark.system
 def test_the_requests_shown_are_carried_out(place: Place) -> None:
     (block,) = (match["text"] for match in FENCED.finditer(README) if match["text"].startswith("nats context"))
-    lines = [shlex.split(line) for line in block.splitlines()]
+    lines = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines()]
     requests = [words[2:] for words in lines if words[:2] == ["nats", "request"]]
     assert len(requests) == 2
 
     async def ask() -> None:
         data = place.path / ".custody"
         password = json.loads((data / "credentials.json").read_text())["operator"]
-        nc = await nats.connect(
-            json.loads((data / "broker.json").read_text())["url"], user="operator", password=password
-        )
+        url = json.loads((data / "broker.json").read_text())["url"]
+        (context,) = (words for words in lines if words[:2] == ["nats", "context"])
+        prefix = context[context.index("--inbox-prefix") + 1].encode()
+        nc = await nats.connect(url, user="operator", password=password, inbox_prefix=prefix)
         ((subject,),) = (words[2:] for words in lines if words[:2] == ["nats", "subscribe"])
         feed = await nc.subscribe(subject)
         for tail, body in requests:

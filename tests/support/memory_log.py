@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from handlers.ports import (
     MAX_BATCH_MESSAGES,
     AppendConflictError,
+    AppendRefusedError,
     AppendRejectedError,
     LogTruncatedError,
     LogUnavailableError,
@@ -82,7 +83,14 @@ class Reject:
     reason: str = "rejected by the test"
 
 
-Fault: TypeAlias = Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject
+@dataclass(frozen=True, slots=True)
+class FalselyRefused:
+    """A refusal comes in the broker's name, and it is stored, `later` only by the next call."""
+
+    later: bool = False
+
+
+Fault: TypeAlias = Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject | FalselyRefused
 
 
 @dataclass(slots=True)
@@ -288,6 +296,12 @@ class MemoryEventLog:
                 raise LogUnavailableError("no broker")
             case Reject(reason):
                 raise AppendRejectedError(reason)
+            case FalselyRefused(later):
+                if later:
+                    self._late.append(_Late(messages, expected_position, 0, counted=False, dropped=False))
+                else:
+                    self._append(messages, expected_position)
+                raise AppendRefusedError("refused, says somebody")
 
     def _check(self, message: NewMessage) -> None:
         if not message.subject.startswith(self._prefix):

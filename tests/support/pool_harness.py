@@ -30,6 +30,7 @@ from handlers.memory.memory import Memory
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import LogUnavailableError, NewMessage, UnreadableEventError
 from handlers.service.command_service import Incoming
+from handlers.service.reply_bodies import is_inbox
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from projections.state.pool_state import RECENT_ENTITIES, PoolState
@@ -335,7 +336,7 @@ class PoolHarness:
         assert not self.stray, self.stray
         for each in self.asked:
             assert all(len(reply.raw) <= MAX_REPLY_BYTES for reply in each.replies)
-            wanted = 1 if each.inbox.startswith("_INBOX.") and not each.lost else 0
+            wanted = 1 if is_inbox(each.inbox) and not each.lost else 0
             assert len(each.replies) == wanted, f"{each.subject} {each.body[:80]!r}: {len(each.replies)} replies"
 
     async def finish(self) -> None:

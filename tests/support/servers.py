@@ -80,6 +80,7 @@ async def connect(broker: EmbeddedBroker) -> AsyncIterator[Connect]:
     clients: list[Client] = []
 
     async def open_client(user: str = "operator", **options: Any) -> Client:
+        options = {"inbox_prefix": f"_INBOX.{user}".encode(), **options}
         client = await nats.connect(broker.url, **broker.credentials(user), **options)
         clients.append(client)
         return client

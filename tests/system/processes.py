@@ -144,6 +144,7 @@ async def client(**options: Any) -> AsyncIterator[Client]:
     async def ignore(_error: Exception) -> None:
         """A broker that dies is what these tests are about."""
 
+    options = {"inbox_prefix": f"_INBOX.{options.get('user', 'test')}".encode(), **options}
     nc = await nats.connect(error_cb=ignore, reconnect_time_wait=0.05, max_reconnect_attempts=-1, **options)
     try:
         yield nc

@@ -24,7 +24,7 @@ def url() -> Iterator[str]:
 
 
 async def test_the_writer_appends_a_batch_that_the_operator_reads(url: str, pool: str) -> None:
-    writer = await nats.connect(url, user="writer", password=PASSWORDS["writer"])
+    writer = await nats.connect(url, user="writer", password=PASSWORDS["writer"], inbox_prefix=b"_INBOX.writer")
     stream = f"CUSTODY_{pool}"
     await writer.jetstream().add_stream(
         StreamConfig(name=stream, subjects=[f"custody.{pool}.evt.>"], allow_atomic=True, allow_direct=True)
@@ -38,7 +38,7 @@ async def test_the_writer_appends_a_batch_that_the_operator_reads(url: str, pool
     assert (acknowledged["stream"], acknowledged["seq"], acknowledged["count"]) == (stream, 2, 2)
     await writer.close()
 
-    operator = await nats.connect(url, user="operator", password=PASSWORDS["operator"])
+    operator = await nats.connect(url, user="operator", password=PASSWORDS["operator"], inbox_prefix=b"_INBOX.operator")
     stored = [await operator.jetstream().get_msg(stream, seq=position) for position in (1, 2)]
     assert [message.subject for message in stored] == [
         f"custody.{pool}.evt.task.T1.submitted",

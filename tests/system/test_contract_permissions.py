@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.broker.users import agent_user
+from infra.broker.users import ADMIN, COMMANDS, ECHO, OPERATOR, WRITER, BrokerUser, agent_user
 from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
@@ -40,9 +42,9 @@ class Users:
             async def note(error: Exception) -> None:
                 refused.append(str(error).lower())
 
-            inbox = f"_INBOX.{user.removeprefix('agent-')}" if user.startswith("agent-") else "_INBOX"
+            prefix = f"_INBOX.{user}".encode()
             self._clients[user] = await nats.connect(
-                self._broker.url, **self._broker.credentials(user), error_cb=note, inbox_prefix=inbox.encode()
+                self._broker.url, **self._broker.credentials(user), error_cb=note, inbox_prefix=prefix
             )
         return self._clients[user]
 
@@ -73,17 +75,10 @@ class Users:
 async def users(tmp_path: Path) -> AsyncIterator[Users]:
     """A broker with two agents' users besides the service's own, and the pool `default` served on it."""
     extra = (agent_user(POOL, "a1"), agent_user(POOL, "a2"), agent_user("other", "a3"))
-    async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=extra)) as broker:
-
-        def auth(user: str) -> Auth:
-            access = broker.credentials(user)
-            return Auth(user=access["user"], password=access["password"])
-
-        server = await PoolServer(Settings(data_dir=tmp_path), broker.url).start(auth)
+    async with served(tmp_path, BrokerOptions(sync_interval="2m", extra_users=extra)) as broker:
         users = Users(broker)
         yield users
         await users.close()
-        await server.stop()
 
 
 async def test_an_agent_speaks_only_as_itself(users: Users) -> None:
@@ -99,13 +94,32 @@ async def test_an_agent_speaks_only_as_itself(users: Users) -> None:
         assert not await users.may_publish("agent-a1", f"custody.{POOL}.{tail}"), tail
     assert not await users.may_publish("agent-a1", "custody.other.agent.a1.heartbeat")
     assert not await users.may_publish("agent-a3", "custody.default.agent.a3.register")
-    assert not await users.may_publish("agent-a1", "_INBOX.a2.x"), "nobody but the responder answers"
+    assert not await users.may_publish("agent-a1", "_INBOX.agent-a2.x"), "nobody but the responder answers"
 
 
-async def test_an_agent_hears_only_its_own_answers(users: Users) -> None:
-    assert await users.may_subscribe("agent-a1", "_INBOX.a1.>")
-    for subject in ("_INBOX.>", "_INBOX.a2.>", "_INBOX.*.x", f"custody.{POOL}.feed.>", f"custody.{POOL}.>", ">"):
-        assert not await users.may_subscribe("agent-a1", subject), subject
+ROLES = ("writer", "responder", "operator", "agent-a1", "agent-a2", "agent-a3")
+
+
+@pytest.mark.parametrize("user", ROLES)
+async def test_everybody_hears_only_its_own_answers(users: Users, user: str) -> None:
+    assert await users.may_subscribe(user, f"_INBOX.{user}.>")
+    others = [f"_INBOX.{other}.>" for other in ROLES if other != user]
+    for subject in (*others, "_INBOX.>", "_INBOX.*", "_INBOX.*.x", "_INBOX.*.>", f"custody.{POOL}.>", ">"):
+        assert not await users.may_subscribe(user, subject), subject
+
+
+async def test_an_agent_does_not_hear_the_feed(users: Users) -> None:
+    assert not await users.may_subscribe("agent-a1", f"custody.{POOL}.feed.>")
+
+
+@pytest.mark.parametrize("inbox", ["_INBOX.writer.x", "_INBOX.responder.x"])
+async def test_nobody_has_the_service_answer_the_service(users: Users, inbox: str) -> None:
+    for user in ROLES:
+        assert not await users.may_publish(user, inbox), user
+    operator = Caller(await users.client("operator"), POOL)
+    await operator.nc.publish(f"custody.{POOL}.ops.submit", b'{"task_id":"T1"}', reply=inbox)
+    reply = await operator.ask("query.task", task_id="T1")
+    assert reply.body["error"]["code"] == "unknown_task", "dropped, not carried out"
 
 
 @pytest.mark.parametrize("user", ["responder", "operator", "agent-a1"])
@@ -164,3 +178,77 @@ async def test_the_stream_itself_holds_off_deletes_too(users: Users) -> None:
     raw = await (await users.client("operator")).request(f"$JS.API.STREAM.INFO.{STREAM}")
     assert json.loads(raw.data)["config"]["allow_atomic"] is True
     assert json.loads(raw.data)["config"]["compression"] == "none"
+
+
+BEFORE = (
+    # As version 0.1.0 had them, and brokers still have them whose configuration was not changed.
+    BrokerUser("writer", WRITER.publish, ("_INBOX.>",)),
+    BrokerUser("responder", ("_INBOX.>",), (*COMMANDS, ECHO, "_INBOX.>")),
+    BrokerUser("operator", OPERATOR.publish, ("custody.*.feed.>", "_INBOX.>")),
+)
+
+
+@asynccontextmanager
+async def served(directory: Path, options: BrokerOptions) -> AsyncIterator[EmbeddedBroker]:
+    async with EmbeddedBroker(directory, options) as broker:
+
+        def auth(user: str) -> Auth:
+            access = broker.credentials(user)
+            return Auth(user=access["user"], password=access["password"])
+
+        server = await PoolServer(Settings(data_dir=directory), broker.url).start(auth)
+        yield broker
+        await server.stop()
+
+
+@asynccontextmanager
+async def old_client(broker: EmbeddedBroker, user: str = "operator") -> AsyncIterator[tuple[Client, list[str]]]:
+    """A client that sets no inbox prefix, and what the broker refused it."""
+    refused: list[str] = []
+
+    async def note(error: Exception) -> None:
+        refused.append(str(error).lower())
+
+    nc = await nats.connect(broker.url, **broker.credentials(user), error_cb=note)
+    yield nc, refused
+    await nc.close()
+
+
+async def test_a_client_without_a_prefix_is_told_which_inbox_it_may_not_hear(tmp_path: Path) -> None:
+    async with served(tmp_path, BrokerOptions(sync_interval="2m")) as broker, old_client(broker) as (nc, refused):
+        with pytest.raises(nats.errors.TimeoutError):
+            await nc.request("custody.default.query.health", b"{}", timeout=0.5)
+        assert any('permissions violation for subscription to "_inbox.' in each for each in refused)
+
+
+async def test_such_clients_can_be_let_in_and_still_hear_nothing_of_the_service(tmp_path: Path) -> None:
+    options = BrokerOptions(sync_interval="2m", open_inboxes=True, extra_users=(ADMIN,))
+    async with served(tmp_path, options) as broker, old_client(broker) as (nc, refused):
+        assert (await Caller(nc, POOL).ask("query.health")).ok
+        heard: list[str] = []
+
+        async def hear(message: Msg) -> None:
+            heard.append(message.subject)
+
+        await nc.subscribe("_INBOX.>", cb=hear)
+        await settled(nc)
+        async with old_client(broker, "admin") as (admin, _):
+            for inbox in ("_INBOX.writer.x", "_INBOX.responder.x", "_INBOX.agent-a1.x"):
+                await admin.publish(inbox, b"")
+            await settled(admin)
+        await settled(nc)
+        assert heard == ["_INBOX.agent-a1.x"]
+        assert refused == []
+
+
+async def test_a_broker_with_the_users_of_the_version_before_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.broker.embedded.EmbeddedBroker._users", lambda _: BEFORE)
+    async with served(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
+        async with old_client(broker) as (nc, refused):
+            await Caller(nc, POOL).done("ops.submit", task_id="T1")
+            assert refused == []
+        nc = await nats.connect(broker.url, **broker.credentials("operator"), inbox_prefix=b"_INBOX.operator")
+        assert (await Caller(nc, POOL).ask("query.task", task_id="T1")).ok
+        await nc.close()

@@ -234,3 +234,17 @@ async def test_a_plea_extends_a_silent_lease_and_a_resolved_one_expires(
         earned = moment(extended.data["expires_at"]) - moment(extended.body["time"])
         assert earned == timedelta(seconds=300), "from the moment of the grant"
         assert (await ask.task("T1"))["lease"]["extensions"] == 1
+
+
+async def test_no_more_is_read_of_a_huge_index_than_proves_it(conflict: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of that name stands for git with an index that never ends."""
+    programs = conflict.parent / "programs"
+    programs.mkdir()
+    entry = "100644 0123456789012345678901234567890123456789 2\\tfile%d\\0"
+    (programs / "git").write_text(f"#!/bin/sh\ni=0; while :; do i=$((i+1)); printf '{entry}' $i; done\n")
+    (programs / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    probe = GitWorktreeProbe(str(conflict.parent / "{task_id}-{agent_id}-{attempt}"), 10.0)
+    began = time.monotonic()
+    assert await probe.evidence(TASK, LEASE) == tuple(f"file{number}" for number in range(1, 21))
+    assert time.monotonic() - began < 5, "it was killed, and not waited for"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,7 +20,7 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import frozen_objects, progress_bar
 from infra.host.atomic_file import FileWriteError, atomic_file
-from infra.host.shell import printable
+from infra.host.printable import PrintableText, printable
 from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError
@@ -229,7 +229,8 @@ def _sink(out: Output, form: Format, output: Path | None) -> Iterator[Sink]:
 def _text_sink(out: Output, form: Format) -> Sink:
     if form is Format.TABLE and out.terminal:
         return Table(out.line)
-    return _file_sink(form, sys.stdout)
+    # Rows for a program are left as they are; a terminal would carry out what is in them.
+    return _file_sink(form, cast("IO[str]", PrintableText(sys.stdout)) if out.terminal else sys.stdout)
 
 
 def _file_sink(form: Format, file: IO[str]) -> Sink:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from infra.broker.data_dir import DataDir
+from infra.broker.data_dir import BrokerRecord, DataDir
 from infra.nats.auth import Auth
-from infra.settings.credentials import auth_for
+from infra.settings.credentials import auth_for, secrets_for
+from infra.settings.sources import SettingsError
+from infra.settings.trust import Trust, misrouted, trust_of, trust_of_data_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infra.settings.loading import Origin
     from infra.settings.settings import Settings
 
 DEFAULT_PORT = 4222
@@ -28,25 +32,47 @@ class Access(NamedTuple):
     """Whether no setting and no running broker names the address: it is DEFAULT_URL."""
 
 
-def find_access(settings: Settings, user: str = "operator") -> Access:
+def find_access(settings: Settings, user: str = "operator", origins: Mapping[str, Origin] | None = None) -> Access:
     """Return how to reach the broker.
 
     The address: the setting `nats`, else that of the broker that runs on the data directory, else DEFAULT_URL. The
-    credentials: those in the settings, else the user's password in the data directory if the address is of the broker
-    that runs on it.
+    credentials: those in the settings, unless the address comes from a less trusted source (`infra.settings.trust`);
+    else the user's password in the data directory if the address is of the broker that runs on it. `origins`: the
+    settings' sources; without it, all are flags.
 
     Raises:
         DataDirError: the data directory's passwords cannot be read.
+        SettingsError: the address comes from a less trusted source than the credentials, and there are no others.
     """
+    origins = origins or {}
     directory = DataDir.at(settings.data_dir)
-    record = directory.read_record()
-    url = settings.nats or (record.url if record is not None else DEFAULT_URL)
+    record, url = _record_and_url(settings)
     auth = auth_for(settings, user)
-    if auth.anonymous and record is not None and record.users and _same_address(record.url, url):
+    why = misrouted(secrets_for(settings, user), _trust_of_address(settings, record, origins), origins)
+    beside_up = record is not None and record.users and _same_address(record.url, url)
+    if (auth.anonymous or why is not None) and beside_up:
         password = directory.read_passwords().get(user)
         if password is not None:
-            auth = replace(auth, user=user, password=password)
+            why, auth = None, Auth(user=user, password=password, tls=auth.tls)
+    if why is not None:
+        raise SettingsError(why)
     return Access(url, auth, guessed=settings.nats is None and record is None)
+
+
+def find_url(settings: Settings) -> str:
+    """Return the address that `find_access` returns. Raises DataDirError."""
+    return _record_and_url(settings)[1]
+
+
+def _record_and_url(settings: Settings) -> tuple[BrokerRecord | None, str]:
+    record = DataDir.at(settings.data_dir).read_record()
+    return record, settings.nats or (record.url if record is not None else DEFAULT_URL)
+
+
+def _trust_of_address(settings: Settings, record: BrokerRecord | None, origins: Mapping[str, Origin]) -> Trust:
+    if settings.nats is not None:
+        return trust_of("nats", origins)
+    return trust_of_data_dir(origins) if record is not None else Trust.FLAG
 
 
 async def connection_refused(url: str) -> bool:

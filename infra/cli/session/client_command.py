@@ -26,7 +26,7 @@ _SLACK_S = 2.0
 _PANEL = "Connection"
 _CONNECTION = (
     "nats", "pool", "config", "data_dir", "nats_user", "nats_password", "nats_token", "nats_creds", "nats_nkey",
-    "nats_ca", "nats_cert", "nats_key",
+    "nats_ca", "nats_cert", "nats_key", "nats_plaintext", "nats_inbox_prefix",
 )  # fmt: skip
 """The settings that every client command takes as options."""
 
@@ -57,9 +57,9 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
         async def run() -> None:
             from infra.settings.loading import load_settings
 
-            settings = load_settings(flags).settings
+            settings, origins = load_settings(flags)
             wait_s = timeout_s if timeout_s is not None else settings.reply_timeout_s + _SLACK_S
-            session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s)
+            session = Session(settings, Output(as_json=as_json, now=datetime.now(UTC)), wait_s, origins)
             if file is not None:
                 from infra.cli.session.export_option import read_export
 

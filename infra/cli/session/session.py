@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from infra.cli.session.command_error import CommandError
 from infra.cli.terminal.output import print_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from infra.cli.terminal.output import Output
     from infra.export.export_file import ExportReader
     from infra.nats.connection import NatsConnection
     from infra.nats.contract_client import CustodyClient
     from infra.nats.event_log import NatsEventLog
+    from infra.settings.loading import Origin
     from infra.settings.settings import Settings
 
 
@@ -28,12 +29,18 @@ class Session:
     out: Output
     timeout_s: float
     """How long to wait for the broker, and for a reply."""
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    """The settings' sources."""
     export: ExportReader | None = None
     """The file to read instead of the log at the broker; the settings name its pool."""
 
     @contextlib.asynccontextmanager
-    async def connected(self, inbox_prefix: str = "_INBOX", user: str = "operator") -> AsyncIterator[NatsConnection]:
+    async def connected(
+        self, user: str = "operator", *, unnamed_inbox: str = "_INBOX"
+    ) -> AsyncIterator[NatsConnection]:
         """A connection to the broker, as its `user`, unless the settings name other credentials.
+
+        `unnamed_inbox`: where answers are heard unless the settings or the user's name say it.
 
         Raises:
             CredentialsError: a file with credentials cannot be used.
@@ -43,14 +50,14 @@ class Session:
         from infra.nats.broker_errors import BrokerUnavailableError
         from infra.nats.connection import connect, without_password
 
-        access = find_access(self.settings, user)
+        access = find_access(self.settings, user, self.origins)
         access.auth.check()
         if await connection_refused(access.url):
             looked = f" (none runs on {self.settings.data_dir})" if access.guessed else ""
             address = without_password(access.url)
             raise BrokerUnavailableError(f"cannot use the broker at {address}: connection refused{looked}")
         connection = await connect(
-            access.url, name="custody-cli", auth=access.auth, inbox_prefix=inbox_prefix, deadline_s=self.timeout_s
+            access.url, name="custody-cli", auth=access.auth, unnamed_inbox=unnamed_inbox, deadline_s=self.timeout_s
         )
         connection.violated.add(
             lambda violation: print_error(f"not allowed: {violation.operation} {violation.subject}")
@@ -90,7 +97,7 @@ class Session:
         """A client of the pool; with an agent's name, one that the agent's own credentials suffice for."""
         from infra.nats.contract_client import CustodyClient
 
-        async with self.connected(f"_INBOX.{agent}" if agent else "_INBOX") as connection:
+        async with self.connected(unnamed_inbox=f"_INBOX.{agent}" if agent else "_INBOX") as connection:
             yield CustodyClient(connection.client, self.settings.pool)
 
     @contextlib.asynccontextmanager

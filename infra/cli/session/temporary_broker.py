@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from infra.broker.data_dir import DataDir
-from infra.cli.session.broker_access import connection_refused, find_access
+from infra.cli.session.broker_access import connection_refused, find_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -52,4 +52,4 @@ async def _needed(settings: Settings, *, allow_empty: bool) -> bool:
     if directory.read_record() is None and settings.data_dir != type(settings).model_fields["data_dir"].default:
         # A directory that was named is meant, whatever listens on the default port.
         return True
-    return await connection_refused(find_access(settings).url)
+    return await connection_refused(find_url(settings))

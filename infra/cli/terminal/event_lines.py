@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handlers.ports import UnreadableEventError
 from infra.cli.terminal.output import STYLES
-from infra.host.shell import printable
+from infra.host.printable import printable
 from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.time_text import moment
 
@@ -49,7 +49,7 @@ def _show_in_terminal(out: Output, event: HistoryEntry, subject: str, token: str
     head = Text.assemble(
         (f"{event.position:>7} ", "dim"),
         (f" {when:<21}"),
-        (f" {event.event:<13}", STYLES.get(event.event, "bold")),
+        (f" {printable(event.event):<13}", STYLES.get(event.event, "bold")),
         *([(f" {printable(subject):<18}", "")] if subject else []),
         (f" {printable(event.actor)}", "cyan"),
         (f"  {printable(event.why)}", "dim"),

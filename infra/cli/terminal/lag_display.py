@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError
 from infra.cli.terminal.output import print_error
-from infra.host.shell import printable
+from infra.host.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,15 +60,16 @@ class LagDisplay:
         self._line(projector, "stopped")
 
     async def _show_live(self, projector: Projector[Any]) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from infra.cli.terminal.safe_console import SafeConsole
 
         progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[lag]}"),
-            console=Console(stderr=True, markup=False, highlight=False, emoji=False),
+            console=SafeConsole(stderr=True),
             transient=True,
             auto_refresh=False,
         )

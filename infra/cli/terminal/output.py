@@ -1,6 +1,7 @@
 """The output of a command: coloured in a terminal, plain lines elsewhere, JSON on request.
 
-Control characters in titles, notes and errors are printed as escapes, so that no task can control the terminal.
+Control characters are printed as escapes wherever they are, in names and keys as in values, so that no task can control
+the terminal.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import parse_timestamp
-from infra.host.shell import complain, printable
+from infra.host.printable import printable
+from infra.host.shell import complain
 from projections.reports.time_text import duration
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ class Output:
 
     def facts(self, pairs: Iterable[tuple[str, Any]], title: str = "") -> None:
         """Print names with their values."""
-        rows = [(name, self.cell(name, value)) for name, value in pairs]
+        rows = [(printable(name), self.cell(name, value)) for name, value in pairs]
         self._titled(title)
         if self.terminal:
             from rich.table import Table
@@ -107,7 +109,7 @@ class Output:
         """Print rows under their columns; columns without any value are left out."""
         kept = [index for index in range(len(columns)) if any(row[index] not in (None, "", [], {}) for row in rows)]
         cells = [[self.cell(columns[index], row[index], brief=True) for index in kept] for row in rows]
-        names = [columns[index] for index in kept]
+        names = [printable(columns[index]) for index in kept]
         self._titled(title)
         if self.terminal:
             self._table_in_terminal(*_fitted(names, cells, self.console.width))
@@ -154,9 +156,9 @@ class Output:
     def console(self) -> Console:
         """The terminal."""
         if self._console is None:
-            from rich.console import Console
+            from infra.cli.terminal.safe_console import SafeConsole
 
-            self._console = Console(highlight=False, markup=False, emoji=False)
+            self._console = SafeConsole()
         return self._console
 
     def _titled(self, title: str) -> None:

@@ -23,11 +23,12 @@ def progress_bar(total: int, out: Output) -> Iterator[Callable[[int], None]]:
     if total < _LEAST_EVENTS or out.as_json or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from infra.cli.terminal.safe_console import SafeConsole
+
     columns = (TextColumn("reading the log"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=SafeConsole(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total)
         yield lambda read: progress.update(task, completed=read)
 

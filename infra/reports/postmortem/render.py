@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.timestamps import format_timestamp, seconds_between
-from infra.host.shell import printable
+from infra.host.printable import printable_lines
 from infra.reports.postmortem.layout import BAR_PX, drawing
 from projections.postmortem.bars import ENDS, OPEN
 from projections.postmortem.causes import CONTEXT, RULES, Cause
@@ -80,7 +80,7 @@ def page(found: Postmortem, heading: Heading) -> str:
 
 def shown(text: str) -> str:
     """Return a text with invisible characters, and those that change the writing direction, as escapes."""
-    return printable(text, keep="\n")
+    return printable_lines(text)
 
 
 def embedded(document: Any) -> str:

@@ -146,6 +146,8 @@ async def test_an_agent_does_not_speak_as_another_by_a_header(pool: PoolHarness)
         "_INBOX",
         "_INBOXfoo",
         "_INBOX_a.1",
+        "_INBOX.writer.aB3.1",
+        "_INBOX.responder.x",
         "x.\x1b]0;title\x07",
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from domain.events.task import Submitted
 from tests.support.memory_log import (
     DroppedLater,
+    FalselyRefused,
     Fault,
     LoseAck,
     LoseRequest,
@@ -30,6 +31,8 @@ MISHAPS: dict[str, list[Fault]] = {
     "there is no broker for a moment": [Unavailable(), Unavailable(), Unavailable()],
     "there is no broker after the acknowledgement was lost": [LoseAck(), Unavailable(), Unavailable()],
     "there is no broker after the request was lost": [LoseRequest(), Unavailable()],
+    "a refusal of it is forged": [FalselyRefused()],
+    "a refusal of it is forged before it is stored": [FalselyRefused(later=True)],
     "everything at once": [Unavailable(), LoseRequest(), Unavailable(), DroppedLater(2), LoseAck()],
 }
 

@@ -29,11 +29,15 @@ def uncommented(path: Path) -> str:
 
 
 def users_in(text: str) -> set[BrokerUser]:
-    blocks = re.findall(r"user: (\w+).*?publish: \[(.*?)\].*?subscribe: \[(.*?)\]", text, re.DOTALL)
+    pattern = r"user: (\w+).*?publish: (?:\{ allow: )?\[(.*?)\](?:, deny: \[(.*?)\])?.*?subscribe: \[(.*?)\]"
     return {
-        BrokerUser(name, tuple(re.findall(r'"([^"]+)"', publish)), tuple(re.findall(r'"([^"]+)"', subscribe)))
-        for name, publish, subscribe in blocks
+        BrokerUser(name, _quoted(publish), _quoted(subscribe), not_publish=_quoted(denied))
+        for name, publish, denied, subscribe in re.findall(pattern, text, re.DOTALL)
     }
+
+
+def _quoted(text: str) -> tuple[str, ...]:
+    return tuple(re.findall(r'"([^"]+)"', text))
 
 
 def test_the_configuration_names_the_same_users_and_rights_as_the_code() -> None:

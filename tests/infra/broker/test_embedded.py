@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.system]
 
 
 async def append(broker: EmbeddedBroker, pool: str) -> int:
-    client = await nats.connect(broker.url, **broker.credentials("writer"))
+    client = await nats.connect(broker.url, **broker.credentials("writer"), inbox_prefix=b"_INBOX.writer")
     stream = client.jetstream()
     await stream.add_stream(name=f"CUSTODY_{pool}", subjects=[f"custody.{pool}.evt.>"])
     ack = await stream.publish(f"custody.{pool}.evt.pool.{pool}.opened", b"{}")

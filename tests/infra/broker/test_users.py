@@ -171,7 +171,7 @@ async def test_a_reply_subject_in_the_log_appends_nothing(
 async def test_an_agent_speaks_only_as_itself(tmp_path: Path, pool: str) -> None:
     users = (agent_user(pool, "a1", name="a1"),)
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=users)) as broker:
-        responder = await nats.connect(broker.url, **broker.credentials("responder"))
+        responder = await nats.connect(broker.url, **broker.credentials("responder"), inbox_prefix=b"_INBOX.responder")
         await responder.subscribe(f"custody.{pool}.agent.>", cb=answer(responder))
         await settled(responder)
         agent = await nats.connect(

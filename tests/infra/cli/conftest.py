@@ -13,11 +13,16 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.cli.main import cli
 from infra.nats.auth import Auth
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
+
+Append = Callable[[NewMessage], Awaitable[int]]
 
 
 class Result(NamedTuple):
@@ -111,3 +116,19 @@ async def ask(run: Run, service: PoolServer) -> Run:
         return result
 
     return run_well
+
+
+@pytest.fixture
+async def append(at_broker: EmbeddedBroker, pool: str) -> Append:
+    """Writes something into the log that no service wrote."""
+
+    async def write(message: NewMessage) -> int:
+        connection = await connect(at_broker.url, name="test", auth=Auth(**at_broker.credentials("writer")))  # type: ignore[arg-type]
+        log = await NatsEventLog.open(connection, pool)
+        try:
+            return await log.append([message], expected_position=await log.last_position())
+        finally:
+            await log.close()
+            await connection.close()
+
+    return write

@@ -2,21 +2,15 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 
 import pytest
 from rich.cells import cell_len
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
-from infra.nats.connection import connect
-from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
-from tests.infra.cli.conftest import Run
+from tests.infra.cli.conftest import Append, Run
 from tests.support.broker import Connect
-
-Append = Callable[[NewMessage], Awaitable[int]]
 
 
 @pytest.fixture
@@ -28,22 +22,6 @@ async def busy(ask: Run) -> Run:
     await ask("agent", "progress", "a1", "T1", "--token", "5", "--percent", "30", "--message", "so far")
     await ask("submit", "T2", "--required-capability", "gpu")
     return ask
-
-
-@pytest.fixture
-async def append(at_broker: EmbeddedBroker, pool: str) -> Append:
-    """Writes something into the log that no service wrote."""
-
-    async def write(message: NewMessage) -> int:
-        connection = await connect(at_broker.url, name="test", auth=Auth(**at_broker.credentials("writer")))  # type: ignore[arg-type]
-        log = await NatsEventLog.open(connection, pool)
-        try:
-            return await log.append([message], expected_position=await log.last_position())
-        finally:
-            await log.close()
-            await connection.close()
-
-    return write
 
 
 async def test_history_tells_every_event(busy: Run) -> None:

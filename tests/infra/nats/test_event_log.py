@@ -8,6 +8,7 @@ import pytest
 
 from handlers.ports import (
     AppendConflictError,
+    AppendRefusedError,
     AppendRejectedError,
     LogError,
     LogUnavailableError,
@@ -135,9 +136,9 @@ async def test_a_pool_without_a_stream_is_unavailable_and_surely_nothing_was_sto
     connection = await connect(broker_with_log.url, name="test")
     log = await NatsEventLog.open(connection, "other")
 
-    with pytest.raises(LogUnavailableError, match=r"no stream takes custody\.other\.evt\.task\.T0\.queued"):
+    with pytest.raises(OutcomeUnknownError, match=r"no stream takes custody\.other\.evt\.task\.T0\.queued"):
         await log.append(events(1, pool="other"), expected_position=0)
-    with pytest.raises(LogUnavailableError, match="no stream takes"):
+    with pytest.raises(OutcomeUnknownError, match="no stream takes"):
         await log.append(events(2, pool="other"), expected_position=0)
     with pytest.raises(LogUnavailableError, match="stream not found"):
         await log.last_position()
@@ -214,10 +215,23 @@ async def test_the_feed_carries_what_was_accepted_and_nothing_else(broker: Embed
         (b'{"error": {"code": 400, "err_code": 10164, "description": "wrong last sequence"}}', AppendConflictError),
         (b'{"error": {"code": 400, "err_code": 10176, "description": "batch incomplete"}}', OutcomeUnknownError),
         (b'{"error": {"code": 503, "err_code": 10077, "description": "i/o error"}}', OutcomeUnknownError),
-        (b'{"error": {"code": 503, "err_code": 10023, "description": "insufficient"}}', LogUnavailableError),
-        (b'{"error": {"code": 429, "err_code": 10210, "description": "too many inflight"}}', LogUnavailableError),
-        (b'{"error": {"code": 400, "err_code": 10054, "description": "message too large"}}', AppendRejectedError),
-        (b'{"error": {"code": 400, "err_code": 10174, "description": "batches are off"}}', AppendRejectedError),
+        (b'{"stream": "CUSTODY_pool", "seq": 9.0, "batch": "id", "count": 2}', OutcomeUnknownError),
+        (b'{"stream": "CUSTODY_pool", "seq": "9", "batch": "id", "count": 2}', OutcomeUnknownError),
+        (b'{"error": {"code": 503, "err_code": 10023, "description": "insufficient"}}', OutcomeUnknownError),
+        (b'{"error": {"code": 429, "err_code": 10210, "description": "too many inflight"}}', OutcomeUnknownError),
+        (b'{"error": {"code": 400, "err_code": 10054, "description": "message too large"}}', AppendRefusedError),
+        (b'{"error": {"code": 400, "err_code": 10174, "description": "batches are off"}}', AppendRefusedError),
+        (b'{"error": {"code": 400, "err_code": 10054}, "stream": "CUSTODY_pool", "seq": 0}', AppendRefusedError),
+        (b'{"error": {"code": 400, "err_code": 10054}, "stream": "OTHER", "seq": 0}', OutcomeUnknownError),
+        (b'{"type": "io.nats.jetstream.api.v1.x", "error": {"code": 400, "err_code": 10025}}', OutcomeUnknownError),
+        (b'{"error": {"code": 400, "err_code": "10071"}}', OutcomeUnknownError),
+        (b'{"error": {"code": "bad", "err_code": 10054}}', OutcomeUnknownError),
+        (b'{"error": {"code": Infinity, "err_code": NaN}}', OutcomeUnknownError),
+        (b'{"error": {"code": 400, "err_code": true}}', OutcomeUnknownError),
+        (b'{"error": {}}', OutcomeUnknownError),
+        (b'{"error": null}', OutcomeUnknownError),
+        (b'{"error": "no"}', OutcomeUnknownError),
+        (b'{"error": [400]}', OutcomeUnknownError),
     ],
     ids=lambda value: value.decode()[:80] if isinstance(value, bytes) else "",
 )

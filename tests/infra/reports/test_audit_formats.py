@@ -11,6 +11,7 @@ import pytest
 from domain.timestamps import parse_timestamp
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
+from infra.reports.audit_formats import Csv
 from infra.reports.audit_parquet import Parquet
 from projections.reports.audit_rows import Rows
 from projections.reports.event_json import EventJson
@@ -84,3 +85,19 @@ def test_a_number_beyond_all_bounds_is_none(tmp_path: Path) -> None:
     sink.write(rows)
     sink.close()
     assert parquet.read_table(tmp_path / "audit.parquet").column("token").to_pylist() == [rows[0].token, None]
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"])  # noqa: RUF001 - that is it
+def test_no_cell_of_csv_begins_as_a_formula(start: str) -> None:
+    out = io.StringIO(newline="")
+    sink = Csv(out)
+    attack = f"{start}HYPERLINK(1)"
+    sink.write(Rows().of([CloudEventsCodec("default").decode(reported(message=attack))]))
+    row = Rows().of([CloudEventsCodec("default").decode(first("progressed"))])[0]
+    texts: dict[str, Any] = dict.fromkeys(
+        ("actor", "entity", "id", "event", "agent", "verb", "command_id", "reason", "what"), attack
+    )
+    sink.write([row._replace(**texts)])
+    for line in list(csv.reader(io.StringIO(out.getvalue(), newline="")))[1:]:
+        assert not any(cell.startswith(start) for cell in line)
+        assert not any(cell[:1] in "=+-@\t\r\n＝＋－＠" for cell in line if cell)  # noqa: RUF001 - that is it

@@ -1,0 +1,147 @@
+"""No secret goes to an address from a less trusted source than its own, and no file of another user is believed."""
+
+from __future__ import annotations
+
+import os
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from infra.broker.data_dir import DataDir, DataDirError
+from infra.host.small_files import owner_fault
+from infra.nats.auth import read_seed
+from infra.nats.broker_errors import CredentialsError
+from infra.settings.credentials import secrets_for
+from infra.settings.loading import Origin, load_settings
+from infra.settings.settings import Settings
+from infra.settings.sources import SettingsError
+from infra.settings.trust import Trust, may_go, misrouted, trust_of, trust_of_data_dir
+
+FLAG = Origin("flag", "--x")
+ENVIRONMENT = Origin("environment", "CUSTODY_X")
+FILE = Origin("file", "custody.toml")
+DEFAULT = Origin("default", "")
+
+
+def test_the_order_of_sources() -> None:
+    assert Trust.FOUND_DATA < Trust.FOUND_FILE < Trust.ENVIRONMENT < Trust.FLAG
+
+
+@pytest.mark.parametrize(("secret", "address"), list(product(Trust, Trust)))
+def test_a_secret_goes_where_its_own_source_or_a_more_trusted_one_says(secret: Trust, address: Trust) -> None:
+    assert may_go(secret, address) == (address.value >= secret.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "config", "trust"),
+    [
+        (FLAG, DEFAULT, Trust.FLAG),
+        (ENVIRONMENT, DEFAULT, Trust.ENVIRONMENT),
+        (DEFAULT, DEFAULT, Trust.FLAG),
+        (FILE, DEFAULT, Trust.FOUND_FILE),
+        (FILE, FLAG, Trust.FLAG),
+        (FILE, ENVIRONMENT, Trust.ENVIRONMENT),
+        (FLAG, ENVIRONMENT, Trust.FLAG),
+    ],
+)
+def test_a_source_is_trusted_as_what_names_it(value: Origin, config: Origin, trust: Trust) -> None:
+    assert trust_of("nats", {"nats": value, "config": config}) is trust
+    wanted = Trust.FOUND_DATA if value is DEFAULT else trust
+    assert trust_of_data_dir({"data_dir": value, "config": config}) is wanted
+
+
+@pytest.mark.parametrize("name", ["nats_ca", "nats_plaintext"])
+def test_what_shows_a_secret_to_others_is_held_to_the_same(name: str) -> None:
+    origins = {"config": DEFAULT, "operator_password": ENVIRONMENT, "nats": FLAG, name: FILE}
+    why = misrouted(["operator_password"], Trust.FLAG, origins)
+    assert why is not None
+    assert name in why
+
+
+@pytest.mark.parametrize(
+    ("settings", "secrets"),
+    [
+        ({}, ()),
+        ({"operator_password": "x"}, ("operator_password",)),
+        ({"writer_password": "x"}, ()),
+        ({"operator_password": "x", "nats_user": "me"}, ()),
+        ({"operator_password": "x", "nats_user": "me", "nats_password": "y"}, ("nats_password",)),
+        ({"operator_password": "x", "nats_token": "t"}, ("nats_token",)),
+        ({"nats_creds": "x.creds", "nats_nkey": "x.nk"}, ("nats_creds",)),
+        ({"nats_nkey": "x.nk"}, ("nats_nkey",)),
+    ],
+)
+def test_the_secrets_that_would_be_sent(settings: dict[str, str], secrets: tuple[str, ...]) -> None:
+    assert secrets_for(Settings(**settings), "operator") == secrets  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "fault"),
+    [
+        (0o600, 1000, 1000, None),
+        (0o644, 1000, 1000, None),
+        (0o664, 1000, 1000, None),
+        (0o644, 0, 1000, None),
+        (0o600, 0, 0, None),
+        (0o644, 1001, 1000, "another user"),
+        (0o600, 1000, 0, "another user"),
+        (0o666, 1000, 1000, "every user"),
+        (0o602, 0, 1000, "every user"),
+        (0o646, 1000, 1000, "every user"),
+    ],
+)
+def test_whose_files_are_believed(mode: int, owner: int, user: int, fault: str | None) -> None:
+    found = owner_fault(mode, owner, user)
+    assert (found is None) if fault is None else (fault in (found or ""))
+
+
+def make_anothers(path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make it look as if another user could have written the file."""
+    if how == "world-writable":
+        path.chmod(0o666)
+    elif os.geteuid() == 0:
+        os.chown(path, 54_321, 54_321)
+    else:
+        monkeypatch.setattr("os.geteuid", lambda: path.stat().st_uid + 1)
+
+
+HOW = pytest.mark.parametrize("how", ["of another user", "world-writable"])
+
+
+@HOW
+def test_a_configuration_file_that_could_be_anothers_is_refused(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "custody.toml"
+    file.write_text('nats = "nats://elsewhere:4222"\n')
+    assert load_settings().settings.nats == "nats://elsewhere:4222"
+    make_anothers(file, how, monkeypatch)
+    with pytest.raises(SettingsError, match=r"custody\.toml is not used"):
+        load_settings()
+    with pytest.raises(SettingsError, match=r"custody\.toml is not used"):
+        load_settings({"config": file})
+
+
+@HOW
+@pytest.mark.parametrize("name", ["broker.json", "credentials.json"])
+def test_a_data_directory_that_could_be_anothers_is_refused(
+    tmp_path: Path, how: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broker.json").write_text('{"url": "nats://127.0.0.1:1", "pid": 1, "users": true}')
+    (tmp_path / "credentials.json").write_text('{"operator": "x"}')
+    data = DataDir.at(tmp_path)
+    assert (data.read_record() is not None, data.read_passwords()) == (True, {"operator": "x"})
+    make_anothers(tmp_path / name, how, monkeypatch)
+    with pytest.raises(DataDirError, match=f"{name} is not used"):
+        (data.read_record if name == "broker.json" else data.read_passwords)()
+
+
+@HOW
+def test_a_key_that_could_be_anothers_is_refused(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.nk"
+    file.write_bytes(b"SU...")
+    make_anothers(file, how, monkeypatch)
+    with pytest.raises(CredentialsError, match=r"x\.nk is not used"):
+        read_seed(file)
