@@ -168,7 +168,8 @@ OPS_REPLIES: Final = {
     "update": Reply(
         _STATUS_KEYS,
         _OPS_ON_LIVE_TASK,
-        "What stays the same appends nothing. A deadline that has passed is `invalid_command`, and so is a time to "
+        "What stays the same appends nothing; `no_deadline` takes the deadline away. A deadline that has passed is "
+        "`invalid_command`, and so is a time to "
         "wait for that does not leave some before the deadline. Only a queued task is given one; another is "
         "`illegal_transition`.",
     ),

@@ -145,6 +145,8 @@ class Update(OpsOnTask):
     """Moment (RFC 3339) after which the task fails, whatever its status."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
     """The same, in seconds from now."""
+    no_deadline: bool = False
+    """Take its deadline away."""
     not_before: UtcDatetime | None = None
     """Moment (RFC 3339) before which a queued task is granted to no agent, instead of the one before."""
     delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
@@ -154,12 +156,15 @@ class Update(OpsOnTask):
     def _one_moment_each(self) -> Self:
         require_one_at_most(self, "deadline", "deadline_s")
         require_one_at_most(self, "not_before", "delay_s")
+        if self.no_deadline and (self.deadline is not None or self.deadline_s is not None):
+            msg = "no_deadline excludes deadline and deadline_s"
+            raise ValueError(msg)
         return self
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        changeable = ("priority", "title", "labels", "deadline", "deadline_s", "not_before", "delay_s")
-        if all(getattr(self, name) is None for name in changeable):
+        changeable = ("priority", "title", "labels", "deadline", "deadline_s", "not_before", "delay_s", "no_deadline")
+        if not self.no_deadline and all(getattr(self, name) is None for name in changeable[:-1]):
             msg = f"name at least one of {', '.join(changeable[:-1])} and {changeable[-1]}"
             raise ValueError(msg)
         return self

@@ -139,6 +139,8 @@ def update(draft: Draft, command: operator_commands.Update) -> Decision:
     waits_until = max(task.not_before or draft.now, draft.now)
     if not_before is not None and max(not_before, draft.now) != waits_until:
         changed["not_before"] = not_before
+    if command.no_deadline and task.definition.deadline is not None:
+        changed["no_deadline"] = True
     if changed:
         task = draft.record_task(task.task_id, ev.Updated(**changed))
     return _changed(draft, task)
@@ -155,7 +157,7 @@ def _require_time_before_deadline(
     if not_before is None and deadline is None:
         return
     waits_until = not_before or (task.not_before if task.status is TaskStatus.QUEUED else None)
-    ends_at = deadline or task.definition.deadline
+    ends_at = deadline or (None if command.no_deadline else task.definition.deadline)
     if waits_until is None or ends_at is None or waits_until <= draft.now or waits_until < ends_at:
         return
     if not_before is not None:

@@ -478,6 +478,8 @@ class Updated(TaskEvent):
     title: str | None = None
     labels: tuple[str, ...] | None = None
     deadline: Timestamp | None = None
+    no_deadline: bool = False
+    """Whether its deadline was taken away."""
     not_before: Timestamp | None = None
     """Until when the queued task is granted to no agent; one that has passed if it waits no longer."""
 

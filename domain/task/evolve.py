@@ -48,7 +48,9 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
 
 
 def _updated(task: Task, event: ev.Updated, recorded: Recorded) -> Task:
-    given = {name: value for name, value in event if value is not None}
+    given = {name: value for name, value in event if value is not None and name != "no_deadline"}
+    if event.no_deadline:
+        given["deadline"] = None
     changes: dict[str, Any] = {"definition": task.definition.model_copy(update=given)}
     if event.not_before is not None:
         changes["not_before"] = event.not_before

@@ -166,6 +166,7 @@ def _updated(event: ev.Updated) -> str:
         f'title "{event.title}"' if event.title is not None else "",
         f"labels {', '.join(event.labels) or 'none'}" if event.labels is not None else "",
         f"deadline {moment(event.deadline)}" if event.deadline else "",
+        "no deadline" if event.no_deadline else "",
         f"granted to no agent before {moment(event.not_before)}" if event.not_before else "",
     ]
     return ", ".join(part for part in parts if part)

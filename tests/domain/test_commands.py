@@ -173,6 +173,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("update", "labels", ([*LABELS[0], None], LABELS[1][:-1])),
     ("update", "deadline", MOMENTS),
     ("update", "deadline_s", ([None, 0, 3600, 315_360_000], [-1, 315_360_001, "60", float("inf")])),
+    ("update", "no_deadline", ([True, False], ["yes", 1, None])),
     ("update", "not_before", MOMENTS),
     ("update", "delay_s", ([None, 0, 0.5, 315_360_000], [-1, 315_360_001, "60", True, float("inf")])),
     ("retry", "new_id", ([*TASK_IDS[0], None], TASK_IDS[1][:-2])),
@@ -330,7 +331,10 @@ def test_a_note_is_beside_one_thing_and_an_update_changes_something() -> None:
         ("annotate", {"kind": "k"}),
         ("annotate", {"kind": "k", "task_id": "T", "agent_id": "A"}),
         ("update", {"task_id": "T"}),
+        ("update", {"task_id": "T", "no_deadline": False}),
         ("update", {"task_id": "T", "deadline_s": 5, "deadline": "2026-11-21T08:00:00Z"}),
+        ("update", {"task_id": "T", "deadline_s": 5, "no_deadline": True}),
+        ("update", {"task_id": "T", "deadline": "2026-11-21T08:00:00Z", "no_deadline": True}),
     ):
         with pytest.raises(ValidationError):
             read(verb, json.dumps(body).encode())

@@ -82,6 +82,25 @@ def test_a_new_deadline_counts() -> None:
     s.sweep(at=61).then("failed")
 
 
+def test_a_deadline_can_be_taken_away() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", deadline_s=60)
+    event = s.when(ERIKA, "update", task_id="T", no_deadline=True).then("updated").event(Updated)
+    assert (event.no_deadline, event.deadline) == (True, None)
+    assert s.task("T").definition.deadline is None
+    s.when(ERIKA, "update", task_id="T", no_deadline=True).then()
+    s.sweep(at=61).then()
+    s.given(ERIKA, "update", task_id="T", deadline_s=10)
+    s.sweep(at=72).then("failed")
+
+
+def test_without_a_deadline_a_task_may_wait_beyond_the_one_it_had() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", deadline_s=60)
+    s.when(ERIKA, "update", task_id="T", delay_s=100).refused("invalid_command")
+    s.when(ERIKA, "update", task_id="T", delay_s=100, no_deadline=True).then("updated")
+
+
 def test_a_deadline_that_has_passed_is_refused() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T")
