@@ -33,3 +33,11 @@ def id_of_token(token: str) -> str:
             return found
     msg = f"{token!r} is no token of an id"
     raise ValueError(msg)
+
+
+def shown_id(token: str) -> str:
+    """Return the id of a token, or what is no token as it is, as a foreign subject may have it."""
+    try:
+        return id_of_token(token)
+    except ValueError:
+        return token

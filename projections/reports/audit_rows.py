@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.subjects import id_of_token
+from domain.subjects import shown_id
 from projections.reports.audit_filter import agent_of
 from projections.reports.event_json import EventJson
 from projections.reports.history_entry import unreadable_entry
@@ -88,14 +88,4 @@ def unreadable_row(position: int, subject: str, reason: str) -> Row:
     """Return the row of a message that no fold can read; the entity is what its subject claims."""
     entry = unreadable_entry(position, subject, reason)
     entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]
-    return _EMPTY._replace(
-        position=position, entity=entity, id=_shown_id(entity_id), event=entry.event, what=entry.what
-    )
-
-
-def _shown_id(token: str) -> str:
-    try:
-        return id_of_token(token)
-    except ValueError:
-        # The token of a foreign subject is shown as it is.
-        return token
+    return _EMPTY._replace(position=position, entity=entity, id=shown_id(entity_id), event=entry.event, what=entry.what)

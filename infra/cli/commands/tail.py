@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from domain.events import Entity
-from domain.subjects import id_of_token
+from domain.subjects import shown_id
 from infra.cli.commands.arguments import check_events
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.session import Session
@@ -35,15 +35,8 @@ async def tail(
         shown = 0
         async for message in log.follow(after=last if after is None else after):
             kind, about, name = (message.subject.split(".") + [""] * 6)[3:6]
-            if (entity is None or kind == entity.value) and event in {None, name} and id_ in {None, _id(about)}:
+            if (entity is None or kind == entity.value) and event in {None, name} and id_ in {None, shown_id(about)}:
                 show_event(session.out, codec, message, one_line=True)
                 shown += 1
                 if shown == count:
                     return
-
-
-def _id(token: str) -> str:
-    try:
-        return id_of_token(token)
-    except ValueError:
-        return token

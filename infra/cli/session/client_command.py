@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +29,17 @@ _CONNECTION = (
     "nats_ca", "nats_cert", "nats_key",
 )  # fmt: skip
 """The settings that every client command takes as options."""
+
+
+_FILE = inspect.Parameter(
+    "file",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        Path | None,
+        typer.Option("--file", help="Read this export instead of the log at the broker.", show_default=False),
+    ],
+)
 
 
 def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: bool = False) -> Callable[..., None]:
@@ -58,9 +70,7 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
 
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     if reads_exports:
-        from infra.cli.session.export_option import file_option
-
-        parameters.append(file_option())
+        parameters.append(_FILE)
     set_parameters(command, [*parameters, *_connection_parameters()])
     command.__doc__ = function.__doc__
     return command

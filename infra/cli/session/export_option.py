@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import signal
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infra.cli.session.session import Session
-
-
-def file_option() -> inspect.Parameter:
-    """Return the option, as a parameter of a command."""
-    option = typer.Option("--file", help="Read this export instead of the log at the broker.", show_default=False)
-    return inspect.Parameter(
-        "file", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[Path | None, option]
-    )
 
 
 def read_export(session: Session, file: Path, flags: dict[str, Any]) -> None:
