@@ -170,7 +170,7 @@ BAD_COMMANDS: list[tuple[str, dict[str, Any], str]] = [
     ("ops.drain", {"agent_id": "*"}, "agent_id"),
     ("ops.pause", {"task_id": "T"}, "task_id"),
     ("query.task", {}, "task_id"),
-    ("query.task", {"task_id": "evt.>"}, "task_id"),
+    ("query.task", {"task_id": "evt >"}, "task_id"),
     *[("query.tasks", {"limit": value}, "limit") for value in (0, 1001, "5")],
     ("query.tasks", {"status": "lost"}, "status"),
     ("query.leases", {"status": "stale"}, "status"),
