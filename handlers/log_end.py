@@ -12,6 +12,7 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from domain.limits import MAX_INT64
 from domain.untrusted_json import parse_json_object
 from handlers.projector.log_identity import log_id
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 VERSION = 1
-_LARGEST = 2**63 - 1
 
 
 class LogEnd(NamedTuple):
@@ -87,7 +87,7 @@ def decode(document: bytes, pool: str) -> LogEnd:
         msg = f"it is no version {VERSION} of pool {pool}"
         raise ValueError(msg)
     identity, position, tail_hash = (found.get(name) for name in LogEnd._fields)
-    if isinstance(identity, str) and isinstance(tail_hash, str) and type(position) is int and 0 < position <= _LARGEST:
+    if isinstance(identity, str) and isinstance(tail_hash, str) and type(position) is int and 0 < position <= MAX_INT64:
         return LogEnd(identity, position, tail_hash)
     msg = "it has no position or no hashes"
     raise ValueError(msg)

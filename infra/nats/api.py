@@ -73,9 +73,7 @@ class JetStreamApi:
         return answer
 
     def _no_answer(self, verb: str, error: Exception) -> LogUnavailableError:
-        return LogUnavailableError(
-            f"what came as the answer to {verb} from {self.connection.url} is none: {type(error).__name__} {error}"
-        )
+        return LogUnavailableError(f"the answer to {verb} from {self.connection.url} is not JetStream's: {error}")
 
     async def notify(self, verb: str) -> None:
         """Send a request without waiting for its answer; without a connection, do nothing."""

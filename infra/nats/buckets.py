@@ -36,6 +36,11 @@ def snapshots_bucket(pool: str) -> Bucket:
     return Bucket(f"CUSTODY_SNAPSHOTS_{pool}")
 
 
+def log_end_bucket(pool: str) -> Bucket:
+    """Return the bucket with the end of a pool's log."""
+    return Bucket(f"CUSTODY_LOG_END_{pool}")
+
+
 async def ensure_bucket(
     api: JetStreamApi, pool: str, bucket: Bucket, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -15,6 +15,7 @@ import msgspec
 from nats.errors import Error as NatsError
 from nats.nuid import NUID
 
+from domain.limits import MAX_INT64
 from domain.timestamps import format_timestamp, parse_timestamp
 from domain.untrusted_json import parse_json_object
 from handlers.ports import (
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 POSITION = "position"
-LARGEST_POSITION = 2**63 - 1
 DELETED = {"KV-Operation": "DEL", "Nats-TTL": "1h"}
 _VERSION = 1
 _TIMEOUT_S = 5.0
@@ -56,8 +56,8 @@ _NO_LIMIT = 2**62
 class _Mark(msgspec.Struct):
     """The document of the key `position`."""
 
-    position: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
-    skipped: Annotated[int, msgspec.Meta(ge=0, le=LARGEST_POSITION)]
+    position: Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
+    skipped: Annotated[int, msgspec.Meta(ge=0, le=MAX_INT64)]
     hash: str | None
     log_id: str | None
     time: str | None

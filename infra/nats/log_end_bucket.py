@@ -9,6 +9,7 @@ from nats.js.errors import APIError
 
 from handlers.log_end import LogEndStoreError
 from handlers.ports import LogUnavailableError
+from infra.nats.buckets import ensure_bucket, log_end_bucket
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
@@ -16,29 +17,29 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 2.0
 _KEY = "end"
-
-
-def log_end_bucket(pool: str) -> str:
-    """Return the bucket. Its stream `KV_...` cannot be mistaken for a pool's log."""
-    return f"CUSTODY_LOG_END_{pool}"
+_SETTINGS: dict[str, Any] = {
+    "description": "Where the log of a Custody pool ended: kept to notice when it is gone",
+    "discard": "old",
+    "max_msgs_per_subject": 1,
+    "allow_direct": True,
+}
 
 
 class LogEndBucket:
     """The `LogEndStore` of one pool at its broker; with as many copies as the log has."""
 
-    def __init__(self, api: JetStreamApi, pool: str, *, replicas: int) -> None:
+    def __init__(self, api: JetStreamApi, pool: str) -> None:
         self._api = api
-        self._stream = f"KV_{log_end_bucket(pool)}"
-        self._subject = f"$KV.{log_end_bucket(pool)}.{_KEY}"
-        self._replicas = replicas
-        self._exists = False
         self._pool = pool
-        self.name = f"bucket {log_end_bucket(pool)}"
+        self._bucket = log_end_bucket(pool)
+        self._subject = f"{self._bucket.prefix}{_KEY}"
+        self._exists = False
+        self.name = f"bucket {self._bucket.name}"
 
     async def read(self) -> bytes | None:
         """Return what was stored last, None if nothing was. Raises LogEndStoreError."""
         try:
-            stored = await self._api.stored(self._stream, {"last_by_subj": self._subject})
+            stored = await self._api.stored(self._bucket.stream, {"last_by_subj": self._subject})
         except ApiError as error:
             if error.err_code == STREAM_NOT_FOUND:
                 return None
@@ -51,22 +52,9 @@ class LogEndBucket:
         """Replace what is stored. Raises LogEndStoreError."""
         try:
             if not self._exists:
-                await self._api.create_stream(self._config())
+                await ensure_bucket(self._api, self._pool, self._bucket, _SETTINGS)
                 self._exists = True
             await self._api.connection.client.jetstream().publish(self._subject, document, timeout=_TIMEOUT_S)
         except (ApiError, APIError, LogUnavailableError, NatsError, TimeoutError, OSError) as error:
             self._exists = False
             raise LogEndStoreError(str(error) or type(error).__name__) from error
-
-    def _config(self) -> dict[str, Any]:
-        return {
-            "name": self._stream,
-            "description": f"Where the log of the Custody pool {self._pool} ended: kept to notice when it is gone",
-            "subjects": [f"$KV.{log_end_bucket(self._pool)}.>"],
-            "storage": "file",
-            "num_replicas": self._replicas,
-            "retention": "limits",
-            "discard": "old",
-            "max_msgs_per_subject": 1,
-            "allow_direct": True,
-        }

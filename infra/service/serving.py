@@ -189,7 +189,7 @@ class PoolServer:
         """
         pool = self.settings.pool
         api = JetStreamApi(writer, timeout_s=REMEMBER_TIMEOUT_S)
-        stores: list[LogEndStore] = [LogEndBucket(api, pool, replicas=self.settings.stream_replicas)]
+        stores: list[LogEndStore] = [LogEndBucket(api, pool)]
         if self._data_dir is not None:
             stores.append(LogEndFile(self._data_dir, pool))
         deadline_s = time.monotonic() + READY_DEADLINE_S
