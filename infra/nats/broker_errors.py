@@ -33,3 +33,7 @@ class LogGoneError(BrokerError):
 
 class StreamMismatchError(BrokerError):
     """The pool's stream exists, but its settings do not suit an event log; nothing was changed."""
+
+
+class PayloadLimitError(BrokerError):
+    """The broker takes no messages as large as replies can be."""

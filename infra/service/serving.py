@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
+from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
 from handlers.log_end import LogEndStoreError, Standing, compare, remembered
 from handlers.memory.snapshots import Snapshots
@@ -24,7 +25,7 @@ from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
-from infra.nats.broker_errors import BrokerUnavailableError, LogGoneError
+from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, LogGoneError, PayloadLimitError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.log_end_bucket import LogEndBucket
@@ -82,8 +83,8 @@ class PoolServer:
         self._lost_purposes: set[str] = set()
         self._lost_at_s = 0.0
         self._nodes = NodeChoice()
-        self._expelled: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Why the broker closed a connection for good, once it has."""
+        self._failed: asyncio.Future[BrokerError] = asyncio.get_running_loop().create_future()
+        """Why the broker can be used no longer, once it cannot."""
         self._transport: NatsTransport | None = None
         self._pool: PoolService | None = None
         self.facts: StreamFacts | None = None
@@ -150,16 +151,17 @@ class PoolServer:
             SupersededError: another service leads the pool.
             LogReplacedError: another log took the place of the one that was served.
             BrokerUnavailableError: the broker closed a connection for good, which is not opened again.
+            PayloadLimitError: the broker no longer takes messages as large as replies can be.
         """
         serving = asyncio.ensure_future(self.pool.served())
         keeping = () if self._keeping is None else (self._keeping,)
         try:
-            await asyncio.wait((serving, self._expelled, *keeping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((serving, self._failed, *keeping), return_when=asyncio.FIRST_COMPLETED)
             for task in keeping:
                 if task.done():
                     task.result()
             if not serving.done():
-                raise BrokerUnavailableError(self._expelled.result())
+                raise self._failed.result()
             serving.result()
         finally:
             serving.cancel()
@@ -251,8 +253,11 @@ class PoolServer:
         name = f"custody-{self.settings.pool}-{purpose}"
         connection = await connect(self.url, name=name, auth=auths(purpose), nodes=self._nodes)
         self._stack.push_async_callback(connection.close)
+        too_small = payload_limit_problem(connection)
+        if too_small is not None:
+            raise PayloadLimitError(too_small)
         connection.disconnected.add(lambda: self.lost(purpose, time.monotonic()))
-        connection.reconnected.add(lambda: self.back(purpose))
+        connection.reconnected.add(lambda: self._on_reconnected(purpose, connection))
         connection.closed.add(lambda: self._on_closed(purpose, connection))
         return connection
 
@@ -269,6 +274,13 @@ class PoolServer:
         if not self._lost_purposes and self._pool is not None:
             self._pool.reconnected(time.monotonic() - self._lost_at_s)
 
+    def _on_reconnected(self, purpose: str, connection: NatsConnection) -> None:
+        too_small = payload_limit_problem(connection)
+        if too_small is None:
+            self.back(purpose)
+        elif not self._failed.done():
+            self._failed.set_result(PayloadLimitError(too_small))
+
     def another_serves(self) -> None:
         """Find out at once whether another service leads the pool: an idle one would notice at its next append."""
         self.pool.writer.look_for_leader()
@@ -277,10 +289,9 @@ class PoolServer:
         return self.pool.access.unanswered_s
 
     def _on_closed(self, purpose: str, connection: NatsConnection) -> None:
-        if not self._expelled.done():
-            self._expelled.set_result(
-                f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
-            )
+        if not self._failed.done():
+            why = f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
+            self._failed.set_result(BrokerUnavailableError(why))
 
     def _options(self, api: JetStreamApi) -> PoolOptions:
         settings, facts = self.settings, self.facts
@@ -309,6 +320,17 @@ class PoolServer:
             },
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )
+
+
+def payload_limit_problem(connection: NatsConnection) -> str | None:
+    """Return what is to be set at a broker whose messages may not be as large as replies can be; None if they may."""
+    limit = connection.client.max_payload
+    if limit >= MAX_REPLY_BYTES:
+        return None
+    return (
+        f"the broker at {connection.url} takes messages of at most {limit} bytes, and a reply, to a claim for instance,"
+        f" can have {MAX_REPLY_BYTES}: set `max_payload: {MAX_REPLY_BYTES}` or more in its configuration"
+    )
 
 
 def _build_request_models() -> None:
