@@ -12,6 +12,8 @@ from handlers.ports import (
     OutcomeUnknownError,
 )
 
+TOO_MANY_CONSUMERS = 10026
+"""The stream, or the account, has as many consumers as it may have."""
 MESSAGE_NOT_FOUND = 10037
 """The stream has no message at the position, or on the subject."""
 JETSTREAM_NOT_ENABLED_FOR_ACCOUNT = 10039

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogMissingError, LogTruncatedError, LogUnavailableError, StoredMessage
 from infra.nats import wire_format
+from infra.nats.jetstream_errors import TOO_MANY_CONSUMERS, ApiError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -34,6 +35,8 @@ _SILENCE_S = 1.25
 _RETRY_PAUSE_S = 0.1
 MISSING_S = 3.0
 """How long a stream must be missing before a reader believes that it was deleted."""
+_IDLE_S = 5
+"""An abandoned consumer is deleted by the broker after so long, whatever the stream's own limit is."""
 _NS_PER_S = 1_000_000_000
 
 
@@ -128,6 +131,8 @@ class StreamReader:
         self._gapless = subject_filter is None and not gaps
         self._timeout_s = timeout_s
         self._delivery: _Delivery | None = None
+        self._trouble = ""
+        """Why there is no consumer, for the end of an error's message."""
 
     async def until(self, position: int) -> AsyncGenerator[list[StoredMessage], None]:
         """Yield the messages up to `position` in chunks; there must be a message at `position`.
@@ -189,6 +194,7 @@ class StreamReader:
                 if until is not None and loop.time() - progress_at > self._timeout_s:
                     raise LogUnavailableError(
                         f"{self._stream}: nothing came after position {self._position} for {self._timeout_s:g} s"
+                        f"{self._trouble}"
                     )
                 if delivery is None or delivery.broken or loop.time() - delivery.heard_at > _SILENCE_S:
                     await self._restart(until)
@@ -237,8 +243,11 @@ class StreamReader:
             raise
         except LogUnavailableError as error:
             self._note_missing(error)
+            self._trouble = f": {error}"
             await self._stop()
             await asyncio.sleep(_RETRY_PAUSE_S)
+        else:
+            self._trouble = ""
 
     async def _check_range(self, until: int | None) -> None:
         state = await self._api.stream_state(self._stream)
@@ -293,6 +302,7 @@ class StreamReader:
             "max_deliver": 1,
             "flow_control": True,
             "idle_heartbeat": int(_HEARTBEAT_S * _NS_PER_S),
+            "inactive_threshold": _IDLE_S * _NS_PER_S,
             "mem_storage": True,
             "num_replicas": 1,
         }
@@ -300,9 +310,16 @@ class StreamReader:
             config["filter_subject"] = self._filter
         elif self._filter is not None:
             config["filter_subjects"] = list(self._filter)
-        answer = await self._api.log_call(
-            f"CONSUMER.CREATE.{self._stream}", {"stream_name": self._stream, "config": config}
-        )
+        request = {"stream_name": self._stream, "config": config}
+        try:
+            answer = await self._api.call(f"CONSUMER.CREATE.{self._stream}", request)
+        except ApiError as error:
+            if error.err_code != TOO_MANY_CONSUMERS:
+                raise LogUnavailableError(str(error)) from error
+            raise LogUnavailableError(
+                f"{error}: others have made all consumers that the broker allows for {self._stream};"
+                f" `nats consumer ls {self._stream}` names them, and `nats consumer rm` deletes those that nothing uses"
+            ) from error
         delivery.consumer = str(answer["name"])
 
     async def _stop(self) -> None:

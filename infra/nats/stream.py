@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 OLDEST_BROKER = (2, 12, 1)
 """The first version whose atomic batches refuse duplicates."""
 
+IDLE_CONSUMER_S = 300
+"""A consumer of the log that nothing uses for so long is deleted by the broker. It makes 1,000 for a stream and then no
+more, so those that are left behind would keep the service from reading its log."""
+
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0
+_NS_PER_S = 1_000_000_000
 _POLL_PAUSE_S = 0.1
 
 
@@ -115,6 +120,7 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
         "max_consumers": -1,
+        "consumer_limits": {"inactive_threshold": IDLE_CONSUMER_S * _NS_PER_S},
         **KEEPS_EVERYTHING,
     }
 
@@ -140,7 +146,8 @@ _WHEN_ABSENT: dict[str, Any] = {
     "discard_new_per_subject": False,
     "persist_mode": "default",
 }
-_FREE = frozenset({"name", "description"})
+_FREE = frozenset({"name", "description", "consumer_limits"})
+"""Fields that may differ. Streams of earlier versions have no limits for consumers, and no user may change a stream."""
 
 
 def config_differences(found: dict[str, Any], pool: str, settings: StreamSettings) -> list[str]:

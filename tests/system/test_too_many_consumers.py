@@ -1,0 +1,92 @@
+"""Consumers that an operator leaves behind: a broker allows a stream 1,000, and a start needs one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats import stream
+from infra.nats.auth import Auth
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
+from tests.system.caller import Caller
+from tests.system.processes import Service, client
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+
+pytestmark = pytest.mark.system
+
+TOO_MANY = 10026
+TOO_LONG = 10153
+USERS = ("writer", "responder", "operator")
+SHORT_S = 6
+
+
+async def durable(nc: Client, name: str, **config: Any) -> int:
+    """Have the broker make a durable consumer of the log; return the error's code, 0 for none."""
+    wanted = {"durable_name": name, "name": name, "ack_policy": "explicit", **config}
+    body = json.dumps({"stream_name": "CUSTODY_default", "config": wanted}).encode()
+    answer = json.loads((await nc.request(f"$JS.API.CONSUMER.CREATE.CUSTODY_default.{name}", body, timeout=10)).data)
+    code: int = answer.get("error", {}).get("err_code", 0)
+    return code
+
+
+async def fill(nc: Client) -> None:
+    """Make as many as the broker allows, before it deletes the first again."""
+    codes: list[int] = []
+    while TOO_MANY not in codes:
+        codes += await asyncio.gather(*(durable(nc, f"d{len(codes) + number}") for number in range(100)))
+    assert codes.count(0) >= 900
+
+
+async def opened(broker: EmbeddedBroker) -> None:
+    """Serve the pool, and stop."""
+
+    def auth(user: str) -> Auth:
+        access = broker.credentials(user)
+        return Auth(user=access["user"], password=access["password"])
+
+    await (await PoolServer(Settings(), broker.url).start(auth)).stop()
+
+
+async def test_those_that_nothing_uses_go_and_the_service_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "IDLE_CONSUMER_S", SHORT_S)
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
+        await opened(broker)
+        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
+        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+            assert await durable(nc, "long", inactive_threshold=3_600 * 10**9) == TOO_LONG
+            await fill(nc)
+            async with Service("serve", tmp_path, nats=broker.url, **passwords) as service:
+                await service.ready()
+                assert (await Caller(nc, "default").ask("query.health")).ok
+
+
+async def test_where_they_stay_the_true_cause_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a stream of an earlier version, which has no limits for consumers."""
+    whole = stream.stream_config
+
+    def without_limits(*args: Any) -> dict[str, Any]:
+        return {name: value for name, value in whole(*args).items() if name != "consumer_limits"}
+
+    monkeypatch.setattr(stream, "stream_config", without_limits)
+    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
+        await opened(broker)
+        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
+        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+            await fill(nc)
+            async with Service("serve", tmp_path, nats=broker.url, **passwords) as service:
+                said = await service.line("cannot serve yet", patience_s=30)
+                assert "maximum consumers limit reached" in said
+                assert "nats consumer ls CUSTODY_default" in said
+                for number in range(10):
+                    await nc.request(f"$JS.API.CONSUMER.DELETE.CUSTODY_default.d{number}", b"", timeout=10)
+                await service.ready()
