@@ -4,7 +4,8 @@
     CUSTODY_NATS=nats://user:password@host:4222 python examples/agent.py alice
 
 It waits for work, reports progress with checkpoints, goes on from the last checkpoint of the holder before, follows the
-service's directives (stop, hand over), and gives its task back when it is asked to end (SIGTERM or Ctrl-C).
+service's directives (stop, hand over), and gives its task back when it is asked to end (SIGTERM or Ctrl-C). It lives
+through restarts of the service and of the broker: what got no answer is asked again, under the same `command_id`.
 
 The work is only an example, told by the payload: {"steps": 5, "step_s": 0.2, "fail": "why"}.
 """
@@ -23,7 +24,7 @@ from urllib.parse import urlsplit
 
 import nats
 from nats.aio.client import Client
-from nats.errors import NoRespondersError
+from nats.errors import Error as NatsError
 
 POOL = os.environ.get("CUSTODY_POOL", "default")
 BEAT_S = 20.0
@@ -67,7 +68,8 @@ class Agent:
                 message = await self.nc.request(
                     f"custody.{POOL}.agent.{self.name}.{verb}", json.dumps(body).encode(), timeout=wait_s + 10
                 )
-            except (TimeoutError, NoRespondersError):
+            except NatsError:
+                # No answer in time, no service, or no broker: each may be back in a moment.
                 await asyncio.sleep(RETRY_S)
                 continue
             reply = json.loads(message.data)
@@ -97,7 +99,10 @@ class Agent:
         """Send a sign of life between reports, and take the directives in the reply."""
         while True:
             await asyncio.sleep(BEAT_S)
-            answer = await self.ask("heartbeat", load={"cpu": 10, "memory": 20})
+            try:
+                answer = await self.ask("heartbeat", load={"cpu": 10, "memory": 20})
+            except Refused:
+                continue  # what it is about, the work is told too
             self.orders = {each["task_id"]: each["do"] for each in answer["directives"]}
 
     async def work_until_ending(self) -> None:
@@ -168,16 +173,22 @@ class Agent:
 
 async def connect(name: str) -> Client:
     """Connect as CUSTODY_NATS says, else as the operator of the broker that `custody up` runs here."""
+
+    async def say(error: Exception) -> None:
+        print(f"{name}: {error!r}", file=sys.stderr, flush=True)
+
+    # By default, the client gives up after two minutes without a broker.
+    patience: dict[str, Any] = {"max_reconnect_attempts": -1, "reconnect_time_wait": RETRY_S, "error_cb": say}
     # A user of the broker may subscribe to inboxes that begin with its name only.
     if "CUSTODY_NATS" in os.environ:
         url = os.environ["CUSTODY_NATS"]
-        return await nats.connect(url, inbox_prefix=f"_INBOX.{urlsplit(url).username or name}".encode())
+        return await nats.connect(url, inbox_prefix=f"_INBOX.{urlsplit(url).username or name}".encode(), **patience)
     data = Path(os.environ.get("CUSTODY_DATA_DIR", ".custody"))
     if not (data / "broker.json").exists():
         sys.exit(f"there is no {data / 'broker.json'}: run this beside `custody up`, in the same directory")
     url = json.loads((data / "broker.json").read_text())["url"]
     password = json.loads((data / "credentials.json").read_text())["operator"]
-    return await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
+    return await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator", **patience)
 
 
 async def main(name: str) -> None:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from infra.host.small_files import read_own
 
 PASSWORD_BYTES = 24
+LAST_PORT = 65_535
 ROOM_BYTES = 4 * 1024 * 1024
 """What must find room before a broker is started again whose disk was full: four of its largest messages."""
 
@@ -94,6 +95,11 @@ class DataDir:
         return self.root / "broker.json"
 
     @property
+    def port(self) -> Path:
+        """The port of the last start, which the next one takes again, so that clients find the broker."""
+        return self.broker / "port"
+
+    @property
     def lock(self) -> Path:
         """The file that is locked while the directory is in use."""
         return self.root / "lock"
@@ -140,6 +146,14 @@ class DataDir:
     def write_record(self, record: BrokerRecord) -> None:
         """Write the broker's record atomically."""
         write_private(self.record, record.model_dump_json())
+
+    def read_port(self) -> int:
+        """Return the port of the last start; 0 if it is not known."""
+        try:
+            port = int(read_own(self.port, DataDirError))
+        except (OSError, ValueError):
+            return 0
+        return port if 0 < port <= LAST_PORT else 0
 
     def read_passwords(self) -> dict[str, str]:
         """Return the passwords by user name; empty if there is no file yet.

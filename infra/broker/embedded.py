@@ -39,7 +39,7 @@ class BrokerOptions:
     """How an embedded broker runs."""
 
     port: int = 0
-    """Where it listens on the loopback interface; 0 takes a free one (and keeps it over restarts)."""
+    """Where it listens on the loopback interface; 0 takes that of the last start, if it is free, else a free one."""
     sync_interval: str = "always"
     """How often the file store is flushed to disk. With `always` an acknowledged event is on disk; tests use a duration
     such as `2m`."""
@@ -112,10 +112,12 @@ class EmbeddedBroker:
         try:
             binary = await find_binary(self.options.binary)
             await self._terminate_orphan()
+            self._port = self._port or await self._last_port()
             self._write_config()
             self._process = await self._spawn(binary)
             self._port = await self._wait_ready(self._process)
             users = self.options.enforce_users
+            write_private(self.directory.port, f"{self._port}\n")
             self.directory.write_record(BrokerRecord(url=self.url, pid=self._process.pid, users=users))
         except BaseException as error:
             await self._end()
@@ -217,6 +219,11 @@ class EmbeddedBroker:
             }
         return config
 
+    async def _last_port(self) -> int:
+        """Return the port of the last start on the directory; 0 if there is none, or something else listens there."""
+        port = self.directory.read_port()
+        return 0 if port and await _is_taken(port) else port
+
     def _users(self) -> tuple[BrokerUser, ...]:
         operator = OPEN_OPERATOR if self.options.open_inboxes else OPERATOR
         return (WRITER, RESPONDER, operator, *self.options.extra_users)
@@ -295,6 +302,16 @@ class EmbeddedBroker:
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+async def _is_taken(port: int) -> bool:
+    try:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), LISTEN_HOST, port)
+    except OSError:
+        return True
+    server.close()
+    await server.wait_closed()
+    return False
 
 
 async def _sends_info(port: int) -> bool:

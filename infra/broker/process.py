@@ -50,6 +50,20 @@ def find_orphan(directory: DataDir) -> int | None:
     return next((pid for pid in pids if pid is not None and _is_server_of(pid, directory)), None)
 
 
+def has_ended(pid: int, directory: DataDir) -> bool:
+    """Return whether the server of the directory with this pid has ended for certain: something else may listen there.
+
+    On Windows, and where the system does not tell what a process is, never.
+    """
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError, OverflowError):
+        return True
+    return bool(_command_line(pid)) and not _is_server_of(pid, directory)
+
+
 async def terminate(pid: int, directory: DataDir, timeout_s: float) -> bool:
     """Terminate a server, after `timeout_s` by force; return False if it still runs another `timeout_s` later."""
     for number in (signal.SIGTERM, signal.SIGKILL):

@@ -93,7 +93,7 @@ class BrokerSettings(_Group):
     data_dir: Path = Path(".custody")
     """Directory of the embedded broker: its log, its address and its passwords."""
     broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Loopback port of the embedded broker; 0 takes a free one."""
+    """Loopback port of the embedded broker; 0 takes that of its last start, at first or if that is taken a free one."""
     broker_open_inboxes: bool = False
     """Let the embedded broker's user `operator` listen on all of `_INBOX.>`, for clients that set no inbox prefix; it
     then hears the answers to every client."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from infra.broker.data_dir import BrokerRecord, DataDir
+from infra.broker.process import has_ended
 from infra.nats.auth import Auth
 from infra.settings.credentials import auth_for, secrets_for
 from infra.settings.sources import SettingsError
@@ -49,7 +50,13 @@ def find_access(settings: Settings, user: str = "operator", origins: Mapping[str
     record, url = _record_and_url(settings)
     auth = auth_for(settings, user)
     why = misrouted(secrets_for(settings, user), _trust_of_address(settings, record, origins), origins)
-    beside_up = record is not None and record.users and _same_address(record.url, url)
+    beside_up = (
+        record is not None
+        and record.users
+        and _same_address(record.url, url)
+        # A killed broker leaves its record, and whoever listens on its port now must not get its password.
+        and not has_ended(record.pid, directory)
+    )
     if (auth.anonymous or why is not None) and beside_up:
         password = directory.read_passwords().get(user)
         if password is not None:

@@ -98,6 +98,27 @@ async def test_a_taken_port_is_named_in_the_error_and_frees_the_directory(tmp_pa
         pass
 
 
+async def test_another_start_on_the_directory_takes_the_same_port_if_it_is_free(tmp_path: Path) -> None:
+    async with EmbeddedBroker(tmp_path, FAST) as broker:
+        first = broker.url
+    async with EmbeddedBroker(tmp_path, FAST) as broker:
+        assert broker.url == first
+    taken = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", int(first.split(":")[2]))
+    async with taken, EmbeddedBroker(tmp_path, FAST) as broker:
+        second = broker.url
+        assert second != first
+    async with EmbeddedBroker(tmp_path, FAST) as broker:
+        assert broker.url == second
+
+
+@pytest.mark.parametrize("damaged", ["", "x", "0", "-1", "65536", "9" * 30])
+async def test_a_damaged_port_is_no_port(tmp_path: Path, damaged: str) -> None:
+    async with EmbeddedBroker(tmp_path, FAST) as broker:
+        pass
+    broker.directory.port.write_text(damaged)
+    assert broker.directory.read_port() == 0
+
+
 async def test_a_mistake_in_the_configuration_is_shown(tmp_path: Path) -> None:
     with pytest.raises(BrokerStartError, match="invalid duration") as error:
         await EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="sometimes")).start()

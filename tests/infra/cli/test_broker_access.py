@@ -1,11 +1,14 @@
 """Where the command line finds the broker, and as whom."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
 from infra.broker.data_dir import BrokerRecord, DataDir, write_private
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.process import has_ended
 from infra.cli.session.broker_access import DEFAULT_URL, Access, connection_refused, find_access
 from infra.nats.auth import Auth
 from infra.settings.settings import Settings
@@ -15,11 +18,12 @@ OPERATOR = Auth(user="operator", password="hush")
 
 
 @pytest.fixture
-def beside_up(directory: Path) -> DataDir:
+def beside_up(directory: Path, monkeypatch: pytest.MonkeyPatch) -> DataDir:
     """A data directory as a running `custody up` leaves it."""
     data = DataDir.at(directory / ".custody")
     data.create()
     data.write_record(BrokerRecord(url=URL, pid=1, users=True))
+    monkeypatch.setattr("infra.cli.session.broker_access.has_ended", lambda pid, _: pid != 1)
     write_private(data.credentials, '{"operator": "hush", "writer": "other"}')
     return data
 
@@ -39,6 +43,22 @@ def test_another_broker_does_not_get_the_password(beside_up: DataDir) -> None:
 )
 def test_several_brokers_get_the_password_if_all_are_that_one(nats: str, auth: Auth, beside_up: DataDir) -> None:
     assert find_access(Settings(nats=nats)) == Access(nats, auth)
+
+
+def test_what_listens_where_a_killed_broker_did_gets_no_password(beside_up: DataDir) -> None:
+    beside_up.write_record(BrokerRecord(url=URL, pid=2, users=True))
+    assert find_access(Settings()) == Access(URL, Auth())
+
+
+async def test_whether_a_broker_has_ended_for_certain(tmp_path: Path) -> None:
+    async with EmbeddedBroker(tmp_path / "a", BrokerOptions(sync_interval="2m")) as broker:
+        pid = broker.pid
+        assert pid is not None
+        assert not has_ended(pid, broker.directory)
+        assert has_ended(pid, DataDir.at(tmp_path / "b")), "it is another one's"
+        assert has_ended(os.getpid(), broker.directory)
+    assert has_ended(pid, broker.directory)
+    assert has_ended(2**70, broker.directory)
 
 
 def test_what_the_settings_say_comes_first(beside_up: DataDir) -> None:
