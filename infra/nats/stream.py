@@ -229,6 +229,22 @@ def check_version(connection: NatsConnection) -> str:
     return found
 
 
+async def check_broker(connection: NatsConnection) -> None:
+    """Raise BrokerTooOldError or NoJetStreamError if waiting cannot make the broker fit; a slow one is not judged."""
+    check_version(connection)
+    api = JetStreamApi(connection, timeout_s=_POLL_TIMEOUT_S)
+    try:
+        await api.call("INFO")
+    except ApiNoRespondersError as error:
+        raise NoJetStreamError(f"the broker at {connection.url} runs without JetStream") from error
+    except ApiError as error:
+        unfit = _broker_error(api, error)
+        if isinstance(unfit, NoJetStreamError):
+            raise unfit from error
+    except LogUnavailableError:
+        return
+
+
 async def _info_or_create(
     api: JetStreamApi, pool: str, settings: StreamSettings, deadline_s: float, *, create: bool
 ) -> tuple[dict[str, Any], bool]:

@@ -31,7 +31,7 @@ from infra.nats.event_log import NatsEventLog
 from infra.nats.log_end_bucket import LogEndBucket
 from infra.nats.node_choice import NodeChoice
 from infra.nats.snapshot_store import NatsSnapshots
-from infra.nats.stream import READY_DEADLINE_S, StreamFacts, StreamSettings, ensure_stream
+from infra.nats.stream import READY_DEADLINE_S, StreamFacts, StreamSettings, check_broker, ensure_stream
 from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
@@ -112,6 +112,7 @@ class PoolServer:
         try:
             writer = await self._connected("writer", auths)
             responder = await self._connected("responder", auths)
+            await check_broker(writer)
             stores, ends = await self._remembered_ends(writer)
             log = await self._open_log(writer, ends, sync_interval)
             self._transport = NatsTransport(responder, settings.pool)
