@@ -22,10 +22,9 @@ class Trust(IntEnum):
     """`broker.json` and `credentials.json` in the data directory, where no setting names one."""
     FOUND_FILE = 1
     """`custody.toml`, found in the working directory."""
-    ENVIRONMENT = 2
-    """The environment, and a configuration file or data directory that it names."""
-    FLAG = 3
-    """An option, and what it names; the program's own defaults."""
+    CHOSEN = 2
+    """An option or a variable of the environment, and a configuration file or data directory that one names; and the
+    program's own defaults. Who can set the one can set the other."""
 
 
 ROUTE: Final = ("nats", "nats_ca", "nats_plaintext")
@@ -39,12 +38,10 @@ def may_go(secret: Trust, address: Trust) -> bool:
 
 def trust_of(name: str, origins: Mapping[str, Origin]) -> Trust:
     """Return the trust in a setting's source; a file is trusted as what names it, and no more if none does."""
-    kind = origins[name].kind if name in origins else "flag"
-    if kind != "file":
-        return Trust.ENVIRONMENT if kind == "environment" else Trust.FLAG
-    if "config" not in origins or origins["config"].kind == "default":
-        return Trust.FOUND_FILE
-    return trust_of("config", origins)
+    if name not in origins or origins[name].kind != "file":
+        return Trust.CHOSEN
+    named = "config" in origins and origins["config"].kind != "default"
+    return Trust.CHOSEN if named else Trust.FOUND_FILE
 
 
 def trust_of_data_dir(origins: Mapping[str, Origin]) -> Trust:

@@ -27,6 +27,8 @@ class Thief:
     def __init__(self) -> None:
         self.port = 0
         self.heard = b""
+        self.says = b""
+        """An error that follows each answer to a ping."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         info = {"server_id": "thief", "version": "2.15.1", "headers": True, "max_payload": 1_048_576, "proto": 1}
@@ -34,7 +36,7 @@ class Thief:
         while data := await reader.read(65_536):
             self.heard += data
             if b"PING" in data:
-                writer.write(b"PONG\r\n")
+                writer.write(b"PONG\r\n" + self.says)
         writer.close()
 
 
@@ -129,3 +131,12 @@ async def test_a_password_goes_to_another_machine_over_tls_or_not_unasked(tmp_pa
             assert "nats_plaintext" in errors
         await custody(tmp_path, *ASK, "--nats", url, "--nats-plaintext", CUSTODY_OPERATOR_PASSWORD=SECRET)
         assert SECRET.encode() in broker.heard
+
+
+async def test_what_a_broker_says_does_not_control_the_terminal(tmp_path: Path) -> None:
+    async with thief() as broker:
+        broker.says = b"-ERR 'Permissions Violation for Publish to \"\x1b]52;c;eA==\x07\"'\r\n"
+        _, errors = await custody(tmp_path, *ASK, "--nats", f"nats://127.0.0.1:{broker.port}")
+        assert r"\x1b]52;c;ea==\x07" in errors
+        assert "\x1b" not in errors
+        assert "\x07" not in errors

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from infra.broker.data_dir import BrokerRecord, DataDir
-from infra.broker.process import has_ended
 from infra.nats.auth import Auth
 from infra.settings.credentials import auth_for, secrets_for
 from infra.settings.sources import SettingsError
@@ -55,7 +54,7 @@ def find_access(settings: Settings, user: str = "operator", origins: Mapping[str
         and record.users
         and _same_address(record.url, url)
         # A killed broker leaves its record, and whoever listens on its port now must not get its password.
-        and not has_ended(record.pid, directory)
+        and not _has_ended(record.pid, directory)
     )
     if (auth.anonymous or why is not None) and beside_up:
         password = directory.read_passwords().get(user)
@@ -79,7 +78,13 @@ def _record_and_url(settings: Settings) -> tuple[BrokerRecord | None, str]:
 def _trust_of_address(settings: Settings, record: BrokerRecord | None, origins: Mapping[str, Origin]) -> Trust:
     if settings.nats is not None:
         return trust_of("nats", origins)
-    return trust_of_data_dir(origins) if record is not None else Trust.FLAG
+    return trust_of_data_dir(origins) if record is not None else Trust.CHOSEN
+
+
+def _has_ended(pid: int, directory: DataDir) -> bool:
+    from infra.broker.process import has_ended
+
+    return has_ended(pid, directory)
 
 
 async def connection_refused(url: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from infra.cli.framework.typer_command import set_parameters
 from infra.cli.session.command_error import CommandError, RefusedError
 from infra.cli.session.session import Session
 from infra.cli.terminal.output import Output, print_error
+from infra.host.printable import printable
 from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -98,6 +100,17 @@ def _connection_parameters() -> list[inspect.Parameter]:
     ]
 
 
+def _print_warnings_safely() -> None:
+    """Have warnings, such as of what a broker says, printed as errors are."""
+    if logging.lastResort is not None:
+        logging.lastResort.addFilter(_make_printable)
+
+
+def _make_printable(record: logging.LogRecord) -> bool:
+    record.msg, record.args = printable(record.getMessage()), ()
+    return True
+
+
 def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None:
     """Run a command to its end; turn an error into one line on standard error and an exit status."""
     from handlers.ports import LogError
@@ -107,6 +120,7 @@ def _run(run: Callable[[], Coroutine[Any, Any, None]], *, as_json: bool) -> None
     from infra.nats.contract_client import NoReplyError, NoServiceError
     from infra.settings.sources import SettingsError
 
+    _print_warnings_safely()
     try:
         asyncio.run(run())
     except RefusedError as refused:

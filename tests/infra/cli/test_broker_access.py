@@ -23,7 +23,7 @@ def beside_up(directory: Path, monkeypatch: pytest.MonkeyPatch) -> DataDir:
     data = DataDir.at(directory / ".custody")
     data.create()
     data.write_record(BrokerRecord(url=URL, pid=1, users=True))
-    monkeypatch.setattr("infra.cli.session.broker_access.has_ended", lambda pid, _: pid != 1)
+    monkeypatch.setattr("infra.broker.process.has_ended", lambda pid, _: pid != 1)
     write_private(data.credentials, '{"operator": "hush", "writer": "other"}')
     return data
 

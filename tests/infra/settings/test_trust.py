@@ -25,7 +25,7 @@ DEFAULT = Origin("default", "")
 
 
 def test_the_order_of_sources() -> None:
-    assert Trust.FOUND_DATA < Trust.FOUND_FILE < Trust.ENVIRONMENT < Trust.FLAG
+    assert Trust.FOUND_DATA < Trust.FOUND_FILE < Trust.CHOSEN
 
 
 @pytest.mark.parametrize(("secret", "address"), list(product(Trust, Trust)))
@@ -36,13 +36,13 @@ def test_a_secret_goes_where_its_own_source_or_a_more_trusted_one_says(secret: T
 @pytest.mark.parametrize(
     ("value", "config", "trust"),
     [
-        (FLAG, DEFAULT, Trust.FLAG),
-        (ENVIRONMENT, DEFAULT, Trust.ENVIRONMENT),
-        (DEFAULT, DEFAULT, Trust.FLAG),
+        (FLAG, DEFAULT, Trust.CHOSEN),
+        (ENVIRONMENT, DEFAULT, Trust.CHOSEN),
+        (DEFAULT, DEFAULT, Trust.CHOSEN),
         (FILE, DEFAULT, Trust.FOUND_FILE),
-        (FILE, FLAG, Trust.FLAG),
-        (FILE, ENVIRONMENT, Trust.ENVIRONMENT),
-        (FLAG, ENVIRONMENT, Trust.FLAG),
+        (FILE, FLAG, Trust.CHOSEN),
+        (FILE, ENVIRONMENT, Trust.CHOSEN),
+        (FLAG, ENVIRONMENT, Trust.CHOSEN),
     ],
 )
 def test_a_source_is_trusted_as_what_names_it(value: Origin, config: Origin, trust: Trust) -> None:
@@ -54,7 +54,7 @@ def test_a_source_is_trusted_as_what_names_it(value: Origin, config: Origin, tru
 @pytest.mark.parametrize("name", ["nats_ca", "nats_plaintext"])
 def test_what_shows_a_secret_to_others_is_held_to_the_same(name: str) -> None:
     origins = {"config": DEFAULT, "operator_password": ENVIRONMENT, "nats": FLAG, name: FILE}
-    why = misrouted(["operator_password"], Trust.FLAG, origins)
+    why = misrouted(["operator_password"], Trust.CHOSEN, origins)
     assert why is not None
     assert name in why
 
