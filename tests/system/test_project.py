@@ -203,7 +203,8 @@ async def test_a_projector_that_runs_recognises_a_log_that_took_the_place_of_its
         await site.append(story(100, agents=3))
         assert await running.end() == 1
     assert running.said[-1].startswith(f"custody: {url}: the log ")
-    assert "at position 50 it holds another" in running.said[-1]
+    # What it sees depends on how far the new log is when it looks.
+    assert any(seen in running.said[-1] for seen in ("at position 50 it holds another", "before 50")), running.said[-1]
     assert running.said[-1].endswith("; --rebuild makes it anew from the log")
     assert await site.position() == 50
     await site.close()
