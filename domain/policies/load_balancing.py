@@ -1,4 +1,4 @@
-"""Which agent steals from which, and which agent suits a task best. Source: the work-stealing coordinator.
+"""Which agent steals from which. Source: the work-stealing coordinator.
 
 One pass: the agents that are overloaded at its start, in registration order, each move tasks to one target. Loads
 are updated after each move and the underloaded agents are determined again, so one target is not flooded.
@@ -7,7 +7,7 @@ are updated after each move and the underloaded agents are determined again, so 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -85,16 +85,6 @@ class Move:
     source: str
     target: str
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An agent that a task may be assigned to; `available`: idle or active, and open to new grants."""
-
-    agent_id: str
-    tasks: int
-    capabilities: frozenset[str]
-    available: bool = True
 
 
 def loads_since(now: datetime, load_valid_s: float) -> datetime:
@@ -182,41 +172,6 @@ def move_count(config: StealConfig, source_tasks: int, target_tasks: int, target
 
 def _has_room(agent: Load) -> bool:
     return agent.capacity is None or agent.tasks < agent.capacity
-
-
-def plan(config: StealConfig, agents: Sequence[Load]) -> list[Move]:
-    """Return the moves of one whole pass over `agents`, which are in registration order.
-
-    Each agent that is overloaded at the start makes at most one move; each move is decided on the loads after the
-    earlier ones. The stealer asks for a pass move by move, by `overloaded_sources` and `next_target`; tests hold the
-    two against each other.
-    """
-    loads = {agent.agent_id: agent for agent in agents}
-    moves: list[Move] = []
-    for source in overloaded_sources(config, agents):
-        move = next_target(config, source, list(loads.values()))
-        if move is None:
-            continue
-        moves.append(move)
-        for agent_id, change in ((move.source, -move.count), (move.target, move.count)):
-            loads[agent_id] = replace(loads[agent_id], tasks=loads[agent_id].tasks + change)
-    return moves
-
-
-def assignment_score(required: frozenset[str], candidate: Candidate) -> float:
-    """Return the score of a candidate for a task: fewer tasks and more of the required capabilities score higher."""
-    share = len(required & candidate.capabilities) / len(required) if required else 1.0
-    return 0.6 / (candidate.tasks + 1) + 0.4 * share
-
-
-def best_agent(required: frozenset[str], candidates: Sequence[Candidate]) -> str | None:
-    """Return the available agent that has every required capability and scores highest; the first wins ties.
-
-    None if there is no such agent. The service asks an index (`projections.state.workloads`), which tests hold against
-    this rule.
-    """
-    able = [c for c in candidates if c.available and required <= c.capabilities]
-    return max(able, key=lambda c: assignment_score(required, c)).agent_id if able else None
 
 
 def average_duration_s(durations_s: Sequence[float]) -> float | None:

@@ -18,19 +18,17 @@ from domain.lifecycles import TaskStatus
 from domain.policies.cadence import excused_until, median_interval_s, recovery_at
 from domain.policies.lease import LeaseMode, LeasePolicy, first_terms, renewal_terms
 from domain.policies.load_balancing import (
-    Candidate,
     Load,
     LoadStatus,
     StealConfig,
-    best_agent,
     capability_match,
     load_status,
-    plan,
 )
 from domain.policies.sweeping import DueMoments, Verdict, deadline_exceeded_at, judge, stuck_at
 from domain.rules import Rules
 from domain.timestamps import EPOCH
 from domain.values import Priority
+from tests.support.steal_passes import moves_of_a_pass, pool_of
 
 Given = Mapping[str, Any]
 Answer = dict[str, object] | list[dict[str, object]]
@@ -135,7 +133,7 @@ def _load_status(given: Given) -> Answer:
 
 def _plan(given: Given) -> Answer:
     config = StealConfig(**_present(given.get("config") or {}))
-    moves = plan(config, [_load(agent) for agent in given.get("agents") or ()])
+    moves = moves_of_a_pass(config, [_load(agent) for agent in given.get("agents") or ()])
     return [{"source": move.source, "target": move.target, "count": move.count} for move in moves]
 
 
@@ -146,16 +144,10 @@ def _load(agent: Given) -> Load:
 
 
 def _best_agent(given: Given) -> Answer:
-    candidates = [
-        Candidate(
-            agent_id=agent["id"],
-            tasks=agent.get("tasks") or 0,
-            capabilities=_capabilities(agent),
-            available=(agent.get("status") or "idle") in _AVAILABLE,
-        )
-        for agent in given.get("agents") or ()
-    ]
-    return {"agent": best_agent(frozenset(given.get("required_capabilities") or ()), candidates)}
+    agents = given.get("agents") or ()
+    paused = {agent["id"] for agent in agents if (agent.get("status") or "idle") not in _AVAILABLE}
+    pool = pool_of([_load(agent) for agent in agents], paused=paused)
+    return {"agent": pool.best_agent(frozenset(given.get("required_capabilities") or ()))}
 
 
 def _capabilities(agent: Given) -> frozenset[str]:

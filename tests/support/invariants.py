@@ -10,7 +10,7 @@ from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, AgentStatus, TaskStatus
-from domain.policies.load_balancing import Candidate, LoadStatus, best_agent, load_status, loads_since
+from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
 from projections.state.backlog import is_delayed, queue_order
@@ -145,17 +145,13 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
 
 
 def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:
-    """Ask the policy about every agent, in registration order."""
-    candidates = [
-        Candidate(
-            agent.agent_id,
-            counts[agent.agent_id],
-            agent.capabilities,
-            agent.accepts_grants and counts[agent.agent_id] < agent.capacity,
-        )
+    """Look at every agent, in registration order: of those that are able and have room, the first with the fewest."""
+    able = [
+        agent
         for agent in agents
+        if agent.accepts_grants and counts[agent.agent_id] < agent.capacity and required <= agent.capabilities
     ]
-    return best_agent(required, candidates)
+    return min(able, key=lambda agent: counts[agent.agent_id]).agent_id if able else None
 
 
 def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:

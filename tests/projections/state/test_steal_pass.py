@@ -1,28 +1,16 @@
-"""A pass of the stealer makes exactly the moves that the policy plans, which the conformance vectors prove."""
+"""A pass of the stealer, decided and carried out: it makes the moves that the policy names."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.actors import STEALER
-from domain.agent import Agent
-from domain.decisions.dispatch import decide
-from domain.draft import Request
-from domain.events import Entity
-from domain.events import task as ev
-from domain.lifecycles import AgentStatus, TaskStatus
-from domain.policies.lease import LeasePolicy
-from domain.policies.load_balancing import Load, Move, StealConfig, plan
-from domain.pool import Pool
-from domain.rules import Rules
-from domain.task import Lease, Task
-from domain.values import Budgets
-from projections.state.pool_state import PoolState
-from projections.state.steal_pass import move_from, sources
+from domain.policies.load_balancing import Load, Move, StealConfig, is_underloaded, next_target, overloaded_sources
+from tests.support.steal_passes import moves_of_a_pass
 
-NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
-DEFINITION = ev.Submitted(request_digest="d", lease=LeasePolicy(), budgets=Budgets(steals=1000, attempts=1000))
+CONFIG = StealConfig()
 
 configs = st.builds(
     StealConfig,
@@ -53,54 +41,92 @@ def fleets(draw: st.DrawFn) -> list[Load]:
     return fleet
 
 
-def state_of(fleet: list[Load], rules: Rules) -> PoolState:
-    """Return a pool in which these agents were registered in this order and hold so many assigned tasks."""
-    agents = [
-        Agent(
-            each.agent_id, 1, number, number, AgentStatus.LIVE, capabilities=each.capabilities, priority=each.priority,
-            capacity=each.capacity or 1, cpu=each.cpu, last_recorded_at=NOW,
-        )
-        for number, each in enumerate(fleet, 1)
-    ]  # fmt: skip
-    holders = [each.agent_id for each in fleet for _ in range(each.tasks)]
-    tasks = [
-        Task(
-            f"T{token}", 2, token, DEFINITION, NOW, TaskStatus.ASSIGNED, 1, 1, NOW,
-            lease=Lease(token, holder, 1, NOW, 240.0, 60.0, NOW),
-        )
-        for token, holder in enumerate(holders, len(fleet) + 1)
-    ]  # fmt: skip
-    position = len(agents) + len(tasks)
-    return PoolState.restored(
-        Pool("p", position=position),
-        rules,
-        live={
-            **{(Entity.AGENT, agent.agent_id): agent for agent in agents},
-            **{(Entity.TASK, task.task_id): task for task in tasks},
-        },
-        recent={},
-        committed=(position, NOW),
-        evicted_through=0,
-        ended_through=0,
-    )
+@pytest.mark.parametrize(
+    ("agents", "config", "expect"),
+    [
+        pytest.param([], CONFIG, [], id="an empty fleet"),
+        pytest.param(
+            [Load("s1", 12), Load("s2", 20), Load("t", 0)],
+            CONFIG,
+            [Move("s1", "t", 2)],
+            id="a target that has taken its share is judged anew: one is not flooded",
+        ),
+        pytest.param(
+            [Load("s1", 12), Load("s2", 20), Load("t", 0)],
+            StealConfig(max_steal_batch=1),
+            [Move("s1", "t", 1), Move("s2", "t", 1)],
+            id="while it is underloaded it may take more",
+        ),
+        pytest.param(
+            [Load("s1", 12), Load("t", 0), Load("u", 0), Load("s2", 12)],
+            CONFIG,
+            [Move("s1", "t", 2), Move("s2", "u", 2)],
+            id="sources take their turn in registration order, one target each",
+        ),
+        pytest.param(
+            [Load("s", 20), Load("t", 0)],
+            StealConfig(max_steal_batch=10),
+            [Move("s", "t", 10)],
+            id="who is overloaded is judged at the start, so a target never passes work on",
+        ),
+        pytest.param(
+            [Load("s", 5, cpu=90.0), Load("t", 0)], StealConfig(min_tasks_to_steal=6), [], id="a source has min tasks"
+        ),
+        pytest.param([Load("s", 12), Load("t", 0)], StealConfig(enabled=False), [], id="disabled"),
+    ],
+)
+def test_the_moves_of_a_pass(agents: list[Load], config: StealConfig, expect: list[Move]) -> None:
+    assert moves_of_a_pass(config, agents) == expect
 
 
-@settings(deadline=None)
-@given(config=configs, fleet=fleets())
-def test_a_pass_makes_the_moves_that_the_policy_plans(config: StealConfig, fleet: list[Load]) -> None:
-    rules = Rules(steal=config)
-    state = state_of(fleet, rules)
-    moves = []
-    for number, source in enumerate(sources(state, config, NOW)):
-        command = move_from(state, config, source, f"s{number}", NOW)
-        if command is None:
-            continue
-        held = state.tasks_held(command.target)
-        request: Request | None = Request(command, STEALER, "c")
-        while request is not None:
-            decision = decide(state, request, NOW, rules)
-            state.apply(decision)
-            state.commit()
-            request = decision.follow_up
-        moves.append(Move(command.source, command.target, state.tasks_held(command.target) - held))
-    assert moves == plan(config, fleet)
+def carry_out(agents: Sequence[Load], moves: Sequence[Move]) -> list[list[Load]]:
+    """The loads before each move, and after the last."""
+    stages = [list(agents)]
+    for move in moves:
+        change = {move.source: -move.count, move.target: move.count}
+        stages.append([replace(a, tasks=a.tasks + change.get(a.agent_id, 0)) for a in stages[-1]])
+    return stages
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=configs, agents=fleets())
+def test_every_move_of_a_pass_keeps_the_rules(config: StealConfig, agents: list[Load]) -> None:
+    moves = moves_of_a_pass(config, agents)
+    for move, stage in zip(moves, carry_out(agents, moves), strict=False):
+        loads = {agent.agent_id: agent for agent in stage}
+        source, target = loads[move.source], loads[move.target]
+        difference = source.tasks - target.tasks
+        assert is_underloaded(target.tasks, target.cpu)
+        assert difference >= config.steal_threshold
+        assert 1 <= move.count <= config.max_steal_batch
+        assert move.count <= difference / 2
+        assert target.capacity is None or target.tasks + move.count <= target.capacity
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=configs, agents=fleets())
+def test_a_pass_takes_once_from_each_source_in_registration_order(config: StealConfig, agents: list[Load]) -> None:
+    sources = [source.agent_id for source in overloaded_sources(config, agents)]
+    taken = [move.source for move in moves_of_a_pass(config, agents)]
+    assert taken == [source for source in sources if source in taken]
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=configs, agents=fleets())
+def test_a_pass_loses_and_makes_no_task_and_never_widens_the_spread(config: StealConfig, agents: list[Load]) -> None:
+    after = carry_out(agents, moves_of_a_pass(config, agents))[-1]
+    assert sum(agent.tasks for agent in after) == sum(agent.tasks for agent in agents)
+    if agents:
+        assert max(a.tasks for a in after) <= max(a.tasks for a in agents)
+        assert min(a.tasks for a in after) >= min(a.tasks for a in agents)
+
+
+@settings(max_examples=40, deadline=None)
+@given(config=configs, agents=fleets())
+def test_a_pass_makes_the_moves_that_the_policy_names_one_at_a_time(config: StealConfig, agents: list[Load]) -> None:
+    moves: list[Move] = []
+    for source in overloaded_sources(config, agents):
+        now = carry_out(agents, moves)[-1]
+        move = next_target(config, next(a for a in now if a.agent_id == source.agent_id), now)
+        moves += [] if move is None else [move]
+    assert moves == moves_of_a_pass(config, agents)
