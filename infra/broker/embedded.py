@@ -15,7 +15,7 @@ from typing import Any, Self
 from infra.broker import process
 from infra.broker.binary import find_binary
 from infra.broker.data_dir import BrokerRecord, DataDir, DirectoryLock, unusable, write_private
-from infra.broker.users import OPEN_OPERATOR, OPERATOR, RESPONDER, WRITER, BrokerUser
+from infra.broker.users import OPERATOR, RESPONDER, STRICT_OPERATOR, WRITER, BrokerUser
 
 LISTEN_HOST = "127.0.0.1"
 LOG_SIZE_BYTES = 10 * 1024 * 1024
@@ -47,8 +47,8 @@ class BrokerOptions:
     """Whether clients must give a user and password. Without, any client may do anything."""
     extra_users: tuple[BrokerUser, ...] = ()
     """Users beside the service's own three, such as `agent_user("default", "a1")`."""
-    open_inboxes: bool = False
-    """Whether `operator` hears all inboxes but the service's own, for clients that set no inbox prefix."""
+    strict_inboxes: bool = False
+    """Whether `operator` hears `_INBOX.operator.>` only, which all its clients have to set as their inbox prefix."""
     max_memory_bytes: int | None = None
     """Limit on memory-backed streams; None for the server's default."""
     binary: Path | None = None
@@ -225,7 +225,7 @@ class EmbeddedBroker:
         return 0 if port and await _is_taken(port) else port
 
     def _users(self) -> tuple[BrokerUser, ...]:
-        operator = OPEN_OPERATOR if self.options.open_inboxes else OPERATOR
+        operator = STRICT_OPERATOR if self.options.strict_inboxes else OPERATOR
         return (WRITER, RESPONDER, operator, *self.options.extra_users)
 
     def _write_config(self) -> None:

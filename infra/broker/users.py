@@ -22,7 +22,6 @@ ECHO = "custody.*.echo"
 INBOXES = "_INBOX.>"
 """Every inbox. Who may listen there hears the answers to everybody, and can have the broker answer in its own name."""
 
-
 JETSTREAM_READ = (
     "$JS.API.INFO",
     "$JS.API.STREAM.INFO.*",
@@ -90,20 +89,23 @@ own requests."""
 OPERATOR = BrokerUser(
     name="operator",
     publish=(*COMMANDS, *JETSTREAM_READ),
-    subscribe=("custody.*.feed.>", inbox("operator")),
+    subscribe=("custody.*.feed.>", INBOXES),
+    not_subscribe=(inbox("writer"), inbox("responder"), inbox("projector")),
 )
-"""People, the command line, dashboards and audits: any command as any actor, every read, no event."""
+"""People, the command line, dashboards and audits: any command as any actor, every read, no event.
+
+It hears all inboxes but those of the service and the projector, because its clients may set no inbox prefix. What it
+hears of agents it could ask for as well: it may act as any of them.
+"""
+
+STRICT_OPERATOR = replace(OPERATOR, subscribe=("custody.*.feed.>", inbox("operator")), not_subscribe=())
+"""An `operator` whose clients all set the inbox prefix `_INBOX.operator`: it hears no others."""
 
 ADMIN = BrokerUser(name="admin", publish=(">",), subscribe=(">",))
 """Every permission, deleting logs included; only created on request."""
 
 SERVICE_USERS = (WRITER, RESPONDER, OPERATOR)
 """The users of every embedded broker."""
-
-OPEN_OPERATOR = replace(
-    OPERATOR, subscribe=("custody.*.feed.>", INBOXES), not_subscribe=(inbox("writer"), inbox("responder"))
-)
-"""An `operator` for clients that know no inbox prefix: it hears every answer but those to the service."""
 
 
 def projector_user(pool: str, *, name: str = "projector") -> BrokerUser:

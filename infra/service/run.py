@@ -43,7 +43,7 @@ async def run_up(settings: Settings, *, new_log: bool = False) -> int:
         BrokerOptions(
             port=settings.broker_port,
             sync_interval=settings.broker_sync_interval,
-            open_inboxes=settings.broker_open_inboxes,
+            strict_inboxes=settings.broker_strict_inboxes,
         ),
     )
     stop = stop_signal()

@@ -94,9 +94,9 @@ class BrokerSettings(_Group):
     """Directory of the embedded broker: its log, its address and its passwords."""
     broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Loopback port of the embedded broker; 0 takes that of its last start, at first or if that is taken a free one."""
-    broker_open_inboxes: bool = False
-    """Let the embedded broker's user `operator` listen on all of `_INBOX.>`, for clients that set no inbox prefix; it
-    then hears the answers to every client."""
+    broker_strict_inboxes: bool = False
+    """Let the embedded broker's user `operator` hear `_INBOX.operator.>` only, which all its clients have to set as
+    their inbox prefix."""
     broker_sync_interval: Annotated[str, Field(pattern=r"^(always|\d+(ms|s|m|h))$")] = "always"
     """How often the embedded broker flushes to disk: `always`, or an interval such as 2m."""
     stream_replicas: Annotated[int, Field(ge=1, le=5)] = 1

@@ -100,12 +100,18 @@ async def test_an_agent_speaks_only_as_itself(users: Users) -> None:
 ROLES = ("writer", "responder", "operator", "agent-a1", "agent-a2", "agent-a3")
 
 
-@pytest.mark.parametrize("user", ROLES)
+@pytest.mark.parametrize("user", [role for role in ROLES if role != "operator"])
 async def test_everybody_hears_only_its_own_answers(users: Users, user: str) -> None:
     assert await users.may_subscribe(user, f"_INBOX.{user}.>")
     others = [f"_INBOX.{other}.>" for other in ROLES if other != user]
     for subject in (*others, "_INBOX.>", "_INBOX.*", "_INBOX.*.x", "_INBOX.*.>", f"custody.{POOL}.>", ">"):
         assert not await users.may_subscribe(user, subject), subject
+
+
+async def test_an_operator_does_not_hear_the_service(users: Users) -> None:
+    assert await users.may_subscribe("operator", "_INBOX.operator.>")
+    for subject in ("_INBOX.writer.>", "_INBOX.responder.>", "_INBOX.writer.x", f"custody.{POOL}.>", ">"):
+        assert not await users.may_subscribe("operator", subject), subject
 
 
 async def test_an_agent_does_not_hear_the_feed(users: Users) -> None:
@@ -214,15 +220,8 @@ async def old_client(broker: EmbeddedBroker, user: str = "operator") -> AsyncIte
     await nc.close()
 
 
-async def test_a_client_without_a_prefix_is_told_which_inbox_it_may_not_hear(tmp_path: Path) -> None:
-    async with served(tmp_path, BrokerOptions(sync_interval="2m")) as broker, old_client(broker) as (nc, refused):
-        with pytest.raises(nats.errors.TimeoutError):
-            await nc.request("custody.default.query.health", b"{}", timeout=0.5)
-        assert any('permissions violation for subscription to "_inbox.' in each for each in refused)
-
-
-async def test_such_clients_can_be_let_in_and_still_hear_nothing_of_the_service(tmp_path: Path) -> None:
-    options = BrokerOptions(sync_interval="2m", open_inboxes=True, extra_users=(ADMIN,))
+async def test_an_operator_without_a_prefix_is_answered_and_hears_nothing_of_the_service(tmp_path: Path) -> None:
+    options = BrokerOptions(sync_interval="2m", extra_users=(ADMIN,))
     async with served(tmp_path, options) as broker, old_client(broker) as (nc, refused):
         assert (await Caller(nc, POOL).ask("query.health")).ok
         heard: list[str] = []
@@ -233,12 +232,20 @@ async def test_such_clients_can_be_let_in_and_still_hear_nothing_of_the_service(
         await nc.subscribe("_INBOX.>", cb=hear)
         await settled(nc)
         async with old_client(broker, "admin") as (admin, _):
-            for inbox in ("_INBOX.writer.x", "_INBOX.responder.x", "_INBOX.agent-a1.x"):
+            for inbox in ("_INBOX.writer.x", "_INBOX.responder.x", "_INBOX.projector.x", "_INBOX.nuid.1"):
                 await admin.publish(inbox, b"")
             await settled(admin)
         await settled(nc)
-        assert heard == ["_INBOX.agent-a1.x"]
+        assert heard == ["_INBOX.nuid.1"]
         assert refused == []
+
+
+async def test_where_inboxes_are_strict_it_is_told_which_inbox_it_may_not_hear(tmp_path: Path) -> None:
+    options = BrokerOptions(sync_interval="2m", strict_inboxes=True)
+    async with served(tmp_path, options) as broker, old_client(broker) as (nc, refused):
+        with pytest.raises(nats.errors.TimeoutError):
+            await nc.request("custody.default.query.health", b"{}", timeout=0.5)
+        assert any('permissions violation for subscription to "_inbox.' in each for each in refused)
 
 
 async def test_a_broker_with_the_users_of_the_version_before_goes_on(
