@@ -15,6 +15,7 @@ from infra.nats.stream import OLDEST_BROKER
 from tests.support.checkout import ROOT
 
 CONFIG = ROOT / "infra" / "broker" / "custody.conf"
+RIGHTS = ("publish", "subscribe")
 VARIABLES = re.compile(r"(?<![\"\w#])\$([A-Z_]+)")
 
 
@@ -29,11 +30,23 @@ def uncommented(path: Path) -> str:
 
 
 def users_in(text: str) -> set[BrokerUser]:
-    pattern = r"user: (\w+).*?publish: (?:\{ allow: )?\[(.*?)\](?:, deny: \[(.*?)\])?.*?subscribe: \[(.*?)\]"
+    """The users that the configuration's text defines; a right is a list, or a list `allow` and a list `deny`."""
+    names = [*re.finditer(r"user: (\w+)", text)]
+    ends = [name.start() for name in names[1:]] + [len(text)]
     return {
-        BrokerUser(name, _quoted(publish), _quoted(subscribe), not_publish=_quoted(denied))
-        for name, publish, denied, subscribe in re.findall(pattern, text, re.DOTALL)
+        BrokerUser(name[1], *(read(text[name.end() : end], right) for read in (_list, _denied) for right in RIGHTS))
+        for name, end in zip(names, ends, strict=True)
     }
+
+
+def _list(text: str, right: str) -> tuple[str, ...]:
+    found = re.search(rf"{right}: (?:\{{\s*allow: )?\[([^]]*)\]", text)
+    return _quoted(found[1]) if found else ()
+
+
+def _denied(text: str, right: str) -> tuple[str, ...]:
+    found = re.search(rf"{right}: \{{\s*allow: \[[^]]*\],?\s*deny: \[([^]]*)\]", text)
+    return _quoted(found[1]) if found else ()
 
 
 def _quoted(text: str) -> tuple[str, ...]:
