@@ -33,7 +33,7 @@ MOVE_S = 2.5
 LOG_TIMEOUT_S = 1.0
 """How long the log may take to show that the writer's node reaches it."""
 MOVE_PAUSE_S = 5.0
-"""The shortest time between two moves: a new connection has to show first what it is worth."""
+"""No connection is moved for so long after one of them connected anew: it has to show first what it is worth."""
 
 
 class Hearing(Protocol):
@@ -76,7 +76,8 @@ class AgentPath:
         self._mine = f"{id(self):x}.{time.time_ns():x}".encode()
         self._wake = asyncio.Event()
         self._heard_s = time.monotonic()
-        self._moved_s = 0.0
+        self._connected_s = 0.0
+        """When one of them last connected anew."""
         self._deaf = False
         self._task: asyncio.Task[None] | None = None
         self._forbidden = False
@@ -84,7 +85,7 @@ class AgentPath:
     async def start(self) -> None:
         """Begin to watch."""
         for connection in (self._writer, self._responder):
-            connection.reconnected.add(self._wake.set)
+            connection.reconnected.add(self._reconnected)
             connection.violated.add(self._violated)
         await self._responder.client.subscribe_frames(self._subject, self._heard)
         await self._responder.client.flush()
@@ -114,14 +115,15 @@ class AgentPath:
             self._deaf = True
             _LOG.warning("agents are out of reach: nothing that the service sent itself came back for %.1f s", silent_s)
             self._told.lost("echo", self._heard_s)
-        if now_s - self._moved_s < MOVE_PAUSE_S:
+        if now_s - self._connected_s < MOVE_PAUSE_S:
             return
         if self._unanswered_s() > MOVE_S:
             self._move(self._writer, f"an append is not confirmed for {self._unanswered_s():.1f} s")
         elif self._deaf and silent_s > MOVE_S:
             # Of two nodes that do not reach each other, the one that reaches the log is the better one.
             alone = self._responder if await self._log_answers() else self._writer
-            self._move(alone, f"no request came in for {silent_s:.1f} s")
+            if time.monotonic() - self._heard_s > MOVE_S and self._connected_s < now_s:
+                self._move(alone, f"no request came in for {silent_s:.1f} s")
 
     async def _log_answers(self) -> bool:
         try:
@@ -136,12 +138,15 @@ class AgentPath:
         node = connection.node
         if node is None or all(other == node or self._nodes.is_suspect(other) for other in connection.known_nodes):
             return
-        self._moved_s = time.monotonic()
         _LOG.warning("leaving the broker at %s for another node: %s", node, why)
         self._nodes.suspect(node)
         for each in (self._writer, self._responder):
             if each.node == node:
                 each.drop()
+
+    def _reconnected(self) -> None:
+        self._connected_s = time.monotonic()
+        self._wake.set()
 
     def _heard(self, frames: Sequence[Frame]) -> None:
         bodies = {body for *_, body in frames}
