@@ -1,7 +1,7 @@
 """Whether agents can reach the pool: the service sends itself a request, the way that theirs take, every second.
 
 A connection whose node lost its peers still answers pings. Only what passes from one connection to the other through
-the broker shows that the one still hears what comes in elsewhere. While it does not come back, no silence is judged;
+the broker shows that requests from other nodes still arrive. While it does not come back, no silence is judged;
 if it stays away, or an append stays unconfirmed, the connection concerned is moved to another node.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 """How often the service sends itself a request."""
-DEAF_S = 1.5
+OUT_OF_REACH_S = 1.5
 """Without a request that came back for so long, agents count as out of reach."""
 MOVE_S = 2.5
 """Out of reach, or an append unconfirmed, for so long: the connection is moved."""
@@ -36,8 +36,8 @@ MOVE_PAUSE_S = 5.0
 """No connection is moved for so long after one of them connected anew: it has to show first what it is worth."""
 
 
-class Hearing(Protocol):
-    """Who is told whether agents can be heard."""
+class ReachObserver(Protocol):
+    """Notified when agents can no longer reach the pool, and when they can again; the methods return at once."""
 
     def lost(self, purpose: str, since_s: float) -> None:
         """They cannot; they were heard last at `since_s` of the steady clock."""
@@ -61,7 +61,7 @@ class AgentPath:
         writer: NatsConnection,
         responder: NatsConnection,
         nodes: NodeChoice,
-        told: Hearing,
+        observer: ReachObserver,
         log: ReadableLog,
         unanswered_s: Callable[[], float],
     ) -> None:
@@ -70,7 +70,7 @@ class AgentPath:
         self._writer = writer
         self._responder = responder
         self._nodes = nodes
-        self._told = told
+        self._observer = observer
         self._log = log
         self._unanswered_s = unanswered_s
         self._mine = f"{id(self):x}.{time.time_ns():x}".encode()
@@ -78,7 +78,7 @@ class AgentPath:
         self._heard_s = time.monotonic()
         self._connected_s = 0.0
         """When one of them last connected anew."""
-        self._deaf = False
+        self._out_of_reach = False
         self._task: asyncio.Task[None] | None = None
         self._forbidden = False
 
@@ -111,15 +111,15 @@ class AgentPath:
     async def _look(self) -> None:
         now_s = time.monotonic()
         silent_s = now_s - self._heard_s
-        if silent_s > DEAF_S and not self._deaf and not self._forbidden:
-            self._deaf = True
+        if silent_s > OUT_OF_REACH_S and not self._out_of_reach and not self._forbidden:
+            self._out_of_reach = True
             _LOG.warning("agents are out of reach: nothing that the service sent itself came back for %.1f s", silent_s)
-            self._told.lost("echo", self._heard_s)
+            self._observer.lost("echo", self._heard_s)
         if now_s - self._connected_s < MOVE_PAUSE_S:
             return
         if self._unanswered_s() > MOVE_S:
             self._move(self._writer, f"an append is not confirmed for {self._unanswered_s():.1f} s")
-        elif self._deaf and silent_s > MOVE_S:
+        elif self._out_of_reach and silent_s > MOVE_S:
             # Of two nodes that do not reach each other, the one that reaches the log is the better one.
             alone = self._responder if await self._log_answers() else self._writer
             if time.monotonic() - self._heard_s > MOVE_S and self._connected_s < now_s:
@@ -151,14 +151,14 @@ class AgentPath:
     def _heard(self, frames: Sequence[Frame]) -> None:
         bodies = {body for *_, body in frames}
         if bodies - {self._mine}:
-            self._told.another_serves()
+            self._observer.another_serves()
         if self._mine not in bodies:
             return
         self._heard_s = time.monotonic()
-        if self._deaf:
-            self._deaf = False
+        if self._out_of_reach:
+            self._out_of_reach = False
             _LOG.info("agents are in reach again")
-            self._told.back("echo")
+            self._observer.back("echo")
 
     def _violated(self, violation: PermissionViolation) -> None:
         if violation.subject != self._subject.lower() or self._forbidden:
@@ -171,9 +171,9 @@ class AgentPath:
             self._subject,
             violation.operation,
         )
-        if self._deaf:
-            self._deaf = False
-            self._told.back("echo")
+        if self._out_of_reach:
+            self._out_of_reach = False
+            self._observer.back("echo")
 
 
 def echo_subject(pool: str) -> str:

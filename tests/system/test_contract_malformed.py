@@ -1,4 +1,4 @@
-"""Messages that the broker passes on and a client library may choke on. One of them must not make the pool deaf."""
+"""Messages that the broker passes on and a client library may fail on. None of them may end the reading of requests."""
 
 import json
 
