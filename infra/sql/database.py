@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, NoSuchTableError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from handlers.projector.read_model import OutdatedError, ReadModelError, ReadModelUnavailableError
@@ -166,6 +166,9 @@ class Database:
             yield
         except ReadModelError as error:
             raise type(error)(f"{self.name}: {error}") from None
+        except NoSuchTableError as error:
+            # What SQLAlchemy's inspector raises, before the database is asked.
+            raise OutdatedError(f"{self.name}: no such table: {error}") from error
         except DBAPIError as error:
             if _may_pass(error):
                 raise ReadModelUnavailableError(f"{self.name}: {_reason(error)}") from error
