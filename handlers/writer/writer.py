@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from domain.draft import Refusal
 from domain.errors import RefusalCode
-from domain.events import Entity
 from domain.timestamps import seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.writer.agent_liveness import AgentLiveness
@@ -27,11 +26,12 @@ from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, appe
 from handlers.writer.batch import Batch
 from handlers.writer.batch_sizing import BatchSizing
 from handlers.writer.broker_link import BrokerLink
-from handlers.writer.deciding import Decider, is_of_stale_session
+from handlers.writer.deciding import Decider
 from handlers.writer.deferred_reads import DeferredReads
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.writer.notable_events import NotableEvents
+from handlers.writer.obeyed_directives import drop_obeyed_directives
 from handlers.writer.pool_clock import PoolClock
 from handlers.writer.refold import refold
 from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
@@ -330,7 +330,7 @@ class Writer:
         if not batch.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
-            self._drop_obeyed_directives(batch)
+            drop_obeyed_directives(self.memory, batch)
             BatchReplies(batch, self.waiting, self.submit_first).answer_rest()
             return
         if self._batch_sizing.should_wait(batch):
@@ -374,22 +374,9 @@ class Writer:
     def _commit(self, batch: Batch) -> None:
         """Make an acknowledged batch final."""
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
-        self._drop_obeyed_directives(batch)
+        drop_obeyed_directives(self.memory, batch)
         for decision in batch.decisions:
             self._notable_events.observe(decision.records)
-
-    def _drop_obeyed_directives(self, batch: Batch) -> None:
-        """Drop the directives on tasks that their agents named in a command: each has its answer now."""
-        if not self.memory.directives:
-            return
-        position = batch.base
-        for job, decision in zip(batch.jobs, batch.decisions, strict=True):
-            agent_id = job.request.agent_id
-            if agent_id is not None and not is_of_stale_session(decision):
-                for entity, name in job.names:
-                    if entity is Entity.TASK:
-                        self.memory.directive_obeyed(agent_id, name, position)
-            position += len(decision.records)
 
     async def _reply(self, batch: Batch) -> None:
         """Answer a committed batch; the broker gets the next batch first, where that does not depend on the answers."""
