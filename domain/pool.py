@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -20,6 +20,26 @@ _HASH_MULTIPLIER = 2_654_435_761
 _HASH_MODULUS = 2**32
 
 
+class TailLoss(NamedTuple):
+    """A loss of the log's tail that an operator accepted at a moment; the others are positions."""
+
+    at: datetime
+    survived_to: int | None
+    """The last one before the loss; None: unknown, for other events took the place of those that were lost."""
+    acknowledged_to: int
+    """The last one that is known to have been acknowledged before it."""
+    filled_to: int
+    """No event before the loss can have had a later one: up to here `tail_lost` fills the log."""
+
+    def is_of(self, acknowledged_to: int, filled_to: int) -> bool:
+        """Return whether it is the loss with these positions: the log is filled by several appends."""
+        return (self.acknowledged_to, self.filled_to) == (acknowledged_to, filled_to)
+
+
+MAX_TAIL_LOSSES = 20
+"""Losses that are remembered, the latest."""
+
+
 class Pool(msgspec.Struct, frozen=True, gc=False):
     """The pool-level state. `version` 0: no pool event was recorded yet."""
 
@@ -32,6 +52,7 @@ class Pool(msgspec.Struct, frozen=True, gc=False):
     """No lease is judged before this moment plus the lease's share of `jitter_s`."""
     jitter_s: float = 0.0
     expiry_held: bool = False
+    tail_losses: tuple[TailLoss, ...] = ()
 
     @property
     def accepts_grants(self) -> bool:
@@ -70,4 +91,9 @@ def evolve_pool(pool: Pool, recorded: Recorded) -> Pool:
         return replace(pool, intake=INTAKE.next[pool.intake, event.name])
     if isinstance(event, ev.ExpiryHeld | ev.ExpiryResumed):
         return replace(pool, expiry_held=isinstance(event, ev.ExpiryHeld))
+    if isinstance(event, ev.TailLost):
+        known = pool.tail_losses
+        if not known or not known[-1].is_of(event.acknowledged_to, event.filled_to):
+            loss = TailLoss(recorded.time, event.survived_to, event.acknowledged_to, event.filled_to)
+            return replace(pool, tail_losses=(*known, loss)[-MAX_TAIL_LOSSES:])
     return pool

@@ -2,7 +2,8 @@
 
 A log cannot show that it lost its tail, nor that it is another one than yesterday's. So the service keeps what it saw
 of it last, in every store that it is given: a bucket beside the log, and the data directory. A start holds the log
-against that. What was remembered last may be behind the log, never ahead of what was acknowledged.
+against that. What was remembered last may be behind the log, never ahead of what was acknowledged; so it also says how
+far the log may have come by the time of the next one.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class LogEnd(NamedTuple):
     position: int
     hash: str
     """Hash of the message at the position."""
+    may_reach: int
+    """The position that the log may have before the next end is remembered; the same one at a stop."""
 
 
 class LogEndStoreError(Exception):
@@ -86,11 +89,16 @@ def decode(document: bytes, pool: str) -> LogEnd:
     if (found.get("version"), found.get("pool")) != (VERSION, pool):
         msg = f"it is no version {VERSION} of pool {pool}"
         raise ValueError(msg)
-    identity, position, tail_hash = (found.get(name) for name in LogEnd._fields)
-    if isinstance(identity, str) and isinstance(tail_hash, str) and type(position) is int and 0 < position <= MAX_INT64:
-        return LogEnd(identity, position, tail_hash)
-    msg = "it has no position or no hashes"
-    raise ValueError(msg)
+    identity, position, tail_hash = found.get("log_id"), found.get("position"), found.get("hash")
+    # What earlier versions wrote does not say it.
+    may_reach = found.get("may_reach", position)
+    if not (isinstance(identity, str) and isinstance(tail_hash, str)):
+        msg = "it has no hashes"
+        raise ValueError(msg)  # noqa: TRY004 - a damaged document, whatever is wrong with it
+    if not (type(position) is int and type(may_reach) is int and 0 < position <= may_reach <= MAX_INT64):
+        msg = "it has no positions"
+        raise ValueError(msg)
+    return LogEnd(identity, position, tail_hash, may_reach)
 
 
 async def remembered(stores: Iterable[LogEndStore], pool: str) -> list[LogEnd]:

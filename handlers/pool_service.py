@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.actors import WRITER
-from domain.commands.service_commands import Lead, Open, Rearm
+from domain.commands.service_commands import FillTail, Lead, Open, Rearm
 from domain.decisions.judging import Finding
 from domain.policies.lease import SHORTEST_LEASE_S
 from domain.timestamps import seconds_between
@@ -50,6 +50,8 @@ class PoolOptions(NamedTuple):
     limits: WriterLimits = WriterLimits()
     guarantees: Mapping[str, Any] = {}
     """What the broker promises of acknowledged events, for `query.health`."""
+    accepted_loss: FillTail | None = None
+    """What an operator accepts that the log lost; None: nothing."""
     snapshots: Snapshots | None = None
     """Where snapshots are kept; None: nowhere."""
 
@@ -95,6 +97,7 @@ class PoolService:
         Raises:
             LogUnavailableError: the log cannot be read.
             SupersededError: another service took the lead meanwhile.
+            LogLostError: the log lost its tail meanwhile, or was replaced.
         """
         snapshotter = await self._restore()
         await catch_up(self.memory, self._log)
@@ -104,6 +107,8 @@ class PoolService:
             self.writer.liveness.watch(agent_id, self._clock.steady())
         self._running = asyncio.create_task(self.writer.run(), name="writer")
         await self._carry_out(Open(self._options.software), "open")
+        if self._options.accepted_loss is not None:
+            await self._fill_tail(self._options.accepted_loss)
         self.writer.lead_as(self._options.leader)
         await self._carry_out(Lead(self._options.leader), "lead")
         if blind_s > 0 and state.workloads.anything_held():
@@ -120,6 +125,7 @@ class PoolService:
 
         Raises:
             SupersededError: another service leads the pool.
+            LogLostError: the log lost its tail, or was replaced.
         """
         if self._running is None:
             msg = "the pool is not open"
@@ -156,10 +162,6 @@ class PoolService:
         self.writer.liveness.reset_all(self._clock.steady())
         self.writer.broker_link.begin_rearming()
         self._start_short_task(self._rearm(blind_s))
-
-    def lead_lost(self) -> None:
-        """Record the lead again."""
-        self._start_short_task(self._lead_again())
 
     async def stop(self) -> bool:
         """Answer what was taken, end the waits, and stop; nothing is left half-done.
@@ -210,6 +212,11 @@ class PoolService:
         position = await restore_nearest(self.memory, snapshots.store, self._log, build=snapshots.build, until=end)
         return Snapshotter(self.access, snapshots, self._clock, last_position=position)
 
+    async def _fill_tail(self, loss: FillTail) -> None:
+        await self._carry_out(loss, "fill_tail")
+        while self.memory.state.position < loss.filled_to:
+            await self._carry_out(loss, "fill_tail")
+
     async def _rearm(self, blind_s: float) -> None:
         try:
             if self._running is not None and self.memory.state.workloads.anything_held():
@@ -219,15 +226,12 @@ class PoolService:
             self.writer.broker_link.end_rearming()
             self.sweeper.look_again()
 
-    async def _lead_again(self) -> None:
-        await self._ask(Lead(self._options.leader), "lead")
-
     def _start_short_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._short_tasks.add(task)
         task.add_done_callback(self._short_tasks.discard)
 
-    async def _carry_out(self, command: Open | Lead | Rearm, verb: str) -> None:
+    async def _carry_out(self, command: Open | FillTail | Lead | Rearm, verb: str) -> None:
         """Have the service's own command carried out.
 
         Raises:
@@ -240,7 +244,7 @@ class PoolService:
             msg = f"the pool cannot be served: {answer.refusal.message}"
             raise RuntimeError(msg)
 
-    async def _ask(self, command: Open | Lead | Rearm, verb: str) -> Answer:
+    async def _ask(self, command: Open | FillTail | Lead | Rearm, verb: str) -> Answer:
         return await self.access.ask(command, WRITER, verb)
 
     def _health(self) -> Health:

@@ -80,6 +80,10 @@ class LogIncompleteError(LogUnavailableError):
     """It is part of a log that is being imported, or whose import was broken off."""
 
 
+class LogLostError(Exception):
+    """The log is another one than was served, or lacks what was acknowledged; the message is one line."""
+
+
 class UnreadableEventError(Exception):
     """A message of the log is no event that this version can read; every fold skips it alike."""
 

@@ -286,8 +286,8 @@ QUERY_REPLIES: Final = {
     "health": Reply(
         (
             "leader", "leading", "position", "lag", "live_tasks", "agents", "queued", "waiting_claims",
-            "queued_commands", "intake", "not_before", "unreadable_events", "unreadable", "last_event_at",
-            "clock_behind_s", "guarantees", "software",
+            "queued_commands", "intake", "not_before", "unreadable_events", "unreadable", "tail_losses",
+            "last_event_at", "clock_behind_s", "guarantees", "software",
         ),
     ),
 }  # fmt: skip

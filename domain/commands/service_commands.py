@@ -22,6 +22,16 @@ class Lead(msgspec.Struct, frozen=True, gc=False):
     leader: str
 
 
+class FillTail(msgspec.Struct, frozen=True, gc=False):
+    """Fill the log up to where it ended before it lost its tail, as far as one command may; both are positions.
+
+    `acknowledged_to`: the last one that is known to have been acknowledged. `filled_to`: no lost event had a later one.
+    """
+
+    acknowledged_to: int
+    filled_to: int
+
+
 class Rearm(msgspec.Struct, frozen=True, gc=False):
     """Set the floor after an outage: the pool could not hear its agents for `blind_s` seconds."""
 
@@ -96,6 +106,7 @@ class OnSelected(msgspec.Struct, frozen=True, gc=False):
 ServiceCommand = (
     Open
     | Lead
+    | FillTail
     | Rearm
     | Judge
     | Extend

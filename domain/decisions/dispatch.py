@@ -119,6 +119,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     operator_commands.ReportLoad: membership.report_load,
     service_commands.Open: leading.open_log,
     service_commands.Lead: leading.lead,
+    service_commands.FillTail: leading.fill_tail,
     service_commands.Rearm: leading.rearm,
     service_commands.Judge: _judge,
     service_commands.Extend: judging.extend,

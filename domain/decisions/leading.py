@@ -1,14 +1,15 @@
-"""What a service records about the pool: that its log was opened, who leads it, and its outages."""
+"""What a service records about the pool: that its log was opened or lost its tail, who leads it, and its outages."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from domain.events import pool as ev
+from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
-    from domain.commands.service_commands import Lead, Open, Rearm
+    from domain.commands.service_commands import FillTail, Lead, Open, Rearm
     from domain.draft import Decision, Draft
 
 
@@ -22,6 +23,25 @@ def open_log(draft: Draft, command: Open) -> Decision:
 def lead(draft: Draft, command: Lead) -> Decision:
     """Record who leads the pool from here on."""
     draft.record_pool(ev.Led(leader=command.leader))
+    return draft.decided({})
+
+
+def fill_tail(draft: Draft, command: FillTail) -> Decision:
+    """Fill the log up to where it ended before it lost its tail, so that no token is given twice.
+
+    A loss is recorded once at least, also where other events fill its positions already. What was begun goes on.
+    """
+    pool, position = draft.view.pool, draft.view.position
+    last = pool.tail_losses[-1] if pool.tail_losses else None
+    if last is not None and last.is_of(command.acknowledged_to, command.filled_to):
+        survived_to, missing = last.survived_to, command.filled_to - position
+    else:
+        survived_to = position if position < command.acknowledged_to else None
+        missing = max(command.filled_to - position, 1)
+    for _ in range(min(missing, MAX_EVENTS_PER_COMMAND)):
+        draft.record_pool(
+            ev.TailLost(survived_to=survived_to, acknowledged_to=command.acknowledged_to, filled_to=command.filled_to)
+        )
     return draft.decided({})
 
 

@@ -43,6 +43,23 @@ class Rearmed(PoolEvent):
     """Each lease waits for a share of this on top, chosen by its token, so that not all fall due at once."""
 
 
+class TailLost(PoolEvent):
+    """Fills one position that was given before and is gone: the log lost its tail, and an operator accepted that.
+
+    So many are written that the log is as long again as it ever was. A lease's token is the position of its grant:
+    without them, tokens that were given would be given again.
+    """
+
+    name: ClassVar[str] = "tail_lost"
+
+    survived_to: int | None = None
+    """The last position before the loss. None: unknown, for other events took the place of those that were lost."""
+    acknowledged_to: int
+    """The last position that is known to have been acknowledged before the loss."""
+    filled_to: int
+    """No lost event had a later position: up to here the log is filled."""
+
+
 class ExpiryHeld(PoolEvent):
     """Judging leases was suspended."""
 

@@ -22,7 +22,7 @@ from handlers.service.ended_tasks import EndedTasks, lists_ended
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, copy_of
 from projections.queries.cursors import ended_before, ended_cursor, unknown_cursor
-from projections.queries.documents import task_document
+from projections.queries.documents import tail_loss_document, task_document
 from projections.queries.questions import HealthQuery, Page, Query, StatisticsQuery, TaskQuery, TasksQuery
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ class QueryService:
             "not_before": format_timestamp(pool.not_before) if pool.not_before else None,
             "unreadable_events": memory.unreadable_count,
             "unreadable": [unreadable._asdict() for unreadable in memory.unreadable],
+            "tail_losses": [tail_loss_document(each) for each in pool.tail_losses],
             "last_event_at": format_timestamp(state.last_time),
             "clock_behind_s": max(seconds_between(self._clock.now(), state.last_time), 0.0),
             "guarantees": health.guarantees,

@@ -91,10 +91,6 @@ class Job:
         """Note which of its names the log does not have."""
         self.absent = frozenset(absent)
 
-    def invalidate_look_up(self) -> None:
-        """Forget what was looked up: the log was replaced."""
-        self.looked_up_at = -1
-
     def resubmitted(self, now: Steady) -> None:
         """Note that a waiting claim goes back to the queue."""
         self.received_at = now

@@ -19,7 +19,3 @@ class WriterObserver(Protocol):
     def agents_unheard(self, blind_s: float) -> None:
         """A spell of `blind_s` seconds in which no agent could be heard is over."""
         ...
-
-    def lead_lost(self) -> None:
-        """The log has lost the record that this writer leads."""
-        ...

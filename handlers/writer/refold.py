@@ -3,47 +3,34 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from domain.events.pool import Led
+from domain.timestamps import seconds_between
 from handlers.memory.catch_up import catch_up
-from handlers.ports import LogUnavailableError
+from handlers.ports import LogLostError, LogUnavailableError
 from handlers.writer.appending import pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from domain.recorded import Recorded
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock, ReadableLog
+    from handlers.ports import Clock, ReadableLog, Steady
 
 _LOG = logging.getLogger(__name__)
+ADVICE = ": the broker lost its tail, or another log was put in its place; the next start says what can be done"
 
 
-class Refolded(NamedTuple):
-    """What was found while folding."""
+async def refold(memory: Memory, log: ReadableLog, clock: Clock, loss_confirm_s: float) -> list[str]:
+    """Fold what the log holds beyond the memory; return the leaders whose `led` was folded, in order.
 
-    leads: Sequence[str]
-    """The leaders whose `led` was folded, in order."""
-    rebuilt: bool
-    """Whether the whole log was folded anew."""
+    Tries again until the log answers. A log that lacks what was acknowledged is believed when it does so for
+    `loss_confirm_s`: until then it may be the copy of a broker that does not know yet that it leads no longer.
 
-    def superseding(self, leader: str) -> str | None:
-        """Return the service that leads the pool instead of `leader`, which led it before; None if none does."""
-        if leader in self.leads:
-            since = self.leads[self.leads.index(leader) + 1 :]
-        else:
-            since = () if self.rebuilt else self.leads
-        return since[-1] if since else None
-
-
-async def refold(memory: Memory, log: ReadableLog, clock: Clock, on_rebuild: Callable[[], None]) -> Refolded:
-    """Fold what the log holds beyond the memory, or all of it if the log lost what was folded.
-
-    Tries again until the log answers. `on_rebuild` is called before each fold of the whole log.
+    Raises:
+        LogLostError: the log lost its tail, or is another one.
     """
     leads: list[str] = []
-    rebuilt = False
+    lost_since: Steady | None = None
 
     def seen(recorded: Recorded) -> None:
         if isinstance(recorded.event, Led):
@@ -53,18 +40,18 @@ async def refold(memory: Memory, log: ReadableLog, clock: Clock, on_rebuild: Cal
         try:
             end = await log.last_position()
             lost = await _lost(memory, log, end)
-            if lost is not None:
-                _LOG.critical("%s: the broker lost its tail; rebuilding", lost)
-                memory.reset()
-                leads.clear()
-                rebuilt = True
-                on_rebuild()
-            # The sweeper and the stealer read the state meanwhile, so its indexes must be kept unless it is empty.
-            await catch_up(memory, log, until=end, seen=seen, indexed=memory.state.position > 0)
+            if lost is None:
+                lost_since = None
+                # The sweeper and the stealer read the state meanwhile, so its indexes must be kept.
+                await catch_up(memory, log, until=end, seen=seen, indexed=True)
+                return leads
+            lost_since = lost_since or clock.steady()
+            if seconds_between(lost_since, clock.steady()) >= loss_confirm_s:
+                _LOG.critical("%s", lost)
+                raise LogLostError(f"{lost}{ADVICE}")
         except LogUnavailableError:
-            await pause(clock)
-        else:
-            return Refolded(leads, rebuilt)
+            pass
+        await pause(clock)
 
 
 async def _lost(memory: Memory, log: ReadableLog, end: int) -> str | None:

@@ -73,6 +73,8 @@ class WriterLimits(NamedTuple):
     """The longest that a batch waits for the callers of the previous one to return."""
     outage_s: float = 2.0
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
+    loss_confirm_s: float = 0.0
+    """How long the log has to lack what was acknowledged until that is believed."""
 
 
 class _Flight(NamedTuple):
@@ -121,7 +123,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
         self._refolding = False
-        self._others_may_append = False
+        self._log_doubted = False
         self._stopping = False
         self._leader: str | None = None
         """The name under which this writer leads; None before `lead_as`."""
@@ -173,9 +175,12 @@ class Writer:
         self._wake.set()
         return await future
 
-    def look_for_leader(self) -> None:
-        """Fold what others appended, once nothing is in flight; an append would show it, but there may be none."""
-        self._others_may_append = True
+    def check_log(self) -> None:
+        """Check that the log continues what was folded, once nothing is in flight, and fold what others appended.
+
+        An append would show it, but there may be none.
+        """
+        self._log_doubted = True
         self._wake.set()
 
     def stop(self) -> None:
@@ -189,6 +194,7 @@ class Writer:
 
         Raises:
             SupersededError: another service leads the pool.
+            LogLostError: the log lacks what was acknowledged, or is another one.
         """
         watchdog = Watchdog(self, self.memory, self._clock, self._limits.reply_timeout_s)
         watching = asyncio.create_task(watchdog.run())
@@ -213,8 +219,8 @@ class Writer:
                     return
                 elif self.broker_link.owes_answer and self._at_rest and not self._queue:
                     await self._ping_broker()
-                elif self._others_may_append and self._at_rest:
-                    await self._follow_others()
+                elif self._log_doubted and self._at_rest:
+                    await self._check_log()
                 else:
                     await self._wake.wait()
         except SupersededError:
@@ -406,13 +412,13 @@ class Writer:
         else:
             self.broker_link.answered(self._clock.steady())
 
-    async def _follow_others(self) -> None:
-        self._others_may_append = False
+    async def _check_log(self) -> None:
+        self._log_doubted = False
         try:
-            end = await self._log.last_position()
+            await self._log.last_position()
         except LogUnavailableError:
             return
-        if end > self.memory.state.position and self._at_rest:
+        if self._at_rest:
             await self._refold()
 
     def _undo(self, batch: Batch) -> None:
@@ -436,24 +442,20 @@ class Writer:
             self._refuse(rejected, refusal)
 
     async def _refold(self) -> None:
-        """Fold what others appended. Raises SupersededError if one of them leads the pool now."""
+        """Fold what others appended.
+
+        Raises:
+            SupersededError: one of them leads the pool now.
+            LogLostError: the log lacks what was acknowledged.
+        """
         self._refolding = True
-        refolded = await refold(self.memory, self._log, self._clock, self._invalidate_look_ups)
+        leads = await refold(self.memory, self._log, self._clock, self._limits.loss_confirm_s)
         self._refolding = False
-        if self._leader is not None:
-            other = refolded.superseding(self._leader)
-            if other is not None:
-                msg = f"{other} leads the pool"
-                raise SupersededError(msg)
-            if refolded.rebuilt and self._leader not in refolded.leads:
-                self._observer.lead_lost()
+        if leads and self._leader is not None:
+            msg = f"{leads[-1]} leads the pool"
+            raise SupersededError(msg)
         # What was undone may have hidden work from a claim that was then parked.
         self.waiting.resubmit_all()
-
-    def _invalidate_look_ups(self) -> None:
-        """Have everything looked up again: what was absent from the old log may be in the new one."""
-        for job in self._queue:
-            job.invalidate_look_up()
 
     def _run_deferred_reads(self) -> None:
         if self._deferred_reads and self._at_rest:

@@ -8,8 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from handlers.background.log_end_keeper import LogReplacedError
-from handlers.ports import LogUnavailableError
+from handlers.ports import LogLostError, LogUnavailableError
 from handlers.writer.writer import SupersededError
 from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
@@ -20,6 +19,7 @@ from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
 from infra.nats.connection import connect, without_password
+from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
 from infra.settings.contradictions import contradictions
 from infra.settings.credentials import anonymous, auth_for
@@ -35,7 +35,7 @@ FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
 
 
-async def run_up(settings: Settings, *, new_log: bool = False) -> int:
+async def run_up(settings: Settings, *, consent: LogConsent = NOTHING_ACCEPTED) -> int:
     """Run an embedded broker and the service on it until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     broker = EmbeddedBroker(
@@ -61,13 +61,13 @@ async def run_up(settings: Settings, *, new_log: bool = False) -> int:
             stop,
             sync_interval=settings.broker_sync_interval,
             broker=broker,
-            new_log=new_log,
+            consent=consent,
         )
     finally:
         await broker.stop()
 
 
-async def run_serve(settings: Settings, nats_url: str, *, new_log: bool = False) -> int:
+async def run_serve(settings: Settings, nats_url: str, *, consent: LogConsent = NOTHING_ACCEPTED) -> int:
     """Run the service at a broker that runs already until SIGINT or SIGTERM; return the exit status."""
     _configure_logging(settings)
     stop = stop_signal()
@@ -75,7 +75,7 @@ async def run_serve(settings: Settings, nats_url: str, *, new_log: bool = False)
         _LOG.warning(
             "connecting to %s without credentials: any client can act as any agent or operator there", nats_url
         )
-    return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop, new_log=new_log)
+    return await _serve(settings, nats_url, lambda purpose: auth_for(settings, purpose), stop, consent=consent)
 
 
 async def _serve(
@@ -86,14 +86,14 @@ async def _serve(
     *,
     sync_interval: str | None = None,
     broker: EmbeddedBroker | None = None,
-    new_log: bool = False,
+    consent: LogConsent = NOTHING_ACCEPTED,
 ) -> int:
     for line in contradictions(settings):
         _LOG.warning("settings: %s", line)
     # A directory that was not named may be that of another broker.
     named = broker is not None or settings.data_dir != type(settings).model_fields["data_dir"].default
     data_dir = settings.data_dir if named else None
-    new_server = partial(PoolServer, settings, url, new_log=new_log, data_dir=data_dir)
+    new_server = partial(PoolServer, settings, url, consent=consent, data_dir=data_dir)
     ending = asyncio.create_task(_ended(stop, broker))
     try:
         server: PoolServer | None = None
@@ -101,7 +101,7 @@ async def _serve(
             server = await _started_when_possible(new_server, auths, sync_interval, ending)
         except (BrokerError, PoolServedError) as error:
             return _failed(str(error))
-        except SupersededError as error:
+        except (SupersededError, LogLostError) as error:
             return _failed(f"stepping down: {error}")
         if server is None:
             return _status(ending.result())
@@ -142,7 +142,7 @@ async def _started_when_possible(
 ) -> PoolServer | None:
     """Start the service as soon as the broker can be used; return None if it was to end before it served.
 
-    Raises what no waiting mends: BrokerError, PoolServedError, SupersededError.
+    Raises what no waiting mends: BrokerError, PoolServedError, SupersededError, LogLostError.
     """
     pause_s = FIRST_PAUSE_S
     while True:
@@ -185,7 +185,7 @@ async def _until_stopped(server: PoolServer, ending: asyncio.Task[str | None]) -
         if ending.done():
             return _status(ending.result())
         served.result()
-    except (SupersededError, LogReplacedError) as error:
+    except (SupersededError, LogLostError) as error:
         return _failed(f"stepping down: {error}")
     except BrokerError as error:
         return _failed(str(error))

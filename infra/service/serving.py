@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
+from domain.commands.service_commands import FillTail
 from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
 from handlers.log_end import LogEndStoreError, Standing, compare, remembered
@@ -35,6 +36,7 @@ from infra.nats.stream import READY_DEADLINE_S, StreamFacts, StreamSettings, che
 from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
+from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
 from infra.service.log_end_file import LogEndFile
 from infra.service.transport import NatsTransport
 from projections.queries.questions import QUERIES
@@ -55,6 +57,10 @@ BATCH_WAIT_S = 0.002
 REMEMBER_TIMEOUT_S = 1.0
 REMEMBER_PAUSE_S = 0.1
 ADVICE = ": restore it with `custody import`, or begin with another log by --new-log"
+MAX_FILLED = 10_000_000
+"""Positions that a log is filled up by, at most: four minutes, and 6.5 GB."""
+LOSS_CONFIRM_S = 15.0
+"""How long a broker of several may believe that it leads a stream, and answer with less than others acknowledged."""
 COLLECT_EVERY = 50_000
 """Allocations less deallocations between two collections of gc's youngest generation."""
 
@@ -66,12 +72,16 @@ class PoolServedError(Exception):
 class PoolServer:
     """A pool's service at a broker, from `start` to `stop`."""
 
-    def __init__(self, settings: Settings, url: str, *, new_log: bool = False, data_dir: Path | None = None) -> None:
-        """`new_log`: open a new log, or serve another, where one was served before.
-
-        `data_dir`: where the end of the log is remembered, beside the broker; None: only there.
-        """
-        self._new_log = new_log
+    def __init__(
+        self,
+        settings: Settings,
+        url: str,
+        *,
+        consent: LogConsent = NOTHING_ACCEPTED,
+        data_dir: Path | None = None,
+    ) -> None:
+        """`data_dir`: where the end of the log is remembered, beside the broker; None: only there."""
+        self._consent = consent
         self._data_dir = data_dir
         self._keeper: LogEndKeeper | None = None
         self._keeping: asyncio.Task[None] | None = None
@@ -104,7 +114,8 @@ class PoolServer:
 
         Raises:
             PoolServedError: another service answers for the pool.
-            LogGoneError: the log that was served before is not there, or another is.
+            LogGoneError: the log that was served before is not there, lacks its tail, or another one is there.
+            LogLostError: so it was found while the pool was rebuilt.
             BrokerError: the broker cannot be used, with one line why.
             LogUnavailableError: it stopped answering.
         """
@@ -114,7 +125,7 @@ class PoolServer:
             responder = await self._connected("responder", auths)
             await check_broker(writer)
             stores, ends = await self._remembered_ends(writer)
-            log = await self._open_log(writer, ends, sync_interval)
+            log, lost = await self._open_log(writer, ends, sync_interval)
             self._transport = NatsTransport(responder, settings.pool)
             self._pool = PoolService(
                 settings.pool,
@@ -122,7 +133,7 @@ class PoolServer:
                 CloudEventsCodec(settings.pool),
                 self._clock,
                 settings.rules(),
-                self._options(JetStreamApi(writer)),
+                self._options(JetStreamApi(writer), lost),
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
@@ -150,7 +161,7 @@ class PoolServer:
 
         Raises:
             SupersededError: another service leads the pool.
-            LogReplacedError: another log took the place of the one that was served.
+            LogLostError: the log lost its tail, or another one took its place.
             BrokerUnavailableError: the broker closed a connection for good, which is not opened again.
             PayloadLimitError: the broker no longer takes messages as large as replies can be.
         """
@@ -206,8 +217,11 @@ class PoolServer:
 
     async def _open_log(
         self, writer: NatsConnection, ends: Sequence[LogEnd], sync_interval: str | None
-    ) -> NatsEventLog:
-        """Open the log; a new one only if none is remembered, or it is meant. Raises as `start` does."""
+    ) -> tuple[NatsEventLog, FillTail | None]:
+        """Open the log, and return it and what to fill up; a new one only if none is remembered, or it is meant.
+
+        Raises as `start` does.
+        """
         settings, pool = self.settings, self.settings.pool
         try:
             self.facts = await ensure_stream(
@@ -215,7 +229,7 @@ class PoolServer:
                 pool,
                 StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression),
                 sync_interval=sync_interval,
-                create=self._new_log or not ends,
+                create=self._consent.new_log or not ends,
             )
         except LogGoneError as error:
             furthest = max(ends, key=lambda end: end.position)
@@ -225,19 +239,28 @@ class PoolServer:
         log = await NatsEventLog.open(writer, pool)
         self._stack.push_async_callback(log.close)
         standing, end = await compare(ends, log, CloudEventsCodec(pool))
-        if end is not None and standing is Standing.OTHER and not self._new_log:
+        if end is not None and standing is Standing.OTHER and not self._consent.new_log:
             raise LogGoneError(
                 f"the log of pool {pool} at {writer.url} is another one than was served before, up to position "
                 f"{end.position}{ADVICE}"
             )
-        if end is not None and standing is Standing.SHORTER:
-            _LOG.critical(
-                "the log of pool %s does not have what was acknowledged at position %d: it lost its tail, or is an "
-                "older copy; tokens that were given since are given again",
-                pool,
-                end.position,
+        if end is None or standing is not Standing.SHORTER:
+            return log, None
+        last = await log.last_position()
+        lost = (
+            f"the log of pool {pool} at {writer.url} ends at {last}, and does not have what was "
+            f"acknowledged at position {end.position}: it lost its tail, or is an older copy"
+        )
+        if not self._consent.accept_loss:
+            raise LogGoneError(
+                f"{lost}; restore it with `custody import`, or go on without what is lost by --accept-loss"
             )
-        return log
+        if end.may_reach - last > MAX_FILLED:
+            raise LogGoneError(
+                f"{lost}; restore it with `custody import`: to fill it up takes over {MAX_FILLED} events"
+            )
+        _LOG.critical("%s; this is accepted, and its positions are filled up to %d", lost, end.may_reach)
+        return log, FillTail(end.position, end.may_reach)
 
     def _new_keeper(self, log: NatsEventLog, stores: Sequence[LogEndStore], memory: Memory) -> LogEndKeeper:
         pool = self.settings.pool
@@ -248,6 +271,7 @@ class PoolServer:
             self._clock,
             stores,
             lambda: (memory.state.committed_position, memory.tail_hash),
+            self.pool.writer.check_log,
         )
 
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
@@ -284,7 +308,7 @@ class PoolServer:
 
     def another_serves(self) -> None:
         """Find out at once whether another service leads the pool: an idle one would notice at its next append."""
-        self.pool.writer.look_for_leader()
+        self.pool.writer.check_log()
 
     def _unanswered_s(self) -> float:
         return self.pool.access.unanswered_s
@@ -294,7 +318,7 @@ class PoolServer:
             why = f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
             self._failed.set_result(BrokerUnavailableError(why))
 
-    def _options(self, api: JetStreamApi) -> PoolOptions:
+    def _options(self, api: JetStreamApi, lost: FillTail | None) -> PoolOptions:
         settings, facts = self.settings, self.facts
         if facts is None:
             msg = "the log is not open"
@@ -310,6 +334,7 @@ class PoolServer:
                 queue_bytes=settings.queue_bytes,
                 reply_timeout_s=settings.reply_timeout_s,
                 batch_wait_s=BATCH_WAIT_S,
+                loss_confirm_s=LOSS_CONFIRM_S if facts.replicas > 1 else 0.0,
             ),
             guarantees={
                 "replicas": facts.replicas,
@@ -319,6 +344,7 @@ class PoolServer:
                 "broker_version": facts.server_version,
                 "durability": facts.durability(),
             },
+            accepted_loss=lost,
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )
 

@@ -36,7 +36,7 @@ _TROUBLE: Final = frozenset(
     {
         ev.Expired, ev.Stuck, ev.Stalled, ev.Recovered, ev.Quarantined, ev.Failed, ev.Stolen, ev.Revoked, ev.Blocked,
         ev.Cancelled, ev.Extended, ev.Escalated, ev.LateProgress, ag.Lost, ag.AgentDraining, ag.AgentPaused,
-        st.StealFailed, po.Rearmed, po.ExpiryHeld, po.ExpiryResumed, po.PoolDraining, po.PoolPaused,
+        st.StealFailed, po.Rearmed, po.TailLost, po.ExpiryHeld, po.ExpiryResumed, po.PoolDraining, po.PoolPaused,
     }
 )  # fmt: skip
 """What makes an incident. It is kept before anything else, and so is what happens to such a task afterwards."""

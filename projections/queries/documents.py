@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
-    from domain.pool import Pool
+    from domain.pool import Pool, TailLoss
     from domain.steal import Steal
     from domain.task import Lease, Task
 
@@ -213,3 +213,8 @@ def steal_document(steal: Steal) -> dict[str, Any]:
         "plan": steal.plan.model_dump(mode="json"),
         "outcome": None if steal.outcome is None else steal.outcome.model_dump(mode="json"),
     }
+
+
+def tail_loss_document(loss: TailLoss) -> dict[str, Any]:
+    """Return what `query.health` and `custody verify` say of a loss of the log's tail."""
+    return {**loss._asdict(), "at": _time(loss.at)}

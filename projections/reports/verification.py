@@ -21,12 +21,14 @@ from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
 from domain.task import Task, evolve_task
 from domain.timestamps import EPOCH, format_timestamp
+from projections.queries.documents import tail_loss_document
 from projections.reports.holder_check import HolderCheck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from domain.pool import TailLoss
     from domain.recorded import Recorded
 
 MAX_FINDINGS = 1_000
@@ -132,6 +134,11 @@ class LogChecker:
         return self.findings_total == 0
 
     @property
+    def tail_losses(self) -> tuple[TailLoss, ...]:
+        """The losses of the log's tail that are on record."""
+        return self._pool.tail_losses
+
+    @property
     def has_gaps(self) -> bool:
         """Whether positions are missing or out of order."""
         return self._has_position_findings
@@ -170,6 +177,7 @@ class LogChecker:
             "hash": self._hash,
             "last_time": None if self._time is None else format_timestamp(self._time),
             "unreadable_events": self._unreadable,
+            "tail_losses": [tail_loss_document(each) for each in self.tail_losses],
             "findings": self.findings_total,
             "first_wrong_position": self.findings[0].position if self.findings else None,
             "tasks": len(self._tasks) + len(self._ended),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from domain.events import Event
+    from domain.pool import TailLoss
 
 _LONGEST_VALUE = 80
 
@@ -36,6 +37,13 @@ def short_json(value: Any) -> str:
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, such as `3 tasks`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def lost_positions(loss: po.TailLost | TailLoss) -> str:
+    """Return in words what the log lost."""
+    if loss.survived_to is None:
+        return f"what was acknowledged at position {loss.acknowledged_to}, and some before it, is lost"
+    return f"positions {loss.survived_to + 1} to {loss.acknowledged_to} are lost, and what came after them"
 
 
 def _because(reason: str | None) -> str:
@@ -259,6 +267,7 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     po.Rearmed: lambda event: (
         f"{event.reason}: blind for {duration(event.blind_s)}, so no lease is judged before {moment(event.not_before)}"
     ),
+    po.TailLost: lambda event: f"{lost_positions(event)}; filled up to {event.filled_to}",
     po.ExpiryHeld: _reason,
     po.ExpiryResumed: _reason,
     po.PoolDraining: _reason,

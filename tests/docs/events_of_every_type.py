@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain.commands.service_commands import Extend, Lead, MarkLost, Open, Rearm
+from domain.commands.service_commands import Extend, FillTail, Lead, MarkLost, Open, Rearm
 from domain.policies.lease import LeasePolicy
 from domain.rules import Rules
 from handlers.ports import StoredMessage
@@ -16,6 +16,7 @@ def messages() -> list[StoredMessage]:
     pool = Scenario(Rules(lease=LeasePolicy(max_renewals=1), branch_template="work/{task_id}"))
     pool.asks(Open("custody"), actor="writer")
     pool.asks(Lead("host:1:2"), actor="writer")
+    pool.asks(FillTail(acknowledged_to=3, filled_to=4), actor="writer")
     pool.asks(Rearm("start", 10.0), actor="writer")
     for verb in ("drain", "pause", "resume"):
         pool.given("ops/erika", verb, reason="a look")

@@ -178,7 +178,7 @@ DECODERS: dict[str, Decoder] = {
     "a remembered end of a log": Decoder(
         "handlers/log_end.py",
         lambda document: log_end.decode(document, POOL),
-        log_end.encode(log_end.LogEnd("a", 3, "b"), POOL),
+        log_end.encode(log_end.LogEnd("a", 3, "b", 4), POOL),
     ),
     "a database's watermark": Decoder(
         "infra/sql/generations.py", lambda body: register_watermark(_five(parse_json(body))), b'[3, "a", "b", null, 0]'

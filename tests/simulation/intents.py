@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from domain.commands.service_commands import (
     ExecuteSteal,
     Extend,
+    FillTail,
     Judge,
     Lead,
     MarkLost,
@@ -137,7 +138,7 @@ steal = st.builds(
 )
 internally = st.builds(
     Internally,
-    st.sampled_from(["judge", "extend", "lost", "rearm", "plan", "plan", "execute", "lead", "open"]),
+    st.sampled_from(["judge", "extend", "lost", "rearm", "plan", "plan", "execute", "lead", "open", "fill"]),
     tasks,
     agents,
     agents,
@@ -170,20 +171,24 @@ def cast(wish: Wish | Internally, s: Scenario) -> Request:
 def _internal(wish: Internally, s: Scenario) -> tuple[ServiceCommand, str]:
     task = s.state.task(wish.task_id)
     token = task.lease.token if task is not None and task.lease is not None else 1
+    command: ServiceCommand
     match wish.kind:
         case "judge":
-            return Judge(TASKS), "sweeper"
+            command, actor = Judge(TASKS), "sweeper"
         case "extend":
-            return Extend(wish.task_id, token, "worktree", ("a/b",)), "sweeper"
+            command, actor = Extend(wish.task_id, token, "worktree", ("a/b",)), "sweeper"
         case "lost":
-            return MarkLost(wish.agent_id, wish.number), "sweeper"
+            command, actor = MarkLost(wish.agent_id, wish.number), "sweeper"
         case "rearm":
-            return Rearm("outage", wish.number), "writer"
+            command, actor = Rearm("outage", wish.number), "writer"
         case "plan":
-            return PlanSteal(f"S{s.state.position}", wish.agent_id, wish.other_id, 2, 0.9), "stealer"
+            command, actor = PlanSteal(f"S{s.state.position}", wish.agent_id, wish.other_id, 2, 0.9), "stealer"
         case "execute":
-            return ExecuteSteal(next(iter(s.state.steals), "none")), "stealer"
+            command, actor = ExecuteSteal(next(iter(s.state.steals), "none")), "stealer"
+        case "fill":
+            command, actor = FillTail(s.state.position + 1, s.state.position + 3), "writer"
         case "lead":
-            return Lead("host:1:2"), "writer"
+            command, actor = Lead("host:1:2"), "writer"
         case _:
-            return Open("test"), "writer"
+            command, actor = Open("test"), "writer"
+    return command, actor

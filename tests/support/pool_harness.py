@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from domain.agent import Agent
+from domain.commands.service_commands import FillTail
 from domain.events import Entity, Event
 from domain.hash_chain import GENESIS_HASH, chain_hash
 from domain.limits import MAX_REPLY_BYTES
@@ -120,6 +121,8 @@ class PoolHarness:
         self.foreign = False
         """Whether another writer wrote to the log, so that its appends cannot be told apart."""
         self.on_reply: Callable[[Asked], None] = lambda _asked: None
+        self.accepted_loss: FillTail | None = None
+        """What the next starts accept that the log lost."""
         self._killed = 0
         """The last start whose service was killed, and is not heard any more."""
         self._inboxes: dict[str, Asked] = {}
@@ -363,6 +366,7 @@ class PoolHarness:
                 sweeper_interval_s=self.sweeper_interval_s,
                 outcomes=self.outcomes,
                 limits=self.limits,
+                accepted_loss=self.accepted_loss,
             ),
             functools.partial(self._respond, self.starts),
             self.probe,

@@ -18,12 +18,15 @@ from nats.aio.client import Client
 
 START = """
 import asyncio, json, sys
+from infra.service.log_consent import LogConsent
 from infra.service.run import run_serve, run_up
 from infra.settings.settings import Settings
 how, values = sys.argv[1], json.loads(sys.argv[2])
 settings = Settings(**values)
-options = {"new_log": "--new-log" in sys.argv}
-sys.exit(asyncio.run(run_up(settings, **options) if how == "up" else run_serve(settings, values["nats"], **options)))
+consent = LogConsent("--new-log" in sys.argv, "--accept-loss" in sys.argv)
+up = how == "up"
+served = run_up(settings, consent=consent) if up else run_serve(settings, values["nats"], consent=consent)
+sys.exit(asyncio.run(served))
 """
 """What `custody up` and `custody serve` come to."""
 READY_S = 30.0

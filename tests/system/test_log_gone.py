@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,17 +114,101 @@ async def test_another_log_in_the_place_is_refused(users_broker: EmbeddedBroker,
         assert "is another one than was served before, up to position" in service.logged[-1]
 
 
-async def test_an_older_copy_of_the_log_is_said(users_broker: EmbeddedBroker, tmp_path: Path) -> None:
+def lost(broker: EmbeddedBroker, ends_at: int, acknowledged: int) -> str:
+    return (
+        f"the log of pool {POOL} at {broker.url} ends at {ends_at}, and does not have what was acknowledged at "
+        f"position {acknowledged}: it lost its tail, or is an older copy"
+    )
+
+
+async def test_an_older_copy_of_the_log_is_refused_until_the_loss_is_accepted(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    async with serve(users_broker, tmp_path) as service, operator(users_broker) as nc:
+        await service.ready()
+        ask = Caller(nc, POOL)
+        assert (await ran(users_broker, tmp_path, "export", "old.custody"))[0] == 0
+        given = await ask.lease(task_id="T1")
+        assert await service.stop() == 0
+        assert (await ran(users_broker, tmp_path, "export", "whole.custody"))[0] == 0
+        await delete_log(users_broker)
+        assert await ran(users_broker, tmp_path, "import", "old.custody") == (0, "")
+        for _ in range(2):
+            await service.start()
+            assert await service.ended() == 1
+            assert service.logged[-1] == (
+                f"custody: {lost(users_broker, 2, 5)}; restore it with `custody import`, or go on without what is lost "
+                "by --accept-loss"
+            )
+        assert not any("Traceback" in line for line in service.logged)
+        await delete_log(users_broker)
+        assert await ran(users_broker, tmp_path, "import", "whole.custody") == (0, "")
+        await service.start()
+        await service.ready()
+        assert await service.stop() == 0
+        await delete_log(users_broker)
+        assert await ran(users_broker, tmp_path, "import", "old.custody") == (0, "")
+
+    async with serve(users_broker, tmp_path, "--accept-loss") as service, operator(users_broker) as nc:
+        await service.ready()
+        ask = Caller(nc, POOL)
+        (loss,) = (await ask.done("query.health"))["tail_losses"]
+        end = loss["acknowledged_to"]
+        assert (loss["survived_to"], loss["filled_to"]) == (2, end)
+        assert end >= given["token"]
+        said = re.escape(lost(users_broker, 2, end))
+        await service.line(rf" CRITICAL .*{said}; this is accepted, .* up to {end}$")
+        again = await ask.lease(task_id="T1")
+        assert again["token"] > given["token"]
+        assert await service.stop() == 0
+    assert await ran(users_broker, tmp_path, "verify") == (0, "")
+    async with serve(users_broker, tmp_path) as service:
+        await service.ready()
+
+
+async def test_a_running_service_ends_when_its_log_comes_back_shorter(
+    users_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
     async with serve(users_broker, tmp_path) as service, operator(users_broker) as nc:
         await service.ready()
         assert (await ran(users_broker, tmp_path, "export", "old.custody"))[0] == 0
         await Caller(nc, POOL).lease(task_id="T1")
-        assert await service.stop() == 0
         await delete_log(users_broker)
+        await service.line(r" CRITICAL .*the log of pool default is gone")
         assert await ran(users_broker, tmp_path, "import", "old.custody") == (0, "")
+        assert await service.ended() == 1
+        assert "stepping down: the log ends at 2, and position 5 was acknowledged: " in service.logged[-1]
+        await service.start()
+        assert await service.ended() == 1
+        assert "go on without what is lost by --accept-loss" in service.logged[-1]
+        assert not any("Traceback" in line for line in service.logged)
+
+
+async def test_a_store_that_lost_what_came_last_is_filled_up_beyond_every_token(tmp_path: Path) -> None:
+    store = tmp_path / "data" / "broker" / "jetstream"
+    async with Service("up", tmp_path) as service:
+        await service.ready()
+        assert await service.stop() == 0
+        shutil.copytree(store, tmp_path / "then")
         await service.start()
         await service.ready()
-        await service.line(r" CRITICAL .*does not have what was acknowledged at position 5")
+        async with client(**access(tmp_path / "data")) as nc:
+            given = [(await Caller(nc, POOL).lease(task_id=f"T{number}"))["token"] for number in range(9)]
+        # What was given since the end was remembered last is covered, too.
+        await service.kill()
+        (stream,) = store.rglob(f"CUSTODY_{POOL}")
+        shutil.rmtree(stream)
+        shutil.copytree(tmp_path / "then" / stream.relative_to(store), stream)
+        await service.start()
+        assert await service.ended() == 1
+        assert "it lost its tail, or is an older copy; restore it" in service.logged[-1]
+    async with Service("up", tmp_path, "--accept-loss") as service:
+        await service.ready()
+        async with client(**access(tmp_path / "data")) as nc:
+            ask = Caller(nc, POOL)
+            assert (await ask.lease(task_id="T1"))["token"] > max(given)
+            (loss,) = (await ask.done("query.health"))["tail_losses"]
+            assert loss["filled_to"] >= max(given)
 
 
 async def test_a_store_that_is_gone_is_remembered_by_the_data_directory(tmp_path: Path) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from infra.cli.session.settings_command import NewLogOption, run_to_end
+from infra.cli.session.settings_command import AcceptLossOption, NewLogOption, run_to_end
 from infra.cli.terminal.output import print_error
 from infra.host.shell import EXIT_USAGE
 from infra.settings.loading import LoadedSettings
 
 
-def serve(loaded: LoadedSettings, *, new_log: NewLogOption = False) -> None:
+def serve(loaded: LoadedSettings, *, new_log: NewLogOption = False, accept_loss: AcceptLossOption = False) -> None:
     """Run the service against a broker that is there already, until interrupted."""
     from infra.cli.session.broker_access import DEFAULT_URL
+    from infra.service.log_consent import LogConsent
     from infra.service.run import run_serve
     from infra.settings.credentials import check_route
     from infra.settings.sources import SettingsError
@@ -22,4 +23,5 @@ def serve(loaded: LoadedSettings, *, new_log: NewLogOption = False) -> None:
     except SettingsError as error:
         print_error(str(error))
         raise typer.Exit(EXIT_USAGE) from None
-    raise typer.Exit(run_to_end(run_serve(loaded.settings, loaded.settings.nats or DEFAULT_URL, new_log=new_log)))
+    url, consent = loaded.settings.nats or DEFAULT_URL, LogConsent(new_log, accept_loss)
+    raise typer.Exit(run_to_end(run_serve(loaded.settings, url, consent=consent)))

@@ -17,7 +17,9 @@ from infra.codec import CloudEventsCodec
 from infra.host.shell import EXIT_FAILED
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import StreamSettings, config_differences, stream_name
+from projections.reports.time_text import moment
 from projections.reports.verification import LogChecker
+from projections.reports.wording import lost_positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from infra.export.export_file import ExportReader
 
 _SHOWN_FINDINGS = 20
+_NOT_FACTS = frozenset({"ok", "by_event", "tail_losses"})
+"""Of the summary: shown in words, or with --json only."""
 
 
 class _Verification:
@@ -112,6 +116,13 @@ def _verify_file(session: Session, reader: ExportReader, checkpoints: Sequence[P
     _report(session, work, str(file), facts, described)
 
 
+def _losses(checker: LogChecker) -> list[str]:
+    return [
+        f"{lost_positions(loss)}; accepted at {moment(loss.at)}, filled up to {loss.filled_to}"
+        for loss in checker.tail_losses
+    ]
+
+
 def _report(
     session: Session,
     work: _Verification,
@@ -136,8 +147,8 @@ def _report(
         out.line(
             f"{name}: {'in order' if summary['ok'] else 'NOT in order'}", "bold green" if summary["ok"] else "bold red"
         )
-        out.facts(flatten({name: value for name, value in summary.items() if name not in {"ok", "by_event"}}))
-        for each in (note, *(work.checkpoints.lines() if checker.ok else ())):
+        out.facts(flatten({name: value for name, value in summary.items() if name not in _NOT_FACTS}))
+        for each in (*_losses(checker), note, *(work.checkpoints.lines() if checker.ok else ())):
             if each:
                 out.line(each)
         for each in checker.findings[:_SHOWN_FINDINGS]:

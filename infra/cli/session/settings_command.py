@@ -28,6 +28,14 @@ NewLogOption = Annotated[
         "--new-log", help="Open a new log, or serve the one that is there, though another one was served before."
     ),
 ]
+AcceptLossOption = Annotated[
+    bool,
+    typer.Option(
+        "--accept-loss",
+        help="Serve a log that lost its tail, or is an older copy: what it lost is filled up, so that no token comes "
+        "twice.",
+    ),
+]
 
 
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:

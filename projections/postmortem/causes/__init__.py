@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from projections.postmortem.causes.finding import CONTEXT, RULES, Cause, Evidence, Finding
 from projections.postmortem.causes.limits_reached import limits, operator_decisions, overdue
 from projections.postmortem.causes.load import capacity, cascades, floods, overload
-from projections.postmortem.causes.pool_wide import closed_intakes, held_expiry, lost, outages, restarts
+from projections.postmortem.causes.pool_wide import closed_intakes, held_expiry, lost, outages, restarts, tail_losses
 from projections.postmortem.causes.silence import false_alarms, silences
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ __all__ = ["CONTEXT", "RULES", "Cause", "Evidence", "Finding", "findings"]
 
 _FINDERS = (
     silences, false_alarms, limits, operator_decisions, overdue, overload, capacity, cascades, outages, held_expiry,
-    restarts, closed_intakes, lost, floods,
+    tail_losses, restarts, closed_intakes, lost, floods,
 )  # fmt: skip
 _ORDER = {cause: number for number, cause in enumerate(Cause)}
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 class Cause(StrEnum):
     """The causes, in the order of the page: those that most likely explain the others come first."""
 
+    TAIL_LOST = "tail_lost"
     OUTAGE = "outage"
     EXPIRY_HELD = "expiry_held"
     FLOOD = "flood"
@@ -43,6 +44,8 @@ class Cause(StrEnum):
 
 
 RULES: dict[Cause, str] = {
+    Cause.TAIL_LOST: "`tail_lost`: events that were acknowledged are gone from the log, and an operator accepted that;"
+    " what they said is not on record",
     Cause.OUTAGE: "`rearmed`: while the pool could not hear its agents, silence does not count; nothing is judged"
     " before `not_before` plus the lease's share of the jitter",
     Cause.EXPIRY_HELD: "`expiry_held`: no lease is judged until `expiry_resumed`",

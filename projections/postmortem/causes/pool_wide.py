@@ -39,6 +39,16 @@ def _waited(observed: ObservedEvent, outage: po.Rearmed) -> bool:
     return floor is not None and floor >= outage.not_before and event.numbers.due_at == floor
 
 
+def tail_losses(collected: CollectedEvents) -> Iterator[Finding]:
+    """Find losses of the log's tail, each by the first of the events that fill it."""
+    before: po.TailLost | None = None
+    for observed in collected.events:
+        event = observed.recorded.event
+        if isinstance(event, po.TailLost) and event != before:
+            before = event
+            yield finding(Cause.TAIL_LOST, [observed], "the log lost its tail", [describe(event)])
+
+
 def held_expiry(collected: CollectedEvents) -> Iterator[Finding]:
     """Find suspensions of judging."""
     for observed in collected.events:

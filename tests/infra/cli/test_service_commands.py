@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from infra.service.log_consent import LogConsent
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 
@@ -54,7 +55,7 @@ def stub(monkeypatch: pytest.MonkeyPatch, module: str, **functions: Any) -> None
 
 
 def test_up_runs_with_the_settings_and_ends_with_its_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run_up(settings: Settings, *, new_log: bool) -> int:
+    async def run_up(settings: Settings, *, consent: LogConsent) -> int:
         return 7 if settings.pool == "p1" else 1
 
     stub(monkeypatch, "infra.service.run", run_up=run_up)
@@ -67,7 +68,7 @@ def test_up_runs_with_the_settings_and_ends_with_its_status(monkeypatch: pytest.
 def test_serve_goes_to_the_named_broker(arguments: list[str], url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    async def run_serve(settings: Settings, nats_url: str, *, new_log: bool) -> int:
+    async def run_serve(settings: Settings, nats_url: str, *, consent: LogConsent) -> int:
         asked.append(nats_url)
         return 0
 

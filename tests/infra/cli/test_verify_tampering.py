@@ -12,12 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from domain.commands.service_commands import FillTail
 from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash
 from handlers.ports import StoredMessage
 from infra.export.export_file import ExportWriter
+from projections.reports.time_text import moment
 from tests.golden.test_golden import read
 from tests.infra.cli.conftest import invoke
 from tests.support.checkout import ROOT
+from tests.support.scenario import OPS, Scenario
 
 Log = list[StoredMessage]
 HISTORY = ROOT / "tests" / "golden" / "v1" / "tasks.jsonl"
@@ -115,6 +118,25 @@ def test_an_untouched_copy_is_in_order(log: Log) -> None:
     assert renumbered(log) == log
     result = invoke("verify", "--file", "copy.gz")
     assert (result.status, result.lines[0], result.err) == (0, "copy.gz: in order", "")
+
+
+@pytest.mark.parametrize(
+    ("acknowledged_to", "said"),
+    [
+        pytest.param(5, "positions 3 to 5 are lost, and what came after them", id="missing"),
+        pytest.param(
+            1, "what was acknowledged at position 1, and some before it, is lost", id="replaced by other events"
+        ),
+    ],
+)
+def test_a_loss_that_was_accepted_is_named(acknowledged_to: int, said: str) -> None:
+    s = Scenario()
+    s.given(OPS, "submit_many", tasks=[{"task_id": "T"}, {"task_id": "U"}])
+    s.asks(FillTail(acknowledged_to=acknowledged_to, filled_to=acknowledged_to + 2), actor="writer")
+    export(s.messages)
+    result = invoke("verify", "--file", "copy.gz")
+    assert (result.status, result.lines[0]) == (0, "copy.gz: in order")
+    assert f"{said}; accepted at {moment(s.now)}, filled up to {acknowledged_to + 2}" in result.lines
 
 
 @pytest.mark.parametrize(("change", "forge", "position", "rule"), CASES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.commands.service_commands import Lead, MarkLost, Open, Rearm
+from domain.commands.service_commands import FillTail, Lead, MarkLost, Open, Rearm
 from domain.events import Entity
 from domain.events import pool as po
 from domain.events import task as ev
@@ -39,6 +39,19 @@ def test_an_outage_is_named_with_the_judgements_that_waited_for_its_floor() -> N
     assert [s.log[each.position - 1].name for each in found.evidence] == ["rearmed", "expired"]
     assert found.evidence[1].text == "T waited for that, and was expired"
     assert "because the pool could not hear its agents" in named(s, Cause.NEVER_HEARD)[0].evidence[0].text
+
+
+def test_a_loss_of_the_tail_is_named_once() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    for filled_to in (300, 400):
+        s.asks(FillTail(acknowledged_to=290, filled_to=filled_to), actor="writer")
+    first, second = named(s, Cause.TAIL_LOST)
+    assert first.title == "the log lost its tail"
+    assert [each.text for each in first.evidence] == [
+        "positions 4 to 290 are lost, and what came after them; filled up to 300"
+    ]
+    assert [s.log[each.position - 1].name for each in (*first.evidence, *second.evidence)] == ["tail_lost"] * 2
 
 
 def test_a_restart_is_named_and_the_first_start_is_not() -> None:

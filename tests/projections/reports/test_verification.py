@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from domain.commands.service_commands import FillTail
 from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash
 from domain.recorded import Recorded
+from domain.timestamps import format_timestamp
 from handlers.ports import StoredMessage, UnreadableEventError
 from infra.codec import CloudEventsCodec
 from projections.reports.verification import MAX_FINDINGS, LogChecker, Rule
@@ -73,6 +75,22 @@ def test_the_summary_counts(scenario: Scenario) -> None:
     assert (summary["tasks"], summary["agents"], summary["steals"]) == (2, 2, 1)
     assert (summary["grants"], summary["held"]) == (3, 0)
     assert summary["by_event"]["task.leased"] == 2
+
+
+def test_a_loss_of_the_tail_that_was_accepted_is_in_order_and_named(scenario: Scenario) -> None:
+    survived_to = scenario.state.position
+    scenario.at(6000).asks(FillTail(acknowledged_to=survived_to + 3, filled_to=survived_to + 1_500), actor="writer")
+    scenario.asks(FillTail(acknowledged_to=survived_to + 3, filled_to=survived_to + 1_500), actor="writer")
+    checker = checked(scenario.messages)
+    assert checker.ok
+    assert checker.summary()["tail_losses"] == [
+        {
+            "at": format_timestamp(scenario.now),
+            "survived_to": survived_to,
+            "acknowledged_to": survived_to + 3,
+            "filled_to": survived_to + 1_500,
+        }
+    ]
 
 
 def test_an_altered_body_breaks_the_chain_at_its_position_only(scenario: Scenario) -> None:
