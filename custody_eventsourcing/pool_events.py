@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from eventsourcing.domain import DomainEventProtocol
     from eventsourcing.persistence import StoredEvent
 
-    from domain.draft import EntityState
+    from domain.entities import EntityState
 
 _log = logging.getLogger(__name__)
 

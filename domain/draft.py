@@ -1,13 +1,12 @@
-"""Commands with their envelope, decisions, and the draft that collects a decision's events."""
+"""The draft of a decision: collects the events of one command."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from domain.agent import Agent, evolve_agent
-from domain.errors import RefusalCode
+from domain.decision import Decision
+from domain.entities import EntityState
 from domain.events import Entity
 from domain.policies.load_balancing import loads_since
 from domain.pool import Pool, evolve_pool
@@ -19,81 +18,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from domain.commands.command import Command
-    from domain.commands.service_commands import ServiceCommand
+    from domain.entities import EntityKey
     from domain.events.agent import AgentEvent
     from domain.events.pool import PoolEvent
     from domain.events.steal import StealEvent
     from domain.events.task import TaskEvent
     from domain.pool_view import PoolView
+    from domain.refusal import Refusal
+    from domain.request import Request
     from domain.rules import Rules
-
-EntityState = Task | Agent | Steal | Pool
-EntityKey = tuple[Entity, str]
 
 _State = TypeVar("_State", bound=EntityState | None)
 """An entity before an event; None before its first."""
 _After = TypeVar("_After", bound=EntityState)
-
-
-class Request(msgspec.Struct, frozen=True):
-    """A command with its envelope: who sent it, and as an effect of what."""
-
-    command: Command | ServiceCommand
-    actor: str
-    """`agent/<id>`, `ops/<name>`, `ops`, `sweeper`, `stealer` or `writer`."""
-    causation_id: str
-    """The caller's `command_id`, or one made for it."""
-    agent_id: str | None = None
-    """The agent that the subject names, if one does."""
-    new_id: str = ""
-    """A new id, for a command that creates an entity and does not name it."""
-    verb: str = ""
-    keyed: bool = False
-    """Whether the caller chose `causation_id`."""
-    digest: str = ""
-    """Digest of the body of a keyed command, by which the same id with another body is noticed."""
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """Why a command was refused."""
-
-    code: RefusalCode
-    message: str
-    details: dict[str, Any]
-
-
-class Refused(Exception):  # noqa: N818 - an outcome of a command, not an error
-    """Ends a decision with a refusal. `keep_events`: the draft's events are evidence and are recorded all the same."""
-
-    def __init__(self, code: RefusalCode, message: str, *, keep_events: bool = False, **details: Any) -> None:
-        super().__init__(message)
-        self.refusal = Refusal(code, message, details)
-        self.keep_events = keep_events
-
-
-def invalid_field(field: str, message: str) -> Refused:
-    """Return the refusal for one field: it is malformed, or contradicts the state or the other fields."""
-    return Refused(RefusalCode.INVALID_COMMAND, f"{field}: {message}", fields=[{"field": field, "message": message}])
-
-
-class Decision(msgspec.Struct, frozen=True):
-    """The outcome of a command on one state.
-
-    The events are to be appended atomically right after the position that was decided on. `after` holds each entity
-    that they change as it is after them.
-    """
-
-    records: list[Recorded]
-    after: dict[EntityKey, EntityState]
-    result: dict[str, Any] | None = None
-    refusal: Refusal | None = None
-    waits: bool = False
-    """Whether this is an empty claim that asked to wait for work."""
-    follow_up: Request | None = None
-    """The request to decide next, once these events are acknowledged and before the caller is answered."""
-    begins_life: bool = False
-    """Whether this registration begins a new life of the agent, and so ends the waiting claims of the earlier one."""
 
 
 class Draft:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.actors import acting_agent
-from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import task as ev
 from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
 from domain.policies.presence import was_heard_lately
 from domain.policies.sweeping import deadline_exceeded_at
+from domain.refusal import Refused
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from domain.commands import agent_commands, operator_commands, service_commands
 from domain.commands.submit import Submit, SubmitMany
+from domain.decision import Decision
 from domain.decisions import judging, leading, membership, operating, stealing, working
-from domain.draft import Decision, Draft, Refused, Request
+from domain.draft import Draft
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
+from domain.refusal import Refused
+from domain.request import Request
 from domain.timestamps import after
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from domain.commands.service_commands import Extend
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
     from domain.task import Task
 
 

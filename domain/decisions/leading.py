@@ -10,7 +10,8 @@ from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
     from domain.commands.service_commands import FillTail, Lead, Open, Rearm
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
 
 
 def open_log(draft: Draft, command: Open) -> Decision:

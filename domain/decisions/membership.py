@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from domain.commands.agent_commands import Deregister, Heartbeat, Register
     from domain.commands.command import LoadReport
     from domain.commands.operator_commands import Forget, OpsDeregister, ReportLoad
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
     from domain.pool_view import SearchablePoolView
 
 RELEASES_AT_ONCE = 400

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from domain.commands.command_digest import definition_digest, definition_digest_as_sent
 from domain.decisions import after_attempt, checks
 from domain.decisions.granting import grant
-from domain.draft import Refused, invalid_field
 from domain.errors import RefusalCode
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
@@ -23,6 +22,7 @@ from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import resolved_retry
 from domain.policies.sweeping import DEFAULT_STALL_S
+from domain.refusal import Refused, invalid_field
 from domain.statuses import BROUGHT_BACK
 from domain.timestamps import after, format_timestamp, seconds_between
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from domain.commands import operator_commands
     from domain.commands.service_commands import OnSelected
     from domain.commands.submit import Submit, SubmitMany
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
     from domain.pool_view import SearchablePoolView
     from domain.task import Task
 

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from domain.actors import STEALER
 from domain.commands.service_commands import ExecuteSteal
 from domain.decisions import checks
-from domain.draft import Refused
 from domain.errors import RefusalCode
 from domain.events import steal as ev
 from domain.events import task as task_ev
@@ -17,6 +16,7 @@ from domain.lease_expiry import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
 from domain.policies.load_balancing import is_overloaded, is_underloaded, move_count, steal_batch
+from domain.refusal import Refused
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.commands.operator_commands import StealTasks
     from domain.commands.service_commands import PlanSteal
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
     from domain.task import Task
 
 

@@ -20,7 +20,8 @@ from domain.timestamps import after, seconds_between
 if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.commands import agent_commands
-    from domain.draft import Decision, Draft
+    from domain.decision import Decision
+    from domain.draft import Draft
     from domain.pool_view import SearchablePoolView
     from domain.task import FormerLease, Lease, Task
 

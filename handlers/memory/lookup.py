@@ -30,7 +30,7 @@ from handlers.ports import UnreadableEventError, evt_prefix
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from domain.draft import EntityKey, EntityState
+    from domain.entities import EntityKey, EntityState
     from domain.recorded import Recorded
     from domain.task import Lease
     from handlers.ports import Codec, ReadableLog, StoredMessage

@@ -16,7 +16,8 @@ from domain import limits
 from domain.actors import operator_actor
 from domain.commands.command_digest import body_digest
 from domain.commands.operator_commands import Cancel, Requeue
-from domain.draft import Refusal, Request
+from domain.refusal import Refusal
+from domain.request import Request
 from handlers.ports import ACTOR_HEADER, LogUnavailableError
 from handlers.service import repeated_commands, reply_bodies
 from handlers.service.filtered_commands import FilteredCommands
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from domain.commands.command import Command
-    from domain.draft import EntityKey
+    from domain.entities import EntityKey
     from handlers.memory.lookup import Lookup
     from handlers.memory.outcomes import OutcomeKey
     from handlers.ports import Clock

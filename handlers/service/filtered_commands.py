@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from domain.commands.operator_commands import Cancel, Requeue
-    from domain.draft import Refusal
+    from domain.refusal import Refusal
     from domain.task import Task
     from handlers.memory.memory import Memory
     from handlers.service.guarded_tasks import GuardedTasks

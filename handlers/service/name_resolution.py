@@ -13,7 +13,8 @@ from handlers.ports import LogUnavailableError
 from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
 
 if TYPE_CHECKING:
-    from domain.draft import EntityKey, Refusal
+    from domain.entities import EntityKey
+    from domain.refusal import Refusal
     from handlers.memory.lookup import Lookup
     from handlers.service.guarded_tasks import GuardedTasks
     from handlers.writer.jobs import Job

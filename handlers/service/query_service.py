@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pydantic_core
 
 from domain.decisions import checks
-from domain.draft import Refusal, Refused
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
 from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
+from domain.refusal import Refusal, Refused
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError

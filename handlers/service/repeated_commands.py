@@ -19,7 +19,7 @@ from domain.commands.submit import SubmitMany
 from domain.decisions import checks
 from domain.decisions.operating import Was, was_known
 from domain.decisions.working import directive
-from domain.draft import Draft, Refusal, Refused
+from domain.draft import Draft
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.events import agent as agent_ev
@@ -28,14 +28,15 @@ from domain.events import task as ev
 from domain.lease_documents import lease_document, stale_task_directives, terms_document
 from domain.lifecycles import TASK
 from domain.limits import MAX_AGENTS_FORGOTTEN
+from domain.refusal import Refusal, Refused
 from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from domain.draft import Request
     from domain.recorded import Recorded
+    from domain.request import Request
     from domain.task import Lease, Task
     from handlers.memory.lookup import Lookup
     from handlers.memory.memory import Memory

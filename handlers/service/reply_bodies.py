@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pydantic_core
 
-from domain.draft import Refusal, invalid_field
 from domain.errors import RefusalCode
 from domain.json_values import plain_message
+from domain.refusal import Refusal, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

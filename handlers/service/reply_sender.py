@@ -12,7 +12,7 @@ from handlers.writer.jobs import unavailable
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from domain.draft import Refusal
+    from domain.refusal import Refusal
     from handlers.writer.jobs import Answer
 
 _LOG = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from domain.actors import agent_actor
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS, Retry
 from domain.commands.submit import SubmitMany
-from domain.draft import Refusal
 from domain.events import Entity
+from domain.refusal import Refusal
 from handlers.service import reply_bodies
 from projections.queries.questions import QUERIES
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from domain.commands.command import Command
-    from domain.draft import EntityKey
+    from domain.entities import EntityKey
     from projections.queries.questions import Query
 
 _NAME = re.compile(limits.NAME_PATTERN)

@@ -11,7 +11,7 @@ from handlers.writer.waiting_claims import affects_waiting
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from domain.draft import Decision
+    from domain.decision import Decision
     from domain.recorded import Recorded
     from handlers.ports import Codec, NewMessage
     from handlers.writer.jobs import Job

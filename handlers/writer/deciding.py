@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from domain.commands.agent_commands import is_sign_of_life
 from domain.commands.service_commands import Judge, MarkLost
+from domain.decision import Decision
 from domain.decisions.dispatch import decide
-from domain.draft import Decision
 from domain.errors import RefusalCode
 from domain.limits import MAX_EVENTS_PER_COMMAND
 from handlers.writer.jobs import FAULT

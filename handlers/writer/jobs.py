@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.draft import Refusal
 from domain.errors import RefusalCode
+from domain.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from domain.draft import EntityKey, Request
+    from domain.entities import EntityKey
     from domain.recorded import Recorded
+    from domain.request import Request
     from handlers.ports import Steady
 
 

@@ -6,9 +6,9 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
-from domain.draft import Request
 from domain.policies.load_balancing import loads_since
 from domain.policies.presence import was_heard_lately
+from domain.request import Request
 from handlers.writer.jobs import Answer, Job
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from handlers.writer.jobs import Answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from domain.draft import Decision
+    from domain.decision import Decision
     from handlers.writer.batch import Batch
     from handlers.writer.jobs import Job
     from handlers.writer.waiting_claims import WaitingClaims

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from domain.draft import Decision
+    from domain.decision import Decision
     from domain.recorded import Recorded
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Steady

@@ -17,8 +17,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from domain.draft import Refusal
 from domain.errors import RefusalCode
+from domain.refusal import Refusal
 from domain.timestamps import seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.writer.agent_liveness import AgentLiveness

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from domain.draft import Refused, invalid_field
+from domain.refusal import Refused, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

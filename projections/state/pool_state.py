@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from domain.draft import Decision, EntityKey, EntityState
+    from domain.decision import Decision
+    from domain.entities import EntityKey, EntityState
     from domain.recorded import Recorded
     from domain.rules import Rules
 

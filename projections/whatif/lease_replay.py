@@ -11,11 +11,12 @@ from domain.agent import Agent
 from domain.commands.service_commands import Extend, Judge, Rearm
 from domain.decisions.dispatch import decide_named
 from domain.decisions.granting import grant, sign_of_life
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.due import due_at
 from domain.events import task as ev
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.pool import Pool
+from domain.request import Request
 from domain.task import Task
 from domain.timestamps import EPOCH, after
 from projections.state.due_times import DueTimes
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Sequence
     from datetime import datetime
 
-    from domain.draft import Decision
+    from domain.decision import Decision
     from domain.steal import Steal
     from projections.whatif.policy import Policy
     from projections.whatif.recorded_steps import Attempt, Step

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from domain.actors import STEALER
 from domain.decisions.dispatch import decide_named
-from domain.draft import Request
 from domain.events import Entity
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.policies.load_balancing import loads_since
+from domain.request import Request
 from domain.steal import Steal
 from domain.task import Task
 from domain.timestamps import after
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
-    from domain.draft import Decision
+    from domain.decision import Decision
     from domain.pool import Pool
     from domain.recorded import Recorded
     from domain.rules import Rules

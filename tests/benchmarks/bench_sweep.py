@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from domain.commands.service_commands import Judge
 from domain.decisions.dispatch import decide
-from domain.draft import Request
+from domain.request import Request
 from tests.benchmarks.busy_pool import BusyPool
 
 ROUNDS = 15

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
+from domain.decision import Decision
 from domain.decisions.dispatch import decide
-from domain.draft import Decision, Request
+from domain.request import Request
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState

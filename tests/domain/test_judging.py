@@ -8,11 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from domain.commands.service_commands import Extend, Judge
-from domain.draft import Request
 from domain.due import due_at, silence_numbers
 from domain.events import task as ev
 from domain.lifecycles import TERMINAL, TaskStatus
 from domain.limits import MAX_OVERDUE_AT_CLAIM
+from domain.request import Request
 from domain.rules import Rules
 from domain.task import Task, evolve_task
 from tests.domain.situations import SITUATIONS

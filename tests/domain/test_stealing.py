@@ -8,11 +8,11 @@ import pytest
 
 from domain.actors import STEALER
 from domain.commands.service_commands import ExecuteSteal, MarkLost, PlanSteal
-from domain.draft import Request
 from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.policies.load_balancing import StealConfig
+from domain.request import Request
 from domain.rules import Rules
 from tests.support.scenario import OPS, Scenario, Step
 

@@ -8,10 +8,11 @@ import pytest
 
 from domain.commands.command_digest import definition_digest_as_sent
 from domain.commands.submit import Submit
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeaseMode, LeasePolicy
+from domain.request import Request
 from domain.rules import Rules
 from domain.values import Priority
 from tests.support.cases import case

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from domain.commands.service_commands import ExecuteSteal, Extend, Judge, Lead, MarkLost, Open, PlanSteal, Rearm
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.events import pool as pool_ev
+from domain.request import Request
 from domain.rules import Rules
 from tests.golden.snapshot import snapshot
 from tests.support.scenario import OPS, Scenario

@@ -10,8 +10,9 @@ import pytest
 
 from domain.commands.submit import Submit
 from domain.decisions.dispatch import decide
-from domain.draft import Refused, Request
 from domain.errors import RefusalCode
+from domain.refusal import Refused
+from domain.request import Request
 from domain.rules import Rules
 from infra.codec import CloudEventsCodec
 from projections.state.pool_state import PoolState

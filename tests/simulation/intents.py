@@ -18,7 +18,7 @@ from domain.commands.service_commands import (
     Rearm,
     ServiceCommand,
 )
-from domain.draft import Request
+from domain.request import Request
 from tests.support.scenario import OPS, Scenario
 
 AGENTS = ("A", "B", "C", "D")

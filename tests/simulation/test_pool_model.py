@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from domain.commands.service_commands import Judge
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.events import pool as pool_ev
 from domain.policies.load_balancing import StealConfig
 from domain.recorded import Recorded
+from domain.request import Request
 from domain.rules import Rules
 from projections.state import pool_state
 from projections.state.pool_state import PoolState

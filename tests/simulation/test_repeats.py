@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from domain.draft import EntityKey
+from domain.entities import EntityKey
 from domain.events import Entity
 from domain.recorded import Recorded
 from domain.rules import Rules

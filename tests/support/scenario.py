@@ -11,11 +11,13 @@ from domain.commands.agent_commands import AGENT_COMMANDS, is_sign_of_life
 from domain.commands.command_digest import body_digest
 from domain.commands.operator_commands import OPS_COMMANDS
 from domain.commands.service_commands import Judge, ServiceCommand
+from domain.decision import Decision
 from domain.decisions.dispatch import decide
-from domain.draft import Decision, Refusal, Request
 from domain.events import Entity, Event
 from domain.hash_chain import GENESIS_HASH
 from domain.recorded import Recorded
+from domain.refusal import Refusal
+from domain.request import Request
 from domain.rules import Rules
 from domain.task import Lease, Task, evolve_task
 from handlers.ports import StoredMessage

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from domain.actors import STEALER
 from domain.agent import Agent
 from domain.decisions.dispatch import decide
-from domain.draft import Request
 from domain.events import Entity
 from domain.events import task as ev
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import Load, Move, StealConfig
 from domain.pool import Pool
+from domain.request import Request
 from domain.rules import Rules
 from domain.task import Lease, Task
 from domain.values import Budgets

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 import pytest
 
 from domain.commands.service_commands import Judge
+from domain.decision import Decision
 from domain.decisions import judging
 from domain.decisions.dispatch import decide
-from domain.draft import Decision, Request
 from domain.due import due_at, due_moments
 from domain.events.task import Expired, Failed, Requeued, Stuck
 from domain.policies.sweeping import DueMoments
 from domain.pool import Pool
 from domain.pool_view import SearchablePoolView
+from domain.request import Request
 from domain.rules import Rules
 from domain.task import Task
 from handlers.background import sweeper

@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from domain.draft import EntityKey, EntityState
+from domain.entities import EntityKey, EntityState
 from handlers.memory.lookup import Lookup
 from tests.support.pool_harness import PoolHarness
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from domain.draft import EntityKey, EntityState
+from domain.entities import EntityKey, EntityState
 from domain.events.agent import Registered
 from handlers.memory.lookup import Lookup
 from projections.state import pool_state

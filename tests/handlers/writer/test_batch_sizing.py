@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from domain.decision import Decision
 from domain.decisions.dispatch import decide
-from domain.draft import Decision, Request
 from domain.events.pool import PoolPaused
 from domain.pool_view import SearchablePoolView
+from domain.request import Request
 from domain.rules import Rules
 from handlers.writer import deciding
 from handlers.writer.batch_sizing import MIN_LIMIT

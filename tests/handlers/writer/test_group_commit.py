@@ -7,11 +7,12 @@ from datetime import datetime
 import pytest
 
 from domain import limits
+from domain.decision import Decision
 from domain.decisions.dispatch import decide
-from domain.draft import Decision, Request
 from domain.events.agent import Heartbeat
 from domain.events.task import Leased, Submitted
 from domain.pool_view import SearchablePoolView
+from domain.request import Request
 from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.writer import batch, batch_sizing, deciding, writer

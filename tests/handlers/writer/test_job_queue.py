@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from domain.commands.service_commands import Judge
-from domain.draft import Request
 from domain.recorded import Recorded
+from domain.request import Request
 from handlers.ports import Steady, steadily_after
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import Job

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.draft import Refused
 from domain.errors import RefusalCode
+from domain.refusal import Refused
 from projections.queries.cursors import backlog_cursor, ended_before, ended_cursor, place_in_backlog
 
 NUMBERS = st.one_of(

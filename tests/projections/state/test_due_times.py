@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from domain.commands.service_commands import Judge, Rearm
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.events import pool as pool_ev
+from domain.request import Request
 from domain.rules import Rules
 from tests.support.scenario import OPS, START, Scenario
 

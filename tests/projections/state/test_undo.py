@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from domain.commands.service_commands import ExecuteSteal
-from domain.draft import Decision, Request
+from domain.decision import Decision
 from domain.lifecycles import AgentStatus, StealStatus, TaskStatus
 from domain.recorded import Recorded
+from domain.request import Request
 from tests.support.scenario import OPS, Scenario
 
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from domain.commands.service_commands import Extend, Judge, Rearm
-from domain.draft import Draft, Request
+from domain.draft import Draft
 from domain.events import pool as pool_ev
 from domain.policies.lease import LeaseMode
+from domain.request import Request
 from domain.rules import Rules
 from handlers.writer.watchdog import LONGEST_PAUSE_S
 from projections.whatif.behaviour import WATCH_S
