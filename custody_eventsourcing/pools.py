@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eventsourcing.persistence import ApplicationRecorder, NotSupportedError, ProgrammingError
@@ -18,7 +17,7 @@ from custody_eventsourcing.pool_events import READ_ONLY, PoolMapper, PoolNotific
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.subscriptions import NatsSubscription
 from domain.events import Entity
-from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
+from domain.names import is_name, is_task_id
 from domain.subjects import subject_token
 from handlers.ports import LogIncompleteError, evt_prefix
 from infra.codec import CloudEventsCodec
@@ -51,8 +50,6 @@ _T = TypeVar("_T")
 
 CUSTODY_POOL = "CUSTODY_POOL"
 DEFAULT_POOL = "default"
-_NAME = re.compile(NAME_PATTERN)
-_ID = re.compile(TASK_ID_PATTERN)
 _KINDS = frozenset(kind.value for kind in Entity)
 
 
@@ -81,7 +78,7 @@ class PoolRecorder(ApplicationRecorder):
     ) -> Sequence[StoredEvent]:
         """Return the events of a task, an agent, a steal operation or the pool, in the order of their versions."""
         kind, _, entity_id = str(originator_id).partition("/")
-        if kind not in _KINDS or not (_ID if kind == Entity.TASK else _NAME).fullmatch(entity_id):
+        if kind not in _KINDS or not (is_task_id if kind == Entity.TASK else is_name)(entity_id):
             return []
         subject = f"{evt_prefix(self.pool)}{kind}.{subject_token(entity_id)}.>"
         selection = selecting.Selection(gt=gt, lte=lte, desc=desc, limit=limit)
@@ -151,7 +148,7 @@ class PoolFactory(recording.NatsFactory):
     def __init__(self, env: Environment | EnvType | None) -> None:
         super().__init__(env)
         self.pool = self.env.get(CUSTODY_POOL) or DEFAULT_POOL
-        if not _NAME.fullmatch(self.pool):
+        if not is_name(self.pool):
             raise OSError(f"{CUSTODY_POOL} is not the name of a pool: {self.pool!r}")
 
     def mapper(

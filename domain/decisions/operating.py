@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,7 +16,7 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import fate_document, lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
-from domain.limits import TASK_ID_PATTERN
+from domain.names import is_task_id
 from domain.policies.lease import LeaseMode, LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import resolved_retry
@@ -107,7 +106,7 @@ def retry(draft: Draft, command: operator_commands.Retry) -> Decision:
             f"task {command.candidates[-1]} exists; choose another new_id",
             task_id=command.candidates[-1],
         )
-    if not re.fullmatch(TASK_ID_PATTERN, new_id):
+    if not is_task_id(new_id):
         raise invalid_field("new_id", f"is needed, because {new_id} would be too long for an id")
     definition = task.definition
     deadline = definition.deadline

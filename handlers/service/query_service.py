@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,7 +12,6 @@ from domain.decisions import checks
 from domain.errors import RefusalCode
 from domain.events import Entity
 from domain.lease_documents import holdings_document
-from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.refusal import Refusal, Refused
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
@@ -21,7 +19,7 @@ from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks, lists_ended
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, copy_of
-from projections.queries.cursors import ended_before, ended_cursor, unknown_cursor
+from projections.queries.cursors import ended_before, ended_cursor, named_row, unknown_cursor
 from projections.queries.documents import tail_loss_document, task_document
 from projections.queries.questions import HealthQuery, Page, Query, StatisticsQuery, TaskQuery, TasksQuery
 
@@ -50,16 +48,6 @@ MAX_DIRECTIVES_BYTES = 512 * 1024
 """Bytes of the directives in one reply; leases and events need the rest of it."""
 _FEW_DIRECTIVES = 50
 """So few are never too large."""
-
-
-_ENTITY_OF_ROWS = {
-    "tasks": Entity.TASK,
-    "leases": Entity.TASK,
-    "agents": Entity.AGENT,
-    "workloads": Entity.AGENT,
-    "steals": Entity.STEAL,
-}
-"""What the names are by which a view's pages are cut."""
 
 
 class Health(NamedTuple):
@@ -117,13 +105,9 @@ class QueryService:
 
     async def _check_cursor(self, query: Page) -> None:
         """Raise Refused if a page is asked for behind a name that the pool never had."""
-        entity, after = _ENTITY_OF_ROWS.get(query.view), query.after
-        pattern = TASK_ID_PATTERN if entity is Entity.TASK else NAME_PATTERN
-        if entity is None or after is None or not re.fullmatch(pattern, after):
-            return
-        key = (entity, after)
-        if not self._pool.state.knows(key) and not await self._lookup.was_there(key):
-            raise unknown_cursor(f"names no {entity.value} that this pool ever had")
+        key = None if query.after is None else named_row(query.view, query.after)
+        if key is not None and not self._pool.state.knows(key) and not await self._lookup.was_there(key):
+            raise unknown_cursor(f"names no {key[0].value} that this pool ever had")
 
     async def _tasks(self, query: TasksQuery) -> Answer:
         """Return a page of the tasks in memory; behind the last of these the log leads on to those that left it."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain import limits
 from domain.actors import agent_actor
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS, Retry
 from domain.commands.submit import SubmitMany
 from domain.events import Entity
+from domain.limits import NAME_PATTERN
+from domain.names import is_name
 from domain.refusal import Refusal
 from handlers.service import reply_bodies
 from projections.queries.questions import QUERIES
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from domain.entities import EntityKey
     from projections.queries.questions import Query
 
-_NAME = re.compile(limits.NAME_PATTERN)
 MAX_CACHED = 10_000
 """Parsed subjects that are cached; beyond that the cache is emptied. A fleet uses the same few subjects again."""
 
@@ -86,8 +85,8 @@ class Routes:
     def _read(self, tokens: list[str]) -> Route | Refusal:
         match tokens:
             case ["agent", agent_id, verb]:
-                if not _NAME.fullmatch(agent_id):
-                    return reply_bodies.invalid("agent", f"the subject's agent must match {limits.NAME_PATTERN}")
+                if not is_name(agent_id):
+                    return reply_bodies.invalid("agent", f"the subject's agent must match {NAME_PATTERN}")
                 asked = AGENT_COMMANDS.get(verb)
                 if asked is None:
                     return _unknown("verb", verb, AGENT_COMMANDS)

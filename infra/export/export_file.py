@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import from_json
 
 from domain.hash_chain import GENESIS_HASH, hash_in
-from domain.limits import NAME_PATTERN
+from domain.names import is_name
 from domain.untrusted_json import parse_json_object
 from handlers.ports import StoredMessage, evt_prefix
 from infra.export.export_error import ExportFileError
@@ -192,7 +192,7 @@ class ExportReader:
             header = Header(**found)
             kinds = {"first": int, "last": int, "events": int}
             well_typed = all(type(value) is kinds.get(name, str) for name, value in header._asdict().items())
-            if well_typed and re.fullmatch(NAME_PATTERN, header.pool):
+            if well_typed and is_name(header.pool):
                 return header
         raise ExportFileError(f"{self.path} is no export of a log: its header is incomplete")
 

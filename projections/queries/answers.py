@@ -7,7 +7,6 @@ Pages are in the order of ids: `after` is the last id of the page before.
 from __future__ import annotations
 
 import heapq
-import re
 import statistics
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pydantic_core
 
 from domain.lifecycles import TERMINAL
-from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.statuses import AgentStatus, TaskStatus
 from domain.task import Task
 from domain.timestamps import seconds_between
 from domain.values import Priority
-from projections.queries.cursors import backlog_cursor, place_in_backlog, unknown_cursor
+from projections.queries.cursors import backlog_cursor, named_row, place_in_backlog, unknown_cursor
 from projections.queries.documents import (
     agent_document,
     lease_phase,
@@ -52,8 +50,6 @@ if TYPE_CHECKING:
     from projections.queries.questions import Page, Query
     from projections.state.pool_state import PoolState
 
-_OF_TASKS = frozenset({"tasks", "leases"})
-"""The views whose rows are tasks."""
 PAGE_BYTES = 768 * 1024
 """The size limit of a page; a page has at least one row."""
 
@@ -128,8 +124,7 @@ def answer(query: Query, copy: PoolCopy) -> dict[str, Any]:
 
 def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
-    pattern = TASK_ID_PATTERN if name in _OF_TASKS else NAME_PATTERN
-    if query.after is not None and not re.fullmatch(pattern, query.after):
+    if query.after is not None and named_row(name, query.after) is None:
         raise unknown_cursor("is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)

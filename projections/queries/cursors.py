@@ -9,18 +9,38 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from domain.events import Entity
+from domain.names import is_name, is_task_id
 from domain.refusal import Refused, invalid_field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from domain.entities import EntityKey
+
 _BACKLOG = "after: "
 _ENDED = "ended: "
+_ROWS = {
+    "tasks": Entity.TASK,
+    "leases": Entity.TASK,
+    "agents": Entity.AGENT,
+    "workloads": Entity.AGENT,
+    "steals": Entity.STEAL,
+}
+"""What the ids are of, in whose order a view is listed."""
 
 
 def unknown_cursor(message: str) -> Refused:
     """Return the refusal of a cursor that leads nowhere."""
     return invalid_field("after", message)
+
+
+def named_row(view: str, cursor: str) -> EntityKey | None:
+    """Return the entity whose row of a view a cursor names; None if it is a cursor of another kind, or none."""
+    entity = _ROWS.get(view)
+    if entity is None or not (is_task_id if entity is Entity.TASK else is_name)(cursor):
+        return None
+    return (entity, cursor)
 
 
 def backlog_cursor(place: tuple[float, ...]) -> str:
