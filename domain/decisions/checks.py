@@ -9,7 +9,7 @@ from domain.errors import RefusalCode
 from domain.events import task as ev
 from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
-from domain.policies.presence import was_heard_lately
+from domain.policies.liveness import was_heard_lately
 from domain.policies.sweeping import deadline_exceeded_at
 from domain.refusal import Refused
 from domain.timestamps import format_timestamp
@@ -46,7 +46,7 @@ def requesting_agent(draft: Draft) -> Agent:
 
 
 def require_current_session(agent: Agent, session: str | None) -> None:
-    """Refuse with `stale_session` a command of a life of the agent that is not, or no longer, its current one.
+    """Refuse with `stale_session` a command of a session that is not, or no longer, the agent's current one.
 
     `session`: of the process that sent the command; None if it did not say.
     """

@@ -6,8 +6,8 @@ import asyncio
 import uuid
 from typing import TYPE_CHECKING, TypeVar
 
+from domain.policies.liveness import was_heard_lately
 from domain.policies.load_balancing import loads_since
-from domain.policies.presence import was_heard_lately
 from domain.request import Request
 from handlers.writer.jobs import Answer, Job
 

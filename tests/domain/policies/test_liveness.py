@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.policies.presence import first_term_s, was_heard_lately
+from domain.policies.liveness import first_term_s, was_heard_lately
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 FIXED = LeasePolicy(mode=LeaseMode.FIXED, lease_s=50.0)
