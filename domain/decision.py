@@ -28,5 +28,5 @@ class Decision(msgspec.Struct, frozen=True):
     """Whether this is an empty claim that asked to wait for work."""
     follow_up: Request | None = None
     """The request to decide next, once these events are acknowledged and before the caller is answered."""
-    begins_life: bool = False
-    """Whether this registration begins a new life of the agent, and so ends the waiting claims of the earlier one."""
+    begins_session: bool = False
+    """Whether this registration begins a session of the agent, and so ends the waiting claims of the one before."""

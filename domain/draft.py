@@ -96,10 +96,10 @@ class Draft:
         refusal: Refusal | None = None,
         waits: bool = False,
         follow_up: Request | None = None,
-        begins_life: bool = False,
+        begins_session: bool = False,
     ) -> Decision:
         """Return the finished decision."""
-        return Decision(self.records, self.after, result, refusal, waits, follow_up, begins_life)
+        return Decision(self.records, self.after, result, refusal, waits, follow_up, begins_session)
 
     def _record(
         self,

@@ -145,7 +145,7 @@ def test_a_change_of_state_is_noticed(source: str) -> None:
 JOB_FIELDS = frozenset(
     {
         *("request", "received_at", "callers", "on_timeout", "absent", "looked_up_at", "wait_until", "place", "prior"),
-        *("alone", "life"),
+        *("alone", "session_number"),
     }
 )
 JOBS = Path("handlers", "writer", "jobs.py")

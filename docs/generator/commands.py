@@ -54,8 +54,8 @@ AGENT_REPLIES: Final = {
         _HOLDINGS,
         (),
         "An identical repeat appends nothing, but for clearing a load that was reported. "
-        "Another `session` than the current one begins a new life of the agent: "
-        "`leases` are what the earlier life held, to go on with or to give back, and its waiting claims end empty. "
+        "Another `session` than the current one begins a new session of the agent: "
+        "`leases` are what the earlier one held, to go on with or to give back, and its waiting claims end empty. "
         "Without a `session` they end too.",
     ),
     "heartbeat": Reply(
@@ -110,7 +110,7 @@ AGENT_REPLIES: Final = {
     "deregister": Reply(
         ("released",),
         _OF_AGENT,
-        "`released`: how many tasks it held. With a `session`, only that life is ended: once another began, this is "
+        "`released`: how many tasks it held. With a `session`, only that one is ended: once another began, this is "
         "refused.",
     ),
 }
@@ -245,7 +245,7 @@ QUERY_REPLIES: Final = {
     "agents": Reply(
         ("agents", "next"),
         (),
-        "`session` is the agent's current life, or null. `holds` names what each holds, with the percent reported. "
+        "`session` is the agent's current one, or null. `holds` names what each holds, with the percent reported. "
         "`heard_at` is when this service heard it last, or the last sign of life on record. With `lost: false` lost "
         "agents are left out.",
     ),

@@ -19,7 +19,7 @@ class Register(AgentCommand):
     verb: ClassVar[str] = "register"
 
     session: Session | None = None
-    """Chosen anew by each process. Another one than the current begins a new life of the agent."""
+    """Chosen anew by each process. Another one than the current begins a new session of the agent."""
 
     capabilities: Capabilities = []
     """What the agent can do."""

@@ -51,7 +51,7 @@ class AgentCommand(Command):
     """Sent by an agent, which the subject names."""
 
     session: Session | None = None
-    """The life of the agent that sends it: what its process registered with; of an earlier life it is refused."""
+    """The session that sends it: what its process registered with; of an earlier session it is refused."""
 
 
 class Completing(Command):

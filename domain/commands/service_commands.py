@@ -91,7 +91,7 @@ class ContinueDeregistration(msgspec.Struct, frozen=True, gc=False):
     by_operator: bool = False
     reason: str | None = None
     session: str | None = None
-    """The life that leaves, if it said so: another one that began meanwhile keeps what is left."""
+    """The session that leaves, if it said so: another one that began meanwhile keeps what is left."""
 
 
 class OnSelected(msgspec.Struct, frozen=True, gc=False):

@@ -38,8 +38,8 @@ RELEASES_AT_ONCE = 400
 def register(draft: Draft, command: Register) -> Decision:
     """Record the agent, or what changed about it; an identical repeat records nothing. The load reported is cleared.
 
-    Another session than the current one begins a new life. So does a registration without a session, because nothing
-    says that its process is the earlier one. What the earlier life held stays the agent's and is in the result.
+    One that names another session than the current one begins it. One that names none begins a new one, too, because
+    nothing says that its process is the same. What the earlier session held stays the agent's and is in the result.
     """
     agent_id = draft.request.agent_id or ""
     agent = draft.view.agent(agent_id)
@@ -51,11 +51,11 @@ def register(draft: Draft, command: Register) -> Decision:
         session=command.session,
         clears_load=True,
     )
-    same_life = agent is not None and command.session is not None and agent.session == command.session
+    same_session = agent is not None and command.session is not None and agent.session == command.session
     if agent is None or agent.status is not AgentStatus.LIVE or _differs(agent, event):
         draft.record_agent(agent_id, event)
     sign_of_life(draft, agent_id, frozenset(draft.view.held_by(agent_id)))
-    return draft.decided(agent_holdings(draft, agent_id), begins_life=not same_life)
+    return draft.decided(agent_holdings(draft, agent_id), begins_session=not same_session)
 
 
 def _differs(agent: Agent, event: ev.Registered) -> bool:
@@ -144,7 +144,7 @@ def _is_due(last_at: datetime | None, draft: Draft) -> bool:
 def deregister(draft: Draft, command: Deregister) -> Decision:
     """Release everything that the agent holds and deregister it; very many tasks take more than one append.
 
-    With a session it ends that life only: once another one began, it is refused and releases nothing.
+    With a session it ends that one only: once another one began, it is refused and releases nothing.
     """
     agent_id = draft.request.agent_id or ""
     return continue_deregistration(draft, ContinueDeregistration(0, agent_id, session=command.session))

@@ -112,7 +112,7 @@ class RepeatedCommands:
     async def first_answer(self, request: Request, positions: tuple[int, ...]) -> Answer:
         """Return the answer that the command got the first time, or that its id was used for another one.
 
-        What an agent holds now is not told to an earlier life of it: that is refused as any other command would be.
+        What an agent holds now is not told to an earlier session: that is refused as any other command would be.
         Raises LogUnavailableError.
         """
         async with self._turns:
@@ -282,7 +282,7 @@ def _required(task: Task | None, task_id: str, position: int) -> Task:
 
 
 def _stale_session(request: Request, memory: Memory) -> Refusal | None:
-    """Return the refusal of a repeat by a life of its agent that has ended meanwhile, else None."""
+    """Return the refusal of a repeat by a session of its agent that has ended meanwhile, else None."""
     agent = memory.state.agent(request.agent_id or "")
     try:
         if agent is not None:

@@ -44,7 +44,7 @@ class Decider:
         """Return what a job comes to at a time of the log, and of the steady clock.
 
         An agent's own command is a sign of life. A claim that waited and is decided again is none, and neither is what
-        an earlier life of the agent says, nor a report of its load alone.
+        an earlier session of the agent says, nor a report of its load alone.
         """
         decision = self._decide(job, now)
         agent_id = job.request.agent_id
@@ -77,6 +77,6 @@ class Decider:
 
 
 def is_of_stale_session(decision: Decision) -> bool:
-    """Return whether a command was refused because an earlier life of its agent sent it."""
+    """Return whether a command was refused because an earlier session of its agent sent it."""
     refusal = decision.refusal
     return refusal is not None and refusal.code is RefusalCode.STALE_SESSION

@@ -1,6 +1,6 @@
 """One command on its way through the writer, and what its callers are told.
 
-A job changes only through its own methods, so that its life can be read here: it may be looked up, undone and decided
+A job changes only through its own methods, so that its course can be read here: it may be looked up, undone and decided
 again, parked as a waiting claim, or followed by a second part; in the end it is answered exactly once.
 """
 
@@ -55,8 +55,8 @@ class Job:
     """When a waiting claim ends empty; None until it waits."""
     place: int | None = None
     """Its place in the line of waiting claims, once it waits."""
-    life: int = 0
-    """The life of its agent in which a waiting claim was sent; see `WaitingClaims`."""
+    session_number: int = 0
+    """The session of its agent in which a waiting claim was sent; see `WaitingClaims`."""
     prior: list[Recorded] = field(default_factory=list)
     """Events that earlier appends of the same command made."""
     alone: bool = False
@@ -106,9 +106,9 @@ class Job:
         self.wait_until = until
         self.prior.extend(records)
 
-    def belongs_to_life(self, life: int) -> None:
-        """Note the life of its agent in which it was sent."""
-        self.life = life
+    def belongs_to_session(self, number: int) -> None:
+        """Note the session of its agent in which it was sent."""
+        self.session_number = number
 
     def take_place(self, place: int) -> int:
         """Take a place in the line of waiting claims, or its own from an earlier wait; return it."""

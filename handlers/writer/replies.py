@@ -36,8 +36,8 @@ class BatchReplies:
         """Answer the next `count` jobs; return whether there are more. After the last, waiting claims are woken."""
         for job, decision in islice(self._decided, count):
             self._left -= 1
-            if decision.begins_life:
-                self._waiting.end_earlier_life(job.request.agent_id or "")
+            if decision.begins_session:
+                self._waiting.end_earlier_sessions(job.request.agent_id or "")
             if _lost_its_room(job, decision):
                 # A grant in this very batch may have filled its agent, and is then its answer.
                 self._waiting.park(job, decision)

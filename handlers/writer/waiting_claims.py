@@ -70,9 +70,9 @@ class WaitingClaims:
         """By place: what the tasks require that a claim was woken for, until it is decided."""
         self._promised: Counter[frozenset[str]] = Counter()
         """How many claims were woken for each kind of task."""
-        self._lives: dict[str, int] = {}
-        """By agent: its current life, counted by the registrations that began one. Claims of lower ones are earlier."""
-        self._lives_begun = 0
+        self._sessions: dict[str, int] = {}
+        """By agent: the number of its current session. Claims of lower ones are of earlier sessions."""
+        self._sessions_begun = 0
         self.open = True
         """Whether claims may still be parked; no longer once the service stops."""
 
@@ -85,7 +85,7 @@ class WaitingClaims:
         agent = self._memory.state.agent(agent_id)
         wait_s: float = getattr(job.request.command, "wait_s", 0.0)
         until = job.wait_until or steadily_after(job.received_at, wait_s)
-        over = agent is None or until <= self._clock.steady() or self.is_of_earlier_life(job)
+        over = agent is None or until <= self._clock.steady() or self.is_of_earlier_session(job)
         full = self._line.full(agent_id)
         job.park(until, decision.records)
         if not over and not full:
@@ -127,23 +127,23 @@ class WaitingClaims:
         for job in self._line.take_all():
             self.end(job)
 
-    def note_life(self, job: Job, decision: Decision) -> None:
-        """A job was decided: note the life that a registration begins, and the one in which a new claim was sent.
+    def note_session(self, job: Job, decision: Decision) -> None:
+        """A job was decided: note the session that a registration begins, and the one in which a new claim was sent.
 
-        Claims of an earlier life end instead of taking a task, also those that are yet to be parked or were woken.
+        Claims of an earlier session end instead of taking a task, also those that are yet to be parked or were woken.
         """
         agent_id = job.request.agent_id or ""
-        if decision.begins_life:
-            self._lives_begun += 1
-            self._lives[agent_id] = self._lives_begun
+        if decision.begins_session:
+            self._sessions_begun += 1
+            self._sessions[agent_id] = self._sessions_begun
         elif decision.waits and job.wait_until is None:
-            job.belongs_to_life(self._lives.get(agent_id, 0))
+            job.belongs_to_session(self._sessions.get(agent_id, 0))
 
-    def is_of_earlier_life(self, job: Job) -> bool:
-        """Return whether a waiting claim was sent before its agent's current life began."""
-        return job.life < self._lives.get(job.request.agent_id or "", 0)
+    def is_of_earlier_session(self, job: Job) -> bool:
+        """Return whether a waiting claim was sent before its agent's current session began."""
+        return job.session_number < self._sessions.get(job.request.agent_id or "", 0)
 
-    def end_earlier_life(self, agent_id: str) -> None:
+    def end_earlier_sessions(self, agent_id: str) -> None:
         """Answer the agent's waiting claims: its registration is acknowledged, and later claims are parked later."""
         for job in self._line.take_all_of(agent_id):
             self.end(job)
@@ -212,7 +212,7 @@ class WaitingClaims:
         elif event is agent_ev.Deregistered:
             if not self._is_live(agent_id):
                 self._liveness.forget(agent_id)
-                self._lives.pop(agent_id, None)
+                self._sessions.pop(agent_id, None)
             self._resubmit_in_order(self._line.take_all_of(agent_id))
 
     def _is_live(self, agent_id: str) -> bool:

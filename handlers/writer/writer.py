@@ -86,7 +86,7 @@ class _Flight(NamedTuple):
 
 
 class Writer:
-    """Decides and appends for one pool. `run` is its life; everything else is called from the same event loop."""
+    """Decides and appends for one pool. `run` does its work; everything else is called from the same event loop."""
 
     def __init__(
         self,
@@ -289,11 +289,11 @@ class Writer:
             self._queue.pop()
             if self._looks_up_again(job):
                 continue
-            if job.wait_until is not None and (job.wait_until <= steady or self.waiting.is_of_earlier_life(job)):
+            if job.wait_until is not None and (job.wait_until <= steady or self.waiting.is_of_earlier_session(job)):
                 self.waiting.end(job)
                 continue
             decision = self._decider.decide(job, now, steady)
-            self.waiting.note_life(job, decision)
+            self.waiting.note_session(job, decision)
             if not batch.has_room_for(len(decision.records)):
                 self._queue.put_first(job)
                 batch.close()

@@ -1,4 +1,4 @@
-"""Claims of an agent's earlier lives end empty, wherever they are; those of its current one go on."""
+"""Claims of an agent's earlier sessions end empty, wherever they are; those of its current one go on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tasks(claim: Asked) -> list[str]:
     return [lease["task_id"] for lease in claim.answer.result["leases"]]
 
 
-async def test_another_session_ends_the_waiting_claims_of_the_earlier_life(pool: PoolHarness) -> None:
+async def test_another_session_ends_the_waiting_claims_of_the_earlier_session(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     dead, unnamed = wait(pool, session="s1"), wait(pool)
 
@@ -46,7 +46,7 @@ async def test_a_registration_without_a_session_ends_those_with_one(pool: PoolHa
     assert tasks(claim) == []
 
 
-async def test_a_woken_claim_of_the_same_life_takes_its_task_after_a_registration(pool: PoolHarness) -> None:
+async def test_a_woken_claim_of_the_same_session_takes_its_task_after_a_registration(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     claim = wait(pool, session="s1")
     await pool.rest()
@@ -59,11 +59,11 @@ async def test_a_woken_claim_of_the_same_life_takes_its_task_after_a_registratio
     assert tasks(claim) == ["T"]
 
 
-async def test_a_woken_claim_of_an_earlier_life_takes_nothing(pool: PoolHarness) -> None:
+async def test_a_woken_claim_of_an_earlier_session_takes_nothing(pool: PoolHarness) -> None:
     for first, second in (("s1", "s2"), (None, None), (None, "s1"), ("s2", None)):
-        life = {} if first is None else {"session": first}
-        await pool.given("agent.a.register", capacity=10, **life)
-        claim = wait(pool, **life)
+        named = {} if first is None else {"session": first}
+        await pool.given("agent.a.register", capacity=10, **named)
+        claim = wait(pool, **named)
         await pool.rest()
         with pool.log.held():
             submitted = pool.post("ops.submit", {})
@@ -99,7 +99,7 @@ async def test_a_claim_that_came_before_the_registration_and_was_parked_after_it
     assert pool.task("T").status == "queued"
 
 
-async def test_a_claim_of_a_life_that_left_takes_nothing_of_one_that_registers_meanwhile(pool: PoolHarness) -> None:
+async def test_a_claim_of_a_session_that_left_takes_nothing_of_one_that_registers_meanwhile(pool: PoolHarness) -> None:
     await pool.register("a")
     claim = wait(pool)
     await pool.rest()
@@ -114,7 +114,7 @@ async def test_a_claim_of_a_life_that_left_takes_nothing_of_one_that_registers_m
     assert tasks(claim) == []
 
 
-async def test_what_an_earlier_life_says_is_no_sign_of_life(make_pool: MakePool) -> None:
+async def test_what_an_earlier_session_says_is_no_sign_of_life(make_pool: MakePool) -> None:
     pool = await make_pool(Rules(lost_after_s=10.0))
     await pool.register("a", session="s1")
     await pool.register("a", session="s2")
@@ -124,7 +124,7 @@ async def test_what_an_earlier_life_says_is_no_sign_of_life(make_pool: MakePool)
     assert pool.agent("a").status == "lost"
 
 
-async def test_an_earlier_life_drops_no_directive_of_the_later_one(pool: PoolHarness) -> None:
+async def test_an_earlier_session_drops_no_directive_of_the_later_one(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     token = await pool.holds("a", "T")
     await pool.register("a", session="s2")
@@ -137,7 +137,7 @@ async def test_an_earlier_life_drops_no_directive_of_the_later_one(pool: PoolHar
     assert beat["directives"] == [{"task_id": "T", "do": "stop", "reason": "elsewhere"}]
 
 
-async def test_a_repeat_by_an_earlier_life_is_not_told_what_the_later_one_holds(pool: PoolHarness) -> None:
+async def test_a_repeat_by_an_earlier_session_is_not_told_what_the_later_one_holds(pool: PoolHarness) -> None:
     body = {"capacity": 10, "session": "s1", "command_id": "same"}
     await pool.given("agent.a.register", **body)
     await pool.holds("a", "T")
@@ -149,7 +149,7 @@ async def test_a_repeat_by_an_earlier_life_is_not_told_what_the_later_one_holds(
     assert pool.agent("a").session == "s2"
 
 
-async def test_a_life_outlives_a_restart(pool: PoolHarness) -> None:
+async def test_a_session_outlives_a_restart(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     await pool.register("a", session="s2")
     await pool.restart()

@@ -1,4 +1,4 @@
-"""An agent's name outlives its processes: what an earlier life says changes nothing of what a later one has."""
+"""An agent's name outlives its processes: what an earlier session says changes nothing of what a later one has."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ON_TASK = ("lease", "start", "progress", "silence", "release", "block", "complet
 
 
 def begun(s: Scenario, *sessions: str, **fields: Any) -> None:
-    """Given: A registered once for each of these lives."""
+    """Given: A registered once for each of these sessions."""
     for session in sessions:
         s.given("A", "register", session=session, capacity=10, **fields)
 
@@ -39,7 +39,7 @@ def test_a_registration_that_changes_the_session_alone_is_recorded() -> None:
     s.when("A", "register", session="s2", capacity=10).then()
 
 
-def test_a_new_life_is_told_what_the_earlier_one_held_and_goes_on_with_it() -> None:
+def test_a_new_session_is_told_what_the_earlier_one_held_and_goes_on_with_it() -> None:
     s = Scenario()
     begun(s, "s1")
     token = s.holds("A", "T")
@@ -51,7 +51,7 @@ def test_a_new_life_is_told_what_the_earlier_one_held_and_goes_on_with_it() -> N
 
 
 @pytest.mark.parametrize("verb", [verb for verb in AGENT_COMMANDS if verb != "register"])
-def test_a_command_of_an_earlier_life_is_refused_and_changes_nothing(verb: str) -> None:
+def test_a_command_of_an_earlier_session_is_refused_and_changes_nothing(verb: str) -> None:
     s = Scenario()
     begun(s, "s1")
     token = s.holds("A", "T")
@@ -82,7 +82,7 @@ def test_a_session_that_never_registered_is_refused() -> None:
     assert s.when("A", "heartbeat", session="s1").refused("stale_session").details == {"agent_id": "A"}
 
 
-def test_a_registration_without_a_session_ends_the_life_that_had_one() -> None:
+def test_a_registration_that_names_no_session_ends_the_one_before() -> None:
     s = Scenario()
     begun(s, "s1")
 
@@ -92,7 +92,7 @@ def test_a_registration_without_a_session_ends_the_life_that_had_one() -> None:
     s.when("A", "heartbeat").then()
 
 
-def test_an_earlier_life_that_leaves_takes_nothing_of_the_later_one() -> None:
+def test_an_earlier_session_that_leaves_takes_nothing_of_the_later_one() -> None:
     s = Scenario()
     begun(s, "s1", "s2")
     s.holds("A", "T")
@@ -104,7 +104,7 @@ def test_an_earlier_life_that_leaves_takes_nothing_of_the_later_one() -> None:
     s.when("A", "heartbeat", session="s2").refused("unknown_agent")
 
 
-def test_a_life_that_begins_while_a_large_one_leaves_keeps_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_session_that_begins_while_a_large_one_leaves_keeps_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(membership, "RELEASES_AT_ONCE", 2)
     s = Scenario()
     begun(s, "s1")
@@ -120,7 +120,7 @@ def test_a_life_that_begins_while_a_large_one_leaves_keeps_what_is_left(monkeypa
     assert s.lease("T3").agent_id == "A"
 
 
-def test_a_life_ends_with_its_agent() -> None:
+def test_a_session_ends_with_its_agent() -> None:
     s = Scenario()
     begun(s, "s1")
     s.given("A", "deregister")
@@ -131,7 +131,7 @@ def test_a_life_ends_with_its_agent() -> None:
     s.when("A", "claim", session="s1").refused("stale_session")
 
 
-def test_an_earlier_life_does_not_revive_a_lost_agent() -> None:
+def test_an_earlier_session_does_not_revive_a_lost_agent() -> None:
     s = Scenario()
     begun(s, "s1", "s2")
     s.asks(MarkLost("A", 700.0)).then("lost")
@@ -143,12 +143,12 @@ def test_an_earlier_life_does_not_revive_a_lost_agent() -> None:
     assert (s.agent("A").status, s.agent("A").session) == (AgentStatus.LIVE, "s2")
 
 
-def test_which_registration_begins_a_life() -> None:
+def test_which_registration_begins_a_session() -> None:
     s = Scenario()
     begins = []
     for body in ({}, {}, {"session": "s1"}, {"session": "s1"}, {"session": "s1", "capacity": 2}, {"session": "s2"}, {}):
         decision = s.decide(s.request("A", "register", **body))
-        begins.append(decision.begins_life)
+        begins.append(decision.begins_session)
         s.given("A", "register", **body)
     assert begins == [True, True, True, False, False, True, True]
 
