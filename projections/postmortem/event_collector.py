@@ -63,7 +63,7 @@ class EventCollector:
         self._troubled: set[str] = set()
         self._repeated: dict[tuple[str, str], Repeated] = {}
         self._bursts: dict[tuple[str, str], tuple[int, int]] = {}
-        """When the present ten seconds of each kind and actor began, and how many there were since."""
+        """When the present `BURST_S` seconds of each kind and actor began, and how many there were since."""
         self._tasks: dict[str, Task] = {}
 
     def start_from(self, state: PoolState) -> None:
@@ -91,8 +91,7 @@ class EventCollector:
     def _keep(self, observed: ObservedEvent) -> None:
         recorded = observed.recorded
         event, known = recorded.event, self._counted(observed)
-        changes_holder = _token(observed.before) != _token(observed.after)
-        if type(event) in _REPEATS or (known.number > _MANY and not changes_holder):
+        if type(event) in _REPEATS or (known.number > _MANY and not observed.changes_holder):
             self._repeats.append(observed)
             return
         troubled = recorded.entity is Entity.TASK and recorded.entity_id in self._troubled
@@ -146,10 +145,6 @@ class EventCollector:
         shown = dict(islice(idle.items(), MAX_IDLE))
         repeated = tuple(sorted(self._repeated.values(), key=lambda each: (-each.number, each.first.position)))
         return CollectedEvents(events, self.total - len(events), shown, len(idle) - len(shown), rules, repeated)
-
-
-def _token(task: Task | None) -> int | None:
-    return None if task is None or task.lease is None else task.lease.token
 
 
 def _concerned(recorded: Recorded, before: Task | None, after: Task | None) -> str | None:

@@ -189,10 +189,7 @@ def _by(bars: Iterable[Bar], name: str) -> dict[str, list[Bar]]:
 
 def _is_drawn_as_edge(observed: ObservedEvent) -> bool:
     """Return whether an event is drawn as the edge of a bar or of a wait, and so needs no mark."""
-    before, after_ = observed.before, observed.after
-    held = None if before is None else before.token
-    holds = None if after_ is None else after_.token
-    return held != holds or isinstance(observed.recorded.event, _DRAWN_AS_EDGES)
+    return observed.changes_holder or isinstance(observed.recorded.event, _DRAWN_AS_EDGES)
 
 
 def _mark(observed: ObservedEvent, row: int = 0) -> Mark:

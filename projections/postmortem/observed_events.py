@@ -49,11 +49,21 @@ class ObservedEvent(NamedTuple):
         return self.recorded.position
 
     @property
+    def changes_holder(self) -> bool:
+        """Whether the event's task is held under another token after it, or no longer, or only then."""
+        before, after = self.before, self.after
+        return (None if before is None else before.token) != (None if after is None else after.token)
+
+    @property
     def at(self) -> datetime:
         """The event's time."""
         return self.recorded.time
 
 
+FLOOD_EVENTS = 500
+"""Fewer events of one kind by one actor are no flood."""
+FLOOD_BURST = 200
+"""Events within `BURST_S`; with fewer, they are a flood if they are half of all events."""
 BURST_S = 10
 
 

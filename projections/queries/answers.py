@@ -23,7 +23,7 @@ from projections.queries.cursors import backlog_cursor, named_row, place_in_back
 from projections.queries.documents import (
     agent_document,
     lease_phase,
-    lease_row,
+    lease_summary,
     steal_document,
     task_summary,
     workload_document,
@@ -164,7 +164,7 @@ def _leases(query: LeasesQuery, copy: PoolCopy) -> dict[str, Any]:
 
     def row(task_id: str) -> dict[str, Any]:
         task = copy.tasks[task_id]
-        return lease_row(task, task.held_lease, copy.pool, copy.now, copy.warning_s)
+        return lease_summary(task, task.held_lease, copy.pool, copy.now, copy.warning_s)
 
     return _page(query, "leases", (task_id for task_id, task in copy.tasks.items() if fits(task)), row)
 

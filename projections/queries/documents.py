@@ -135,7 +135,7 @@ def lease_phase(lease: Lease, pool: Pool, now: datetime, warning_s: float) -> st
     return "expiring_soon" if left_s < warning_s else "active"
 
 
-def lease_row(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: float) -> dict[str, Any]:
+def lease_summary(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s: float) -> dict[str, Any]:
     """Return a lease as a row of a list."""
     return {
         "task_id": task.task_id,

@@ -79,7 +79,7 @@ class DocumentProjection:
             task = self._state.tasks.get(task_id)
             lease = task.lease if task is not None else None
             if task is not None and lease is not None:
-                documents[lease_key(task_id)] = _bytes(lease_document(task, lease))
+                documents[lease_key(task_id)] = _bytes(live_lease_document(task, lease))
                 self._holders[task_id] = lease.agent_id
             elif before is not None:
                 documents[lease_key(task_id)] = None
@@ -100,7 +100,7 @@ class DocumentProjection:
         return DocumentChanges(documents, replace_all)
 
 
-def lease_document(task: Task, lease: Lease) -> dict[str, Any]:
+def live_lease_document(task: Task, lease: Lease) -> dict[str, Any]:
     """Return a held task's lease, with a summary of the task."""
     summary = task_summary(task)
     return {

@@ -16,9 +16,9 @@ from projections.read_models.table_rows import (
     lease_row,
     steal_row,
     task_row,
-    unreadable_row,
+    unreadable_event_row,
 )
-from projections.reports import audit_rows
+from projections.reports.audit_rows import unreadable_audit_row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +99,7 @@ class TableProjection:
         if recorded is not None:
             self._events.append(event_row(recorded, body, reason))
         else:
-            self._events.append(unreadable_row(audit_rows.unreadable_row(position, subject, reason), reason))
+            self._events.append(unreadable_event_row(unreadable_audit_row(position, subject, reason), reason))
 
     def _apply_to_task(self, task: Task, recorded: Recorded) -> None:
         task_id, before, now = task.task_id, self._held.get(task.task_id), task.lease

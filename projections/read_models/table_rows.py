@@ -13,10 +13,10 @@ from domain.handoffs import in_words
 from domain.limits import MAX_INT64
 from domain.timestamps import seconds_between
 from projections.reports.audit_filter import agent_of
+from projections.reports.audit_rows import event_reason
 
 if TYPE_CHECKING:
     from domain.agent import Agent
-    from domain.events import Event
     from domain.recorded import Recorded
     from domain.steal import Steal
     from domain.task import Lease, Task
@@ -70,7 +70,7 @@ def lease_row(task_id: str, lease: Lease, ended: str | None, last: Recorded) -> 
     end = _NO_END
     if ended is not None:
         held_s = seconds_between(lease.granted_at, last.time)
-        end = (last.time, _text(last.actor), _text(reason_of(last.event)), last.position, held_s)
+        end = (last.time, _text(last.actor), _text(event_reason(last.event)), last.position, held_s)
     return (
         lease.token,
         _text(task_id),
@@ -151,7 +151,7 @@ def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Va
         recorded.actor,
         agent_of(recorded),
         None if token is None else _clamped(token),
-        reason_of(event),
+        event_reason(event),
         recorded.verb,
         recorded.causation_id,
         min(recorded.version, MAX_INT64),
@@ -162,17 +162,10 @@ def event_row(recorded: Recorded, body: bytes, skipped: str | None = None) -> Va
     return row if _ESCAPED_NUL not in text else tuple(_without_nul(each) for each in row)
 
 
-def unreadable_row(row: Row, reason: str) -> Values:
+def unreadable_event_row(row: Row, reason: str) -> Values:
     """Return the row of a message that cannot be read; `row` is its row in an audit."""
     values = (row.position, None, None, row.entity, _text(row.id), row.event, None, None, None, None, None, None, None)
     return (*values, _text(reason), None)
-
-
-def reason_of(event: Event) -> str | None:
-    """Return the reason or error that an event carries, if any."""
-    # `getattr` on a pydantic model is slow for a field that is not there.
-    fields = event.__dict__
-    return fields.get("reason") or fields.get("error") or None
 
 
 def _text(text: str | None) -> str | None:

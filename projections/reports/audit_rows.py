@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from domain.events import Event
     from domain.recorded import Recorded
 
 _SUBJECT_ENTITY = 3
@@ -75,7 +76,7 @@ class Rows:
                 verb=recorded.verb,
                 command_id=recorded.causation_id,
                 keyed=recorded.keyed,
-                reason=event.__dict__.get("reason") or event.__dict__.get("error"),
+                reason=event_reason(event),
                 what=what,
                 numbers=numbers,
                 data=data,
@@ -84,7 +85,14 @@ class Rows:
         ]
 
 
-def unreadable_row(position: int, subject: str, reason: str) -> Row:
+def event_reason(event: Event) -> str | None:
+    """Return the reason or error that an event carries, if any."""
+    # `getattr` on a pydantic model is slow for a field that is not there.
+    fields = event.__dict__
+    return fields.get("reason") or fields.get("error") or None
+
+
+def unreadable_audit_row(position: int, subject: str, reason: str) -> Row:
     """Return the row of a message that no fold can read; the entity is what its subject claims."""
     entry = unreadable_entry(position, subject, reason)
     entity, entity_id = [*subject.split("."), *[""] * _SUBJECT_TOKENS][_SUBJECT_ENTITY : _SUBJECT_ENTITY + 2]

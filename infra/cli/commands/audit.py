@@ -25,7 +25,7 @@ from infra.reports.audit_formats import Csv, Format, JsonLines, Sink, Table
 from infra.reports.audit_parquet import Parquet
 from infra.reports.report_error import ReportError
 from projections.reports.audit_filter import LEARNED_SUBJECTS, AgentFilter, actor_matches, subject_filter
-from projections.reports.audit_rows import Row, Rows, unreadable_row
+from projections.reports.audit_rows import Row, Rows, unreadable_audit_row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -125,7 +125,7 @@ class Selection:
                 recorded = decode(message)
             except UnreadableEventError as error:
                 if everything:
-                    row = unreadable_row(message.position, message.subject, error.reason)
+                    row = unreadable_audit_row(message.position, message.subject, error.reason)
                     unreadable.append((len(wanted) + len(unreadable), row))
                 else:
                     self.left_out += 1

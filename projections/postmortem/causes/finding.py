@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS
+from projections.postmortem.observed_events import BURST_S, FLOOD_BURST, FLOOD_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +50,8 @@ RULES: dict[Cause, str] = {
     Cause.OUTAGE: "`rearmed`: while the pool could not hear its agents, silence does not count; nothing is judged"
     " before `not_before` plus the lease's share of the jitter",
     Cause.EXPIRY_HELD: "`expiry_held`: no lease is judged until `expiry_resumed`",
-    Cause.FLOOD: "no rule of the pool: 500 or more events of one kind by one actor, half of all events here or 200 of"
-    " them within ten seconds",
+    Cause.FLOOD: f"no rule of the pool: {FLOOD_EVENTS} or more events of one kind by one actor, half of all events here"
+    f" or {FLOOD_BURST} of them within {BURST_S} s",
     Cause.SILENT: "a lease past its expiry and grace ends once its holder has been silent for longer than its median"
     " interval between reports × `silence_multiplier`; with fewer than two reports, at once",
     Cause.NEVER_HEARD: "a lease whose holder is never heard on it ends with its first term and grace",

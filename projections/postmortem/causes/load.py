@@ -10,7 +10,7 @@ from domain.lifecycles import TaskStatus
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
-from projections.postmortem.observed_events import BURST_S
+from projections.postmortem.observed_events import BURST_S, FLOOD_BURST, FLOOD_EVENTS
 from projections.reports.time_text import duration
 from projections.reports.wording import count
 
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from projections.postmortem.observed_events import Availability, CollectedEvents, ObservedEvent
 
-_FLOOD_EVENTS = 500
-"""Fewer events of one kind by one actor are no flood."""
-_FLOOD_BURST = 200
-"""Events within `BURST_S`; with fewer, they are a flood if they are half of all events."""
 _LACK_OF_CAPACITY_S = 1.0
 """A shorter wait for an agent with room is not called a lack of capacity."""
 
@@ -32,7 +28,7 @@ def floods(collected: CollectedEvents) -> Iterator[Finding]:
     """Find kinds of event that one actor wrote so often that they bury the others."""
     total = len(collected.events) + collected.dropped
     for each in collected.repeated:
-        if each.number < _FLOOD_EVENTS or (each.number * 2 < total and each.burst < _FLOOD_BURST):
+        if each.number < FLOOD_EVENTS or (each.number * 2 < total and each.burst < FLOOD_BURST):
             continue
         title = f"{each.actor or 'the service'} wrote {each.number} of {total} events: {each.name.replace('_', ' ')}"
         took = duration(seconds_between(each.first.at, each.last.at))
