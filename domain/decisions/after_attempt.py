@@ -112,11 +112,16 @@ def requeue_or_quarantine(
     )
 
 
-def revoke(draft: Draft, task: Task, reason: str, cause: ev.Cause = ev.Cause.REVOKE) -> Task:
-    """Take a held task from its holder, who is told to stop, and record what follows."""
+def record_revoked(draft: Draft, task: Task, reason: str | None, cause: ev.Cause = ev.Cause.REVOKE) -> Task:
+    """Record that a held task is taken from its holder, who is told to stop; what follows has to be recorded too."""
     lease = task.held_lease
     event = ev.Revoked(token=lease.token, cause=cause, agent_id=lease.agent_id, reason=reason)
-    return requeue_or_quarantine(draft, draft.record_task(task.task_id, event), cause, reason)
+    return draft.record_task(task.task_id, event)
+
+
+def revoke(draft: Draft, task: Task, reason: str, cause: ev.Cause = ev.Cause.REVOKE) -> Task:
+    """Take a held task from its holder, who is told to stop, and record what follows."""
+    return requeue_or_quarantine(draft, record_revoked(draft, task, reason, cause), cause, reason)
 
 
 def _handoff_of_unheld(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:

@@ -11,12 +11,16 @@ from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, Task
 from domain.limits import MAX_LATE_REPORTS
 from domain.policies.liveness import was_heard_lately
 from domain.policies.sweeping import deadline_exceeded_at
-from domain.refusal import Refused
+from domain.refusal import Refused, invalid_field
 from domain.timestamps import format_timestamp
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.agent import Agent
     from domain.commands.agent_commands import Complete, OnTask, Progress
+    from domain.commands.operator_commands import Update
+    from domain.commands.submit import Submit
     from domain.draft import Draft
     from domain.task import FormerLease, Lease, Task
 
@@ -190,13 +194,14 @@ def require_time_reached(draft: Draft, task: Task) -> None:
     not_before = task.not_before
     if not_before is not None and not_before > draft.now:
         until = format_timestamp(not_before)
-        refused = illegal_transition(task, ev.Leased.name, f"it is granted to no agent before {until}")
-        refused.refusal.details["not_before"] = until
-        raise refused
+        raise illegal_transition(task, ev.Leased.name, f"it is granted to no agent before {until}", not_before=until)
 
 
-def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
-    """Return the refusal for an event that the lifecycle, or a further rule (`why`), does not allow in this status."""
+def illegal_transition(task: Task, event: str, why: str = "", **details: Any) -> Refused:
+    """Return the refusal for an event that the lifecycle, or a further rule (`why`), does not allow in this status.
+
+    `details`: further ones for the caller.
+    """
     message = f"task {task.task_id} is {task.status}: {why or event + ' is not possible from there'}"
     return Refused(
         RefusalCode.ILLEGAL_TRANSITION,
@@ -205,7 +210,14 @@ def illegal_transition(task: Task, event: str, why: str = "") -> Refused:
         state=task.status.value,
         event=event,
         allowed=[each for each in TASK.allowed(task.status) if each != event],
+        **details,
     )
+
+
+def waits_too_long(command: Submit | Update, deadline: datetime) -> Refused:
+    """Return the refusal of a wait that would last until the deadline, or beyond it."""
+    field = "not_before" if command.delay_s is None else "delay_s"
+    return invalid_field(field, f"the wait must end before the deadline, {format_timestamp(deadline)}")
 
 
 def is_overdue(draft: Draft, task: Task) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from domain.commands import agent_commands, operator_commands, service_commands
 from domain.commands.submit import Submit, SubmitMany
 from domain.decision import Decision
-from domain.decisions import judging, leading, membership, operating, stealing, working
+from domain.decisions import judging, leading, membership, operating, stealing, submitting, working
 from domain.draft import Draft
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
@@ -101,7 +101,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     agent_commands.Block: working.block,
     agent_commands.Complete: working.complete,
     agent_commands.Fail: working.fail,
-    Submit: operating.submit,
+    Submit: submitting.submit,
     operator_commands.Cancel: operating.cancel,
     operator_commands.Requeue: operating.requeue,
     operator_commands.Unblock: operating.unblock,
@@ -110,9 +110,9 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     operator_commands.OpsFail: operating.fail,
     operator_commands.OpsBlock: operating.block,
     service_commands.OnSelected: operating.on_selected,
-    SubmitMany: operating.submit_many,
+    SubmitMany: submitting.submit_many,
     operator_commands.Update: operating.update,
-    operator_commands.Retry: operating.retry,
+    operator_commands.Retry: submitting.retry,
     operator_commands.Annotate: operating.annotate,
     operator_commands.OpsDeregister: membership.deregister_other,
     operator_commands.StealTasks: stealing.steal,

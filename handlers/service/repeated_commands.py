@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from domain.commands.operator_commands import Cancel, Requeue
 from domain.commands.submit import SubmitMany
 from domain.decisions import checks
-from domain.decisions.operating import Was, was_known
+from domain.decisions.submitting import Was, was_known
 from domain.decisions.working import directive
 from domain.draft import Draft
 from domain.errors import RefusalCode
