@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from domain.commands.operator_commands import Cancel, Requeue
-    from domain.refusal import Refusal
     from domain.task import Task
     from handlers.memory.memory import Memory
     from handlers.service.guarded_tasks import GuardedTasks
@@ -76,23 +75,20 @@ class FilteredCommands:
     def submit(self, job: Job, command: Cancel | Requeue) -> None:
         """Select the tasks, then queue the job, or answer it if it is a dry run."""
         if self._tasks.full:
-            self._refuse(job, OVERLOADED)
+            self._writer.refuse(job, OVERLOADED)
             return
-        self._tasks.spawn(self._select(job, command), lambda: self._refuse(job, FAULT))
+        self._tasks.spawn(self._select(job, command), lambda: self._writer.refuse(job, FAULT))
 
     async def _select(self, job: Job, command: Cancel | Requeue) -> None:
         try:
             position, selected = await select(self._pool, command)
         except LogUnavailableError:
-            self._refuse(job, unavailable("the broker did not answer in time; nothing was done; try again"))
+            self._writer.refuse(job, unavailable("the broker did not answer in time; nothing was done; try again"))
             return
         task_ids, fitting = selected
         if command.dry_run:
             result = {"task_ids": list(task_ids), "count": fitting, "more": selected.more}
-            job.answer(Answer(position, (), result, None))
+            job.answer(Answer(position, result=result))
             return
         job.continue_with(replace(job.request, command=OnSelected(command, task_ids, selected.more)), ())
         self._writer.submit(job)
-
-    def _refuse(self, job: Job, refusal: Refusal) -> None:
-        job.answer(Answer(self._writer.memory.state.committed_position, (), None, refusal))

@@ -10,11 +10,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from handlers.ports import LogUnavailableError
-from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
+from handlers.writer.jobs import FAULT, OVERLOADED, unavailable
 
 if TYPE_CHECKING:
     from domain.entities import EntityKey
-    from domain.refusal import Refusal
     from handlers.memory.lookup import Lookup
     from handlers.service.guarded_tasks import GuardedTasks
     from handlers.writer.jobs import Job
@@ -45,7 +44,7 @@ class NameResolution:
     def resolve(self, job: Job) -> None:
         """Look up what a job names and memory lacks, then queue it."""
         if self._tasks.full or self._bytes + job.size > MAX_RESOLVING_BYTES:
-            self._refuse(job, OVERLOADED)
+            self._writer.refuse(job, OVERLOADED)
             return
         self._bytes += job.size
         state = self._writer.memory.state
@@ -53,7 +52,7 @@ class NameResolution:
         mine = asyncio.Event()
         names = [name for name in job.names if name in self._latest or not state.knows(name)]
         self._latest |= dict.fromkeys(names, mine)
-        self._tasks.spawn(self._resolve(job, earlier, names, mine), lambda: self._refuse(job, FAULT))
+        self._tasks.spawn(self._resolve(job, earlier, names, mine), lambda: self._writer.refuse(job, FAULT))
 
     async def _resolve(
         self, job: Job, earlier: list[asyncio.Event], names: list[EntityKey], mine: asyncio.Event
@@ -78,13 +77,10 @@ class NameResolution:
                 found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
             except LogUnavailableError:
                 message = "the broker did not answer a look-up in time; nothing was done; try again"
-                self._refuse(job, unavailable(message))
+                self._writer.refuse(job, unavailable(message))
                 return
             if memory.state is state and state.evicted_through <= job.looked_up_at:
                 break
             # Meanwhile what was found may have changed, come into memory and left it again.
         job.end_look_up(name for name, entity in found if entity is None or not memory.load_ended(name, entity))
         self._writer.submit(job)
-
-    def _refuse(self, job: Job, refusal: Refusal) -> None:
-        job.answer(Answer(self._writer.memory.state.committed_position, (), None, refusal))

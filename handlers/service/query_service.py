@@ -99,7 +99,7 @@ class QueryService:
                 return await self._tasks(query)
             return await self._view(query)
         except Refused as refused:
-            return Answer(self._pool.state.committed_position, (), None, refused.refusal)
+            return Answer(self._pool.state.committed_position, refusal=refused.refusal)
         finally:
             self._waiting_views -= 1
 
@@ -129,7 +129,7 @@ class QueryService:
                 return self._too_many_views()
             position = self._pool.state.committed_position
             page = await self._ended.page(query, min(before, position + 1))
-        return Answer(position, (), page, None)
+        return Answer(position, result=page)
 
     async def _view(self, query: Query) -> Answer:
         asked_at = self._clock.steady()
@@ -143,16 +143,16 @@ class QueryService:
                 else:
                     result = answer(query, copy)
             except Refused as refused:
-                return Answer(copy.position, (), None, refused.refusal)
+                return Answer(copy.position, refusal=refused.refusal)
             if isinstance(query, StatisticsQuery):
                 result["sweeper"] = self._findings()
             # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
             # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)
-        return Answer(copy.position, (), result, None)
+        return Answer(copy.position, result=result)
 
     def _too_many_views(self) -> Answer:
-        return Answer(self._pool.state.committed_position, (), None, TOO_MANY_VIEWS)
+        return Answer(self._pool.state.committed_position, refusal=TOO_MANY_VIEWS)
 
     def held_by(self, agent_id: str) -> dict[str, Any]:
         """Return what an agent holds and is asked to do now. All of the state must be acknowledged."""
@@ -183,9 +183,9 @@ class QueryService:
                 found = await self._lookup.entity((Entity.TASK, query.task_id))
             task = found if isinstance(found, Task) else None
         if task is None:
-            return Answer(position, (), None, checks.unknown_task(query.task_id).refusal)
+            return Answer(position, refusal=checks.unknown_task(query.task_id).refusal)
         # What was looked up is of a moment after the read.
-        return Answer(max(position, task.position), (), task_document(task, self._clock.now()), None)
+        return Answer(max(position, task.position), result=task_document(task, self._clock.now()))
 
     def _copy(self, memory: Memory) -> PoolCopy:
         return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
@@ -208,7 +208,7 @@ class QueryService:
             else f"the broker did not answer: {error}"
         )
         known = {"leader": self._health().leader, "position": position, "unconfirmed_s": round(waited_s, 1)}
-        return Answer(position, (), None, Refusal(RefusalCode.UNAVAILABLE, message, known))
+        return Answer(position, refusal=Refusal(RefusalCode.UNAVAILABLE, message, known))
 
     def _health_answer(self, memory: Memory, end: int) -> Answer:
         health = self._health()
@@ -234,4 +234,4 @@ class QueryService:
             "guarantees": health.guarantees,
             "software": health.software,
         }
-        return Answer(state.position, (), result, None)
+        return Answer(state.position, result=result)

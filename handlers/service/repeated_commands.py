@@ -120,14 +120,14 @@ class RepeatedCommands:
             last = records[-1] if records else None
             position = positions[-1]
             if records and records[0].digest not in {"", request.digest}:
-                return Answer(position, (), None, command_conflict(request))
+                return Answer(position, refusal=command_conflict(request))
             if last is not None and all(isinstance(recorded.event, ev.LateProgress) for recorded in records):
-                return Answer(position, (), None, await self._late_refusal(last))
+                return Answer(position, refusal=await self._late_refusal(last))
             if request.verb not in HOLDINGS_VERBS:
                 return Answer(position, records, await self._result(request, records), None)
         stale = await self._pool.read(partial(_stale_session, request))
         if stale is not None:
-            return Answer(position, (), None, stale)
+            return Answer(position, refusal=stale)
         agent_id = request.agent_id or ""
         view = await self._pool.read(lambda memory: self._holdings(request, memory, agent_id))
         return Answer(position, records, view, None)

@@ -25,9 +25,9 @@ class Answer(NamedTuple):
     """What a caller is told. `position` is the log position at which it is true."""
 
     position: int
-    records: Sequence[Recorded]
-    result: dict[str, Any] | None
-    refusal: Refusal | None
+    records: Sequence[Recorded] = ()
+    result: dict[str, Any] | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -97,7 +97,7 @@ class WaitingClaims:
             self.end(job)
         else:
             self.settle(job)
-            job.answer(Answer(self._memory.state.committed_position, (), None, OVERLOADED))
+            job.answer(Answer(self._memory.state.committed_position, refusal=OVERLOADED))
 
     def withdraw(self, job: Job) -> bool:
         """Take a claim out of the line, if it still waits; return whether it did."""

@@ -147,19 +147,25 @@ class Writer:
     def submit(self, job: Job) -> None:
         """Queue a job; it is answered `overloaded` at once when the queue is full."""
         if self._ended is not None:
-            self._refuse(job, self._ended)
+            self.refuse(job, self._ended)
         elif self._queue.offer(job):
             self._wake.set()
         else:
-            self._refuse(job, OVERLOADED)
+            self.refuse(job, OVERLOADED)
 
     def submit_first(self, job: Job) -> None:
         """Queue a job of the service's own, or one that was decided before, ahead of all others."""
         if self._ended is not None:
-            self._refuse(job, self._ended)
+            self.refuse(job, self._ended)
             return
         self._queue.put_first(job)
         self._wake.set()
+
+    def refuse(self, job: Job, refusal: Refusal) -> None:
+        """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
+        self.waiting.settle(job)
+        reason = OUTCOME_UNKNOWN if job.prior else refusal
+        job.answer(Answer(self.memory.state.committed_position, refusal=reason))
 
     async def read(self, read: Callable[[Memory], _T]) -> _T:
         """Call `read` when all of the state is acknowledged, and return what it returns; it must not wait.
@@ -250,17 +256,11 @@ class Writer:
         self._queue.clear()
         self.memory.undo()
         for job in unknown:
-            self._refuse(job, OUTCOME_UNKNOWN)
+            self.refuse(job, OUTCOME_UNKNOWN)
         for job in undecided:
-            self._refuse(job, refusal)
+            self.refuse(job, refusal)
         self._run_deferred_reads()
         self._deferred_reads.fail_all()
-
-    def _refuse(self, job: Job, refusal: Refusal) -> None:
-        """Refuse a job. If an earlier append of its command is in the log, its outcome is unknown instead."""
-        self.waiting.settle(job)
-        reason = OUTCOME_UNKNOWN if job.prior else refusal
-        job.answer(Answer(self.memory.state.committed_position, (), None, reason))
 
     # Deciding
 
@@ -439,7 +439,7 @@ class Writer:
         if rejected is not None:
             self._queue.pop()
             refusal = Refusal(RefusalCode.INVALID_COMMAND, f"the broker does not take it: {reason}", {"fields": []})
-            self._refuse(rejected, refusal)
+            self.refuse(rejected, refusal)
 
     async def _refold(self) -> None:
         """Fold what others appended.
@@ -479,7 +479,7 @@ class Writer:
         if self._deferred_reads.fail_timed_out(now, timeout_s):
             self._wake.set()
         for job in self._queue.remove_timed_out(now, timeout_s):
-            self._refuse(job, NOT_DECIDED)
+            self.refuse(job, NOT_DECIDED)
         self.waiting.end_timed_out(now)
 
     def clock_changed(self) -> None:

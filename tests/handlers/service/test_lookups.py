@@ -168,3 +168,20 @@ async def test_a_fault_in_a_look_up_is_told_too(
     monkeypatch.undo()
     assert "could not be answered" in caplog.text
     assert (await pool.request("ops.submit", body)).ok
+
+
+async def test_a_claim_that_renewed_a_lease_is_never_told_that_nothing_was_done(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pool.holds("a", "T")
+    await pool.advance(60)
+    claim = pool.post("agent.a.claim", {"wait_s": 30.0})
+    await pool.rest()
+    assert pool.names()[-1] == "renewed"
+    # The agent leaves the pool and its memory, so the claim is looked up again, and there is no room for that.
+    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 0)
+    monkeypatch.setattr("handlers.service.guarded_tasks.MAX_TASKS", 0)
+    await pool.given("ops.deregister", agent_id="a")
+    await pool.rest()
+    assert claim.answer.code == "unavailable"
+    assert "unknown" in claim.answer["error"]["message"]
