@@ -5,8 +5,8 @@ The writer then gets the command with the selected tasks and checks each again, 
 
 from __future__ import annotations
 
-import asyncio
 import heapq
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from domain.commands.service_commands import OnSelected
 from domain.limits import MAX_FILTERED_CANCEL, MAX_FILTERED_REQUEUE
 from handlers.ports import LogUnavailableError
+from handlers.service.large_scans import scan
 from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from handlers.writer.pool_access import PoolAccess
     from handlers.writer.writer import Writer
 
-SLOW_SELECTION = 5_000
-"""Live tasks beyond which they are looked through in a thread, so that the writer goes on meanwhile."""
 _MOST = {"cancel": MAX_FILTERED_CANCEL, "requeue": MAX_FILTERED_REQUEUE}
 
 
@@ -53,9 +52,7 @@ async def select(pool: PoolAccess, command: Cancel | Requeue) -> tuple[int, Sele
         return memory.state.position, list(memory.state.tasks.values())
 
     position, tasks = await pool.read(read)
-    if len(tasks) > SLOW_SELECTION:
-        return position, await asyncio.to_thread(_fitting, command, tasks)
-    return position, _fitting(command, tasks)
+    return position, await scan(len(tasks), partial(_fitting, command, tasks))
 
 
 def _fitting(command: Cancel | Requeue, tasks: Iterable[Task]) -> Selection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +18,7 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks, lists_ended
+from handlers.service.large_scans import scan
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, copy_of
 from projections.queries.cursors import ended_before, ended_cursor, named_row, unknown_cursor
@@ -31,9 +33,6 @@ if TYPE_CHECKING:
     from handlers.ports import Clock, ReadableLog
     from handlers.writer.pool_access import PoolAccess
     from projections.queries.answers import PoolCopy
-
-LARGE_POOL = 5_000
-"""Live tasks beyond which a query is computed in a thread, so that the writer goes on meanwhile."""
 
 MAX_LOOK_UPS = 16
 """Tasks that are looked up in the log at once for `query.task`; others wait their turn."""
@@ -138,10 +137,7 @@ class QueryService:
                 return self._too_many_views()
             copy = await self._pool.read(self._copy)
             try:
-                if len(copy.tasks) > LARGE_POOL:
-                    result = await asyncio.to_thread(answer, query, copy)
-                else:
-                    result = answer(query, copy)
+                result = await scan(len(copy.tasks), partial(answer, query, copy))
             except Refused as refused:
                 return Answer(copy.position, refusal=refused.refusal)
             if isinstance(query, StatisticsQuery):
