@@ -17,6 +17,10 @@ MAX_KEPT_BYTES = 16 * 1024 * 1024
 """Bytes of the events that they hold."""
 
 
+NOT_KEPT = -1
+"""The size of a result that is not kept."""
+
+
 class Found(NamedTuple, Generic[V]):
     """A result, and roughly how many bytes of events it holds; a result of negative size is not kept."""
 

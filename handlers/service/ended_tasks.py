@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pydantic_core
 
 from domain.lifecycles import TERMINAL
+from handlers.memory.task_outlines import TaskOutlines
 from projections.queries.answers import PAGE_BYTES
 from projections.queries.cursors import ended_cursor
 from projections.queries.documents import task_summary
@@ -43,7 +44,7 @@ class EndedTasks:
 
     def __init__(self, log: ReadableLog, lookup: Lookup) -> None:
         self._log = log
-        self._lookup = lookup
+        self._outlines = TaskOutlines(lookup)
 
     async def page(self, query: TasksQuery, before: int) -> dict[str, Any]:
         """Return the tasks that fit and ended before a position, the latest first, and the next page's cursor.
@@ -62,7 +63,7 @@ class EndedTasks:
                     if looked_up == MAX_LOOKED_UP or len(rows) == query.limit:
                         return _page(rows, end.position + 1)
                     looked_up += 1
-                    task = await self._lookup.task_after(end)
+                    task = await self._outlines.after(end)
                     if (
                         task is None
                         or not _ended_by(task, end)

@@ -29,6 +29,8 @@ from domain.lease_documents import lease_document, stale_task_directives, terms_
 from domain.lifecycles import TASK
 from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.refusal import Refusal, Refused
+from handlers.memory.agent_intakes import AgentIntakes
+from handlers.memory.task_outlines import TaskOutlines
 from handlers.service.filtered_commands import select
 from handlers.writer.jobs import Answer
 
@@ -106,6 +108,8 @@ class RepeatedCommands:
     def __init__(self, pool: PoolAccess, lookup: Lookup, queries: QueryService) -> None:
         self._pool = pool
         self._lookup = lookup
+        self._outlines = TaskOutlines(lookup)
+        self._intakes = AgentIntakes(lookup.reads)
         self._queries = queries
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
 
@@ -206,7 +210,7 @@ class RepeatedCommands:
             event = recorded.event
             if isinstance(event, ev.Progressed):
                 return terms_document(event.expires_at, event.grace_s, event.directive)
-        task = _required(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        task = _required(await self._outlines.held_at(task_id, last.position, own), task_id, last.position)
         lease = task.lease
         if lease is None:
             return None
@@ -214,7 +218,7 @@ class RepeatedCommands:
 
     async def _directive(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> ev.Directive:
         """Return the directive that the holder got on the task; only reports have it on record."""
-        intake = await self._lookup.intake_at(lease.agent_id, recorded.position)
+        intake = await self._intakes.at(lease.agent_id, recorded.position)
         draft = Draft(self._pool.state, request, recorded.time, self._pool.rules)
         return directive(draft, intake, task, lease)
 
@@ -247,7 +251,7 @@ class RepeatedCommands:
         return {"operation_id": planned.entity_id, "task_ids": list(moved[0]) if moved else []}
 
     async def _lease(self, task_id: str, own: list[Recorded], last: Recorded) -> dict[str, Any]:
-        task = _required(await self._lookup.held_at(task_id, last.position, own), task_id, last.position)
+        task = _required(await self._outlines.held_at(task_id, last.position, own), task_id, last.position)
         return lease_document(task, last.time)
 
     async def _own_task(self, request: Request, records: list[Recorded]) -> str:
@@ -263,14 +267,14 @@ class RepeatedCommands:
         named = getattr(request.command, "task_id", None)
         if isinstance(named, str):
             renewed = [recorded for recorded in tasks if recorded.entity_id == named]
-            task = await self._lookup.outline_at(named, records[-1].position, renewed)
+            task = await self._outlines.at(named, records[-1].position, renewed)
             if task is not None and task.lease is not None and task.lease.agent_id == request.agent_id:
                 return named
         return tasks[0].entity_id
 
     async def _task_at(self, task_id: str, position: int, own: list[Recorded]) -> Task:
         """Return a task as its outline tells at a position."""
-        return _required(await self._lookup.outline_at(task_id, position, own), task_id, position)
+        return _required(await self._outlines.at(task_id, position, own), task_id, position)
 
 
 def _required(task: Task | None, task_id: str, position: int) -> Task:

@@ -18,6 +18,7 @@ from domain.rules import Rules
 from domain.task import Lease, Task
 from domain.task.outline import QUIET_EVENTS, fold_outline
 from handlers.memory.lookup import Lookup, fold_task
+from handlers.memory.task_outlines import TaskOutlines
 from projections.state import pool_state
 from tests.simulation.lives import live_in
 from tests.support.pool_harness import POOL, Asked, PoolHarness
@@ -108,7 +109,7 @@ async def test_an_outline_tells_all_but_the_numbers_of_the_lease(seed: int) -> N
             assert outline is not None
             assert outlined(outline) == outlined(whole)
             position = history[count - 1].position
-            held = await lookup.held_at(task_id, position)
+            held = await TaskOutlines(lookup).held_at(task_id, position)
             assert held is not None
             assert outlined(held) == outlined(whole)
             assert terms(held) == terms(whole)

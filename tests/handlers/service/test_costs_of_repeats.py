@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from domain.events import task as ev
-from handlers.memory import lookup
+from handlers.memory import log_reads
 from projections.state import pool_state
 from tests.support.pool_harness import Asked, PoolHarness, Reply
 
@@ -86,11 +86,11 @@ async def test_repeats_at_once_share_one_look_up(pool: PoolHarness) -> None:
     subject, body, first = task.first["claim 2"]
     reads = pool.log.reads
 
-    asked = [pool.post(subject, body) for _ in range(lookup.MAX_REQUESTS)]
+    asked = [pool.post(subject, body) for _ in range(log_reads.MAX_REQUESTS)]
     await pool.rest()
 
     assert {each.answer.raw for each in asked} == {first.raw}
-    assert pool.log.reads - reads < lookup.MAX_REQUESTS
+    assert pool.log.reads - reads < log_reads.MAX_REQUESTS
 
 
 @pytest.fixture

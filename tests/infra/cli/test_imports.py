@@ -66,13 +66,13 @@ COMMANDS = [
     (["verify", *NO_BROKER], 3, 133, 590, SHOW_STATE),
     (["audit", *NO_BROKER], 3, 105, 560, SHOW_STATE | {"projections.state"}),
     (["snapshot", *NO_BROKER], 3, 128, 580, SHOW_STATE),
-    (["whatif", *NO_BROKER], 3, 159, 620, EXTRAS | SERVICE | DRAWING),
+    (["whatif", *NO_BROKER], 3, 162, 620, EXTRAS | SERVICE | DRAWING),
     (["export", "F", *NO_BROKER], 3, 94, 520, SHOW_EVENTS - {"infra.export.export_file"}),
     (["checkpoint", "keygen", "missing/F"], 1, 30, 450, REQUEST - {"cryptography"}),
     (["config"], 0, 39, 420, REQUEST | {"nats"}),
     (["up", "--help"], 0, 40, 420, REQUEST | {"nats"}),
     (["serve", "--help"], 0, 40, 420, REQUEST | {"nats"}),
-    (["demo", "--help"], 0, 40, 420, (REQUEST | {"nats"}) - {"custody_demo"} | {"custody_demo.demo"}),
+    (["demo", "--help"], 0, 41, 420, (REQUEST | {"nats"}) - {"custody_demo"} | {"custody_demo.demo"}),
 ]
 NAMES = [" ".join(each for each in arguments if each not in NO_BROKER) for arguments, *_ in COMMANDS]
 
