@@ -10,6 +10,7 @@ import pydantic_core
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from domain.limits import (
+    LARGEST_INTEGER,
     MAX_CAPABILITIES,
     MAX_CAPABILITY_CHARS,
     MAX_JSON_BYTES,
@@ -21,11 +22,11 @@ from domain.limits import (
     MAX_TEXT_BYTES,
     NAME_PATTERN,
     SESSION_PATTERN,
+    SMALLEST_INTEGER,
     TASK_ID_PATTERN,
 )
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_INT_MIN, _INT_MAX = -(2**63), 2**64 - 1
 _INFINITIES = (float("inf"), float("-inf"))
 
 
@@ -96,7 +97,7 @@ def _check_item(item: Any, inner: list[Any]) -> None:
         if item != item or item in _INFINITIES:  # noqa: PLR0124 - the shortest test for NaN
             msg = "must not contain a number that is not finite"
             raise ValueError(msg)
-    elif isinstance(item, int) and not _INT_MIN <= item <= _INT_MAX:
+    elif isinstance(item, int) and not SMALLEST_INTEGER <= item <= LARGEST_INTEGER:
         msg = "must not contain an integer beyond 64 bits"
         raise ValueError(msg)
 

@@ -13,6 +13,9 @@ SESSION_PATTERN = NAME_PATTERN
 
 MAX_INT64 = 2**63 - 1
 """The largest number that a broker's sequence, and so a token, and a column of a database can have."""
+SMALLEST_INTEGER = -(2**63)
+LARGEST_INTEGER = 2**64 - 1
+"""Of any JSON that is recorded: each fits into 64 bits, signed or not."""
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_REPLY_BYTES = 1024 * 1024
 MAX_CLAIM_REPLY_BYTES = 512 * 1024

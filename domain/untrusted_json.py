@@ -6,8 +6,10 @@ import json
 import math
 from typing import Any
 
+from domain.limits import LARGEST_INTEGER, SMALLEST_INTEGER
+
 _LONGEST_INTEGER = 20
-"""Characters: those of any integer of 64 bits."""
+"""Characters: no integer of 64 bits has more."""
 
 
 def parse_json(data: bytes | str) -> Any:
@@ -47,7 +49,10 @@ def _finite(text: str) -> float:
 
 
 def _integer(text: str) -> int:
-    if len(text) > _LONGEST_INTEGER:
-        msg = "it has an integer beyond 64 bits"
-        raise ValueError(msg)
-    return int(text)
+    # By the length first: reading a million digits takes long.
+    if len(text) <= _LONGEST_INTEGER:
+        value = int(text)
+        if SMALLEST_INTEGER <= value <= LARGEST_INTEGER:
+            return value
+    msg = "it has an integer beyond 64 bits"
+    raise ValueError(msg)
