@@ -80,7 +80,7 @@ class JetStreamApi:
         if self.connection.is_connected:
             await self.connection.client.publish(f"$JS.API.{verb}")
 
-    async def log_call(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def call_on_log(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """`call`, for requests about a stream that is known to exist: an error makes the log unavailable.
 
         Raises LogMissingError if it is gone.
@@ -108,7 +108,7 @@ class JetStreamApi:
 
         Raises LogUnavailableError, LogIncompleteError if the stream is only part of a log.
         """
-        info = await self.log_call(f"STREAM.INFO.{stream}")
+        info = await self.call_on_log(f"STREAM.INFO.{stream}")
         part = unfinished_import(info, self.connection.url)
         if part is not None:
             raise LogIncompleteError(part)
@@ -126,7 +126,7 @@ class JetStreamApi:
         except ApiError as error:
             if error.err_code != STREAM_NAME_IN_USE:
                 raise
-        return await self.log_call(f"STREAM.INFO.{name}")
+        return await self.call_on_log(f"STREAM.INFO.{name}")
 
     async def stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
         """Return a message as the stream's leader has it, None if there is none.
@@ -145,8 +145,8 @@ class JetStreamApi:
         except ValueError as error:
             raise self._no_answer(verb, error) from error
 
-    async def log_stored(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `log_call`."""
+    async def stored_in_log(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `call_on_log`."""
         try:
             return await self.stored(stream, request)
         except ApiError as error:

@@ -137,18 +137,18 @@ class NatsEventLog:
 
     async def get(self, position: int) -> StoredMessage | None:
         """The message at a position, from the stream's leader; None if there is none. Raises LogUnavailableError."""
-        return await self._api.log_stored(self._stream, {"seq": position}) if position > 0 else None
+        return await self._api.stored_in_log(self._stream, {"seq": position}) if position > 0 else None
 
     async def last_by_subject(self, subject: str) -> StoredMessage | None:
         """The newest message whose subject matches, from the stream's leader, or None. Raises LogUnavailableError."""
-        return await self._api.log_stored(self._stream, {"last_by_subj": subject})
+        return await self._api.stored_in_log(self._stream, {"last_by_subj": subject})
 
     async def history(self, subject_filter: str) -> list[StoredMessage]:
         """All messages whose subject matches the filter, in order. Raises LogUnavailableError.
 
         Complete up to the newest match that the stream's leader knew when asked, whichever replica delivers.
         """
-        newest = await self._api.log_stored(self._stream, {"last_by_subj": subject_filter})
+        newest = await self._api.stored_in_log(self._stream, {"last_by_subj": subject_filter})
         if newest is None:
             return []
         reader = StreamReader(self._api, self._stream, subject_filter=subject_filter)
@@ -198,7 +198,7 @@ class NatsEventLog:
 
         For checks that look for missing messages. Raises LogUnavailableError.
         """
-        newest = await self._api.log_stored(self._stream, {"last_by_subj": f"{self._prefix}>"})
+        newest = await self._api.stored_in_log(self._stream, {"last_by_subj": f"{self._prefix}>"})
         if newest is None:
             return
         async with aclosing(StreamReader(self._api, self._stream, gaps=True).until(newest.position)) as chunks:

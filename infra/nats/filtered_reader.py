@@ -33,5 +33,5 @@ async def read_matching(
 
 async def last_matching(api: JetStreamApi, stream: str, subject_filter: str) -> int:
     """The position of the newest message on a matching subject, 0 if there is none. Raises LogUnavailableError."""
-    newest = await api.log_stored(stream, {"last_by_subj": subject_filter})
+    newest = await api.stored_in_log(stream, {"last_by_subj": subject_filter})
     return 0 if newest is None else newest.position

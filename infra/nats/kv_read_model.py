@@ -110,7 +110,7 @@ class KvReadModel:
         return Watermark() if self._rebuild else stored
 
     async def _stored_watermark(self) -> Watermark:
-        stored = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+        stored = await self._api.stored_in_log(self._stream, {"last_by_subj": self._prefix + POSITION})
         if stored is None:
             return Watermark()
         try:
@@ -147,7 +147,7 @@ class KvReadModel:
         if self._rebuild:
             return
         try:
-            kept = await self._api.log_stored(self._stream, {"last_by_subj": self._prefix + POSITION})
+            kept = await self._api.stored_in_log(self._stream, {"last_by_subj": self._prefix + POSITION})
         except LogMissingError:
             raise self._destroyed() from None
         except LogUnavailableError as error:

@@ -262,7 +262,7 @@ class StreamReader:
         """Raise LogTruncatedError unless the stream holds the last message handed over."""
         if not self._position or (self._last is None and not follows):
             return
-        found = await self._api.log_stored(self._stream, {"seq": self._position})
+        found = await self._api.stored_in_log(self._stream, {"seq": self._position})
         self._last = self._last or found
         if self._last is None:
             return

@@ -53,7 +53,7 @@ async def read_subjects(
 
 
 async def _counts(api: JetStreamApi, stream: str, subject_filter: str) -> Mapping[str, int]:
-    info = await api.log_call(f"STREAM.INFO.{stream}", {"subjects_filter": subject_filter})
+    info = await api.call_on_log(f"STREAM.INFO.{stream}", {"subjects_filter": subject_filter})
     return info["state"].get("subjects") or {}
 
 
@@ -65,7 +65,7 @@ async def _one_by_one(
     for subject, count in counts.items():
         position = after
         for _ in range(count):
-            message = await api.log_stored(stream, {"seq": position + 1, "next_by_subj": subject})
+            message = await api.stored_in_log(stream, {"seq": position + 1, "next_by_subj": subject})
             if message is None or message.position > until:
                 break
             found.append(message)
