@@ -39,7 +39,7 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
     }
 
 
-def terms_document(expires_at: datetime, grace_s: float, directive: Directive) -> dict[str, Any]:
+def lease_terms_document(expires_at: datetime, grace_s: float, directive: Directive) -> dict[str, Any]:
     """Return what a holder is told of its lease: until when it runs, and what to do with the task."""
     return {"expires_at": format_timestamp(expires_at), "grace_s": grace_s, "directive": directive}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from domain.policies.lease import Terms, first_terms, renewal_terms
+from domain.policies.lease import LeaseTerms, first_terms, renewal_terms
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def renewed_expiry(task: Task, lease: Lease, now: datetime, *, reports: int, per
     return capped_expiry(task, lease, terms, after(now, terms.lease_s))
 
 
-def capped_expiry(task: Task, lease: Lease, terms: Terms, wanted: datetime) -> Expiry:
+def capped_expiry(task: Task, lease: Lease, terms: LeaseTerms, wanted: datetime) -> Expiry:
     """Return the lease's expiry moved towards `wanted`: never earlier than before, never past its hard cap."""
     expires_at = max(lease.expires_at, min(wanted, hard_cap(task, lease)))
     # The end of grace does not move to an earlier time, either.

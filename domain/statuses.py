@@ -25,7 +25,7 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-BROUGHT_BACK = frozenset({TaskStatus.QUARANTINED, TaskStatus.STUCK})
+REQUEUEABLE = frozenset({TaskStatus.QUARANTINED, TaskStatus.STUCK})
 """The statuses from which `requeue` brings a task back."""
 
 

@@ -55,7 +55,7 @@ class Heartbeat(AgentCommand):
     """Whether this is a sign of life; if not, it reports the load alone and renews nothing."""
 
     @model_validator(mode="after")
-    def _only_the_living_vouch(self) -> Self:
+    def _vouching_is_a_sign_of_life(self) -> Self:
         if self.tasks is not None and not self.alive:
             msg = "tasks are vouched for by a sign of life; leave them out with alive: false"
             raise ValueError(msg)

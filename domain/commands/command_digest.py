@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from domain.commands.command import Command
 
 BODY_DIGEST_BYTES = 8
-"""Of the digest that events carry: enough to tell the few bodies apart that one command id was ever sent with."""
+"""Of the digest that events carry: enough to distinguish the few bodies that one command id was ever sent with."""
 
 _POOL_DEFAULTS = ("lease", "retry")
 """Fields whose absent parts are as in the pool's rules."""

@@ -10,7 +10,7 @@ from domain import limits
 from domain.commands.command import Blocking, Completing, Failing, LoadReport, OpsCommand, require_one_at_most
 from domain.commands.submit import Submit, SubmitMany
 from domain.json_values import Label, Labels, Name, Note, Reason, SmallJsonDocument, TaskId, UtcDatetime, check_text
-from domain.statuses import BROUGHT_BACK, TaskStatus
+from domain.statuses import REQUEUEABLE, TaskStatus
 from domain.values import Priority
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class Requeue(ByFilter):
 
     def fits(self, task: Task) -> bool:
         """Return whether a task that can be brought back fits the filter."""
-        return task.status in BROUGHT_BACK and super().fits(task)
+        return task.status in REQUEUEABLE and super().fits(task)
 
 
 class Unblock(OpsOnTask):
@@ -207,7 +207,7 @@ class Annotate(OpsCommand):
     """Any JSON of at most 16 KiB."""
 
     @model_validator(mode="after")
-    def _beside_one_thing(self) -> Self:
+    def _names_one_entity(self) -> Self:
         if (self.task_id is None) == (self.agent_id is None):
             msg = "name either task_id or agent_id"
             raise ValueError(msg)

@@ -14,7 +14,7 @@ from domain.events import task as ev
 from domain.lease_documents import fate_document, lease_document
 from domain.lifecycles import INTAKE, IntakeStatus, TaskStatus
 from domain.refusal import Refused, invalid_field
-from domain.statuses import BROUGHT_BACK
+from domain.statuses import REQUEUEABLE
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def requeue(draft: Draft, command: operator_commands.Requeue) -> Decision:
 
 def _requeue(draft: Draft, task: Task, reason: str | None) -> Task:
     reason = reason or "requeued by an operator"
-    if task.status not in BROUGHT_BACK:
+    if task.status not in REQUEUEABLE:
         raise checks.illegal_transition(
             task, ev.Requeued.name, "only a quarantined or stuck task is brought back by requeue"
         )

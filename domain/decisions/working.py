@@ -10,7 +10,7 @@ from domain.decisions import after_attempt, checks
 from domain.decisions.deadlines import fail_overdue
 from domain.decisions.granting import grant, recover, sign_of_life
 from domain.events import task as ev
-from domain.lease_documents import fate_document, lease_document, terms_document
+from domain.lease_documents import fate_document, lease_document, lease_terms_document
 from domain.lease_expiry import capped_expiry, hard_cap, renewed_expiry
 from domain.lifecycles import IntakeStatus, TaskStatus
 from domain.limits import MAX_CLAIM_REPLY_BYTES, MAX_OVERDUE_AT_CLAIM
@@ -132,7 +132,7 @@ def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
     limit = task.definition.lease.max_renewals
     if reports >= limit and not lease.escalated:
         draft.record_task(task.task_id, ev.Escalated(token=lease.token, renewals=reports, max_renewals=limit))
-    return draft.decided(terms_document(expiry.expires_at, expiry.grace_s, advice))
+    return draft.decided(lease_terms_document(expiry.expires_at, expiry.grace_s, advice))
 
 
 def silence(draft: Draft, command: agent_commands.Silence) -> Decision:
@@ -254,7 +254,7 @@ def _renew_held_leases(draft: Draft) -> None:
 
 def _lease_terms(draft: Draft, task: Task, advice: ev.Directive) -> dict[str, Any]:
     lease = (draft.task(task.task_id) or task).held_lease
-    return terms_document(lease.expires_at, lease.grace_s, advice)
+    return lease_terms_document(lease.expires_at, lease.grace_s, advice)
 
 
 def _lease_ended(draft: Draft, task: Task) -> Decision:

@@ -39,7 +39,7 @@ class LeaseMode(StrEnum):
     FIXED = "fixed"
 
 
-class Terms(msgspec.Struct, frozen=True, gc=False):
+class LeaseTerms(msgspec.Struct, frozen=True, gc=False):
     """The terms of a grant or a renewal: `lease_s` seconds until expiry, then `grace_s` seconds of grace."""
 
     lease_s: float
@@ -172,7 +172,7 @@ def first_terms(
     estimated_hours: float | None,
     priority: Priority,
     labels: Sequence[str],
-) -> Terms:
+) -> LeaseTerms:
     """Return the terms of a new lease.
 
     Estimated mode: the estimate (absent or not positive: the policy's default) x the priority's factor x the
@@ -189,7 +189,7 @@ def first_terms(
             return _estimated_terms(policy, hours * _priority_factor(policy, priority) * _label_factor(policy, labels))
 
 
-def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_hours: float | None) -> Terms:
+def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_hours: float | None) -> LeaseTerms:
     """Return the terms that a renewal sets.
 
     `reports` counts the progress reports on this lease, the current one included. In the adaptive mode 0 (none yet)
@@ -205,7 +205,7 @@ def renewal_terms(policy: LeasePolicy, *, reports: int, percent: int, estimated_
             return _estimated_terms(policy, _renewal_hours(policy, max(reports - 1, 0), percent, estimated_hours))
 
 
-def shortest_first_terms(policy: LeasePolicy) -> Terms:
+def shortest_first_terms(policy: LeasePolicy) -> LeaseTerms:
     """Return the shortest terms with which a lease of this policy begins, whatever its task is."""
     match policy.mode:
         case LeaseMode.ADAPTIVE:
@@ -216,7 +216,7 @@ def shortest_first_terms(policy: LeasePolicy) -> Terms:
             return _estimated_terms(policy, policy.min_hours)
 
 
-def longest_terms(policy: LeasePolicy) -> Terms:
+def longest_terms(policy: LeasePolicy) -> LeaseTerms:
     """Return the longest terms that this policy ever sets, whatever is reported; none beyond `max_lease_s`."""
     terms = _fixed_terms(policy)
     match policy.mode:
@@ -225,10 +225,10 @@ def longest_terms(policy: LeasePolicy) -> Terms:
             terms = max(phases, key=lambda each: each.lease_s + each.grace_s)
         case LeaseMode.ESTIMATED:
             terms = _estimated_terms(policy, policy.max_hours)
-    return Terms(min(terms.lease_s, policy.max_lease_s), terms.grace_s)
+    return LeaseTerms(min(terms.lease_s, policy.max_lease_s), terms.grace_s)
 
 
-def _adaptive_terms(policy: LeasePolicy, *, reports: int, percent: int) -> Terms:
+def _adaptive_terms(policy: LeasePolicy, *, reports: int, percent: int) -> LeaseTerms:
     if reports == 0:
         return _first(policy)
     if reports == 1:
@@ -240,31 +240,31 @@ def _adaptive_terms(policy: LeasePolicy, *, reports: int, percent: int) -> Terms
     return _second(policy)
 
 
-def _first(policy: LeasePolicy) -> Terms:
-    return Terms(policy.first_s, policy.first_grace_s)
+def _first(policy: LeasePolicy) -> LeaseTerms:
+    return LeaseTerms(policy.first_s, policy.first_grace_s)
 
 
-def _second(policy: LeasePolicy) -> Terms:
-    return Terms(policy.second_s, policy.second_grace_s)
+def _second(policy: LeasePolicy) -> LeaseTerms:
+    return LeaseTerms(policy.second_s, policy.second_grace_s)
 
 
-def _working(policy: LeasePolicy) -> Terms:
-    return Terms(policy.working_s, policy.working_grace_s)
+def _working(policy: LeasePolicy) -> LeaseTerms:
+    return LeaseTerms(policy.working_s, policy.working_grace_s)
 
 
-def _finishing(policy: LeasePolicy) -> Terms:
-    return Terms(policy.finishing_s, policy.finishing_grace_s)
+def _finishing(policy: LeasePolicy) -> LeaseTerms:
+    return LeaseTerms(policy.finishing_s, policy.finishing_grace_s)
 
 
-def _fixed_terms(policy: LeasePolicy) -> Terms:
+def _fixed_terms(policy: LeasePolicy) -> LeaseTerms:
     grace_s = DEFAULT_FIXED_GRACE_S if policy.grace_s is None else policy.grace_s
-    return Terms(policy.lease_s, grace_s)
+    return LeaseTerms(policy.lease_s, grace_s)
 
 
-def _estimated_terms(policy: LeasePolicy, hours: float) -> Terms:
+def _estimated_terms(policy: LeasePolicy, hours: float) -> LeaseTerms:
     grace_s = DEFAULT_ESTIMATED_GRACE_S if policy.grace_s is None else policy.grace_s
     clamped = max(policy.min_hours, min(policy.max_hours, hours))
-    return Terms(lease_s=clamped * _HOUR_S, grace_s=grace_s)
+    return LeaseTerms(lease_s=clamped * _HOUR_S, grace_s=grace_s)
 
 
 def _label_factor(policy: LeasePolicy, labels: Sequence[str]) -> float:

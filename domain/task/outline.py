@@ -36,7 +36,7 @@ def fold_outline(records: Iterable[Recorded], task: Task | None = None) -> Task 
     """Return a task as its outline leaves it, from its beginning or from what is folded already.
 
     `version` and `position` are those of the last event. Raises FoldError if the events are no outline of a task: then
-    only the fold of its whole history can tell.
+    only the fold of its whole history is exact.
     """
     for recorded in records:
         if task is not None and recorded.version <= task.version:

@@ -30,9 +30,9 @@ async def catch_up(
 ) -> int:
     """Fold what the log holds beyond the memory's position; return the position reached.
 
-    `until`: stop there instead of at the log's end. `progress` is told the position reached and the goal, `seen` each
-    event that was applied. `indexed`: the state's indexes are read meanwhile, so they are kept at every event. Raises
-    LogUnavailableError.
+    `until`: stop there instead of at the log's end. `progress` is called with the position reached and the goal, `seen`
+    with each event that was applied. `indexed`: the state's indexes are read meanwhile, so they are kept at every
+    event. Raises LogUnavailableError.
     """
     state = memory.state
     goal = await log.last_position() if until is None else until

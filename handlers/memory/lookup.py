@@ -1,7 +1,7 @@
 """Look-ups in the log of what has left memory: finished tasks, deregistered agents, events of old outcomes.
 
-A look-up costs what it reads. What is looked up already serves all who ask for it, and what was found is kept within
-bounds (`SharedResults`).
+A look-up costs what it reads. One that is under way serves every caller that asks for the same, and results are kept
+within bounds (`SharedResults`).
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Memory:
         seen: Callable[[Recorded], None] | None = None,
         skipped: Callable[[StoredMessage, str], None] | None = None,
     ) -> None:
-        """Apply messages of the log in order; `seen` is told what was applied, `skipped` the rest, and why."""
+        """Apply messages of the log in order; `seen` is called with what was applied, `skipped` with the rest."""
         # `seen` and `skipped` read the state as it is after each event; without them each step is done for many.
         at_once = _FOLDED_AT_ONCE if seen is None and skipped is None else 1
         for start in range(0, len(messages), at_once):

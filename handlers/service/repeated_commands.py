@@ -25,7 +25,7 @@ from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import steal as steal_ev
 from domain.events import task as ev
-from domain.lease_documents import lease_document, stale_task_directives, terms_document
+from domain.lease_documents import lease_document, lease_terms_document, stale_task_directives
 from domain.lifecycles import TASK
 from domain.limits import MAX_AGENTS_FORGOTTEN
 from domain.refusal import Refusal, Refused
@@ -209,12 +209,12 @@ class RepeatedCommands:
         for recorded in own:
             event = recorded.event
             if isinstance(event, ev.Progressed):
-                return terms_document(event.expires_at, event.grace_s, event.directive)
+                return lease_terms_document(event.expires_at, event.grace_s, event.directive)
         task = _required(await self._outlines.held_at(task_id, last.position, own), task_id, last.position)
         lease = task.lease
         if lease is None:
             return None
-        return terms_document(lease.expires_at, lease.grace_s, await self._directive(request, task, lease, last))
+        return lease_terms_document(lease.expires_at, lease.grace_s, await self._directive(request, task, lease, last))
 
     async def _directive(self, request: Request, task: Task, lease: Lease, recorded: Recorded) -> ev.Directive:
         """Return the directive that the holder got on the task; only reports have it on record."""

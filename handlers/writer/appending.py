@@ -50,10 +50,10 @@ class Unsent(NamedTuple):
     """There is no broker, and it certainly did not receive this."""
 
 
-Verdict = Stored | Conflicted | Rejected | Unsent
+AppendOutcome = Stored | Conflicted | Rejected | Unsent
 
 
-async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], base: int) -> Verdict:
+async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], base: int) -> AppendOutcome:
     """Append the messages right after `base`; return only when their outcome is known.
 
     No answer means unknown, not failed: the same content is sent again on the same condition until the log accepts
@@ -66,15 +66,15 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
             await log.append(messages, expected_position=base)
         except AppendConflictError:
             # An earlier attempt may have been stored, or may still be on its way.
-            verdict = await _found(log, messages[0], base)
-            if verdict is not None:
-                return verdict
+            outcome = await _found(log, messages[0], base)
+            if outcome is not None:
+                return outcome
         except AppendRejectedError as error:
             rejected_since = rejected_since or clock.steady()
             final = not maybe_stored or seconds_between(rejected_since, clock.steady()) >= LATEST_S
-            verdict = await _after_rejection(log, clock, error, messages[0], base, final=final)
-            if verdict is not None:
-                return verdict
+            outcome = await _after_rejection(log, clock, error, messages[0], base, final=final)
+            if outcome is not None:
+                return outcome
         except OutcomeUnknownError as error:
             _LOG.warning("an append behind position %d is not confirmed: %s; it is sent again", base, error)
             maybe_stored = True
@@ -88,7 +88,7 @@ async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], ba
 
 async def _after_rejection(
     log: EventLog, clock: Clock, error: AppendRejectedError, first: NewMessage, base: int, *, final: bool
-) -> Verdict | None:
+) -> AppendOutcome | None:
     """Return what became of a rejected batch; None: try again. `final`: a rejection by the broker itself ends it."""
     certain = not isinstance(error, AppendRefusedError)
     if final and certain:
@@ -96,11 +96,11 @@ async def _after_rejection(
     if not certain:
         # By then the log has what was sent, if it was not the broker that refused it.
         await pause(clock)
-    verdict = await _found(log, first, base)
-    return Rejected(str(error)) if verdict is None and final else verdict
+    outcome = await _found(log, first, base)
+    return Rejected(str(error)) if outcome is None and final else outcome
 
 
-async def _found(log: EventLog, first: NewMessage, base: int) -> Verdict | None:
+async def _found(log: EventLog, first: NewMessage, base: int) -> AppendOutcome | None:
     """Find out, after a refusal, whether the log holds this very batch; None: it is not known yet.
 
     A conflict alone is no proof: an earlier attempt may have been stored, and a leader without a quorum counts what

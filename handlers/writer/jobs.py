@@ -1,4 +1,4 @@
-"""One command on its way through the writer, and what its callers are told.
+"""One command on its way through the writer, and its answer.
 
 A job changes only through its own methods, so that its course can be read here: it may be looked up, undone and decided
 again, parked as a waiting claim, or followed by a second part; in the end it is answered exactly once.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What a caller is told. `position` is the log position at which it is true."""
+    """The answer to a command or a query. `position` is the log position at which it is true."""
 
     position: int
     records: Sequence[Recorded] = ()
@@ -45,7 +45,7 @@ class Job:
     callers: list[str] = field(default_factory=list)
     """Reply subjects of those who wait for the answer."""
     on_timeout: Callable[[Job], None] | None = None
-    """Called once when the callers should be told that the outcome is not known yet; the answer still follows."""
+    """Called once to answer the callers that the outcome is not known yet; the job's own answer still follows."""
     on_stale_look_up: Callable[[Job], None] | None = None
     """Called when its look-ups may be out of date; the job comes back through the queue."""
     absent: frozenset[EntityKey] = frozenset()
@@ -63,11 +63,11 @@ class Job:
     """Whether it needs a batch of its own, because one that it shared was rejected."""
 
     def answer(self, answer: Answer) -> None:
-        """Tell the acknowledged outcome, or a definite refusal; called exactly once."""
+        """Answer with the acknowledged outcome, or a definite refusal; called exactly once."""
         self.on_answer(self, answer)
 
     def time_out(self) -> None:
-        """Tell the callers, once, that the outcome is not known yet."""
+        """Answer the callers, once, that the outcome is not known yet."""
         on_timeout, self.on_timeout = self.on_timeout, None
         if on_timeout is not None:
             on_timeout(self)
@@ -80,7 +80,7 @@ class Job:
             self.received_at = now
 
     def take_callers(self) -> list[str]:
-        """Return the callers and forget them: they were told."""
+        """Return the callers and forget them: they are answered."""
         callers, self.callers = self.callers, []
         return callers
 

@@ -39,7 +39,7 @@ class NotableEvents:
         """Follow acknowledged events."""
         for recorded in records:
             if type(recorded.event) in WATCHED:
-                self._tell(recorded)
+                self._log_event(recorded)
 
     def end_period(self) -> None:
         """Say how many lines were left out, once their period is over; called every second or so."""
@@ -49,7 +49,7 @@ class NotableEvents:
             _LOG.info("%d more such events were not logged; the audit has them", self._left_out)
         self._since, self._lines, self._left_out = None, 0, 0
 
-    def _tell(self, recorded: Recorded) -> None:
+    def _log_event(self, recorded: Recorded) -> None:
         self.end_period()
         if self._since is None:
             self._since = self._clock.steady()

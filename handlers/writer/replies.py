@@ -1,4 +1,4 @@
-"""What each job of a batch is told once the log has acknowledged all that the answers rest on."""
+"""The answers to the jobs of a batch, once the log has acknowledged all that they rest on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handlers.writer.waiting_claims import WaitingClaims
 
 REPLIES_AT_ONCE = 64
-"""Answers sent before the event loop gets its turn: the first callers of a large batch return while others are told."""
+"""Answers sent before the event loop gets its turn: a large batch's first callers return while others are answered."""
 
 
 class BatchReplies:

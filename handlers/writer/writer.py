@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Codec, EventLog, Steady
-    from handlers.writer.appending import Verdict
+    from handlers.writer.appending import AppendOutcome
     from handlers.writer.observer import WriterObserver
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class _Flight(NamedTuple):
     """A batch on its way into the log."""
 
     batch: Batch
-    verdict: asyncio.Task[Verdict]
+    outcome: asyncio.Task[AppendOutcome]
     started_s: float
 
 
@@ -211,7 +211,7 @@ class Writer:
                 self._wake.clear()
                 if watching.done():
                     watching.result()  # raises: without the watchdog no caller would be timed out
-                if self._flight is not None and self._flight.verdict.done():
+                if self._flight is not None and self._flight.outcome.done():
                     await self._land(self._flight)
                     # Before anything more is decided: a queue that never empties must not keep reads waiting.
                     self._run_deferred_reads()
@@ -248,7 +248,7 @@ class Writer:
             self._replies.answer_rest()
         unknown: list[Job] = []
         if self._flight is not None:
-            self._flight.verdict.cancel()
+            self._flight.outcome.cancel()
             unknown = self._flight.batch.jobs
         decided = self._open.jobs if self._open is not None else ()
         undecided = [*decided, *self._queue, *self.waiting.take_all()]
@@ -344,18 +344,18 @@ class Writer:
         self._open = None
         self._batch_sizing.sent()
         loop = asyncio.get_running_loop()
-        verdict = loop.create_task(append(self._log, self._clock, batch.messages, batch.base))
-        verdict.add_done_callback(lambda _: self._wake.set())
+        outcome = loop.create_task(append(self._log, self._clock, batch.messages, batch.base))
+        outcome.add_done_callback(lambda _: self._wake.set())
         self.broker_link.asked(self._clock.steady())
-        self._flight = _Flight(batch, verdict, loop.time())
+        self._flight = _Flight(batch, outcome, loop.time())
 
     async def _land(self, flight: _Flight) -> None:
         """Act on the outcome of the append in flight."""
         # First, for it may raise: then the batch is still in flight, and `_end` answers its jobs.
-        verdict = flight.verdict.result()
+        outcome = flight.outcome.result()
         self._flight = None
         batch = flight.batch
-        match verdict:
+        match outcome:
             case Stored():
                 self._learn_size(flight)
                 self.broker_link.answered(self._clock.steady())
@@ -483,7 +483,7 @@ class Writer:
         self.waiting.end_timed_out(now)
 
     def clock_changed(self) -> None:
-        """Tell the owner."""
+        """Notify the observer."""
         self._observer.clock_changed()
 
     def stood_still(self, seconds: float) -> None:

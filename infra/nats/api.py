@@ -146,7 +146,7 @@ class JetStreamApi:
             raise self._no_answer(verb, error) from error
 
     async def stored_in_log(self, stream: str, request: Mapping[str, Any]) -> StoredMessage | None:
-        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as `call_on_log`."""
+        """`stored`, for a stream that is known to exist: an error makes the log unavailable. Raises as that call."""
         try:
             return await self.stored(stream, request)
         except ApiError as error:

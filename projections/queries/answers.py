@@ -145,7 +145,7 @@ def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str
 
 
 def _tasks(query: TasksQuery, copy: PoolCopy) -> dict[str, Any]:
-    # One that was looked up is in memory by chance: it is listed with the others that ended when it did.
+    # A task that was looked up is in memory by chance: the pages of the log list it, with others that ended then.
     recent = {task_id: task for task_id, task in copy.recent.items() if ended_at(task) > copy.ended_through}
     everything = {**recent, **copy.tasks}
     ids = (task_id for task_id, task in everything.items() if task.fits(query.status, query.priority, query.label))

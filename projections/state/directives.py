@@ -50,7 +50,7 @@ class Directives:
             self._stops.pop(recorded.entity_id, None)
         agent_id, reason = _STOPS[kind](event) if kind in _STOPS else (None, "")
         if agent_id is None or acting_agent(recorded.actor) == agent_id:
-            # The agent gave the task up itself, so there is nothing to tell it.
+            # The agent gave the task up itself, so it needs no directive.
             return
         stops = self._stops.setdefault(agent_id, {})
         stops.pop(recorded.entity_id, None)

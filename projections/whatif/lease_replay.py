@@ -155,7 +155,7 @@ class LeaseReplay:
             self._judge_if_due((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
-        # The record's checkpoints are not replayed, so only the record can tell what was stalled.
+        # The record's checkpoints are not replayed, so a replay cannot decide what is stalled.
         definition = self.policy.definition(recorded.definition).model_copy(update={"stall_s": None})
         self._tasks[key] = replace(
             recorded,

@@ -23,7 +23,7 @@ class Measures(NamedTuple):
     false: int
     """Of those, recovered from holders that were heard again: they were at work."""
     undecided: int
-    """Of those, recovered from holders of which the log ends too early to tell."""
+    """Of those, the ones where the log ends before it shows whether the holder was at work."""
     held_s: float
     """Sum over the holders that were never heard again: from the last sign of life to the recovery, or to `stuck`."""
     held_median_s: float | None

@@ -125,7 +125,7 @@ class StealReplay:
         return self.workloads.count(agent_id)
 
     def silence_s(self, agent_id: str) -> float:  # noqa: ARG002 - the protocol's signature
-        """Return 0: who was heard is not in the log, which has agents as lost where they were silent for long."""
+        """Return 0: the log does not say when agents were heard; those that were silent for long are lost in it."""
         return 0.0
 
     def _apply_to_task(self, recorded: Recorded) -> None:

@@ -255,7 +255,7 @@ def test_a_holder_that_beats_is_not_warned_of_however_long_its_lease() -> None:
     assert names.count("renewed") == 11, "one for each half of the threshold"
 
 
-def test_a_probe_may_plead_for_a_stuck_holder_whose_lease_is_due() -> None:
+def test_a_probe_may_extend_the_due_lease_of_a_stuck_holder() -> None:
     s = Scenario()
     s.holds("A", "T", lease=LONG)
     report(s, 0)
@@ -426,7 +426,7 @@ def test_a_probe_is_heard_only_when_the_lease_is_due() -> None:
 @pytest.mark.parametrize(
     "situation", [n for n, (status, _) in SITUATIONS.items() if status not in {"assigned", "in_progress"}]
 )
-def test_a_probe_for_what_nobody_holds_on_a_running_clock_comes_to_nothing(situation: str) -> None:
+def test_a_probe_for_what_is_not_held_on_a_running_clock_comes_to_nothing(situation: str) -> None:
     s = Scenario()
     token = SITUATIONS[situation][1](s)
     assert s.at(6000).asks(Extend("T", token, "worktree", ())).then().result == {"extended": False}

@@ -1,4 +1,4 @@
-"""What a former holder says after it lost the lease is evidence; a late completion counts while nobody took over."""
+"""What a former holder says after it lost the lease is evidence; a late completion counts until the next grant."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_a_late_completion_counts_in_quarantine_and_after_a_person_brought_it_ba
         s.when("A", "complete", task_id="T", token=token).then("completed")
 
 
-def test_once_somebody_was_granted_the_task_a_late_completion_is_stale_for_ever() -> None:
+def test_once_the_task_is_granted_again_a_late_completion_is_stale_for_ever() -> None:
     s = Scenario()
     token = expired(s)
     s.given("B", "register")

@@ -36,7 +36,7 @@ def test_a_floor_that_is_over_before_the_lease_is_due_changes_nothing() -> None:
     assert s.sweep(at=240).names == ["expired", "requeued"]
 
 
-def test_nobody_is_called_stuck_for_the_time_we_were_blind() -> None:
+def test_no_holder_is_called_stuck_for_the_time_of_an_outage() -> None:
     s = Scenario(Rules(rearm_jitter_s=0.0))
     token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3000.0})
     s.given("A", "progress", task_id="T", token=token, percent=1)

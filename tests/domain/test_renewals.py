@@ -135,7 +135,7 @@ def test_signs_of_life_count_neither_as_reports_nor_for_escalation() -> None:
     assert (lease.reports, lease.renewals, lease.escalated, lease.lease_s) == (0, 9, False, 180)
 
 
-def test_nobody_elses_lease_is_renewed() -> None:
+def test_no_other_agents_lease_is_renewed() -> None:
     s = Scenario()
     s.holds("A", "T")
     s.given("B", "register")

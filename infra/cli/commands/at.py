@@ -17,7 +17,7 @@ from projections.queries.all_views import views_at
 
 if TYPE_CHECKING:
     from infra.cli.session.open_log import Moment, OpenLog
-    from projections.reports.custody_then import CustodyThen
+    from projections.reports.custody_at import CustodyAt
 
 When = Annotated[str, typer.Argument(metavar=WHEN, help=f"{WHEN_HELP[0].upper()}{WHEN_HELP[1:]}.")]
 
@@ -56,19 +56,19 @@ async def _show_who_had(session: Session, when: str, task: str) -> None:
     async with open_log(session) as log:
         moment = await log.moment(when, "at")
         await check_known(session, log, task, None)
-        found = await _custody_then(session, log, task, moment)
+        found = await _custody_at(session, log, task, moment)
     if session.out.as_json:
         session.out.json(found.as_json())
     else:
         session.out.line(found.line())
 
 
-async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Moment) -> CustodyThen:
+async def _custody_at(session: Session, log: OpenLog, task_id: str, moment: Moment) -> CustodyAt:
     """Return what a task was; only its own events are read."""
     from domain.subjects import subject_token
     from handlers.memory.lookup import fold_task
     from handlers.ports import UnreadableEventError, evt_prefix
-    from projections.reports.custody_then import CustodyThen
+    from projections.reports.custody_at import CustodyAt
 
     records = []
     if moment.position >= log.first:
@@ -77,4 +77,4 @@ async def _custody_then(session: Session, log: OpenLog, task_id: str, moment: Mo
             for message in chunk:
                 with contextlib.suppress(UnreadableEventError):
                     records.append(log.codec.decode(message))
-    return CustodyThen(task_id, moment.position, moment.now, fold_task(records))
+    return CustodyAt(task_id, moment.position, moment.now, fold_task(records))

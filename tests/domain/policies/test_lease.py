@@ -11,7 +11,7 @@ from domain.events.task import Submitted
 from domain.policies.lease import (
     LeaseMode,
     LeasePolicy,
-    Terms,
+    LeaseTerms,
     first_terms,
     longest_terms,
     renewal_terms,
@@ -43,26 +43,26 @@ def estimated_policies(draw: st.DrawFn) -> LeasePolicy:
 @pytest.mark.parametrize(
     ("reports", "percent", "expect"),
     [
-        pytest.param(0, 0, Terms(180, 60), id="no report yet: 180 + 60"),
-        pytest.param(0, 90, Terms(180, 60), id="no report yet, whatever the percent: 180 + 60"),
-        pytest.param(1, 0, Terms(240, 60), id="one report: 240 + 60"),
-        pytest.param(1, 100, Terms(240, 60), id="one report, whatever the percent: 240 + 60"),
-        pytest.param(2, 24, Terms(240, 60), id="two reports, below 25 %: 240 + 60"),
-        pytest.param(2, 25, Terms(300, 60), id="two reports, 25 %: 300 + 60"),
-        pytest.param(2, 74, Terms(300, 60), id="two reports, below 75 %: 300 + 60"),
-        pytest.param(2, 75, Terms(360, 90), id="two reports, 75 %: 360 + 90, the longest"),
-        pytest.param(40, 100, Terms(360, 90), id="many reports change nothing more"),
-        pytest.param(40, 0, Terms(240, 60), id="progress that falls back shortens the next term"),
+        pytest.param(0, 0, LeaseTerms(180, 60), id="no report yet: 180 + 60"),
+        pytest.param(0, 90, LeaseTerms(180, 60), id="no report yet, whatever the percent: 180 + 60"),
+        pytest.param(1, 0, LeaseTerms(240, 60), id="one report: 240 + 60"),
+        pytest.param(1, 100, LeaseTerms(240, 60), id="one report, whatever the percent: 240 + 60"),
+        pytest.param(2, 24, LeaseTerms(240, 60), id="two reports, below 25 %: 240 + 60"),
+        pytest.param(2, 25, LeaseTerms(300, 60), id="two reports, 25 %: 300 + 60"),
+        pytest.param(2, 74, LeaseTerms(300, 60), id="two reports, below 75 %: 300 + 60"),
+        pytest.param(2, 75, LeaseTerms(360, 90), id="two reports, 75 %: 360 + 90, the longest"),
+        pytest.param(40, 100, LeaseTerms(360, 90), id="many reports change nothing more"),
+        pytest.param(40, 0, LeaseTerms(240, 60), id="progress that falls back shortens the next term"),
     ],
 )
-def test_adaptive_terms(reports: int, percent: int, expect: Terms) -> None:
+def test_adaptive_terms(reports: int, percent: int, expect: LeaseTerms) -> None:
     assert renewal_terms(ADAPTIVE, reports=reports, percent=percent, estimated_hours=40.0) == expect
 
 
 @given(hours=st.none() | HOURS, priority=PRIORITIES, labels=LABELS)
 def test_an_adaptive_first_term_looks_at_nothing(hours: float | None, priority: Priority, labels: list[str]) -> None:
     terms = first_terms(ADAPTIVE, estimated_hours=hours, priority=priority, labels=labels)
-    assert terms == renewal_terms(ADAPTIVE, reports=0, percent=0, estimated_hours=hours) == Terms(180, 60)
+    assert terms == renewal_terms(ADAPTIVE, reports=0, percent=0, estimated_hours=hours) == LeaseTerms(180, 60)
 
 
 def test_adaptive_mode_has_its_own_grace() -> None:
@@ -94,7 +94,7 @@ def test_estimated_first_term(
     estimated_hours: float | None, priority: Priority, labels: list[str], expect_hours: float
 ) -> None:
     terms = first_terms(ESTIMATED, estimated_hours=estimated_hours, priority=priority, labels=labels)
-    assert terms == Terms(expect_hours * 3600, 1800)
+    assert terms == LeaseTerms(expect_hours * 3600, 1800)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_an_estimated_renewal_is_never_longer_than_the_one_before(
 def test_fixed_terms_are_constant(reports: int, percent: int, hours: float | None) -> None:
     policy = LeasePolicy(mode=LeaseMode.FIXED, lease_s=2.5, grace_s=0)
     first = first_terms(policy, estimated_hours=hours, priority=Priority.LOW, labels=["epic"])
-    assert first == renewal_terms(policy, reports=reports, percent=percent, estimated_hours=hours) == Terms(2.5, 0)
+    assert first == renewal_terms(policy, reports=reports, percent=percent, estimated_hours=hours) == LeaseTerms(2.5, 0)
 
 
 @pytest.mark.parametrize(
@@ -237,9 +237,9 @@ def test_the_phases_of_the_adaptive_mode_are_the_policys() -> None:
     )  # fmt: skip
     reported = [(0, 99), (1, 99), (2, 39), (2, 40), (2, 60)]
     found = [renewal_terms(policy, reports=reports, percent=at, estimated_hours=None) for reports, at in reported]
-    assert found == [Terms(10, 1), Terms(20, 2), Terms(20, 2), Terms(30, 3), Terms(40, 4)]
-    assert longest_terms(policy) == Terms(40, 4)
-    assert shortest_first_terms(policy) == Terms(10, 1)
+    assert found == [LeaseTerms(10, 1), LeaseTerms(20, 2), LeaseTerms(20, 2), LeaseTerms(30, 3), LeaseTerms(40, 4)]
+    assert longest_terms(policy) == LeaseTerms(40, 4)
+    assert shortest_first_terms(policy) == LeaseTerms(10, 1)
 
 
 def test_the_factors_of_the_estimated_mode_are_the_policys() -> None:

@@ -63,7 +63,7 @@ def test_load_status(tasks: int, cpu: float, expect: LoadStatus) -> None:
 
 
 @given(tasks=st.integers(0, 500), cpu=st.floats(0, 100))
-def test_nobody_is_overloaded_and_underloaded(tasks: int, cpu: float) -> None:
+def test_no_agent_is_overloaded_and_underloaded(tasks: int, cpu: float) -> None:
     assert not (is_overloaded(tasks, cpu) and is_underloaded(tasks, cpu))
 
 
@@ -101,8 +101,8 @@ def test_target_score_weighs_match_difference_and_priority() -> None:
         pytest.param(BUSY, [Load("t", 1)], StealConfig(max_steal_batch=9), ("t", 5), id="half is rounded down"),
         pytest.param(BUSY, [Load("t", 2)], CONFIG, None, id="a target is underloaded"),
         pytest.param(BUSY, [Load("t", 0, cpu=30.0)], CONFIG, None, id="a target's cpu is low too"),
-        pytest.param(BUSY, [], CONFIG, None, id="nobody there"),
-        pytest.param(Load("s", 0), [], CONFIG, None, id="nobody moves work to itself"),
+        pytest.param(BUSY, [], CONFIG, None, id="no other agent"),
+        pytest.param(Load("s", 0), [], CONFIG, None, id="no agent is its own target"),
         pytest.param(BUSY, [Load("t", 0), Load("u", 0)], CONFIG, ("t", 2), id="the first wins ties"),
         pytest.param(BUSY, [Load("t", 0), Load("u", 0, priority=2)], CONFIG, ("u", 2), id="priority breaks ties"),
         pytest.param(BUSY, [Load("t", 1), Load("u", 0)], CONFIG, ("u", 2), id="the larger difference wins"),

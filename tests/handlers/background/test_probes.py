@@ -1,4 +1,4 @@
-"""A probe may plead for a silent lease: at most twice, beside the writer, and everything is checked again."""
+"""A probe may extend a silent lease: at most twice, beside the writer, and everything is checked again."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_a_lease_that_ended_while_the_probe_looked_is_let_be(probed: PoolH
     assert probed.names()[-1] == "completed"
 
 
-async def test_a_slow_probe_holds_nobody_else_up(probed: PoolHarness, probe: ScriptedProbe) -> None:
+async def test_a_slow_probe_delays_no_other_lease(probed: PoolHarness, probe: ScriptedProbe) -> None:
     probe.slow["slow"] = asyncio.Event()
     await probed.holds("a", "slow")
     await probed.holds("b", "quick")
@@ -118,7 +118,7 @@ async def test_a_slow_probe_holds_nobody_else_up(probed: PoolHarness, probe: Scr
     assert probed.task("slow").status == "queued"
 
 
-async def test_a_deadline_is_not_pleaded_against(probed: PoolHarness, probe: ScriptedProbe) -> None:
+async def test_a_probe_extends_nothing_past_the_deadline(probed: PoolHarness, probe: ScriptedProbe) -> None:
     probe.evidence_for["T"] = ["x"]
     await probed.holds("a", "T", deadline_s=100.0)
     await probed.advance(101)
@@ -136,7 +136,7 @@ async def test_a_broken_probe_extends_no_lease(
     assert "the probe scripted failed on task T" in caplog.text
 
 
-async def test_a_crowd_is_pleaded_for_at_once(probed: PoolHarness, probe: ScriptedProbe) -> None:
+async def test_many_leases_are_probed_at_once(probed: PoolHarness, probe: ScriptedProbe) -> None:
     tasks = [f"T{number}" for number in range(250)]
     probe.evidence_for = {task_id: ["x"] for task_id in tasks[::2]}
     await probed.holds("a", *tasks, capacity=300)

@@ -48,7 +48,7 @@ async def test_a_pass_moves_the_latest_tasks_to_the_idle(pool: PoolHarness) -> N
     assert {r.actor for r in pool.events(Planned, Executing, Stolen, StealCompleted)} == {"stealer"}
     assert held(pool, "a", "b") == [7, 2]
     await pool.advance(30)
-    assert len(moves(pool)) == 1, "nobody is overloaded any more"
+    assert len(moves(pool)) == 1, "no agent is overloaded any more"
 
 
 async def test_the_plan_is_an_append_of_its_own_and_the_moves_are_another(pool: PoolHarness) -> None:

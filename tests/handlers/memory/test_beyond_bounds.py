@@ -1,4 +1,4 @@
-"""Events that link and apply, with moments and numbers that no writer of ours would choose, stop nobody."""
+"""Events that link and apply, with moments and numbers that no writer of ours would choose, stop no pool."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_task_beyond_bounds_stops_no_other(pool: PoolHarness, name: str)
 
 
 @pytest.mark.parametrize("name", POOL_EVENTS)
-async def test_a_floor_beyond_bounds_stops_nobody(pool: PoolHarness, name: str) -> None:
+async def test_a_floor_beyond_bounds_stops_no_pool(pool: PoolHarness, name: str) -> None:
     await pool.register("a")
     token = await pool.holds("a", "T", lease={"mode": "fixed", "lease_s": 1, "grace_s": 0})
     pool.log.append_foreign(*pool.by_another((f"pool/{POOL}", POOL_EVENTS[name])))

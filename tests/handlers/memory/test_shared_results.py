@@ -61,7 +61,7 @@ async def test_a_failure_is_told_to_all_and_not_kept() -> None:
     assert await shared.get("k", source) == 2
 
 
-async def test_whoever_asked_next_goes_on_when_the_first_gives_up() -> None:
+async def test_the_next_caller_goes_on_when_the_first_is_cancelled() -> None:
     shared, source = SharedResults[int](), Source()
     first, second = (asyncio.ensure_future(shared.get("k", source)) for _ in range(2))
     await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_whoever_asked_next_goes_on_when_the_first_gives_up() -> None:
         await first
 
 
-async def test_one_who_gives_up_holds_up_nobody() -> None:
+async def test_a_caller_that_is_cancelled_delays_no_other() -> None:
     shared, source = SharedResults[int](), Source()
     first, second, third = (asyncio.ensure_future(shared.get("k", source)) for _ in range(3))
     await asyncio.sleep(0)

@@ -163,7 +163,7 @@ async def test_a_reply_subject_outside_the_inboxes_is_not_carried_out(
     assert "\x1b" not in caplog.text
 
 
-async def test_nobody_fills_the_logs_of_the_service_with_such_requests(
+async def test_such_requests_do_not_flood_the_logs_of_the_service(
     pool: PoolHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(1_000):

@@ -1,4 +1,4 @@
-"""What ended long ago has left memory; whoever names it is answered from the log."""
+"""What ended long ago has left memory; commands that name it are answered from the log."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from tests.support.loop_time import LoopTime
 from tests.support.memory_log import LoseAck, Reject
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
-LINGER_S = 0.002
+BATCH_WAIT_S = 0.002
 APPEND_S = 0.003
 PATIENCE_S = APPEND_S / 2
 """Half of what the last append took, where that is less than the limit."""
@@ -36,9 +36,9 @@ async def time(monkeypatch: pytest.MonkeyPatch) -> LoopTime:
 
 
 @pytest.fixture
-async def lingering(time: LoopTime, make_pool: MakePool) -> AsyncIterator[PoolHarness]:
-    """A pool that lingers, after which nobody waits any more."""
-    pool = await make_pool(limits=WriterLimits(batch_wait_s=LINGER_S))
+async def waiting_pool(time: LoopTime, make_pool: MakePool) -> AsyncIterator[PoolHarness]:
+    """A pool whose batches wait for callers; at the end none waits any more."""
+    pool = await make_pool(limits=WriterLimits(batch_wait_s=BATCH_WAIT_S))
     yield pool
     await pool.rest()
     for _ in range(3):
@@ -60,140 +60,140 @@ def submit(pool: PoolHarness, jobs: int) -> list[Asked]:
     return [pool.post("ops.submit") for _ in range(jobs)]
 
 
-async def test_a_lone_caller_is_never_kept_waiting(lingering: PoolHarness, time: LoopTime) -> None:
+async def test_a_lone_caller_is_never_kept_waiting(waiting_pool: PoolHarness, time: LoopTime) -> None:
     for _ in range(3):
-        await append(lingering, time, 1)
-        assert (await lingering.request("ops.submit")).ok
+        await append(waiting_pool, time, 1)
+        assert (await waiting_pool.request("ops.submit")).ok
     assert not time.pending
 
 
-async def test_a_batch_goes_as_soon_as_as_many_have_come_as_before(lingering: PoolHarness, time: LoopTime) -> None:
-    await append(lingering, time, 3)
-    early = submit(lingering, 2)
-    await lingering.rest()
+async def test_a_batch_goes_as_soon_as_as_many_have_come_as_before(waiting_pool: PoolHarness, time: LoopTime) -> None:
+    await append(waiting_pool, time, 3)
+    early = submit(waiting_pool, 2)
+    await waiting_pool.rest()
     assert not any(each.replies for each in early)
-    (last,) = submit(lingering, 1)
-    await lingering.rest()
+    (last,) = submit(waiting_pool, 1)
+    await waiting_pool.rest()
     assert all(each.answer.ok for each in (*early, last))
-    assert lingering.log.append_sizes[-1] == 3
+    assert waiting_pool.log.append_sizes[-1] == 3
     assert not time.pending, "it goes without its timer"
 
 
-async def test_a_batch_goes_with_whoever_has_come_when_its_patience_ends(
-    lingering: PoolHarness, time: LoopTime
+async def test_a_batch_goes_with_the_callers_that_have_come_when_its_wait_ends(
+    waiting_pool: PoolHarness, time: LoopTime
 ) -> None:
-    await append(lingering, time, 5)
-    asked = submit(lingering, 2)
-    await lingering.rest()
+    await append(waiting_pool, time, 5)
+    asked = submit(waiting_pool, 2)
+    await waiting_pool.rest()
     time.pass_(PATIENCE_S - MOMENT_S)
-    asked += submit(lingering, 1)
-    await lingering.rest()
+    asked += submit(waiting_pool, 1)
+    await waiting_pool.rest()
     assert not any(each.replies for each in asked), "who comes later does not begin the wait anew"
     time.pass_(MOMENT_S)
-    await lingering.rest()
+    await waiting_pool.rest()
     assert all(each.answer.ok for each in asked)
-    assert lingering.log.append_sizes[-1] == 3
+    assert waiting_pool.log.append_sizes[-1] == 3
 
-    await append(lingering, time, 5)
-    (again,) = submit(lingering, 1)
-    await lingering.rest()
+    await append(waiting_pool, time, 5)
+    (again,) = submit(waiting_pool, 1)
+    await waiting_pool.rest()
     assert not again.replies, "the next one has a patience of its own"
 
 
-@pytest.mark.parametrize(("append_s", "patience_s"), [(0.001, 0.0005), (0.003, 0.0015), (1.0, LINGER_S)])
+@pytest.mark.parametrize(("append_s", "patience_s"), [(0.001, 0.0005), (0.003, 0.0015), (1.0, BATCH_WAIT_S)])
 async def test_patience_is_half_of_the_last_append_and_has_a_limit(
-    lingering: PoolHarness, time: LoopTime, append_s: float, patience_s: float
+    waiting_pool: PoolHarness, time: LoopTime, append_s: float, patience_s: float
 ) -> None:
-    await append(lingering, time, 2, append_s)
-    (asked,) = submit(lingering, 1)
-    await lingering.rest()
+    await append(waiting_pool, time, 2, append_s)
+    (asked,) = submit(waiting_pool, 1)
+    await waiting_pool.rest()
     time.pass_(patience_s - MOMENT_S)
-    await lingering.rest()
+    await waiting_pool.rest()
     assert not asked.replies
     time.pass_(2 * MOMENT_S)
-    await lingering.rest()
+    await waiting_pool.rest()
     assert asked.answer.ok
 
 
 async def test_those_who_waited_during_the_last_append_are_hoped_for_as_well(
-    lingering: PoolHarness, time: LoopTime
+    waiting_pool: PoolHarness, time: LoopTime
 ) -> None:
-    with lingering.log.held():
-        submit(lingering, 1)
-        await lingering.rest()
-        submit(lingering, 2)
-        await lingering.rest()
+    with waiting_pool.log.held():
+        submit(waiting_pool, 1)
+        await waiting_pool.rest()
+        submit(waiting_pool, 2)
+        await waiting_pool.rest()
         time.pass_(APPEND_S)
-    await lingering.rest()
-    assert lingering.log.append_sizes[-1] == 1, "three could come: the one that was answered, and the two that wait"
-    submit(lingering, 1)
-    await lingering.rest()
-    assert lingering.log.append_sizes[-1] == 3
+    await waiting_pool.rest()
+    assert waiting_pool.log.append_sizes[-1] == 1, "three could come: the one that was answered, and the two that wait"
+    submit(waiting_pool, 1)
+    await waiting_pool.rest()
+    assert waiting_pool.log.append_sizes[-1] == 3
 
 
-async def test_a_crowd_goes_in_two_batches_that_take_turns(lingering: PoolHarness, time: LoopTime) -> None:
+async def test_a_crowd_goes_in_two_batches_that_take_turns(waiting_pool: PoolHarness, time: LoopTime) -> None:
     crowd = 4 * MIN_LIMIT
-    with lingering.log.held():
-        submit(lingering, 1)
-        await lingering.rest()
-        submit(lingering, crowd)
-        await lingering.rest()
-    with lingering.log.held():
-        await lingering.log.until_arrived(lingering.log.arrived + 1)
-        await lingering.rest()
-    await lingering.rest()
+    with waiting_pool.log.held():
+        submit(waiting_pool, 1)
+        await waiting_pool.rest()
+        submit(waiting_pool, crowd)
+        await waiting_pool.rest()
+    with waiting_pool.log.held():
+        await waiting_pool.log.until_arrived(waiting_pool.log.arrived + 1)
+        await waiting_pool.rest()
+    await waiting_pool.rest()
     half = (1 + crowd) // 2
-    sizes = lingering.log.append_sizes[lingering.log.append_sizes.index(MIN_LIMIT) :]
+    sizes = waiting_pool.log.append_sizes[waiting_pool.log.append_sizes.index(MIN_LIMIT) :]
     assert sizes[:2] == [MIN_LIMIT, half]
     assert sum(sizes) == crowd
 
 
-async def test_nobody_is_hoped_for_twice(lingering: PoolHarness, time: LoopTime) -> None:
-    await append(lingering, time, 4)
-    submit(lingering, 1)
-    await lingering.rest()
+async def test_callers_that_stayed_away_are_not_expected_again(waiting_pool: PoolHarness, time: LoopTime) -> None:
+    await append(waiting_pool, time, 4)
+    submit(waiting_pool, 1)
+    await waiting_pool.rest()
     time.pass_(PATIENCE_S)
-    await lingering.rest()
-    assert (await lingering.request("ops.submit")).ok, "the others stayed away, and are not waited for again"
+    await waiting_pool.rest()
+    assert (await waiting_pool.request("ops.submit")).ok, "the others stayed away, and are not waited for again"
     assert not time.pending
 
 
-async def test_without_the_setting_nobody_lingers(time: LoopTime, make_pool: MakePool) -> None:
+async def test_without_the_setting_no_batch_waits(time: LoopTime, make_pool: MakePool) -> None:
     pool = await make_pool()
     await append(pool, time, 4)
     assert (await pool.request("ops.submit")).ok
     assert not time.pending
 
 
-async def test_nobody_lingers_where_deciding_takes_longer(
-    lingering: PoolHarness, time: LoopTime, monkeypatch: pytest.MonkeyPatch
+async def test_no_batch_waits_where_deciding_takes_longer(
+    waiting_pool: PoolHarness, time: LoopTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def slowly(state: SearchablePoolView, request: Request, now: datetime, rules: Rules) -> Decision:
         time.pass_(2 * PATIENCE_S)
         return decide(state, request, now, rules)
 
-    await append(lingering, time, 4)
+    await append(waiting_pool, time, 4)
     monkeypatch.setattr(deciding, "decide", slowly)
-    assert (await lingering.request("ops.submit")).ok
+    assert (await waiting_pool.request("ops.submit")).ok
 
 
-async def test_what_appends_nothing_does_not_linger(lingering: PoolHarness, time: LoopTime) -> None:
-    await append(lingering, time, 4)
-    assert (await lingering.request("ops.cancel", {"task_id": "none"})).code == "unknown_task"
-    assert (await lingering.request("query.tasks")).ok
+async def test_what_appends_nothing_does_not_wait(waiting_pool: PoolHarness, time: LoopTime) -> None:
+    await append(waiting_pool, time, 4)
+    assert (await waiting_pool.request("ops.cancel", {"task_id": "none"})).code == "unknown_task"
+    assert (await waiting_pool.request("query.tasks")).ok
     assert not time.pending
 
 
-async def test_what_rests_on_a_lingering_batch_waits_with_it(lingering: PoolHarness, time: LoopTime) -> None:
-    await lingering.register("a", capacity=1)
-    await append(lingering, time, 5)
-    claim = lingering.post("agent.a.claim")
-    await lingering.rest()
-    others: list[Any] = [lingering.post("agent.a.claim"), lingering.post("query.tasks"), lingering.post("query.health")]
-    await lingering.rest()
+async def test_what_rests_on_a_batch_that_waits_waits_with_it(waiting_pool: PoolHarness, time: LoopTime) -> None:
+    await waiting_pool.register("a", capacity=1)
+    await append(waiting_pool, time, 5)
+    claim = waiting_pool.post("agent.a.claim")
+    await waiting_pool.rest()
+    others: list[Any] = [waiting_pool.post(each) for each in ("agent.a.claim", "query.tasks", "query.health")]
+    await waiting_pool.rest()
     assert not any(each.replies for each in (claim, *others)), "nothing tentative is seen"
     time.pass_(PATIENCE_S)
-    await lingering.rest()
+    await waiting_pool.rest()
     assert claim.answer.result["leases"]
     assert others[0].answer.code == "at_capacity"
     assert all(each.answer["position"] == claim.answer["position"] for each in others[1:])
@@ -201,40 +201,40 @@ async def test_what_rests_on_a_lingering_batch_waits_with_it(lingering: PoolHarn
 
 @pytest.mark.parametrize("fault", [LoseAck(), Reject()], ids=str)
 async def test_after_a_fault_nothing_is_left_waiting(
-    lingering: PoolHarness, time: LoopTime, fault: LoseAck | Reject
+    waiting_pool: PoolHarness, time: LoopTime, fault: LoseAck | Reject
 ) -> None:
-    await append(lingering, time, 3)
-    lingering.log.fail_next(fault)
-    asked = submit(lingering, 1)
-    await lingering.rest()
+    await append(waiting_pool, time, 3)
+    waiting_pool.log.fail_next(fault)
+    asked = submit(waiting_pool, 1)
+    await waiting_pool.rest()
     time.pass_(PATIENCE_S)
-    await lingering.advance(10)
+    await waiting_pool.advance(10)
     time.pass_(1)
-    await lingering.rest()
+    await waiting_pool.rest()
     assert asked[0].replies
     for _ in range(2):
-        later = submit(lingering, 1)
-        await lingering.rest()
+        later = submit(waiting_pool, 1)
+        await waiting_pool.rest()
         time.pass_(1)
-        await lingering.rest()
+        await waiting_pool.rest()
         assert later[0].answer.ok
 
 
-async def test_what_another_appended_meanwhile_is_folded_first(lingering: PoolHarness, time: LoopTime) -> None:
-    await append(lingering, time, 3)
-    asked = submit(lingering, 1)
-    await lingering.rest()
-    lingering.log.append_foreign(*lingering.by_another((f"pool/{POOL}", PoolPaused())))
+async def test_what_another_appended_meanwhile_is_folded_first(waiting_pool: PoolHarness, time: LoopTime) -> None:
+    await append(waiting_pool, time, 3)
+    asked = submit(waiting_pool, 1)
+    await waiting_pool.rest()
+    waiting_pool.log.append_foreign(*waiting_pool.by_another((f"pool/{POOL}", PoolPaused())))
     time.pass_(PATIENCE_S)
-    await lingering.rest()
+    await waiting_pool.rest()
     time.pass_(1)
-    await lingering.rest()
-    assert asked[0].answer["position"] == lingering.position
-    assert lingering.state.pool.intake.value == "paused"
+    await waiting_pool.rest()
+    assert asked[0].answer["position"] == waiting_pool.position
+    assert waiting_pool.state.pool.intake.value == "paused"
 
 
-async def test_a_stop_sends_off_what_lingers_and_answers_it(time: LoopTime, make_pool: MakePool) -> None:
-    pool = await make_pool(limits=WriterLimits(batch_wait_s=LINGER_S))
+async def test_a_stop_sends_a_batch_that_waits_and_answers_it(time: LoopTime, make_pool: MakePool) -> None:
+    pool = await make_pool(limits=WriterLimits(batch_wait_s=BATCH_WAIT_S))
     await append(pool, time, 3)
     (asked,) = submit(pool, 1)
     await pool.rest()

@@ -97,7 +97,7 @@ async def test_after_a_reconnection(pool: PoolHarness) -> None:
     await pool.advance(200)
     pool.service.disconnected()
     await pool.advance(100)
-    assert pool.task("T").status == "assigned", "nobody is judged unheard"
+    assert pool.task("T").status == "assigned", "no agent is judged while none can be heard"
     pool.service.reconnected(100.0)
     await pool.rest()
     (floor,) = floors(pool)
@@ -180,7 +180,7 @@ async def test_a_connection_that_is_back_at_once_is_no_outage(
     assert pool.task("T").status == "queued", "and what falls due is judged"
 
 
-async def test_an_outage_that_nobody_asks_about_ends_by_itself(pool: PoolHarness) -> None:
+async def test_an_outage_without_a_command_ends_by_itself(pool: PoolHarness) -> None:
     await pool.holds("a", "T")
     pool.log.fail_next(*[Unavailable()] * 400)
     pool.log.fail_reads(1)
@@ -209,7 +209,7 @@ async def test_a_floor_is_never_lowered(pool: PoolHarness) -> None:
     assert [floor.blind_s for floor in floors(pool)] == [500.0]
 
 
-async def test_nobody_is_lost_for_what_an_outage_hid(pool: PoolHarness) -> None:
+async def test_no_agent_is_lost_for_what_an_outage_hid(pool: PoolHarness) -> None:
     await pool.register("a", "b", "c")
     await pool.advance(590)
     pool.log.fail_next(*[LoseRequest()] * 100)

@@ -88,7 +88,7 @@ async def test_commands_of_one_batch_may_follow_on_one_task(pool: PoolHarness) -
     assert pool.names()[-3:] == ["started", "progressed", "completed"]
 
 
-async def test_nobody_is_answered_before_the_acknowledgement(pool: PoolHarness) -> None:
+async def test_no_caller_is_answered_before_the_acknowledgement(pool: PoolHarness) -> None:
     with pool.log.held():
         await busy(pool)
         submit = pool.post("ops.submit", {"title": "x"})
@@ -257,7 +257,7 @@ async def test_heartbeats_are_recorded_once_a_minute_at_the_most(pool: PoolHarne
     assert len(pool.events(Heartbeat)) == 2
 
 
-async def test_a_drain_that_is_not_acknowledged_yet_directs_nobody(pool: PoolHarness) -> None:
+async def test_a_drain_that_is_not_acknowledged_yet_directs_no_agent(pool: PoolHarness) -> None:
     await pool.holds("a", "T")
     with pool.log.held():
         beat = pool.post("agent.a.heartbeat", {"load": {"cpu": 50, "memory": 50}})

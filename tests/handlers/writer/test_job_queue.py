@@ -61,7 +61,7 @@ def test_what_leaves_it_makes_room() -> None:
     assert (len(queue), queue.size_bytes) == (0, 0)
 
 
-def test_what_was_begun_what_waited_and_what_nobody_asked_for_is_not_timed_out() -> None:
+def test_what_was_begun_what_waited_and_what_has_no_caller_is_not_timed_out() -> None:
     begun, waited, own, late = job(), job(), job(called=False), job()
     begun.continue_with(begun.request, [an_event()])
     waited.park(steadily_after(START, 30), [])

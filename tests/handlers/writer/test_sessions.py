@@ -81,9 +81,9 @@ async def test_a_claim_that_came_before_the_registration_and_was_parked_after_it
     pool: PoolHarness,
 ) -> None:
     await pool.register("a")
-    await pool.submit("other", required_capabilities=["nobody"])
+    await pool.submit("other", required_capabilities=["rare"])
     with pool.log.held():
-        pool.post("ops.submit", {"required_capabilities": ["nobody"]})
+        pool.post("ops.submit", {"required_capabilities": ["rare"]})
         await pool.rest()
         # In the next batch, which wakes the claim that is parked by its own acknowledgement ...
         claim = wait(pool)

@@ -65,7 +65,7 @@ async def test_a_lost_acknowledgement_is_found_by_a_resend_and_a_look(pool: Pool
     assert pool.clock.elapsed_s < 1
 
 
-async def test_what_is_tentative_meanwhile_is_seen_by_nobody(pool: PoolHarness) -> None:
+async def test_what_is_tentative_meanwhile_is_not_seen(pool: PoolHarness) -> None:
     await pool.register("a")
     pool.log.fail_next(*[LoseRequest()] * 4)
     submit = pool.post("ops.submit", {"task_id": "T"})
@@ -119,7 +119,7 @@ async def test_a_lost_request_that_is_then_rejected_for_good_is_refused_in_the_e
     assert (await pool.request("ops.submit", {"task_id": "T"})).ok
 
 
-async def test_it_is_logged_while_nobody_knows(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
+async def test_it_is_logged_while_it_is_unknown(pool: PoolHarness, caplog: pytest.LogCaptureFixture) -> None:
     pool.log.fail_next(LoseRequest(), LoseRequest(), LoseRequest())
     position = pool.position
 

@@ -148,7 +148,7 @@ async def test_a_batch_of_work_is_given_out_in_order(pool: PoolHarness) -> None:
     claims = [wait(pool, agent) for agent in "cab"]
     await pool.rest()
     with pool.log.held():
-        pool.post("ops.submit", {"required_capabilities": ["nobody"]})
+        pool.post("ops.submit", {"required_capabilities": ["rare"]})
         await pool.rest()
         for number in range(3):
             pool.post("ops.submit", {"title": f"T{number}"})
@@ -163,7 +163,7 @@ async def test_who_was_woken_in_vain_keeps_its_place(pool: PoolHarness) -> None:
     greedy, second = wait(pool, "a", max=10), wait(pool, "b")
     await pool.rest()
     with pool.log.held():
-        pool.post("ops.submit", {"required_capabilities": ["nobody"]})
+        pool.post("ops.submit", {"required_capabilities": ["rare"]})
         await pool.rest()
         for number in range(2):
             pool.post("ops.submit", {"title": f"T{number}"})
@@ -234,7 +234,7 @@ async def test_patience_ends_to_the_moment(pool: PoolHarness) -> None:
 async def test_patience_begins_when_the_claim_comes(pool: PoolHarness) -> None:
     await pool.register("a")
     with pool.log.held():
-        pool.post("ops.submit", {"required_capabilities": ["nobody"]})
+        pool.post("ops.submit", {"required_capabilities": ["rare"]})
         await pool.rest()
         claim = wait(pool, "a", 3.0)
         await pool.advance(2)
@@ -346,7 +346,7 @@ async def test_only_so_many_wait_in_all(pool: PoolHarness, monkeypatch: pytest.M
 
 async def test_a_refused_claim_does_not_wait(pool: PoolHarness) -> None:
     await pool.holds("a", "T", capacity=1)
-    full, unknown = wait(pool, "a"), wait(pool, "nobody")
+    full, unknown = wait(pool, "a"), wait(pool, "unknown")
     await pool.rest()
     assert [claim.answer.code for claim in (full, unknown)] == ["at_capacity", "unknown_agent"]
 

@@ -81,7 +81,7 @@ async def test_room_wakes_who_waits(pool: PoolHarness, free: Free) -> None:
     assert tasks(claim) == ["T"]
     await pool.submit("U", required_capabilities=[])
     if not pool.state.task("U") or pool.task("U").status != "queued":
-        pytest.fail("nobody but a could take it")
+        pytest.fail("only a could take it")
     assert not second.replies, "its agent is full"
     await free(pool, token)
     assert tasks(second) == ["U"]

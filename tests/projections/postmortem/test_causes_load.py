@@ -50,7 +50,7 @@ def test_a_load_that_was_old_when_the_holder_was_last_heard_is_no_sign_of_overlo
     assert Cause.OVERLOAD not in causes(s)
 
 
-def test_a_task_that_nobody_could_take_is_named_with_what_stood_in_the_way() -> None:
+def test_a_task_that_no_agent_could_take_is_named_with_what_stood_in_the_way() -> None:
     s = Scenario()
     s.given("A", "register", capabilities=["git"])
     s.given(OPS, "submit", task_id="T", required_capabilities=["gpu"])
@@ -60,7 +60,7 @@ def test_a_task_that_nobody_could_take_is_named_with_what_stood_in_the_way() -> 
     assert found.evidence[0].text == "T: waited 30s, then leased; A lacks gpu"
 
 
-def test_a_task_that_somebody_could_have_taken_is_not() -> None:
+def test_a_task_that_an_agent_could_have_taken_is_not() -> None:
     s = Scenario()
     s.given("A", "register")
     s.given(OPS, "submit", task_id="T")

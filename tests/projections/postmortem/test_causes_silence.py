@@ -22,7 +22,7 @@ def test_an_agent_that_fell_silent_is_named_with_its_median_interval() -> None:
     assert "not judged earlier, because its grace lasted until 08:05:30" in evidence.text
 
 
-def test_a_rhythm_that_outlasted_the_grace_is_why_nobody_judged_earlier() -> None:
+def test_a_report_interval_that_outlasted_the_grace_is_why_it_was_not_judged_earlier() -> None:
     s = Scenario()
     working(s, reports=(100, 200, 300))
     s.sweep(at=800.000001).then("expired", "requeued")

@@ -119,7 +119,7 @@ def test_a_steal_is_one_arrow_for_each_operation() -> None:
     assert isinstance(s.log[arrow.position - 1].event, Stolen)
 
 
-def test_an_outage_spans_from_the_deaf_time_to_its_floor() -> None:
+def test_an_outage_spans_from_its_beginning_to_its_floor() -> None:
     s = Scenario()
     s.holds("A", "T")
     s.at(200).asks(Rearm("the connection was gone", 50.0), actor="writer")

@@ -1,4 +1,4 @@
-"""Rows of the tables, told by the log: what each event changes, and that any stretches of it come to the same."""
+"""Rows of the tables: what each event changes, and that any stretches of it come to the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a builder of two moments tells, whatever left memory in between."""
+"""What differs between two moments, whatever left memory in between."""
 
 import pytest
 

@@ -194,7 +194,7 @@ def test_a_token_that_is_not_its_position_is_named(scenario: Scenario) -> None:
     assert (first.position, first.rule) == (position_of(scenario, "leased"), Rule.FOLD)
 
 
-def test_what_somebody_else_said_about_a_held_task_is_named(scenario: Scenario) -> None:
+def test_what_another_agent_said_about_a_held_task_is_named(scenario: Scenario) -> None:
     first = altered(scenario, "progressed", lambda each: replace(each, actor="agent/B")).findings[0]
     assert (first.position, first.rule) == (position_of(scenario, "progressed"), Rule.HOLDER)
     assert first.message == "task/T: progressed by agent/B, and A holds it"

@@ -73,7 +73,7 @@ def test_a_holder_that_let_go_itself_is_told_nothing(verb: str, body: dict[str, 
     assert told(s) == []
 
 
-def test_nobody_is_told_about_a_task_that_nobody_held() -> None:
+def test_a_task_that_was_not_held_makes_no_directive() -> None:
     s = Scenario()
     s.given("A", "register")
     s.given(OPS, "submit", task_id="T")

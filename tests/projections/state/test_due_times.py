@@ -65,7 +65,7 @@ def test_a_deadline_is_due_one_tick_after_it_in_whatever_status() -> None:
     assert s.sweep(at=10.000001).names == ["failed"]
 
 
-def test_a_deadline_at_the_end_of_time_is_never_due_and_harms_nobody() -> None:
+def test_a_deadline_at_the_end_of_time_is_never_due_and_harms_nothing() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", deadline="9999-12-31T23:59:59.999999Z")
     s.holds("A", "T2")

@@ -1,4 +1,4 @@
-"""What has ended leaves memory, and nothing goes wrong when somebody speaks of it again."""
+"""What has ended leaves memory, and later events that name it are folded all the same."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def test_a_longer_term_saves_the_holder_that_reported_late(s: Scenario) -> None:
     assert counts(outcome.policies[0].measures) == (0, 0, 0)
 
 
-def test_where_the_log_ends_first_nobody_can_tell(s: Scenario) -> None:
+def test_where_the_log_ends_first_it_is_undecided(s: Scenario) -> None:
     s.given(OPS, "submit", task_id="later", at=100)
     assert counts(measured(s, fixed(60))) == (1, 0, 1)
     assert measured(s, fixed(60)).held_s == 0
@@ -197,14 +197,14 @@ def test_an_operators_decision_ends_a_lease_under_every_policy(s: Scenario) -> N
     assert counts(measured(s, fixed(120))) == (0, 0, 0)
 
 
-def test_nobody_is_judged_while_the_pool_was_deaf(s: Scenario) -> None:
+def test_no_lease_is_judged_while_agents_could_not_be_heard(s: Scenario) -> None:
     s.at(150).asks(Rearm("outage", 100.0), actor="writer")
     s.given("A", "complete", task_id="T", token=s.token("T"), at=200)
     assert counts(measured(s, fixed(60))) == (0, 0, 0)
     assert counts(measured(s, fixed(40))) == (1, 1, 0)
 
 
-def test_nobody_is_judged_while_expiry_is_held(s: Scenario) -> None:
+def test_no_lease_is_judged_while_expiry_is_held(s: Scenario) -> None:
     for at_s, event in ((100, pool_ev.ExpiryHeld()), (1000, pool_ev.ExpiryResumed())):
         draft = Draft(s.state, Request(Judge(()), "writer", f"c{at_s}"), s.at(at_s).now, s.rules)
         draft.record_pool(event)

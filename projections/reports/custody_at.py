@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
-class CustodyThen(NamedTuple):
+class CustodyAt(NamedTuple):
     """What a task was at a moment."""
 
     task_id: str
