@@ -1,4 +1,4 @@
-"""Another service appended first: what was decided is undone, what is new is folded, and everything is decided again."""
+"""Another service appended first: what was decided is undone, what is new is folded, and all is decided again."""
 
 from __future__ import annotations
 
