@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Final
 
 from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
-
-NAME_IN_WORDS: Final = "1 to 64 letters, digits, _ or -"
-TASK_ID_IN_WORDS: Final = "1 to 128 printable ASCII characters without blanks"
 
 _NAME = re.compile(NAME_PATTERN)
 _TASK_ID = re.compile(TASK_ID_PATTERN)

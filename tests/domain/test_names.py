@@ -2,8 +2,7 @@
 
 import pytest
 
-from domain import limits
-from domain.names import NAME_IN_WORDS, TASK_ID_IN_WORDS, is_name, is_task_id
+from domain.names import is_name, is_task_id
 
 
 @pytest.mark.parametrize("name", ["a", "A-z_09", "x" * 64])
@@ -22,11 +21,3 @@ def test_what_is_neither(text: str) -> None:
 def test_a_task_id_need_not_be_a_name(text: str) -> None:
     assert is_task_id(text)
     assert not is_name(text)
-
-
-@pytest.mark.parametrize(
-    ("words", "pattern"), [(NAME_IN_WORDS, limits.NAME_PATTERN), (TASK_ID_IN_WORDS, limits.TASK_ID_PATTERN)]
-)
-def test_the_words_name_the_length_of_the_pattern(words: str, pattern: str) -> None:
-    shortest, longest = pattern.removesuffix("}$").rpartition("{")[2].split(",")
-    assert words.startswith(f"{shortest} to {longest} ")

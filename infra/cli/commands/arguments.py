@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from domain.names import NAME_IN_WORDS, TASK_ID_IN_WORDS, is_name, is_task_id
+from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.subjects import subject_token
 from infra.cli.session.command_error import CommandError
 
@@ -29,8 +30,8 @@ def check_ids(task: str | None, agent: str | None) -> None:
 
 def check_name(name: str) -> None:
     """Raise CommandError unless an agent could have the name."""
-    if not is_name(name):
-        raise CommandError(f"{name!r} is no name: {NAME_IN_WORDS}")
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
 
 
 def check_events(names: Iterable[str]) -> None:
@@ -44,8 +45,8 @@ def check_events(names: Iterable[str]) -> None:
 
 def check_task_id(task: str) -> None:
     """Raise CommandError unless a task could have the id."""
-    if not is_task_id(task):
-        raise CommandError(f"{task!r} is no task's id: {TASK_ID_IN_WORDS}")
+    if not re.fullmatch(TASK_ID_PATTERN, task):
+        raise CommandError(f"{task!r} is no task's id: 1 to 128 printable ASCII characters without blanks")
 
 
 async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:

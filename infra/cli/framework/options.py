@@ -28,7 +28,6 @@ from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from domain.limits import MAX_INT64, TASK_ID_PATTERN
-from domain.names import NAME_IN_WORDS, TASK_ID_IN_WORDS
 from domain.timestamps import format_timestamp
 from domain.untrusted_json import parse_json
 from infra.cli.framework.attribute_docs import attribute_doc
@@ -259,8 +258,8 @@ def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
     message, location = str(problem["msg"]), problem["loc"]
     if problem["type"] == "string_pattern_mismatch":
         if problem["ctx"]["pattern"] == TASK_ID_PATTERN:
-            return f"{problem['input']!r} is no task's id: {TASK_ID_IN_WORDS}"
-        return f"{problem['input']!r} is no name: {NAME_IN_WORDS}"
+            return f"{problem['input']!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
+        return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
     if problem["type"] != "value_error":
         return message.removeprefix("Input ")
     path = tuple(str(each) for each in location if not isinstance(each, int))
