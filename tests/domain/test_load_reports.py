@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from domain.agent import evolve_agent
 from domain.commands.service_commands import PlanSteal
 from domain.events.agent import Registered
 from domain.events.steal import Planned
@@ -110,10 +112,12 @@ def test_a_registration_of_an_old_log_kept_the_load() -> None:
     s = Scenario()
     s.given("A", "register")
     s.given("A", "heartbeat", load=BUSY)
-    cleared = s.when("A", "register", capacity=2).records[0]
-    old = Registered(capacity=2)
-    assert not old.clears_load
-    assert cleared.event != old
+    before = s.agent("A")
+    now = s.when("A", "register", capacity=2).records[0]
+    old = replace(now, event=Registered(capacity=2))
+    assert evolve_agent(before, now).load_at is None
+    kept = evolve_agent(before, old)
+    assert (kept.cpu, kept.memory, kept.load_at, kept.capacity) == (95.0, 20.0, before.load_at, 2)
 
 
 def test_an_undone_change_of_the_load_is_read_as_it_was() -> None:

@@ -100,14 +100,14 @@ async def test_a_batch_goes_with_the_callers_that_have_come_when_its_wait_ends(
     assert not again.replies, "the next one has a patience of its own"
 
 
-@pytest.mark.parametrize(("append_s", "patience_s"), [(0.001, 0.0005), (0.003, 0.0015), (1.0, BATCH_WAIT_S)])
+@pytest.mark.parametrize(("append_s", "wait_s"), [(0.001, 0.0005), (0.003, 0.0015), (1.0, BATCH_WAIT_S)])
 async def test_patience_is_half_of_the_last_append_and_has_a_limit(
-    waiting_pool: PoolHarness, time: LoopTime, append_s: float, patience_s: float
+    waiting_pool: PoolHarness, time: LoopTime, append_s: float, wait_s: float
 ) -> None:
     await append(waiting_pool, time, 2, append_s)
     (asked,) = submit(waiting_pool, 1)
     await waiting_pool.rest()
-    time.pass_(patience_s - MOMENT_S)
+    time.pass_(wait_s - MOMENT_S)
     await waiting_pool.rest()
     assert not asked.replies
     time.pass_(2 * MOMENT_S)

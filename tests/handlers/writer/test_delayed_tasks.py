@@ -35,7 +35,7 @@ async def test_a_delayed_submission_answers_a_waiting_claim_when_its_time_comes(
     assert tasks(claim) == ["T"]
 
 
-async def test_a_snoozed_task_answers_a_waiting_claim_when_its_time_comes(pool: PoolHarness) -> None:
+async def test_a_task_released_with_a_delay_answers_a_waiting_claim_when_its_time_comes(pool: PoolHarness) -> None:
     token = await pool.holds("a", "T")
     await pool.given("agent.a.release", task_id="T", token=token, delay_s=7)
     claim, other = wait(pool, "a"), wait(pool, "a")
