@@ -1,4 +1,4 @@
-"""Leases and tasks as the wire contract shows them to those who commanded them."""
+"""Leases and tasks as the wire contract shows them in replies to commands."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AwareDatetime, PlainSerializer
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH = EPOCH.replace(tzinfo=None)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 TICK = timedelta(microseconds=1)
 """The resolution of times in the log; a strict bound is exceeded one tick after it."""
 _BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
@@ -25,7 +25,7 @@ def timestamp_text(at: datetime) -> str:
 @lru_cache(maxsize=4096)
 def _second(days: int, seconds: int) -> str:
     """Return the text of a second. Cached: many events fall into one second, and `isoformat` with an offset is slow."""
-    return (_EPOCH + timedelta(days, seconds)).isoformat()
+    return (_NAIVE_EPOCH + timedelta(days, seconds)).isoformat()
 
 
 format_timestamp = lru_cache(maxsize=4096)(timestamp_text)

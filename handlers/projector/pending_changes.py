@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from handlers.projector.read_model import Projection
 
 
-class Batch(NamedTuple, Generic[C]):
+class WriteBatch(NamedTuple, Generic[C]):
     """The changes of consecutive events, for one write."""
 
     changes: C
@@ -63,10 +63,10 @@ class PendingChanges(Generic[C]):
             recorded = None
         self._projection.skip(message.position, message.subject, message.body, reason, recorded)
 
-    def take_batch(self) -> Batch[C]:
+    def take_batch(self) -> WriteBatch[C]:
         """Return everything that was folded since the last batch."""
         state, events = self.memory.state, self.events
         self.events = 0
         time = None if state.last_time == EPOCH else state.last_time
         after = Watermark(state.position, self.memory.tail_hash, self._log_id, time, self.memory.unreadable_count)
-        return Batch(self._projection.take_changes(), after, events)
+        return WriteBatch(self._projection.take_changes(), after, events)

@@ -18,7 +18,7 @@ from handlers.ports import LogMissingError, LogTruncatedError, LogUnavailableErr
 from handlers.projector.backoff import MAX_RETRIES, Backoff
 from handlers.projector.chunk_reader import ChunkReader
 from handlers.projector.log_identity import difference, log_id
-from handlers.projector.pending_changes import Batch, PendingChanges
+from handlers.projector.pending_changes import PendingChanges, WriteBatch
 from handlers.projector.read_model import (
     C,
     OutdatedError,
@@ -246,14 +246,14 @@ class Projector(Generic[C]):
             return pending.events > 0
         return pending.events >= self._max_events
 
-    async def _write_batch(self, batch: Batch[C]) -> None:
+    async def _write_batch(self, batch: WriteBatch[C]) -> None:
         await self._write(batch)
         self.written += batch.events
         if not gc.isenabled():
             # `rebuilding` turns automatic collection off, and database clients leave cycles at every write.
             gc.collect(0)
 
-    async def _write(self, batch: Batch[C]) -> None:
+    async def _write(self, batch: WriteBatch[C]) -> None:
         """Write until the batch is stored. Raises WatermarkMovedError, ReadModelError, StoppedError."""
         outcome_unknown, after = False, batch.after
         while True:

@@ -152,12 +152,12 @@ class CommandService:
         request = Request(
             command,
             actor,
-            command_id if command_id is not None else self._make_id(),
-            route.agent_id,
-            uuid.uuid4().hex if verb in _NEED_NEW_IDS else "",
-            verb,
-            command_id is not None,
-            body_digest(command) if command_id is not None else "",
+            causation_id=command_id if command_id is not None else self._make_id(),
+            agent_id=route.agent_id,
+            new_id=uuid.uuid4().hex if verb in _NEED_NEW_IDS else "",
+            verb=verb,
+            keyed=command_id is not None,
+            digest=body_digest(command) if command_id is not None else "",
         )
         return self._admit(incoming, request, route.names(command))
 

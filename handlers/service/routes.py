@@ -87,13 +87,13 @@ class Routes:
             case ["agent", agent_id, verb]:
                 if not is_name(agent_id):
                     return reply_bodies.invalid("agent", f"the subject's agent must match {NAME_PATTERN}")
-                asked = AGENT_COMMANDS.get(verb)
-                if asked is None:
+                command = AGENT_COMMANDS.get(verb)
+                if command is None:
                     return _unknown("verb", verb, AGENT_COMMANDS)
-                return CommandRoute(verb, asked, agent_id, agent_actor(agent_id), ((Entity.AGENT, agent_id),))
+                return CommandRoute(verb, command, agent_id, agent_actor(agent_id), ((Entity.AGENT, agent_id),))
             case ["ops", verb]:
-                model = OPS_COMMANDS.get(verb)
-                return _unknown("verb", verb, OPS_COMMANDS) if model is None else CommandRoute(verb, model)
+                operation = OPS_COMMANDS.get(verb)
+                return _unknown("verb", verb, OPS_COMMANDS) if operation is None else CommandRoute(verb, operation)
             case ["query", view]:
                 query = QUERIES.get(view)
                 return _unknown("view", view, QUERIES) if query is None else QueryRoute(query)

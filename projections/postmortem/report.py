@@ -26,7 +26,7 @@ LONGEST_RUN = 3
 """A longer run of the same event about the same thing by the same actor is shown as its first and its last."""
 
 
-class Row(NamedTuple):
+class EventRow(NamedTuple):
     """An event in the table, and how many like it are not shown."""
 
     entry: HistoryEntry
@@ -40,7 +40,7 @@ class Postmortem(NamedTuple):
     findings: tuple[Finding, ...]
     timeline: Timeline
     entries: tuple[HistoryEntry, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[EventRow, ...]
     """The entries with long runs of repeats collapsed, but for those that a finding names."""
     explanations: tuple[TimedExplanation, ...]
     leases: dict[str, int]
@@ -65,7 +65,7 @@ def postmortem(collected: CollectedEvents, *, max_lanes: int = MAX_LANES) -> Pos
     )
 
 
-def rows_of(entries: Sequence[HistoryEntry], named: Collection[int]) -> tuple[Row, ...]:
+def rows_of(entries: Sequence[HistoryEntry], named: Collection[int]) -> tuple[EventRow, ...]:
     """Return the rows of the table, in order; `named`: the positions that are shown in any case."""
     runs: list[list[HistoryEntry]] = []
     latest: dict[str, list[HistoryEntry]] = {}
@@ -79,11 +79,11 @@ def rows_of(entries: Sequence[HistoryEntry], named: Collection[int]) -> tuple[Ro
     return tuple(sorted(rows, key=lambda row: row.entry.position))
 
 
-def _collapsed(run: Sequence[HistoryEntry], named: Collection[int]) -> Iterator[Row]:
+def _collapsed(run: Sequence[HistoryEntry], named: Collection[int]) -> Iterator[EventRow]:
     hidden = 0
     for number, entry in enumerate(run):
         if len(run) <= LONGEST_RUN or number in {0, len(run) - 1} or entry.position in named:
-            yield Row(entry, hidden)
+            yield EventRow(entry, hidden)
             hidden = 0
         else:
             hidden += 1

@@ -3,7 +3,7 @@
 import pytest
 
 from projections.postmortem.causes import Cause
-from projections.postmortem.report import Row
+from projections.postmortem.report import EventRow
 from tests.support.postmortem import causes, found, named
 from tests.support.scenario import Scenario
 
@@ -59,7 +59,7 @@ def test_repeats_are_collapsed_to_the_first_and_the_last(flooded: Scenario) -> N
 
 def test_a_short_run_is_shown_whole(flooded: Scenario) -> None:
     reports = [each.position for each in flooded.log if each.name == "progressed"]
-    assert all(row == Row(row.entry) for row in found(flooded, last=reports[2]).rows)
+    assert all(row == EventRow(row.entry) for row in found(flooded, last=reports[2]).rows)
     assert [row.hidden for row in found(flooded, last=reports[3]).rows][-1] == 2
 
 
