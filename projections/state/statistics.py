@@ -82,8 +82,10 @@ class Statistics:
 
     @classmethod
     def loaded(cls, dumped: Mapping[str, Any], types: Mapping[str, type[Event]]) -> Statistics:
-        """Return what `dump` gave; raises AttributeError, KeyError, TypeError or ValueError where it is
-        something else.
+        """Return what `dump` gave.
+
+        Raises:
+            AttributeError, KeyError, TypeError, ValueError: it is something else.
         """
         statistics = cls()
         statistics.events.update({types[name]: int(count) for name, count in dumped["events"].items()})
