@@ -76,3 +76,13 @@ def test_a_flood_of_ordinary_events_does_not_hide_the_incident() -> None:
         f"ops wrote {MANY + 1} of {len(s.log)} events: submitted",
         f"ops wrote {MANY} of {len(s.log)} events: cancelled",
     }
+
+
+def test_in_a_flood_a_grant_is_no_repeat() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=500)
+    for number in range(200):
+        s.at(number).given("ops", "submit", task_id=f"F{number}")
+        s.given("ops", "assign", task_id=f"F{number}", agent_id="A")
+    kept = [entry.event for entry in found(s, limit=300).entries]
+    assert (kept.count("leased"), kept.count("submitted")) == (200, 100)

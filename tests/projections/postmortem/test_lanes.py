@@ -52,6 +52,15 @@ def test_a_lease_is_a_bar_that_says_how_it_ended(how: str) -> None:
         assert (bar.end is None) == (bar.ended == "open")
 
 
+def test_an_event_that_is_the_edge_of_a_bar_has_no_mark() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.given("A", "progress", task_id="T", token=token, percent=5)
+    s.given("A", "release", task_id="T", token=token)
+    marks = {lane.kind: [mark.kind for mark in lane.marks] for lane in found(s).timeline.lanes}
+    assert marks == {"agent": ["registered", "started", "progressed"], "task": ["started", "progressed"]}
+
+
 def test_an_agents_leases_stand_in_rows_that_do_not_overlap() -> None:
     s = Scenario()
     s.holds("A", "T", "U")

@@ -9,13 +9,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import RefusalCode
+from domain.events import Entity
 from domain.refusal import Refused
-from projections.queries.cursors import backlog_cursor, ended_before, ended_cursor, place_in_backlog
+from projections.queries.cursors import backlog_cursor, ended_before, ended_cursor, named_row, place_in_backlog
 
 NUMBERS = st.one_of(
     st.integers(-10, 2**62),
     st.floats(min_value=0, max_value=253_402_300_799).map(lambda seconds: round(seconds, 6)).filter(lambda s: s > 1),
 )
+
+
+@pytest.mark.parametrize(
+    ("view", "cursor", "entity"),
+    [
+        ("tasks", "owner/repo#12", Entity.TASK),
+        ("leases", "a.b", Entity.TASK),
+        ("agents", "a", Entity.AGENT),
+        ("agents", "a.b", None),
+        ("workloads", "owner/repo#12", None),
+        ("steals", "s-1", Entity.STEAL),
+        ("steals", "s.1", None),
+        ("tasks", "ended: 7", None),
+        ("backlog", "T", None),
+        ("statistics", "T", None),
+    ],
+)
+def test_a_cursor_is_the_id_of_a_row_where_the_views_rows_have_such_ids(
+    view: str, cursor: str, entity: Entity | None
+) -> None:
+    assert named_row(view, cursor) == (None if entity is None else (entity, cursor))
 
 
 @given(st.lists(NUMBERS, min_size=3, max_size=4).map(tuple))
