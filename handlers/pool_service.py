@@ -75,7 +75,7 @@ class PoolService:
         self.access = PoolAccess(self.writer, clock)
         self.sweeper = Sweeper(self.access, clock, interval_s=options.sweeper_interval_s, probe=probe)
         self.stealer = Stealer(self.access, clock)
-        lookup = Lookup(pool_id, log, codec, lambda: self.memory.state)
+        lookup = Lookup(pool_id, log, codec, lambda: self.memory.state.committed_position)
         self.queries = QueryService(self.access, log, lookup, clock, self._health, self._findings)
         self.commands = CommandService(pool_id, self.writer, self.access, lookup, self.queries, clock, respond)
         self._log = log

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from domain.events import Entity
     from domain.recorded import Recorded
     from handlers.ports import Codec, ReadableLog, StoredMessage
-    from projections.state.pool_state import PoolState
 
 MAX_REQUESTS = 64
 """Single messages asked for at once: their answers come together, and all of them are taken in one turn of the loop."""
@@ -60,31 +59,23 @@ class LogReads:
     """Reads of one pool's log."""
 
     def __init__(
-        self, pool_id: str, log: ReadableLog, codec: Codec, state: Callable[[], PoolState] | None = None
+        self, pool_id: str, log: ReadableLog, codec: Codec, committed_position: Callable[[], int] | None = None
     ) -> None:
-        """`state`: the state in memory. When it is replaced, so was the log, and nothing that was found holds."""
+        """`committed_position` returns the one up to which the log is known to have acknowledged what it holds."""
         self._prefix = evt_prefix(pool_id)
         self._log = log
         self._codec = codec
-        self._state = state
-        self._shared_for: PoolState | None = None
-        self._shared: SharedResults[Any] = SharedResults()
+        self._committed_position = committed_position
+        self.shared: SharedResults[Any] = SharedResults()
+        """The results of look-ups. They hold for good: a service whose log is replaced, or loses its tail, ends."""
         self._requests = asyncio.Semaphore(MAX_REQUESTS)
         self._histories = asyncio.Semaphore(MAX_HISTORIES)
         self._slice = asyncio.Lock()
 
     @property
-    def shared(self) -> SharedResults[Any]:
-        """The results of look-ups in the log as it is."""
-        state = self._state() if self._state is not None else None
-        if state is not self._shared_for:
-            self._shared_for, self._shared = state, SharedResults()
-        return self._shared
-
-    @property
     def committed_position(self) -> int:
-        """The position up to which the state in memory is acknowledged; 0 without one."""
-        return self._state().committed_position if self._state is not None else 0
+        """The position up to which the log is known to have acknowledged what it holds; 0 if none is known."""
+        return self._committed_position() if self._committed_position is not None else 0
 
     def subject(self, entity: Entity, entity_id: str) -> str:
         """Return what the subjects of an entity's events begin with; the event's name follows."""

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from domain.entities import EntityKey, EntityState
     from domain.recorded import Recorded
     from handlers.ports import Codec, ReadableLog, StoredMessage
-    from projections.state.pool_state import PoolState
 
 _E = TypeVar("_E")
 
@@ -45,10 +44,10 @@ class Lookup:
     """Looks up entities and events in one pool's log."""
 
     def __init__(
-        self, pool_id: str, log: ReadableLog, codec: Codec, state: Callable[[], PoolState] | None = None
+        self, pool_id: str, log: ReadableLog, codec: Codec, committed_position: Callable[[], int] | None = None
     ) -> None:
-        """`state`: the state in memory. When it is replaced, so was the log, and nothing that was found holds."""
-        self.reads = LogReads(pool_id, log, codec, state)
+        """`committed_position` returns the one up to which the log is known to have acknowledged what it holds."""
+        self.reads = LogReads(pool_id, log, codec, committed_position)
 
     async def entity(self, key: EntityKey) -> EntityState | None:
         """Return a task or an agent as the log has it, None if the log never had it. Raises LogUnavailableError.

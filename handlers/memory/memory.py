@@ -6,7 +6,7 @@ This is the only place that changes the pool's state:
 - `commit` makes what was applied first final, once the log has acknowledged it, and lets the views follow;
 - `undo` takes back all that is tentative;
 - `load_ended` brings an ended entity back that was read from the log;
-- `reset` forgets everything, and `adopt` takes over what a snapshot holds.
+- `adopt` takes over what a snapshot holds.
 
 Two things follow what is no event: agents' signs of life, which `set_silence` looks up, and the backlog's tasks whose
 time has come, which every reader of the backlog moves to its own `now`.
@@ -54,10 +54,15 @@ class Memory:
         self.codec = codec
         self.pool_id = pool_id
         self.rules = rules
-        self._outcomes_capacity = outcomes
         self._tail: StoredMessage | None = None
         self._tail_hash: str | None = None
-        self.reset()
+        self.state = PoolState(pool_id, rules)
+        self.outcomes = Outcomes(outcomes)
+        self.directives = Directives()
+        self.statistics = Statistics()
+        self.unreadable_count = 0
+        self.unreadable: list[Unreadable] = []
+        """The first of them, for `query.health`."""
 
     @property
     def tail_hash(self) -> str | None:
@@ -66,17 +71,6 @@ class Memory:
             self._tail_hash = self.codec.hash_of(self._tail)
             self._tail = None
         return self._tail_hash
-
-    def reset(self) -> None:
-        """Forget everything, to be rebuilt from the log."""
-        self.state = PoolState(self.pool_id, self.rules)
-        self.outcomes = Outcomes(self._outcomes_capacity)
-        self.directives = Directives()
-        self.statistics = Statistics()
-        self._set_tail_hash(None)
-        self.unreadable_count = 0
-        self.unreadable: list[Unreadable] = []
-        """The first of them, for `query.health`."""
 
     def adopt(
         self,

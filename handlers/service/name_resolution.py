@@ -70,8 +70,8 @@ class NameResolution:
 
     async def _find(self, job: Job) -> None:
         memory = self._writer.memory
+        state = memory.state
         while True:
-            state = memory.state
             job.begin_look_up(state.committed_position)
             try:
                 found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
@@ -79,7 +79,7 @@ class NameResolution:
                 message = "the broker did not answer a look-up in time; nothing was done; try again"
                 self._writer.refuse(job, unavailable(message))
                 return
-            if memory.state is state and state.evicted_through <= job.looked_up_at:
+            if state.evicted_through <= job.looked_up_at:
                 break
             # Meanwhile what was found may have changed, come into memory and left it again.
         job.end_look_up(name for name, entity in found if entity is None or not memory.load_ended(name, entity))

@@ -35,7 +35,7 @@ class PoolAccess:
 
     @property
     def state(self) -> PoolState:
-        """The state as it is now, tentative changes included. Replaced when the log is folded anew: do not keep it."""
+        """The state as it is now, tentative changes included."""
         return self._writer.memory.state
 
     @property

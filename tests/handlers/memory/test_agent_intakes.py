@@ -22,7 +22,7 @@ async def test_agents_intake_is_told_as_it_was() -> None:
     log = log_of(s)
 
     for order in (told, told[::-1]):
-        intakes = AgentIntakes(LogReads(POOL, log, s.codec, lambda: s.state))
+        intakes = AgentIntakes(LogReads(POOL, log, s.codec, lambda: s.state.committed_position))
         for intake, position in order * 2:
             assert await intakes.at("a", position) == intake, position
         reads = log.reads
