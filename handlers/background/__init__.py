@@ -1,1 +1,4 @@
-"""Background work: the sweeper, the stealer, the snapshotter. They reach the writer through `PoolAccess` alone."""
+"""Background work: the sweeper, the stealer, the snapshotter, and what remembers the log's end.
+
+The first three reach the writer through `PoolAccess` alone; the last one needs no writer.
+"""
