@@ -82,7 +82,7 @@ class Lookup:
         return records
 
     async def at(self, positions: Sequence[int]) -> list[Recorded]:
-        """Return the events at these positions. Raises LogUnavailableError."""
+        """Return the events at these positions that can be read, in their order. Raises LogUnavailableError."""
 
         async def read() -> Found[list[Recorded]]:
             found = [await self.reads.get(position) for position in positions]

@@ -122,13 +122,13 @@ def answer(query: Query, copy: PoolCopy) -> dict[str, Any]:
     raise TypeError(msg)
 
 
-def _page(query: Page, name: str, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+def _page(query: Page, ids: Iterable[str], row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     """Return one page of rows and the cursor of the next one."""
-    if query.after is not None and named_row(name, query.after) is None:
+    if query.after is not None and named_row(query.view, query.after) is None:
         raise unknown_cursor("is no `next` of a page of this view")
     wanted = (each for each in ids if query.after is None or each > query.after)
     chosen = heapq.nsmallest(query.limit + 1, wanted)
-    return _cut(name, chosen, query.limit, row)
+    return _cut(query.view, chosen, query.limit, row)
 
 
 def _cut(name: str, chosen: list[str], limit: int, row: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _tasks(query: TasksQuery, copy: PoolCopy) -> dict[str, Any]:
     everything = {**recent, **copy.tasks}
     ids = (task_id for task_id, task in everything.items() if task.fits(query.status, query.priority, query.label))
     return {
-        **_page(query, "tasks", ids, lambda task_id: task_summary(everything[task_id])),
+        **_page(query, ids, lambda task_id: task_summary(everything[task_id])),
         "all_ended": not copy.ended_through,
     }
 
@@ -166,7 +166,7 @@ def _leases(query: LeasesQuery, copy: PoolCopy) -> dict[str, Any]:
         task = copy.tasks[task_id]
         return lease_summary(task, task.held_lease, copy.pool, copy.now, copy.warning_s)
 
-    return _page(query, "leases", (task_id for task_id, task in copy.tasks.items() if fits(task)), row)
+    return _page(query, (task_id for task_id, task in copy.tasks.items() if fits(task)), row)
 
 
 def _agents(query: AgentsQuery, copy: PoolCopy) -> dict[str, Any]:
@@ -185,14 +185,14 @@ def _agents(query: AgentsQuery, copy: PoolCopy) -> dict[str, Any]:
         for agent_id, agent in copy.agents.items()
         if query.agent_id in {None, agent_id} and (query.lost or agent.status is not AgentStatus.LOST)
     )
-    return _page(query, "agents", ids, row)
+    return _page(query, ids, row)
 
 
 def _workloads(query: WorkloadsQuery, copy: PoolCopy) -> dict[str, Any]:
     def row(agent_id: str) -> dict[str, Any]:
         return workload_document(copy.agents[agent_id], copy.held[agent_id], copy.pool, copy.loads_since)
 
-    return _page(query, "workloads", (each for each in copy.agents if query.agent_id in {None, each}), row)
+    return _page(query, (each for each in copy.agents if query.agent_id in {None, each}), row)
 
 
 def _backlog(query: BacklogQuery, copy: PoolCopy) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def _steals(query: StealsQuery, copy: PoolCopy) -> dict[str, Any]:
         return query.agent_id in {None, steal.plan.from_agent, steal.plan.to_agent}
 
     ids = (operation_id for operation_id, steal in copy.steals.items() if fits(steal))
-    return _page(query, "steals", ids, lambda each: steal_document(copy.steals[each]))
+    return _page(query, ids, lambda each: steal_document(copy.steals[each]))
 
 
 def statistics_document(copy: PoolCopy) -> dict[str, Any]:
