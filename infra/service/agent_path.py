@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from handlers.ports import LogUnavailableError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 """How often the service sends itself a request."""
+LOOK_S = 0.25
+"""How often it looks what came back, so that a connection is moved within `MOVE_S` and half a second."""
 OUT_OF_REACH_S = 1.5
 """Without a request that came back for so long, agents count as out of reach."""
 MOVE_S = 2.5
@@ -34,6 +37,8 @@ LOG_TIMEOUT_S = 1.0
 """How long the log may take to show that the writer's node reaches it."""
 MOVE_PAUSE_S = 5.0
 """No connection is moved for so long after one of them connected anew: it has to show first what it is worth."""
+APART_S = 5.0
+"""On two nodes for so long, the connections are brought together again."""
 
 
 class ReachObserver(Protocol):
@@ -78,6 +83,10 @@ class AgentPath:
         self._heard_s = time.monotonic()
         self._connected_s = 0.0
         """When one of them last connected anew."""
+        self._newest = responder
+        """Which one did; at first the one that connected last."""
+        self._together_s = self._heard_s
+        """When both were last seen on one node, or one of them on none."""
         self._out_of_reach = False
         self._task: asyncio.Task[None] | None = None
         self._forbidden = False
@@ -85,11 +94,11 @@ class AgentPath:
     async def start(self) -> None:
         """Begin to watch."""
         for connection in (self._writer, self._responder):
-            connection.reconnected.add(self._reconnected)
+            connection.reconnected.add(partial(self._reconnected, connection))
             connection.violated.add(self._violated)
         await self._responder.client.subscribe_frames(self._subject, self._heard)
         await self._responder.client.flush()
-        self._heard_s = time.monotonic()
+        self._heard_s = self._together_s = time.monotonic()
         self._task = asyncio.create_task(self._run(), name="agent path")
 
     async def stop(self) -> None:
@@ -100,17 +109,23 @@ class AgentPath:
                 await self._task
 
     async def _run(self) -> None:
+        request = b"PUB %b %d\r\n%b\r\n" % (self._subject.encode(), len(self._mine), self._mine)
+        next_s = 0.0
         while not self._forbidden:
+            if self._wake.is_set() or time.monotonic() >= next_s:
+                next_s = time.monotonic() + INTERVAL_S
+                self._writer.send_soon(request)
             self._wake.clear()
-            self._writer.send_soon(b"PUB %b %d\r\n%b\r\n" % (self._subject.encode(), len(self._mine), self._mine))
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_S):
+                async with asyncio.timeout(LOOK_S):
                     await self._wake.wait()
             await self._look()
 
     async def _look(self) -> None:
         now_s = time.monotonic()
         silent_s = now_s - self._heard_s
+        if None in self._used or len(self._used) == 1:
+            self._together_s = now_s
         if silent_s > OUT_OF_REACH_S and not self._out_of_reach and not self._forbidden:
             self._out_of_reach = True
             _LOG.warning("agents are out of reach: nothing that the service sent itself came back for %.1f s", silent_s)
@@ -124,6 +139,13 @@ class AgentPath:
             alone = self._responder if await self._log_answers() else self._writer
             if time.monotonic() - self._heard_s > MOVE_S and self._connected_s < now_s:
                 self._move(alone, f"no request came in for {silent_s:.1f} s")
+        elif now_s - self._together_s > APART_S:
+            self._together_s = now_s
+            self._bring_together()
+
+    @property
+    def _used(self) -> set[str | None]:
+        return {self._writer.node, self._responder.node}
 
     async def _log_answers(self) -> bool:
         try:
@@ -144,8 +166,16 @@ class AgentPath:
             if each.node == node:
                 each.drop()
 
-    def _reconnected(self) -> None:
+    def _bring_together(self) -> None:
+        """Have the connection that connected first follow the other one, whose node took a connection last."""
+        follower = self._responder if self._newest is self._writer else self._writer
+        if self._newest.node in follower.known_nodes:
+            _LOG.info("leaving the broker at %s for the other connection's node, %s", follower.node, self._newest.node)
+            follower.drop()
+
+    def _reconnected(self, connection: NatsConnection) -> None:
         self._connected_s = time.monotonic()
+        self._newest = connection
         self._wake.set()
 
     def _heard(self, frames: Sequence[Frame]) -> None:

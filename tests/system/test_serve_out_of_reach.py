@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection
+from infra.nats.node_choice import node_name
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect
@@ -32,6 +34,7 @@ class Split(PoolServer):
         self.broker = broker
         self.through = through
         self.others = others
+        self.connections: dict[str, NatsConnection] = {}
 
     async def _connected(self, purpose: str, auths: object) -> NatsConnection:
         first = self.through.get(purpose)
@@ -42,7 +45,8 @@ class Split(PoolServer):
             access = self.broker.credentials(user)
             return Auth(user=access["user"], password=access["password"])
 
-        return await super()._connected(purpose, auth)
+        self.connections[purpose] = await super()._connected(purpose, auth)
+        return self.connections[purpose]
 
 
 class Lines(logging.Handler):
@@ -112,8 +116,29 @@ async def test_a_connection_that_confirms_no_append_is_moved(
             reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
             assert reply.ok
             assert logged.said("for another node: an append is not confirmed")
+            moved = next(line for line in logged.lines if "an append is not confirmed for" in line)
+            assert 2 <= float(moved.split()[-2]) <= 3
             events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
             assert len(events) == 1, "it was stored once, although its confirmation was lost"
+        finally:
+            await server.stop()
+
+
+@pytest.mark.parametrize("lost", ["writer", "responder"])
+async def test_the_other_connection_follows_one_that_was_lost_alone(
+    broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines, lost: str
+) -> None:
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool), broker, {"writer": proxy.url, "responder": proxy.url})
+        await server.start(lambda _: Auth())
+        nodes = {each.node for each in server.connections.values()}
+        try:
+            assert nodes == {node_name(urlsplit(proxy.url))}
+            server.connections[lost].drop()
+            await logged.until("for the other connection's node")
+            ask = Caller(await connect(), pool)
+            assert (await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)).ok
+            assert {each.node for each in server.connections.values()} == {node_name(urlsplit(broker.url))}
         finally:
             await server.stop()
 
