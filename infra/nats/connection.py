@@ -158,14 +158,18 @@ class NatsConnection:
         return self.is_connected
 
     async def close(self) -> None:
-        """Close the connection, even if the broker is frozen; closing twice is harmless."""
+        """Close the connection, even if the broker is frozen or gone; closing twice is harmless."""
         if self.client.is_closed:
             return
         self._closing = True
+        if not self.client.is_connected:
+            self.client.discard_unsent()
         try:
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                 await self.client.close()
-        except TimeoutError:
+        except OSError as error:
+            # Timed out, or lost at this moment.
+            _log.debug("the connection to %s: %r", self.url, error)
             self.client.abort()
 
     async def open(self, urls: list[str], options: dict[str, Any], deadline_s: float) -> None:

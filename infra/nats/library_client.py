@@ -119,6 +119,11 @@ class Client(LibraryClient):
             # If the queue is full, a flush is due anyway.
             self._flush_queue.put_nowait(asyncio.get_running_loop().create_future())
 
+    def discard_unsent(self) -> None:
+        """Forget what waits to be sent. Without a connection, `close` would raise on it and end half-way."""
+        self._pending = []
+        self._pending_data_size = 0
+
     def abort(self) -> None:
         """Drop the connection, and with it everything that was still to be sent."""
         if isinstance(self._transport, TcpTransport) and self._transport._io_writer is not None:  # noqa: SLF001 # same

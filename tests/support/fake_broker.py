@@ -13,6 +13,7 @@ class FakeBroker(LocalServer):
         silent: accept connections and never write.
         responders: whether requests are swallowed (True) or answered with "no responders".
         refuse: the error sent instead of the first pong.
+        cutting: end each connection as soon as its client has said who it is.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class FakeBroker(LocalServer):
         silent: bool = False,
         responders: bool = True,
         refuse: str | None = None,
+        cutting: bool = False,
     ) -> None:
         super().__init__()
         info = {"server_id": "fake", "version": version, "headers": True, "max_payload": 1_048_576, "proto": 1}
@@ -30,6 +32,7 @@ class FakeBroker(LocalServer):
         self._silent = silent
         self._responders = responders
         self._refuse = refuse
+        self._cutting = cutting
         self._writers: list[asyncio.StreamWriter] = []
 
     async def close(self) -> None:
@@ -41,6 +44,10 @@ class FakeBroker(LocalServer):
         if self._silent:
             return
         writer.write(self._greeting)
+        if self._cutting:
+            await reader.readline()
+            writer.close()
+            return
         sids: dict[str, str] = {}
         while line := await reader.readline():
             match line.decode().split():

@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from nats.errors import Error as NatsError
 
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.auth import Auth
@@ -118,6 +119,17 @@ async def test_a_frozen_broker_is_left_within_seconds_whatever_it_was_still_to_b
             await lost.wait()
     assert await connection.wait_connected(5)
     await connection.close()
+
+
+async def test_a_connection_that_was_lost_with_something_to_be_sent_can_be_closed() -> None:
+    async with FakeBroker(cutting=True) as fake:
+        connection = await connect(fake.url, name="test", deadline_s=5)
+        closed = asyncio.Event()
+        connection.closed.add(closed.set)
+        with pytest.raises(NatsError):
+            await connection.client.request("x", timeout=0.1)
+        await connection.close()
+        assert closed.is_set()
 
 
 async def test_a_connection_to_a_frozen_broker_can_be_closed(
