@@ -12,6 +12,7 @@ from domain.untrusted_json import parse_json_object
 from handlers.ports import ACTOR_HEADER
 from infra.nats.cancellation import await_cancellable
 from infra.nats.connection import without_password
+from infra.nats.jetstream_errors import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,7 +82,7 @@ class CustodyClient:
                 f"no custody service answers for pool {self._pool} at {self._url}; start one with `custody up`"
             ) from None
         except (TimeoutError, NatsError, OSError) as error:
-            reason = f"within {timeout:g} s" if isinstance(error, TimeoutError) else f"({error})"
+            reason = f"within {timeout:g} s" if isinstance(error, TimeoutError) else f"({reason_of(error)})"
             raise NoReplyError(f"no reply to {subject} from {self._url} {reason}") from error
         return self._parsed(subject, message.data)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from nats.errors import OutboundBufferLimitError
+
 from handlers.ports import (
     AppendConflictError,
     AppendRefusedError,
@@ -56,6 +58,9 @@ class ApiError(Exception):
 
 def reason_of(error: Exception) -> str:
     """Return why the client got no answer, as a phrase for people."""
+    if isinstance(error, OutboundBufferLimitError):
+        # Nothing is buffered: see `connection`.
+        return "the connection was lost"
     return str(error).removeprefix("nats: ") or type(error).__name__
 
 

@@ -64,6 +64,8 @@ async def test_a_restart_of_the_broker_is_no_silence_of_the_agents(tmp_path: Pat
             rearmed = await feed.until("pool.rearmed")
             assert (rearmed.data["reason"], rearmed.body["actor"]) == ("outage", "writer")
             assert rearmed.data["blind_s"] >= outage_s
+            heard = await service.line("could not hear the agents for ")
+            assert "could not hear the agents for 0.0 s" not in heard
             report = {"task_id": "T1", "token": lost["token"], "percent": 1}
             assert (await ask.done("agent.a1.progress", report))["directive"] == "continue", "it was heard in time"
             expired = await feed.until("task.expired")

@@ -7,8 +7,10 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from infra.nats.connection import connect
 from infra.nats.contract_client import CustodyClient, CustodyRefusedError, NoReplyError, NoServiceError
 from tests.support.broker import Connect, settled
+from tests.support.fake_broker import FakeBroker
 
 Answer = Callable[[bytes], None]
 
@@ -76,3 +78,13 @@ async def test_what_is_no_reply_of_custody_is_unknown(
 async def test_no_answer_in_time_is_unknown(asker: Client, pool: str, answers: tuple[Answer, list[Msg]]) -> None:
     with pytest.raises(NoReplyError, match=r"no reply to custody\..* within 0\.05 s"):
         await CustodyClient(asker, pool).request("ops.submit", timeout=0.05)
+
+
+async def test_a_broker_that_cuts_the_connection_is_named_in_plain_words(pool: str) -> None:
+    async with FakeBroker(cutting=True) as fake:
+        connection = await connect(fake.url, name="test")
+        try:
+            with pytest.raises(NoReplyError, match=r"no reply to .* \(the connection was lost\)"):
+                await CustodyClient(connection.client, pool).request("ops.submit", timeout=5)
+        finally:
+            await connection.close()

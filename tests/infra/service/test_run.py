@@ -104,7 +104,7 @@ async def test_a_disk_that_was_full_and_has_room_again_is_used_again(tmp_path: P
             submit = asyncio.create_task(
                 ask.ask("ops.submit", {"task_id": "T2", "payload": "x" * 60_000, "command_id": "c2"}, patience_s=15)
             )
-            assert "make room" in await service.line("cannot write to .*: file too large")
+            assert "make room" in await service.line("the embedded broker cannot write to .*: file too large")
             await service.line("the embedded broker was started anew")
             assert (await submit).ok
             assert (await ask.done("query.task", task_id="T1"))["status"] == "queued"
