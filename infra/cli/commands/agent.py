@@ -35,6 +35,8 @@ def agent_command(verb: str) -> Any:
             raise typer.BadParameter(str(error), param_hint="AGENT") from None
         body = request_body(model, values)
         wait_s = body.get("wait_s", 0.0)
-        await send_request(session, f"agent.{agent}.{verb}", body, show_reply, model=model, agent=agent, wait_s=wait_s)
+        await send_request(
+            session, f"agent.{agent}.{verb}", body, show_reply, model=model, given=values, agent=agent, wait_s=wait_s
+        )
 
     return request_command(verb, model, run, first=[_AGENT])

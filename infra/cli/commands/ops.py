@@ -55,6 +55,6 @@ def ops_command(verb: str) -> Any:
             raise typer.BadParameter(message, param_hint="--pool-wide")
         show = partial(show_reply, dry_run=body.get("dry_run", False))
         who = (user_name() or "") if actor is None else actor
-        await send_request(session, f"ops.{verb}", body, show, model=model, actor=who)
+        await send_request(session, f"ops.{verb}", body, show, model=model, given=values, actor=who)
 
     return request_command(verb, model, run, last=[_POOL_WIDE, _ACTOR] if verb in _POOL_WIDE_VERBS else [_ACTOR])

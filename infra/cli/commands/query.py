@@ -17,6 +17,7 @@ def query_command(view: str) -> Any:
     model = QUERIES[view]
 
     async def run(session: Session, **values: Any) -> None:
-        await send_request(session, f"query.{view}", request_body(model, values), show_query, model=model)
+        body = request_body(model, values)
+        await send_request(session, f"query.{view}", body, show_query, model=model, given=values)
 
     return request_command(view, model, run)

@@ -11,22 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from domain.json_values import plain_message
 from infra.cli.framework.options import (
     OptionSpec,
+    as_given,
     body_from_options,
     fields_as_options,
     flag_for,
     in_option_words,
     options_from_model,
     place_inside,
+    refusal_of,
 )
 from infra.cli.framework.typer_command import ALSO, set_parameters, typer_command
 from infra.cli.session.client_command import client_command
 from infra.cli.session.command_error import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pydantic import BaseModel
 
@@ -67,6 +68,7 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
             raise typer.BadParameter(f"{option!r}, and {argument!r} without the flag", param_hint=named.flag)
         values[named.parameter] = argument if argument is not None else option
     body = body_from_options(specs, values)
+    specs = as_given(specs, values)
     try:
         model.model_validate_json(json.dumps(body))
     except ValidationError as error:
@@ -77,7 +79,7 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
         if problem["type"] == "missing" and named is not None:
             message = f"needed, as {named.parameter.upper()} or as {named.flag}"
         elif inside := place_inside(specs, problem["loc"]):
-            message = f"{inside}: {plain_message(str(problem['msg']))}"
+            message = f"{inside}: {refusal_of(problem)}"
         else:
             message = in_option_words(specs, problem)
         raise typer.BadParameter(message, param_hint=hint or None) from None
@@ -91,13 +93,14 @@ async def send_request(
     show: Callable[[Any, str, dict[str, Any]], None],
     *,
     model: type[BaseModel],
+    given: Mapping[str, Any],
     actor: str | None = None,
     agent: str | None = None,
     wait_s: float = 0.0,
 ) -> None:
     """Send a request on `custody.<pool>.<subject_tail>` and print the reply with `show`, or as JSON.
 
-    `wait_s`: how long the service itself may let the request wait.
+    `given`: the options' values. `wait_s`: how long the service itself may let the request wait.
 
     Raises:
         RefusedError: the service refused it.
@@ -109,17 +112,17 @@ async def send_request(
         try:
             reply = await client.request(subject_tail, body, actor=actor, timeout=timeout_s)
         except CustodyRefusedError as refused:
-            raise _refused(refused, verb, model, of_agent=agent is not None) from None
+            specs = as_given(options_from_model(model), given)
+            raise _refused(refused, verb, specs, of_agent=agent is not None) from None
     if session.out.as_json:
         session.out.json(reply)
     else:
         show(session.out, verb, reply)
 
 
-def _refused(refused: CustodyRefusedError, verb: str, model: type[BaseModel], *, of_agent: bool) -> RefusedError:
+def _refused(refused: CustodyRefusedError, verb: str, specs: Sequence[OptionSpec], *, of_agent: bool) -> RefusedError:
     from infra.cli.terminal.refusal_text import refusal_text
 
-    specs = options_from_model(model)
     words = partial(fields_as_options, specs, plain=refused.code == "invalid_command")
     text = refusal_text(refused.code, refused.message, refused.details, verb, of_agent=of_agent, options=words)
     return RefusedError(text, refused.reply)

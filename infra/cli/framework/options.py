@@ -15,7 +15,7 @@ import re
 import sys
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -246,6 +246,15 @@ def flag_for(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     return next((spec.flag for spec in specs if path and spec.path == path[: len(spec.path)]), "")
 
 
+def as_given(specs: Sequence[OptionSpec], values: Mapping[str, Any]) -> list[OptionSpec]:
+    """Return the options; a length of time that was given for a moment has the flag that it was given with."""
+    flags = {spec.path: spec.flag for spec in specs}
+    given: dict[tuple[str, ...], str] = {
+        (_LENGTHS[name],): flags[name,] for name in _LENGTHS if isinstance(values.get(name), timedelta)
+    }
+    return [replace(spec, flag=given.get(spec.path, spec.flag)) for spec in specs]
+
+
 def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     """Return where in the JSON of an option a validation error is, such as `3.title`; "" for the option itself."""
     path = tuple(map(str, location))
@@ -255,16 +264,23 @@ def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
 
 def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
     """Return the message of a validation error, with the options' names instead of the fields'."""
-    message, location = str(problem["msg"]), problem["loc"]
+    message, location = refusal_of(problem), problem["loc"]
+    if problem["type"] != "value_error":
+        return message
+    path = tuple(str(each) for each in location if not isinstance(each, int))
+    near = [spec for spec in specs if path and spec.path[: len(path)] == path and len(spec.path) > len(path)]
+    return fields_as_options(near or specs, message)
+
+
+def refusal_of(problem: Any) -> str:
+    """Return the message of a validation error without the words of the library."""
+    from infra.cli.framework.plain_refusal import plain_refusal
+
     if problem["type"] == "string_pattern_mismatch":
         if problem["ctx"]["pattern"] == TASK_ID_PATTERN:
             return f"{problem['input']!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
         return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
-    if problem["type"] != "value_error":
-        return message.removeprefix("Input ")
-    path = tuple(str(each) for each in location if not isinstance(each, int))
-    near = [spec for spec in specs if path and spec.path[: len(path)] == path and len(spec.path) > len(path)]
-    return fields_as_options(near or specs, message.removeprefix("Value error, "))
+    return plain_refusal(str(problem["msg"]))
 
 
 def fields_as_options(specs: Sequence[OptionSpec], text: str, *, plain: bool = True) -> str:

@@ -30,6 +30,16 @@ class HelpfulCommand(TyperCommand):
 
     _topics: list[Any] | None = None
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the arguments apart, and say in plain words what is wrong with a value."""
+        try:
+            return super().parse_args(ctx, args)
+        except typer.BadParameter as error:
+            from infra.cli.framework.plain_refusal import plain_refusal
+
+            error.message = plain_refusal(error.message)
+            raise
+
     def get_help_option(self, ctx: Any) -> Any:  # noqa: ARG002 - the library's signature
         """Return `-h` and `--help`."""
         if self._help_option is None:

@@ -135,6 +135,9 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         "illegal_transition: task T1 is in_progress: `assign` is not possible then; possible: block, cancel, complete,"
     )
     assert "--lease goes with --lease-mode fixed" in await said("submit", "T3", "--lease", "5s")
+    for option in ("--not-before", "--delay"):
+        refusal = await said("submit", "T3", "--deadline", "10m", option, "20m")
+        assert f": {option}: the wait must end before the --deadline" in refusal
     as_json = await run("unblock", "T1", "--json")
     assert as_json.json["error"]["details"]["event"] == "unblocked"
     await ask("submit", "owner/repo#12")
@@ -145,7 +148,14 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
     ("arguments", "said"),
     [
         (["agent", "progress", "a1", "T1", "--token", "1", "--percent", "140"], "should be less than or equal to 100"),
-        (["agent", "progress", "a1", "T1", "--token", "x", "--percent", "1"], "--token"),
+        (["agent", "progress", "a1", "T1", "--token", "x", "--percent", "1"], "'--token': should be a whole number\n"),
+        (["query", "tasks", "--timeout", "x"], "'--timeout': should be a number\n"),
+        (["submit", "--label", ""], "Invalid value for --label: should have at least 1 character\n"),
+        (["submit_many", "--tasks", '[{"task_id": "a b"}]'], "0.task_id: 'a b' is no task's id"),
+        (["submit", "--deadline", "99999d"], "Invalid value for --deadline: should be less than"),
+        (["submit", "--deadline-s", "99999d"], "Invalid value for --deadline-s: should be less than"),
+        (["submit", "--not-before", "99999d"], "Invalid value for --not-before: should be less than"),
+        (["submit", "--delay", "99999d"], "Invalid value for --delay: should be less than"),
         (["agent", "progress", "a1", "T1", "--percent", "1"], "--token"),
         (["agent", "claim"], "agent"),
         (["agent", "claim", "a 1"], "'a 1' is no name: 1 to 64 letters"),
@@ -175,8 +185,8 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         (["query", "health", "--pool", "a b"], "pool from --pool: 'a b' should be"),
         (["query", "health", "--config", "absent.toml"], "there is no file absent.toml"),
         (["submit", "--nosuch"], "--nosuch"),
-        (["submit_many", "--tasks", '[{"task_id": "T"}, {"nosuch": 1}]'], "1.nosuch: Extra inputs are not permitted"),
-        (["submit_many", "--tasks", '[{"priority": "odd"}]'], "0.priority: Input should be"),
+        (["submit_many", "--tasks", '[{"task_id": "T"}, {"nosuch": 1}]'], "1.nosuch: there is no such field"),
+        (["submit_many", "--tasks", '[{"priority": "odd"}]'], "0.priority: should be 'low', "),
         (["submit_many", "--tasks", "[]"], "at least 1 item"),
     ],
 )
