@@ -133,6 +133,8 @@ def _option(
     words = _flag_words(path, repeated=repeated)
     annotation, metavar = _typed(Any if is_json else kind)
     parser = _parser(name, kind)
+    if name == "deadline_s" and "deadline" not in model.model_fields and not as_named:
+        parser = _read_until
     if parser is not None:
         annotation, metavar = str, _TIMES[parser]
     if parser is _read_time and _LENGTHS.get(name) in model.model_fields:
@@ -140,7 +142,7 @@ def _option(
     if panel is None and not as_named:
         panel = _PANELS.get(name)
     flags = ["--" + words.replace("_", "-")]
-    if parser is _read_duration and not as_named:
+    if parser in {_read_duration, _read_until} and not as_named:
         if any(length == name and moment in model.model_fields for moment, length in _LENGTHS.items()):
             panel = ALSO
         if words.removesuffix("_s") not in model.model_fields:
@@ -175,6 +177,16 @@ def _read_duration(text: str) -> float:
     return _read(partial(parse_duration, text))
 
 
+def _read_until(text: str) -> float:
+    """Return the seconds from now until a moment, or of a length of time, for a deadline that the wire has so."""
+    from infra.cli.framework.written_times import parse_duration, parse_moment
+
+    with contextlib.suppress(ValueError):
+        return parse_duration(text)
+    now = datetime.now(UTC)
+    return (_read(partial(parse_moment, text, now, ahead=True)) - now).total_seconds()
+
+
 def _read_hours(text: str) -> float:
     from infra.cli.framework.written_times import parse_duration
 
@@ -202,7 +214,12 @@ def _read_time(text: str) -> str | timedelta:
     return timedelta(seconds=relative_s)
 
 
-_TIMES: dict[Callable[[str], Any], str] = {_read_time: "TIME", _read_duration: "DURATION", _read_hours: "HOURS"}
+_TIMES: dict[Callable[[str], Any], str] = {
+    _read_time: "TIME",
+    _read_duration: "DURATION",
+    _read_until: "TIME|DURATION",
+    _read_hours: "HOURS",
+}
 """The parsers of times, and the word for what each takes."""
 
 

@@ -127,6 +127,16 @@ def test_a_deadline_is_a_moment_or_a_length() -> None:
     assert past == "deadline"
 
 
+def test_a_deadline_that_the_wire_has_as_a_length_may_be_a_moment() -> None:
+    deadline = by_flag(Drain)["--deadline"]
+    assert (deadline.metavar, deadline.also) == ("TIME|DURATION", ("--deadline-s",))
+    assert deadline.parser is not None
+    assert [deadline.parser(text) for text in ("10m", "90", "in 10m", "10m ago")] == [600.0, 90.0, 600.0, -600.0]
+    assert 0 < deadline.parser("tomorrow 10:00") < 2 * 86_400
+    with pytest.raises(typer.BadParameter, match="'someday' is no time, such as 10:00"):
+        deadline.parser("someday")
+
+
 def test_a_false_flag_and_a_zero_are_given() -> None:
     assert body_from_options(options_from_model(Fail), {"retryable": False}) == {"retryable": False}
     assert body_from_options(options_from_model(Progress), {"percent": 0}) == {"percent": 0}
