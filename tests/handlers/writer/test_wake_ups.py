@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from domain.events.agent import Lost
+from domain.rules import Rules
 from handlers.ports import AppendRejectedError, NewMessage
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import Asked, PoolHarness
@@ -85,6 +87,46 @@ async def test_room_wakes_who_waits(pool: PoolHarness, free: Free) -> None:
     assert not second.replies, "its agent is full"
     await free(pool, token)
     assert tasks(second) == ["U"]
+
+
+BECOMES_ABLE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "capacity raised": ({"capacity": 2}, {"capacity": 3}),
+    "capability added": ({"capacity": 3}, {"capacity": 3, "capabilities": ["gpu"]}),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), BECOMES_ABLE.values(), ids=BECOMES_ABLE)
+async def test_an_agent_that_becomes_able_to_take_the_work_is_woken(
+    pool: PoolHarness, before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    """The same session registers again with more; a claim of a life that goes on is not ended by that."""
+    await pool.register("a", session="s", **before)
+    await pool.submit("H")
+    await pool.given("agent.a.claim", session="s")
+    first, second = wait(pool, "a", session="s"), wait(pool, "a", session="s")
+    await pool.submit("T")
+    assert tasks(first) == ["T"]
+    await pool.submit("U", required_capabilities=after.get("capabilities", []))
+    assert not second.replies
+    await pool.register("a", session="s", **after)
+    assert tasks(second) == ["U"]
+
+
+async def test_a_claim_of_an_agent_that_is_revived_while_it_is_recorded_as_lost_goes_on_waiting(
+    make_pool: MakePool,
+) -> None:
+    pool = await make_pool(Rules(lost_after_s=10.0))
+    await pool.register("a")
+    claim = wait(pool, "a")
+    with pool.log.held():
+        await pool.advance(11)
+        pool.post("ops.submit", {"task_id": "T"})
+        pool.post("agent.a.heartbeat")
+        await pool.rest()
+    await pool.rest()
+    assert pool.events(Lost)
+    assert pool.agent("a").status == "live"
+    assert tasks(claim) == ["T"]
 
 
 async def test_a_woken_claim_that_takes_another_task_passes_its_wake_up_on(pool: PoolHarness) -> None:
