@@ -134,7 +134,8 @@ def _completed(event: ev.Completed) -> str:
     result = f", result {short_json(event.result)}" if event.result is not None else ""
     if event.agent_id is None or event.duration_s is None:
         return f"without a holder{result}"
-    return f"by {event.agent_id} after {duration(event.duration_s)}{late}{result}"
+    # Its holder, who need not be the one that completed it.
+    return f"held by {event.agent_id} for {duration(event.duration_s)}{late}{result}"
 
 
 def _blocked(event: ev.Blocked) -> str:
