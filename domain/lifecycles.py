@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar
 from statemachine import StateMachine
 from statemachine.states import States
 
-from domain.statuses import AgentStatus, IntakeStatus, LeaseStatus, StealStatus, TaskStatus
+from domain.statuses import TERMINAL, AgentStatus, IntakeStatus, LeaseStatus, StealStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +49,6 @@ __all__ = [
 S = TypeVar("S", bound=StrEnum)
 
 
-TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
 HELD = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS, TaskStatus.STUCK})
 """Statuses in which exactly one agent holds a lease."""
 TICKING = frozenset({TaskStatus.ASSIGNED, TaskStatus.IN_PROGRESS})

@@ -25,6 +25,8 @@ class TaskStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+TERMINAL = frozenset({TaskStatus.COMPLETED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+"""The statuses that nothing follows."""
 REQUEUEABLE = frozenset({TaskStatus.QUARANTINED, TaskStatus.STUCK})
 """The statuses from which `requeue` brings a task back."""
 

@@ -34,11 +34,6 @@ MAX_LOOKED_UP = 100
 """Tasks that one page looks up, those included that do not fit the query."""
 
 
-def lists_ended(query: TasksQuery) -> bool:
-    """Return whether tasks that have ended can fit the query."""
-    return query.status is None or query.status in TERMINAL
-
-
 class EndedTasks:
     """Reads pages of one pool's ended tasks."""
 

@@ -17,7 +17,7 @@ from domain.refusal import Refusal, Refused
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
-from handlers.service.ended_tasks import EndedTasks, lists_ended
+from handlers.service.ended_tasks import EndedTasks
 from handlers.service.large_scans import scan
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer, copy_of
@@ -115,7 +115,7 @@ class QueryService:
             return await self._page_of_the_log(query, before)
         answered = await self._view(query)
         result, ended_through = answered.result, self._pool.state.ended_through
-        if result is None or result["next"] is not None or not ended_through or not lists_ended(query):
+        if result is None or result["next"] is not None or not ended_through or not query.lists_ended:
             return answered
         if not result["tasks"]:
             return await self._page_of_the_log(query, ended_through + 1)

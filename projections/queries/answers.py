@@ -151,7 +151,7 @@ def _tasks(query: TasksQuery, copy: PoolCopy) -> dict[str, Any]:
     ids = (task_id for task_id, task in everything.items() if task.fits(query.status, query.priority, query.label))
     return {
         **_page(query, ids, lambda task_id: task_summary(everything[task_id])),
-        "all_ended": not copy.ended_through,
+        "all_ended": not copy.ended_through or not query.lists_ended,
     }
 
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from domain.json_values import Label, Name, TaskId
 from domain.limits import DEFAULT_PAGE, MAX_PAGE
-from domain.statuses import TaskStatus
+from domain.statuses import TERMINAL, TaskStatus
 from domain.values import Priority
 
 
@@ -45,6 +45,11 @@ class TasksQuery(Page):
     status: Annotated[TaskStatus, Field(strict=False)] | None = None
     priority: Annotated[Priority, Field(strict=False)] | None = None
     label: Label | None = None
+
+    @property
+    def lists_ended(self) -> bool:
+        """Whether tasks that have ended can fit."""
+        return self.status is None or self.status in TERMINAL
 
 
 class LeasesQuery(Page):

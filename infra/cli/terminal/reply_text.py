@@ -62,7 +62,7 @@ def show_query(out: Output, view: str, reply: dict[str, Any]) -> None:
         if rows:
             show_rows(out, rows, name if facts or len(tables) > 1 else "")
         elif name == view or not facts:
-            out.line(f"no {name.replace('_', ' ')}")
+            out.line(f"no {name.replace('_', ' ')}{' on this page' if cursor is not None else ''}")
     if cursor is not None:
         out.line(f"more with --after {quoted(cursor)}", "dim")
     elif not all_ended:

@@ -194,6 +194,14 @@ async def test_a_place_beyond_the_logs_end_is_its_end(pool: PoolHarness) -> None
     assert (page["tasks"], page["next"]) == ([], None)
 
 
+async def test_of_a_status_that_is_no_end_no_task_is_left_out(pool: PoolHarness) -> None:
+    await end(pool, *(f"T{number}" for number in range(6)))
+    await pool.submit("live")
+    for status, listed in (("queued", ["live"]), ("quarantined", [])):
+        page = await pool.given("query.tasks", status=status)
+        assert (ids([page]), page["next"], page["all_ended"]) == (listed, None, True)
+
+
 async def test_an_end_that_every_fold_skips_is_no_row(pool: PoolHarness) -> None:
     await end(pool, "T1", "T2", "T3", "T4")
     pool.log.append_foreign(*pool.by_another(("task/T5", ev.Submitted(request_digest="d", lease=LeasePolicy()))))

@@ -172,6 +172,7 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         ),
         (["submit", "--stall", "10x"], "'10x' is no length of time, such as 90"),
         (["update", "T1"], "name at least one of --priority, --title, --label, --deadline, "),
+        (["update", "T1", "--no-labels", "--label", "y"], "--no-labels: excludes --label"),
         (["cancel", "T1", "--dry-run"], "--task-id excludes --label, --status, --priority and --dry-run"),
         (["agent", "heartbeat", "a1", "--tasks", "[]", "--no-alive"], "leave them out with --no-alive"),
         (["drain", "--pool-wide", "--deadline", "10m"], "--deadline goes with --agent-id"),
@@ -251,6 +252,18 @@ async def test_views_are_tables_and_pages(ask: Run) -> None:
     statistics = (await ask("query", "statistics")).lines
     assert ["tasks", "queued", "3"] in [line.split() for line in statistics]
     assert (await ask("query", "leases")).lines == ["no leases"]
+
+
+async def test_a_page_without_rows_that_leads_on_says_so(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 1)
+    monkeypatch.setattr("handlers.service.ended_tasks.MAX_LOOKED_UP", 2)
+    for number in range(5):
+        await ask("submit", f"T{number}")
+        await ask("cancel", f"T{number}")
+    first, second = (await ask("query", "tasks", "--label", "x")).lines
+    assert first == "no tasks on this page"
+    assert second.startswith("more with --after 'ended: ")
+    assert (await ask("query", "tasks", "--status", "quarantined")).lines == ["no tasks"]
 
 
 async def test_who_acts_on_all_that_fit_is_told_how_to_go_on(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
