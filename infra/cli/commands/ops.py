@@ -30,10 +30,18 @@ _POOL_WIDE = inspect.Parameter(
     default=None,
     annotation=Annotated[bool | None, typer.Option("--pool-wide", help="Mean the whole pool.")],
 )
+_NO_LABELS = inspect.Parameter(
+    "no_labels",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[bool | None, typer.Option("--no-labels", help="Take all its labels away.")],
+)
 _ASK_POOL_WIDE = frozenset({"drain", "pause"})
 """Without an agent they stop the whole pool, which has to be said."""
 _POOL_WIDE_VERBS = _ASK_POOL_WIDE | {"resume"}
 """What stopped the pool is undone in the same words, or without them."""
+_EXTRA_OPTIONS = {**dict.fromkeys(_POOL_WIDE_VERBS, (_POOL_WIDE,)), "update": (_NO_LABELS,)}
+"""By verb: options that are no fields of the request."""
 
 
 def ops_command(verb: str) -> Any:
@@ -44,7 +52,8 @@ def ops_command(verb: str) -> Any:
     async def run(session: Session, **values: Any) -> None:
         actor = values.pop("actor")
         pool_wide = values.pop("pool_wide", None)
-        body = request_body(model, values)
+        emptied = {"labels": "--no-labels"} if values.pop("no_labels", None) else None
+        body = request_body(model, values, emptied)
         names_agent = "agent_id" in body
         if (pool_wide and names_agent) or (asks_pool_wide and not pool_wide and not names_agent):
             message = (
@@ -57,4 +66,4 @@ def ops_command(verb: str) -> Any:
         who = (user_name() or "") if actor is None else actor
         await send_request(session, f"ops.{verb}", body, show, model=model, given=values, actor=who)
 
-    return request_command(verb, model, run, last=[_POOL_WIDE, _ACTOR] if verb in _POOL_WIDE_VERBS else [_ACTOR])
+    return request_command(verb, model, run, last=[*_EXTRA_OPTIONS.get(verb, ()), _ACTOR])

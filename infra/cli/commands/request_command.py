@@ -58,8 +58,13 @@ def request_command(
     return typer_command(name, client_command(run), inspect.getdoc(model))
 
 
-def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the request's body, checked as the service will check it; raises typer.BadParameter."""
+def request_body(
+    model: type[BaseModel], values: dict[str, Any], emptied: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the request's body, checked as the service will check it; raises typer.BadParameter.
+
+    `emptied`: the lists that are sent empty, with the flag that says so; an option that is not given sends no list.
+    """
     specs = options_from_model(model)
     named, argument = _also_argument(specs), None
     if named is not None:
@@ -69,6 +74,10 @@ def request_body(model: type[BaseModel], values: dict[str, Any]) -> dict[str, An
         values[named.parameter] = argument if argument is not None else option
     body = body_from_options(specs, values)
     specs = as_given(specs, values)
+    for name, flag in (emptied or {}).items():
+        if name in body:
+            raise typer.BadParameter(f"excludes {flag_for(specs, (name,))}", param_hint=flag)
+        body[name] = []
     try:
         model.model_validate_json(json.dumps(body))
     except ValidationError as error:

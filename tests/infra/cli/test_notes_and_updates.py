@@ -32,6 +32,15 @@ async def noted(ask: Run) -> Run:
     return ask
 
 
+async def test_labels_can_be_taken_away(ask: Run) -> None:
+    await ask("submit", "T", "--label", "x")
+    await ask("update", "T", "--title", "a title alone")
+    assert (await ask("query", "task", "T", "--json")).json["result"]["labels"] == ["x"]
+    await ask("update", "T", "--no-labels")
+    assert (await ask("query", "task", "T", "--json")).json["result"]["labels"] == []
+    assert (await ask("history", "T")).lines[-1].endswith("  update  labels none")
+
+
 async def test_the_history_shows_them_with_who_wrote_them(noted: Run) -> None:
     lines = (await noted("history", "T")).lines
     assert [line.split("  ")[2:] for line in lines if "ops/board" in line] == [
@@ -40,6 +49,7 @@ async def test_the_history_shows_them_with_who_wrote_them(noted: Run) -> None:
         ["completed", "ops/board", "complete", *lines[-2].split("  ")[5:]],
         ["noted", "ops/board", "annotate", AFTERWARDS],
     ]
+    assert lines[-2].split("  ")[-1].startswith("held by a1 for ")
     events = [json.loads(line) for line in (await noted("history", "T", "--json")).lines]
     assert [each["data"]["kind"] for each in events if each["event"] == "noted"] == ["review", "blame"]
 
