@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.draft import Draft
+    from domain.policies.retry import RetryPolicy
     from domain.task import Lease, Task
 
 _DECIMALS = 2
@@ -83,11 +84,13 @@ def requeue_or_quarantine(
     exempt: bool = False,
     ended_at: datetime | None = None,
     delay_s: float = 0.0,
+    others_s: float = 0.0,
 ) -> Task:
     """Record what follows the end of a lease: the next attempt, or quarantine when a budget is used up.
 
     `exempt`: an operator asked for the next attempt, so budgets do not apply; after quarantine they begin anew.
     `ended_at`: when the lease ended, if that was not just now. `delay_s`: how long the next attempt waits.
+    `others_s`: for how long other agents are preferred to the last holder.
     """
     lease = task.last_lease
     handoff = (
@@ -108,6 +111,7 @@ def requeue_or_quarantine(
             reason=reason,
             handoff=handoff,
             not_before=_not_before(draft, task, delay_s),
+            others_until=after(draft.now, others_s) if others_s else None,
         ),
     )
 
@@ -119,9 +123,13 @@ def record_revoked(draft: Draft, task: Task, reason: str | None, cause: ev.Cause
     return draft.record_task(task.task_id, event)
 
 
-def revoke(draft: Draft, task: Task, reason: str, cause: ev.Cause = ev.Cause.REVOKE) -> Task:
-    """Take a held task from its holder, who is told to stop, and record what follows."""
-    return requeue_or_quarantine(draft, record_revoked(draft, task, reason, cause), cause, reason)
+def revoke(draft: Draft, task: Task, reason: str, cause: ev.Cause = ev.Cause.REVOKE, *, others_s: float = 0.0) -> Task:
+    """Take a held task from its holder, who is told to stop, and record what follows.
+
+    `others_s`: for how long other agents are preferred to that holder.
+    """
+    task = record_revoked(draft, task, reason, cause)
+    return requeue_or_quarantine(draft, task, cause, reason, others_s=others_s)
 
 
 def _handoff_of_unheld(draft: Draft, task: Task, reason: str) -> ev.Handoff | None:
@@ -155,6 +163,11 @@ def _handoff_without_holder(draft: Draft, task: Task, reason: str) -> ev.Handoff
             valid_until=after(draft.now, draft.rules.handoff_valid_s),
         )
     )
+
+
+def retry_policy(draft: Draft, task: Task) -> RetryPolicy:
+    """Return how long the task waits after a failure; one of an older log has no policy of its own."""
+    return task.definition.retry or draft.rules.retry
 
 
 def _not_before(draft: Draft, task: Task, delay_s: float) -> datetime | None:
@@ -208,7 +221,7 @@ def record_failure(draft: Draft, task: Task, error: str, *, retryable: bool) -> 
                 handoff=handoff,
             ),
         )
-    policy = task.definition.retry or draft.rules.retry
+    policy = retry_policy(draft, task)
     jitter = jitter_fraction(lease.token if lease is not None else task.submitted_position)
     delay_s = retry_delay_s(policy, failures=failures, jitter=jitter)
     return draft.record_task(

@@ -121,7 +121,8 @@ def _stalled(draft: Draft, task: Task) -> Finding:
         return Finding.STALLED
     idle_s = seconds_between(advanced_at, draft.now)
     reason = f"stalled: {lease.agent_id} was heard and did not advance beyond {lease.percent} % for {idle_s:.0f} s"
-    task = after_attempt.revoke(draft, task, reason, ev.Cause.STALL)
+    others_s = min(stall_s, after_attempt.retry_policy(draft, task).max_delay_s)
+    task = after_attempt.revoke(draft, task, reason, ev.Cause.STALL, others_s=others_s)
     return Finding.REQUEUED if task.status is TaskStatus.QUEUED else Finding.QUARANTINED
 
 

@@ -114,13 +114,14 @@ def assign(draft: Draft, command: operator_commands.Assign, view: SearchablePool
 
 
 def _best_agent(draft: Draft, view: SearchablePoolView, task: Task) -> Agent:
-    """Return the best agent for a task; the one that failed it last only if no other can take it."""
+    """Return the best agent for a task; the one that failed it last, or with which it stalled, only if no other can."""
     required = frozenset(task.definition.required_capabilities)
     may_receive = partial(checks.may_receive_unasked, draft)
-    failed_by = task.failed_last_by
+    stalled_with = task.avoids if task.avoids_until is not None and task.avoids_until > draft.now else None
+    passed_over = {task.failed_last_by, stalled_with}
     best = None
-    if failed_by is not None:
-        best = view.best_agent(required, lambda agent: agent.agent_id != failed_by and may_receive(agent))
+    if passed_over != {None}:
+        best = view.best_agent(required, lambda agent: agent.agent_id not in passed_over and may_receive(agent))
     best = best or view.best_agent(required, may_receive)
     if best is None:
         raise Refused(

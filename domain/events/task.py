@@ -387,6 +387,8 @@ class Requeued(TaskEvent):
     handoff: Handoff | None = None
     not_before: Timestamp | None = None
     """The task is granted to no agent before this moment; absent: it does not wait."""
+    others_until: Timestamp | None = None
+    """Until this moment other agents are preferred to the one whose task stalled; absent: it did not."""
 
 
 class Completed(TaskEvent):

@@ -117,14 +117,14 @@ def requeued(task: Task, event: ev.Requeued, recorded: Recorded) -> Task:
         task = replace(task, steals=0, releases=0, free_attempts=task.attempt)
     elif not _was_attempted(task):
         task = replace(task, free_attempts=task.free_attempts + 1)
-    avoids = task.lease.agent_id if task.lease is not None and event.not_before is not None else None
+    avoids, avoids_until = _preference(task, event, recorded)
     return advance(
         task,
         recorded,
         attempt=event.attempt,
         not_before=event.not_before,
         avoids=avoids,
-        avoids_until=_avoids_until(event, recorded) if avoids is not None else None,
+        avoids_until=avoids_until,
         queued_position=recorded.position,
         lease=None,
         last_lease=task.lease or task.last_lease,
@@ -142,10 +142,17 @@ def _was_attempted(task: Task) -> bool:
     return lease is not None and lease.attempt == task.attempt
 
 
-def _avoids_until(event: ev.Requeued, recorded: Recorded) -> datetime | None:
-    """Return until when other agents are preferred to the one that failed: for as long again as the task waits."""
+def _preference(task: Task, event: ev.Requeued, recorded: Recorded) -> tuple[str | None, datetime | None]:
+    """Return the agent to which others are preferred for the next attempt, and until when; None: to none.
+
+    To one that failed: for as long again as the task waits. To one whose task stalled: as the event says.
+    """
     not_before = event.not_before
-    return None if not_before is None else after(not_before, seconds_between(recorded.time, not_before))
+    if task.lease is not None and not_before is not None:
+        return task.lease.agent_id, after(not_before, seconds_between(recorded.time, not_before))
+    if task.last_lease is not None and event.others_until is not None:
+        return task.last_lease.agent_id, event.others_until
+    return None, None
 
 
 def _ended_by_failure(

@@ -120,7 +120,7 @@ class Task(msgspec.Struct, frozen=True, gc=False):
     not_before: datetime | None = None
     """While it is queued: it is granted to no agent before this moment."""
     avoids: str | None = None
-    """While it is queued: the agent whose attempt failed last, to which others are preferred until `avoids_until`."""
+    """While it is queued: the agent that had it last, to which others are preferred until `avoids_until`."""
     avoids_until: datetime | None = None
 
     @property

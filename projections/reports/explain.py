@@ -212,7 +212,7 @@ def candidates_for(task: Task, state: PoolState, now: datetime) -> tuple[Candida
                 (str(agent.status), agent.status is not AgentStatus.LIVE),
                 (str(agent.intake), agent.intake is not IntakeStatus.OPEN),
                 (f"full: holds {held} of {agent.capacity}", held >= agent.capacity),
-                ("failed it last, and another agent is preferred", agent.agent_id == left_by),
+                ("had it last, and another agent is preferred", agent.agent_id == left_by),
             )
             if applies
         ]

@@ -61,7 +61,7 @@ def _in_queue(task: Task, rules: Rules, now: datetime) -> Iterator[NextStep]:
     if task.not_before is not None and task.not_before > now:
         yield NextStep(task.not_before, "its delay ends: it can be granted from here on")
     if task.avoids is not None and task.avoids_until is not None and task.avoids_until > now:
-        yield NextStep(task.avoids_until, f"until here other agents are preferred to {task.avoids}, which failed last")
+        yield NextStep(task.avoids_until, f"until here other agents are preferred to {task.avoids}, which had it last")
     ages_at = next_aging_at(task.definition.priority, task.waits_since, now, rules.priority_aging_s)
     if ages_at is not None:
         yield NextStep(ages_at, f"it counts as one priority more urgent, every {duration(rules.priority_aging_s)}")

@@ -138,7 +138,7 @@ class Backlog:
         """Return the ids of the first ready tasks that the agent can do, at most `limit`.
 
         Most urgent first, then what the fewest agents can do, then in the order of submission. Left out are those that
-        it failed last, while they should go to another agent and one is available.
+        it had last, while they should go to another agent and one is available.
         """
         capabilities, agent_id = agent.capabilities, agent.agent_id
         found = []

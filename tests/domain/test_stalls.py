@@ -139,6 +139,45 @@ def test_with_on_stall_requeue_it_is_taken_from_its_holder_with_a_hand_off() -> 
     s.when("A", "progress", task_id="T", token=token, percent=41).refused("stale_token", "late_progress")
 
 
+@pytest.mark.parametrize(("max_delay_s", "preferred_s"), [(300.0, 300.0), (5000.0, 1000.0), (0.0, 0.0)])
+def test_another_agent_is_preferred_to_the_one_that_stalled(max_delay_s: float, preferred_s: float) -> None:
+    """For as long again as the limit is, but no longer than a failed task may wait."""
+    s = Scenario(Rules(on_stall=OnStall.REQUEUE))
+    retry = {"delay_s": 0, "max_delay_s": max_delay_s}
+    s.holds("A", "T", lease=LONG, stall_s=1000.0, retry=retry)
+    s.given("B", "register")
+    assert reporting(s, 2000) == ["stalled", "revoked", "requeued"]
+    if preferred_s:
+        assert s.when("A", "claim").result["leases"] == []
+        steps = [each.what for each in explain(s.task("T"), s.state.pool, s.rules, s.now, state=s.state).next]
+        assert "until here other agents are preferred to A, which had it last" in steps
+        s.wait(preferred_s - 0.001)
+        assert s.when("A", "claim").result["leases"] == []
+        s.wait(0.001)
+    assert [each["task_id"] for each in s.when("A", "claim").result["leases"]] == ["T"]
+
+
+def test_the_one_that_stalled_gets_it_back_when_there_is_no_other() -> None:
+    s = Scenario(Rules(on_stall=OnStall.REQUEUE))
+    s.holds("A", "T", lease=LONG, stall_s=1000.0)
+    s.given("B", "register", capabilities=["gpu"])
+    s.given(OPS, "pause", agent_id="B")
+    reporting(s, 2000)
+    assert [each["task_id"] for each in s.when("A", "claim").result["leases"]] == ["T"]
+
+
+def test_an_agent_is_chosen_that_did_not_stall() -> None:
+    s = Scenario(Rules(on_stall=OnStall.REQUEUE))
+    s.holds("A", "T", lease=LONG, stall_s=1000.0)
+    s.given("B", "register")
+    s.holds("B", "U", lease=LONG)
+    s.given("B", "register", capacity=5)
+    reporting(s, 2000)
+    s.given("B", "heartbeat")
+    s.given(OPS, "assign", task_id="T")
+    assert s.lease("T").agent_id == "B"
+
+
 def test_stalls_use_up_attempts() -> None:
     s = Scenario()
     s.holds("A", "T", lease=LONG, stall_s=1000.0, on_stall="requeue", budgets={"attempts": 1})

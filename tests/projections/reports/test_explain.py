@@ -176,9 +176,9 @@ def test_a_failed_task_says_who_is_preferred_and_until_when() -> None:
     s.holds("A", "T", retry={"delay_s": 8, "backoff": 1, "max_delay_s": 8})
     s.given("B", "register")
     s.given("A", "fail", task_id="T", token=s.token("T"), error="no")
-    assert coming(s)["until here other agents are preferred to A, which failed last"] == 16
+    assert coming(s)["until here other agents are preferred to A, which had it last"] == 16
     assert {each.agent_id: each.can for each in explained(s.at(9)).candidates} == {"A": False, "B": True}
-    assert explained(s).candidates[1].why == "failed it last, and another agent is preferred"
+    assert explained(s).candidates[1].why == "had it last, and another agent is preferred"
     assert {each.agent_id: each.can for each in explained(s.at(16)).candidates} == {"A": True, "B": True}
 
 
