@@ -18,6 +18,7 @@ def tasks(claim: Asked) -> list[str]:
 async def test_another_session_ends_the_waiting_claims_of_the_earlier_session(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     dead, unnamed = wait(pool, session="s1"), wait(pool)
+    await pool.rest()
 
     await pool.register("a", session="s2")
     assert [tasks(dead), tasks(unnamed)] == [[], []]
@@ -30,6 +31,7 @@ async def test_another_session_ends_the_waiting_claims_of_the_earlier_session(po
 async def test_the_same_session_again_ends_none(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     claim = wait(pool, session="s1")
+    await pool.rest()
 
     await pool.register("a", session="s1")
     await pool.register("a", session="s1", capacity=5)
@@ -42,6 +44,7 @@ async def test_the_same_session_again_ends_none(pool: PoolHarness) -> None:
 async def test_a_registration_without_a_session_ends_those_with_one(pool: PoolHarness) -> None:
     await pool.register("a", session="s1")
     claim = wait(pool, session="s1")
+    await pool.rest()
     await pool.register("a")
     assert tasks(claim) == []
 

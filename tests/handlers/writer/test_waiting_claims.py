@@ -190,6 +190,7 @@ async def test_only_who_can_do_it_is_woken(pool: PoolHarness) -> None:
 async def test_a_registration_ends_it_empty_for_its_process_may_be_gone(pool: PoolHarness) -> None:
     await pool.register("a", "b")
     claim, of_another = wait(pool, "a"), wait(pool, "b")
+    await pool.rest()
     await pool.register("a", capabilities=["gpu"])
     assert tasks(claim) == []
     assert not of_another.replies
@@ -201,6 +202,7 @@ async def test_a_registration_ends_it_empty_for_its_process_may_be_gone(pool: Po
 async def test_a_registration_that_changes_nothing_ends_it_too(pool: PoolHarness) -> None:
     await pool.register("a")
     claim = wait(pool, "a")
+    await pool.rest()
     await pool.register("a")
     assert tasks(claim) == []
 
