@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from domain.hash_chain import chain_hash
+from domain.rules import Rules
 from handlers.ports import NewMessage
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
@@ -167,6 +168,22 @@ async def test_the_backlog_is_in_the_order_of_grants(pool: PoolHarness) -> None:
     await pool.register("a")
     granted = (await pool.given("agent.a.claim", max=5))["leases"]
     assert [lease["task_id"] for lease in granted] == ["c", "h", "m", "m2", "l"]
+
+
+async def test_the_backlog_shows_tasks_where_they_have_aged_to(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(priority_aging_s=60.0))
+    await pool.submit("low", priority="low")
+    await pool.advance(121)
+    await pool.submit("m", priority="medium")
+    await pool.submit("h", priority="high")
+    backlog = await pool.given("query.backlog")
+    assert ids(backlog, "tasks") == ["low", "h", "m"]
+    assert backlog["tasks"][0]["priority"] == "low"
+    page = await pool.given("query.backlog", limit=1)
+    assert ids(await pool.given("query.backlog", after=page["next"]), "tasks") == ["h", "m"]
+    await pool.register("a")
+    granted = (await pool.given("agent.a.claim", max=5))["leases"]
+    assert [lease["task_id"] for lease in granted] == ["low", "h", "m"]
 
 
 @pytest.mark.parametrize("view", ["backlog", "tasks"])
