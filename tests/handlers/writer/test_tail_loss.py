@@ -69,7 +69,7 @@ async def test_a_lost_tail_that_others_wrote_over_ends_it_too(pool: PoolHarness)
     pool.log.append_foreign(*pool.by_another(*[(f"task/{name}", THEIRS) for name in "XYZ"]))
     pool.post("ops.submit")
     await pool.rest()
-    await ends_as_lost(pool, f"position {survived_to + 1} of the log holds something else than was acknowledged")
+    await ends_as_lost(pool, f"position {survived_to + 1} of the log holds something else than was acknowledged there")
 
 
 async def test_an_idle_service_finds_it_when_its_log_is_checked(pool: PoolHarness) -> None:
