@@ -7,7 +7,7 @@ of the kind than promised claims. So no claim waits beside a queued task that it
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, get_args
 
 from domain.actors import agent_actor
@@ -66,8 +66,12 @@ class WaitingClaims:
         self._resubmit = resubmit
         self._on_parked = on_parked
         self._line = ClaimLine()
-        self._woken_for: dict[int, frozenset[str]] = {}
-        """By place: what the tasks require that a claim was woken for, until it is decided."""
+        self._woken_for: dict[int, deque[frozenset[str]]] = {}
+        """By place: what the tasks require that a claim was woken for, for each wake-up that is not settled yet.
+
+        One that took nothing is back in the line, and may be woken again, before the batch in which that was decided
+        settles the first wake-up.
+        """
         self._promised: Counter[frozenset[str]] = Counter()
         """How many claims were woken for each kind of task."""
         self._sessions: dict[str, int] = {}
@@ -105,8 +109,11 @@ class WaitingClaims:
 
     def settle(self, job: Job) -> None:
         """A woken claim was decided, or has ended: wake the next one if there is more work of the kind."""
-        required = self._woken_for.pop(job.place, None) if job.place is not None else None
-        if required is not None:
+        wake_ups = self._woken_for.get(job.place) if job.place is not None else None
+        if wake_ups and job.place is not None:
+            required = wake_ups.popleft()
+            if not wake_ups:
+                del self._woken_for[job.place]
             self._promised[required] -= 1
             if not self._promised[required]:
                 del self._promised[required]
@@ -270,7 +277,7 @@ class WaitingClaims:
             job = self._line.take_for_task(required, except_agent=except_agent)
             if job is None or job.place is None:
                 break
-            self._woken_for[job.place] = required
+            self._woken_for.setdefault(job.place, deque()).append(required)
             self._promised[required] += 1
             woken.append(job)
         self._resubmit_in_order(woken)

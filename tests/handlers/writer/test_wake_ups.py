@@ -218,3 +218,38 @@ async def test_a_claim_that_takes_many_leaves_the_others_waiting_in_their_places
     await pool.submit("U")
     assert tasks(second) == ["U"]
     assert not third.replies
+
+
+async def test_a_claim_that_is_woken_again_before_its_first_wake_up_is_settled_leaves_none_behind(
+    pool: PoolHarness,
+) -> None:
+    """c finds that T should go to another agent, and is woken for U when b's wake-up is settled, before its own is."""
+    await pool.register("b", "c")
+    await pool.submit("T", retry={"delay_s": 4, "backoff": 1, "max_delay_s": 4})
+    token = await pool.assign("c", "T")
+    await pool.given("agent.c.fail", task_id="T", token=token, error="b should take it")
+    await pool.advance(4.5)
+    await pool.given("ops.pause")
+    first, second = wait(pool, "b"), wait(pool, "c")
+    await pool.submit("S", priority="critical")
+
+    def hold(message: NewMessage) -> None:
+        if message.subject.endswith(".leased"):
+            pool.log.hold()
+
+    pool.log.on_message = hold
+    pool.post("ops.resume")
+    await pool.rest()
+    pool.post("ops.submit", {"task_id": "U"})
+    await pool.rest()
+    pool.log.on_message = lambda _message: None
+    pool.log.release()
+    await pool.rest()
+    assert (tasks(first), tasks(second)) == (["S"], ["U"])
+
+    third = wait(pool, "c")
+    await pool.advance(10)
+    assert tasks(third) == ["T"]
+    fourth = wait(pool, "c")
+    await pool.submit("V")
+    assert tasks(fourth) == ["V"]
