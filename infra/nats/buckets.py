@@ -41,6 +41,11 @@ def log_end_bucket(pool: str) -> Bucket:
     return Bucket(f"CUSTODY_LOG_END_{pool}")
 
 
+def reach_bucket(pool: str) -> Bucket:
+    """Return the bucket that a pool's service writes to, to learn whether its node reaches the cluster."""
+    return Bucket(f"CUSTODY_REACH_{pool}")
+
+
 async def ensure_bucket(
     api: JetStreamApi, pool: str, bucket: Bucket, settings: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:

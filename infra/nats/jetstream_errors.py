@@ -14,6 +14,12 @@ from handlers.ports import (
     OutcomeUnknownError,
 )
 
+CLUSTER_NO_PEERS = 10005
+"""Too few nodes of the cluster are there to take the stream's copies."""
+CLUSTER_NOT_AVAILABLE = 10008
+"""The cluster has no leader."""
+CLUSTER_NOT_LEADER = 10009
+"""The node no longer leads the cluster."""
 TOO_MANY_CONSUMERS = 10026
 """The stream, or the account, has as many consumers as it may have."""
 MESSAGE_NOT_FOUND = 10037

@@ -17,6 +17,7 @@ class TcpProxy(LocalServer):
         self._upstream_left: int | None = None
         self._dropping_answers = False
         self._dropping_messages = False
+        self._dropping_all = False
         self.dropped = asyncio.Event()
         """Set once an answer was lost."""
 
@@ -32,6 +33,10 @@ class TcpProxy(LocalServer):
         """From now on no message gets through to the clients, but answers to their pings do."""
         self._dropping_messages = True
 
+    def drop_all(self) -> None:
+        """From now on nothing gets through either way, and no connection ends, as behind a cut cable."""
+        self._dropping_all = True
+
     def cut_after(self, upstream_bytes: int) -> None:
         """Let so many more bytes through to the broker, then cut every connection."""
         self._upstream_left = upstream_bytes
@@ -39,14 +44,18 @@ class TcpProxy(LocalServer):
     def cut(self) -> None:
         """Cut every connection, and let everything through on the next ones."""
         self._upstream_left = None
-        self._dropping_answers = self._dropping_messages = False
+        self._dropping_answers = self._dropping_messages = self._dropping_all = False
         for client, broker in self._connections.items():
             client.transport.abort()
             broker.close()
         self._connections.clear()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        broker_reader, broker_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        try:
+            broker_reader, broker_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
+        except OSError:
+            writer.transport.abort()
+            return
         self._connections[writer] = broker_writer
         for pump in (self._pump_up(reader, broker_writer), self._pump_down(broker_reader, writer)):
             task = asyncio.create_task(pump)
@@ -54,6 +63,8 @@ class TcpProxy(LocalServer):
 
     async def _pump_up(self, reader: asyncio.StreamReader, broker: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
+            if self._dropping_all:
+                continue
             if self._upstream_left is not None:
                 data = data[: self._upstream_left]
                 self._upstream_left -= len(data)
@@ -65,6 +76,8 @@ class TcpProxy(LocalServer):
 
     async def _pump_down(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
+            if self._dropping_all:
+                continue
             if self._dropping_answers:
                 if b"MSG " in data:
                     self.dropped.set()

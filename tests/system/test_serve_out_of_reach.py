@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.broker.users import WRITER, inbox
 from infra.nats.auth import Auth
+from infra.nats.buckets import reach_bucket
 from infra.nats.connection import NatsConnection
 from infra.nats.node_choice import node_name
 from infra.service.serving import PoolServer
@@ -35,6 +38,7 @@ class Split(PoolServer):
         self.through = through
         self.others = others
         self.connections: dict[str, NatsConnection] = {}
+        self.users = {"writer": "writer", "responder": "responder"}
 
     async def _connected(self, purpose: str, auths: object) -> NatsConnection:
         first = self.through.get(purpose)
@@ -42,7 +46,7 @@ class Split(PoolServer):
         self.url = ",".join(nodes if self.others else nodes[:1])
 
         def auth(user: str) -> Auth:
-            access = self.broker.credentials(user)
+            access = self.broker.credentials(self.users[user])
             return Auth(user=access["user"], password=access["password"])
 
         self.connections[purpose] = await super()._connected(purpose, auth)
@@ -115,8 +119,8 @@ async def test_a_connection_that_confirms_no_append_is_moved(
             proxy.drop_messages()
             reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
             assert reply.ok
-            assert logged.said("for another node: an append is not confirmed")
-            moved = next(line for line in logged.lines if "an append is not confirmed for" in line)
+            moved = next(line for line in logged.lines if "for another node: " in line)
+            assert "is not confirmed for " in moved
             assert 2 <= float(moved.split()[-2]) <= 3
             events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
             assert len(events) == 1, "it was stored once, although its confirmation was lost"
@@ -124,9 +128,9 @@ async def test_a_connection_that_confirms_no_append_is_moved(
             await server.stop()
 
 
-@pytest.mark.parametrize("lost", ["writer", "responder"])
+@pytest.mark.parametrize(("lost", "other"), [("writer", "responder"), ("responder", "writer")])
 async def test_the_other_connection_follows_one_that_was_lost_alone(
-    broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines, lost: str
+    broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines, lost: str, other: str
 ) -> None:
     async with TcpProxy(broker.url) as proxy:
         server = Split(Settings(pool=pool), broker, {"writer": proxy.url, "responder": proxy.url})
@@ -134,8 +138,11 @@ async def test_the_other_connection_follows_one_that_was_lost_alone(
         nodes = {each.node for each in server.connections.values()}
         try:
             assert nodes == {node_name(urlsplit(proxy.url))}
+            followed = asyncio.Event()
+            server.connections[other].reconnected.add(followed.set)
             server.connections[lost].drop()
             await logged.until("for the other connection's node")
+            await followed.wait()
             ask = Caller(await connect(), pool)
             assert (await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)).ok
             assert {each.node for each in server.connections.values()} == {node_name(urlsplit(broker.url))}
@@ -172,6 +179,24 @@ async def test_a_broker_that_forbids_it_is_named(tmp_path: Path, pool: str, logg
         await server.start(auth)
         try:
             await logged.until("does not let the service send itself a request")
+            await asyncio.sleep(2)
+            assert not logged.said("out of reach")
+        finally:
+            await server.stop()
+
+
+async def test_a_broker_that_forbids_to_ask_the_cluster_is_named(tmp_path: Path, pool: str, logged: Lines) -> None:
+    create = f"$JS.API.STREAM.CREATE.{reach_bucket(pool).stream}"
+    narrow = replace(WRITER, name="narrow", subscribe=(inbox("narrow"),), not_publish=(create,))
+    async with (
+        EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=(narrow,))) as broker,
+        TcpProxy(broker.url) as proxy,
+    ):
+        server = Split(Settings(pool=pool), broker, {"writer": proxy.url, "responder": proxy.url})
+        server.users["writer"] = "narrow"
+        await server.start(lambda _: Auth())
+        try:
+            await logged.until("whether the broker's node reaches the other nodes is not known")
             await asyncio.sleep(2)
             assert not logged.said("out of reach")
         finally:
