@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.system.caller import Caller
+
+pytestmark = pytest.mark.system
 
 LONG = {"mode": "fixed", "lease_s": 3600.0}
 

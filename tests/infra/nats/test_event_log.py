@@ -130,7 +130,7 @@ async def test_without_a_connection_nothing_is_kept_for_later(broker_with_log: E
     await connection.close()
 
 
-async def test_a_pool_without_a_stream_is_unavailable_and_surely_nothing_was_stored(
+async def test_a_pool_without_a_stream_is_unavailable_and_an_append_to_it_of_unknown_outcome(
     broker_with_log: EmbeddedBroker,
 ) -> None:
     connection = await connect(broker_with_log.url, name="test")
