@@ -16,6 +16,8 @@ from typing import Any, Self
 import nats
 from nats.aio.client import Client
 
+from infra.broker.embedded import EmbeddedBroker
+
 START = """
 import asyncio, json, sys
 from infra.service.log_consent import LogConsent
@@ -133,6 +135,16 @@ class Service:
         self._process.send_signal(number)
 
 
+def passwords(broker: EmbeddedBroker) -> dict[str, str]:
+    """The settings that tell a service its users' passwords."""
+    return {f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")}
+
+
+def serve(broker: EmbeddedBroker, directory: Path, *arguments: str, **settings: Any) -> Service:
+    """`custody serve` at this broker, with its users' passwords."""
+    return Service("serve", directory, *arguments, nats=broker.url, **passwords(broker), **settings)
+
+
 def access(data: Path, user: str = "operator") -> dict[str, str]:
     """What `custody up` leaves for clients in its data directory."""
     url = json.loads((data / "broker.json").read_text())["url"]
@@ -155,3 +167,17 @@ async def client(**options: Any) -> AsyncIterator[Client]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await nc.close()
+
+
+@asynccontextmanager
+async def operator(broker: EmbeddedBroker) -> AsyncIterator[Client]:
+    """A bare client with the operator's rights."""
+    async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        yield nc
+
+
+async def delete_log(broker: EmbeddedBroker, pool: str = "default") -> None:
+    """Delete the stream of a pool, as an administrator of the broker can."""
+    admin = await nats.connect(broker.url, **broker.credentials("admin"))
+    await admin.jetstream().delete_stream(f"CUSTODY_{pool}")
+    await admin.close()

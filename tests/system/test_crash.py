@@ -12,18 +12,13 @@ import pytest
 from infra.broker.embedded import EmbeddedBroker
 from tests.system.caller import Caller
 from tests.system.load import SHORT, Attempt, Load, check_fold, check_promises
-from tests.system.processes import Service, access, client
+from tests.system.processes import Service, access, client, operator, serve
 from tests.system.streams import Feed, moment, read_log
 
 pytestmark = [pytest.mark.system]
 
 AGENTS = 12
 POOL = "default"
-
-
-def passwords(broker: EmbeddedBroker) -> dict[str, str]:
-    """Settings that tell the service its users' passwords."""
-    return {f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")}
 
 
 async def sleepers(ask: Caller, name: str) -> set[str]:
@@ -86,36 +81,34 @@ async def test_kill_9_of_everything_under_load(tmp_path: Path) -> None:
 
 
 async def test_kill_9_of_the_service_only(tmp_path: Path) -> None:
-    async with EmbeddedBroker(tmp_path / "broker") as broker:
-        settings = {"nats": broker.url, **passwords(broker)}
-        async with (
-            Service("serve", tmp_path, **settings) as service,
-            client(servers=broker.url, **broker.credentials("operator")) as nc,
-        ):
-            ask = Caller(nc, POOL)
-            for number in range(2):
-                await service.ready()
-                await sleepers(ask, f"s{number}")
-                load = Load(ask, f"r{number}", number)
-                load.start(AGENTS)
-                await load.answered(150)
-                before = len(await read_log(nc, POOL))
-                await service.kill()
-                await load.stop()
-                await service.start()
-                await service.ready()
-                await check_rearmed(ask, before)
-                await check_promises(ask, load.attempts)
+    async with (
+        EmbeddedBroker(tmp_path / "broker") as broker,
+        serve(broker, tmp_path) as service,
+        operator(broker) as nc,
+    ):
+        ask = Caller(nc, POOL)
+        for number in range(2):
+            await service.ready()
+            await sleepers(ask, f"s{number}")
+            load = Load(ask, f"r{number}", number)
+            load.start(AGENTS)
+            await load.answered(150)
+            before = len(await read_log(nc, POOL))
+            await service.kill()
+            await load.stop()
+            await service.start()
+            await service.ready()
+            await check_rearmed(ask, before)
+            await check_promises(ask, load.attempts)
 
 
 async def test_kill_9_of_the_broker_only(tmp_path: Path) -> None:
     broker = EmbeddedBroker(tmp_path / "broker")
     await broker.start()
     try:
-        settings = {"nats": broker.url, **passwords(broker)}
         async with (
-            Service("serve", tmp_path, **settings) as service,
-            client(servers=broker.url, **broker.credentials("operator")) as nc,
+            serve(broker, tmp_path) as service,
+            operator(broker) as nc,
         ):
             ask = Caller(nc, POOL)
             await service.ready()

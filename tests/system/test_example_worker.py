@@ -16,7 +16,7 @@ import pytest
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from tests.support.checkout import ROOT
 from tests.system.caller import Caller
-from tests.system.processes import Service, access, client
+from tests.system.processes import Service, access, client, operator, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 POOL = "default"
-USERS = ("writer", "responder", "operator")
 TASK: dict[str, Any] = {"required_capabilities": ["example"], "payload": {"steps": 60, "step_s": 0.05}}
 PATIENCE_S = 45.0
 """A request that a restart swallowed is asked again after 10 s."""
@@ -89,12 +88,10 @@ async def test_it_lives_through_a_restart_of_custody_up(tmp_path: Path, end: str
 
 async def test_it_lives_through_restarts_of_the_service_and_of_the_broker(tmp_path: Path) -> None:
     async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
-        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-        as_operator = broker.credentials("operator")
-        url = broker.url.replace("//", f"//operator:{as_operator['password']}@")
+        url = broker.url.replace("//", f"//operator:{broker.credentials('operator')['password']}@")
         async with (
-            Service("serve", tmp_path, nats=broker.url, **passwords) as service,
-            client(servers=broker.url, **as_operator) as nc,
+            serve(broker, tmp_path) as service,
+            operator(broker) as nc,
         ):
             await service.ready()
             ask = Caller(nc, POOL)

@@ -11,7 +11,7 @@ import pytest
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import ADMIN
 from tests.system.caller import Caller
-from tests.system.processes import Service, client
+from tests.system.processes import client, operator, serve
 from tests.system.streams import read_log
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 POOL = "default"
-USERS = ("writer", "responder", "operator")
 FORGED = (
     b'{"error":{"code":400,"err_code":10054,"description":"message size exceeds maximum allowed"}}',
     b'{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 7"},"stream":"CUSTODY_default"}',
@@ -41,31 +40,30 @@ FORGED = (
 async def test_no_forged_answer_to_an_append_is_believed_or_ends_the_service(tmp_path: Path) -> None:
     """The forger may subscribe to everything, so it hears each append, and answers it faster than a disk can."""
     options = BrokerOptions(extra_users=(ADMIN,))
-    async with EmbeddedBroker(tmp_path / "broker", options) as broker:
-        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-        async with (
-            Service("serve", tmp_path, nats=broker.url, **passwords) as service,
-            client(servers=broker.url, **broker.credentials("admin")) as forger,
-            client(servers=broker.url, **broker.credentials("operator")) as nc,
-        ):
-            await service.ready()
-            answers = itertools.cycle(FORGED)
-            forged: list[bytes] = []
+    async with (
+        EmbeddedBroker(tmp_path / "broker", options) as broker,
+        serve(broker, tmp_path) as service,
+        client(servers=broker.url, **broker.credentials("admin")) as forger,
+        operator(broker) as nc,
+    ):
+        await service.ready()
+        answers = itertools.cycle(FORGED)
+        forged: list[bytes] = []
 
-            async def forge(message: Msg) -> None:
-                if message.reply:
-                    forged.append(next(answers))
-                    await forger.publish(message.reply, forged[-1])
+        async def forge(message: Msg) -> None:
+            if message.reply:
+                forged.append(next(answers))
+                await forger.publish(message.reply, forged[-1])
 
-            await forger.subscribe(f"custody.{POOL}.evt.>", cb=forge)
-            await forger.flush()
-            ask = Caller(nc, POOL)
-            told: list[str] = []
-            for number in range(3 * len(FORGED)):
-                await ask.done("ops.submit", task_id=f"T{number}", title=str(number), command_id=str(number))
-                told.append(f"task/T{number}")
-            assert len(forged) >= len(told)
-            stored = [each.body["subject"] for each in await read_log(nc, POOL) if each.name == "task.submitted"]
-            assert stored == told
-            assert await service.stop() == 0
-            assert not any("Traceback" in line for line in service.logged), service.logged
+        await forger.subscribe(f"custody.{POOL}.evt.>", cb=forge)
+        await forger.flush()
+        ask = Caller(nc, POOL)
+        told: list[str] = []
+        for number in range(3 * len(FORGED)):
+            await ask.done("ops.submit", task_id=f"T{number}", title=str(number), command_id=str(number))
+            told.append(f"task/T{number}")
+        assert len(forged) >= len(told)
+        stored = [each.body["subject"] for each in await read_log(nc, POOL) if each.name == "task.submitted"]
+        assert stored == told
+        assert await service.stop() == 0
+        assert not any("Traceback" in line for line in service.logged), service.logged

@@ -19,7 +19,7 @@ from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from tests.support.cases import case
-from tests.system.processes import Service
+from tests.system.processes import delete_log, serve
 from tests.system.projectors import POOL, ran, story
 
 pytestmark = [pytest.mark.system]
@@ -100,7 +100,7 @@ async def test_what_an_import_left_that_was_killed_is_refused_until_it_is_whole(
     for reader in READERS:
         with case(reader):
             assert await ran(users_broker, tmp_path, *reader) == (1, f"custody: {said}")
-    async with serving(users_broker, tmp_path) as service:
+    async with serve(users_broker, tmp_path) as service:
         assert await service.ended() == 1
         assert service.logged[-1] == f"custody: {said}"
     with pytest.raises(OperationalError, match="an import is under way, or was broken off"):
@@ -110,7 +110,7 @@ async def test_what_an_import_left_that_was_killed_is_refused_until_it_is_whole(
     assert await stored(users_broker) == messages
     assert len(await pool_events(users_broker)) == len(messages)
     assert await ran(users_broker, tmp_path, "verify") == (0, "")
-    async with serving(users_broker, tmp_path) as service:
+    async with serve(users_broker, tmp_path) as service:
         await service.ready()
 
 
@@ -149,13 +149,6 @@ async def test_two_imports_at_once_do_no_harm(
     assert 0 in {status for status, _ in ended}
     assert not any("Traceback" in said for _, said in ended)
     assert await stored(users_broker) == messages
-
-
-def serving(broker: EmbeddedBroker, directory: Path) -> Service:
-    passwords = {
-        f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")
-    }
-    return Service("serve", directory, nats=broker.url, **passwords)
 
 
 async def pool_events(broker: EmbeddedBroker) -> list[object]:
@@ -245,9 +238,3 @@ async def restart(broker: EmbeddedBroker, directory: Path) -> tuple[int, str]:
     """Import a log of one message."""
     export(directory / "one.custody", [StoredMessage(1, *story(1)[0])])
     return await ran(broker, directory, "import", "one.custody")
-
-
-async def delete_log(broker: EmbeddedBroker) -> None:
-    client = await nats.connect(broker.url, **broker.credentials("admin"))
-    await client.jetstream().delete_stream(f"CUSTODY_{POOL}")
-    await client.close()

@@ -5,40 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-import nats
 import pytest
-from nats.aio.client import Client
 
 from infra.broker.embedded import EmbeddedBroker
 from tests.system.caller import Caller
-from tests.system.processes import Service, access, client
+from tests.system.processes import Service, access, client, delete_log, operator, serve
 from tests.system.projectors import ran
 
 pytestmark = [pytest.mark.system]
 
 POOL = "default"
-USERS = ("writer", "responder", "operator")
-
-
-def serve(broker: EmbeddedBroker, directory: Path, *arguments: str) -> Service:
-    passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-    return Service("serve", directory, *arguments, nats=broker.url, **passwords)
-
-
-@asynccontextmanager
-async def operator(broker: EmbeddedBroker) -> AsyncIterator[Client]:
-    async with client(servers=broker.url, **broker.credentials("operator")) as nc:
-        yield nc
-
-
-async def delete_log(broker: EmbeddedBroker) -> None:
-    admin = await nats.connect(broker.url, **broker.credentials("admin"))
-    await admin.jetstream().delete_stream(f"CUSTODY_{POOL}")
-    await admin.close()
 
 
 def gone(broker: EmbeddedBroker, position: int) -> str:

@@ -7,26 +7,21 @@ import pytest
 from domain.limits import MAX_REPLY_BYTES
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from tests.system.caller import Caller
-from tests.system.processes import Service, client
+from tests.system.processes import operator, serve
 from tests.system.streams import last_position
 
 pytestmark = pytest.mark.system
 
 POOL = "default"
-USERS = ("writer", "responder", "operator")
 LIMIT = "infra.broker.embedded.MAX_PAYLOAD_BYTES"
 SAID = rf"custody: the broker at \S+ takes messages of at most 300000 bytes, .*: set `max_payload: {MAX_REPLY_BYTES}`"
-
-
-def passwords(broker: EmbeddedBroker) -> dict[str, str]:
-    return {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
 
 
 async def test_it_is_refused_at_the_start_with_what_to_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LIMIT, 300_000)
     async with (
         EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker,
-        Service("serve", tmp_path, nats=broker.url, **passwords(broker)) as service,
+        serve(broker, tmp_path) as service,
     ):
         assert await service.ended() == 1
         assert await service.line(SAID)
@@ -38,8 +33,8 @@ async def test_a_broker_that_comes_back_so_ends_the_service_before_it_grants_any
 ) -> None:
     async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
         async with (
-            Service("serve", tmp_path, nats=broker.url, **passwords(broker)) as service,
-            client(servers=broker.url, **broker.credentials("operator")) as nc,
+            serve(broker, tmp_path) as service,
+            operator(broker) as nc,
         ):
             await service.ready()
             await Caller(nc, POOL).done("agent.a.register")
@@ -51,7 +46,7 @@ async def test_a_broker_that_comes_back_so_ends_the_service_before_it_grants_any
             await broker.start()
             assert await service.ended() == 1
             assert await service.line(SAID)
-        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        async with operator(broker) as nc:
             assert await last_position(nc, POOL) == end, "nothing was granted"
 
 
@@ -59,8 +54,8 @@ async def test_the_largest_claim_is_told_at_the_least_limit(tmp_path: Path, monk
     monkeypatch.setattr(LIMIT, MAX_REPLY_BYTES)
     async with (
         EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker,
-        Service("serve", tmp_path, nats=broker.url, **passwords(broker)) as service,
-        client(servers=broker.url, **broker.credentials("operator")) as nc,
+        serve(broker, tmp_path) as service,
+        operator(broker) as nc,
     ):
         await service.ready()
         ask = Caller(nc, POOL)

@@ -8,7 +8,6 @@ import signal
 import sqlite3
 from pathlib import Path
 
-import nats
 import pytest
 
 from domain.rules import Rules
@@ -23,6 +22,7 @@ from infra.sql.database import Database, parse_url
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres
+from tests.system.processes import delete_log
 from tests.system.projectors import POOL, environment, projecting, ran, story, until
 
 pytestmark = [pytest.mark.system]
@@ -81,9 +81,7 @@ class Site:
 
     async def delete_log(self) -> None:
         """Delete the stream, as an administrator of the broker can."""
-        client = await nats.connect(self._broker.url, **self._broker.credentials("admin"))
-        await client.jetstream().delete_stream(f"CUSTODY_{POOL}")
-        await client.close()
+        await delete_log(self._broker)
         self.messages.clear()
 
     async def reaches(self, position: int) -> None:

@@ -20,21 +20,11 @@ from tests.support.broker import Connect
 from tests.support.fake_broker import FakeBroker
 from tests.system.caller import Caller, Reply
 from tests.system.load import UNDECIDED
-from tests.system.processes import Service
+from tests.system.processes import Service, passwords, serve
 from tests.system.streams import check_log, read_log
 
 pytestmark = pytest.mark.system
 WARNING_OF_NO_CREDENTIALS = "any client can act as any agent or operator"
-
-
-def passwords(broker: EmbeddedBroker) -> dict[str, Any]:
-    """Settings that tell the service its users' passwords."""
-    return {f"{user}_password": broker.credentials(user)["password"] for user in ("writer", "responder", "operator")}
-
-
-def service_on(broker: EmbeddedBroker, pool: str, tmp_path: Path, **settings: Any) -> Service:
-    """A service in a process of its own, with the three users' passwords."""
-    return Service("serve", tmp_path, nats=broker.url, pool=pool, **passwords(broker), **settings)
 
 
 @pytest.fixture
@@ -44,7 +34,7 @@ async def nc(connect: Connect) -> Client:
 
 @pytest.fixture
 async def serving(broker: EmbeddedBroker, pool: str, tmp_path: Path) -> AsyncIterator[Service]:
-    async with service_on(broker, pool, tmp_path) as service:
+    async with serve(broker, tmp_path, pool=pool) as service:
         yield await service.ready()
 
 
@@ -138,8 +128,8 @@ async def test_a_stream_that_differs_is_named_and_left_alone(
 async def test_it_waits_for_its_broker_and_says_why(tmp_path: Path, pool: str) -> None:
     broker = EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m"))
     async with broker:
-        secrets = passwords(broker)
-    async with Service("serve", tmp_path, nats=broker.url, pool=pool, **secrets) as service:
+        pass  # Its address and its passwords are made at its first start.
+    async with serve(broker, tmp_path, pool=pool) as service:
         line = await service.line("cannot serve yet")
         assert broker.url in line
         assert "connection refused" in line
@@ -157,7 +147,7 @@ async def test_a_start_that_waits_can_be_stopped(tmp_path: Path, pool: str) -> N
 async def test_of_two_starts_at_once_one_serves_and_the_other_ends_in_one_line(
     broker: EmbeddedBroker, pool: str, tmp_path: Path
 ) -> None:
-    async with service_on(broker, pool, tmp_path) as one, service_on(broker, pool, tmp_path) as other:
+    async with serve(broker, tmp_path, pool=pool) as one, serve(broker, tmp_path, pool=pool) as other:
         ends = {asyncio.create_task(each.ended()): each for each in (one, other)}
         done, running = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         (ended,) = done

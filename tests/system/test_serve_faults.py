@@ -24,14 +24,13 @@ from tests.support.broker import Connect, frozen, settled
 from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller, Reply
 from tests.system.load import Attempt, Load, check_floors, check_promises
-from tests.system.processes import Service, client
+from tests.system.processes import Service, operator, serve
 from tests.system.streams import Feed, check_log, moment, read_log
 
 pytestmark = pytest.mark.system
 
 POOL = "default"
 SHORT = {"mode": "fixed", "lease_s": 0.3, "grace_s": 0.1}
-USERS = ("writer", "responder", "operator")
 
 
 def auth(broker: EmbeddedBroker, user: str) -> Auth:
@@ -42,14 +41,13 @@ def auth(broker: EmbeddedBroker, user: str) -> Auth:
 @asynccontextmanager
 async def served(tmp_path: Path, **settings: float) -> AsyncIterator[tuple[EmbeddedBroker, Service, Client]]:
     """A broker that the test may harm, a service on it, and an operator's client."""
-    async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
-        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-        async with (
-            Service("serve", tmp_path, nats=broker.url, **passwords, **settings) as service,
-            client(servers=broker.url, **broker.credentials("operator")) as nc,
-        ):
-            await service.ready()
-            yield broker, service, nc
+    async with (
+        EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker,
+        serve(broker, tmp_path, **settings) as service,
+        operator(broker) as nc,
+    ):
+        await service.ready()
+        yield broker, service, nc
 
 
 async def test_a_restart_of_the_broker_is_no_silence_of_the_agents(tmp_path: Path) -> None:
@@ -122,7 +120,7 @@ async def test_a_broker_frozen_for_long_is_left_and_found_again(tmp_path: Path) 
         await load.answered(60)
         with frozen(broker):
             await service.line("lost the broker", patience_s=5)
-        async with client(servers=broker.url, **broker.credentials("operator")) as late, Feed(late, POOL) as feed:
+        async with operator(broker) as late, Feed(late, POOL) as feed:
             await feed.until("pool.rearmed")
             await load.stop()
             await check_promises(Caller(late, POOL), load.attempts)
@@ -178,7 +176,7 @@ async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
         assert broker.pid
         server = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
-        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        async with operator(broker) as nc:
             load = Load(Caller(nc, POOL), "l", 3)
             load.start(10)
             await load.answered(50)

@@ -15,7 +15,7 @@ from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.system.caller import Caller
-from tests.system.processes import Service, client
+from tests.system.processes import operator, serve
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.system
 
 TOO_MANY = 10026
 TOO_LONG = 10153
-USERS = ("writer", "responder", "operator")
 SHORT_S = 6
 
 
@@ -61,11 +60,10 @@ async def test_those_that_nothing_uses_go_and_the_service_starts(
     monkeypatch.setattr(stream, "IDLE_CONSUMER_S", SHORT_S)
     async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
         await opened(broker)
-        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        async with operator(broker) as nc:
             assert await durable(nc, "long", inactive_threshold=3_600 * 10**9) == TOO_LONG
             await fill(nc)
-            async with Service("serve", tmp_path, nats=broker.url, **passwords) as service:
+            async with serve(broker, tmp_path) as service:
                 await service.ready()
                 assert (await Caller(nc, "default").ask("query.health")).ok
 
@@ -80,10 +78,9 @@ async def test_where_they_stay_the_true_cause_is_said(tmp_path: Path, monkeypatc
     monkeypatch.setattr(stream, "stream_config", without_limits)
     async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
         await opened(broker)
-        passwords = {f"{user}_password": broker.credentials(user)["password"] for user in USERS}
-        async with client(servers=broker.url, **broker.credentials("operator")) as nc:
+        async with operator(broker) as nc:
             await fill(nc)
-            async with Service("serve", tmp_path, nats=broker.url, **passwords) as service:
+            async with serve(broker, tmp_path) as service:
                 said = await service.line("cannot serve yet", patience_s=30)
                 assert "maximum consumers limit reached" in said
                 assert "nats consumer ls CUSTODY_default" in said
