@@ -16,7 +16,6 @@ from custody_demo.simulated_agents import SimulatedAgent
 from custody_demo.simulated_operator import SimulatedOperator
 from custody_demo.summary import DemoResult
 from infra.codec import CloudEventsCodec
-from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
@@ -59,13 +58,13 @@ class DemoRun:
             LogUnavailableError: the log cannot be read.
         """
         settings, rules = self._settings, self._settings.rules()
-        dashboard = await connect(self._broker.url, name="demo-dashboard", auth=self._auth("operator"))
+        dashboard = await connect(self._broker.url, name="demo-dashboard", auth=self._broker.auth("operator"))
         server = PoolServer(settings, self._broker.url)
         projection = self._projection = FeedProjection(dashboard, settings.pool, rules, self._codec, self._on_event)
         agents = [SimulatedAgent(each, self.context) for each in self._plan.agents]
         try:
             await projection.listen()
-            await server.start(self._auth, sync_interval=settings.broker_sync_interval)
+            await server.start(self._broker.auth, sync_interval=settings.broker_sync_interval)
             view = (
                 PlainView(self.context, projection, self.activity, say)
                 if console is None
@@ -151,7 +150,3 @@ class DemoRun:
 
     def _report(self, kind: Incident, text: str) -> None:
         self.activity.add(kind, text)
-
-    def _auth(self, purpose: str) -> Auth:
-        access = self._broker.credentials(purpose)
-        return Auth(user=access["user"], password=access["password"])

@@ -16,6 +16,7 @@ from infra.broker import process
 from infra.broker.binary import find_binary
 from infra.broker.data_dir import BrokerRecord, DataDir, DirectoryLock, unusable, write_private
 from infra.broker.users import OPERATOR, RESPONDER, STRICT_OPERATOR, WRITER, BrokerUser
+from infra.nats.auth import Auth
 
 LISTEN_HOST = "127.0.0.1"
 LOG_SIZE_BYTES = 10 * 1024 * 1024
@@ -96,6 +97,14 @@ class EmbeddedBroker:
             KeyError: the broker has no such user.
         """
         return {"user": user, "password": self._passwords[user]} if self.options.enforce_users else {}
+
+    def auth(self, user: str) -> Auth:
+        """Return them as `infra.nats.connection.connect` takes them; no user if the broker requires none.
+
+        Raises KeyError.
+        """
+        access = self.credentials(user)
+        return Auth(user=access.get("user"), password=access.get("password"))
 
     async def start(self) -> str:
         """Start the broker; return its URL once it answers.

@@ -57,7 +57,7 @@ async def run_up(settings: Settings, *, consent: LogConsent = NOTHING_ACCEPTED) 
         return await _serve(
             settings,
             broker.url,
-            lambda purpose: _embedded_auth(broker, purpose),
+            broker.auth,
             stop,
             sync_interval=settings.broker_sync_interval,
             broker=broker,
@@ -245,11 +245,6 @@ async def _first(*tasks: asyncio.Task[Any]) -> None:
 def _status(why: str | None) -> int:
     """Return the exit status of a service that was stopped, or that could not go on for the reason `why`."""
     return EXIT_OK if why is None else _failed(why)
-
-
-def _embedded_auth(broker: EmbeddedBroker, purpose: str) -> Auth:
-    access = broker.credentials(purpose)
-    return Auth(user=access["user"], password=access["password"])
 
 
 def _greet(settings: Settings, server: PoolServer, url: str) -> None:

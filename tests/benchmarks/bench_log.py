@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -87,7 +86,7 @@ async def bench_points(log: NatsEventLog) -> None:
 async def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory), BrokerOptions(sync_interval="always")) as broker:
-            auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+            auth = broker.auth("writer")
             connection = await connect(broker.url, name="bench", auth=auth)
             facts = await ensure_stream(connection, POOL, sync_interval=broker.options.sync_interval)
             print(facts.durability())

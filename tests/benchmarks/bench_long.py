@@ -14,7 +14,6 @@ import os
 from pathlib import Path
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from tests.benchmarks.bench_at import custody
@@ -47,7 +46,7 @@ def go_through(directory: Path) -> None:
 async def main(directory: Path, *, everything: bool) -> None:
     """Run the questions against a broker on the directory."""
     async with EmbeddedBroker(directory, BrokerOptions(sync_interval="2m", start_timeout_s=600)) as broker:
-        auth = Auth(user="operator", password=broker.credentials("operator")["password"])
+        auth = broker.auth("operator")
         connection = await connect(broker.url, name="bench", auth=auth)
         log = await NatsEventLog.open(connection, POOL)
         last = await log.last_position()

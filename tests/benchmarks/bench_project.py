@@ -22,7 +22,6 @@ from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.cli.commands.project import SQL_EVENTS
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.sql.database import Database, parse_url
@@ -71,7 +70,7 @@ async def measure(count: int) -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory) / "broker", BrokerOptions(sync_interval="2m")) as broker:
             await fill(broker, count)
-            auth = Auth(user="operator", password=broker.credentials("operator")["password"])
+            auth = broker.auth("operator")
             connection = await connect(broker.url, name="bench", auth=auth)
             log = await NatsEventLog.open(connection, POOL)
             await fold(log, count)

@@ -20,7 +20,6 @@ from handlers.memory.memory import Memory
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -83,7 +82,7 @@ async def measure(options: argparse.Namespace) -> None:
     messages = worked_log(options.events)
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory), BrokerOptions(sync_interval="always")) as broker:
-            auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+            auth = broker.auth("writer")
             connection = await connect(broker.url, name="bench", auth=auth)
             await ensure_stream(connection, POOL, sync_interval=broker.options.sync_interval)
             log = await NatsEventLog.open(connection, POOL)

@@ -33,7 +33,6 @@ from handlers.ports import MAX_BATCH_MESSAGES
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.snapshot_store import NatsSnapshots
@@ -164,7 +163,7 @@ class _Maker:
 
 async def fill(broker: EmbeddedBroker, count: int, each_batch: Callable[[int], Awaitable[None]] | None = None) -> None:
     """Write a log; `each_batch` is told the position reached."""
-    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    auth = broker.auth("writer")
     connection = await connect(broker.url, name="bench", auth=auth)
     await ensure_stream(connection, POOL)
     log = await NatsEventLog.open(connection, POOL)
@@ -182,7 +181,7 @@ async def fill(broker: EmbeddedBroker, count: int, each_batch: Callable[[int], A
 
 async def store_snapshots(broker: EmbeddedBroker, count: int, every: int) -> None:
     """Fold the log, and store a snapshot every so many events, as a service does."""
-    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    auth = broker.auth("writer")
     connection = await connect(broker.url, name="bench", auth=auth)
     log = await NatsEventLog.open(connection, POOL)
     store = NatsSnapshots(JetStreamApi(connection), POOL, fold_build())

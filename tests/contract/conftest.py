@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -17,7 +16,7 @@ from tests.support.memory_log import MemoryEventLog
 async def open_log(request: pytest.FixtureRequest, pool: str, broker: EmbeddedBroker) -> AsyncIterator[OpenLog]:
     """Opens the pool's log, as often as there are replicas: each has a connection of its own."""
     memory = MemoryEventLog(pool)
-    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    auth = broker.auth("writer")
     opened: list[tuple[NatsEventLog, NatsConnection]] = []
 
     async def open_in_memory() -> Log:

@@ -23,7 +23,6 @@ from custody_eventsourcing.pool_events import PoolEvent, PoolMapper
 from domain.task import Task
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -46,7 +45,7 @@ class Pool:
         asyncio.run(self._write(extra))
 
     async def _write(self, extra: tuple[NewMessage, ...]) -> None:
-        writer = Auth(user="writer", password=self._broker.credentials("writer")["password"])
+        writer = self._broker.auth("writer")
         connection = await connect(self._broker.url, name="test", auth=writer)
         await ensure_stream(connection, self.name)
         log = await NatsEventLog.open(connection, self.name)

@@ -12,7 +12,6 @@ from custody_eventsourcing import NatsFactory
 from custody_eventsourcing.pools import PoolFactory
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.stream import ensure_stream
 
@@ -113,7 +112,7 @@ async def test_a_stream_that_is_deleted_or_replaced_ends_its_subscription(
 async def test_a_pool_whose_log_is_deleted_ends_its_subscription(
     broker: EmbeddedBroker, nats_env: dict[str, str], pool: str
 ) -> None:
-    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("admin")))  # type: ignore[arg-type]
+    connection = await connect(broker.url, name="test", auth=broker.auth("admin"))
     await ensure_stream(connection, pool)
     factory = PoolFactory({**nats_env, "CUSTODY_POOL": pool})
     with factory.application_recorder().subscribe() as subscription:

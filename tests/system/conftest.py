@@ -6,7 +6,6 @@ from typing import Any, Protocol
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect
@@ -25,18 +24,13 @@ async def serve(broker: EmbeddedBroker, pool: str) -> AsyncIterator[Serve]:
 
     async def start(**settings: Any) -> PoolServer:
         server = PoolServer(Settings(**{"pool": pool, **settings}), broker.url)
-        await server.start(lambda user: _auth(broker, user), sync_interval="2m")
+        await server.start(broker.auth, sync_interval="2m")
         servers.append(server)
         return server
 
     yield start
     for server in servers:
         await server.stop()
-
-
-def _auth(broker: EmbeddedBroker, user: str) -> Auth:
-    credentials = broker.credentials(user)
-    return Auth(user=credentials["user"], password=credentials["password"])
 
 
 @pytest.fixture

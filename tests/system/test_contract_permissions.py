@@ -12,7 +12,6 @@ from nats.aio.msg import Msg
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import ADMIN, COMMANDS, ECHO, OPERATOR, WRITER, BrokerUser, agent_user
-from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import settled
@@ -197,12 +196,7 @@ BEFORE = (
 @asynccontextmanager
 async def served(directory: Path, options: BrokerOptions) -> AsyncIterator[EmbeddedBroker]:
     async with EmbeddedBroker(directory, options) as broker:
-
-        def auth(user: str) -> Auth:
-            access = broker.credentials(user)
-            return Auth(user=access["user"], password=access["password"])
-
-        server = await PoolServer(Settings(data_dir=directory), broker.url).start(auth)
+        server = await PoolServer(Settings(data_dir=directory), broker.url).start(broker.auth)
         yield broker
         await server.stop()
 

@@ -15,7 +15,6 @@ from custody_eventsourcing.pools import PoolFactory
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.export.export_file import ExportReader, ExportWriter
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from tests.support.cases import case
@@ -75,7 +74,7 @@ def export(path: Path, messages: list[StoredMessage]) -> None:
 
 
 async def stored(broker: EmbeddedBroker) -> list[StoredMessage]:
-    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("operator")))  # type: ignore[arg-type]
+    connection = await connect(broker.url, name="test", auth=broker.auth("operator"))
     log = await NatsEventLog.open(connection, POOL)
     found = [message async for chunk in log.read(after=0, until=await log.last_position()) for message in chunk]
     await log.close()

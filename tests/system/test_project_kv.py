@@ -19,7 +19,6 @@ from handlers.memory.memory import Memory
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.filtered_reader import read_matching
@@ -131,7 +130,7 @@ class Site:
 
 @pytest.fixture
 async def site(users_broker: EmbeddedBroker) -> AsyncIterator[Site]:
-    connection = await connect(users_broker.url, name="test", auth=Auth(**users_broker.credentials("writer")))  # type: ignore[arg-type]
+    connection = await connect(users_broker.url, name="test", auth=users_broker.auth("writer"))
     await ensure_stream(connection, POOL)
     log = await NatsEventLog.open(connection, POOL)
     yield Site(connection, log)

@@ -13,7 +13,6 @@ from nats.aio.client import Client
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.buckets import snapshots_bucket
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.snapshot_store import NatsSnapshots
@@ -31,11 +30,6 @@ pytestmark = pytest.mark.system
 
 POOL = "default"
 SHORT = {"mode": "fixed", "lease_s": 0.3, "grace_s": 0.1}
-
-
-def auth(broker: EmbeddedBroker, user: str) -> Auth:
-    access = broker.credentials(user)
-    return Auth(user=access["user"], password=access["password"])
 
 
 @asynccontextmanager
@@ -135,11 +129,11 @@ async def test_who_is_not_answered_by_the_broker_says_so_in_time(
 
         async def _connected(self, purpose: str, auths: object) -> NatsConnection:
             self.url = proxy.url if purpose == "writer" else broker.url
-            return await super()._connected(purpose, lambda user: auth(broker, user))
+            return await super()._connected(purpose, broker.auth)
 
     async with TcpProxy(broker.url) as proxy:
         server = Split(Settings(pool=pool, reply_timeout_s=0.4), broker.url)
-        await server.start(lambda user: auth(broker, user))
+        await server.start(broker.auth)
         try:
             ask = Caller(await connect(), pool)
             await ask.done("agent.a1.register", capacity=9)
@@ -175,7 +169,7 @@ async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
     monkeypatch.setattr("handlers.pool_service.STOP_LIMIT_S", 0.5)
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
         assert broker.pid
-        server = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
+        server = await PoolServer(Settings(pool=POOL), broker.url).start(broker.auth)
         async with operator(broker) as nc:
             load = Load(Caller(nc, POOL), "l", 3)
             load.start(10)
@@ -184,7 +178,7 @@ async def test_a_stop_with_appends_in_flight_to_a_frozen_broker_is_a_stop(
                 async with asyncio.timeout(6):
                     await server.stop()
             await load.stop()
-            successor = await PoolServer(Settings(pool=POOL), broker.url).start(lambda user: auth(broker, user))
+            successor = await PoolServer(Settings(pool=POOL), broker.url).start(broker.auth)
             await check_promises(Caller(nc, POOL), load.attempts)
             await successor.stop()
 
@@ -203,7 +197,7 @@ async def test_a_superseded_service_steps_down_in_one_line(tmp_path: Path) -> No
         load.start(10)
         await load.answered(50)
         second = PoolServer(Settings(pool=POOL), broker.url)
-        await second.start(lambda user: auth(broker, user))
+        await second.start(broker.auth)
         try:
             assert await service.ended() == 1
             (line,) = [line for line in service.logged if line.startswith("custody: ")]
@@ -229,7 +223,7 @@ async def test_damaged_snapshots_are_warnings_and_the_log_is_folded(tmp_path: Pa
         await Caller(nc, POOL).lease(task_id="T1")
         end = (await read_log(nc, POOL))[-1].position
         assert await service.stop() == 0
-        connection = await connect(broker.url, name="test", auth=auth(broker, "writer"))
+        connection = await connect(broker.url, name="test", auth=broker.auth("writer"))
         store = NatsSnapshots(JetStreamApi(connection), POOL, fold_build())
         await store.put(end, b"no snapshot")
         prefix = f"{snapshots_bucket(POOL).prefix}{fold_build()}."

@@ -45,11 +45,8 @@ class Split(PoolServer):
         nodes = [node for node in (first, self.broker.url) if node is not None]
         self.url = ",".join(nodes if self.others else nodes[:1])
 
-        def auth(user: str) -> Auth:
-            access = self.broker.credentials(self.users[user])
-            return Auth(user=access["user"], password=access["password"])
-
-        self.connections[purpose] = await super()._connected(purpose, auth)
+        self.connections[purpose] = await super()._connected(purpose, self.broker.auth)
+        return self.connections[purpose]
         return self.connections[purpose]
 
 
@@ -172,11 +169,7 @@ async def test_a_broker_that_forbids_it_is_named(tmp_path: Path, pool: str, logg
         # The operator may not listen to what the service sends itself, but may do all else that a responder must here.
         users = {"writer": "writer", "responder": "operator"}
 
-        def auth(purpose: str) -> Auth:
-            access = broker.credentials(users[purpose])
-            return Auth(user=access["user"], password=access["password"])
-
-        await server.start(auth)
+        await server.start(lambda purpose: broker.auth(users[purpose]))
         try:
             await logged.until("does not let the service send itself a request")
             await asyncio.sleep(2)

@@ -11,7 +11,6 @@ import pytest
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats import stream
-from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.system.caller import Caller
@@ -46,12 +45,7 @@ async def fill(nc: Client) -> None:
 
 async def opened(broker: EmbeddedBroker) -> None:
     """Serve the pool, and stop."""
-
-    def auth(user: str) -> Auth:
-        access = broker.credentials(user)
-        return Auth(user=access["user"], password=access["password"])
-
-    await (await PoolServer(Settings(), broker.url).start(auth)).stop()
+    await (await PoolServer(Settings(), broker.url).start(broker.auth)).stop()
 
 
 async def test_those_that_nothing_uses_go_and_the_service_starts(

@@ -17,7 +17,6 @@ from handlers.projector.read_model import Watermark
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user, projector_user
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import connect as infra_connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.kv_read_model import KvReadModel
@@ -187,7 +186,7 @@ async def test_an_agent_speaks_only_as_itself(tmp_path: Path, pool: str) -> None
 async def test_a_projector_reads_one_log_and_writes_one_bucket(tmp_path: Path, pool: str) -> None:
     users = (projector_user(pool),)
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", extra_users=users)) as broker:
-        writer = await infra_connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
+        writer = await infra_connect(broker.url, name="test", auth=broker.auth("writer"))
         await ensure_stream(writer, pool)
         log = await NatsEventLog.open(writer, pool)
         subject = f"custody.{pool}.evt.pool.{pool}.opened"
@@ -195,7 +194,7 @@ async def test_a_projector_reads_one_log_and_writes_one_bucket(tmp_path: Path, p
         await log.close()
         await writer.close()
 
-        own = await infra_connect(broker.url, name="test", auth=Auth(**broker.credentials("projector")))  # type: ignore[arg-type]
+        own = await infra_connect(broker.url, name="test", auth=broker.auth("projector"))
         refused: list[str] = []
         own.violated.add(lambda violation: refused.append(violation.subject))
         log = await NatsEventLog.open(own, pool)

@@ -16,7 +16,6 @@ import pytest
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.cli.main import cli
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
@@ -96,12 +95,8 @@ async def run(at_broker: EmbeddedBroker) -> Run:
 @pytest.fixture
 async def service(at_broker: EmbeddedBroker) -> AsyncIterator[PoolServer]:
     """A service for the pool."""
-
-    def auth(user: str) -> Auth:
-        return Auth(**at_broker.credentials(user))  # type: ignore[arg-type]
-
     server = PoolServer(Settings(), at_broker.url)
-    await server.start(auth)
+    await server.start(at_broker.auth)
     yield server
     await server.stop()
 
@@ -123,7 +118,7 @@ async def append(at_broker: EmbeddedBroker, pool: str) -> Append:
     """Writes something into the log that no service wrote."""
 
     async def write(message: NewMessage) -> int:
-        connection = await connect(at_broker.url, name="test", auth=Auth(**at_broker.credentials("writer")))  # type: ignore[arg-type]
+        connection = await connect(at_broker.url, name="test", auth=at_broker.auth("writer"))
         log = await NatsEventLog.open(connection, pool)
         try:
             return await log.append([message], expected_position=await log.last_position())

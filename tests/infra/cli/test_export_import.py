@@ -13,7 +13,6 @@ from domain.hash_chain import HASH_HEADER, chain_hash
 from handlers.ports import StoredMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.export.export_file import ExportReader, ExportWriter
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.service.serving import PoolServer
@@ -40,7 +39,7 @@ async def exported(ask: Run, at_broker: EmbeddedBroker, service: PoolServer, mon
 
 
 async def stored(broker: EmbeddedBroker, pool: str) -> list[StoredMessage]:
-    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("operator")))  # type: ignore[arg-type]
+    connection = await connect(broker.url, name="test", auth=broker.auth("operator"))
     log = await NatsEventLog.open(connection, pool)
     try:
         last = await log.last_position()
@@ -87,7 +86,7 @@ async def test_an_imported_pool_is_served(
     await (await connect("admin")).jetstream().delete_stream(f"CUSTODY_{pool}")
     await exported("import", FILE)
     server = PoolServer(Settings(), at_broker.url)
-    await server.start(lambda user: Auth(**at_broker.credentials(user)))  # type: ignore[arg-type]
+    await server.start(at_broker.auth)
     try:
         assert (await run("query", "task", "T2", "--json")).json["result"]["title"] == "Grüße \u2028 “✓”"
     finally:

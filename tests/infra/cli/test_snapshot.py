@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from handlers.memory import memory as memory_module
-from infra.nats.auth import Auth
 from infra.service.fold_build import fold_build
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
@@ -78,7 +77,7 @@ async def test_a_service_starts_from_it(stored: Run, folded: list[int], service:
     await service.stop()
     folded.clear()
     again = PoolServer(Settings(), at_broker.url)
-    await again.start(lambda user: Auth(**at_broker.credentials(user)))
+    await again.start(at_broker.auth)
     try:
         assert folded[:1] == [4]
         assert again.pool.memory.state.tasks.keys() == {"T1", "T2"}

@@ -10,7 +10,6 @@ import pytest
 
 from infra.broker.embedded import EmbeddedBroker
 from infra.cli.session import broker_access
-from infra.nats.auth import Auth
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Result, invoke
@@ -32,7 +31,7 @@ async def left(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     async with EmbeddedBroker(data, FAST) as broker:
         server = PoolServer(Settings(), broker.url)
-        await server.start(lambda user: Auth(user=user, password=broker.credentials(user)["password"]))
+        await server.start(broker.auth)
         await server.stop()
     return data
 

@@ -8,7 +8,6 @@ import pytest
 from handlers.ports import LogUnavailableError
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 
 
@@ -19,7 +18,7 @@ async def test_what_is_no_answer_of_jetstream_is_none(
     async def request(*_: Any, **__: Any) -> SimpleNamespace:
         return SimpleNamespace(data=body)
 
-    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("operator")))  # type: ignore[arg-type]
+    connection = await connect(broker.url, name="test", auth=broker.auth("operator"))
     monkeypatch.setattr(connection.client, "request", request)
     with pytest.raises(LogUnavailableError, match=r"the answer to INFO from nats://.* is not JetStream's"):
         await JetStreamApi(connection).call("INFO")

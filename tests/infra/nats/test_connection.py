@@ -146,7 +146,7 @@ async def test_a_connection_to_a_frozen_broker_can_be_closed(
 
 
 async def test_a_violated_permission_is_reported(broker: EmbeddedBroker, pool: str) -> None:
-    auth = Auth(user="operator", password=broker.credentials("operator")["password"])
+    auth = broker.auth("operator")
     connection = await connect(broker.url, name="test", auth=auth)
     violations: asyncio.Queue[PermissionViolation] = asyncio.Queue()
     forget = connection.violated.add(violations.put_nowait)

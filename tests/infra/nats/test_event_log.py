@@ -16,7 +16,6 @@ from handlers.ports import (
     OutcomeUnknownError,
 )
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -162,9 +161,9 @@ async def test_a_closed_log_leaves_no_one_waiting(broker_with_log: EmbeddedBroke
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 async def test_who_may_not_append_is_told_at_once(broker: EmbeddedBroker, pool: str, count: int) -> None:
-    writer = await connect(broker.url, name="test", auth=auth(broker, "writer"))
+    writer = await connect(broker.url, name="test", auth=broker.auth("writer"))
     await ensure_stream(writer, pool)
-    reader = await connect(broker.url, name="test", auth=auth(broker, "operator"))
+    reader = await connect(broker.url, name="test", auth=broker.auth("operator"))
     log = await NatsEventLog.open(reader, pool, append_timeout_s=60)
 
     with pytest.raises(AppendRejectedError, match="does not allow a publish to"):
@@ -176,8 +175,8 @@ async def test_who_may_not_append_is_told_at_once(broker: EmbeddedBroker, pool: 
 
 
 async def test_the_feed_carries_what_was_accepted_and_nothing_else(broker: EmbeddedBroker, pool: str) -> None:
-    writer = await connect(broker.url, name="test", auth=auth(broker, "writer"))
-    observer = await connect(broker.url, name="test", auth=auth(broker, "operator"))
+    writer = await connect(broker.url, name="test", auth=broker.auth("writer"))
+    observer = await connect(broker.url, name="test", auth=broker.auth("operator"))
     await ensure_stream(writer, pool)
     log = await NatsEventLog.open(writer, pool)
     feed = await observer.client.subscribe(f"custody.{pool}.feed.>")
@@ -238,10 +237,10 @@ async def test_the_feed_carries_what_was_accepted_and_nothing_else(broker: Embed
 async def test_an_answer_is_taken_for_what_it_says(
     broker: EmbeddedBroker, pool: str, answer: bytes, meaning: type[LogError]
 ) -> None:
-    impostor = await connect(broker.url, name="test", auth=auth(broker, "admin"))
+    impostor = await connect(broker.url, name="test", auth=broker.auth("admin"))
     subscription = await impostor.client.subscribe(f"custody.{pool}.evt.>")
     await settled(impostor.client)
-    connection = await connect(broker.url, name="test", auth=auth(broker, "writer"))
+    connection = await connect(broker.url, name="test", auth=broker.auth("writer"))
     log = await NatsEventLog.open(connection, pool)
 
     appending = asyncio.create_task(log.append(events(2, pool), expected_position=7))
@@ -257,10 +256,6 @@ async def test_an_answer_is_taken_for_what_it_says(
     assert type(caught.value) is meaning
     await connection.close()
     await impostor.close()
-
-
-def auth(broker: EmbeddedBroker, user: str) -> Auth:
-    return Auth(user=user, password=broker.credentials(user)["password"])
 
 
 async def test_what_is_staged_travels_ahead_all_but_the_last(broker_with_log: EmbeddedBroker) -> None:

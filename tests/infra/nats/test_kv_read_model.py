@@ -27,7 +27,6 @@ from handlers.projector.read_model import (
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.buckets import views_bucket
 from infra.nats.connection import connect
 from infra.nats.filtered_reader import read_matching
@@ -100,7 +99,7 @@ class Site:
 
 @pytest.fixture
 async def site(broker: EmbeddedBroker, connect_as: Connect, pool: str) -> AsyncIterator[Site]:
-    connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials("writer")))  # type: ignore[arg-type]
+    connection = await connect(broker.url, name="test", auth=broker.auth("writer"))
     await ensure_stream(connection, pool)
     api = JetStreamApi(connection)
     await KvReadModel(api, pool).watermark()

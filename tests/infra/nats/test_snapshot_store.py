@@ -8,7 +8,6 @@ from handlers.ports import LogUnavailableError
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats import snapshot_store as module
 from infra.nats.api import JetStreamApi
-from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.snapshot_store import NatsSnapshots
 from infra.nats.stream import ensure_stream
@@ -25,7 +24,7 @@ async def as_user(broker: EmbeddedBroker, pool: str) -> AsyncIterator[As]:
     connections = []
 
     async def connected(user: str) -> NatsConnection:
-        connection = await connect(broker.url, name="test", auth=Auth(**broker.credentials(user)))  # type: ignore[arg-type]
+        connection = await connect(broker.url, name="test", auth=broker.auth(user))
         connections.append(connection)
         return connection
 

@@ -8,7 +8,6 @@ import pytest
 
 from handlers.ports import evt_prefix
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerTooOldError, BrokerUnavailableError, NoJetStreamError, StreamMismatchError
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.stream import StreamFacts, StreamSettings, config_differences, ensure_stream, stream_config, stream_name
@@ -17,7 +16,7 @@ from tests.support.fake_broker import FakeBroker
 
 @pytest.fixture
 async def admin(broker: EmbeddedBroker) -> AsyncIterator[NatsConnection]:
-    auth = Auth(user="admin", password=broker.credentials("admin")["password"])
+    auth = broker.auth("admin")
     connection = await connect(broker.url, name="test", auth=auth)
     yield connection
     await connection.close()
@@ -48,7 +47,7 @@ async def test_the_first_call_creates_and_the_next_finds(admin: NatsConnection, 
 
 
 async def test_the_writers_rights_suffice(broker: EmbeddedBroker, pool: str) -> None:
-    auth = Auth(user="writer", password=broker.credentials("writer")["password"])
+    auth = broker.auth("writer")
     connection = await connect(broker.url, name="test", auth=auth)
     assert (await ensure_stream(connection, pool)).created
     await connection.close()

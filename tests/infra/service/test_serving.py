@@ -10,7 +10,6 @@ import pytest
 
 from handlers.pool_service import PoolService
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.service import serving
 from infra.service.serving import COLLECT_EVERY, PoolServer
 from infra.service.transport import NatsTransport
@@ -46,7 +45,7 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
     monkeypatch.setattr(NatsTransport, "listen", listen)
     server = PoolServer(Settings(pool=pool), broker.url)
 
-    await server.start(lambda user: Auth(**broker.credentials(user)))  # type: ignore[arg-type]
+    await server.start(broker.auth)
     await server.stop()
 
     # What was rebuilt is frozen too: of a million tasks nothing is traversed again.

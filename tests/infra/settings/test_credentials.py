@@ -119,7 +119,7 @@ async def test_what_is_wrong_with_certificates_is_one_line(secure: str, authorit
 async def test_credentials_never_go_over_a_plain_connection_that_was_to_be_secure(
     broker: EmbeddedBroker, authority: Authority
 ) -> None:
-    auth = Auth(**broker.credentials("operator"))  # type: ignore[arg-type]
+    auth = broker.auth("operator")
     for url, each in (
         (broker.url, replace(auth, tls=Tls(ca=authority.file))),
         (broker.url.replace("nats://", "tls://"), auth),
