@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,6 @@ from domain.rules import Rules
 from handlers.ports import MAX_BATCH_MESSAGES, NewMessage, StoredMessage
 from handlers.projector.read_model import ReadModelError, ReadModelUnavailableError
 from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
@@ -23,7 +24,7 @@ from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres
 from tests.system.processes import delete_log
-from tests.system.projectors import POOL, environment, projecting, ran, story, until
+from tests.system.projectors import POOL, Projector, environment, projecting, ran, story, until
 
 pytestmark = [pytest.mark.system]
 
@@ -62,13 +63,13 @@ class Site:
     """A log on a broker, and a database."""
 
     def __init__(self, broker: EmbeddedBroker, url: str) -> None:
-        self._auth = Auth(**broker.credentials("writer"))  # type: ignore[arg-type]
-        self._broker = broker
+        self.broker = broker
+        self.url = url
         self._database = Database(parse_url(url))
         self.messages: list[StoredMessage] = []
 
     async def append(self, messages: list[NewMessage]) -> None:
-        connection = await connect(self._broker.url, name="test", auth=self._auth)
+        connection = await connect(self.broker.url, name="test", auth=self.broker.auth("writer"))
         await ensure_stream(connection, POOL)
         log = await NatsEventLog.open(connection, POOL)
         for start in range(0, len(messages), MAX_BATCH_MESSAGES):
@@ -81,7 +82,7 @@ class Site:
 
     async def delete_log(self) -> None:
         """Delete the stream, as an administrator of the broker can."""
-        await delete_log(self._broker)
+        await delete_log(self.broker)
         self.messages.clear()
 
     async def reaches(self, position: int) -> None:
@@ -111,6 +112,23 @@ class Site:
 
     async def close(self) -> None:
         await self._database.close()
+
+
+@pytest.fixture
+async def site(users_broker: EmbeddedBroker, tmp_path: Path) -> AsyncIterator[Site]:
+    """A log on a broker, and a database in a file."""
+    made = Site(users_broker, f"sqlite:///{tmp_path}/pool.db")
+    yield made
+    await made.close()
+
+
+@asynccontextmanager
+async def following(site: Site, directory: Path, log: list[NewMessage]) -> AsyncIterator[Projector]:
+    """A projector that has caught up with these messages and goes on."""
+    await site.append(log)
+    async with projecting(SMALL_WRITES, directory, site.broker, "--sql", site.url) as running:
+        await site.reaches(len(site.messages))
+        yield running
 
 
 @pytest.mark.parametrize(("moment", "kept"), [("when all rows are written", 80), ("when it is committed", 100)])
@@ -163,66 +181,51 @@ async def test_a_broker_and_a_database_that_go_are_waited_for(users_broker: Embe
         await site.close()
 
 
-async def test_a_rebuild_after_the_restore_of_an_older_export_ends(
-    users_broker: EmbeddedBroker, tmp_path: Path
-) -> None:
-    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
+async def test_a_rebuild_after_the_restore_of_an_older_export_ends(site: Site, tmp_path: Path) -> None:
+    broker, url, log = site.broker, site.url, story(100)
     before, last = 100, len(log)
-    site = Site(users_broker, url)
     await site.append(log[:before])
-    assert (await ran(users_broker, tmp_path, "export", "old.custody"))[0] == 0
+    assert (await ran(broker, tmp_path, "export", "old.custody"))[0] == 0
     kept = list(site.messages)
     await site.append(log[before:])
-    assert (await ran(users_broker, tmp_path, "project", "--sql", url, "--once"))[0] == 0
+    assert (await ran(broker, tmp_path, "project", "--sql", url, "--once"))[0] == 0
     await site.delete_log()
-    assert (await ran(users_broker, tmp_path, "import", "old.custody"))[0] == 0
-    assert await ran(users_broker, tmp_path, "project", "--sql", url, "--once") == (
+    assert (await ran(broker, tmp_path, "import", "old.custody"))[0] == 0
+    assert await ran(broker, tmp_path, "project", "--sql", url, "--once") == (
         1,
         (
             f"custody: {url}: it stands at position {last}, and the log ends at {before}; "
             "--rebuild makes it anew from the log"
         ),
     )
-    assert (await ran(users_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once"))[0] == 0
+    assert (await ran(broker, tmp_path, "project", "--sql", url, "--rebuild", "--once"))[0] == 0
     site.messages = kept
     assert await site.check() == before
-    await site.close()
 
 
 async def test_a_projector_that_runs_recognises_a_log_that_took_the_place_of_its_own(
-    users_broker: EmbeddedBroker, tmp_path: Path
+    site: Site, tmp_path: Path
 ) -> None:
-    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
-    site = Site(users_broker, url)
-    await site.append(log[:50])
-    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
-        await site.reaches(50)
+    async with following(site, tmp_path, story(100)[:50]) as running:
         await site.delete_log()
         await site.append(story(100, agents=3))
         assert await running.end() == 1
-    assert running.said[-1].startswith(f"custody: {url}: the log ")
+    assert running.said[-1].startswith(f"custody: {site.url}: the log ")
     # What it sees depends on how far the new log is when it looks.
     assert any(seen in running.said[-1] for seen in ("at position 50 it holds another", "before 50")), running.said[-1]
     assert running.said[-1].endswith("; --rebuild makes it anew from the log")
     assert await site.position() == 50
-    await site.close()
 
 
-async def test_a_log_that_is_deleted_is_said_and_its_restore_is_waited_for(
-    users_broker: EmbeddedBroker, tmp_path: Path
-) -> None:
-    url, log = f"sqlite:///{tmp_path}/pool.db", story(100)
-    site = Site(users_broker, url)
-    await site.append(log[:50])
-    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
-        await site.reaches(50)
+async def test_a_log_that_is_deleted_is_said_and_its_restore_is_waited_for(site: Site, tmp_path: Path) -> None:
+    log = story(100)
+    async with following(site, tmp_path, log[:50]) as running:
         await site.delete_log()
         await running.line("the log is gone (")
         await site.append(log)
         await site.reaches(len(log))
         assert await running.end(signal.SIGTERM) == 0
     assert await site.check() == len(log)
-    await site.close()
 
 
 @pytest.mark.parametrize(
@@ -233,19 +236,14 @@ async def test_a_log_that_is_deleted_is_said_and_its_restore_is_waited_for(
     ],
 )
 async def test_a_table_that_is_dropped_while_nothing_happens_is_one_line(
-    users_broker: EmbeddedBroker, tmp_path: Path, table: str, why: str
+    site: Site, tmp_path: Path, table: str, why: str
 ) -> None:
-    url = f"sqlite:///{tmp_path}/pool.db"
-    site = Site(users_broker, url)
-    await site.append(story(100))
-    async with projecting(SMALL_WRITES, tmp_path, users_broker, "--sql", url) as running:
-        await site.reaches(len(site.messages))
+    async with following(site, tmp_path, story(100)) as running:
         with contextlib.closing(sqlite3.connect(tmp_path / "pool.db", isolation_level=None)) as database:
             database.execute(f"DROP TABLE {table}")
         assert await running.end() == 1
     (said,) = (each for each in running.said if each.startswith("custody: "))
     assert why in said
     assert said.endswith("; --rebuild makes it anew from the log")
-    assert await ran(users_broker, tmp_path, "project", "--sql", url, "--rebuild", "--once") == (0, "")
+    assert await ran(site.broker, tmp_path, "project", "--sql", site.url, "--rebuild", "--once") == (0, "")
     assert await site.check() == len(site.messages)
-    await site.close()
