@@ -114,7 +114,7 @@ def read_seed(path: Path) -> bytes:
 
 
 def _check_seed(seed: bytes, path: Path) -> None:
-    import nkeys  # type: ignore[import-untyped]  # noqa: PLC0415 - rarely used, and slow to import
+    import nkeys  # type: ignore[import-untyped] # has no types  # noqa: PLC0415 - rarely used, and slow to import
 
     try:
         nkeys.from_seed(bytearray(seed)).wipe()

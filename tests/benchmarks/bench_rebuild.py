@@ -125,7 +125,7 @@ def main() -> None:
     options = parser.parse_args()
     loop_factory = None
     with contextlib.suppress(ImportError):  # not on Windows
-        import uvloop  # noqa: PLC0415
+        import uvloop  # noqa: PLC0415 - where there is one
 
         loop_factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=loop_factory) as runner:

@@ -8,8 +8,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -28,6 +29,11 @@ AGGREGATE_EVENTS = 1_000
 
 class Saves(Application[UUID]):
     """The application whose saves are counted."""
+
+
+def read_section(recorder: ApplicationRecorder, positions: Iterator[int], size: int) -> None:
+    """Read so many notifications from the next of the positions."""
+    recorder.select_notifications(next(positions), size)
 
 
 def rate(threads: int, work: Callable[[], object]) -> float:
@@ -96,7 +102,7 @@ def bench_log(recorder: ApplicationRecorder) -> None:
     last = recorder.max_notification_id() or 0
     for size in (10, 100, 1_000):
         positions = itertools.cycle(range(1, STREAM_EVENTS - size, size))
-        sections = rate(1, lambda size=size, positions=positions: recorder.select_notifications(next(positions), size))  # type: ignore[misc]
+        sections = rate(1, partial(read_section, recorder, positions, size))
         print(f"  notification log in sections of {size:>5,}: {sections * size:>8,.0f} events/s")
     with recorder.subscribe(gt=last - STREAM_EVENTS) as subscription:
         start_s = time.perf_counter()

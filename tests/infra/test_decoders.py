@@ -216,7 +216,7 @@ DECODERS: dict[str, Decoder] = {
     ),
     "a stored event of the library": Decoder(
         "custody_eventsourcing/pool_events.py",
-        lambda state: PoolMapper(None).to_domain_event(StoredEvent("task/T1", 1, "t", state)),  # type: ignore[arg-type]
+        lambda state: PoolMapper(None).to_domain_event(StoredEvent("task/T1", 1, "t", state)),  # type: ignore[arg-type] # no transcoder
         EVENT.body,
         (MapperDeserialisationError,),
     ),
@@ -228,7 +228,7 @@ DECODERS: dict[str, Decoder] = {
     ),
     "an option of the command line": Decoder(
         "infra/cli/framework/options.py",
-        lambda text: options._parsed_json(text.decode("utf-8", "replace").lstrip("-@"), "--payload"),  # noqa: SLF001
+        lambda text: options._parsed_json(text.decode("utf-8", "replace").lstrip("-@"), "--payload"),  # noqa: SLF001 # the decoder alone
         b'{"a": 1}',
         (typer.BadParameter,),
     ),

@@ -77,7 +77,7 @@ class Page:
 
     def _logged(self, kind: str) -> list[dict[str, Any]]:
         """Return what was logged since the last time."""
-        entries: list[dict[str, Any]] = self.chrome.get_log(kind)  # type: ignore[no-untyped-call]
+        entries: list[dict[str, Any]] = self.chrome.get_log(kind)  # type: ignore[no-untyped-call] # selenium has no types for it
         return entries
 
     def _tell(self, command: str, **values: Any) -> None:

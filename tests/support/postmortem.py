@@ -37,19 +37,19 @@ def collected(
     return collector.collected(state, s.rules)
 
 
-def found(s: Scenario, **options: object) -> Postmortem:
+def found(s: Scenario, **options: Any) -> Postmortem:
     """Return the whole post-mortem."""
-    return postmortem(collected(s, **options))  # type: ignore[arg-type]
+    return postmortem(collected(s, **options))
 
 
-def named(s: Scenario, cause: Cause, **options: object) -> list[Finding]:
+def named(s: Scenario, cause: Cause, **options: Any) -> list[Finding]:
     """Return the findings of one cause."""
-    return [each for each in findings(collected(s, **options)) if each.cause is cause]  # type: ignore[arg-type]
+    return [each for each in findings(collected(s, **options)) if each.cause is cause]
 
 
-def causes(s: Scenario, **options: object) -> set[Cause]:
+def causes(s: Scenario, **options: Any) -> set[Cause]:
     """Return every cause that is named."""
-    return {each.cause for each in findings(collected(s, **options))}  # type: ignore[arg-type]
+    return {each.cause for each in findings(collected(s, **options))}
 
 
 def working(s: Scenario, task_id: str = "T", *, reports: tuple[float, ...] = (10, 20, 30), **definition: Any) -> int:

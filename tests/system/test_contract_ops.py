@@ -1,6 +1,7 @@
 """What operators may ask for, each verb with each of its fields, as another program would ask."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.system.streams import moment, read_log
 
 pytestmark = pytest.mark.system
 
-EVERYTHING = {
+EVERYTHING: dict[str, Any] = {
     "task_id": "T-1_a",
     "title": "Grüße",
     "payload": {"n": [1, 2.5, None, True], "s": "☃"},
@@ -46,7 +47,7 @@ async def test_submit_takes_every_field_and_the_task_shows_it(ask: Caller) -> No
     assert {name: task[name] for name in same} == {name: EVERYTHING[name] for name in same}
     assert task["deadline"] == "2999-01-02T02:04:05.000000Z"
     assert (task["status"], task["attempt"], task["position"]) == ("queued", 1, reply.position)
-    assert EVERYTHING["lease"].items() <= task["lease_policy"].items()  # type: ignore[attr-defined]
+    assert EVERYTHING["lease"].items() <= task["lease_policy"].items()
 
 
 async def test_submit_needs_nothing_and_makes_an_id(ask: Caller) -> None:

@@ -45,7 +45,7 @@ class Heading(NamedTuple):
 def page(found: Postmortem, heading: Heading) -> str:
     """Return the page's HTML."""
     import jinja2  # noqa: PLC0415 - only this command needs it
-    from markupsafe import Markup  # noqa: PLC0415
+    from markupsafe import Markup  # noqa: PLC0415 - same
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_HERE),
@@ -69,12 +69,11 @@ def page(found: Postmortem, heading: Heading) -> str:
         open=OPEN,
         bar_px=BAR_PX,
         offset=lambda entry: _offset(entry, placed.begin),
-        # Both are files of this package, without any text from a log.
-        style=Markup(style),  # noqa: S704
-        script=Markup(script),  # noqa: S704
+        style=Markup(style),  # noqa: S704 - a file of this package, without any text from a log
+        script=Markup(script),  # noqa: S704 - same
         style_digest=_digest(style),
         script_digest=_digest(script),
-        data=Markup(embedded(_data(found, placed.begin, placed.end))),  # noqa: S704
+        data=Markup(embedded(_data(found, placed.begin, placed.end))),  # noqa: S704 - `embedded` escapes it
     )
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from infra.broker.data_dir import BrokerRecord, DataDir, write_private
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
@@ -62,7 +63,8 @@ async def test_whether_a_broker_has_ended_for_certain(tmp_path: Path) -> None:
 
 
 def test_what_the_settings_say_comes_first(beside_up: DataDir) -> None:
-    assert find_access(Settings(nats_user="me", nats_password="mine")).auth == Auth(user="me", password="mine")  # type: ignore[arg-type]
+    settings = Settings(nats_user="me", nats_password=SecretStr("mine"))
+    assert find_access(settings).auth == Auth(user="me", password="mine")
 
 
 def test_without_anything_it_is_the_usual_port() -> None:

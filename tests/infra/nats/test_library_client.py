@@ -90,7 +90,7 @@ async def broker(*, silent: bool = False) -> AsyncIterator[tuple[str, asyncio.Qu
             if line == b"PING\r\n":
                 writer.write(b"PONG\r\n")
                 if silent:
-                    writer.transport.pause_reading()  # type: ignore[attr-defined]
+                    writer.transport.pause_reading()  # type: ignore[attr-defined] # of a stream's transport
                     return
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -184,7 +184,7 @@ async def test_without_frame_handlers_each_message_takes_a_turn_of_the_event_loo
 
 
 async def test_without_our_transport_no_read_takes_more_than_32_kib() -> None:
-    for transport, taken in ((TcpTransport(), 32_768), (LargeReadTransport(), 131_072)):  # type: ignore[no-untyped-call]
+    for transport, taken in ((TcpTransport(), 32_768), (LargeReadTransport(), 131_072)):  # type: ignore[no-untyped-call] # the library's
         reader = asyncio.StreamReader()
         reader.feed_data(bytes(200_000))
         transport._io_reader = reader
@@ -200,16 +200,17 @@ async def test_our_client_connects_with_our_transport() -> None:
 
 
 async def test_without_our_connect_command_a_password_goes_in_the_clear() -> None:
-    options = {"user": "ann", "password": "hush", "tls": ssl.create_default_context(), "allow_reconnect": False}
+    user: dict[str, Any] = {"user": "ann", "password": "hush"}
+    options = {**user, "tls": ssl.create_default_context(), "allow_reconnect": False}
     async with broker() as (url, lines):
         plain = LibraryClient()
-        await plain.connect(url, **options)  # type: ignore[arg-type]
+        await plain.connect(url, **options)
         assert b'"pass": "hush"' in await lines.get()
         await plain.close()
     async with broker() as (url, lines):
         client = Client(requires_tls=True)
         with pytest.raises(PlaintextError):
-            await client.connect(url, **options)  # type: ignore[arg-type]
+            await client.connect(url, **options)
         await client.close()
         assert lines.empty()
 
@@ -361,7 +362,7 @@ async def test_a_long_line_is_waited_for() -> None:
     async def note(info: dict[str, Any]) -> None:
         infos.append(info)
 
-    client._process_info = note  # type: ignore[method-assign,assignment]
+    client._process_info = note  # type: ignore[method-assign,assignment] # seen from inside
     line = b'INFO {"x": "%b"}\r\n' % (b"x" * 10_000)
     for start in range(0, len(line), 3_000):
         await client._ps.parse(line[start : start + 3_000])
@@ -406,7 +407,7 @@ async def test_what_was_read_before_a_reset_is_not_handed_over_after_it() -> Non
     async def ping() -> None:
         client._ps.reset()
 
-    client._process_ping = ping  # type: ignore[method-assign]
+    client._process_ping = ping  # type: ignore[method-assign] # same
     await client._ps.parse(ONE + b"PING\r\n" + TWO)
     await client._ps.parse(ONE)
 

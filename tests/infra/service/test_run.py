@@ -43,8 +43,9 @@ def never_ready(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("never_ready")
 async def test_a_service_that_cannot_start_can_be_stopped() -> None:
     stop = asyncio.Event()
-    # run_up and run_serve set up this process's logging and signals, too.
-    serving = asyncio.create_task(run._serve(Settings(), "nats://127.0.0.1:1", lambda _: Auth(), stop))  # noqa: SLF001
+    serving = asyncio.create_task(
+        run._serve(Settings(), "nats://127.0.0.1:1", lambda _: Auth(), stop)  # noqa: SLF001 - `run_serve` sets up this process's logging, too
+    )
     await asyncio.sleep(0)
     stop.set()
     assert await serving == 0

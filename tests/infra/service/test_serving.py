@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
         told("open")
         await opened(self, *arguments)
 
-    async def listen(self: NatsTransport, *arguments: object) -> None:
+    async def listen(self: NatsTransport, *arguments: Any) -> None:
         told("listen")
-        await listened(self, *arguments)  # type: ignore[arg-type]
+        await listened(self, *arguments)
 
     monkeypatch.setattr(PoolService, "open", open_it)
     monkeypatch.setattr(NatsTransport, "listen", listen)

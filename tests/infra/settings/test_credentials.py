@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import nkeys  # type: ignore[import-untyped]
+import nkeys  # type: ignore[import-untyped] # has no types
 import pytest
 from nats.errors import Error as NatsError
 

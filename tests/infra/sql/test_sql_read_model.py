@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
@@ -73,8 +75,8 @@ class LosesAnswers(SqlReadModel):
 
     losing = 0
 
-    async def write(self, *args: object) -> None:
-        await super().write(*args)  # type: ignore[arg-type]
+    async def write(self, *args: Any) -> None:
+        await super().write(*args)
         self.losing -= 1
         if self.losing == 0:
             raise ReadModelUnavailableError("no answer to COMMIT")
@@ -122,8 +124,8 @@ async def test_two_projectors_write_each_event_once(site: Site) -> None:
     assert one.written + other.written == len(site.log.messages)
 
 
-async def _both(*works: object) -> None:
-    await asyncio.gather(*works)  # type: ignore[call-overload]
+async def _both(*works: Awaitable[None]) -> None:
+    await asyncio.gather(*works)
 
 
 async def test_who_writes_from_a_watermark_that_moved_writes_nothing(site: Site) -> None:
