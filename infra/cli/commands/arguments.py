@@ -9,6 +9,7 @@ import typer
 
 from domain.limits import NAME_PATTERN, TASK_ID_PATTERN
 from domain.subjects import subject_token
+from infra.cli.framework.options import why_no_id
 from infra.cli.session.command_error import CommandError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def check_ids(task: str | None, agent: str | None) -> None:
 def check_name(name: str) -> None:
     """Raise CommandError unless an agent could have the name."""
     if not re.fullmatch(NAME_PATTERN, name):
-        raise CommandError(f"{name!r} is no name: 1 to 64 letters, digits, _ or -")
+        raise CommandError(why_no_id(name, NAME_PATTERN))
 
 
 def check_events(names: Iterable[str]) -> None:
@@ -46,7 +47,7 @@ def check_events(names: Iterable[str]) -> None:
 def check_task_id(task: str) -> None:
     """Raise CommandError unless a task could have the id."""
     if not re.fullmatch(TASK_ID_PATTERN, task):
-        raise CommandError(f"{task!r} is no task's id: 1 to 128 printable ASCII characters without blanks")
+        raise CommandError(why_no_id(task, TASK_ID_PATTERN))
 
 
 async def check_known(session: Session, log: OpenLog, task: str | None, agent: str | None) -> None:

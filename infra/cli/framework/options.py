@@ -279,6 +279,13 @@ def place_inside(specs: Sequence[OptionSpec], location: Sequence[Any]) -> str:
     return "" if spec is None else ".".join(path[len(spec.path) :])
 
 
+def why_no_id(text: str, pattern: str) -> str:
+    """Return in words why a text is no id of the kind that has this pattern."""
+    if pattern == TASK_ID_PATTERN:
+        return f"{text!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
+    return f"{text!r} is no name: 1 to 64 letters, digits, _ or -"
+
+
 def in_option_words(specs: Sequence[OptionSpec], problem: Any) -> str:
     """Return the message of a validation error, with the options' names instead of the fields'."""
     message, location = refusal_of(problem), problem["loc"]
@@ -294,9 +301,7 @@ def refusal_of(problem: Any) -> str:
     from infra.cli.framework.plain_refusal import plain_refusal
 
     if problem["type"] == "string_pattern_mismatch":
-        if problem["ctx"]["pattern"] == TASK_ID_PATTERN:
-            return f"{problem['input']!r} is no task's id: 1 to 128 printable ASCII characters without blanks"
-        return f"{problem['input']!r} is no name: 1 to 64 letters, digits, _ or -"
+        return why_no_id(problem["input"], problem["ctx"]["pattern"])
     return plain_refusal(str(problem["msg"]))
 
 

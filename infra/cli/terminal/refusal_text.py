@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-OPERATOR_COMMANDS = {
+OPERATOR_VERBS = {
     "blocked": "block",
     "cancelled": "cancel",
     "completed": "complete",
@@ -22,8 +22,8 @@ OPERATOR_COMMANDS = {
     "updated": "update",
     "noted": "annotate",
 }
-"""The operators' commands that write an event to a task."""
-AGENT_COMMANDS = {
+"""Event of a task: the verb by which an operator brings it about."""
+AGENT_VERBS = {
     "blocked": "block",
     "completed": "complete",
     "failed": "fail",
@@ -51,13 +51,13 @@ def refusal_text(
     """Return the line for a refusal. `options` puts the options' names for those of fields."""
     rest = dict(details)
     if code == "illegal_transition":
-        allowed, event = rest.pop("allowed", ()), rest.pop("event", "")
-        commands = AGENT_COMMANDS if of_agent else OPERATOR_COMMANDS
-        named = f"`{verb}`" if verb else f"`{commands.get(event, event)}`"
-        message = _NOT_POSSIBLE.sub(f"{named} is not possible then", message)
+        allowed = rest.pop("allowed", ())
+        rest.pop("event", None)  # The verb says it.
+        verbs = AGENT_VERBS if of_agent else OPERATOR_VERBS
+        message = _NOT_POSSIBLE.sub(f"`{verb}` is not possible then", message)
         if details.get("state") not in _REQUEUED_FROM:
             allowed = [each for each in allowed if each != "requeued"]
-        possible = dict.fromkeys(commands[each] for each in allowed if each in commands and commands[each] != verb)
+        possible = dict.fromkeys(verbs[each] for each in allowed if each in verbs and verbs[each] != verb)
         if possible:
             message += f"; possible: {', '.join(possible)}"
     if code == "invalid_command":

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from domain.commands.agent_commands import AGENT_COMMANDS
+from domain.commands.operator_commands import OPS_COMMANDS
+from domain.events import EVENT_TYPES, Entity
 from handlers.service import filtered_commands
 from infra.broker.embedded import EmbeddedBroker
-from infra.cli.terminal.refusal_text import refusal_text
+from infra.cli.terminal.refusal_text import AGENT_VERBS, OPERATOR_VERBS, refusal_text
 from infra.nats.connection import NatsConnection, connect
 from infra.nats.contract_client import CustodyClient
 from infra.service.serving import PoolServer
@@ -101,6 +104,13 @@ async def test_a_refusal_is_one_line_and_status_1(run: Run, service: PoolServer)
     as_json = await run("cancel", "NOPE", "--json")
     assert as_json.status == 1
     assert as_json.json["error"]["code"] == "unknown_task"
+
+
+def test_the_verbs_that_a_refusal_names_exist_and_write_events_that_exist() -> None:
+    events = {event.name for event in EVENT_TYPES.values() if event.entity is Entity.TASK}
+    for verbs, commands in ((AGENT_VERBS, AGENT_COMMANDS), (OPERATOR_VERBS, OPS_COMMANDS)):
+        assert set(verbs) <= events
+        assert set(verbs.values()) <= commands.keys()
 
 
 def test_an_agent_is_told_of_its_own_commands() -> None:
