@@ -61,9 +61,7 @@ class LazyGroup(TyperGroup):
 
     def get_help_option(self, ctx: Any) -> Any:  # noqa: ARG002 - the library's signature
         """Return `-h` and `--help`."""
-        if self._help_option is None:
-            self._help_option = help_option()
-        return self._help_option
+        return help_option()
 
     def get_help(self, ctx: Any) -> str:
         """Return the page that `--help` shows."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -42,9 +43,7 @@ class HelpfulCommand(TyperCommand):
 
     def get_help_option(self, ctx: Any) -> Any:  # noqa: ARG002 - the library's signature
         """Return `-h` and `--help`."""
-        if self._help_option is None:
-            self._help_option = help_option()
-        return self._help_option
+        return help_option()
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the command's parameters, with the options that show its help."""
@@ -90,8 +89,9 @@ class PastCommand(HelpfulCommand):
         return super().parse_args(ctx, [f"{each[1:]} ago" if _SHORT_PAST.fullmatch(each) else each for each in args])
 
 
+@cache
 def help_option() -> Any:
-    """Return `-h` and `--help`."""
+    """Return `-h` and `--help`, one option for all commands."""
     return page_option(HELP_NAMES, lambda ctx: str(ctx.get_help()), "Show this.")
 
 
