@@ -212,7 +212,7 @@ async def _ended(stop: asyncio.Event, broker: EmbeddedBroker | None) -> str | No
                 await asyncio.gather(died, full, return_exceptions=True)
             if stopped.done():
                 return None
-            if not full.done() or full.cancelled():
+            if full.cancelled():
                 return "the embedded broker ended by itself; its log is in the data directory"
             if not await _again_with_room(broker, full.result(), stopped):
                 return None

@@ -53,7 +53,7 @@ def page(found: Postmortem, heading: Heading) -> str:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: shown(value) if type(value) is str else value,
+        finalize=lambda value: printable_lines(value) if type(value) is str else value,
     )
     environment.filters |= {"clock": clock, "duration": duration, "moment": moment, "words": _words}
     style, script = ((_HERE / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
@@ -75,11 +75,6 @@ def page(found: Postmortem, heading: Heading) -> str:
         script_digest=_digest(script),
         data=Markup(embedded(_data(found, placed.begin, placed.end))),  # noqa: S704 - `embedded` escapes it
     )
-
-
-def shown(text: str) -> str:
-    """Return a text with invisible characters, and those that change the writing direction, as escapes."""
-    return printable_lines(text)
 
 
 def embedded(document: Any) -> str:
@@ -117,7 +112,7 @@ def _data(found: Postmortem, begin: datetime, end: datetime) -> dict[str, Any]:
     texts: dict[str, int] = {}
 
     def text(value: str) -> int:
-        return texts.setdefault(shown(value), len(texts))
+        return texts.setdefault(printable_lines(value), len(texts))
 
     verdicts: dict[str, list[Any]] = {}
     for each in found.explanations:
