@@ -81,8 +81,7 @@ async def ensure_continued(log: EventLog, pool: str, message: StoredMessage) -> 
         TargetError: it holds another one.
         LogUnavailableError: no answer.
     """
-    found = await log.get(message.position)
-    if found is None or found[:3] != message[:3] or dict(found.headers) != dict(message.headers):
+    if await log.get(message.position) != message:
         raise TargetError(
             f"stream {stream_name(pool)} holds another message at position {message.position} than this file: import "
             "the file that was begun with, or delete the stream first"

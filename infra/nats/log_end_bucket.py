@@ -10,7 +10,7 @@ from nats.js.errors import APIError
 from handlers.log_end import LogEndStoreError
 from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, log_end_bucket
-from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError, reason_of
 
 if TYPE_CHECKING:
     from infra.nats.api import JetStreamApi
@@ -57,4 +57,4 @@ class LogEndBucket:
             await self._api.connection.client.jetstream().publish(self._subject, document, timeout=_TIMEOUT_S)
         except (ApiError, APIError, LogUnavailableError, NatsError, TimeoutError, OSError) as error:
             self._exists = False
-            raise LogEndStoreError(str(error) or type(error).__name__) from error
+            raise LogEndStoreError(reason_of(error)) from error

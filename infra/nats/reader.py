@@ -264,13 +264,7 @@ class StreamReader:
             return
         found = await self._api.stored_in_log(self._stream, {"seq": self._position})
         self._last = self._last or found
-        if self._last is None:
-            return
-        if found is None or (found.subject, found.body, dict(found.headers)) != (
-            self._last.subject,
-            self._last.body,
-            dict(self._last.headers),
-        ):
+        if found != self._last:
             raise LogTruncatedError(
                 f"{self._stream} was replaced: at position {self._position} it holds another message than was read"
             )
