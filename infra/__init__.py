@@ -1,1 +1,1 @@
-"""The thin shell: NATS, the embedded broker, the clock, settings and the command line."""
+"""What touches the outside: NATS, the broker, files, databases, settings, the service's process, the command line."""

@@ -20,7 +20,8 @@ ECHO = "custody.*.echo"
 """The subjects on which every pool's service sends itself requests, to see whether agents could reach it."""
 
 INBOXES = "_INBOX.>"
-"""Every inbox. Who may listen there hears the answers to everybody, and can have the broker answer in its own name."""
+"""Every inbox. A user that may listen there hears the answers to all others, and can have answers of the broker sent to
+any of them."""
 
 JETSTREAM_READ = (
     "$JS.API.INFO",

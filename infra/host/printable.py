@@ -1,4 +1,4 @@
-"""Text that controls neither a terminal nor a log, whoever wrote it: agents choose titles, notes, and keys of JSON."""
+"""Text that controls neither a terminal nor a log: agents choose titles, notes, and keys of JSON."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ async def append(  # noqa: PLR0913 # each is a fact of its own about the append
 
     answer = await exchange.one(encode, [message.subject for message in messages], timeout_s)
     if answer.status == wire_format.NO_RESPONDERS:
-        # Whoever knows the inbox can have a broker say that: a request on any subject without responders is enough.
+        # A client that knows the inbox can have a broker say that: a request on any subject without responders does.
         raise OutcomeUnknownError(f"no stream takes {messages[0].subject} at {exchange.connection.url}")
     return acknowledged(answer, stream, batch_id, len(messages), expected)
 

@@ -1,7 +1,7 @@
 """Which secrets may go to which address: none to an address from a less trusted source than its own.
 
-A working directory can be somebody else's: a checkout, an unpacked archive. What lies in it may name a broker, but must
-not make this program send that broker a password that the person keeps elsewhere.
+A working directory can be another person's: a checkout, an unpacked archive. What lies in it may name a broker, but
+must not make this program send that broker a password that is kept elsewhere.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def misrouted(secrets: Iterable[str], address: Trust, origins: Mapping[str, Orig
             if not may_go(trust_of(secret, origins), trust):
                 source = str(origins[name]) if name in origins and origins[name].kind != "default" else "broker.json"
                 return (
-                    f"{secret} from {origins[secret]} is not used with {name} from {source}, which anybody may have put"
-                    f" into the directory: {_ADVICE[name]}"
+                    f"{secret} from {origins[secret]} is not used with {name} from {source}, which another person may"
+                    f" have put into the directory: {_ADVICE[name]}"
                 )
     return None
 

@@ -53,7 +53,7 @@ def find_access(settings: Settings, user: str = "operator", origins: Mapping[str
         record is not None
         and record.users
         and _same_address(record.url, url)
-        # A killed broker leaves its record, and whoever listens on its port now must not get its password.
+        # A killed broker leaves its record; a program that listens on its port now must not get its password.
         and not _has_ended(record.pid, directory)
     )
     if (auth.anonymous or why is not None) and beside_up:
