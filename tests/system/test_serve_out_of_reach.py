@@ -44,9 +44,7 @@ class Split(PoolServer):
         first = self.through.get(purpose)
         nodes = [node for node in (first, self.broker.url) if node is not None]
         self.url = ",".join(nodes if self.others else nodes[:1])
-
-        self.connections[purpose] = await super()._connected(purpose, self.broker.auth)
-        return self.connections[purpose]
+        self.connections[purpose] = await super()._connected(purpose, lambda user: self.broker.auth(self.users[user]))
         return self.connections[purpose]
 
 
