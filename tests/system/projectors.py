@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -85,16 +85,21 @@ def environment(broker: EmbeddedBroker) -> dict[str, str]:
 MAIN = "from infra.cli.main import main; main()"
 
 
-async def ran(broker: EmbeddedBroker, directory: Path, *arguments: str, program: str = MAIN) -> tuple[int, str]:
-    """Run the command line as a process to its end; return its exit status and what it said on standard error."""
-    process = await asyncio.create_subprocess_exec(
+async def _started(program: str, arguments: Sequence[str], broker: EmbeddedBroker, directory: Path) -> Process:
+    """Start the command line as a program of some Python; it is told where the broker is, and who it is there."""
+    return await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, *arguments),
         stdin=DEVNULL,
-        stdout=DEVNULL,
+        stdout=PIPE,
         stderr=PIPE,
         cwd=directory,
         env={**os.environ, **environment(broker), "PYTHONPATH": str(ROOT)},
     )
+
+
+async def ran(broker: EmbeddedBroker, directory: Path, *arguments: str, program: str = MAIN) -> tuple[int, str]:
+    """Run the command line as a process to its end; return its exit status and what it said on standard error."""
+    process = await _started(program, arguments, broker, directory)
     try:
         async with asyncio.timeout(PATIENCE_S):
             _, said = await process.communicate()
@@ -110,15 +115,7 @@ async def projecting(
     program: str, directory: Path, broker: EmbeddedBroker, *arguments: str
 ) -> AsyncIterator[Projector]:
     """Run the command as a program of some Python; whatever happens, it is gone when the block is left."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", program, "project", *arguments),
-        stdin=DEVNULL,
-        stdout=PIPE,
-        stderr=PIPE,
-        cwd=directory,
-        env={**os.environ, **environment(broker), "PYTHONPATH": str(ROOT)},
-    )
-    running = Projector(process)
+    running = Projector(await _started(program, ("project", *arguments), broker, directory))
     try:
         yield running
     finally:
