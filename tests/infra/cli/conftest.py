@@ -24,6 +24,18 @@ from infra.settings.settings import Settings
 Append = Callable[[NewMessage], Awaitable[int]]
 
 
+BAD_SELECTIONS = [
+    ("--task NOPE", "no task NOPE was submitted to pool "),
+    ("--agent NOPE", "no agent NOPE was registered in pool "),
+    ("--task \u00fc", "'\u00fc' is no task's id"),
+    ("--agent a.>", "'a.>' is no name"),
+    ("--from 99", "--from: position 99 is past the end of the log, 2"),
+    ("--to someday", "--to 'someday' is neither a position nor a time"),
+    ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
+]
+"""Options that no command takes which selects events by a task, an agent and a range, and what it says of each."""
+
+
 class Result(NamedTuple):
     """What a run of the command line left behind."""
 

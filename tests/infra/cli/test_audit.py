@@ -19,7 +19,7 @@ from infra.host.optional_libraries import install_hint
 from infra.reports import audit_formats, audit_parquet
 from infra.service.serving import PoolServer
 from projections.reports.audit_filter import LEARNED_SUBJECTS
-from tests.infra.cli.conftest import Result, Run
+from tests.infra.cli.conftest import BAD_SELECTIONS, Result, Run
 
 
 @pytest.fixture
@@ -167,15 +167,9 @@ async def test_without_pyarrow_it_is_one_line(
 
 
 BAD_INPUT = [
-    ("--task NOPE", "no task NOPE was submitted to pool "),
-    ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task \u00fc", "'\u00fc' is no task's id"),
-    ("--agent a.>", "'a.>' is no name"),
-    ("--from 99", "--from: position 99 is past the end of the log, 2"),
+    *BAD_SELECTIONS,
     (f"--to {'9' * 5000}", "is past the end of the log, 2"),
-    ("--to someday", "--to 'someday' is neither a position nor a time"),
     ("--from 2026-13-21", "neither a position nor a time"),
-    ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
     ("--output nowhere/a.csv", "cannot write nowhere/a.csv: No such file or directory"),
 ]
 

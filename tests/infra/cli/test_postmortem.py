@@ -8,7 +8,7 @@ import pytest
 
 from infra.cli.commands import postmortem
 from infra.service.serving import PoolServer
-from tests.infra.cli.conftest import Result, Run
+from tests.infra.cli.conftest import BAD_SELECTIONS, Result, Run
 from tests.support.broker import Connect
 
 
@@ -87,13 +87,7 @@ async def test_messages_that_cannot_be_read_are_counted(busy: Run, connect: Conn
 
 
 BAD_INPUT = [
-    ("--task NOPE", "no task NOPE was submitted to pool "),
-    ("--agent NOPE", "no agent NOPE was registered in pool "),
-    ("--task \u00fc", "'\u00fc' is no task's id"),
-    ("--agent a.>", "'a.>' is no name"),
-    ("--from 99", "--from: position 99 is past the end of the log, 2"),
-    ("--to someday", "--to 'someday' is neither a position nor a time"),
-    ("--from 2 --to 1", "--from 2 (position 2) is after --to 1 (position 1)"),
+    *BAD_SELECTIONS,
     ("--to 2001-01-01T00:00:00Z", "nothing happened in that range"),
     ("--output nowhere/a.html", "cannot write nowhere/a.html: No such file or directory"),
 ]
