@@ -8,8 +8,9 @@ from pathlib import Path
 
 import domain
 
-ROOMS = ("domain", "projections/state", "handlers/memory", "infra/codec.py")
-"""The code that determines the result of a fold: events and entities, the state in memory, its rebuild, the decoder."""
+ROOMS = ("domain", "projections/state", "handlers/ports.py", "handlers/memory", "infra/codec.py")
+"""The code that determines the result of a fold: events and entities, the state in memory, the subjects of events, the
+rebuild, the decoder."""
 _DIGITS = 16
 
 

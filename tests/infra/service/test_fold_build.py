@@ -7,6 +7,7 @@ import pytest
 
 from infra.service.fold_build import ROOMS, digest_of_rooms, fold_build
 from tests.support.checkout import ROOT
+from tests.test_architecture import import_graph, sources_of_all_packages
 
 
 def sources(root: Path) -> list[Path]:
@@ -22,6 +23,13 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     return root
+
+
+def test_the_rooms_import_no_other_code_of_ours() -> None:
+    rooms = tuple(f"{room.removesuffix('.py').replace('/', '.')}." for room in ROOMS)
+    graph = import_graph(sources_of_all_packages())
+    inside = {module for module in graph if f"{module}.".startswith(rooms)}
+    assert set().union(*(graph[module] for module in inside)) - inside == set()
 
 
 def test_the_running_code_has_the_digest_of_the_checkout() -> None:
