@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from domain.entities import EntityState
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 
 READ_ONLY = "only its own service writes to a pool: send it commands"
 
@@ -43,7 +43,7 @@ class PoolEvent(Recorded, frozen=True):
         try:
             return _EVOLVE[self.entity](aggregate, self)
         except (FoldError, IllegalTransitionError) as error:
-            _log.warning("skipped position %d: %s", self.position, error)
+            _LOG.warning("skipped position %d: %s", self.position, error)
             return aggregate
 
 
@@ -71,7 +71,7 @@ def read_event(codec: CloudEventsCodec, message: StoredMessage) -> PoolNotificat
     try:
         recorded = codec.decode(message)
     except UnreadableEventError as error:
-        _log.warning("skipped position %d: %s", error.position, error.reason)
+        _LOG.warning("skipped position %d: %s", error.position, error.reason)
         return None
     return PoolNotification(
         originator_id=recorded.originator_id,

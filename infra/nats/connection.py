@@ -26,7 +26,7 @@ from infra.nats.node_choice import NodeChoice, node_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _P = ParamSpec("_P")
 
 CONNECT_DEADLINE_S = 5.0
@@ -169,7 +169,7 @@ class NatsConnection:
                 await self.client.close()
         except OSError as error:
             # Timed out, or lost at this moment.
-            _log.debug("the connection to %s: %r", self.url, error)
+            _LOG.debug("the connection to %s: %r", self.url, error)
             self.client.abort()
 
     async def open(self, urls: list[str], options: dict[str, Any], deadline_s: float) -> None:
@@ -222,24 +222,24 @@ class NatsConnection:
         text = str(error)
         violation = _VIOLATION.search(text)
         if violation:
-            _log.warning("the broker at %s: %s", self.url, text)
+            _LOG.warning("the broker at %s: %s", self.url, text)
             self.violated.notify(PermissionViolation(violation[1].lower(), violation[2]))
         else:
-            _log.debug("the connection to %s: %r", self.url, error)
+            _LOG.debug("the connection to %s: %r", self.url, error)
             if _is_permanent(error):
                 self._refusal = error
                 self._refused.set()
 
     async def _on_disconnected(self) -> None:
         if not self._closing:
-            _log.warning("lost the broker at %s", self.url)
+            _LOG.warning("lost the broker at %s", self.url)
             if self._nodes is not None and self._node is not None:
                 self._nodes.suspect(self._node)
         self.disconnected.notify()
 
     async def _on_reconnected(self) -> None:
         self._note_node()
-        _log.info("reconnected to the broker at %s", self.node)
+        _LOG.info("reconnected to the broker at %s", self.node)
         self.reconnected.notify()
 
     async def _on_closed(self) -> None:

@@ -34,7 +34,7 @@ from domain.values import PLACEHOLDERS, OnStall
 from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS, check_rule
 from infra.settings.sources import ENV_PREFIX, FlagsSource, environment_source, file_source
 
-_log = logging.getLogger(__name__)
+_LOG = logging.getLogger(__name__)
 _RULES: Final = Rules()
 _LEASE: Final = _RULES.lease
 _STEAL: Final = _RULES.steal
@@ -327,7 +327,7 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, QueueSettings, Lea
             if name not in FORGIVING:
                 raise
             default = cls.model_fields[name].default
-            _log.warning(
+            _LOG.warning(
                 "%s%s: %r is no usable number of seconds; using the default, %g",
                 ENV_PREFIX,
                 name.upper(),
