@@ -37,7 +37,6 @@ MISSING_S = 3.0
 """How long a stream must be missing before a reader believes that it was deleted."""
 _IDLE_S = 5
 """An abandoned consumer is deleted by the broker after so long, whatever the stream's own limit is."""
-_NS_PER_S = 1_000_000_000
 
 
 class _Delivery:
@@ -295,8 +294,8 @@ class StreamReader:
             "ack_policy": "none",
             "max_deliver": 1,
             "flow_control": True,
-            "idle_heartbeat": int(_HEARTBEAT_S * _NS_PER_S),
-            "inactive_threshold": _IDLE_S * _NS_PER_S,
+            "idle_heartbeat": int(_HEARTBEAT_S * wire_format.NS_PER_S),
+            "inactive_threshold": _IDLE_S * wire_format.NS_PER_S,
             "mem_storage": True,
             "num_replicas": 1,
         }

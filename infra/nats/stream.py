@@ -23,6 +23,7 @@ from infra.nats.jetstream_errors import (
     SERVICE_UNAVAILABLE,
     ApiError,
 )
+from infra.nats.wire_format import NS_PER_S
 
 if TYPE_CHECKING:
     from infra.nats.connection import NatsConnection
@@ -36,7 +37,6 @@ more, so those that are left behind would keep the service from reading its log.
 
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0
-_NS_PER_S = 1_000_000_000
 _POLL_PAUSE_S = 0.1
 
 
@@ -120,7 +120,7 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
         "max_msgs_per_subject": -1,
         "max_msg_size": -1,
         "max_consumers": -1,
-        "consumer_limits": {"inactive_threshold": IDLE_CONSUMER_S * _NS_PER_S},
+        "consumer_limits": {"inactive_threshold": IDLE_CONSUMER_S * NS_PER_S},
         **KEEPS_EVERYTHING,
     }
 

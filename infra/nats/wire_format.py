@@ -26,6 +26,8 @@ BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
 SEQUENCE = "Nats-Sequence"
 SUBJECT = "Nats-Subject"
+NS_PER_S = 1_000_000_000
+"""Lengths of time are in nanoseconds, in whole numbers."""
 NO_RESPONDERS = "503"
 """The status of an answer that the broker gives itself, because nothing subscribes to the request's subject."""
 

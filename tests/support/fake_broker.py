@@ -2,8 +2,15 @@
 
 import asyncio
 import json
+from typing import Any
 
 from tests.support.local_server import LocalServer
+
+
+def info(version: str = "2.15.1", **more: Any) -> bytes:
+    """The first line that a broker of this version sends."""
+    said = {"server_id": "fake", "version": version, "headers": True, "max_payload": 1_048_576, "proto": 1, **more}
+    return b"INFO " + json.dumps(said).encode() + b"\r\n"
 
 
 class FakeBroker(LocalServer):
@@ -27,8 +34,7 @@ class FakeBroker(LocalServer):
         cutting: bool = False,
     ) -> None:
         super().__init__()
-        info = {"server_id": "fake", "version": version, "headers": True, "max_payload": 1_048_576, "proto": 1}
-        self._greeting = b"INFO " + json.dumps(info).encode() + b"\r\n" if greeting is None else greeting
+        self._greeting = info(version) if greeting is None else greeting
         self._silent = silent
         self._responders = responders
         self._refuse = refuse

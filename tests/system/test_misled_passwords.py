@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.fake_broker import info
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -31,8 +33,7 @@ class Thief:
         """An error that follows each answer to a ping."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        info = {"server_id": "thief", "version": "2.15.1", "headers": True, "max_payload": 1_048_576, "proto": 1}
-        writer.write(b"INFO " + json.dumps(info | {"auth_required": True}).encode() + b"\r\n")
+        writer.write(info(auth_required=True))
         while data := await reader.read(65_536):
             self.heard += data
             if b"PING" in data:

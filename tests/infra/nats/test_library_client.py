@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +17,7 @@ from nats.errors import ProtocolError
 
 from handlers.ports import ACTOR_HEADER
 from infra.nats.library_client import Client, Frame, LargeReadTransport, PlaintextError, unsubscribe_frames
+from tests.support.fake_broker import info
 
 ONE = b"HMSG in.1 7 $JS.ACK.1 14 18\r\nNATS/1.0\r\n\r\n\r\nbody\r\n"
 TWO = b"HMSG in.1 7 $JS.ACK.2 12 12\r\nNATS/1.0\r\n\r\n\r\n"
@@ -83,8 +83,7 @@ async def broker(*, silent: bool = False) -> AsyncIterator[tuple[str, asyncio.Qu
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        info = {"server_id": "fake", "version": "2.15.1", "headers": True, "max_payload": 1_048_576, "proto": 1}
-        writer.write(b"INFO " + json.dumps({**info, "auth_required": True}).encode() + b"\r\n")
+        writer.write(info(auth_required=True))
         while line := await reader.readline():
             lines.put_nowait(line)
             if line == b"PING\r\n":
