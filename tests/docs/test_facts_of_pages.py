@@ -1,4 +1,4 @@
-"""Facts of the pages that the code decides: paths that they quote, and the numbers of the table of limits."""
+"""Facts of the pages that other files decide: paths that they quote, the numbers of limits, the list of decisions."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.service.query_service import MAX_WAITING_VIEWS
 from handlers.writer.claim_line import MAX_WAITING, MAX_WAITING_PER_AGENT
 from infra.settings.settings import Settings
+from tests.support.cases import case
 from tests.support.checkout import ROOT
 
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 PACKAGES = "domain|projections|handlers|infra|custody_demo|custody_eventsourcing|docs|examples|tests|requirements"
 QUOTED = re.compile(rf"`((?:{PACKAGES})/[\w./-]*)`")
 
+ENTRY = re.compile(r"(?m)^- \[(.+)\]\(([^)]+)\)(.*)$")
 KIB = 1024
 
 
@@ -30,6 +32,20 @@ def test_every_quoted_path_exists() -> None:
     found = list(quoted())
     assert len(found) > 100
     assert [each for each in found if not (ROOT / each[1]).exists()] == []
+
+
+def test_the_index_has_every_decision_with_its_title_and_what_superseded_it() -> None:
+    records = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs/decisions").glob("[0-9]*.md")}
+    index = (ROOT / "docs/decisions/README.md").read_text(encoding="utf-8")
+    listed = {name: (title, note) for title, name, note in ENTRY.findall(index)}
+    assert {name: title for name, (title, _) in listed.items()} == {
+        name: text.partition("\n")[0].removeprefix("# ") for name, text in records.items()
+    }
+    assert list(listed) == sorted(records)
+    for name, text in records.items():
+        for number in re.findall(r"superseded by \[(\d+)\]", text.splitlines()[2]):
+            with case(name):
+                assert f"superseded by {number})" in listed[name][1]
 
 
 def test_the_table_of_limits_says_what_the_code_does() -> None:
