@@ -85,7 +85,7 @@ def option_line(option: Any, *, whole: bool) -> Line:
     if not isinstance(option, TyperOption):
         return Line(word, text)
     if option.show_default and not option.is_flag:
-        value = option.get_default(_NO_CONTEXT, call=False)
+        value = option.default
         default = "" if value is None else str(getattr(value, "value", value))
         text = f"{text}. Default: {default}" if whole and default else text
     if choices:
@@ -101,16 +101,6 @@ def option_line(option: Any, *, whole: bool) -> Line:
     elif whole and len(option.opts) > len(names):
         text = f"{text.removesuffix('.')}. Also {', '.join(option.opts[1:])}"
     return Line(f"{', '.join(names)} {word}".rstrip(), text)
-
-
-class _NoContext:
-    """What an option's default is read with: no configuration takes its place."""
-
-    def lookup_default(self, *_: Any, **__: Any) -> None:
-        return
-
-
-_NO_CONTEXT: Any = _NoContext()
 
 
 def _placeholder(option: Any) -> tuple[str, tuple[str, ...]]:
