@@ -12,18 +12,19 @@ import logging
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from nats.errors import Error as NatsError
 from nats.nuid import NUID
 
 from domain.limits import MAX_INT64
 from domain.timestamps import format_timestamp, parse_timestamp
-from domain.untrusted_json import parse_json_object
 from handlers.ports import (
     MAX_BATCH_MESSAGES,
     AppendConflictError,
+    AppendForbiddenError,
     AppendRejectedError,
+    LogError,
     LogMissingError,
     LogUnavailableError,
+    NewMessage,
 )
 from handlers.projector.read_model import (
     OutdatedError,
@@ -33,16 +34,16 @@ from handlers.projector.read_model import (
     WatermarkMovedError,
 )
 from infra.nats import wire_format
+from infra.nats.appends import append
 from infra.nats.buckets import ensure_bucket, views_bucket
-from infra.nats.cancellation import await_cancellable
+from infra.nats.exchange import Exchange
 from infra.nats.filtered_reader import read_matching
-from infra.nats.jetstream_errors import ApiError, append_error, reason_of
+from infra.nats.jetstream_errors import ApiError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.nats.api import JetStreamApi
-    from infra.nats.connection import PermissionViolation
     from projections.read_models.document_projection import DocumentChanges
 
 _LOG = logging.getLogger(__name__)
@@ -89,14 +90,10 @@ class KvReadModel:
         self._sequence: int | None = None
         """The stream's last sequence as far as this writer knows; None if it has to be read."""
         self._batch_ids = NUID()
-        self._forbidden = False
+        self._exchange: Exchange | None = None
         self._warned = False
         """Whether it was said that the mark is damaged."""
         self.name = f"bucket {self._bucket.name}"
-        api.connection.violated.add(self._on_violation)
-
-    def _on_violation(self, violation: PermissionViolation) -> None:
-        self._forbidden |= violation.operation == "publish" and violation.subject.startswith(self._prefix.lower())
 
     async def watermark(self) -> Watermark:
         """Return how far the read model is; creates the bucket if it is missing."""
@@ -183,37 +180,24 @@ class KvReadModel:
     async def _append(self, writes: Sequence[tuple[str, bytes | None]]) -> None:
         """Append all or nothing right after the last known sequence."""
         expected, self._sequence = self._sequence, None
-        client, batch_id = self._api.connection.client, self._batch_ids.next().decode()
-        messages = [
-            (subject, document or b"", _headers(document, number, len(writes), batch_id, expected))
-            for number, (subject, document) in enumerate(writes, start=1)
-        ]
-        *ahead, (subject, body, headers) = messages
+        messages = [NewMessage(subject, document or b"") for subject, document in writes]
+        controls = [wire_format.header_lines(DELETED if document is None else {}) for _, document in writes]
+        controls[0] += wire_format.header_lines({wire_format.EXPECTED_LAST_SEQUENCE: str(expected)})
+        batch_id = self._batch_ids.next().decode() if len(writes) > 1 else ""
         try:
-            for each, body_ahead, headers_ahead in ahead:
-                await client.publish(each, body_ahead, headers=headers_ahead)
-            answer = await await_cancellable(client.request(subject, body, timeout=_TIMEOUT_S, headers=headers))
-        except (NatsError, TimeoutError, OSError) as error:
-            if self._forbidden:
-                raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
-            raise ReadModelUnavailableError(f"{self.name}: {reason_of(error)}") from error
-        self._sequence = self._sequence_of(answer.data)
-
-    def _sequence_of(self, body: bytes) -> int:
-        try:
-            answer = parse_json_object(body)
-        except ValueError as damage:
-            raise ReadModelUnavailableError(f"{self.name}: no acknowledgement: {damage}") from damage
-        if "error" not in answer:
-            if type(answer.get("seq")) is not int:
-                raise ReadModelUnavailableError(f"{self.name}: no acknowledgement: it names no sequence")
-            return int(answer["seq"])
-        error = append_error(ApiError(self.name, answer["error"]))
-        if isinstance(error, AppendConflictError):
-            raise WatermarkMovedError
-        if isinstance(error, AppendRejectedError):
-            raise ReadModelError(str(error))
-        raise ReadModelUnavailableError(str(error))
+            if self._exchange is None:
+                self._exchange = await Exchange.open(self._api.connection)
+            self._sequence = await append(
+                self._exchange, self._stream, messages, controls, batch_id=batch_id, timeout_s=_TIMEOUT_S
+            )
+        except AppendConflictError:
+            raise WatermarkMovedError from None
+        except AppendForbiddenError as error:
+            raise ReadModelError(f"{self.name}: the broker does not allow this user to write to it") from error
+        except AppendRejectedError as error:
+            raise ReadModelError(f"{self.name}: {error}") from error
+        except LogError as error:
+            raise ReadModelUnavailableError(f"{self.name}: {error}") from error
 
     async def _ensure(self) -> None:
         """Create the bucket unless it exists. Raises ReadModelError if it has an unsuitable configuration."""
@@ -227,18 +211,6 @@ class KvReadModel:
         other = [name for name in _NEEDED if found.get(name) != wanted[name]]
         if other:
             raise ReadModelError(f"{self.name} has another {other[0]} than it needs: delete it")
-
-
-def _headers(document: bytes | None, number: int, last: int, batch_id: str, expected: int | None) -> dict[str, str]:
-    """Return the headers of a write, by its number in a batch of `last` ones; a batch of one is a plain publish."""
-    headers = dict(DELETED) if document is None else {}
-    if last > 1:
-        headers |= {wire_format.BATCH_ID: batch_id, wire_format.BATCH_SEQUENCE: str(number)}
-    if number == 1:
-        headers[wire_format.EXPECTED_LAST_SEQUENCE] = str(expected)
-    if number == last > 1:
-        headers[wire_format.BATCH_COMMIT] = "1"
-    return headers
 
 
 _SETTINGS: dict[str, Any] = {

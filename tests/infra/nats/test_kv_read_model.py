@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
 from infra.nats.buckets import views_bucket
 from infra.nats.connection import connect
+from infra.nats.exchange import Answer, Exchange
 from infra.nats.filtered_reader import read_matching
 from infra.nats.kv_read_model import KvReadModel
 from infra.nats.stream import ensure_stream
@@ -130,14 +130,21 @@ def connect_as(connect: Connect) -> Connect:
 async def test_each_answer_to_a_write_means_one_error(
     site: Site, answer: bytes, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def request(*_: Any, **__: Any) -> SimpleNamespace:
-        return SimpleNamespace(data=answer)
+    async def one(*_: Any) -> Answer:
+        return Answer(b"", answer)
 
     model = site.model()
     before = await model.watermark()
-    monkeypatch.setattr(site.api.connection.client, "request", request)
+    monkeypatch.setattr(Exchange, "one", one)
     with pytest.raises(error):
         await model.write(DocumentChanges({"lease.T": b"{}"}, replace_all=False), before, Watermark(1))
+
+
+async def test_a_document_over_the_brokers_limit_is_not_tried_again(site: Site) -> None:
+    model = site.model()
+    large = DocumentChanges({"lease.T": bytes(site.api.connection.client.max_payload)}, replace_all=False)
+    with pytest.raises(ReadModelError, match="is over the broker's"):
+        await model.write(large, await model.watermark(), Watermark(1))
 
 
 @pytest.mark.parametrize("name", HISTORIES)
