@@ -25,7 +25,7 @@ COMMAND = re.compile(r"(?m)^(?: {4}|\$ |)(?P<line>(?:\.venv/bin/)?custody .*)$|`
 PLACEHOLDER = re.compile(r"[A-Z|…\[<]")
 
 RUN_ELSEWHERE = {
-    "python3 bootstrap.py demo": "demo by tests/system/test_demo.py, test by whoever runs this",
+    "python3 bootstrap.py demo": "demo by tests/system/test_demo.py, test by running this",
     "nats context add custody": "its requests by test_the_requests_shown_are_carried_out below",
     ".venv/bin/python examples/agent.py": "tests/docs/test_examples.py",
     "custody demo --keep": "test_the_questions_of_the_readme_are_answered below",

@@ -301,7 +301,7 @@ class MemoryEventLog:
                     self._late.append(_Late(messages, expected_position, 0, counted=False, dropped=False))
                 else:
                     self._append(messages, expected_position)
-                raise AppendRefusedError("refused, says somebody")
+                raise AppendRefusedError("refused, in the name of the broker")
 
     def _check(self, message: NewMessage) -> None:
         if not message.subject.startswith(self._prefix):

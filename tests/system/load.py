@@ -82,7 +82,7 @@ class Load:
         return sum(each.reply is not None for each in self.attempts)
 
     async def stop(self) -> None:
-        """Let everybody go home; what is in flight stays unanswered."""
+        """End all callers; what is in flight stays unanswered."""
         self._over = True
         for task in self._tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Who may do what, held off by the broker: an agent speaks as itself, one user appends, nobody rewrites a log."""
+"""Who may do what, held off by the broker: an agent speaks as itself, one user appends, none rewrites a log."""
 
 import json
 from collections.abc import AsyncIterator
@@ -93,7 +93,7 @@ async def test_an_agent_speaks_only_as_itself(users: Users) -> None:
         assert not await users.may_publish("agent-a1", f"custody.{POOL}.{tail}"), tail
     assert not await users.may_publish("agent-a1", "custody.other.agent.a1.heartbeat")
     assert not await users.may_publish("agent-a3", "custody.default.agent.a3.register")
-    assert not await users.may_publish("agent-a1", "_INBOX.agent-a2.x"), "nobody but the responder answers"
+    assert not await users.may_publish("agent-a1", "_INBOX.agent-a2.x"), "only the responder answers"
 
 
 ROLES = ("writer", "responder", "operator", "agent-a1", "agent-a2", "agent-a3")
@@ -151,7 +151,7 @@ async def test_the_writer_cannot_answer_or_command(users: Users) -> None:
 async def test_the_operator_reads_the_feed_and_not_the_raw_events(users: Users) -> None:
     assert await users.may_subscribe("operator", "custody.default.feed.>")
     assert not await users.may_subscribe("operator", "custody.default.evt.>"), "these would show what was refused"
-    assert not await users.may_subscribe("operator", "custody.*.ops.>"), "nobody takes the service's place"
+    assert not await users.may_subscribe("operator", "custody.*.ops.>"), "no user takes the service's place"
 
 
 @pytest.mark.parametrize("user", ["writer", "responder", "operator", "agent-a1"])

@@ -22,7 +22,7 @@ POOL = "default"
 
 
 async def sleepers(ask: Caller, name: str) -> set[str]:
-    """Tasks that are held by somebody who says nothing."""
+    """Tasks that are held by a silent agent."""
     await ask.done(f"agent.{name}.register", capacity=5)
     held = [await ask.assigned(name, task_id=f"{name}-{number}", lease=SHORT) for number in range(3)]
     return {lease["task_id"] for lease in held}

@@ -1,4 +1,4 @@
-"""More callers at once than anybody has, and callers that do not listen."""
+"""More callers at once than any pool has, and callers that do not listen."""
 
 import asyncio
 
@@ -39,5 +39,5 @@ async def test_a_flood_of_views_holds_up_nobody_else(ask: Caller, connect: Conne
         await greedy.publish(f"custody.{pool}.query.tasks", b'{"limit":1000}', reply="_INBOX.nobody")
     await greedy.flush()
     assert (await ask.ask("query.health", patience_s=10)).ok
-    assert (await ask.ask("ops.submit", patience_s=10)).position > at, "nobody was thought silent meanwhile"
+    assert (await ask.ask("ops.submit", patience_s=10)).position > at, "no agent was thought silent meanwhile"
     assert {event.name for event in await read_log(greedy, pool, after=at)} == {"task.submitted"}

@@ -1,4 +1,4 @@
-"""Answers that somebody else has the broker, or a client, send where the service waits for its own."""
+"""Answers that another client sends, or has the broker send, where the service waits for its own."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ async def test_a_look_has_a_time_limit(conflict: Path, tmp_path: Path) -> None:
     assert await asyncio.gather(*looks) == [(), (), ()]
     assert time.monotonic() - started < 3
     with pytest.raises(OSError, match="No such device or address"):
-        os.open(index, os.O_WRONLY | os.O_NONBLOCK)  # nobody is left who reads
+        os.open(index, os.O_WRONLY | os.O_NONBLOCK)  # no reader is left
 
 
 async def test_a_plea_extends_a_silent_lease_and_a_resolved_one_expires(

@@ -99,7 +99,7 @@ class Site:
             await asyncio.gather(work, return_exceptions=True)
 
     async def spoil(self) -> None:
-        """Write what does not belong there, as somebody else might."""
+        """Write what does not belong there, as another writer might."""
         for key in ("lease.T-none", f"workload.a{AGENTS}", *(f"workload.a{number}" for number in range(AGENTS))):
             await self._api.connection.client.jetstream().publish(f"{PREFIX}{key}", b'{"spoilt": true}', timeout=5)
 

@@ -193,7 +193,7 @@ async def test_credentials_in_the_address_count_and_are_not_shown(
 
 
 async def ask_until_nobody_answers(ask: Caller) -> list[Reply | None]:
-    """Send requests of every kind, sixty at a time; None for each that nobody took. A timeout is an error."""
+    """Send requests of every kind, sixty at a time; None for each that no service took. A timeout is an error."""
     tails = ("ops.submit", "query.tasks", "agent.a1.claim", "query.task", "ops.cancel", "agent.a9.heartbeat")
     numbers = itertools.count()
 
@@ -223,7 +223,7 @@ async def test_what_was_taken_is_answered_before_it_ends(
         pass
     assert await serving.stop(by) == 0
     replies = await asked
-    assert None in replies, "the others are told that nobody serves the pool"
+    assert None in replies, "the others are told that the pool is not served"
     submitted = {reply.result["task_id"] for reply in replies if reply and reply.ok and "task_id" in reply.result}
     log = await read_log(nc, pool)
     check_log(log, pool)

@@ -1,4 +1,4 @@
-"""A log to a file and back, and what is found in copies that somebody changed."""
+"""A log to a file and back, and what is found in copies that were changed."""
 
 import base64
 import gzip

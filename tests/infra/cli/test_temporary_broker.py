@@ -1,4 +1,4 @@
-"""Reading a data directory that nobody serves: its log can be asked about, and stays as it was."""
+"""Reading a data directory that no service uses: its log can be asked about, and stays as it was."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.support.broker import FAST
 
 @pytest.fixture(autouse=True)
 def nobody_at_the_default_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever runs these tests may have a broker there."""
+    """The machine that runs these tests may have a broker there."""
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))
         monkeypatch.setattr(broker_access, "DEFAULT_URL", f"nats://127.0.0.1:{unheard.getsockname()[1]}")

@@ -1,4 +1,4 @@
-"""Copies of a real history that somebody changed: found, and named by the first position where something is wrong.
+"""Copies of a real history that were changed: found, and named by the first position where something is wrong.
 
 A forger may leave the hashes alone, or chain everything anew and write a fitting header; then what the events say of
 themselves and of each other gives the copy away.

@@ -22,7 +22,7 @@ LAST = 40
 
 @pytest.fixture(scope="module")
 def messages() -> list[StoredMessage]:
-    """40 tasks, ten seconds apart; those of one five have the same time. Nobody can read number 11 to 15."""
+    """40 tasks, ten seconds apart; those of one five have the same time. Numbers 11 to 15 cannot be read."""
     s = Scenario()
     for number in range(LAST):
         s.at(number // 5 * 10).given(OPS, "submit", task_id=f"T{number % 3}-{number}")

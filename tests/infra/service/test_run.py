@@ -22,7 +22,7 @@ from tests.system.streams import read_log
 
 pytestmark = pytest.mark.system
 FULL = "[7] [ERR] JetStream stream '$G > S' critical write error: write a/msgs/1.blk: no space left on device\n"
-"""What nats-server 2.15.1 logs once and for all; it tells nobody else, and answers no append from then on."""
+"""What nats-server 2.15.1 logs once and for all; it says so nowhere else, and answers no append from then on."""
 
 
 def fill_up(data: Path) -> None:

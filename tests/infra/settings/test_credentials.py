@@ -81,7 +81,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 async def secure(tmp_path: Path, authority: Authority) -> AsyncIterator[str]:
-    """A broker that speaks TLS and wants a certificate of whoever comes."""
+    """A broker that speaks TLS and wants a certificate of every client."""
     cert, key = authority.signs("broker")
     tls = f"tls {{ cert_file: '{cert}', key_file: '{key}', ca_file: '{authority.file}', verify: true }}"
     async with own_server(tmp_path, tls) as url:

@@ -34,7 +34,7 @@ class _CrashError(Exception):
 
 
 class Faulty(SqlReadModel):
-    """Its n-th write meets a fault: it is not carried out, nobody hears that it was, or the process ends after it."""
+    """Its n-th write meets a fault: it is not carried out, its answer is lost, or the process ends after it."""
 
     fault, countdown = "", 0
 

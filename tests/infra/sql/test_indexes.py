@@ -1,4 +1,4 @@
-"""Tables get their indexes when they have caught up, whoever is killed meanwhile."""
+"""Tables get their indexes when they have caught up, whichever process is killed meanwhile."""
 
 from __future__ import annotations
 

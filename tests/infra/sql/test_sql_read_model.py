@@ -71,7 +71,7 @@ async def test_a_commit_that_fails_leaves_rows_and_watermark_as_they_were(site: 
 
 
 class LosesAnswers(SqlReadModel):
-    """Its n-th write is committed, and nobody hears of it."""
+    """Its n-th write is committed, and the answer is lost."""
 
     losing = 0
 
