@@ -17,6 +17,7 @@ from nats.errors import ProtocolError
 
 from handlers.ports import ACTOR_HEADER
 from infra.nats.library_client import Client, Frame, LargeReadTransport, PlaintextError, unsubscribe_frames
+from tests.support.cases import case
 from tests.support.fake_broker import info
 
 ONE = b"HMSG in.1 7 $JS.ACK.1 14 18\r\nNATS/1.0\r\n\r\n\r\nbody\r\n"
@@ -309,17 +310,18 @@ async def test_subscriptions_are_ended_by_number() -> None:
 # Parsing.
 
 
-@pytest.mark.parametrize("size", range(1, len(STREAM) + 1))
-async def test_frames_are_taken_in_order_whatever_comes_between_and_wherever_the_bytes_are_cut(size: int) -> None:
-    client = Recording()
-    for start in range(0, len(STREAM), size):
-        await client._ps.parse(STREAM[start : start + size])
+async def test_frames_are_taken_in_order_whatever_comes_between_and_wherever_the_bytes_are_cut() -> None:
+    for size in range(1, len(STREAM) + 1):
+        with case(size):
+            client = Recording()
+            for start in range(0, len(STREAM), size):
+                await client._ps.parse(STREAM[start : start + size])
 
-    assert client.taken == TAKEN
-    assert client.others == [b"abc", b"de"]
-    assert client.pings == 1
-    assert not client._ps.unparsed
-    assert not client._ps.buf
+            assert client.taken == TAKEN
+            assert client.others == [b"abc", b"de"]
+            assert client.pings == 1
+            assert not client._ps.unparsed
+            assert not client._ps.buf
 
 
 @pytest.mark.parametrize(
