@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 MOMENTS = "10:00, '2026-11-28 21:23' (local, or with Z or an offset), '10m ago', -1h"
 LENGTHS = "90, 90s, 10m or 1h30m"
@@ -25,14 +25,14 @@ _UNITS = {
 _NUMBER = r"\d+(?:\.\d*)?|\.\d+"
 _PART = re.compile(rf"({_NUMBER})\s*([a-z]+)\s*", re.ASCII)
 _PLAIN = re.compile(rf"[+-]?(?:{_NUMBER})(?:e[+-]?\d+)?", re.ASCII)
-_DAY = {"today": 0, "yesterday": -1, "tomorrow": 1}
+_DAYS_FROM_TODAY = {"today": 0, "yesterday": -1, "tomorrow": 1}
 _CALENDAR = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d|today|yesterday|tomorrow)?"
     r"(?:(?(date)(?:\s+|t)|)(?P<clock>\d{1,2}:\d\d(?::\d\d(?:\.\d+)?)?))?"
     r"\s*(?P<offset>z|utc|[+-]\d\d:\d\d)?",
     re.ASCII,
 )
-_DAY_S = timedelta(days=1)
+_ONE_DAY = timedelta(days=1)
 
 
 def parse_duration(text: str, unit_s: float = 1.0) -> float:
@@ -94,30 +94,30 @@ def _calendar(text: str, now: datetime, *, ahead: bool, day_ends: bool) -> datet
     offset = _with_offset(f"2000-01-01T00:00{match['offset']}") if match["offset"] else None
     zone = None if offset is None else datetime.fromisoformat(offset).tzinfo
     today = now.astimezone(zone).replace(tzinfo=None)
-    if match["date"] is None or match["date"] in _DAY:
-        day = today + timedelta(days=_DAY.get(match["date"] or "today", 0))
+    if match["date"] is None or match["date"] in _DAYS_FROM_TODAY:
+        day = today + timedelta(days=_DAYS_FROM_TODAY.get(match["date"] or "today", 0))
     else:
         day = datetime.fromisoformat(match["date"])
     clock = match["clock"]
-    at = datetime.fromisoformat(f"{day.date().isoformat()}T{(clock or '00:00').zfill(_clock_length(clock))}")
+    at = datetime.fromisoformat(f"{day.date().isoformat()}T{_two_digits(clock or '00:00')}")
     found = _in_zone(at, zone)
     if clock is None:
-        return _in_zone(at + _DAY_S, zone) - timedelta(microseconds=1) if day_ends else found
+        return _in_zone(at + _ONE_DAY, zone) - timedelta(microseconds=1) if day_ends else found
     if match["date"] is None:
         if ahead and found < now:
-            return _in_zone(at + _DAY_S, zone)
+            return _in_zone(at + _ONE_DAY, zone)
         if not ahead and found > now:
-            return _in_zone(at - _DAY_S, zone)
+            return _in_zone(at - _ONE_DAY, zone)
     return found
 
 
-def _clock_length(clock: str | None) -> int:
-    """Return the length of a time of day whose hour has two digits."""
-    return 5 if clock is None else len(clock) + (clock.index(":") == 1)
+def _two_digits(clock: str) -> str:
+    """Return a time of day with an hour of two digits."""
+    return f"0{clock}" if clock[1] == ":" else clock
 
 
-def _in_zone(at: datetime, zone: object) -> datetime:
-    return at.astimezone() if zone is None else at.replace(tzinfo=zone)  # type: ignore[arg-type] # of `fromisoformat`
+def _in_zone(at: datetime, zone: tzinfo | None) -> datetime:
+    return at.astimezone() if zone is None else at.replace(tzinfo=zone)
 
 
 def _with_offset(text: str) -> str:
