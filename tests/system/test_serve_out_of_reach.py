@@ -71,12 +71,15 @@ class Lines(logging.Handler):
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    lines, root = Lines(), logging.getLogger("infra.service.agent_path")
-    monkeypatch.setattr(root, "level", logging.INFO)
-    root.addHandler(lines)
+def logged() -> Iterator[Lines]:
+    lines, logger = Lines(), logging.getLogger("infra.service.agent_path")
+    level = logger.level
+    # Not by its attribute: loggers remember which levels are enabled until one is set.
+    logger.setLevel(logging.INFO)
+    logger.addHandler(lines)
     yield lines
-    root.removeHandler(lines)
+    logger.removeHandler(lines)
+    logger.setLevel(level)
 
 
 async def test_a_connection_that_hears_nothing_is_moved_and_nobody_is_judged_meanwhile(
