@@ -16,36 +16,31 @@ from nats.errors import Error as NatsError
 
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
-from domain.commands.service_commands import FillTail
 from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
-from handlers.log_end import LogEndStoreError, Standing, compare, remembered
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
-from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, LogGoneError, PayloadLimitError
+from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, PayloadLimitError
 from infra.nats.connection import connect
-from infra.nats.event_log import NatsEventLog
-from infra.nats.log_end_bucket import LogEndBucket
 from infra.nats.node_choice import NodeChoice
 from infra.nats.snapshot_store import NatsSnapshots
-from infra.nats.stream import READY_DEADLINE_S, StreamFacts, StreamSettings, check_broker, ensure_stream
+from infra.nats.stream import StreamFacts, check_broker
 from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
 from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
-from infra.service.log_end_file import LogEndFile
+from infra.service.opened_log import OpenedLog, open_log
 from infra.service.transport import NatsTransport
 from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
-    from handlers.log_end import LogEnd, LogEndStore
     from handlers.memory.memory import Memory
     from infra.nats.auth import Auth
     from infra.nats.connection import NatsConnection
@@ -54,11 +49,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 PING_TIMEOUT_S = 1.0
 BATCH_WAIT_S = 0.002
-REMEMBER_TIMEOUT_S = 1.0
-REMEMBER_PAUSE_S = 0.1
-ADVICE = ": restore it with `custody import`, or begin with another log by --new-log"
-MAX_FILLED = 10_000_000
-"""Positions that a log is filled up by, at most: four minutes, and 6.5 GB."""
 LOSS_CONFIRM_S = 15.0
 """How long a broker of several may believe that it leads a stream, and answer with less than others acknowledged."""
 COLLECT_EVERY = 50_000
@@ -124,8 +114,9 @@ class PoolServer:
             writer = await self._connected("writer", auths)
             responder = await self._connected("responder", auths)
             await check_broker(writer)
-            stores, ends = await self._remembered_ends(writer)
-            log, lost = await self._open_log(writer, ends, sync_interval)
+            opened = await open_log(writer, settings, self._consent, self._data_dir, sync_interval)
+            self.facts, log = opened.facts, opened.log
+            self._stack.push_async_callback(log.close)
             self._transport = NatsTransport(responder, settings.pool)
             self._pool = PoolService(
                 settings.pool,
@@ -133,7 +124,7 @@ class PoolServer:
                 CloudEventsCodec(settings.pool),
                 self._clock,
                 settings.rules(),
-                self._options(JetStreamApi(writer), lost),
+                self._options(JetStreamApi(writer), opened),
                 self._transport.respond,
                 GitWorktreeProbe.from_settings(settings),
             )
@@ -144,7 +135,7 @@ class PoolServer:
             _tune_gc()
             await self._pool.open()
             gc.freeze()  # the rebuilt state is long-lived, too
-            self._keeper = self._new_keeper(log, stores, self._pool.memory)
+            self._keeper = self._new_keeper(opened, self._pool.memory)
             await self._keeper.look()
             self._keeping = asyncio.create_task(self._keeper.run(), name="log end")
             await self._transport.listen(self._pool.commands.handle)
@@ -196,80 +187,14 @@ class PoolServer:
         await self._stack.aclose()
         return settled
 
-    async def _remembered_ends(self, writer: NatsConnection) -> tuple[list[LogEndStore], list[LogEnd]]:
-        """Return where the end of the log is kept, and what is remembered there.
-
-        Raises BrokerUnavailableError when the broker does not say it in time.
-        """
-        pool = self.settings.pool
-        api = JetStreamApi(writer, timeout_s=REMEMBER_TIMEOUT_S)
-        stores: list[LogEndStore] = [LogEndBucket(api, pool)]
-        if self._data_dir is not None:
-            stores.append(LogEndFile(self._data_dir, pool))
-        deadline_s = time.monotonic() + READY_DEADLINE_S
-        while True:
-            try:
-                return stores, await remembered(stores, pool)
-            except LogEndStoreError as error:
-                if time.monotonic() > deadline_s:
-                    raise BrokerUnavailableError(f"what was served before is not known: {error}") from error
-            await asyncio.sleep(REMEMBER_PAUSE_S)
-
-    async def _open_log(
-        self, writer: NatsConnection, ends: Sequence[LogEnd], sync_interval: str | None
-    ) -> tuple[NatsEventLog, FillTail | None]:
-        """Open the log, and return it and what to fill up; a new one only if none is remembered, or it is meant.
-
-        Raises as `start` does.
-        """
-        settings, pool = self.settings, self.settings.pool
-        try:
-            self.facts = await ensure_stream(
-                writer,
-                pool,
-                StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression),
-                sync_interval=sync_interval,
-                create=self._consent.new_log or not ends,
-            )
-        except LogGoneError as error:
-            furthest = max(ends, key=lambda end: end.position)
-            raise LogGoneError(
-                f"{error}, and it was served before, up to position {furthest.position}{ADVICE}"
-            ) from None
-        log = await NatsEventLog.open(writer, pool)
-        self._stack.push_async_callback(log.close)
-        standing, end = await compare(ends, log, CloudEventsCodec(pool))
-        if end is not None and standing is Standing.OTHER and not self._consent.new_log:
-            raise LogGoneError(
-                f"the log of pool {pool} at {writer.url} is another one than was served before, up to position "
-                f"{end.position}{ADVICE}"
-            )
-        if end is None or standing is not Standing.SHORTER:
-            return log, None
-        last = await log.last_position()
-        lost = (
-            f"the log of pool {pool} at {writer.url} ends at {last}, and does not have what was "
-            f"acknowledged at position {end.position}: it lost its tail, or is an older copy"
-        )
-        if not self._consent.accept_loss:
-            raise LogGoneError(
-                f"{lost}; restore it with `custody import`, or go on without what is lost by --accept-loss"
-            )
-        if end.may_reach - last > MAX_FILLED:
-            raise LogGoneError(
-                f"{lost}; restore it with `custody import`: to fill it up takes over {MAX_FILLED} events"
-            )
-        _LOG.critical("%s; this is accepted, and its positions are filled up to %d", lost, end.may_reach)
-        return log, FillTail(end.position, end.may_reach)
-
-    def _new_keeper(self, log: NatsEventLog, stores: Sequence[LogEndStore], memory: Memory) -> LogEndKeeper:
+    def _new_keeper(self, opened: OpenedLog, memory: Memory) -> LogEndKeeper:
         pool = self.settings.pool
         return LogEndKeeper(
             pool,
-            log,
+            opened.log,
             CloudEventsCodec(pool),
             self._clock,
-            stores,
+            opened.stores,
             lambda: (memory.state.committed_position, memory.tail_hash),
             self.pool.writer.check_log,
         )
@@ -318,11 +243,8 @@ class PoolServer:
             why = f"the broker at {connection.url} closed the connection `{purpose}` for good: {connection.last_error}"
             self._failed.set_result(BrokerUnavailableError(why))
 
-    def _options(self, api: JetStreamApi, lost: FillTail | None) -> PoolOptions:
-        settings, facts = self.settings, self.facts
-        if facts is None:
-            msg = "the log is not open"
-            raise RuntimeError(msg)
+    def _options(self, api: JetStreamApi, opened: OpenedLog) -> PoolOptions:
+        settings, facts = self.settings, opened.facts
         store = NatsSnapshots(api, settings.pool, fold_build())
         return PoolOptions(
             leader=self.leader,
@@ -344,7 +266,7 @@ class PoolServer:
                 "broker_version": facts.server_version,
                 "durability": facts.durability(),
             },
-            accepted_loss=lost,
+            accepted_loss=opened.accepted_loss,
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )
 
