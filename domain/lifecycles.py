@@ -78,7 +78,7 @@ class TaskLifecycle(StateMachine):
     submitted = st.NEW.to(st.QUEUED)
     leased = st.QUEUED.to(st.ASSIGNED)
     started = st.ASSIGNED.to(st.IN_PROGRESS)
-    progressed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
+    progressed = st.ASSIGNED.to(st.IN_PROGRESS) | st.IN_PROGRESS.to.itself()
     renewed = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
     silenced = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself()
     extended = st.ASSIGNED.to.itself() | st.IN_PROGRESS.to.itself() | st.STUCK.to.itself()

@@ -80,7 +80,7 @@ AGENT_REPLIES: Final = {
     "progress": Reply(
         _TERMS,
         _ON_TASK,
-        "On an assigned task `started` is written first. A report under a lease that "
+        "The first report starts the task. A report under a lease that "
         f"was lost is kept as `late_progress`, at most {limits.MAX_LATE_REPORTS} a token, and refused all the same.",
     ),
     "silence": Reply(

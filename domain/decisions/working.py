@@ -112,8 +112,6 @@ def progress(draft: Draft, command: agent_commands.Progress) -> Decision:
         task, lease = checks.named_lease(draft, command)
     if task.status is not TaskStatus.IN_PROGRESS:
         task, lease = _recover_if_stuck(draft, task, lease)
-        if task.status is TaskStatus.ASSIGNED:
-            task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     reports = lease.reports + 1
     expiry = renewed_expiry(task, lease, draft.now, reports=reports, percent=command.percent)
     advice = directive(draft, agent.intake, task, lease)
@@ -193,8 +191,6 @@ def complete(draft: Draft, command: agent_commands.Complete) -> Decision:
             return _lease_ended(draft, _completed(draft, task, command, former, late=True))
         checks.keep_late_report(draft, command)
     task, lease = checks.named_lease(draft, command)
-    if task.status is TaskStatus.ASSIGNED:
-        task = draft.record_task(task.task_id, ev.Started(token=lease.token))
     return _lease_ended(draft, _completed(draft, task, command, lease, late=False))
 
 

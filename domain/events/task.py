@@ -142,13 +142,16 @@ class Leased(HeldEvent):
 
 
 class Started(HeldEvent):
-    """The holder began to work."""
+    """The holder said that it began to work. A first report, or a completion without one, says it as well."""
 
     name: ClassVar[str] = "started"
 
 
 class Progressed(HeldEvent):
-    """The holder reported progress; the lease was renewed on the terms that follow from the report."""
+    """The holder reported progress; the lease was renewed on the terms that follow from the report.
+
+    The first one starts the task, if no `started` did. Logs of earlier versions have a `started` before it.
+    """
 
     name: ClassVar[str] = "progressed"
 

@@ -1,7 +1,8 @@
 """The fold of a task's outline: of all its events except reports and renewals, of which there may be thousands.
 
-Those change the lease's numbers and `expiries`, and nothing else of the task. So an outline gives the task's status,
-attempt, definition, hand-off, former leases and outcome exactly, its lease but for these numbers, and not `expiries`.
+Those change the lease's numbers and `expiries`, and nothing else of the task, but that the first report on a lease
+starts it. So an outline gives the task's attempt, definition, hand-off, former leases and outcome exactly, its lease
+but for these numbers, and not `expiries`. Its status is exact unless it is `assigned`: `with_first_report` is then.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from domain.task.record import Task
 
 QUIET_EVENTS = frozenset({ev.Progressed, ev.Renewed, ev.Silenced, ev.Extended, ev.Escalated})
-"""Events that change nothing of a task but its lease's numbers, `expiries`, `version` and `position`."""
+"""Events that change nothing of a task but its lease's numbers, `expiries`, `version` and `position`.
+
+And the status, with the first report on an assigned task.
+"""
 
 _TASK_EVENTS = tuple(kind for kind in EVENT_TYPES.values() if kind.entity is Entity.TASK)
 OUTLINE_NAMES = tuple(kind.name for kind in _TASK_EVENTS if kind not in QUIET_EVENTS)
@@ -47,3 +51,9 @@ def fold_outline(records: Iterable[Recorded], task: Task | None = None) -> Task 
             raise FoldError(str(error)) from error
         task = replace(task, version=recorded.version)
     return task
+
+
+def with_first_report(task: Task, report: Recorded) -> Task:
+    """Return an assigned task's outline with the first report on its lease; `version` and `position` stay."""
+    started = evolve_task(task, replace(report, version=task.version + 1))
+    return replace(started, version=task.version, position=task.position)

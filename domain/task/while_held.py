@@ -58,9 +58,14 @@ def started(task: Task, event: ev.Started, recorded: Recorded) -> Task:
 def progressed(task: Task, event: ev.Progressed, recorded: Recorded) -> Task:
     lease = current_lease(task, event)
     time = recorded.time
-    advanced = event.percent != lease.percent or (event.checkpoint is not None and event.checkpoint != lease.checkpoint)
+    advanced = (
+        lease.started_at is None
+        or event.percent != lease.percent
+        or (event.checkpoint is not None and event.checkpoint != lease.checkpoint)
+    )
     lease = replace(
         lease,
+        started_at=lease.started_at or time,
         lease_s=event.lease_s,
         grace_s=event.grace_s,
         expires_at=event.expires_at,

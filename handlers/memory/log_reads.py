@@ -91,6 +91,15 @@ class LogReads:
         async with self._requests:
             return await self._log.last_by_subject(subject)
 
+    async def first(self, subject: str, after: int, until: int) -> Recorded | None:
+        """Return a subject's first readable event with `after` < position <= `until`. Raises LogUnavailableError."""
+        async with self._histories, aclosing(self._log.matching([subject], after=after, until=until)) as chunks:
+            async for chunk in chunks:
+                for message in chunk:
+                    for recorded in self.decoded([message]):
+                        return recorded
+        return None
+
     async def take_chunks(
         self, subjects: Sequence[str], after: int, until: int, take: Callable[[Sequence[StoredMessage]], None]
     ) -> None:

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from domain.errors import FoldError
 from domain.events import Entity
 from domain.events import task as ev
+from domain.lifecycles import TaskStatus
 from domain.task import Task
-from domain.task.outline import OUTLINE_NAMES, TERM_NAMES, fold_outline
+from domain.task.outline import OUTLINE_NAMES, TERM_NAMES, fold_outline, with_first_report
 from handlers.memory.log_reads import KeptSize
 from handlers.memory.lookup import fold_task
 from handlers.memory.shared_results import Found
@@ -85,10 +86,21 @@ class TaskOutlines:
             task, size = await self._outline(task_id, position)
             if task is None or (own and task.version > own[-1].version):
                 return Found(_TaskAt(await self._lookup.task_at(task_id, position), exact=True), 0)
+            if task.status is TaskStatus.ASSIGNED:
+                report = await self._first_report(task_id, task.held_lease.token, position)
+                task = task if report is None else with_first_report(task, report)
             return Found(_TaskAt(task, exact=False), size)
 
         found: _TaskAt = await self._reads.shared.get(("task or outline", task_id, position), read)
         return found
+
+    async def _first_report(self, task_id: str, token: int, position: int) -> Recorded | None:
+        """Return the first report on a lease, None if there was none up to a position."""
+        subject = f"{self._reads.subject(Entity.TASK, task_id)}.{ev.Progressed.name}"
+        newest = await self._reads.last(subject)
+        if newest is None or newest.position < token:
+            return None
+        return await self._reads.first(subject, token, position)
 
     async def _last_terms(self, task_id: str, token: int, position: int, own: Sequence[Recorded]) -> Sequence[Recorded]:
         """Return the last event of each kind that set the terms of a lease, from its grant to a position."""

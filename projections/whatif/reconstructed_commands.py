@@ -33,7 +33,7 @@ class ReconstructedCommand(NamedTuple):
 def reconstruct_commands(group: Sequence[tuple[Recorded, Task | None]]) -> dict[int, ReconstructedCommand]:
     """Return the reconstructed commands, each under the position of the event that shows it.
 
-    Their `task_id` is the lease's token as text: a replay knows leases, not tasks. `started` and `recovered` usually
+    Their `task_id` is the lease's token as text: a replay knows leases, not tasks. `started` and `recovered` may
     accompany other events; they stand for a command only if no other event of the group is about the task.
     """
     commands: dict[int, ReconstructedCommand] = {}

@@ -53,7 +53,7 @@ CONTRACT: dict[str, tuple[AbstractSet[TaskStatus], TaskStatus | None]] = {
     "submitted": ({NEW}, QUEUED),
     "leased": ({QUEUED}, ASSIGNED),
     "started": ({ASSIGNED}, IN_PROGRESS),
-    "progressed": ({ASSIGNED, IN_PROGRESS}, None),
+    "progressed": ({ASSIGNED, IN_PROGRESS}, IN_PROGRESS),
     "renewed": ({ASSIGNED, IN_PROGRESS}, None),
     "silenced": ({ASSIGNED, IN_PROGRESS}, None),
     "extended": (HELD, None),

@@ -51,7 +51,7 @@ def test_a_report_answers_with_its_terms() -> None:
     token = s.holds("A", "T")
     step = s.when("A", "progress", task_id="T", token=token, percent=3, message="hm", checkpoint={"line": 4}, at=60)
 
-    step.then("started", "progressed")
+    step.then("progressed")
     assert step.result == {"expires_at": "2026-11-21T08:05:00.000000Z", "grace_s": 60.0, "directive": "continue"}
     event = step.event(ev.Progressed)
     assert (event.token, event.percent, event.message, event.checkpoint, event.reports) == (
@@ -174,7 +174,7 @@ def test_within_the_grace_period_the_lease_is_still_the_holders() -> None:
 def test_until_the_expiry_is_recorded_the_lease_is_still_the_holders() -> None:
     s = Scenario()
     token = s.holds("A", "T")
-    s.when("A", "complete", task_id="T", token=token, at=100_000).then("started", "completed")
+    s.when("A", "complete", task_id="T", token=token, at=100_000).then("completed")
 
 
 def test_the_hard_cap_bounds_every_renewal_and_then_expires_whatever_is_reported() -> None:

@@ -70,9 +70,9 @@ FORMER_OR_CURRENT_HOLDER: dict[str, dict[str, Expected]] = {
     "assigned": held(
         lease=[],
         start=["started"],
-        progress=["started", "progressed"],
+        progress=["progressed"],
         silence=["silenced"],
-        complete=["started", "completed"],
+        complete=["completed"],
     ),
     "assigned, stolen for B": STALE_AND_KEPT,
     "in progress": held(
@@ -281,3 +281,26 @@ def test_a_late_completion_that_was_accepted_is_not_late_evidence_the_second_tim
     s.given("A", "complete", task_id="T", token=token).then("completed")
 
     s.when("A", "complete", task_id="T", token=token).refused("task_finished")
+
+
+def test_a_first_report_starts_the_task_and_its_clocks_as_start_does() -> None:
+    s = Scenario()
+    s.holds("A", "T", "U")
+    token = s.token("T")
+    reported_at = s.at(7).now
+    s.given("A", "progress", task_id="T", token=token, percent=0)
+    started_at = s.at(9).now
+    s.given("A", "start", task_id="U", token=s.token("U"))
+    s.at(20).given("A", "progress", task_id="T", token=token, percent=0)
+    for task_id, at in (("T", reported_at), ("U", started_at)):
+        task, lease = s.task(task_id), s.lease(task_id)
+        assert (task.status, task.status_since, lease.started_at) == (TaskStatus.IN_PROGRESS, at, at)
+        assert lease.advanced_at == at, "a report without a change is no advance"
+
+
+def test_a_task_that_was_reported_on_is_not_stolen() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    s.given("B", "register", capacity=5)
+    s.given("A", "progress", task_id="T", token=token, percent=0)
+    s.when(OPS, "steal", from_="A", to="B", task_ids=["T"]).refused("illegal_transition")

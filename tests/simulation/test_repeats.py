@@ -13,10 +13,12 @@ from msgspec.structs import replace
 
 from domain.entities import EntityKey
 from domain.events import Entity
+from domain.events import task as ev
+from domain.lifecycles import TaskStatus
 from domain.recorded import Recorded
 from domain.rules import Rules
 from domain.task import Lease, Task
-from domain.task.outline import QUIET_EVENTS, fold_outline
+from domain.task.outline import QUIET_EVENTS, fold_outline, with_first_report
 from handlers.memory.lookup import Lookup, fold_task
 from handlers.memory.task_outlines import TaskOutlines
 from projections.state import pool_state
@@ -30,7 +32,7 @@ KEPT_WITH = {None, "stale_token", "task_finished"}
 """Answers of commands whose events are their outcome: no error, or that of a late report."""
 LEASE_NUMBERS = (
     *("lease_s", "grace_s", "expires_at", "reports", "percent", "note", "checkpoint", "report_times_s"),
-    *("last_beat_at", "renewals", "extensions", "escalated", "advanced_at", "stalled_at"),
+    *("last_beat_at", "renewals", "extensions", "escalated", "advanced_at", "stalled_at", "started_at"),
 )
 """What reports and renewals change."""
 NO_LEASE = Lease(0, "", 0, cast("Any", None), 0, 0, cast("Any", None))
@@ -107,6 +109,10 @@ async def test_an_outline_tells_all_but_the_numbers_of_the_lease(seed: int) -> N
             outline = fold_outline([each for each in history[:count] if type(each.event) not in QUIET_EVENTS])
             assert whole is not None
             assert outline is not None
+            if outline.status is TaskStatus.ASSIGNED and whole.status is TaskStatus.IN_PROGRESS:
+                token = whole.held_lease.token
+                reports = (each for each in history if isinstance(each.event, ev.Progressed))
+                outline = with_first_report(outline, next(each for each in reports if each.position > token))
             assert outlined(outline) == outlined(whole)
             position = history[count - 1].position
             held = await TaskOutlines(lookup).held_at(task_id, position)

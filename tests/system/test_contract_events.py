@@ -32,6 +32,7 @@ async def a_little_of_everything(ask: Caller, feed: Feed) -> None:
     def held(name: str) -> dict[str, object]:
         return {"task_id": name, "token": tokens[name]}
 
+    await ask.done("agent.a1.start", held("done"))
     for percent in range(10, 120, 10):
         await ask.done("agent.a1.progress", held("done"), percent=min(percent, 100), message="é☃", checkpoint=[percent])
     await ask.done("agent.a1.complete", held("done"), result={"ok": "✓"})

@@ -140,7 +140,7 @@ def _moved_on(collected: CollectedEvents) -> Iterator[Finding]:
         event, task_id = observed.recorded.event, observed.recorded.entity_id
         if isinstance(event, ev.Stolen):
             moves.setdefault(task_id, []).append(observed)
-        elif isinstance(event, ev.Started | ev.Leased):
+        elif isinstance(event, ev.Started | ev.Progressed | ev.Leased):
             yield from _chain(task_id, moves.pop(task_id, []))
     for task_id, chain in moves.items():
         yield from _chain(task_id, chain)

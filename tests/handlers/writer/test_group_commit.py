@@ -85,7 +85,7 @@ async def test_commands_of_one_batch_may_follow_on_one_task(pool: PoolHarness) -
     await pool.rest()
 
     assert [each.answer.code for each in steps] == [None, None, "task_finished", "task_finished"]
-    assert pool.names()[-3:] == ["started", "progressed", "completed"]
+    assert pool.names()[-2:] == ["progressed", "completed"]
 
 
 async def test_no_caller_is_answered_before_the_acknowledgement(pool: PoolHarness) -> None:

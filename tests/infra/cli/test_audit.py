@@ -29,6 +29,7 @@ async def busy(ask: Run) -> Run:
     await ask("agent", "register", "a1", "--capability", "git")
     await ask("submit", "T1", "--title", "=1+1", "--actor", "alice")
     await ask("agent", "claim", "a1")
+    await ask("agent", "start", "a1", "T1", "--token", "5")
     await ask("agent", "progress", "a1", "T1", "--token", "5", "--percent", "30", "--message", "so far")
     await ask("submit", "T2")
     await ask("agent", "register", "a2")

@@ -49,6 +49,7 @@ async def exported(ask: Run, service: PoolServer) -> Run:
     await ask("agent", "register", "a1", "--capability", "git")
     await ask("submit", "T1", "--title", "Grüße")
     await ask("agent", "claim", "a1")
+    await ask("agent", "start", "a1", "T1", "--token", "5")
     await ask("agent", "progress", "a1", "T1", "--token", "5", "--percent", "30")
     await ask("submit", "T2")
     await service.stop()

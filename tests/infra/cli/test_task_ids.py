@@ -27,6 +27,7 @@ async def test_a_life_under_any_id(task_id: str, ask: Run, tmp_path: Path) -> No
     (lease,) = (await ask("agent", "claim", "a1", "--json")).json["result"]["leases"]
     assert lease["task_id"] == task_id
     token = str(lease["token"])
+    await ask("agent", "start", "a1", task_id, "--token", token)
     await ask("agent", "progress", "a1", task_id, "--token", token, "--percent", "40")
     assert (await ask("query", "task", task_id, "--json")).json["result"]["task_id"] == task_id
     assert (await ask("explain", task_id, "--json")).json["task_id"] == task_id

@@ -19,6 +19,7 @@ async def busy(ask: Run) -> Run:
     for name in ("T1", "T2", "T3"):
         await ask("submit", name)
     await ask("agent", "claim", "a1", "--max", "2")
+    await ask("agent", "start", "a1", "T2", "--token", "8")
     await ask("agent", "complete", "a1", "T2", "--token", "8")
     return ask
 

@@ -209,9 +209,9 @@ def test_what_has_ended_is_checked_and_next_to_nothing_of_it_remembered() -> Non
     assert (checker.findings, checker.summary()["tasks"]) == ([], 30)
     remembered = checker._tasks, checker._ended, checker._interned  # noqa: SLF001 - memory shows nowhere else
     assert [len(each) for each in remembered] == [0, 30, 1]
-    started = next(each for each in s.log if each.name == "started")
-    for version, why in ((5, "names token 3"), (started.version, "is at version 4")):
-        again = replace(started, position=len(s.log) + 1, version=version)
+    completed = next(each for each in s.log if each.name == "completed")
+    for version, why in ((4, "names token 3"), (completed.version, "is at version 3")):
+        again = replace(completed, position=len(s.log) + 1, version=version)
         subject, body, _ = CloudEventsCodec("default").encode([again], None)[0][0]
         damaged = rechained([*s.messages, StoredMessage(again.position, subject, body)])
         (found,) = checked(damaged).findings
