@@ -67,8 +67,10 @@ class Standing(Enum):
     """It is the remembered log, and no shorter; or nothing is remembered."""
     SHORTER = "shorter"
     """It is the remembered log, and lacks acknowledged events: it lost its tail, or is an older copy."""
+    EMPTY = "empty"
+    """It lost everything, or is a new one."""
     OTHER = "other"
-    """It is another log, or empty."""
+    """It is another log."""
 
 
 class Compared(NamedTuple):
@@ -129,6 +131,8 @@ async def compare(ends: Iterable[LogEnd], log: FollowableLog, codec: Codec) -> C
     identity = await log_id(log, codec)
     own = [end for end in ends if end.log_id == identity]
     furthest = max(own or ends, key=lambda end: end.position)
+    if identity is None:
+        return Compared(Standing.EMPTY, furthest)
     if not own:
         return Compared(Standing.OTHER, furthest)
     message = await log.get(furthest.position)

@@ -50,6 +50,8 @@ class PoolOptions(NamedTuple):
     limits: WriterLimits = WriterLimits()
     guarantees: Mapping[str, Any] = {}
     """What the broker promises of acknowledged events, for `query.health`."""
+    on_commit: Callable[[int, str | None], None] | None = None
+    """Called with each acknowledged position and the hash there, before any caller is told; None: nothing is."""
     accepted_loss: FillTail | None = None
     """What an operator accepts that the log lost; None: nothing."""
     snapshots: Snapshots | None = None
@@ -145,6 +147,11 @@ class PoolService:
         self.agents_unheard(blind_s)
 
     # What the writer observes
+
+    def committed(self, position: int, tail_hash: str | None) -> None:
+        """Note the log's end, if that is wanted."""
+        if self._options.on_commit is not None:
+            self._options.on_commit(position, tail_hash)
 
     def state_changed(self) -> None:
         """Let the sweeper look for an earlier due moment."""

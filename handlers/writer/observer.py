@@ -8,6 +8,10 @@ from typing import Protocol
 class WriterObserver(Protocol):
     """Called by the writer from the event loop; must return at once."""
 
+    def committed(self, position: int, tail_hash: str | None) -> None:
+        """The log has acknowledged a position, and holds what has this hash there; no caller was told so yet."""
+        ...
+
     def state_changed(self) -> None:
         """A batch was acknowledged, or a claim began to wait: something may fall due earlier than before."""
         ...

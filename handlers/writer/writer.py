@@ -380,6 +380,7 @@ class Writer:
     def _commit(self, batch: Batch) -> None:
         """Make an acknowledged batch final."""
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
+        self._observer.committed(batch.end, batch.tail_hash)
         drop_obeyed_directives(self.memory, batch)
         for decision in batch.decisions:
             self._notable_events.observe(decision.records)

@@ -15,6 +15,7 @@ from infra.nats.broker_errors import BrokerUnavailableError, LogGoneError
 from infra.nats.event_log import NatsEventLog
 from infra.nats.log_end_bucket import LogEndBucket
 from infra.nats.stream import StreamFacts, StreamSettings, ensure_stream
+from infra.service.latest_end_file import LatestEndFile
 from infra.service.log_end_file import LogEndFile
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class OpenedLog(NamedTuple):
     facts: StreamFacts
     stores: Sequence[LogEndStore]
     """Where its end is remembered."""
+    latest: LatestEndFile | None
+    """The one of these that takes every acknowledged position."""
     accepted_loss: FillTail | None
     """What it lost, as an operator accepts; None: nothing."""
 
@@ -59,8 +62,10 @@ async def open_log(
     """
     pool = settings.pool
     stores: list[LogEndStore] = [LogEndBucket(JetStreamApi(writer, timeout_s=REMEMBER_TIMEOUT_S), pool)]
+    latest: LatestEndFile | None = None
     if data_dir is not None:
-        stores.append(LogEndFile(data_dir, pool))
+        latest = LatestEndFile(data_dir, pool)
+        stores += [LogEndFile(data_dir, pool), latest]
     ends = await _remembered_ends(stores, pool)
     chosen = StreamSettings(replicas=settings.stream_replicas, compression=settings.stream_compression)
     create = consent.new_log or not ends
@@ -76,7 +81,7 @@ async def open_log(
     except BaseException:
         await log.close()
         raise
-    return OpenedLog(log, facts, stores, accepted_loss)
+    return OpenedLog(log, facts, stores, latest, accepted_loss)
 
 
 async def _remembered_ends(stores: Sequence[LogEndStore], pool: str) -> list[LogEnd]:
@@ -99,18 +104,19 @@ async def _compared(
     Raises LogGoneError, LogUnavailableError.
     """
     standing, end = await compare(ends, log, CloudEventsCodec(pool))
-    if end is not None and standing is Standing.OTHER and not consent.new_log:
+    if end is None or standing is Standing.SAME or (consent.new_log and standing is not Standing.SHORTER):
+        return None
+    if standing is Standing.OTHER:
         why = f"{name} is another one than was served before, up to position {end.position}"
         raise LogGoneError(f"{why}: {RESTORE}, or begin with another log by --new-log")
-    if end is None or standing is not Standing.SHORTER:
-        return None
     last = await log.last_position()
     lost = (
         f"{name} ends at {last}, and does not have what was acknowledged at position {end.position}: it lost its tail, "
-        "or is an older copy"
+        f"or is {'a new one' if standing is Standing.EMPTY else 'an older copy'}"
     )
     if not consent.accept_loss:
-        raise LogGoneError(f"{lost}; {RESTORE}, or go on without what is lost by --accept-loss")
+        new = ", or begin with another log by --new-log" if standing is Standing.EMPTY else ""
+        raise LogGoneError(f"{lost}; {RESTORE}, or go on without what is lost by --accept-loss{new}")
     if end.may_reach - last > MAX_FILLED:
         raise LogGoneError(f"{lost}; {RESTORE}: to fill it up takes over {MAX_FILLED} events")
     _LOG.critical("%s; this is accepted, and its positions are filled up to %d", lost, end.may_reach)

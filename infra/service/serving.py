@@ -117,6 +117,8 @@ class PoolServer:
             opened = await open_log(writer, settings, self._consent, self._data_dir, sync_interval)
             self.facts, log = opened.facts, opened.log
             self._stack.push_async_callback(log.close)
+            if opened.latest is not None:
+                self._stack.callback(opened.latest.close)
             self._transport = NatsTransport(responder, settings.pool)
             self._pool = PoolService(
                 settings.pool,
@@ -266,6 +268,7 @@ class PoolServer:
                 "broker_version": facts.server_version,
                 "durability": facts.durability(),
             },
+            on_commit=None if opened.latest is None else opened.latest.note,
             accepted_loss=opened.accepted_loss,
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
         )

@@ -89,6 +89,7 @@ async def test_a_log_is_held_against_what_is_remembered_of_it(pool: PoolHarness)
     assert await compare([older, end], pool.log, CODEC) == (Standing.SAME, end)
     assert await compare([older, other], pool.log, CODEC) == (Standing.SAME, older), "its own counts before others"
     assert await compare([other], pool.log, CODEC) == (Standing.OTHER, other)
+    assert await compare([other, end], MemoryEventLog(POOL), CODEC) == (Standing.EMPTY, other)
     pool.log.truncate_to(4)
     pool.foreign = True
     assert await compare([older, end], pool.log, CODEC) == (Standing.SHORTER, end)

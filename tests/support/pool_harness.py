@@ -123,6 +123,8 @@ class PoolHarness:
         self.on_reply: Callable[[Asked], None] = lambda _asked: None
         self.accepted_loss: FillTail | None = None
         """What the next starts accept that the log lost."""
+        self.on_commit: Callable[[int, str | None], None] | None = None
+        """Is called by the next starts with each acknowledged position and the hash there."""
         self._killed = 0
         """The last start whose service was killed, and is not heard any more."""
         self._inboxes: dict[str, Asked] = {}
@@ -366,6 +368,7 @@ class PoolHarness:
                 sweeper_interval_s=self.sweeper_interval_s,
                 outcomes=self.outcomes,
                 limits=self.limits,
+                on_commit=self.on_commit,
                 accepted_loss=self.accepted_loss,
             ),
             functools.partial(self._respond, self.starts),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,39 @@ async def test_a_running_service_ends_when_its_log_comes_back_shorter(
         assert not any("Traceback" in line for line in service.logged)
 
 
-async def test_a_store_that_lost_what_came_last_is_filled_up_beyond_every_token(tmp_path: Path) -> None:
+def put_back(stream: Path, then: Path) -> None:
+    """Replace the stream's directory by an older copy."""
+    shutil.rmtree(stream)
+    shutil.copytree(then, stream)
+
+
+def flip_a_bit(stream: Path, then: Path) -> None:
+    """Damage the stream's only block in its middle: the broker drops what comes behind."""
+    assert then != stream
+    (block,) = (stream / "msgs").glob("*.blk")
+    content = bytearray(block.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    block.write_bytes(content)
+    (stream / "msgs" / "index.db").unlink(missing_ok=True)
+
+
+def drop_all(stream: Path, then: Path) -> None:
+    """Drop every message, and what the broker remembers of them."""
+    assert then != stream
+    shutil.rmtree(stream / "msgs")
+
+
+@pytest.mark.parametrize(
+    ("damage", "or_is"),
+    [
+        pytest.param(put_back, "an older copy", id="what came last"),
+        pytest.param(flip_a_bit, "an older copy", id="half"),
+        pytest.param(drop_all, "a new one", id="everything"),
+    ],
+)
+async def test_a_store_that_lost_something_is_filled_up_beyond_every_token(
+    tmp_path: Path, damage: Callable[[Path, Path], None], or_is: str
+) -> None:
     store = tmp_path / "data" / "broker" / "jetstream"
     async with Service("up", tmp_path) as service:
         await service.ready()
@@ -172,14 +205,13 @@ async def test_a_store_that_lost_what_came_last_is_filled_up_beyond_every_token(
         await service.ready()
         async with client(**access(tmp_path / "data")) as nc:
             given = [(await Caller(nc, POOL).lease(task_id=f"T{number}"))["token"] for number in range(9)]
-        # What was given since the end was remembered last is covered, too.
+        # Within a second: what was given since the end was last forced to the disk is covered, too.
         await service.kill()
         (stream,) = store.rglob(f"CUSTODY_{POOL}")
-        shutil.rmtree(stream)
-        shutil.copytree(tmp_path / "then" / stream.relative_to(store), stream)
+        damage(stream, tmp_path / "then" / stream.relative_to(store))
         await service.start()
         assert await service.ended() == 1
-        assert "it lost its tail, or is an older copy; restore it" in service.logged[-1]
+        assert f"it lost its tail, or is {or_is}; restore it" in service.logged[-1]
     async with Service("up", tmp_path, "--accept-loss") as service:
         await service.ready()
         async with client(**access(tmp_path / "data")) as nc:
@@ -201,7 +233,8 @@ async def test_a_store_that_is_gone_is_remembered_by_the_data_directory(tmp_path
         await service.start()
         assert await service.ended() == 1
         assert "has no log of pool default, and it was served before, up to position 5: " in service.logged[-1]
-        (data / f"log-end-{POOL}.json").write_text('{"version": 1, "pool": "default", "position": Infinity}')
+        for name in (f"log-end-{POOL}.json", f"log-end-{POOL}.latest.json"):
+            (data / name).write_text('{"version": 1, "pool": "default", "position": Infinity}')
         await service.start()
         await service.ready()
         await service.line(r"WARNING .*log-end-default.json remembers of the log's end is damaged")

@@ -270,3 +270,18 @@ async def test_a_drain_that_is_not_acknowledged_yet_directs_no_agent(pool: PoolH
     assert beat.answer.result["directives"] == []
     again = await pool.given("agent.a.heartbeat")
     assert [each["do"] for each in again["directives"]] == ["hand_over"]
+
+
+async def test_an_acknowledged_position_is_noted_before_anyone_is_told(pool: PoolHarness) -> None:
+    noted: list[tuple[int, int]] = []
+    asked: list[Asked] = []
+    pool.on_commit = lambda position, _tail_hash: noted.append((position, sum(bool(each.replies) for each in asked)))
+    await pool.restart()
+    noted.clear()
+    with pool.log.held():
+        await busy(pool)
+        asked += [pool.post("ops.submit", {"title": str(number)}) for number in range(3)]
+        await pool.rest()
+    await pool.rest()
+    assert all(each.replies for each in asked)
+    assert noted[-1] == (pool.position, 0)
