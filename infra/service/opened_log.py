@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from domain.commands.service_commands import FillTail
-from handlers.log_end import LogEndStoreError, Standing, compare, remembered
+from handlers.log_end import Compared, LogEndStoreError, Standing, compare, remembered
 from infra.codec import CloudEventsCodec
 from infra.nats.api import JetStreamApi
 from infra.nats.broker_errors import BrokerUnavailableError, LogGoneError
@@ -34,6 +34,9 @@ REMEMBER_DEADLINE_S = 3.0
 REMEMBER_PAUSE_S = 0.1
 MAX_FILLED = 10_000_000
 """Positions that a log is filled up by, at most: four minutes, and 6.5 GB."""
+LOSS_CONFIRM_S = 15.0
+"""How long a broker of several may believe that it leads a stream, and answer with less than others acknowledged."""
+COMPARE_PAUSE_S = 0.25
 RESTORE = "restore it with `custody import`"
 
 
@@ -77,7 +80,8 @@ async def open_log(
         raise LogGoneError(f"{why}: {RESTORE}, or begin with another log by --new-log") from None
     log = await NatsEventLog.open(writer, pool)
     try:
-        accepted_loss = await _compared(log, f"the log of pool {pool} at {writer.url}", pool, ends, consent)
+        found = await _compared(log, pool, ends, LOSS_CONFIRM_S if facts.replicas > 1 else 0.0)
+        accepted_loss = await _accepted(found, log, f"the log of pool {pool} at {writer.url}", consent)
     except BaseException:
         await log.close()
         raise
@@ -96,14 +100,22 @@ async def _remembered_ends(stores: Sequence[LogEndStore], pool: str) -> list[Log
         await asyncio.sleep(REMEMBER_PAUSE_S)
 
 
-async def _compared(
-    log: NatsEventLog, name: str, pool: str, ends: Sequence[LogEnd], consent: LogConsent
-) -> FillTail | None:
-    """Hold a log against what is remembered, and return what it lost, if that is accepted.
+async def _compared(log: NatsEventLog, pool: str, ends: Sequence[LogEnd], confirm_s: float) -> Compared:
+    """Hold a log against what is remembered; a difference is believed once it has lasted for `confirm_s`.
 
-    Raises LogGoneError, LogUnavailableError.
+    Raises LogUnavailableError.
     """
-    standing, end = await compare(ends, log, CloudEventsCodec(pool))
+    since_s = time.monotonic()
+    while True:
+        found = await compare(ends, log, CloudEventsCodec(pool))
+        if found.standing is Standing.SAME or time.monotonic() - since_s >= confirm_s:
+            return found
+        await asyncio.sleep(COMPARE_PAUSE_S)
+
+
+async def _accepted(found: Compared, log: NatsEventLog, name: str, consent: LogConsent) -> FillTail | None:
+    """Return what a log lost, if that is accepted. Raises LogGoneError, LogUnavailableError."""
+    standing, end = found
     if end is None or standing is Standing.SAME or (consent.new_log and standing is not Standing.SHORTER):
         return None
     if standing is Standing.OTHER:

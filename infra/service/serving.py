@@ -20,7 +20,7 @@ from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
-from handlers.writer.writer import WriterLimits
+from handlers.writer.writer import SupersededError, WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
@@ -33,7 +33,7 @@ from infra.service.agent_path import AgentPath
 from infra.service.fold_build import fold_build
 from infra.service.git_probe import GitWorktreeProbe
 from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
-from infra.service.opened_log import OpenedLog, open_log
+from infra.service.opened_log import LOSS_CONFIRM_S, OpenedLog, open_log
 from infra.service.transport import NatsTransport
 from projections.queries.questions import QUERIES
 
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 PING_TIMEOUT_S = 1.0
 BATCH_WAIT_S = 0.002
-LOSS_CONFIRM_S = 15.0
-"""How long a broker of several may believe that it leads a stream, and answer with less than others acknowledged."""
 COLLECT_EVERY = 50_000
 """Allocations less deallocations between two collections of gc's youngest generation."""
 
@@ -168,6 +166,10 @@ class PoolServer:
             if not serving.done():
                 raise self._failed.result()
             serving.result()
+        except SupersededError:
+            # The end of the log is the other service's to remember: this one's is behind it.
+            self._keeper = None
+            raise
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)

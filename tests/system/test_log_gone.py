@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import os
 import re
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
 from tests.system.caller import Caller
 from tests.system.processes import Service, access, client, delete_log, operator, serve
-from tests.system.projectors import ran
+from tests.system.projectors import ran, until
 
 pytestmark = [pytest.mark.system]
 
@@ -163,6 +168,16 @@ async def test_a_running_service_ends_when_its_log_comes_back_shorter(
         assert not any("Traceback" in line for line in service.logged)
 
 
+async def refuses(url: str) -> bool:
+    where = urlsplit(url)
+    try:
+        _, stream = await asyncio.open_connection(where.hostname, where.port)
+    except ConnectionRefusedError:
+        return True
+    stream.close()
+    return False
+
+
 def put_back(stream: Path, then: Path) -> None:
     """Replace the stream's directory by an older copy."""
     shutil.rmtree(stream)
@@ -206,7 +221,12 @@ async def test_a_store_that_lost_something_is_filled_up_beyond_every_token(
         async with client(**access(tmp_path / "data")) as nc:
             given = [(await Caller(nc, POOL).lease(task_id=f"T{number}"))["token"] for number in range(9)]
         # Within a second: what was given since the end was last forced to the disk is covered, too.
+        broker = json.loads((tmp_path / "data" / "broker.json").read_text())
         await service.kill()
+        with contextlib.suppress(ProcessLookupError):  # it ends with the service
+            os.kill(broker["pid"], signal.SIGKILL)
+        # Until then it may write to its store.
+        await until("the broker's end", lambda: refuses(broker["url"]), lambda: broker)
         (stream,) = store.rglob(f"CUSTODY_{POOL}")
         damage(stream, tmp_path / "then" / stream.relative_to(store))
         await service.start()

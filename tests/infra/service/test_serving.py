@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from handlers.pool_service import PoolService
+from handlers.writer.writer import SupersededError
 from infra.broker.embedded import EmbeddedBroker
 from infra.service import serving
+from infra.service.log_end_file import LogEndFile
 from infra.service.serving import COLLECT_EVERY, PoolServer
 from infra.service.transport import NatsTransport
 from infra.settings.settings import Settings
@@ -51,6 +54,21 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
 
     # What was rebuilt is frozen too: of a million tasks nothing is traversed again.
     assert done == ["collect", "freeze", f"set_threshold {COLLECT_EVERY} 20 50", "open", "freeze", "listen"]
+
+
+async def test_who_is_superseded_leaves_the_end_of_the_log_to_its_successor(
+    broker: EmbeddedBroker, pool: str, tmp_path: Path
+) -> None:
+    first = await PoolServer(Settings(pool=pool), broker.url, data_dir=tmp_path).start(broker.auth)
+    second = await PoolServer(Settings(pool=pool), broker.url, data_dir=tmp_path).start(broker.auth)
+    first.pool.writer.check_log()
+    with pytest.raises(SupersededError):
+        await first.served()
+    kept = await LogEndFile(tmp_path, pool).read()
+    await first.stop()
+    assert await LogEndFile(tmp_path, pool).read() == kept
+    await second.stop()
+    assert await LogEndFile(tmp_path, pool).read() != kept, "after a stop it is exact"
 
 
 _IN_A_FRESH_PROCESS = """
