@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING
 
 from handlers.log_end import LogEndStoreError
 from infra.broker.data_dir import write_private
-from infra.host.small_files import read_small
+from infra.host.small_files import read_own
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
 _LOG = logging.getLogger(__name__)
+
+
+def read_end(path: Path) -> bytes | None:
+    """Return what a file remembers, None if there is none, or if it cannot be read, which is a warning."""
+    try:
+        return read_own(path, LogEndStoreError)
+    except FileNotFoundError:
+        return None
+    except (LogEndStoreError, OSError) as error:
+        why = f"cannot read {path}: {error.strerror}" if isinstance(error, OSError) else error
+        _LOG.warning("%s, so what it remembers of the log's end is not used", why)
+        return None
 
 
 class LogEndFile:
@@ -26,11 +37,7 @@ class LogEndFile:
 
     async def read(self) -> bytes | None:
         """Return what was stored last, None if nothing was, or if it cannot be read, which is a warning."""
-        try:
-            return read_small(self._path, LogEndStoreError) if self._path.exists() else None
-        except LogEndStoreError as error:
-            _LOG.warning("%s, so what it remembers of the log's end is not used", error)
-            return None
+        return read_end(self._path)
 
     async def write(self, document: bytes) -> None:
         """Replace what is stored. Raises LogEndStoreError."""
