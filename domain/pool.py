@@ -25,7 +25,7 @@ class TailLoss(NamedTuple):
 
     at: datetime
     survived_to: int | None
-    """The last one before the loss; None: unknown, for other events took the place of those that were lost."""
+    """The last one before the loss, 0 if all was lost; None: unknown, others took the place of the lost ones."""
     acknowledged_to: int
     """The last one that is known to have been acknowledged before it."""
     filled_to: int

@@ -13,8 +13,10 @@ import logging
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from domain.events.pool import TailLost
 from domain.limits import MAX_INT64
 from domain.untrusted_json import parse_json_object
+from handlers.ports import UnreadableEventError
 from handlers.projector.log_identity import log_id
 
 if TYPE_CHECKING:
@@ -68,7 +70,7 @@ class Standing(Enum):
     SHORTER = "shorter"
     """It is the remembered log, and lacks acknowledged events: it lost its tail, or is an older copy."""
     EMPTY = "empty"
-    """It lost everything, or is a new one."""
+    """It lost everything, or is a new one; also while it is filled up for that."""
     OTHER = "other"
     """It is another log."""
 
@@ -130,12 +132,27 @@ async def compare(ends: Iterable[LogEnd], log: FollowableLog, codec: Codec) -> C
         return Compared(Standing.SAME)
     identity = await log_id(log, codec)
     own = [end for end in ends if end.log_id == identity]
-    furthest = max(own or ends, key=lambda end: end.position)
+    furthest = max(own or ends, key=lambda end: (end.position, end.may_reach))
     if identity is None:
         return Compared(Standing.EMPTY, furthest)
     if not own:
-        return Compared(Standing.OTHER, furthest)
+        filling = await _filled_up_for(ends, log, codec)
+        return Compared(Standing.OTHER, furthest) if filling is None else Compared(Standing.EMPTY, filling)
     message = await log.get(furthest.position)
     if message is None or codec.hash_of(message) != furthest.hash:
         return Compared(Standing.SHORTER, furthest)
     return Compared(Standing.SAME, furthest)
+
+
+async def _filled_up_for(ends: Iterable[LogEnd], log: FollowableLog, codec: Codec) -> LogEnd | None:
+    """Return the end whose loss is a log's first event; None if that is another event. Raises LogUnavailableError."""
+    first = await log.get(await log.first_position())
+    try:
+        event = None if first is None else codec.decode(first).event
+    except UnreadableEventError:
+        return None
+    if not isinstance(event, TailLost):
+        return None
+    return next(
+        (end for end in ends if (event.acknowledged_to, event.filled_to) == (end.position, end.may_reach)), None
+    )

@@ -108,9 +108,10 @@ class PoolService:
         for agent_id in state.agents:
             self.writer.liveness.watch(agent_id, self._clock.steady())
         self._running = asyncio.create_task(self.writer.run(), name="writer")
-        await self._carry_out(Open(self._options.software), "open")
+        # First: by its first event a log that lost everything is known, should this start be killed meanwhile.
         if self._options.accepted_loss is not None:
             await self._fill_tail(self._options.accepted_loss)
+        await self._carry_out(Open(self._options.software), "open")
         self.writer.lead_as(self._options.leader)
         await self._carry_out(Lead(self._options.leader), "lead")
         if blind_s > 0 and state.workloads.anything_held():

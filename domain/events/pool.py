@@ -15,7 +15,7 @@ class PoolEvent(Event):
 
 
 class Opened(PoolEvent):
-    """The first event of a log."""
+    """The first event of a log; one that lost everything begins with `tail_lost` instead."""
 
     name: ClassVar[str] = "opened"
 
@@ -53,7 +53,7 @@ class TailLost(PoolEvent):
     name: ClassVar[str] = "tail_lost"
 
     survived_to: int | None = None
-    """The last position before the loss. None: unknown, for other events took the place of those that were lost."""
+    """The last position before the loss, 0 if all was lost. None: unknown, others took the place of the lost ones."""
     acknowledged_to: int
     """The last position that is known to have been acknowledged before the loss."""
     filled_to: int

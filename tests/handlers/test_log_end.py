@@ -7,6 +7,8 @@ import json
 
 import pytest
 
+from domain.commands.service_commands import FillTail
+from domain.events.pool import TailLost
 from domain.events.task import Submitted
 from domain.policies.lease import LeasePolicy
 from handlers.background.log_end_keeper import LEAST_AHEAD, LOOK_EVERY_S, LogEndKeeper
@@ -96,6 +98,29 @@ async def test_a_log_is_held_against_what_is_remembered_of_it(pool: PoolHarness)
     pool.log.append_foreign(*pool.by_another(("task/X", THEIRS)))
     assert await compare([older, end], pool.log, CODEC) == (Standing.SHORTER, end), "something else is there"
     await pool.kill()
+
+
+async def test_of_ends_at_one_position_the_one_that_reaches_further_counts(pool: PoolHarness) -> None:
+    end = await end_of(pool.log)
+    further = end._replace(may_reach=end.position + 9)
+    assert await compare([end, further, end], pool.log, CODEC) == (Standing.SAME, further)
+
+
+async def test_a_log_that_is_filled_up_from_its_beginning_is_no_other_one(pool: PoolHarness) -> None:
+    await pool.submit("T")
+    end = await end_of(pool.log, ahead=2_000)
+    other = end._replace(log_id="another", position=end.position + 1)
+    await pool.kill()
+    pool.log.truncate_to(0)
+    pool.foreign = True
+    pool.accepted_loss = FillTail(end.position, end.may_reach)
+    await pool.start()
+    await pool.kill()
+    pool.log.truncate_to(700)
+    assert await compare([end], pool.log, CODEC) == (Standing.EMPTY, end), "it was killed before that was remembered"
+    assert (await compare([other], pool.log, CODEC)).standing is Standing.OTHER
+    await pool.start()
+    assert len(pool.events(TailLost)) == end.may_reach
 
 
 class Kept:

@@ -147,6 +147,19 @@ async def test_a_start_that_is_killed_while_it_fills_is_gone_on_with(pool: PoolH
     assert len(pool.events(TailLost)) == 3_000, "what is filled already is not filled again"
 
 
+async def test_a_log_that_lost_everything_begins_with_the_loss(pool: PoolHarness) -> None:
+    await pool.submit("T")
+    await pool.kill()
+    acknowledged_to = pool.position
+    pool.log.truncate_to(0)
+    pool.foreign = True
+    pool.accepted_loss = FillTail(acknowledged_to, acknowledged_to + 5)
+    await pool.start()
+    filling = pool.events(TailLost)
+    assert [each.position for each in filling] == list(range(1, acknowledged_to + 6))
+    assert {each.event.survived_to for each in filling if isinstance(each.event, TailLost)} == {0}
+
+
 async def test_where_the_log_went_on_since_the_loss_is_recorded_once(pool: PoolHarness) -> None:
     await pool.submit(*"ABC")
     await pool.kill()
