@@ -21,7 +21,7 @@ from handlers.memory.snapshots import restore_nearest
 from handlers.service.command_service import CommandService
 from handlers.service.query_service import Health, QueryService
 from handlers.writer.pool_access import PoolAccess
-from handlers.writer.writer import Writer, WriterLimits
+from handlers.writer.writer import SupersededError, Writer, WriterLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -137,6 +137,17 @@ class PoolService:
         for task in done:
             if not task.cancelled():
                 task.result()
+
+    @property
+    def superseded(self) -> bool:
+        """Whether it ended because another service leads the pool."""
+        running = self._running
+        return (
+            running is not None
+            and running.done()
+            and not running.cancelled()
+            and isinstance(running.exception(), SupersededError)
+        )
 
     def disconnected(self) -> None:
         """Judge no agent's silence until `reconnected`: agents cannot be heard."""

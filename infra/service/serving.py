@@ -20,7 +20,7 @@ from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
-from handlers.writer.writer import SupersededError, WriterLimits
+from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from infra.nats.api import JetStreamApi
@@ -166,10 +166,6 @@ class PoolServer:
             if not serving.done():
                 raise self._failed.result()
             serving.result()
-        except SupersededError:
-            # The end of the log is the other service's to remember: this one's is behind it.
-            self._keeper = None
-            raise
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
@@ -182,10 +178,12 @@ class PoolServer:
             await asyncio.gather(self._keeping, return_exceptions=True)
         if self._transport is not None:
             await self._transport.stop_listening()
+        keeper, self._keeper = self._keeper, None
         if self._pool is not None:
             settled = await self._pool.stop()
-        if self._keeper is not None and settled:
-            await self._keeper.remember()
+            if keeper is not None and settled and not self._pool.superseded:
+                # Of a superseded service another one remembers the end, which is further.
+                await keeper.remember()
         if self._transport is not None:
             await self._transport.flushed()
         await self._stack.aclose()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from handlers.log_end import decode
 from handlers.pool_service import PoolService
 from handlers.writer.writer import SupersededError
 from infra.broker.embedded import EmbeddedBroker
+from infra.nats.api import JetStreamApi
+from infra.nats.connection import connect
+from infra.nats.log_end_bucket import LogEndBucket
 from infra.service import serving
-from infra.service.log_end_file import LogEndFile
 from infra.service.serving import COLLECT_EVERY, PoolServer
 from infra.service.transport import NatsTransport
 from infra.settings.settings import Settings
@@ -56,19 +58,23 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
     assert done == ["collect", "freeze", f"set_threshold {COLLECT_EVERY} 20 50", "open", "freeze", "listen"]
 
 
-async def test_who_is_superseded_leaves_the_end_of_the_log_to_its_successor(
-    broker: EmbeddedBroker, pool: str, tmp_path: Path
+async def test_a_service_that_another_one_superseded_leaves_the_end_of_the_log_to_that_one(
+    broker: EmbeddedBroker, pool: str
 ) -> None:
-    first = await PoolServer(Settings(pool=pool), broker.url, data_dir=tmp_path).start(broker.auth)
-    second = await PoolServer(Settings(pool=pool), broker.url, data_dir=tmp_path).start(broker.auth)
-    first.pool.writer.check_log()
+    earlier, later = (PoolServer(Settings(pool=pool), broker.url) for _ in range(2))
+    await earlier.start(broker.auth)
+    await later.start(broker.auth)
     with pytest.raises(SupersededError):
-        await first.served()
-    kept = await LogEndFile(tmp_path, pool).read()
-    await first.stop()
-    assert await LogEndFile(tmp_path, pool).read() == kept
-    await second.stop()
-    assert await LogEndFile(tmp_path, pool).read() != kept, "after a stop it is exact"
+        await earlier.served()
+    await earlier.stop()
+
+    asker = await connect(broker.url, name="test", auth=broker.auth("writer"))
+    document = await LogEndBucket(JetStreamApi(asker), pool).read()
+    await asker.close()
+    assert document is not None
+    end = decode(document, pool)
+    assert end.may_reach > end.position, "it may grow further"
+    await later.stop()
 
 
 _IN_A_FRESH_PROCESS = """
