@@ -54,6 +54,9 @@ def fold_outline(records: Iterable[Recorded], task: Task | None = None) -> Task 
 
 
 def with_first_report(task: Task, report: Recorded) -> Task:
-    """Return an assigned task's outline with the first report on its lease; `version` and `position` stay."""
+    """Return an assigned task's outline with the first report on its lease; `version` and `position` stay.
+
+    Raises FoldError if the report is none on this lease.
+    """
     started = evolve_task(task, replace(report, version=task.version + 1))
     return replace(started, version=task.version, position=task.position)

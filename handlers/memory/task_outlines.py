@@ -84,15 +84,22 @@ class TaskOutlines:
             if task is not None:
                 return Found(_TaskAt(task, exact=True), size)
             task, size = await self._outline(task_id, position)
+            if task is not None and task.status is TaskStatus.ASSIGNED:
+                task = await self._with_first_report(task, position)
             if task is None or (own and task.version > own[-1].version):
                 return Found(_TaskAt(await self._lookup.task_at(task_id, position), exact=True), 0)
-            if task.status is TaskStatus.ASSIGNED:
-                report = await self._first_report(task_id, task.held_lease.token, position)
-                task = task if report is None else with_first_report(task, report)
             return Found(_TaskAt(task, exact=False), size)
 
         found: _TaskAt = await self._reads.shared.get(("task or outline", task_id, position), read)
         return found
+
+    async def _with_first_report(self, task: Task, position: int) -> Task | None:
+        """Return an assigned task with the first report on its lease, if any; None if every fold skips that."""
+        report = await self._first_report(task.task_id, task.held_lease.token, position)
+        try:
+            return task if report is None else with_first_report(task, report)
+        except FoldError:
+            return None
 
     async def _first_report(self, task_id: str, token: int, position: int) -> Recorded | None:
         """Return the first report on a lease, None if there was none up to a position."""

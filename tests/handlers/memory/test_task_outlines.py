@@ -53,6 +53,16 @@ async def test_an_outline_with_an_unreadable_message_is_not_believed() -> None:
     assert await outlines(log, s).at("T", len(log.messages)) == s.task("T")
 
 
+async def test_an_outline_with_a_first_report_that_every_fold_skips_is_not_believed() -> None:
+    s = worked_on(20)
+    log = log_of(s)
+    (report,) = [each for each in s.log if isinstance(each.event, ev.Progressed)][-1:]
+    false = replace(report, position=len(s.log) + 1, version=s.task("T").version + 1)
+    log.append_foreign(foreign(false))
+
+    assert await outlines(log, s).at("T", len(log.messages)) == s.task("T")
+
+
 async def test_what_never_was_has_no_outline() -> None:
     s = worked_on(1)
     found = outlines(log_of(s), s)
