@@ -15,7 +15,13 @@ from nats.js.errors import APIError
 from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, reach_bucket
 from infra.nats.cancellation import await_cancellable
-from infra.nats.jetstream_errors import CLUSTER_NO_PEERS, CLUSTER_NOT_AVAILABLE, CLUSTER_NOT_LEADER, ApiError
+from infra.nats.jetstream_errors import (
+    CLUSTER_NO_PEERS,
+    CLUSTER_NOT_AVAILABLE,
+    CLUSTER_NOT_LEADER,
+    STREAM_NOT_FOUND,
+    ApiError,
+)
 from infra.nats.stream import stream_name
 
 if TYPE_CHECKING:
@@ -29,8 +35,6 @@ _SETTINGS: dict[str, Any] = {
     "max_msgs_per_subject": 1,
     "allow_direct": True,
 }
-
-
 _TEMPORARY = {CLUSTER_NO_PEERS, CLUSTER_NOT_AVAILABLE, CLUSTER_NOT_LEADER}
 
 
@@ -55,7 +59,8 @@ class ReachBucket:
     async def confirms(self) -> bool | None:
         """Write, and return whether that was confirmed in time; None if it would not show what the log reaches.
 
-        So it is if the log has one copy only, or copies on other nodes than the bucket. Raises ReachUnknownError.
+        So it is if the log has one copy only, or copies on other nodes than the bucket, or is missing: a new leader of
+        a cluster may not know it yet. Raises ReachUnknownError.
         """
         try:
             async with asyncio.timeout(_TIMEOUT_S):
@@ -65,6 +70,8 @@ class ReachBucket:
                 jetstream = self._api.connection.client.jetstream()
                 await await_cancellable(jetstream.publish(self._subject, timeout=_TIMEOUT_S))
         except ApiError as error:
+            if error.err_code == STREAM_NOT_FOUND:
+                return None
             if error.err_code in _TEMPORARY:
                 return False
             raise ReachUnknownError(str(error)) from error
