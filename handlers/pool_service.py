@@ -18,6 +18,7 @@ from handlers.memory.catch_up import catch_up
 from handlers.memory.lookup import Lookup
 from handlers.memory.memory import Memory
 from handlers.memory.snapshots import restore_nearest
+from handlers.ports import LogUnavailableError
 from handlers.service.command_service import CommandService
 from handlers.service.query_service import Health, QueryService
 from handlers.writer.pool_access import PoolAccess
@@ -97,7 +98,7 @@ class PoolService:
         Returns when the pool can be served.
 
         Raises:
-            LogUnavailableError: the log cannot be read.
+            LogUnavailableError: the log cannot be read, or takes no events.
             SupersededError: another service took the lead meanwhile.
             LogLostError: the log lost its tail meanwhile, or was replaced.
         """
@@ -254,14 +255,16 @@ class PoolService:
         """Have the service's own command carried out.
 
         Raises:
+            LogUnavailableError: it was refused: the broker does not take its events.
+            LogLostError: the log lost its tail, or was replaced.
             SupersededError: another service leads the pool.
         """
         answer = await self._ask(command, verb)
         if answer.refusal is not None:
             if self._running is not None and self._running.done():
                 self._running.result()
-            msg = f"the pool cannot be served: {answer.refusal.message}"
-            raise RuntimeError(msg)
+            msg = f"what a service records at its start is not in the log: {answer.refusal.message}"
+            raise LogUnavailableError(msg)
 
     async def _ask(self, command: Open | FillTail | Lead | Rearm, verb: str) -> Answer:
         return await self.access.ask(command, WRITER, verb)

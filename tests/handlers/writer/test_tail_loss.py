@@ -10,10 +10,10 @@ from domain.commands.service_commands import FillTail
 from domain.events.pool import TailLost
 from domain.events.task import Submitted
 from domain.policies.lease import LeasePolicy
-from handlers.ports import LogLostError, NewMessage
+from handlers.ports import LogLostError, LogUnavailableError, NewMessage
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import Conflict
+from tests.support.memory_log import Conflict, Reject
 from tests.support.pool_harness import POOL, PoolHarness
 
 THEIRS = Submitted(request_digest="theirs", title="theirs", lease=LeasePolicy())
@@ -158,6 +158,18 @@ async def test_a_log_that_lost_everything_begins_with_the_loss(pool: PoolHarness
     filling = pool.events(TailLost)
     assert [each.position for each in filling] == list(range(1, acknowledged_to + 6))
     assert {each.event.survived_to for each in filling if isinstance(each.event, TailLost)} == {0}
+
+
+async def test_a_start_whose_fill_is_rejected_is_tried_again_later(pool: PoolHarness) -> None:
+    await pool.kill()
+    pool.accepted_loss = FillTail(pool.position + 1, pool.position + 3)
+    pool.log.fail_next(Reject("no room"))
+    pool.make_service()
+    with pytest.raises(LogUnavailableError, match="not in the log: the broker does not take it: no room"):
+        await pool.service.open()
+    await pool.kill()
+    await pool.start()
+    assert len(pool.events(TailLost)) == 3
 
 
 async def test_where_the_log_went_on_since_the_loss_is_recorded_once(pool: PoolHarness) -> None:
