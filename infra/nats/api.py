@@ -57,8 +57,15 @@ class JetStreamApi:
             LogUnavailableError: no connection, no answer in time, or one that is not JetStream's.
         """
         payload = b"" if body is None else json.dumps(body).encode()
+        return await self._ask(verb, f"$JS.API.{verb}", payload, self._timeout_s)
+
+    async def publish(self, subject: str, body: bytes = b"", *, timeout_s: float) -> None:
+        """Store a message in the stream that takes the subject. Raises as `call` does."""
+        await self._ask(subject, subject, body, timeout_s)
+
+    async def _ask(self, verb: str, subject: str, payload: bytes, timeout_s: float) -> dict[str, Any]:
         try:
-            request = self.connection.client.request(f"$JS.API.{verb}", payload, timeout=self._timeout_s)
+            request = self.connection.client.request(subject, payload, timeout=timeout_s)
             message = await await_cancellable(request)
         except NoRespondersError:
             raise ApiNoRespondersError(f"no responders for {verb} at {self.connection.url}") from None

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nats.errors import Error as NatsError
-from nats.js.errors import APIError
-
 from handlers.log_end import LogEndStoreError
 from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, log_end_bucket
-from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError, reason_of
+from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
 
 if TYPE_CHECKING:
     from infra.nats.api import JetStreamApi
@@ -54,7 +51,7 @@ class LogEndBucket:
             if not self._exists:
                 await ensure_bucket(self._api, self._pool, self._bucket, _SETTINGS)
                 self._exists = True
-            await self._api.connection.client.jetstream().publish(self._subject, document, timeout=_TIMEOUT_S)
-        except (ApiError, APIError, LogUnavailableError, NatsError, TimeoutError, OSError) as error:
+            await self._api.publish(self._subject, document, timeout_s=_TIMEOUT_S)
+        except (ApiError, LogUnavailableError) as error:
             self._exists = False
-            raise LogEndStoreError(reason_of(error)) from error
+            raise LogEndStoreError(str(error)) from error

@@ -9,12 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from nats.errors import Error as NatsError
-from nats.js.errors import APIError
-
 from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, reach_bucket
-from infra.nats.cancellation import await_cancellable
 from infra.nats.jetstream_errors import (
     CLUSTER_NO_PEERS,
     CLUSTER_NOT_AVAILABLE,
@@ -66,18 +62,22 @@ class ReachBucket:
             async with asyncio.timeout(_TIMEOUT_S):
                 if not self._exists and not await self._made():
                     return None
-                self._exists = True
-                jetstream = self._api.connection.client.jetstream()
-                await await_cancellable(jetstream.publish(self._subject, timeout=_TIMEOUT_S))
+                self._exists = await self._written()
         except ApiError as error:
             if error.err_code == STREAM_NOT_FOUND:
                 return None
             if error.err_code in _TEMPORARY:
                 return False
             raise ReachUnknownError(str(error)) from error
-        except (APIError, LogUnavailableError, NatsError, OSError):
-            # It may have been deleted, or moved to other nodes.
+        except (LogUnavailableError, TimeoutError):
             self._exists = False
+        # A bucket that takes no write may have been deleted, or moved to other nodes.
+        return self._exists
+
+    async def _written(self) -> bool:
+        try:
+            await self._api.publish(self._subject, timeout_s=_TIMEOUT_S)
+        except ApiError:
             return False
         return True
 

@@ -10,13 +10,9 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from nats.errors import Error as NatsError
-from nats.js.errors import APIError
-
 from domain.untrusted_json import parse_json_object
-from handlers.ports import LogUnavailableError
 from infra.nats.buckets import ensure_bucket, snapshots_bucket
-from infra.nats.jetstream_errors import ApiError, reason_of
+from infra.nats.jetstream_errors import ApiError
 from projections.state.state_image import SnapshotError
 
 if TYPE_CHECKING:
@@ -81,11 +77,9 @@ class NatsSnapshots:
 
     async def _publish(self, subject: str, body: bytes) -> None:
         try:
-            await self._api.connection.client.jetstream().publish(subject, body, timeout=_PUT_TIMEOUT_S)
-        except APIError as error:
+            await self._api.publish(subject, body, timeout_s=_PUT_TIMEOUT_S)
+        except ApiError as error:
             raise SnapshotError(f"the broker refuses a part: {error}") from error
-        except (NatsError, TimeoutError, OSError) as error:
-            raise LogUnavailableError(f"no answer to a part: {reason_of(error)}") from error
 
     async def _part(self, position: int, name: str) -> bytes:
         request = {"last_by_subj": f"{self._prefix}{position}.{name}"}
