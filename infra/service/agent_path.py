@@ -157,6 +157,10 @@ class AgentPath:
         except ReachUnknownError as error:
             self._ask_no_more(str(error))
 
+    def _stop_confirming(self) -> None:
+        for task in self._tasks[1:]:
+            task.cancel()
+
     def _ask_no_more(self, why: str) -> None:
         self._confirmed_s = None
         self._end_outage()
@@ -254,13 +258,13 @@ class AgentPath:
             self._observer.back("echo")
 
     def _violated(self, violation: PermissionViolation) -> None:
-        if self._bucket.is_at(violation.subject):
-            for task in self._tasks[1:]:
-                task.cancel()
+        if self._bucket.is_at(violation.subject) and not self._forbidden:
+            self._stop_confirming()
             self._ask_no_more(f"{violation.operation} to {violation.subject} is not allowed")
         if violation.subject != self._subject.lower() or self._forbidden:
             return
         self._forbidden = True
+        self._stop_confirming()  # Nothing reads any more whether the cluster confirms.
         self._wake.set()
         _LOG.warning(
             "the broker does not let the service send itself a request on %s (%s): a connection that hears no "
