@@ -172,6 +172,12 @@ class PoolServer:
 
     async def stop(self) -> bool:
         """Take no more requests, answer those taken, and disconnect; return whether the outcome of all is known."""
+        try:
+            return await self._settled()
+        finally:
+            await self._stack.aclose()
+
+    async def _settled(self) -> bool:
         settled = True
         if self._keeping is not None:
             self._keeping.cancel()
@@ -186,7 +192,6 @@ class PoolServer:
                 await keeper.remember()
         if self._transport is not None:
             await self._transport.flushed()
-        await self._stack.aclose()
         return settled
 
     def _new_keeper(self, opened: OpenedLog, memory: Memory) -> LogEndKeeper:

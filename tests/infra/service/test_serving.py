@@ -14,7 +14,7 @@ from handlers.pool_service import PoolService
 from handlers.writer.writer import SupersededError
 from infra.broker.embedded import EmbeddedBroker
 from infra.nats.api import JetStreamApi
-from infra.nats.connection import connect
+from infra.nats.connection import NatsConnection, connect
 from infra.nats.log_end_bucket import LogEndBucket
 from infra.service import serving
 from infra.service.serving import COLLECT_EVERY, PoolServer
@@ -75,6 +75,28 @@ async def test_a_service_that_another_one_superseded_leaves_the_end_of_the_log_t
     end = decode(document, pool)
     assert end.may_reach > end.position, "it may grow further"
     await later.stop()
+
+
+async def test_a_stop_that_fails_leaves_no_connection_open(
+    broker: EmbeddedBroker, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, stop, close = PoolServer(Settings(pool=pool), broker.url), PoolService.stop, NatsConnection.close
+    closed: list[NatsConnection] = []
+
+    async def failing(self: PoolService) -> bool:
+        await stop(self)
+        raise RuntimeError("failed")
+
+    async def closing(self: NatsConnection) -> None:
+        closed.append(self)
+        await close(self)
+
+    monkeypatch.setattr(PoolService, "stop", failing)
+    monkeypatch.setattr(NatsConnection, "close", closing)
+    await server.start(broker.auth)
+    with pytest.raises(RuntimeError, match="failed"):
+        await server.stop()
+    assert len(closed) == 2
 
 
 _IN_A_FRESH_PROCESS = """
