@@ -29,7 +29,7 @@ class TailLoss(NamedTuple):
     acknowledged_to: int
     """The last one that is known to have been acknowledged before it."""
     filled_to: int
-    """No event before the loss can have had a later one: up to here `tail_lost` fills the log."""
+    """No lost event is thought to have had a later one: up to here `tail_lost` fills the log."""
 
     def is_of(self, acknowledged_to: int, filled_to: int) -> bool:
         """Return whether it is the loss with these positions: the log is filled by several appends."""

@@ -57,7 +57,7 @@ class TailLost(PoolEvent):
     acknowledged_to: int
     """The last position that is known to have been acknowledged before the loss."""
     filled_to: int
-    """No lost event had a later position: up to here the log is filled."""
+    """Up to here the log is filled: no lost event is thought to have had a later position."""
 
 
 class ExpiryHeld(PoolEvent):

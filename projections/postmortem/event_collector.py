@@ -65,6 +65,8 @@ class EventCollector:
         self._bursts: dict[tuple[str, str], tuple[int, int]] = {}
         """When the present `BURST_S` seconds of each kind and actor began, and how many there were since."""
         self._tasks: dict[str, Task] = {}
+        self._loss: po.TailLost | None = None
+        """The last loss of the log's tail that was seen."""
 
     def start_from(self, state: PoolState) -> None:
         """Read the state before the first event."""
@@ -80,6 +82,11 @@ class EventCollector:
         if not self.scope.includes(recorded, holder):
             return
         self.total += 1
+        if isinstance(recorded.event, po.TailLost):
+            # Thousands may fill one loss, and each has the whole of it.
+            if recorded.event == self._loss:
+                return
+            self._loss = recorded.event
         agent_id = _concerned(recorded, before, after)
         agent = None if agent_id is None else state.agent(agent_id)
         released = before is not None and before.lease is not None and (after is None or after.lease is None)

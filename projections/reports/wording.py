@@ -43,7 +43,8 @@ def lost_positions(loss: po.TailLost | TailLoss) -> str:
     """Return in words what the log lost."""
     if loss.survived_to is None:
         return f"what was acknowledged at position {loss.acknowledged_to}, and some before it, is lost"
-    return f"positions {loss.survived_to + 1} to {loss.acknowledged_to} are lost, and what came after them"
+    lost = f"positions {loss.survived_to + 1} to {loss.acknowledged_to} are lost"
+    return lost if loss.filled_to == loss.acknowledged_to else f"{lost}, and what came after them"
 
 
 def _because(reason: str | None) -> str:

@@ -32,7 +32,7 @@ AcceptLossOption = Annotated[
     bool,
     typer.Option(
         "--accept-loss",
-        help="Serve a log that lost its tail, or is an older copy: what it lost is filled up, so that no token comes "
+        help="Once: serve a log that lost its tail, or is an older copy. Lost positions are filled, so that no token comes "
         "twice.",
     ),
 ]

@@ -44,14 +44,15 @@ def test_an_outage_is_named_with_the_judgements_that_waited_for_its_floor() -> N
 def test_a_loss_of_the_tail_is_named_once() -> None:
     s = Scenario()
     s.holds("A", "T")
-    for filled_to in (300, 400):
+    for filled_to in (1_300, 2_300):
         s.asks(FillTail(acknowledged_to=290, filled_to=filled_to), actor="writer")
     first, second = named(s, Cause.TAIL_LOST)
     assert first.title == "the log lost its tail"
     assert [each.text for each in first.evidence] == [
-        "positions 4 to 290 are lost, and what came after them; filled up to 300"
+        "positions 4 to 290 are lost, and what came after them; filled up to 1300"
     ]
     assert [s.log[each.position - 1].name for each in (*first.evidence, *second.evidence)] == ["tail_lost"] * 2
+    assert Cause.FLOOD not in causes(s), "what fills the log is no flood"
 
 
 def test_a_restart_is_named_and_the_first_start_is_not() -> None:
