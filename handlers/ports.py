@@ -73,7 +73,7 @@ class LogTruncatedError(LogUnavailableError):
 
 
 class LogMissingError(LogUnavailableError):
-    """There is no such log: it was deleted, or never made. Whoever restores it ends this."""
+    """There is no such log: it was deleted, or never made. A restore ends this."""
 
 
 class LogIncompleteError(LogUnavailableError):

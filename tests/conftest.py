@@ -10,7 +10,7 @@ from hypothesis import settings
 
 pytest_plugins = ["tests.support.servers"]
 
-# A slow machine is no failure; what CI finds, anybody can repeat.
+# A slow machine is no failure; what CI finds can be repeated.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")

@@ -235,7 +235,7 @@ async def test_closing_ends_those_who_wait(
     factory.close()
 
 
-def test_an_application_that_nobody_holds_any_more_leaves_no_thread(nats_env: dict[str, str]) -> None:
+def test_an_unreferenced_application_leaves_no_thread(nats_env: dict[str, str]) -> None:
     others = set(threading.enumerate())
     app = Application[UUID](nats_env)
     app.save(Aggregate())

@@ -239,9 +239,7 @@ def test_tracking_and_events_are_stored_together_or_not_at_all(factory: NatsFact
     assert [item.id for item in recorder.select_notifications(None, 10)] == [2, 4]
 
 
-def test_values_are_changed_with_the_tracking_and_nobodys_change_is_lost(
-    factory: NatsFactory, other: NatsFactory
-) -> None:
+def test_values_are_changed_with_the_tracking_and_no_change_is_lost(factory: NatsFactory, other: NatsFactory) -> None:
     views = [factory.tracking_recorder(), other.tracking_recorder()]
     assert all(isinstance(view, NatsTrackingRecorder) for view in views)
 

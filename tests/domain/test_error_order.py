@@ -43,13 +43,13 @@ def stale_token_on_a_finished_task(s: Scenario) -> Step:
     return s.when("A", "start", task_id="done", token=1)
 
 
-def stale_token_of_somebody_else(s: Scenario) -> Step:
+def stale_token_of_another_agent(s: Scenario) -> Step:
     s.holds("A", "T")
     s.given("B", "register")
     return s.when("B", "start", task_id="T", token=1)
 
 
-def current_token_of_somebody_else_in_a_paused_pool(s: Scenario) -> Step:
+def current_token_of_another_agent_in_a_paused_pool(s: Scenario) -> Step:
     token = s.holds("A", "T")
     s.given("B", "register")
     s.given(OPS, "pause")
@@ -138,8 +138,8 @@ CASES: list[tuple[Case, str, str]] = [
     (another_definition_of_a_finished_task, "task_exists", "task_finished"),
     (stale_token_on_a_finished_task, "task_finished", "stale_token"),
     (steal_of_a_finished_task_beside_one_in_progress, "task_finished", "illegal_transition"),
-    (stale_token_of_somebody_else, "stale_token", "not_holder"),
-    (current_token_of_somebody_else_in_a_paused_pool, "not_holder", "paused"),
+    (stale_token_of_another_agent, "stale_token", "not_holder"),
+    (current_token_of_another_agent_in_a_paused_pool, "not_holder", "paused"),
     (assigned_already_in_a_paused_pool, "illegal_transition", "paused"),
     (steal_of_one_in_progress_for_a_paused_agent, "illegal_transition", "paused"),
     (paused_and_full, "paused", "at_capacity"),

@@ -149,7 +149,7 @@ wishes: st.SearchStrategy[Wish | Internally] = st.one_of(
     as_holder, as_holder, as_holder, claim, submit, assign, on_task, update, register, heartbeat, intake, steal,
     internally, deregister,
 )  # fmt: skip
-"""Anything that anybody may ask."""
+"""Any command of any caller."""
 
 
 def cast(wish: Wish | Internally, s: Scenario) -> Request:

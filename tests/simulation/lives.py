@@ -88,7 +88,7 @@ async def _happen(pool: PoolHarness, chance: Random, number: int) -> None:
 
 
 def _speak(pool: PoolHarness, chance: Random) -> None:
-    """Let somebody who holds a task, or held it, speak of it."""
+    """Let a present or former holder send a command on its task."""
     known = [task for task in pool.state.tasks.values() if task.lease or task.former]
     if not known:
         return

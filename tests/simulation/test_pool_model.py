@@ -1,4 +1,4 @@
-"""Anybody may ask anything at any time, and every invariant holds; refused batches leave no trace."""
+"""Any caller may send any command at any time, and every invariant holds; refused batches leave no trace."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class PoolModel(RuleBasedStateMachine):
 
 
 class ForgetfulPoolModel(PoolModel):
-    """The same with a short memory: what has ended is read from the log again when somebody names it."""
+    """The same with a short memory: what has ended is read from the log again when a command names it."""
 
     remembered = 2
 

@@ -116,7 +116,7 @@ class WriterModel(RuleBasedStateMachine):
         command_id=command_ids,
     )
     def works(self, number: int, verb: str, former: bool, command_id: str | None) -> None:  # noqa: FBT001 - drawn
-        """Somebody who holds a task, or held it, speaks of it."""
+        """A present or former holder sends a command on its task."""
         known = [task for task in self.pool.state.tasks.values() if (task.former if former else task.lease)]
         if not known:
             self.claims("A", 2, 5.0, command_id)

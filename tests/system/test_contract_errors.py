@@ -174,7 +174,7 @@ async def test_late_reports_are_kept_ten_times_and_refused_every_time(ask: Calle
         assert (task["status"], task["attempt"]) == ("queued", 2)
 
 
-async def test_a_late_completion_counts_while_nobody_was_granted_the_task_since(
+async def test_a_late_completion_counts_until_the_task_is_granted_again(
     ask: Caller, connect: Connect, pool: str
 ) -> None:
     async with Feed(await connect(), pool) as feed:

@@ -179,6 +179,6 @@ async def test_a_command_without_a_reply_subject_is_carried_out(ask: Caller, con
         assert (await ask.task("T1"))["status"] == "queued"
 
 
-async def test_nobody_serves_a_pool_that_nobody_serves(connect: Connect, pool: str) -> None:
+async def test_a_pool_without_a_service_has_no_responder(connect: Connect, pool: str) -> None:
     with pytest.raises(NoRespondersError):
         await (await connect()).request(f"custody.{pool}.query.health", json.dumps({}).encode())

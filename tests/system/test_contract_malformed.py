@@ -106,7 +106,7 @@ async def test_a_reply_subject_of_any_bytes_harms_only_its_sender(
     }
 
 
-async def test_nobody_can_make_the_pool_believe_in_an_outage(ask: Caller, connect: Connect, pool: str) -> None:
+async def test_no_caller_can_make_the_pool_believe_in_an_outage(ask: Caller, connect: Connect, pool: str) -> None:
     await ask.lease(task_id="T1")
     at = await last_position(await connect(), pool)
     await send(ask.nc, b"custody.%b.ops.submit" % pool.encode(), b"", header=b"garbage", body=b"nonsense")

@@ -100,7 +100,7 @@ ROLES = ("writer", "responder", "operator", "agent-a1", "agent-a2", "agent-a3")
 
 
 @pytest.mark.parametrize("user", [role for role in ROLES if role != "operator"])
-async def test_everybody_hears_only_its_own_answers(users: Users, user: str) -> None:
+async def test_each_user_hears_only_its_own_answers(users: Users, user: str) -> None:
     assert await users.may_subscribe(user, f"_INBOX.{user}.>")
     others = [f"_INBOX.{other}.>" for other in ROLES if other != user]
     for subject in (*others, "_INBOX.>", "_INBOX.*", "_INBOX.*.x", "_INBOX.*.>", f"custody.{POOL}.>", ">"):
@@ -118,7 +118,7 @@ async def test_an_agent_does_not_hear_the_feed(users: Users) -> None:
 
 
 @pytest.mark.parametrize("inbox", ["_INBOX.writer.x", "_INBOX.responder.x"])
-async def test_nobody_has_the_service_answer_the_service(users: Users, inbox: str) -> None:
+async def test_no_user_has_the_service_answer_the_service(users: Users, inbox: str) -> None:
     for user in ROLES:
         assert not await users.may_publish(user, inbox), user
     operator = Caller(await users.client("operator"), POOL)
@@ -128,7 +128,7 @@ async def test_nobody_has_the_service_answer_the_service(users: Users, inbox: st
 
 
 @pytest.mark.parametrize("user", ["responder", "operator", "agent-a1"])
-async def test_nobody_but_the_writer_publishes_events(users: Users, user: str) -> None:
+async def test_only_the_writer_publishes_events(users: Users, user: str) -> None:
     at = await last_position(await users.client("operator"), POOL)
     for subject in (EVENT, f"custody.{POOL}.evt.pool.{POOL}.led", "custody.other.evt.task.T1.completed"):
         assert not await users.may_publish(user, subject)
@@ -155,7 +155,7 @@ async def test_the_operator_reads_the_feed_and_not_the_raw_events(users: Users) 
 
 
 @pytest.mark.parametrize("user", ["writer", "responder", "operator", "agent-a1"])
-async def test_nobody_deletes_changes_or_purges_a_stream(users: Users, user: str) -> None:
+async def test_no_user_deletes_changes_or_purges_a_stream(users: Users, user: str) -> None:
     operator = Caller(await users.client("operator"), POOL)
     await operator.done("ops.submit", task_id="T1")
     at = await last_position(operator.nc, POOL)

@@ -30,7 +30,7 @@ async def test_five_thousand_callers_at_once_are_all_served(serve: Serve, connec
     assert len(submitted) == CALLERS
 
 
-async def test_a_flood_of_views_holds_up_nobody_else(ask: Caller, connect: Connect, pool: str) -> None:
+async def test_a_flood_of_views_holds_up_no_other_caller(ask: Caller, connect: Connect, pool: str) -> None:
     for start in range(0, 300, 100):
         await asyncio.gather(*(ask.done("ops.submit", task_id=f"T{number}") for number in range(start, start + 100)))
     greedy = await connect()

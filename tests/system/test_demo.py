@@ -218,7 +218,9 @@ def _changed(messages: list[StoredMessage]) -> list[StoredMessage]:
         pytest.param(lambda log: log[:-1], ("T1", "T2"), "and the log ends at", id="a cut-off tail"),
         pytest.param(lambda log: [*log[:2], *log[3:]], ("T1", "T2"), "position 3 is missing", id="a removed event"),
         pytest.param(lambda log: log, ("T1", "T2", "T3"), "task T3 was accepted, but is not", id="a lost task"),
-        pytest.param(lambda log: log, ("T1",), "task T2 is in the log, but was not", id="a task nobody submitted"),
+        pytest.param(
+            lambda log: log, ("T1",), "task T2 is in the log, but was not", id="a task that was not submitted"
+        ),
     ],
 )
 def test_a_log_that_is_not_what_it_should_be_gives_status_1_and_the_first_finding(

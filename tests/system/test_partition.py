@@ -82,7 +82,7 @@ class Split(PoolServer):
         return self.connections[purpose]
 
 
-async def test_with_the_responder_on_a_node_that_lost_its_peers_nobody_is_expired(tmp_path: Path) -> None:
+async def test_with_the_responder_on_a_node_that_lost_its_peers_no_lease_expires(tmp_path: Path) -> None:
     async with cluster(tmp_path) as nodes, client(servers=nodes.others) as nc:
         server = Split(Settings(pool=POOL, stream_replicas=3), {"writer": nodes.others[0], "responder": nodes.lonely})
         await server.start(lambda _: Auth())

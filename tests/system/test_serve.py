@@ -192,7 +192,7 @@ async def test_credentials_in_the_address_count_and_are_not_shown(
     assert WARNING_OF_NO_CREDENTIALS not in everything
 
 
-async def ask_until_nobody_answers(ask: Caller) -> list[Reply | None]:
+async def ask_until_no_service_answers(ask: Caller) -> list[Reply | None]:
     """Send requests of every kind, sixty at a time; None for each that no service took. A timeout is an error."""
     tails = ("ops.submit", "query.tasks", "agent.a1.claim", "query.task", "ops.cancel", "agent.a9.heartbeat")
     numbers = itertools.count()
@@ -218,7 +218,7 @@ async def test_what_was_taken_is_answered_before_it_ends(
 ) -> None:
     ask = Caller(nc, pool)
     await ask.done("agent.a1.register", capacity=500)
-    asked = asyncio.create_task(ask_until_nobody_answers(ask))
+    asked = asyncio.create_task(ask_until_no_service_answers(ask))
     while len(await read_log(nc, pool)) < 60:
         pass
     assert await serving.stop(by) == 0

@@ -82,7 +82,7 @@ def logged() -> Iterator[Lines]:
     logger.setLevel(level)
 
 
-async def test_a_connection_that_hears_nothing_is_moved_and_nobody_is_judged_meanwhile(
+async def test_a_connection_that_hears_nothing_is_moved_and_no_lease_is_judged_meanwhile(
     broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines
 ) -> None:
     async with TcpProxy(broker.url) as proxy:

@@ -140,7 +140,7 @@ async def test_only_the_owner_can_read_the_secrets(tmp_path: Path) -> None:
         assert len(set(json.loads(broker.directory.credentials.read_text()).values())) == 4
 
 
-async def test_without_users_anybody_may_connect(tmp_path: Path) -> None:
+async def test_without_users_any_client_may_connect(tmp_path: Path) -> None:
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m", enforce_users=False)) as broker:
         assert broker.credentials("writer") == {}
         assert await append(broker, fresh_pool()) == 1

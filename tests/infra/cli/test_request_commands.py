@@ -201,7 +201,7 @@ async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run)
         (["submit_many", "--tasks", "[]"], "at least 1 item"),
     ],
 )
-async def test_wrong_usage_is_status_2_and_asks_nobody(arguments: list[str], said: str, run: Run) -> None:
+async def test_wrong_usage_is_status_2_and_sends_no_request(arguments: list[str], said: str, run: Run) -> None:
     result = await run(*arguments)
     assert (result.status, result.out) == (2, "")
     assert said in result.err

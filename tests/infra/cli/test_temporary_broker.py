@@ -17,7 +17,7 @@ from tests.support.broker import FAST
 
 
 @pytest.fixture(autouse=True)
-def nobody_at_the_default_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_broker_at_the_default_address(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The machine that runs these tests may have a broker there."""
     with socket.socket() as unheard:
         unheard.bind(("127.0.0.1", 0))

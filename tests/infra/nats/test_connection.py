@@ -15,7 +15,7 @@ from tests.support.broker import frozen
 from tests.support.fake_broker import FakeBroker
 
 
-async def test_a_port_where_nobody_listens_is_one_clear_line() -> None:
+async def test_a_closed_port_is_one_clear_line() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"nats://127.0.0.1:{bound.getsockname()[1]}"

@@ -57,7 +57,7 @@ async def test_a_refusal_is_raised_with_code_message_and_details(
     assert refused.value.reply["ok"] is False
 
 
-async def test_nobody_there_is_named_with_pool_and_address(asker: Client, pool: str) -> None:
+async def test_a_missing_service_is_named_with_pool_and_address(asker: Client, pool: str) -> None:
     with pytest.raises(
         NoServiceError, match=rf"for pool {pool} at nats://127\.0\.0\.1:\d+; start one with `custody up`"
     ):

@@ -258,7 +258,7 @@ def _one_lease() -> Scenario:
     return s
 
 
-async def test_a_restart_mends_what_somebody_wrote(site: Site, connect_as: Connect) -> None:
+async def test_a_restart_mends_foreign_writes(site: Site, connect_as: Connect) -> None:
     site.log.append_foreign(*messages(_one_lease()))
     await site.catch_up()
     writer = (await connect_as("writer")).jetstream()

@@ -148,7 +148,7 @@ async def test_what_was_granted_on_a_view_and_what_stands_on_it_stays(site: Site
     assert sorted(ids) == sorted(site.expected()["tasks"])
 
 
-async def test_what_somebody_still_reads_is_dropped_by_the_next_rebuild(site: Site) -> None:
+async def test_tables_still_being_read_are_dropped_by_the_next_rebuild(site: Site) -> None:
     await site.catch_up()
     on_table = "CREATE VIEW mine AS SELECT task_id FROM custody_g1_tasks"
     await site.read(lambda connection: connection.execute(text(on_table)))
