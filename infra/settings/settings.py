@@ -91,7 +91,7 @@ class BrokerSettings(_Group):
     operator_password: SecretStr | None = None
     """Password of the broker's user `operator`, which sends requests and reads the log."""
     data_dir: Path = Path(".custody")
-    """Directory of the embedded broker: its log, its address and its passwords."""
+    """Directory of the embedded broker, its address and its passwords; `serve` remembers the end of its log there."""
     broker_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Loopback port of the embedded broker; 0 takes that of its last start, at first or if that is taken a free one."""
     broker_strict_inboxes: bool = False
