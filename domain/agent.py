@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from domain.errors import no_beginning, out_of_order
 from domain.events import agent as ev
 from domain.lifecycles import AGENT, INTAKE, AgentStatus, IntakeStatus
+from domain.timestamps import after
 
 if TYPE_CHECKING:
     from domain.events import Event
@@ -42,8 +43,16 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     """Whether it names the tasks that it vouches for: its commands then renew only what they name."""
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
+    heard_before_loss_at: datetime | None = None
+    """When it was heard last before its last loss, as that tells."""
     drain_deadline: datetime | None = None
     """While it drains: when what it still holds is taken from it."""
+
+    @property
+    def last_heard_at(self) -> datetime | None:
+        """When it was heard last, by its own events on record."""
+        signs = [at for at in (self.last_recorded_at, self.heard_before_loss_at) if at is not None]
+        return max(signs, default=None)
 
     def cpu_since(self, moment: datetime) -> float:
         """Return the cpu in percent that counts: as reported, but 0 if the report is from before a moment."""
@@ -107,6 +116,8 @@ def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
     if isinstance(event, ev.Heartbeat):
         agent = replace(agent, vouches=event.vouches, last_recorded_at=recorded.time)
         return agent if event.load is None else _loaded(agent, event.load, recorded.time)
+    if isinstance(event, ev.Lost):
+        return replace(agent, heard_before_loss_at=after(recorded.time, -event.silence_s))
     if isinstance(event, ev.LoadReported):
         return _loaded(agent, event.load, recorded.time)
     if isinstance(event, ev.IntakeEvent):

@@ -81,12 +81,12 @@ class EventCollector:
             before, after = self._before_and_after(recorded.entity_id, state)
         if not self.scope.includes(recorded, holder):
             return
-        self.total += 1
         if isinstance(recorded.event, po.TailLost):
             # Thousands may fill one loss, and each has the whole of it.
             if recorded.event == self._loss:
                 return
             self._loss = recorded.event
+        self.total += 1
         agent_id = _concerned(recorded, before, after)
         agent = None if agent_id is None else state.agent(agent_id)
         released = before is not None and before.lease is not None and (after is None or after.lease is None)

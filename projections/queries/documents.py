@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.handoffs import handoff_document
@@ -11,7 +12,6 @@ from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from domain.agent import Agent
     from domain.pool import Pool, TailLoss
@@ -162,7 +162,9 @@ def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: dat
 
     `count`, `held`: how many tasks it holds, and which.
     """
-    signs = [at for at in (heard_at, agent.last_recorded_at) if at is not None]
+    signs = [at for at in (heard_at, agent.last_heard_at) if at is not None]
+    reports = [task.lease.report_times_s[-1] for task in held if task.lease is not None and task.lease.report_times_s]
+    signs += [datetime.fromtimestamp(at_s, UTC) for at_s in reports]
     return {
         "agent_id": agent.agent_id,
         "status": agent.status.value,

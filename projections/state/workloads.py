@@ -195,8 +195,8 @@ class Workloads:
         if agent is None:
             return
         count = self.count(agent_id)
-        if agent.status is AgentStatus.LOST and agent.last_recorded_at is not None and not count:
-            self._idle_lost.set(agent_id, agent.last_recorded_at)
+        if agent.status is AgentStatus.LOST and agent.last_heard_at is not None and not count:
+            self._idle_lost.set(agent_id, agent.last_heard_at)
         elif self._idle_lost:
             self._idle_lost.remove(agent_id)
         if agent.accepts_grants and count < agent.capacity:

@@ -22,6 +22,16 @@ def lost(s: Scenario, agent_id: str = "A") -> None:
     s.asks(MarkLost(agent_id, 700.0)).then("lost")
 
 
+def test_when_a_lost_agent_was_heard_last_is_on_record() -> None:
+    s = Scenario()
+    s.given("A", "register")
+    heard_at = s.at(300).now
+    s.at(1_000).asks(MarkLost("A", 700.0)).then("lost")
+    assert s.agent("A").last_heard_at == heard_at
+    s.when(OPS, "forget", older_than_s=701.0).then()
+    s.at(1_002).when(OPS, "forget", older_than_s=701.0).then("deregistered")
+
+
 def test_an_agent_registers_and_is_told_what_it_holds() -> None:
     s = Scenario()
     step = s.when("A", "register", capabilities=["web", "gpu", "web"], capacity=2, labels=["x"]).then("registered")

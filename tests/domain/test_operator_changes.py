@@ -388,8 +388,8 @@ def test_those_that_were_heard_longest_ago_are_forgotten_first(monkeypatch: pyte
     for at, agent_id in enumerate(("c", "a", "d", "b")):
         s.at(at).given(agent_id, "register")
     s.at(900)
-    for agent_id in ("a", "b", "c", "d"):
-        s.asks(MarkLost(agent_id, 700.0))
+    for agent_id, silence_s in (("a", 899.0), ("b", 897.0), ("c", 900.0), ("d", 898.0)):
+        s.asks(MarkLost(agent_id, silence_s))
     assert s.when(ERIKA, "forget", older_than_s=600).result == {"agent_ids": ["c", "a"], "more": True}
     assert s.when(ERIKA, "forget", older_than_s=897.5).result == {"agent_ids": ["d"], "more": False}
     assert s.when(ERIKA, "forget", older_than_s=600).result == {"agent_ids": ["b"], "more": False}

@@ -137,9 +137,9 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         assert list(state.workloads.with_load(status, since)) == expected
 
     idle_lost = sorted(
-        (agent.last_recorded_at, agent.agent_id)
+        (agent.last_heard_at, agent.agent_id)
         for agent in agents
-        if agent.status is AgentStatus.LOST and agent.last_recorded_at is not None and not counts[agent.agent_id]
+        if agent.status is AgentStatus.LOST and agent.last_heard_at is not None and not counts[agent.agent_id]
     )
     assert list(state.lost_agents(LATEST, len(idle_lost) + 1)) == [agent_id for _, agent_id in idle_lost]
 

@@ -32,8 +32,8 @@ AcceptLossOption = Annotated[
     bool,
     typer.Option(
         "--accept-loss",
-        help="Once: serve a log that lost its tail, or is an older copy. Lost positions are filled, so that no token "
-        "comes twice.",
+        help="Serve, once, a log that lost its tail or is an older copy: its lost positions are filled, so that no "
+        "token comes twice.",
     ),
 ]
 

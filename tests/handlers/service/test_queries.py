@@ -8,6 +8,7 @@ import pytest
 
 from domain.hash_chain import chain_hash
 from domain.rules import Rules
+from domain.timestamps import format_timestamp
 from handlers.ports import NewMessage
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
@@ -270,6 +271,26 @@ async def test_after_a_start_the_last_sign_of_life_on_record_is_shown(pool: Pool
     await pool.restart(after_s=100)
     (shown,) = (await pool.given("query.agents"))["agents"]
     assert shown["heard_at"] == registered
+
+
+async def test_after_a_start_what_an_agent_reported_on_its_tasks_counts_for_when_it_was_heard(
+    pool: PoolHarness,
+) -> None:
+    token = await pool.holds("a", "T")
+    await pool.advance(20)
+    await pool.given("agent.a.progress", task_id="T", token=token, percent=1)
+    reported = format_timestamp(pool.clock.now())
+    await pool.advance(5)
+    await pool.given("agent.a.silence", task_id="T", token=token, for_s=300, reason="a build")
+    await pool.restart(after_s=1)
+    (shown,) = (await pool.given("query.agents"))["agents"]
+    assert shown["heard_at"] == reported, "the end of an announced silence is no sign of life"
+    await pool.advance(1)
+    await pool.given("agent.a.progress", task_id="T", token=token, percent=2)
+    reported = format_timestamp(pool.clock.now())
+    await pool.restart(after_s=400)
+    (shown,) = (await pool.given("query.agents"))["agents"]
+    assert shown["heard_at"] == reported
 
 
 async def test_statistics_tell_failures_steals_loads_durations_and_findings(pool: PoolHarness) -> None:
