@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 
 from infra.nats.auth import Auth
 from infra.nats.connection import NatsConnection
@@ -16,9 +17,10 @@ from infra.settings.settings import Settings
 from tests.support.cluster import cluster
 from tests.system.caller import Caller
 from tests.system.processes import Service, client
+from tests.system.projectors import until
 from tests.system.streams import Feed, read_log
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.cluster]
 
 POOL = "default"
 AGENTS = 5
@@ -39,9 +41,17 @@ class Beating:
         self._more = asyncio.Event()
 
     async def start(self) -> None:
+        await until("an answer at another node", self._answered, lambda: "no responder is known there")
         for number in range(AGENTS):
             lease = await self._ask.lease(f"a{number}", task_id=f"T{number}", lease=SHORT)
             self._tasks.append(asyncio.create_task(self._beat(number, lease)))
+
+    async def _answered(self) -> bool:
+        """Return whether the agents' node knows where requests go, which it learns after the service listens."""
+        try:
+            return (await self._ask.ask("query.health")).ok
+        except NoRespondersError:
+            return False
 
     async def taken(self) -> None:
         """Wait until `BEATS` more reports of each agent are taken; one is refused if its lease ended."""
