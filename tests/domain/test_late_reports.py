@@ -135,7 +135,7 @@ def test_what_a_late_report_added_outlives_a_quarantine() -> None:
     s.at(4000).given(OPS, "requeue", task_id="T")
     assert work(s) == (80, "later", [8], "A")
     assert before is not None
-    assert s.task("T").handoff.minutes_spent == before.minutes_spent == 5  # type: ignore[union-attr]
+    assert s.task("T").handoff.minutes_spent == before.minutes_spent == 5  # type: ignore[union-attr] # it has one here
 
 
 def test_a_late_report_says_what_was_said() -> None:

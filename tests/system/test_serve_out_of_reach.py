@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -48,6 +49,20 @@ class Split(PoolServer):
         return self.connections[purpose]
 
 
+@asynccontextmanager
+async def through_proxy(
+    broker: EmbeddedBroker, pool: str, *purposes: str, others: bool = True
+) -> AsyncIterator[tuple[Split, TcpProxy]]:
+    """Serve the pool with the connections for these purposes through a proxy."""
+    async with TcpProxy(broker.url) as proxy:
+        server = Split(Settings(pool=pool), broker, dict.fromkeys(purposes, proxy.url), others=others)
+        await server.start(lambda _: Auth())
+        try:
+            yield server, proxy
+        finally:
+            await server.stop()
+
+
 class Lines(logging.Handler):
     """What the service logs."""
 
@@ -85,83 +100,63 @@ def logged() -> Iterator[Lines]:
 async def test_a_connection_that_hears_nothing_is_moved_and_no_lease_is_judged_meanwhile(
     broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines
 ) -> None:
-    async with TcpProxy(broker.url) as proxy:
-        server = Split(Settings(pool=pool), broker, {"responder": proxy.url})
-        await server.start(lambda _: Auth())
-        try:
-            nc = await connect()
-            ask = Caller(nc, pool)
-            async with Feed(nc, pool) as feed:
-                lease = await ask.lease(task_id="T1", lease=SHORT)
-                proxy.drop_messages()
-                await logged.until("agents are out of reach")
-                await logged.until("for another node: no request came in")
-                await logged.until("agents are in reach again")
-                rearmed = await feed.until("pool.rearmed")
-                assert rearmed.data["blind_s"] > 1.5
-                await ask.done("agent.a1.progress", task_id="T1", token=lease["token"], percent=1)
-                expired = await feed.until("task.expired")
-                assert moment(expired.body["time"]) >= moment(rearmed.data["not_before"])
-        finally:
-            await server.stop()
+    async with through_proxy(broker, pool, "responder") as (_, proxy):
+        nc = await connect()
+        ask = Caller(nc, pool)
+        async with Feed(nc, pool) as feed:
+            lease = await ask.lease(task_id="T1", lease=SHORT)
+            proxy.drop_messages()
+            await logged.until("agents are out of reach")
+            await logged.until("for another node: no request came in")
+            await logged.until("agents are in reach again")
+            rearmed = await feed.until("pool.rearmed")
+            assert rearmed.data["blind_s"] > 1.5
+            await ask.done("agent.a1.progress", task_id="T1", token=lease["token"], percent=1)
+            expired = await feed.until("task.expired")
+            assert moment(expired.body["time"]) >= moment(rearmed.data["not_before"])
 
 
 async def test_a_connection_that_confirms_no_append_is_moved(
     broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines
 ) -> None:
-    async with TcpProxy(broker.url) as proxy:
-        server = Split(Settings(pool=pool), broker, {"writer": proxy.url})
-        await server.start(lambda _: Auth())
-        try:
-            ask = Caller(await connect(), pool)
-            proxy.drop_messages()
-            reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
-            assert reply.ok
-            moved = next(line for line in logged.lines if "for another node: " in line)
-            assert "is not confirmed for " in moved
-            assert 2 <= float(moved.split()[-2]) <= 3
-            events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
-            assert len(events) == 1, "it was stored once, although its confirmation was lost"
-        finally:
-            await server.stop()
+    async with through_proxy(broker, pool, "writer") as (_, proxy):
+        ask = Caller(await connect(), pool)
+        proxy.drop_messages()
+        reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
+        assert reply.ok
+        moved = next(line for line in logged.lines if "for another node: " in line)
+        assert "is not confirmed for " in moved
+        assert 2 <= float(moved.split()[-2]) <= 3
+        events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
+        assert len(events) == 1, "it was stored once, although its confirmation was lost"
 
 
 @pytest.mark.parametrize(("lost", "other"), [("writer", "responder"), ("responder", "writer")])
 async def test_the_other_connection_follows_one_that_was_lost_alone(
     broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines, lost: str, other: str
 ) -> None:
-    async with TcpProxy(broker.url) as proxy:
-        server = Split(Settings(pool=pool), broker, {"writer": proxy.url, "responder": proxy.url})
-        await server.start(lambda _: Auth())
+    async with through_proxy(broker, pool, "writer", "responder") as (server, proxy):
         nodes = {each.node for each in server.connections.values()}
-        try:
-            assert nodes == {node_name(urlsplit(proxy.url))}
-            followed = asyncio.Event()
-            server.connections[other].reconnected.add(followed.set)
-            server.connections[lost].drop()
-            await logged.until("for the other connection's node")
-            await followed.wait()
-            ask = Caller(await connect(), pool)
-            assert (await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)).ok
-            assert {each.node for each in server.connections.values()} == {node_name(urlsplit(broker.url))}
-        finally:
-            await server.stop()
+        assert nodes == {node_name(urlsplit(proxy.url))}
+        followed = asyncio.Event()
+        server.connections[other].reconnected.add(followed.set)
+        server.connections[lost].drop()
+        await logged.until("for the other connection's node")
+        await followed.wait()
+        ask = Caller(await connect(), pool)
+        assert (await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)).ok
+        assert {each.node for each in server.connections.values()} == {node_name(urlsplit(broker.url))}
 
 
 async def test_the_only_node_is_not_left(broker: EmbeddedBroker, connect: Connect, pool: str, logged: Lines) -> None:
-    async with TcpProxy(broker.url) as proxy:
-        server = Split(Settings(pool=pool), broker, {"responder": proxy.url}, others=False)
-        await server.start(lambda _: Auth())
-        try:
-            proxy.drop_messages()
-            await logged.until("agents are out of reach")
-            await asyncio.sleep(2)
-            assert not logged.said("another node")
-            proxy.cut()
-            await logged.until("in reach again")
-            assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
-        finally:
-            await server.stop()
+    async with through_proxy(broker, pool, "responder", others=False) as (_, proxy):
+        proxy.drop_messages()
+        await logged.until("agents are out of reach")
+        await asyncio.sleep(2)
+        assert not logged.said("another node")
+        proxy.cut()
+        await logged.until("in reach again")
+        assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
 
 
 async def test_a_broker_that_forbids_it_is_named(tmp_path: Path, pool: str, logged: Lines) -> None:

@@ -227,7 +227,7 @@ def test_a_policy_in_range_survives_its_own_json(fields: dict[str, Any]) -> None
 
 def test_a_policy_does_not_change() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        ADAPTIVE.lease_s = 1.0  # type: ignore[misc]
+        ADAPTIVE.lease_s = 1.0  # type: ignore[misc] # what is refused
 
 
 def test_the_phases_of_the_adaptive_mode_are_the_policys() -> None:

@@ -160,4 +160,4 @@ def test_next_target(source: Load, others: list[Load], config: StealConfig, expe
 )
 def test_a_setting_out_of_range_is_refused_and_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field} must be from "):
-        replace(CONFIG, **{field: value})  # type: ignore[arg-type]
+        replace(CONFIG, **{field: value})  # type: ignore[arg-type] # any field

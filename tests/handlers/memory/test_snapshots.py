@@ -25,7 +25,7 @@ from projections.state import pool_state
 from projections.state.state_image import ImageReader, SnapshotError, lines
 from tests.docs.events_of_every_type import messages
 from tests.handlers.conftest import MakePool
-from tests.simulation.intents import cast, wishes
+from tests.simulation.intents import Internally, Wish, cast, wishes
 from tests.simulation.test_pool_model import RULES
 from tests.support import pool_harness
 from tests.support.invariants import check_equal, check_indexes
@@ -105,14 +105,16 @@ def test_every_field_of_every_entity_survives() -> None:
 
 @settings(max_examples=60)
 @given(wanted=st.lists(wishes, max_size=30), cut=st.floats(0, 1), remembered=st.sampled_from([2, 1_000]))
-def test_a_snapshot_and_what_follows_is_the_whole_fold(wanted: list[object], cut: float, remembered: int) -> None:
+def test_a_snapshot_and_what_follows_is_the_whole_fold(
+    wanted: list[Wish | Internally], cut: float, remembered: int
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool_state, "RECENT_ENTITIES", remembered)
         s = Scenario(RULES)
         s.given("A", "register", capacity=3, capabilities=["gpu"])
         for number, wish in enumerate(wanted):
             s.at(number * 40.0)
-            s.send(cast(wish, s))  # type: ignore[arg-type]
+            s.send(cast(wish, s))
             s.sweep()
         at = round(cut * len(s.messages))
         memory = again(folded(s.messages[:at]))
