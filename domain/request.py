@@ -28,3 +28,5 @@ class Request(msgspec.Struct, frozen=True):
     """Whether the caller chose `causation_id`."""
     digest: str = ""
     """Digest of the body of a keyed command, by which the same id with another body is noticed."""
+    traceparent: str = ""
+    """The W3C trace context in which the caller sent it; empty: none."""

@@ -44,6 +44,7 @@ def task_document(task: Task, now: datetime) -> dict[str, Any]:
         "retries": list(task.retries),
         "question": task.question,
         "answer": task.answer,
+        "traceparent": task.traceparent,
         "releases": task.releases,
         "attempts_used": task.attempts_used,
         "handoff": handoff_document(task.handoff, now) if task.handoff else None,
