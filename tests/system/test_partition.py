@@ -162,9 +162,11 @@ async def test_both_connections_leave_a_node_that_lost_its_peers_within_3_s(tmp_
             assert node_name(urlsplit(nodes.lonely)) in left
             await service.line("agents are out of reach: the cluster confirmed nothing that the service wrote")
             await agents.taken()
-            reconnected = [line for line in service.logged if "reconnected to the broker at" in line]
-            assert len(reconnected) == 2
-            assert len({line.rpartition(" ")[2] for line in reconnected}) == 1
+            # More than one move, if the others have not elected leaders meanwhile.
+            used = [line.rpartition(" ")[2] for line in service.logged if "reconnected to the broker at" in line]
+            assert len(used) >= 2
+            assert used[-1] == used[-2]
+            assert node_name(urlsplit(nodes.lonely)) not in used
             assert "task.expired" not in {event.name for event in await patiently(lambda: read_log(nc, POOL))}
             await carried_out(ask, "ops.submit", task_id="after")
         finally:
