@@ -1,6 +1,7 @@
 """Options are made from the models: nothing is left out, nothing can differ."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_limits_and_defaults_are_the_models_own() -> None:
     assert ends(by_flag(Fail)["--retryable"].help, "Default: yes")
     assert by_flag(Progress)["--token"].required
     assert not by_flag(Progress)["--message"].required
+
+
+def test_an_option_that_takes_times_as_people_write_them_does_not_speak_of_seconds() -> None:
+    for verb, model in MODELS.items():
+        with case(verb):
+            times = [each for each in options_from_model(model) if "DURATION" in (each.metavar or "")]
+            assert [each.flag for each in times if re.search(r"\bseconds\b", each.help, re.IGNORECASE)] == []
+    told = by_flag(Drain)["--deadline"].help
+    assert told.startswith("When the agent is no longer asked: what it still holds is taken from it. ")
 
 
 def test_only_what_was_given_is_sent_in_its_place() -> None:
