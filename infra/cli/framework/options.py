@@ -334,7 +334,8 @@ def _parsed_json(text: str, flag: str) -> Any:
             text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
         return parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"cannot read it: {error}", param_hint=flag) from None
+        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
+        raise typer.BadParameter(f"cannot read {text.removeprefix('@')}: {why}", param_hint=flag) from None
     except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=flag) from None
 

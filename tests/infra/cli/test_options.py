@@ -143,7 +143,7 @@ def test_a_deadline_that_the_wire_has_as_a_length_may_be_a_moment() -> None:
     assert deadline.parser is not None
     assert [deadline.parser(text) for text in ("10m", "90", "in 10m", "10m ago")] == [600.0, 90.0, 600.0, -600.0]
     assert 0 < deadline.parser("tomorrow 10:00") < 2 * 86_400
-    with pytest.raises(typer.BadParameter, match="'someday' is no time, such as 10:00"):
+    with pytest.raises(typer.BadParameter, match=r"'someday' is no time, such as 10:00, .*'in 2h'$"):
         deadline.parser("someday")
 
 
@@ -166,6 +166,13 @@ def test_what_is_no_json_is_a_usage_error(text: str) -> None:
     with pytest.raises(typer.BadParameter) as refused:
         body_from_options(options_from_model(Submit), {"payload": text})
     assert refused.value.param_hint == "--payload"
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b'"\xe9"')
+    for name, why in (("absent", "no such file or directory"), ("latin", "it is not UTF-8")):
+        with pytest.raises(typer.BadParameter, match=f"^cannot read {tmp_path / name}: {why}$"):
+            body_from_options(options_from_model(Submit), {"payload": f"@{tmp_path / name}"})
 
 
 def test_a_validation_error_leads_back_to_its_option() -> None:
