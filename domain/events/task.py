@@ -167,7 +167,10 @@ class Progressed(HeldEvent):
 
 
 class Renewed(HeldEvent):
-    """Another command of the holder renewed the lease, and moved its expiry by at least `renewal_worth` of the term."""
+    """Another command of the holder renewed the lease: that moved its expiry by `renewal_worth`, or shows it is heard.
+
+    It may move the expiry by less, or not at all, before the holder would be called stuck, or the task stalled.
+    """
 
     name: ClassVar[str] = "renewed"
 
