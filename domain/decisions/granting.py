@@ -34,6 +34,7 @@ def grant(draft: Draft, task: Task, agent_id: str) -> Task:
             lease_s=expiry.lease_s,
             grace_s=expiry.grace_s,
             expires_at=expiry.expires_at,
+            asked_at=draft.request.asked_at,
         ),
     )
 
@@ -44,11 +45,15 @@ def sign_of_life(draft: Draft, agent_id: str, vouched: Collection[str] | None = 
     `vouched`: only the leases on these tasks. Without it, of an agent that vouches for its tasks in its heartbeats,
     only the lease on the task that its command names: the command says nothing of the others.
 
+    A claim that waited renews nothing: its agent was heard when it was sent.
+
     On long leases a sign of life is worth an event also when the last beat is half as old as what counts as stuck, so
     that no holder that is heard is called stuck; and when it is the first since the task is half way to stalled, so
     that the log shows that the holder is heard. A stuck task whose clock runs is recovered; one whose clock is stopped
     waits for a command on it.
     """
+    if draft.request.asked_at is not None:
+        return
     worth = draft.rules.renewal_worth
     if vouched is None and _vouches(draft, agent_id):
         vouched = (getattr(draft.request.command, "task_id", ""),)

@@ -139,6 +139,8 @@ class Leased(HeldEvent):
     lease_s: float
     grace_s: float
     expires_at: Timestamp
+    asked_at: Timestamp | None = None
+    """When the claim was sent, if it waited; null for any other, and for a task that was assigned."""
 
 
 class Started(HeldEvent):

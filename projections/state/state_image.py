@@ -23,6 +23,7 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, parse_timestamp
 from domain.untrusted_json import parse_json
 from projections.state.directives import Directives, Stop
+from projections.state.last_heard import LastHeard
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
 
@@ -77,9 +78,11 @@ class StateImage(NamedTuple):
     """Ended entities, in the order in which they ended or were loaded."""
     statistics: dict[str, Any]
     directives: dict[str, dict[str, Stop]]
+    last_heard: dict[str, str]
+    """Agents by when they were heard last, by the log."""
 
 
-def capture(state: PoolState, statistics: Statistics, directives: Directives) -> StateImage:
+def capture(state: PoolState, statistics: Statistics, directives: Directives, last_heard: LastHeard) -> StateImage:
     """Return the image of a state that is acknowledged as a whole."""
     return StateImage(
         state.position,
@@ -93,6 +96,7 @@ def capture(state: PoolState, statistics: Statistics, directives: Directives) ->
         [*(each for each in state.recent.values() if not isinstance(each, Pool)), *state.ended_steals.values()],
         statistics.dump(),
         directives.dump(),
+        last_heard.dump(),
     )
 
 
@@ -116,6 +120,7 @@ def lines(image: StateImage) -> Iterator[bytes]:
         yield f"{_RECENT}{kind} ".encode() + _write([entity])
     yield _line("statistics", image.statistics)
     yield _line("directives", image.directives)
+    yield _line("last_heard", image.last_heard)
 
 
 class ImageReader:
@@ -139,7 +144,7 @@ class ImageReader:
                 self._recent.extend(_READ_LIST[kind.removeprefix(_RECENT)](value))
             elif kind == "pool":
                 self._single[kind] = _read_pool(value)
-            elif kind in {"state", "statistics", "directives"}:
+            elif kind in {"state", "statistics", "directives", "last_heard"}:
                 self._single[kind] = parse_json(value)
             else:
                 return False
@@ -167,6 +172,7 @@ class ImageReader:
                 self._recent,
                 self._single["statistics"],
                 self._single["directives"],
+                self._single["last_heard"],
             )
         except DAMAGE as error:
             raise SnapshotError(f"incomplete: {type(error).__name__} {error}") from error
@@ -206,6 +212,14 @@ def directives_of(image: StateImage) -> Directives:
         return Directives.loaded(image.directives)
     except DAMAGE as error:
         raise SnapshotError(f"directives: {error}") from error
+
+
+def last_heard_of(image: StateImage) -> LastHeard:
+    """Return when agents were heard last, by an image; raises SnapshotError."""
+    try:
+        return LastHeard.loaded(image.last_heard)
+    except DAMAGE as error:
+        raise SnapshotError(f"last_heard: {error}") from error
 
 
 def _line(kind: str, value: Any) -> bytes:
