@@ -79,7 +79,7 @@ class StateImage(NamedTuple):
     statistics: dict[str, Any]
     directives: dict[str, dict[str, Stop]]
     last_heard: dict[str, str]
-    """Agents by when they were heard last, by the log."""
+    """Actor of each agent -> when it was heard last, by the log."""
 
 
 def capture(state: PoolState, statistics: Statistics, directives: Directives, last_heard: LastHeard) -> StateImage:
