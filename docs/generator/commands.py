@@ -43,7 +43,7 @@ _BY_FILTER: Final = (
 
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
-    "lease_s", "priority", "status",
+    "lease_s", "priority", "status", "required_capabilities", "failures",
 )  # fmt: skip
 _HOLDINGS: Final = ("leases", "directives")
 _TERMS: Final = ("expires_at", "grace_s", "directive")
@@ -418,6 +418,8 @@ def _lease_section() -> list[str]:
         "lease_s": "Length of the current term, in seconds.",
         "priority": "How urgent the task is.",
         "status": "The task's status.",
+        "required_capabilities": "What its holder must be able to do.",
+        "failures": "How many attempts failed before.",
     }
     rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
     return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]
