@@ -51,7 +51,7 @@ from custody_client.held import Held
 from custody_client.log_context import TaskFields, WorkingOn, working_on
 from custody_client.retrying import Retry
 from custody_client.sync_held import SyncHeld
-from custody_client.wire import Event, Fate, Handoff, Lease, TaskState
+from custody_client.wire import Event, Explanation, Fate, Handoff, Lease, TaskState
 from custody_client.worker import Worker
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "ContractError",
     "CustodyError",
     "Event",
+    "Explanation",
     "Fate",
     "Finished",
     "HandOver",

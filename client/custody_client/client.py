@@ -20,7 +20,7 @@ from custody_client.limits import checked_json, cut_reason
 from custody_client.link import Link
 from custody_client.retrying import Retry
 from custody_client.watch import watched
-from custody_client.wire import ENDS, Event, Fate, Submitted, TaskState, subject_token
+from custody_client.wire import ENDS, Event, Explanation, Fate, Submitted, TaskState, subject_token
 
 CONNECT_S = 10.0
 LOOK_S = 2.0
@@ -175,6 +175,10 @@ class Task:
     async def state(self) -> TaskState:
         """Return how it stands; raises UnknownTask if it was never submitted."""
         return (await self._calls.query("task", {"task_id": self.task_id})).read(TaskState)
+
+    async def explain(self) -> Explanation:
+        """Return where it is, why, and what happens next; raises UnknownTask if it was never submitted."""
+        return (await self._calls.query("explain", {"task_id": self.task_id})).read(Explanation)
 
     async def result(self, timeout_s: float | None = None) -> Any:
         """Wait until it has ended, and return its result. Waits on over restarts of the service and the broker.

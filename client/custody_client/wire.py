@@ -207,6 +207,33 @@ class TaskState(msgspec.Struct, frozen=True):
         return self.status in ENDS
 
 
+class NextStep(msgspec.Struct, frozen=True):
+    """Something that happens next to a task; `at` is None if no time is set for it."""
+
+    what: str
+    at: datetime | None = None
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """An agent, whether it could claim a queued task, and why."""
+
+    agent_id: str
+    can: bool
+    why: str = ""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Where a task is, why, and what happens next, in sentences."""
+
+    task_id: str
+    status: str
+    headline: str
+    why: list[str] = []
+    next: list[NextStep] = []
+    budgets: list[str] = []
+    candidates: list[Candidate] = []
+
+
 ENDS = frozenset({"completed", "failed", "cancelled"})
 """Statuses in which a task has ended for good."""
 

@@ -232,6 +232,12 @@ QUERY_REPLIES: Final = {
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",
     ),
+    "explain": Reply(
+        ("task_id", "status", "headline", "why", "next", "budgets", "candidates"),
+        (E.UNKNOWN_TASK,),
+        "Sentences for people, as `custody explain` has them. `next` has `at` and `what`; `candidates` are the agents "
+        "that could claim a queued task, and why the others cannot, unless the pool has more than 5,000 live tasks.",
+    ),
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
         (),

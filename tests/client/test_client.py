@@ -67,6 +67,21 @@ async def test_a_task_that_never_was_has_no_result(client: Client) -> None:
         await client.task("never").result(15)
 
 
+async def test_a_task_is_explained_while_it_waits_and_when_it_has_ended(place: Place, client: Client) -> None:
+    await place.ask.done("agent.a1.register", capabilities=["gpu"])
+    task = await client.submit("report")
+    queued = await task.explain()
+    assert queued.headline.startswith("queued")
+    assert queued.why[-1] == "no registered agent can take it now"
+    assert [(each.agent_id, each.can, each.why) for each in queued.candidates] == [("a1", False, "lacks report")]
+    await task.cancel("not needed")
+    ended = await task.explain()
+    assert ended.status == "cancelled"
+    assert "not needed" in ended.why[-1]
+    with pytest.raises(UnknownTask):
+        await client.task("never").explain()
+
+
 async def test_a_payload_that_is_too_large_is_not_sent(client: Client) -> None:
     with pytest.raises(TooLargeError):
         await client.submit("report", "x" * 70_000)

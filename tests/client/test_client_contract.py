@@ -58,6 +58,7 @@ def test_documents_have_the_contracts_names() -> None:
     later = {"traceparent"}
     assert fields(wire.Lease) - later == set(LEASE_KEYS)
     assert fields(wire.TaskState) <= set(QUERY_REPLIES["task"].keys)
+    assert fields(wire.Explanation) == set(QUERY_REPLIES["explain"].keys)
     assert fields(wire.Handoff) <= set(Handoff.model_fields)
     assert {each.value for each in TERMINAL} == wire.ENDS
 
