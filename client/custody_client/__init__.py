@@ -50,7 +50,9 @@ from custody_client.errors import (
 from custody_client.held import Held
 from custody_client.log_context import TaskFields, WorkingOn, working_on
 from custody_client.retrying import Retry
+from custody_client.sync_client import SyncClient, SyncTask
 from custody_client.sync_held import SyncHeld
+from custody_client.sync_worker import SyncWorker
 from custody_client.wire import Event, Explanation, Fate, Handoff, Lease, TaskState
 from custody_client.worker import Worker
 
@@ -86,7 +88,10 @@ __all__ = [
     "StaleSession",
     "StaleToken",
     "Stopped",
+    "SyncClient",
     "SyncHeld",
+    "SyncTask",
+    "SyncWorker",
     "Task",
     "TaskExists",
     "TaskFailed",
