@@ -10,8 +10,12 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol
+
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 
 from custody_client.address import Address
 from custody_client.calls import Calls
@@ -20,7 +24,7 @@ from custody_client.errors import LOST, CustodyError, NoAnswerError, Refused, St
 from custody_client.holding import Holding, Holdings
 from custody_client.link import Link
 from custody_client.pace import RETRY_S, SHORTEST_S, beat_due_at, interval_s
-from custody_client.wire import Directive, HeldLease, Terms
+from custody_client.wire import Directive, HeldLease, Terms, subject_token
 from custody_client.wire import Holdings as HoldingsDocument
 
 _log = logging.getLogger("custody_client")
@@ -34,6 +38,11 @@ ASK_S = 3.0
 LONGEST_S = 5.0
 """For how long one beat is repeated; then the next one is due, which says more."""
 JOIN_S = 5.0
+HEED_S = 1.0
+"""Between beats while something is held, for users of the broker that may not listen to the feed: else an operator's
+cancel would reach the handler a third of a term later. Such a beat is not recorded, and costs one request."""
+TAKING = ("cancelled", "revoked", "stolen", "expired", "blocked", "failed")
+"""Events that take a task from its holder. `completed` is left out: there are many, and few by others than holders."""
 
 
 class Beating(Protocol):
@@ -62,8 +71,14 @@ class Beats:
     """Beats for one life of an agent; `start` and `stop` are called from its event loop's thread."""
 
     def __init__(
-        self, find: Callable[[], Address], life: Beating, load: Callable[[], Mapping[str, float]] | None
+        self,
+        find: Callable[[], Address],
+        life: Beating,
+        *,
+        load: Callable[[], Mapping[str, float]] | None,
+        heed_s: float = HEED_S,
     ) -> None:
+        """`load`: returns the machine's load, to be sent along. `heed_s`: see `HEED_S`."""
         self._find = find
         self._life = life
         self._load = load
@@ -72,6 +87,8 @@ class Beats:
         self._woken = asyncio.Event()
         self._ending = False
         self._background: set[asyncio.Task[None]] = set()
+        self._heed_s = heed_s
+        self._urgent = False
         self._sent_at = float("-inf")
         self._answered = True
 
@@ -112,31 +129,36 @@ class Beats:
         link = Link(self._find, f"custody beats {self._life.name}")
         calls = Calls(link, self._life.pool)
         await link.open()
+        self._spawn(self._listen(calls))
         beating: asyncio.Task[None] | None = None
         try:
             while not self._ending:
-                now = steady_s()
                 held = self._life.holdings.all()
                 self._stop_those_past_their_term(held)
+                self._start_those_that_work(calls, held)
                 if beating is not None and beating.done():
                     beating.result()
                     beating = None
-                due_at = beat_due_at(held, sent_at=self._sent_at, answered=self._answered, now=now)
+                now = steady_s()
+                due_at = now if self._urgent else self._due_at(held, link, now)
                 if beating is None and due_at <= now:
-                    self._sent_at = now
+                    self._sent_at, self._urgent = now, False
                     beating = asyncio.create_task(self._beat(calls, held, now))
-                for holding in held:
-                    if not holding.started and now - holding.began_at > min(START_AFTER_S, interval_s(holding)):
-                        holding.started = True
-                        self._spawn(self._start(calls, holding))
-                pause_s = LOOK_S if beating is not None else min(max(due_at - now, SHORTEST_S / 5), LOOK_S)
-                shortest = min((each.term.left_s() for each in held if each.lost is None), default=LOOK_S)
-                await self._pause(min(pause_s, max(shortest, SHORTEST_S / 5)))
+                await self._pause(self._pause_s(held, LOOK_S if beating is not None else due_at - now))
         finally:
             for task in (beating, *self._background):
                 if task is not None:
                     task.cancel()
             await link.close()
+
+    def _due_at(self, held: list[Holding], link: Link, now: float) -> float:
+        every_s = float("inf") if link.may_subscribe else self._heed_s
+        return beat_due_at(held, sent_at=self._sent_at, answered=self._answered, now=now, at_least_every_s=every_s)
+
+    def _pause_s(self, held: list[Holding], wanted_s: float) -> float:
+        """Return how long to wait until something is due: a beat, or the end of a term."""
+        shortest_s = min((each.term.left_s() for each in held if each.lost is None), default=LOOK_S)
+        return min(max(min(wanted_s, shortest_s), SHORTEST_S / 5), LOOK_S)
 
     async def _pause(self, limit_s: float) -> None:
         try:
@@ -151,10 +173,47 @@ class Beats:
             if holding.lost is None and holding.term.left_s() <= 0 and holding.lose(_RAN_OUT, certain=False):
                 _log.warning("%s: %s is lost: %s", self._life.name, holding.lease.task_id, _RAN_OUT)
 
+    def _start_those_that_work(self, calls: Calls, held: list[Holding]) -> None:
+        now = steady_s()
+        for holding in held:
+            if not holding.started and now - holding.began_at > min(START_AFTER_S, interval_s(holding)):
+                holding.started = True
+                self._spawn(self._start(calls, holding))
+
+    async def _listen(self, calls: Calls) -> None:
+        """Hear at once what takes a task from its holder, if this user may listen to the feed; else beats tell it."""
+        link = calls.link
+
+        async def take(message: Msg) -> None:
+            token = message.subject.split(".")[-2]
+            for holding in self._life.holdings.all():
+                if subject_token(holding.lease.task_id) == token and holding.lost is None:
+                    self._spawn(self._lose(calls, holding, "it was taken from its holder"))
+
+        async def beat(_: Msg) -> None:
+            self._urgent = True
+            self._woken.set()
+
+        feed = f"custody.{self._life.pool}.feed"
+        while True:
+            try:
+                async with AsyncExitStack() as subscriptions:
+                    for name in TAKING:
+                        await subscriptions.enter_async_context(link.subscribed(f"{feed}.task.*.{name}", take))
+                    await subscriptions.enter_async_context(link.subscribed(f"{feed}.agent.{self._life.name}.*", beat))
+                    await link.until_gone()
+            except (NatsError, OSError):
+                await asyncio.sleep(LOOK_S)  # the connection went while this was done
+
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._say_failure)
+
+    def _say_failure(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s: part of the beats failed: %s", self._life.name, error, exc_info=error)
 
     async def _beat(self, calls: Calls, held: list[Holding], now: float) -> None:
         """Send one beat. Without an answer nothing is known, and the next one is due soon."""

@@ -62,7 +62,7 @@ class Life:
         self._link = Link(find, f"custody worker {name}")
         self._calls = Calls(self._link, pool)
         self._loop = asyncio.get_running_loop()
-        self._beats = Beats(find, self, load)
+        self._beats = Beats(find, self, load=load)
         self._turn_at = steady_s()
         self._turns: asyncio.TimerHandle | None = None
 

@@ -33,6 +33,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 PING_S, PINGS = 2, 2
 """A broker that answers no ping for some four seconds counts as gone; the library's own default are four minutes."""
 CLOSE_S = 2.0
+DENIED = "permissions violation for subscription"
+"""What the broker says to a user that may not listen there; the subscription itself seems to succeed."""
 
 
 class Link:
@@ -44,6 +46,7 @@ class Link:
         self._name = name
         self._nc: NatsClient | None = None
         self._up = asyncio.Event()
+        self._gone = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._inbox = ""
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
@@ -52,6 +55,8 @@ class Link:
         """Why there is no connection, if there is none."""
         self.connections = 0
         """How many there were."""
+        self.may_subscribe = True
+        """Whether the broker lets this user have what it subscribed to, as far as is known."""
 
     async def open(self) -> None:
         """Begin to connect, and return at once; `wait_up` waits for it."""
@@ -113,11 +118,15 @@ class Link:
             with contextlib.suppress(NatsError, OSError):
                 await subscription.unsubscribe()
 
+    async def until_gone(self) -> None:
+        """Return when the connection that there is now is gone."""
+        await self._gone.wait()
+
     async def _keep(self) -> None:
         """Connect, and again whenever the connection is gone."""
         pause_s, said = FIRST_PAUSE_S, ""
         while True:
-            gone = asyncio.Event()
+            self._gone = gone = asyncio.Event()
             try:
                 nc = await self._connect(gone)
             except (AddressError, OSError, NatsError, TimeoutError, ValueError) as error:
@@ -150,6 +159,8 @@ class Link:
             gone.set()
 
         async def told(error: Exception) -> None:
+            if DENIED in str(error).lower():
+                self.may_subscribe = False
             _log.debug("%s: %r", self._name, error)
 
         async with asyncio.timeout(CONNECT_S):

@@ -21,15 +21,18 @@ def interval_s(holding: Holding) -> float:
     return max(holding.term.term_s / BEATS_IN_TERM, SHORTEST_S)
 
 
-def beat_due_at(held: Iterable[Holding], *, sent_at: float, answered: bool, now: float) -> float:
+def beat_due_at(
+    held: Iterable[Holding], *, sent_at: float, answered: bool, now: float, at_least_every_s: float = float("inf")
+) -> float:
     """Return when the next beat is due, by `steady_s`.
 
     `held`: all leases. `sent_at`: when the last beat was sent. `answered`: whether it had an answer.
+    `at_least_every_s`: while something is held, because its answer is the only way to hear of a stop.
     """
     vouched = [each for each in held if each.vouched(now)]
     if not vouched:
         return sent_at + (IDLE_S if answered else RETRY_S)
-    due = min(each.term.confirmed_at + interval_s(each) for each in vouched)
+    due = min(sent_at + at_least_every_s, *(each.term.confirmed_at + interval_s(each) for each in vouched))
     if not answered:
         due = min(due, sent_at + RETRY_S)
     shortest = min(map(interval_s, vouched))

@@ -9,7 +9,7 @@ import threading
 import traceback
 from typing import Any
 
-from custody_client.errors import HandOver, LeaseLost, NotRetryable, Stopped, TooLargeError
+from custody_client.errors import CustodyError, HandOver, LeaseLost, NotRetryable, Stopped, TooLargeError
 from custody_client.handlers import Handler
 from custody_client.held import Held
 from custody_client.holding import Holding
@@ -35,7 +35,7 @@ async def work_on(handler: Handler, held: Held[Any], holding: Holding, agent: st
             await held.children_ended()
         if held.outcome is None:
             await held.complete(result)
-            _log.info("completed %s", held.task_id)
+            _log.info("completed")
     except LeaseLost as lost:
         _log.warning("%s", lost)
         await _give_back_if_held(held, holding)
@@ -106,7 +106,7 @@ async def _hand_over(held: Held[Any], wish: HandOver) -> None:
     except LeaseLost as lost:
         _log.warning("%s", lost)
     else:
-        _log.info("handed over %s", held.task_id)
+        _log.info("handed over: %s", wish.reason)
 
 
 async def _give_back_if_held(held: Held[Any], holding: Holding) -> None:
@@ -118,7 +118,7 @@ async def _give_back_if_held(held: Held[Any], holding: Holding) -> None:
 async def _fail(handler: Handler, held: Held[Any], error: BaseException) -> None:
     """Say that the attempt failed."""
     if held.outcome is not None:
-        _log.exception("%s: its handler failed after the task had ended", held.task_id, exc_info=error)
+        _log.error("the handler failed after the task had ended: %s", error, exc_info=error)
         return
     retryable = not isinstance(error, (NotRetryable, TooLargeError))
     failures = held.lease.failures + 1
@@ -126,7 +126,7 @@ async def _fail(handler: Handler, held: Held[Any], error: BaseException) -> None
     if retryable and handler.retry is not None:
         retryable = failures < handler.retry.attempts
         delay_s = handler.retry.delay_after_s(failures)
-    _log.warning("%s failed: %s", held.task_id, error, exc_info=error)
+    _log.warning("failed: %s", error, exc_info=None if isinstance(error, CustodyError) else error)
     try:
         await held.fail(_in_words(error), retryable=retryable, delay_s=delay_s)
     except LeaseLost as lost:
@@ -137,7 +137,7 @@ def _in_words(error: BaseException) -> str:
     """Return an exception as the record of a failure has it: what, and where it was raised."""
     said = str(error)
     name = type(error).__name__
-    if isinstance(error, NotRetryable):
+    if isinstance(error, CustodyError):
         return said or name
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].name}, {frames[-1].filename.rpartition('/')[2]}:{frames[-1].lineno})" if frames else ""

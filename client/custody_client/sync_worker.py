@@ -20,29 +20,30 @@ class SyncWorker:
 
     def __init__(self, name: str | None = None, **options: Any) -> None:
         """The arguments are those of `Worker`."""
-        self._worker = Worker(name, **options)
+        self.worker = Worker(name, **options)
+        """The same worker, for a program with asyncio."""
         self._portal: Portal | None = None
 
     def task(
         self, kind: str | None = None, *, retry: Retry | None = None, progress_within: timedelta | float | None = None
     ) -> Callable[[F], F]:
         """Return a decorator that registers a handler; see `Worker.task`."""
-        return self._worker.task(kind, retry=retry, progress_within=progress_within)
+        return self.worker.task(kind, retry=retry, progress_within=progress_within)
 
     def run(self, *, burst: bool = False) -> None:
         """Work with the handlers until SIGTERM or SIGINT; see `Worker.run`."""
-        self._worker.run(burst=burst)
+        self.worker.run(burst=burst)
 
     def stop(self) -> None:
         """End `tasks`, from any thread."""
         if self._portal is not None:
-            self._portal.loop.call_soon_threadsafe(self._worker.stop)
+            self._portal.loop.call_soon_threadsafe(self.worker.stop)
 
     def __enter__(self) -> Self:
         """Register, and begin to beat. Waits for as long as there is no broker or no service."""
-        self._portal = Portal(f"custody worker {self._worker.name}")
+        self._portal = Portal(f"custody worker {self.worker.name}")
         try:
-            self._portal.call(self._worker.__aenter__())
+            self._portal.call(self.worker.__aenter__())
         except BaseException:
             self._portal.close()
             raise
@@ -52,7 +53,7 @@ class SyncWorker:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         portal = self._open
-        portal.call(self._worker.__aexit__(None, None, None))
+        portal.call(self.worker.__aexit__(None, None, None))
         portal.close()
 
     def tasks(self) -> Iterator[SyncHeld[Any]]:
@@ -60,7 +61,7 @@ class SyncWorker:
 
         A lease that is lost meanwhile is told by the next call on its task, and by `task.cancelled`.
         """
-        for held in self._open.iterate(self._worker.tasks()):
+        for held in self._open.iterate(self.worker.tasks()):
             yield SyncHeld(held, self._open.loop)
 
     @property

@@ -48,7 +48,6 @@ async def test_a_sync_worker_has_handlers_too(place: Place) -> None:
     with pytest.raises(ValueError, match="comes first"):
         next(iter(worker.tasks()))
     await place.ask.done("ops.submit", task_id="T", required_capabilities=["report"])
-    inner = worker._worker  # noqa: SLF001 - `run` would install signal handlers
-    await inner.serve(burst=True)
+    await worker.worker.serve(burst=True)  # `run` would have an event loop of its own
     task = await place.ask.task("T")
     assert task["outcome"]["result"] == "Finished(status=3, stdout=b'in', stderr=b'')"

@@ -187,30 +187,35 @@ async def test_a_cancelled_task_stops_its_handler(place: Place, client: Client, 
     assert (seen[0].task_id, seen[0].status) == ("T", "cancelled")
 
 
-async def test_a_report_on_a_lost_task_says_who_has_it_now(place: Place, client: Client) -> None:
+async def test_a_task_that_is_stolen_while_it_starts_is_stopped_and_says_who_has_it(
+    place: Place, client: Client
+) -> None:
     worker = place.worker()
-    losses: list[LeaseLost] = []
-    began, lost = asyncio.Event(), asyncio.Event()
+    losses: list[LeaseLost | None] = []
+    began, stopped = asyncio.Event(), asyncio.Event()
 
     @worker.task("report")
     async def report(held: Held[int]) -> None:
         began.set()
         try:
-            await lost.wait()
-            await held.progress(1, checkpoint=1)
-        except LeaseLost as error:
-            losses.append(error)
-            raise
+            await asyncio.Event().wait()
+        finally:
+            losses.append(held.lost)
+            with pytest.raises(LeaseLost):
+                await held.progress(1, checkpoint=1)
+            stopped.set()
 
     async with place.working(worker):
+        await place.ask.done("agent.other.register", capabilities=["report"])
         await client.submit("report", task_id="T")
         await began.wait()
-        await place.ask.done("agent.other.register", capabilities=["report"])
-        await place.ask.done("ops.revoke", task_id="T")
-        await place.ask.done("ops.assign", task_id="T", agent_id="other")
-        lost.set()
-        await place.until("T", lambda task: bool(losses) and task["agent_id"] == "other")
+        await place.ask.done("ops.steal", **{"from": "w1", "to": "other", "task_ids": ["T"]})
+        async with asyncio.timeout(10):
+            await stopped.wait()
+    assert losses[0] is not None
     assert losses[0].holder == "other"
+    assert "other has it now" in str(losses[0])
+    assert (await place.ask.task("T"))["agent_id"] == "other"
 
 
 async def test_a_shielded_section_is_finished_first(place: Place, client: Client) -> None:
