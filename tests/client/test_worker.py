@@ -209,7 +209,7 @@ async def test_a_task_that_is_stolen_while_it_starts_is_stopped_and_says_who_has
         await place.ask.done("agent.other.register", capabilities=["report"])
         await client.submit("report", task_id="T")
         await began.wait()
-        await place.ask.done("ops.steal", **{"from": "w1", "to": "other", "task_ids": ["T"]})
+        await place.ask.done("ops.steal", {"from": "w1", "to": "other", "task_ids": ["T"]})
         async with asyncio.timeout(10):
             await stopped.wait()
     assert losses[0] is not None
