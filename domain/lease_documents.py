@@ -37,6 +37,8 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "priority": definition.priority.value,
         "status": task.status.value,
         "traceparent": task.traceparent,
+        "required_capabilities": list(definition.required_capabilities),
+        "failures": task.failures,
     }
 
 

@@ -43,7 +43,7 @@ _BY_FILTER: Final = (
 
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
-    "lease_s", "priority", "status", "traceparent",
+    "lease_s", "priority", "status", "traceparent", "required_capabilities", "failures",
 )  # fmt: skip
 _HOLDINGS: Final = ("leases", "directives")
 _TERMS: Final = ("expires_at", "grace_s", "directive")
@@ -233,6 +233,12 @@ QUERY_REPLIES: Final = {
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",
     ),
+    "explain": Reply(
+        ("task_id", "status", "headline", "why", "next", "budgets", "candidates"),
+        (E.UNKNOWN_TASK,),
+        "Sentences for people, as `custody explain` has them. `next` has `at` and `what`; `candidates` are the agents "
+        "that could claim a queued task, and why the others cannot, unless the pool has more than 5,000 live tasks.",
+    ),
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
         (),
@@ -420,6 +426,8 @@ def _lease_section() -> list[str]:
         "priority": "How urgent the task is.",
         "status": "The task's status.",
         "traceparent": "The [trace context](contract.md#traces) in which the task was submitted, or null.",
+        "required_capabilities": "What its holder must be able to do.",
+        "failures": "How many attempts failed before.",
     }
     rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
     return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]

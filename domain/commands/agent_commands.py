@@ -147,6 +147,8 @@ class Fail(Failing, OnTask):
     """Report that the attempt failed."""
 
     verb: ClassVar[str] = "fail"
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """Seconds for which the next attempt waits; absent: as the task's `retry` says."""
 
 
 class Deregister(AgentCommand):
