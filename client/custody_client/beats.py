@@ -84,6 +84,7 @@ class Beats:
         self._load = load
         self._thread = threading.Thread(target=self._run, name=f"custody beats {life.name}", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._link: Link | None = None
         self._woken = asyncio.Event()
         self._ending = False
         self._background: set[asyncio.Task[None]] = set()
@@ -102,6 +103,11 @@ class Beats:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
+
+    def drop_connection(self) -> None:
+        """Close the connection; a new one is made."""
+        if self._loop is not None and self._link is not None:
+            self._loop.call_soon_threadsafe(self._link.drop)
 
     def watch(self, holding: Holding) -> None:
         """Look at the terms anew if this lease is shorter than the looks are apart."""
@@ -126,7 +132,7 @@ class Beats:
 
     async def _beat_until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
-        link = Link(self._find, f"custody beats {self._life.name}")
+        self._link = link = Link(self._find, f"custody beats {self._life.name}")
         calls = Calls(link, self._life.pool)
         await link.open()
         self._spawn(self._listen(calls))

@@ -94,6 +94,11 @@ class Life:
                 self._turns.cancel()
             await self._link.close()
 
+    def drop_connections(self) -> None:
+        """Close both connections; new ones are made."""
+        self._link.drop()
+        self._beats.drop_connection()
+
     async def command(self, verb: str, body: Mapping[str, Any], **options: Any) -> Answer:
         """Send a command of this agent until its outcome is known; registers again if the pool does not know it.
 

@@ -118,6 +118,10 @@ class Link:
             with contextlib.suppress(NatsError, OSError):
                 await subscription.unsubscribe()
 
+    def drop(self) -> None:
+        """Close the connection that there is; a new one is made."""
+        self._gone.set()
+
     async def until_gone(self) -> None:
         """Return when the connection that there is now is gone."""
         await self._gone.wait()

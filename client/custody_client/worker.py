@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from custody_client.address import agent_name, capability_names, find_address, pool_name
+from custody_client.address import Address, agent_name, capability_names, find_address, pool_name
 from custody_client.errors import StaleSession
 from custody_client.handlers import Handler, handler_of
 from custody_client.held import Held
@@ -79,7 +79,7 @@ class Worker:
         self.slots = slots
         self.drain_s = drain_s
         self.hand_over_s = hand_over_s
-        self._find = partial(find_address, url, credentials=credentials)
+        self._find: Callable[[], Address] = partial(find_address, url, credentials=credentials)
         self._capabilities = capability_names(None if capabilities is None else list(capabilities))
         self._priority = priority
         self._labels = list(labels)
@@ -208,6 +208,28 @@ class Worker:
             ending.cancel()
             with contextlib.suppress(asyncio.CancelledError, StaleSession):
                 await claiming
+
+    # For tests.
+
+    def connect_by(self, find: Callable[[], Address], *, pool: str) -> None:
+        """Have the address found in another way, and another pool. Before it is at work."""
+        self._find = find
+        self.pool = pool
+
+    def drop_connections(self) -> None:
+        """Close the connections that there are; new ones are made."""
+        if self._life is not None:
+            self._life.drop_connections()
+
+    async def abandon(self) -> None:
+        """Stop where it is, and tell the service nothing, as a process that is killed."""
+        life, self._life = self._life, None
+        self._ending.set()
+        self._hurrying.set()
+        for task in self._working:
+            task.cancel()
+        if life is not None:
+            await life.close(leave=False)
 
     # Inside.
 
