@@ -135,6 +135,7 @@ class Worker:
         `burst`: return when nothing is left to do.
 
         Raises:
+            AddressError: nothing says where the broker is. One that does not answer is waited for.
             StaleSession: another process of this name has registered.
         """
         asyncio.run(self.serve(burst=burst, signals=True))
@@ -234,6 +235,7 @@ class Worker:
     # Inside.
 
     async def _open(self, begin: Callable[[Held[Any], Holding], bool], *, wait_s: float) -> None:
+        self._find()  # later it may fail for a while; at first, nobody has said where the broker is
         kinds = [kind for kind in self._handlers if kind is not None]
         life = Life(
             self._find,
