@@ -135,7 +135,7 @@ class Link:
                 nc = await self._connect(gone)
             except (AddressError, OSError, NatsError, TimeoutError, ValueError) as error:
                 self.problem = error
-                if said != (said := str(error) or repr(error)):
+                if said != (said := str(error) or f"no answer in {CONNECT_S:g} s"):
                     _log.warning("%s: no connection to the broker: %s", self._name, said)
                 await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
