@@ -21,6 +21,7 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 
 from custody_client.address import Address
 from custody_client.errors import AddressError, NoAnswerError, NoBrokerError
@@ -157,7 +158,9 @@ class Link:
                 await _closed(nc)
 
     async def _connect(self, gone: asyncio.Event) -> NatsClient:
+        """Return a new connection; raises the reason if there is none."""
         address = self._find()
+        reasons: list[Exception] = []
 
         async def lost() -> None:
             gone.set()
@@ -165,20 +168,28 @@ class Link:
         async def told(error: Exception) -> None:
             if DENIED in str(error).lower():
                 self.may_subscribe = False
+            reasons.append(error)
+            del reasons[:-1]
             _log.debug("%s: %r", self._name, error)
 
-        async with asyncio.timeout(CONNECT_S):
-            nc = await nats.connect(
-                **address.options(),
-                name=self._name,
-                allow_reconnect=False,
-                connect_timeout=2,
-                ping_interval=PING_S,
-                max_outstanding_pings=PINGS,
-                closed_cb=lost,
-                disconnected_cb=lost,
-                error_cb=told,
-            )
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                nc = await nats.connect(
+                    **address.options(),
+                    name=self._name,
+                    allow_reconnect=False,
+                    # Else it would try the same servers for ever, without a word.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=2,
+                    ping_interval=PING_S,
+                    max_outstanding_pings=PINGS,
+                    closed_cb=lost,
+                    disconnected_cb=lost,
+                    error_cb=told,
+                )
+        except NoServersError as error:
+            raise reasons[-1] if reasons else error from None
         self._inbox = f"{address.inbox}.{secrets.token_hex(8)}."
         await nc.subscribe(f"{self._inbox}*", cb=self._hear)
         return nc
