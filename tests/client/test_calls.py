@@ -14,6 +14,7 @@ from custody_client.calls import Calls
 from custody_client.link import Link
 from custody_client.positions import HELD_S, Positions
 from infra.broker.embedded import EmbeddedBroker
+from tests.client.conftest import eventually
 from tests.support.broker import Connect
 
 LATER_CODES = [
