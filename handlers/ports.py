@@ -194,8 +194,8 @@ class EventLog(ReadableLog, Protocol):
                 False: it is known to be in the log.
             on_stored: called with the number of messages acknowledged so far, at each acknowledgement.
 
-        Raises what `append` does, about the first message that is not acknowledged. LogUnavailableError means that
-        nothing of the chain was sent.
+        Raises what `append` does, about the first message that is not acknowledged. LogUnavailableError and a plain
+        AppendRejectedError mean that nothing of the chain was sent.
         """
         ...
 

@@ -60,7 +60,7 @@ class ChainLinks:
         return lines
 
 
-async def append_chain(  # noqa: PLR0913 # each is a fact of its own about the append
+async def append_chain(
     exchange: Exchange,
     stream: str,
     messages: Sequence[NewMessage],

@@ -50,7 +50,7 @@ async def test_chains_follow_chains_that_are_not_acknowledged_yet(log: Log, pool
         chain(log, messages[5:], 5, acknowledged, behind=True),
     )
 
-    assert ends == [4, 5, 9]
+    assert list(ends) == [4, 5, 9]
     assert acknowledged == [1, 2, 3, 4, 1, 1, 2, 3, 4]
     assert await read(log, 0, 9) == [stored(position, each) for position, each in enumerate(messages, start=1)]
 

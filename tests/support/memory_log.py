@@ -39,7 +39,7 @@ _HEADER_NAME = re.compile(r"(?!Nats-)[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 class Conflict:
     """Another writer appends `foreign` just before."""
 
-    foreign: Sequence[NewMessage]
+    foreign: Sequence[NewMessage] | Callable[[], Sequence[NewMessage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,17 +90,20 @@ class FalselyRefused:
     later: bool = False
 
 
+_WholeFault: TypeAlias = (
+    Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject | FalselyRefused
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Midway:
     """A chain's first `stored` messages are acknowledged, and the others meet the fault; so does all of a batch."""
 
     stored: int
-    fault: Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Reject | FalselyRefused
+    fault: _WholeFault
 
 
-Fault: TypeAlias = (
-    Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject | FalselyRefused | Midway
-)
+Fault: TypeAlias = "_WholeFault | Midway"
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +119,11 @@ class _Append:
     def split(self, count: int) -> _Append:
         """Split the first messages of a chain off, and return them; the others follow them."""
         first = _Append(self.messages[:count], self.expected_position, self.chained, self.behind)
-        self.messages, self.expected_position, self.behind = self.messages[count:], self.expected_position + count, first
+        self.messages, self.expected_position, self.behind = (
+            self.messages[count:],
+            self.expected_position + count,
+            first,
+        )
         return first
 
 
@@ -264,6 +271,9 @@ class MemoryEventLog:
                 self._append(append.split(stored))
                 for count in range(1, stored + 1):
                     on_stored(count)
+        if stored and isinstance(fault, Reject):
+            # The others were sent, so it was the broker that refused it.
+            raise AppendRefusedError(fault.reason)
         if fault is not None:
             self._suffer(fault, append)
         self._append(append)
@@ -347,10 +357,10 @@ class MemoryEventLog:
         await self._call()
         await self._gate.wait()
 
-    def _suffer(self, fault: Fault, append: _Append) -> None:
+    def _suffer(self, fault: _WholeFault, append: _Append) -> None:
         match fault:
             case Conflict(foreign):
-                self._store(foreign)
+                self._store(foreign() if callable(foreign) else foreign)
             case LoseAck():
                 self._append(append)
                 raise OutcomeUnknownError("the acknowledgement was lost")
@@ -372,8 +382,6 @@ class MemoryEventLog:
                 else:
                     self._append(append)
                 raise AppendRefusedError("refused, in the name of the broker")
-            case Midway():
-                raise AssertionError("taken apart by the caller")
 
     def _check(self, message: NewMessage) -> None:
         if not message.subject.startswith(self._prefix):

@@ -105,10 +105,11 @@ class PoolHarness:
         probe: Probe | None = None,
         outcomes: int = 200_000,
         sweeper_interval_s: float = 300.0,
+        takes_chains: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.clock = VirtualClock()
-        self.log = MemoryEventLog(POOL)
+        self.log = MemoryEventLog(POOL, takes_chains=takes_chains)
         self.codec = CloudEventsCodec(POOL)
         self.probe = probe
         self.limits = limits or WriterLimits()
