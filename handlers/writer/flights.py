@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from domain.timestamps import seconds_between
+from handlers.writer.appending import Stored
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,7 +49,19 @@ class Flight:
     @property
     def has_news(self) -> bool:
         """Whether there is something to commit or to undo."""
-        return self.outcome.done() or self.acknowledged > self.committed
+        return self.acknowledged > self.committed or self.outcome.done()
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it was acknowledged one by one; `outcome` says so a moment later."""
+        return self.acknowledged == self.events
+
+    @property
+    def result(self) -> AppendOutcome | None:
+        """The outcome; None while it is not known. Raises what the append raised."""
+        if self.is_stored:
+            return Stored()
+        return self.outcome.result() if self.outcome.done() else None
 
     def note_stored(self, count: int, now: Steady) -> None:
         """Note that the first `count` events are stored."""
@@ -57,11 +70,8 @@ class Flight:
 
     def take_stored(self) -> Batch | None:
         """Take the commands out whose events are acknowledged one by one; None: there are none."""
-        count = self.acknowledged - self.committed
-        if not count:
-            return None
-        self.committed = self.acknowledged
-        return self.batch.take_first(count)
+        count, self.committed = self.acknowledged - self.committed, self.acknowledged
+        return self.batch.take_first(count) if count else None
 
     def seconds(self, now: Steady) -> tuple[float, float]:
         """Return the seconds from its sending to the first acknowledgement, and to now."""

@@ -363,14 +363,14 @@ class Writer:
         else:
             appending = append(self._log, self._clock, batch.messages, batch.base)
         flight.outcome = loop.create_task(appending)
-        flight.outcome.add_done_callback(lambda _: self._wake.set())
+        flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._wake.set())
         self._flights.add(flight)
         self.broker_link.asked(now)
 
     async def _land(self, flight: Flight) -> None:
         """Act on what is known of the first append in flight."""
         # First, for it may raise: then the batch is still in flight, and `_end` answers its jobs.
-        outcome = flight.outcome.result() if flight.outcome.done() else None
+        outcome = flight.result
         stored = flight.batch if isinstance(outcome, Stored) else flight.take_stored()
         if stored is not None:
             self._learn(flight, stored)
@@ -406,7 +406,7 @@ class Writer:
         append_s = asyncio.get_running_loop().time() - flight.started_s
         in_flight = len(self._flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
         self._batch_sizing.stored(in_flight + waiting, append_s)
-        if flight.outcome.done() and flight.alone and not flight.in_doubt:
+        if flight.alone and flight.result is not None and not flight.in_doubt:
             first_s, all_s = flight.seconds(self._clock.steady())
             if flight.chained:
                 self._append_costs.chain_stored(flight.events, first_s, all_s)
