@@ -36,8 +36,8 @@ IDLE_CONSUMER_S = 300
 more, so those that are left behind would keep the service from reading its log."""
 
 DUPLICATE_WINDOW_S = 0.1
-"""For so long the broker remembers each message's id: the shortest that it allows. Ids hold chains together and need no
-memory; by default it keeps them for two minutes, some 200 bytes each."""
+"""For so long the broker remembers each message's id: the shortest that it allows. Ids only hold chains together; by
+default it would remember them for two minutes."""
 
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 import pytest
 
@@ -49,8 +50,9 @@ def interrupt(connection: NatsConnection, after: int, meanwhile: NatsEventLog, m
         monkeypatch.undo()
         parts = re.split(rb"(?=HPUB )", frames)[1:]
         await connection.send(b"".join(parts[:after]))
-        while await meanwhile.last_position() < after:
-            await asyncio.sleep(0)
+        async with aclosing(meanwhile.follow(after=0)) as following:
+            for _ in range(after):
+                await anext(following)
         await meanwhile.append(events(1, "theirs"), expected_position=after)
         await connection.send(b"".join(parts[after:]))
 
