@@ -121,7 +121,7 @@ async def test_two_writers_that_race_never_mix_their_chains(
                     chain.append(NewMessage(f"custody.{POOL}.evt.task.{number}.noted", before + b" " + own))
                     before = own
                 chains.append(chain)
-            appends = []
+            appends: list[asyncio.Future[int]] = []
             for chain in chains:
                 sent = log.append_chain(
                     chain, expected_position=position, behind=bool(appends), on_stored=lambda _: None
