@@ -20,10 +20,23 @@ from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks
 from handlers.service.large_scans import scan
 from handlers.writer.jobs import Answer
-from projections.queries.answers import answer, copy_of
+from projections.queries.answers import answer
+from projections.queries.backlog_view import kept_backlog
 from projections.queries.cursors import ended_before, ended_cursor, named_row, unknown_cursor
 from projections.queries.documents import tail_loss_document, task_document
-from projections.queries.questions import HealthQuery, Page, Query, StatisticsQuery, TaskQuery, TasksQuery
+from projections.queries.pool_copy import copy_of
+from projections.queries.questions import (
+    AgentsQuery,
+    BacklogQuery,
+    HealthQuery,
+    LeasesQuery,
+    Page,
+    Query,
+    StatisticsQuery,
+    TaskQuery,
+    TasksQuery,
+)
+from projections.queries.statistics_view import kept_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +45,8 @@ if TYPE_CHECKING:
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, ReadableLog
     from handlers.writer.pool_access import PoolAccess
-    from projections.queries.answers import PoolCopy
+    from projections.queries.pool_copy import PoolCopy
+    from projections.state.pool_state import PoolState
 
 MAX_LOOK_UPS = 16
 """Tasks that are looked up in the log at once for `query.task`; others wait their turn."""
@@ -135,17 +149,17 @@ class QueryService:
         async with self._one_view:
             if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
-            copy = await self._pool.read(self._copy)
-            try:
-                result = await scan(len(copy.tasks), partial(answer, query, copy))
-            except Refused as refused:
-                return Answer(copy.position, refusal=refused.refusal)
-            if isinstance(query, StatisticsQuery):
-                result["sweeper"] = self._findings()
+            answered = await self._pool.read(partial(self._kept, query))
+            if answered is None:
+                copy = await self._pool.read(partial(self._copy, query))
+                try:
+                    answered = Answer(copy.position, result=await scan(len(copy.tasks), partial(answer, query, copy)))
+                except Refused as refused:
+                    answered = Answer(copy.position, refusal=refused.refusal)
             # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
             # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)
-        return Answer(copy.position, result=result)
+        return answered
 
     def _too_many_views(self) -> Answer:
         return Answer(self._pool.state.committed_position, refusal=TOO_MANY_VIEWS)
@@ -183,8 +197,22 @@ class QueryService:
         # What was looked up is of a moment after the read.
         return Answer(max(position, task.position), result=task_document(task, self._clock.now()))
 
-    def _copy(self, memory: Memory) -> PoolCopy:
-        return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
+    def _kept(self, query: Query, memory: Memory) -> Answer | None:
+        """Return the answer to a query that is read off indexes; None for one that is computed."""
+        state, now = memory.state, self._pool.now
+        if isinstance(query, StatisticsQuery):
+            result = kept_statistics(state, memory.statistics.totals(), now) | {"sweeper": self._findings()}
+            return Answer(state.position, result=result)
+        if not isinstance(query, BacklogQuery):
+            return None
+        try:
+            return Answer(state.position, result=kept_backlog(query, state, now))
+        except Refused as refused:
+            return Answer(state.position, refusal=refused.refusal)
+
+    def _copy(self, query: Query, memory: Memory) -> PoolCopy:
+        tasks = None if isinstance(query, TasksQuery) else _held_tasks(query, memory.state)
+        return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at, tasks)
 
     async def _health_of_pool(self) -> Answer:
         try:
@@ -231,3 +259,11 @@ class QueryService:
             "software": health.software,
         }
         return Answer(state.position, result=result)
+
+
+def _held_tasks(query: Query, state: PoolState) -> dict[str, Task]:
+    """Return the held tasks if a query reads them; none reads other live tasks, except the one for all tasks."""
+    if not isinstance(query, LeasesQuery | AgentsQuery):
+        return {}
+    held = (task_id for agent_id in state.workloads.holders() for task_id in state.held_by(agent_id))
+    return {task_id: state.tasks[task_id] for task_id in held}

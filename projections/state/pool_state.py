@@ -20,6 +20,7 @@ from domain.task import Task, evolve_task
 from domain.timestamps import EPOCH, seconds_between
 from projections.state.backlog import Backlog
 from projections.state.due_times import DueTimes
+from projections.state.live_counts import LiveCounts
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class PoolState:
         """The highest position at which a task ended that left memory: all that ended later are in memory."""
         self.backlog = Backlog(rules.priority_aging_s)
         self.workloads = Workloads()
+        self.counts = LiveCounts()
         self.due_times = DueTimes(rules, self.tasks.get)
         self.silence_of: Callable[[str], float | None] = _unknown_silence
         """How long each agent has been silent now. No part of the state: the writer knows it, the log does not."""
@@ -240,6 +242,7 @@ class PoolState:
         self._indexed = True
         self.backlog, self.workloads = Backlog(self.rules.priority_aging_s), Workloads()
         self.backlog.advance(self.last_time)
+        self.counts = LiveCounts()
         self.due_times = DueTimes(self.rules, self.tasks.get)
         for agent_id, agent in self.agents.items():
             self.workloads.replace_agent(agent_id, None, agent)
@@ -384,9 +387,11 @@ class PoolState:
         if old is not None and new is not None and _same_holder_and_status(old, new):
             # A report may shorten the median interval, which excuses less silence, so the due time has to be updated.
             self.due_times.replace(task_id, new)
+            self.counts.replace_lease(task_id, old.lease, new.lease)
             return
-        self.backlog.replace(task_id, old, new)
+        self.backlog.replace(old, new)
         self.workloads.replace_task(task_id, old, new)
+        self.counts.replace(task_id, old, new)
         self.due_times.replace(task_id, new)
 
     def _put_agent(self, agent_id: str, new: Agent | None) -> Agent | None:

@@ -133,7 +133,7 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
 ) -> None:
     backlog, now = Backlog(), dict[str, Task]()
     for task_id, task in history:
-        backlog.replace(task_id, now.get(task_id), task)
+        backlog.replace(now.get(task_id), task)
         now[task_id] = task
 
     queued = [task for task in now.values() if task.status is TaskStatus.QUEUED]
@@ -143,8 +143,8 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
     agent = Agent("A", 1, 1, 1, AgentStatus.LIVE, capabilities=able)
     assert backlog.first(agent, limit, Workloads()) == [task.task_id for task in fits][:limit]
 
-    for task_id, task in now.items():
-        backlog.replace(task_id, task, None)
+    for task in now.values():
+        backlog.replace(task, None)
     assert len(backlog) == 0
 
 
