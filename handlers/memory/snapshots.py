@@ -10,11 +10,13 @@ import hashlib
 import json
 import logging
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from domain.untrusted_json import parse_json, parse_json_object
+from handlers.memory.catch_up import age_objects, without_gc
 from handlers.memory.memory import Memory, Unreadable
 from handlers.ports import LogUnavailableError
 from projections.state.state_image import (
@@ -30,18 +32,18 @@ from projections.state.state_image import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from handlers.memory.outcomes import OutcomeKey
     from handlers.ports import ReadableLog
 
 _LOG = logging.getLogger(__name__)
 FORMAT = "custody-snapshot"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4 * 1024**3
 """Bytes of an unpacked snapshot, at most."""
 _COMPRESSION_LEVEL = 1
-_OUTCOMES_A_LINE = 2_000
+_OUTCOMES_A_LINE = 500
 _read_outcomes = msgspec.json.Decoder(list[tuple[tuple[str, str, str], tuple[int, ...]]]).decode
 _TRIED = 3
 
@@ -81,7 +83,7 @@ class MemoryImage(NamedTuple):
     pool_id: str
     tail_hash: str | None
     state: StateImage
-    outcomes: list[tuple[OutcomeKey, tuple[int, ...]]]
+    outcomes: Mapping[OutcomeKey, tuple[int, ...]]
     outcomes_capacity: int
     unreadable_count: int
     unreadable: list[Unreadable]
@@ -124,9 +126,9 @@ def encode(image: MemoryImage, build: str) -> bytes:
 
 def _lines(image: MemoryImage) -> Iterable[bytes]:
     yield from lines(image.state)
-    for start in range(0, len(image.outcomes), _OUTCOMES_A_LINE):
-        part = image.outcomes[start : start + _OUTCOMES_A_LINE]
-        yield b"outcome " + json.dumps(part, separators=(",", ":")).encode()
+    outcomes = iter(image.outcomes.items())
+    while part := list(islice(outcomes, _OUTCOMES_A_LINE)):
+        yield b"outcome " + msgspec.json.encode(part)
     rest = {
         "outcomes_capacity": image.outcomes_capacity,
         "unreadable_count": image.unreadable_count,
@@ -157,13 +159,13 @@ def decode(document: bytes, *, build: str, pool_id: str, outcomes: bool = True) 
 
 
 def _image(header: dict[str, Any], packed: bytes, *, with_outcomes: bool) -> MemoryImage:
-    reader, outcomes, rest = ImageReader(), list[tuple["OutcomeKey", tuple[int, ...]]](), dict[str, Any]()
+    reader, outcomes, rest = ImageReader(), dict["OutcomeKey", tuple[int, ...]](), dict[str, Any]()
     for line in _unpacked(packed, int(header["raw_bytes"])).splitlines():
         kind, _, value = line.partition(b" ")
         if reader.take(kind.decode(), value):
             continue
         if kind == b"outcome" and with_outcomes:
-            outcomes.extend(_read_outcomes(value))
+            outcomes.update(_read_outcomes(value))
         elif kind == b"memory":
             rest = parse_json(value)
     image = reader.image()
@@ -213,7 +215,7 @@ def adopt(memory: Memory, image: MemoryImage) -> None:
         image.tail_hash,
         (image.unreadable_count, image.unreadable),
     )
-    memory.outcomes.load(image.outcomes[-wanted:] if wanted else ())
+    memory.outcomes.load(image.outcomes)
 
 
 async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog, *, build: str, until: int) -> int:
@@ -226,11 +228,15 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog
     except (LogUnavailableError, SnapshotError) as error:
         _LOG.warning("snapshots cannot be looked at, so the log is folded: %s", error)
         return 0
+    if not positions and until:
+        _LOG.info("there is no snapshot that this version made, so the log is folded")
     for position in positions[:_TRIED]:
         if position <= memory.state.position:
             break
         try:
-            adopt(memory, await _usable(memory, store, log, build, position))
+            with without_gc():
+                adopt(memory, await _usable(memory, store, log, build, position))
+                age_objects()
         except (SnapshotError, LogUnavailableError) as error:
             _LOG.warning("the snapshot at position %d is ignored: %s", position, error)
             continue

@@ -149,13 +149,8 @@ class QueryService:
         async with self._one_view:
             if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
-            answered = await self._pool.read(partial(self._kept, query))
-            if answered is None:
-                copy = await self._pool.read(partial(self._copy, query))
-                try:
-                    answered = Answer(copy.position, result=await scan(len(copy.tasks), partial(answer, query, copy)))
-                except Refused as refused:
-                    answered = Answer(copy.position, refusal=refused.refusal)
+            read = await self._pool.read(partial(self._kept_or_copied, query))
+            answered = read if isinstance(read, Answer) else await _computed(query, read)
             # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
             # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)
@@ -197,22 +192,18 @@ class QueryService:
         # What was looked up is of a moment after the read.
         return Answer(max(position, task.position), result=task_document(task, self._clock.now()))
 
-    def _kept(self, query: Query, memory: Memory) -> Answer | None:
-        """Return the answer to a query that is read off indexes; None for one that is computed."""
+    def _kept_or_copied(self, query: Query, memory: Memory) -> Answer | PoolCopy:
+        """Return the answer if it is read off indexes, else a copy to compute it from."""
         state, now = memory.state, self._pool.now
+        totals = memory.statistics.totals()
         if isinstance(query, StatisticsQuery):
-            result = kept_statistics(state, memory.statistics.totals(), now) | {"sweeper": self._findings()}
-            return Answer(state.position, result=result)
+            return Answer(state.position, result=kept_statistics(state, totals, now) | {"sweeper": self._findings()})
         if not isinstance(query, BacklogQuery):
-            return None
+            return copy_of(state, now, totals, self._pool.heard_at, _tasks_for(query, state))
         try:
             return Answer(state.position, result=kept_backlog(query, state, now))
         except Refused as refused:
             return Answer(state.position, refusal=refused.refusal)
-
-    def _copy(self, query: Query, memory: Memory) -> PoolCopy:
-        tasks = None if isinstance(query, TasksQuery) else _held_tasks(query, memory.state)
-        return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at, tasks)
 
     async def _health_of_pool(self) -> Answer:
         try:
@@ -261,8 +252,17 @@ class QueryService:
         return Answer(state.position, result=result)
 
 
-def _held_tasks(query: Query, state: PoolState) -> dict[str, Task]:
-    """Return the held tasks if a query reads them; none reads other live tasks, except the one for all tasks."""
+async def _computed(query: Query, copy: PoolCopy) -> Answer:
+    try:
+        return Answer(copy.position, result=await scan(len(copy.tasks), partial(answer, query, copy)))
+    except Refused as refused:
+        return Answer(copy.position, refusal=refused.refusal)
+
+
+def _tasks_for(query: Query, state: PoolState) -> dict[str, Task] | None:
+    """Return the live tasks that a query reads; None: all of them."""
+    if isinstance(query, TasksQuery):
+        return None
     if not isinstance(query, LeasesQuery | AgentsQuery):
         return {}
     held = (task_id for agent_id in state.workloads.holders() for task_id in state.held_by(agent_id))

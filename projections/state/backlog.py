@@ -23,7 +23,7 @@ from projections.state.moments import Moments
 from projections.state.sorted_keys import SortedKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from domain.agent import Agent
@@ -46,8 +46,8 @@ class _Kind:
 
     __slots__ = ("avoided", "ready")
 
-    def __init__(self) -> None:
-        self.ready: SortedKeys[_Ready] = SortedKeys()
+    def __init__(self, ready: Iterable[_Ready] = ()) -> None:
+        self.ready: SortedKeys[_Ready] = SortedKeys(ready)
         self.avoided: Counter[str] = Counter()
         """By agent: how many of the tasks should go to another agent than this one."""
 
@@ -93,6 +93,23 @@ class Backlog:
     def queued_longest_since(self) -> datetime | None:
         """Return since when the task is queued that has been for the longest time; None if none is."""
         return self._waiting_since.first()
+
+    def fill(self, tasks: Iterable[Task]) -> None:
+        """Place many tasks where none is yet; as `replace` for each, and quicker."""
+        queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
+        ready: dict[frozenset[str], list[_Ready]] = {}
+        timed: list[Task] = []
+        for task in queued:
+            if self._aging_s or task.not_before is not None or task.avoids is not None:
+                timed.append(task)
+            else:
+                key = (*queue_order(task, self.as_of), task.task_id)
+                ready.setdefault(_required(task), []).append(key)
+        self._kinds = {required: _Kind(keys) for required, keys in ready.items()}
+        for task in timed:
+            self._put_in(task)
+        self._waiting_since = Moments(task.status_since for task in queued)
+        self._by_priority.update([task.definition.priority for task in queued])
 
     def replace(self, old: Task | None, new: Task | None) -> None:
         """Follow one task from its old state to its new one."""

@@ -9,6 +9,7 @@ from domain.lifecycles import TERMINAL, LeaseStatus, TaskStatus
 from domain.timestamps import EPOCH, after
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime, timedelta
 
     from domain.pool import Pool
@@ -39,6 +40,13 @@ class LiveCounts:
         """Reports and renewals of a lease: how many leases have so many."""
         self._by_second: dict[int, set[str]] = {}
         """The tasks whose leases run, by the second since 1970 in which the lease expires."""
+
+    def fill(self, tasks: Collection[Task]) -> None:
+        """Count many live tasks where none is counted yet; as `replace` for each, and quicker."""
+        self.statuses.update([task.status for task in tasks])
+        for task in tasks:
+            if task.lease is not None:
+                self._put_in(task.task_id, task.lease)
 
     def replace(self, task_id: str, old: Task | None, new: Task | None) -> None:
         """Follow one task from its old state to its new one; what has ended counts as nothing."""

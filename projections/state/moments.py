@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 
@@ -15,9 +16,9 @@ class Moments:
 
     __slots__ = ("_counts", "_heap")
 
-    def __init__(self) -> None:
-        self._counts: Counter[datetime] = Counter()
-        self._heap: list[datetime] = []
+    def __init__(self, moments: Iterable[datetime] = ()) -> None:
+        self._counts: Counter[datetime] = Counter(moments)
+        self._heap: list[datetime] = sorted(self._counts)
         """Every moment that is counted, once; and others, until they come to the front."""
 
     def add(self, at: datetime) -> None:

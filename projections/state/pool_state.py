@@ -6,7 +6,7 @@ It is not a view for reading: it holds tentative changes. Replays and tools use 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
@@ -48,6 +48,14 @@ _MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
 """Events that a fold passes over where their entity has left memory: they change nothing that it keeps."""
 
 
+class Live(NamedTuple):
+    """The entities that have not ended."""
+
+    tasks: Iterable[Task]
+    agents: Iterable[Agent] = ()
+    steals: Iterable[Steal] = ()
+
+
 class PoolState:
     """Live entities at one position; implements the domain's `SearchablePoolView`.
 
@@ -87,7 +95,7 @@ class PoolState:
         pool: Pool,
         rules: Rules,
         *,
-        live: Mapping[EntityKey, EntityState],
+        live: Live,
         recent: Mapping[EntityKey, EntityState],
         committed: tuple[int, datetime],
         evicted_through: int,
@@ -95,10 +103,12 @@ class PoolState:
     ) -> PoolState:
         """Return the state of these entities at a position and a time, its indexes made anew."""
         state = cls(pool.pool_id, rules)
+        state.begin_rebuild()
         state.pool = pool
-        state.backlog.advance(committed[1])
-        for key, entity in live.items():
-            state._put(key, entity)
+        state.tasks.update({task.task_id: task for task in live.tasks})
+        state.steals.update({steal.operation_id: steal for steal in live.steals})
+        for agent in live.agents:
+            state._put_agent(agent.agent_id, agent)
         for key, entity in recent.items():
             if isinstance(entity, Steal):
                 state.ended_steals[key[1]] = entity
@@ -107,6 +117,7 @@ class PoolState:
         state.evicted_through = evicted_through
         state.ended_through = ended_through
         state.position, state.last_time = state._committed = committed
+        state.end_rebuild()
         return state
 
     def task(self, task_id: str) -> Task | None:
@@ -246,8 +257,13 @@ class PoolState:
         self.due_times = DueTimes(self.rules, self.tasks.get)
         for agent_id, agent in self.agents.items():
             self.workloads.replace_agent(agent_id, None, agent)
+        self.backlog.fill(self.tasks.values())
+        self.counts.fill(self.tasks.values())
         for task_id, task in self.tasks.items():
-            self._index(task_id, None, task)
+            if task.lease is not None:
+                self.workloads.replace_task(task_id, None, task)
+            if task.lease is not None or task.definition.deadline is not None:
+                self.due_times.replace(task_id, task)
 
     def skip(self, position: int) -> None:
         """Move past a message of the log that could not be read or applied."""

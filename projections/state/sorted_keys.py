@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right, insort
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 K = TypeVar("K", bound=tuple[Any, ...])
 
@@ -22,12 +22,13 @@ class SortedKeys(Generic[K]):
 
     __slots__ = ("_blocks", "_lasts", "_size")
 
-    def __init__(self) -> None:
-        self._blocks: list[list[K]] = []
+    def __init__(self, keys: Iterable[K] = ()) -> None:
+        ordered = sorted(keys)
+        self._blocks: list[list[K]] = [ordered[start : start + BLOCK] for start in range(0, len(ordered), BLOCK)]
         """None is empty."""
-        self._lasts: list[K] = []
+        self._lasts: list[K] = [block[-1] for block in self._blocks]
         """The last key of each block."""
-        self._size = 0
+        self._size = len(ordered)
 
     def __len__(self) -> int:
         return self._size

@@ -10,6 +10,7 @@ some minutes and 3 GB.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import itertools
 import os
@@ -32,7 +33,7 @@ from domain.recorded import Recorded
 from domain.request import Request
 from domain.rules import Rules
 from domain.values import Priority
-from handlers.memory.catch_up import rebuilding
+from handlers.memory.catch_up import rebuilding, without_gc
 from handlers.memory.memory import Memory
 from handlers.memory.snapshots import adopt, decode, encode, image_of
 from handlers.ports import StoredMessage
@@ -190,21 +191,44 @@ def commands(memory: Memory) -> None:
     print(f"{'submit, claim, complete':<40} {statistics.median(rates):>10,.0f} commands/s", flush=True)
 
 
-def snapshots(memory: Memory) -> None:
-    """Take a snapshot and begin with it."""
-    timed("snapshot: image", lambda: image_of(memory), 3)
+async def snapshots(memory: Memory) -> None:
+    """Take a snapshot beside a loop that wants to run every millisecond, and begin with it."""
+    loop = asyncio.get_running_loop()
+    late: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            began = loop.time()
+            await asyncio.sleep(0.001)
+            late.append(1e3 * (loop.time() - began - 0.001))
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(1)
+    quiet = max(late)
+    late.clear()
     began = time.process_time()
-    document = encode(image_of(memory), BUILD)
-    print(f"{'snapshot: encode':<40} {time.process_time() - began:>10.2f} s, {len(document):,} bytes", flush=True)
+    image = image_of(memory)
+    copied = time.process_time()
+    document = await asyncio.to_thread(encode, image, BUILD)
+    ticking.cancel()
+    print(
+        f"{'snapshot: copy':<40} {1e3 * (copied - began):>10.2f} ms, then {time.process_time() - copied:.2f} s to write"
+    )
+    p99, most = statistics.quantiles(late, n=100)[-1], max(late)
+    print(f"{'the loop beside it is late by':<40} {p99:>10.2f} ms (p99), at most {most:.2f}; else at most {quiet:.2f}")
     gc.collect()
     before = resident()
     began = time.process_time()
-    image = decode(document, build=BUILD, pool_id=POOL)
-    decoded = time.process_time()
-    again = Memory(POOL, Rules(), CODEC, outcomes=200_000)
-    adopt(again, image)
+    with without_gc():
+        image = decode(document, build=BUILD, pool_id=POOL)
+        decoded = time.process_time()
+        again = Memory(POOL, Rules(), CODEC, outcomes=200_000)
+        adopt(again, image)
     done = time.process_time()
-    print(f"{'snapshot: decode':<40} {decoded - began:>10.2f} s, then {done - decoded:.2f} s for the indexes")
+    print(
+        f"{'snapshot: read':<40} {decoded - began:>10.2f} s, then {done - decoded:.2f} s for the indexes;"
+        f" {len(document):,} bytes"
+    )
     del image
     gc.collect()
     print(f"{'memory a task':<40} {(resident() - before) / len(again.state.tasks):>10.0f} bytes behind a snapshot")
@@ -219,7 +243,7 @@ def main() -> None:
     print(f"{options.tasks:,} live tasks, one in {HELD} held; load of the machine {os.getloadavg()[0]:.1f}")
     memory = fold(options.tasks)
     pages(memory)
-    snapshots(memory)
+    asyncio.run(snapshots(memory))
     commands(memory)
 
 

@@ -8,13 +8,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from domain.events.task import Submitted
 from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.pool import Pool
 from domain.rules import Rules
 from domain.statuses import TERMINAL
-from domain.task import Lease, Task
+from domain.task import Definition, Lease, Task
 from projections.queries.pool_copy import copy_of
 from projections.queries.statistics_view import kept_statistics, statistics_document
 from projections.state.pool_state import PoolState
@@ -84,6 +83,6 @@ def test_a_lease_at_the_edge_of_a_phase_is_in_the_phase_that_its_row_shows(left_
 
 def _held(task_id: str, token: int, expires_at: datetime) -> Task:
 
-    definition = Submitted(request_digest="", lease=LeasePolicy())
+    definition = Definition(request_digest="", lease=LeasePolicy())
     lease = Lease(token, "A", 1, START, 180.0, 60.0, expires_at)
     return Task(task_id, 2, token, definition, START, TaskStatus.ASSIGNED, 1, token, START, lease)
