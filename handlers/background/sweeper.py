@@ -33,6 +33,8 @@ _LOG = logging.getLogger(__name__)
 
 MAX_JUDGED = 200
 """Tasks judged in one command; each takes three events at the most."""
+IN_FLIGHT = 2
+"""Commands that judge at a time: the next one is decided while the one before is appended."""
 RECHECK_S = 1.0
 """Pause before a task is judged again that could not be judged, because agents could not be heard."""
 
@@ -116,11 +118,13 @@ class Sweeper:
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > steady}
         while True:
             state = self._pool.state
-            due = [each for each in state.due(now, MAX_JUDGED + len(self._set_aside)) if each not in self._set_aside]
-            due = [task_id for task_id in due[:MAX_JUDGED] if not self._run_probe(task_id, now)]
+            most = IN_FLIGHT * MAX_JUDGED
+            due = [each for each in state.due(now, most + len(self._set_aside)) if each not in self._set_aside]
+            due = [task_id for task_id in due[:most] if not self._run_probe(task_id, now)]
             if not due:
                 return
-            await self._judge(due)
+            parts = (due[start : start + MAX_JUDGED] for start in range(0, len(due), MAX_JUDGED))
+            await asyncio.gather(*map(self._judge, parts))
 
     async def _mark_lost(self) -> None:
         silent = self._pool.silent_agents()

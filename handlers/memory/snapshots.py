@@ -6,6 +6,7 @@ position carries the hash that the snapshot ends with. Else the log is folded in
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -32,8 +33,9 @@ from projections.state.state_image import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from domain.task import Task
     from handlers.memory.outcomes import OutcomeKey
     from handlers.ports import ReadableLog
 
@@ -89,12 +91,35 @@ class MemoryImage(NamedTuple):
     unreadable: list[Unreadable]
 
 
-def image_of(memory: Memory) -> MemoryImage:
-    """Return the image of a memory that is acknowledged as a whole; costs a shallow copy."""
+class GradualImage:
+    """The image of a memory that is acknowledged as a whole when it begins, and goes on while the tasks are copied."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._state = memory.state
+        self._capture = memory.state.begin_capture()
+        self._rest = image_of(memory, tasks=())
+
+    async def finished(self) -> MemoryImage:
+        """Return the image, after many turns of the event loop. Raises SnapshotError if it cannot be finished."""
+        try:
+            for _ in self._capture.pieces():
+                await asyncio.sleep(0)
+            if self._capture.broken:
+                raise SnapshotError("the state was rebuilt meanwhile")
+            return self._rest._replace(state=self._rest.state._replace(tasks=self._capture.tasks()))
+        finally:
+            self._state.end_capture()
+
+
+def image_of(memory: Memory, tasks: Sequence[Task] | None = None) -> MemoryImage:
+    """Return the image of a memory that is acknowledged as a whole; costs a shallow copy.
+
+    `tasks`: instead of the live ones, which are most of the copy.
+    """
     return MemoryImage(
         memory.pool_id,
         memory.tail_hash,
-        capture(memory.state, memory.statistics, memory.directives),
+        capture(memory.state, memory.statistics, memory.directives, tasks),
         memory.outcomes.dump(),
         memory.outcomes.capacity,
         memory.unreadable_count,

@@ -37,6 +37,7 @@ from projections.queries.questions import (
     TasksQuery,
 )
 from projections.queries.statistics_view import kept_statistics
+from projections.queries.tasks_view import kept_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,10 +199,12 @@ class QueryService:
         totals = memory.statistics.totals()
         if isinstance(query, StatisticsQuery):
             return Answer(state.position, result=kept_statistics(state, totals, now) | {"sweeper": self._findings()})
-        if not isinstance(query, BacklogQuery):
-            return copy_of(state, now, totals, self._pool.heard_at, _tasks_for(query, state))
         try:
-            return Answer(state.position, result=kept_backlog(query, state, now))
+            if isinstance(query, BacklogQuery):
+                return Answer(state.position, result=kept_backlog(query, state, now))
+            if isinstance(query, TasksQuery) and not query.filters:
+                return Answer(state.position, result=kept_tasks(query, state))
+            return copy_of(state, now, totals, self._pool.heard_at, _tasks_for(query, state))
         except Refused as refused:
             return Answer(state.position, refusal=refused.refusal)
 

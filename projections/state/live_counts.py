@@ -1,4 +1,4 @@
-"""Counts over the live tasks and their leases, kept at every event, so that nobody has to count a million."""
+"""The ids of the live tasks in order, and counts over them and their leases, kept at every event."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from domain.lifecycles import TERMINAL, LeaseStatus, TaskStatus
 from domain.timestamps import EPOCH, after
+from projections.state.sorted_keys import SortedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -31,6 +32,7 @@ class LiveCounts:
     """How many tasks have each status, and what is counted of the leases that are held."""
 
     def __init__(self) -> None:
+        self.ids: SortedKeys[str] = SortedKeys()
         self.statuses: Counter[TaskStatus] = Counter()
         self.held = 0
         self.escalated = 0
@@ -43,6 +45,7 @@ class LiveCounts:
 
     def fill(self, tasks: Collection[Task]) -> None:
         """Count many live tasks where none is counted yet; as `replace` for each, and quicker."""
+        self.ids = SortedKeys(task.task_id for task in tasks)
         self.statuses.update([task.status for task in tasks])
         for task in tasks:
             if task.lease is not None:
@@ -54,8 +57,12 @@ class LiveCounts:
         now = None if new is None or new.status in TERMINAL else new
         if before is not None:
             self.statuses[before.status] -= 1
+            if now is None:
+                self.ids.remove(task_id)
         if now is not None:
             self.statuses[now.status] += 1
+            if before is None:
+                self.ids.add(task_id)
         self.replace_lease(task_id, None if before is None else before.lease, None if now is None else now.lease)
 
     def replace_lease(self, task_id: str, old: Lease | None, new: Lease | None) -> None:

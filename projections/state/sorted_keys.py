@@ -6,19 +6,24 @@ One list would shift half of its keys whenever one of a million comes or goes.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-K = TypeVar("K", bound=tuple[Any, ...])
+
+class _Comparable(Protocol):
+    def __lt__(self, other: Any, /) -> bool: ...
+
+
+K = TypeVar("K", bound=_Comparable)
 
 BLOCK = 1_000
 """Keys in a block; one of twice as many is split."""
 
 
 class SortedKeys(Generic[K]):
-    """Distinct keys, the smallest first."""
+    """Distinct keys, which can be compared, the smallest first."""
 
     __slots__ = ("_blocks", "_lasts", "_size")
 

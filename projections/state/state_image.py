@@ -62,15 +62,17 @@ class StateImage(NamedTuple):
     directives: dict[str, dict[str, Stop]]
 
 
-def capture(state: PoolState, statistics: Statistics, directives: Directives) -> StateImage:
-    """Return the image of a state that is acknowledged as a whole."""
+def capture(
+    state: PoolState, statistics: Statistics, directives: Directives, tasks: Sequence[Task] | None = None
+) -> StateImage:
+    """Return the image of a state that is acknowledged as a whole. `tasks`: instead of the live ones."""
     return StateImage(
         state.position,
         state.last_time,
         state.evicted_through,
         state.ended_through,
         state.pool,
-        list(state.tasks.values()),
+        list(state.tasks.values()) if tasks is None else tasks,
         list(state.agents.values()),
         list(state.steals.values()),
         [*(each for each in state.recent.values() if not isinstance(each, Pool)), *state.ended_steals.values()],

@@ -35,15 +35,16 @@ from domain.rules import Rules
 from domain.values import Priority
 from handlers.memory.catch_up import rebuilding, without_gc
 from handlers.memory.memory import Memory
-from handlers.memory.snapshots import adopt, decode, encode, image_of
+from handlers.memory.snapshots import GradualImage, adopt, decode, encode
 from handlers.ports import StoredMessage
 from infra.codec import CloudEventsCodec
 from projections.queries.answers import answer
 from projections.queries.backlog_view import kept_backlog
 from projections.queries.cursors import backlog_cursor
 from projections.queries.pool_copy import copy_of
-from projections.queries.questions import QUERIES, BacklogQuery
+from projections.queries.questions import QUERIES, BacklogQuery, TasksQuery
 from projections.queries.statistics_view import kept_statistics
+from projections.queries.tasks_view import kept_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,6 +157,7 @@ def pages(memory: Memory) -> None:
     middle = backlog_cursor((0, -Priority.MEDIUM.rank, state.position // 2))
     timed("query.backlog, kept", lambda: kept_backlog(BacklogQuery(), state, now))
     timed("query.backlog, kept, the middle", lambda: kept_backlog(BacklogQuery(after=middle), state, now))
+    timed("query.tasks, kept", lambda: kept_tasks(TasksQuery(), state))
     timed("query.statistics, kept", lambda: kept_statistics(state, totals, now))
 
 
@@ -207,7 +209,7 @@ async def snapshots(memory: Memory) -> None:
     quiet = max(late)
     late.clear()
     began = time.process_time()
-    image = image_of(memory)
+    image = await GradualImage(memory).finished()
     copied = time.process_time()
     document = await asyncio.to_thread(encode, image, BUILD)
     ticking.cancel()

@@ -14,10 +14,12 @@ from domain.limits import MAX_PAGE
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
+from projections.queries.answers import answer
 from projections.queries.backlog_view import backlog_of, kept_backlog
 from projections.queries.pool_copy import copy_of
-from projections.queries.questions import BacklogQuery
+from projections.queries.questions import BacklogQuery, TasksQuery
 from projections.queries.statistics_view import kept_statistics, statistics_document
+from projections.queries.tasks_view import kept_tasks
 from projections.state.backlog import is_delayed, queue_order
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
@@ -125,6 +127,11 @@ def _check_kept_views(state: PoolState, now: datetime) -> None:
     assert kept_statistics(state, totals, now) == statistics_document(copy)
     whole = backlog_of(BacklogQuery(limit=MAX_PAGE), copy)
     assert kept_backlog(BacklogQuery(limit=MAX_PAGE), state, now) == whole
+    everything = answer(TasksQuery(limit=MAX_PAGE), copy)
+    assert kept_tasks(TasksQuery(limit=MAX_PAGE), state) == everything
+    for row in everything["tasks"][-2:]:
+        rest = TasksQuery(limit=1, after=row["task_id"])
+        assert kept_tasks(rest, state) == answer(rest, copy)
     for row in whole["tasks"][:2]:
         after = BacklogQuery(limit=1, after=row["task_id"])
         page = backlog_of(after, copy)
