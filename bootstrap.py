@@ -68,7 +68,8 @@ def say(message: str) -> None:
 def fingerprint(kind: str) -> str:
     """Changes whenever an environment of this kind must be installed anew."""
     digest = hashlib.sha256()
-    for path in (ROOT / "pyproject.toml", *(ROOT / "requirements" / name for name in REQUIREMENTS[kind])):
+    projects = (ROOT / "pyproject.toml", ROOT / "client" / "pyproject.toml")
+    for path in (*projects, *(ROOT / "requirements" / name for name in REQUIREMENTS[kind])):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -139,7 +140,7 @@ def usable() -> bool:
 
 
 def install(uv: str | None, kind: str) -> None:
-    """Install the pinned packages and this checkout; what the installer says goes to the log.
+    """Install the pinned packages and this checkout, service and client; what the installer says goes to the log.
 
     Raises:
         SetupError: neither uv nor pip could.
@@ -149,7 +150,7 @@ def install(uv: str | None, kind: str) -> None:
         ["--require-hashes", "-r", "requirements/build.txt"],
         # A package that is published as source only is built with what the first step installed, not with the newest.
         ["--require-hashes", "--no-build-isolation", *files],
-        ["--no-build-isolation", "--no-deps", "--editable", "."],
+        ["--no-build-isolation", "--no-deps", "--editable", ".", "--editable", "./client"],
     )
     installers = {"pip": [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off"]}
     if uv:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.broker.data_dir import DataDirError
+from infra.settings.contradictions import differing
 from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ def prepare_directory(into: Path | None) -> Path:
 
 
 def write_config(settings: Settings) -> Path:
-    """Write the demo's rules and its data directory into a configuration file; return the file's path."""
-    names = ("pool", "data_dir", *LEASE_FIELDS, *RETRY_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
+    """Write where the demo's log is, and its rules that differ from the defaults; return the file's path."""
+    rules = (*LEASE_FIELDS, *RETRY_FIELDS, *STEAL_FIELDS, *RULE_FIELDS)
+    changed = differing(settings)
+    names = ("pool", "data_dir", *(name for name in rules if name in changed))
     values = settings.model_dump(mode="json", include=set(names))
     lines = [f"{name} = {json.dumps(values[name], ensure_ascii=False)}\n" for name in names if values[name] is not None]
     file = settings.data_dir / CONFIG

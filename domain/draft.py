@@ -126,6 +126,7 @@ class Draft:
             verb=request.verb,
             keyed=keyed,
             digest=digest,
+            traceparent=request.traceparent,
         )
         after = evolve(before, recorded)
         self.records.append(recorded)

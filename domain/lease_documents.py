@@ -36,6 +36,9 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "lease_s": lease.lease_s,
         "priority": definition.priority.value,
         "status": task.status.value,
+        "traceparent": task.traceparent,
+        "required_capabilities": list(definition.required_capabilities),
+        "failures": task.failures,
     }
 
 

@@ -35,6 +35,8 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     """Whether the caller chose `causation_id`, so that a repeat is answered with this outcome."""
     digest: str = ""
     """Digest of the command's body, on the first event of an outcome that is remembered; empty where it is unknown."""
+    traceparent: str = ""
+    """The W3C trace context of the command; empty: none."""
 
     @property
     def originator_id(self) -> str:

@@ -44,6 +44,7 @@ class _Envelope(msgspec.Struct):
     commandverb: str = ""
     commandkeyed: bool = False
     commanddigest: str = ""
+    traceparent: str = ""
 
 
 _read_envelope = msgspec.json.Decoder(_Envelope).decode
@@ -96,19 +97,22 @@ class CloudEventsCodec:
         """Return the event as CloudEvents JSON.
 
         `commandverb` and `commandkeyed` are extensions: the command's verb, and whether the caller chose the
-        `causationid`. The outcomes of commands are rebuilt from them. `commanddigest` is there where there is one.
+        `causationid`. The outcomes of commands are rebuilt from them. `commanddigest` and `traceparent`
+        are there where there is one.
         """
         event = recorded.event
         type_name = event.type_name
         kind = self._wire_types[type_name].kind
         digest = f'"commanddigest":{encode_basestring_ascii(recorded.digest)},' if recorded.digest else ""
+        trace = f'"traceparent":{encode_basestring_ascii(recorded.traceparent)},' if recorded.traceparent else ""
         head = (
             f'{{"specversion":"1.0","id":"{recorded.position}","source":"{self._source}","type":"{type_name}",'
             f'"subject":"{kind}/{_text(recorded.entity_id)}","time":"{format_timestamp(recorded.time)}",'
             f'"datacontenttype":"application/json","aggregateversion":{recorded.version},'
             f'"causationid":{encode_basestring_ascii(recorded.causation_id)},'
             f'"actor":{encode_basestring_ascii(recorded.actor)},'
-            f'"commandverb":"{recorded.verb}","commandkeyed":{"true" if recorded.keyed else "false"},{digest}"data":'
+            f'"commandverb":"{recorded.verb}","commandkeyed":{"true" if recorded.keyed else "false"},'
+            f'{digest}{trace}"data":'
         )
         return head.encode() + event.__pydantic_serializer__.to_json(event) + b"}"
 
@@ -155,6 +159,7 @@ class CloudEventsCodec:
             verb=envelope.commandverb,
             keyed=envelope.commandkeyed,
             digest=envelope.commanddigest,
+            traceparent=envelope.traceparent,
         )
 
     def hash_of(self, message: StoredMessage) -> str:

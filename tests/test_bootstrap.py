@@ -74,8 +74,9 @@ def test_every_pin_has_hashes_and_no_place_of_its_own(path: Path) -> None:
 
 
 def test_a_change_of_the_pins_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "requirements").mkdir()
-    for name in ("pyproject.toml", "requirements/build.txt", "requirements/runtime.txt"):
+    for name in ("requirements", "client"):
+        (tmp_path / name).mkdir()
+    for name in ("pyproject.toml", "client/pyproject.toml", "requirements/build.txt", "requirements/runtime.txt"):
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     before = bootstrap.fingerprint("runtime")

@@ -43,7 +43,7 @@ _BY_FILTER: Final = (
 
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
-    "lease_s", "priority", "status",
+    "lease_s", "priority", "status", "traceparent", "required_capabilities", "failures",
 )  # fmt: skip
 _HOLDINGS: Final = ("leases", "directives")
 _TERMS: Final = ("expires_at", "grace_s", "directive")
@@ -226,11 +226,18 @@ QUERY_REPLIES: Final = {
             "not_before", "submitted_at", "status_since", "agent_id", "token", "percent", "stalled", "payload",
             "estimated_hours", "lease_policy", "on_silence", "budgets", "stall_s", "on_stall", "retry",
             "failures", "expiries", "steals", "releases", "attempts_used", "retry_of", "retries", "question", "answer",
+            "traceparent",
             "handoff", "lease",
             "former_leases", "outcome", "version", "position",
         ),
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",
+    ),
+    "explain": Reply(
+        ("task_id", "status", "headline", "why", "next", "budgets", "candidates"),
+        (E.UNKNOWN_TASK,),
+        "Sentences for people, as `custody explain` has them. `next` has `at` and `what`; `candidates` are the agents "
+        "that could claim a queued task, and why the others cannot, unless the pool has more than 5,000 live tasks.",
     ),
     "tasks": Reply(
         ("tasks", "next", "all_ended"),
@@ -418,6 +425,9 @@ def _lease_section() -> list[str]:
         "lease_s": "Length of the current term, in seconds.",
         "priority": "How urgent the task is.",
         "status": "The task's status.",
+        "traceparent": "The [trace context](contract.md#traces) in which the task was submitted, or null.",
+        "required_capabilities": "What its holder must be able to do.",
+        "failures": "How many attempts failed before.",
     }
     rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
     return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]

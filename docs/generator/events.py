@@ -36,6 +36,7 @@ Every fact that a pool's log can hold: {count} types. One event is one message o
 | `commandverb` | the command's verb; for a command of the service itself, a name such as `judge` |
 | `commandkeyed` | whether the caller chose `causationid`, so that a repeat is answered with this outcome |
 | `commanddigest` | short digest of the command's body, on the first event of such an outcome; absent in older logs |
+| `traceparent` | the command's W3C trace context, if it came with one |
 | `data` | the event |
 
 A timestamp is RFC 3339 in UTC with six decimals and `Z`. Names that end in `_s` are seconds. Fields and attributes may

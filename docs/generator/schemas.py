@@ -59,6 +59,7 @@ def schema(event: type[Event]) -> dict[str, Any]:
             "commandverb": {"type": "string"},
             "commandkeyed": {"type": "boolean"},
             "commanddigest": {"type": "string", "pattern": "^[0-9a-f]+$"},
+            "traceparent": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
             "data": {"$ref": "#/$defs/data"},
         },
         "$defs": {"data": data, **definitions},

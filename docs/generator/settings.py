@@ -17,6 +17,9 @@ default. The file is TOML with the names below as keys, `custody.toml` in the wo
 `--config` or `CUSTODY_CONFIG` names. An empty variable counts as absent. `custody config` prints the values in force
 and where each came from, with secrets masked.
 
+A command has the flags of the settings that it uses: `custody serve` none of the embedded broker's, which all begin
+with `--broker-`, and `custody up` and `custody demo` none for a broker elsewhere.
+
 A flag whose name ends in `-s` takes seconds or a length such as `90s`, `10m` or `1h30m`, one whose name ends in
 `-hours` hours or such a length; variables and files have the number alone.
 

@@ -70,7 +70,7 @@ class Claim(AgentCommand):
     max: Annotated[int, Field(ge=1, le=limits.MAX_CLAIM)] = 1
     """The largest number of leases to grant."""
     wait_s: Annotated[float, Field(ge=0, le=limits.MAX_CLAIM_WAIT_S)] = 0.0
-    """Seconds to wait for a task if there is none."""
+    """How long to wait for a task if there is none, in seconds."""
 
 
 class OnTask(AgentCommand):
@@ -113,7 +113,7 @@ class Silence(OnTask):
     verb: ClassVar[str] = "silence"
 
     for_s: Annotated[float, Field(gt=0, le=limits.MAX_SILENCE_S)]
-    """Seconds of silence, at most an hour."""
+    """How long, in seconds, at most an hour."""
     reason: Reason
     """Why."""
 
@@ -128,7 +128,7 @@ class Release(OnTask):
     reason: Reason | None = None
     """Why, for the record."""
     delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] = 0.0
-    """Seconds for which the task is granted to no agent."""
+    """How long the task is granted to no agent, in seconds."""
 
 
 class Block(Blocking, OnTask):
@@ -147,6 +147,8 @@ class Fail(Failing, OnTask):
     """Report that the attempt failed."""
 
     verb: ClassVar[str] = "fail"
+    delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
+    """Seconds for which the next attempt waits; absent: as the task's `retry` says."""
 
 
 class Deregister(AgentCommand):

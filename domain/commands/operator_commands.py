@@ -144,13 +144,13 @@ class Update(OpsOnTask):
     deadline: UtcDatetime | None = None
     """Moment (RFC 3339) after which the task fails, whatever its status."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
-    """The same, in seconds from now."""
+    """The same, as a length of time from now, in seconds."""
     no_deadline: bool = False
     """Take its deadline away."""
     not_before: UtcDatetime | None = None
     """Moment (RFC 3339) before which a queued task is granted to no agent, instead of the one before."""
     delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
-    """The same, in seconds from now; 0: it waits no longer."""
+    """The same, as a length of time from now, in seconds; 0: it waits no longer."""
 
     @model_validator(mode="after")
     def _one_moment_each(self) -> Self:
@@ -231,7 +231,7 @@ class Forget(OpsCommand):
     verb: ClassVar[str] = "forget"
 
     older_than_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)]
-    """Seconds since they were last heard, by the record."""
+    """How long they were not heard, by the record, in seconds."""
     reason: Reason | None = None
     """Why, for the record."""
 
@@ -278,7 +278,7 @@ class Drain(IntakeCommand):
     verb: ClassVar[str] = "drain"
 
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
-    """Seconds after which the agent is no longer asked: what it still holds is taken from it."""
+    """When the agent is no longer asked, in seconds from now: what it still holds is taken from it."""
 
     @model_validator(mode="after")
     def _deadline_of_an_agent(self) -> Self:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.commands.operator_commands import Cancel, Requeue
 
 
@@ -59,6 +61,8 @@ class MarkLost(msgspec.Struct, frozen=True, gc=False):
 
     agent_id: str
     silence_s: float
+    heard_at: datetime | None = None
+    """When it was heard last, or did last what is on record."""
 
 
 class EndDrain(msgspec.Struct, frozen=True, gc=False):

@@ -37,7 +37,7 @@ class Submit(OpsCommand):
     deadline: UtcDatetime | None = None
     """Moment (RFC 3339) after which the task fails, whatever its status; one that has passed is refused."""
     deadline_s: Annotated[float, Field(ge=0, le=limits.MAX_DEADLINE_S)] | None = None
-    """The same, in seconds from now; absent: the pool's default, if it has one."""
+    """The same, as a length of time from now, in seconds; absent: the pool's default, if it has one."""
     lease: LeasePolicy | None = None
     """Lease policy of this task; absent fields are as in the pool's policy."""
     on_silence: Annotated[OnSilence, Field(strict=False)] = OnSilence.REQUEUE
@@ -45,15 +45,15 @@ class Submit(OpsCommand):
     budgets: Budgets = Budgets()
     """How often attempts may end unfinished, by cause."""
     stall_s: Annotated[float, Field(ge=0, le=limits.MAX_STALL_S)] | None = None
-    """Seconds without a change of percent or checkpoint after which it is stalled, though its holder is heard; 0:
-    never; absent: the pool's default, 1,800 in lease mode `adaptive` and never in the others."""
+    """How long percent and checkpoint may stay as they are, in seconds; then it is stalled, though its holder is heard;
+    0: for ever; absent: the pool's default, 1,800 in lease mode `adaptive` and for ever in the others."""
     on_stall: Annotated[OnStall, Field(strict=False)] | None = None
     """What happens to a stalled task: it is flagged, or taken from its holder and queued again; absent: the pool's
     default, `flag`."""
     not_before: UtcDatetime | None = None
     """Moment (RFC 3339) before which the task is granted to no agent."""
     delay_s: Annotated[float, Field(ge=0, le=limits.MAX_DELAY_S)] | None = None
-    """The same, in seconds from now."""
+    """The same, as a length of time from now, in seconds."""
     retry: RetryPolicy | None = None
     """How long the task waits after a failure; absent fields are as in the pool's settings."""
 

@@ -189,8 +189,10 @@ def exhausted_budget(task: Task, cause: ev.Cause) -> str | None:
     return None
 
 
-def record_failure(draft: Draft, task: Task, error: str, *, retryable: bool) -> Task:
+def record_failure(draft: Draft, task: Task, error: str, *, retryable: bool, delay_s: float | None = None) -> Task:
     """Record a failure that the holder or an operator reported.
+
+    `delay_s`: how long the next attempt waits; None: as the task's retry policy says.
 
     What follows is another attempt, quarantine or the end. A task that is not held used up no attempt, so that budget
     does not apply to it.
@@ -218,9 +220,10 @@ def record_failure(draft: Draft, task: Task, error: str, *, retryable: bool) -> 
                 handoff=handoff,
             ),
         )
-    policy = retry_policy(draft, task)
-    jitter = jitter_fraction(lease.token if lease is not None else task.submitted_position)
-    delay_s = retry_delay_s(policy, failures=failures, jitter=jitter)
+    if delay_s is None:
+        policy = retry_policy(draft, task)
+        jitter = jitter_fraction(lease.token if lease is not None else task.submitted_position)
+        delay_s = retry_delay_s(policy, failures=failures, jitter=jitter)
     return draft.record_task(
         task.task_id,
         ev.Requeued(

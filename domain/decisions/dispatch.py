@@ -81,7 +81,7 @@ def _end_drain(draft: Draft, command: service_commands.EndDrain) -> Decision:
 
 
 def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
-    return membership.mark_lost(draft, command.agent_id, command.silence_s)
+    return membership.mark_lost(draft, command)
 
 
 _SEARCHES: dict[type, Callable[[Draft, Any, SearchablePoolView], Decision]] = {

@@ -213,7 +213,10 @@ def fail(draft: Draft, command: agent_commands.Fail) -> Decision:
     """Record the failure; a retryable one leads to another attempt while the budgets last."""
     checks.requesting_agent(draft)
     task, _ = checks.named_lease(draft, command)
-    return _lease_ended(draft, after_attempt.record_failure(draft, task, command.error, retryable=command.retryable))
+    failed = after_attempt.record_failure(
+        draft, task, command.error, retryable=command.retryable, delay_s=command.delay_s
+    )
+    return _lease_ended(draft, failed)
 
 
 def directive(draft: Draft, intake: IntakeStatus, task: Task, lease: Lease) -> ev.Directive:

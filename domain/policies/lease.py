@@ -80,7 +80,7 @@ class LeasePolicy(BaseModel):
     lease_s: _Seconds = 240.0
     """Fixed mode: the length of every term, in seconds."""
     grace_s: _Grace | None = None
-    """Fixed and estimated mode: seconds after expiry; absent: 60 (fixed) or 1,800 (estimated)."""
+    """Fixed and estimated mode: the time after expiry, in seconds; absent: 60 (fixed) or 1,800 (estimated)."""
     default_hours: _Hours = 2.0
     """Estimated mode: the estimate of a task that has none, in hours."""
     min_hours: _Hours = 1.0
@@ -153,7 +153,7 @@ class LeasePolicy(BaseModel):
     max_renewals: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     """Reports on one lease after which `escalated` is written, once; nothing else follows from it."""
     max_lease_s: Annotated[float, Field(ge=SHORTEST_LEASE_S, le=LONGEST_ATTEMPT_S, allow_inf_nan=False)] = _DAY_S
-    """Seconds from the grant after which the lease expires whatever is reported."""
+    """How long after its grant the lease expires whatever is reported, in seconds."""
     silence_multiplier: Annotated[float, Field(ge=1, le=1000, allow_inf_nan=False)] = 5.0
     """How many times its median interval between reports an agent may be silent before recovery."""
 

@@ -25,7 +25,7 @@ class RetryPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     delay_s: Annotated[float, Field(ge=0, le=MAX_DELAY_S, allow_inf_nan=False)] = 1.0
-    """Seconds after the first failure, up to a quarter more by jitter; 0: no failure waits."""
+    """The delay after the first failure, in seconds, up to a quarter more by jitter; 0: no failure waits."""
     backoff: Annotated[float, Field(ge=1, le=MAX_BACKOFF, allow_inf_nan=False)] = 2.0
     """Each further failure multiplies the delay by this."""
     max_delay_s: Annotated[float, Field(ge=0, le=MAX_DELAY_S, allow_inf_nan=False)] = 300.0

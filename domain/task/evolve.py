@@ -44,6 +44,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             status_since=recorded.time,
             submitted_position=recorded.position,
             not_before=event.not_before,
+            traceparent=recorded.traceparent or None,
         )
     if recorded.version != task.version + 1:
         raise out_of_order(recorded, task.version)

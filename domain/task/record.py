@@ -123,6 +123,8 @@ class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     avoids: str | None = None
     """While it is queued: the agent that had it last, to which others are preferred until `avoids_until`."""
     avoids_until: datetime | None = None
+    traceparent: str | None = None
+    """The W3C trace context in which it was submitted."""
 
     @property
     def attempts_used(self) -> int:

@@ -137,7 +137,8 @@ class Sweeper:
 
     async def _mark_lost(self) -> None:
         silent = self._pool.silent_agents()
-        await asyncio.gather(*(self._ask(MarkLost(agent_id, silence_s), "lost") for agent_id, silence_s in silent))
+        lost = [MarkLost(agent_id, silence_s, self._pool.heard_at(agent_id)) for agent_id, silence_s in silent]
+        await asyncio.gather(*(self._ask(command, "lost") for command in lost))
         agents = self._pool.state.agents
         for agent_id, _ in silent:
             agent = agents.get(agent_id)

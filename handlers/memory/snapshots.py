@@ -27,6 +27,7 @@ from projections.state.state_image import (
     StateImage,
     capture,
     directives_of,
+    last_heard_of,
     lines,
     restored,
     statistics_of,
@@ -119,7 +120,7 @@ def image_of(memory: Memory, tasks: Sequence[Task] | None = None) -> MemoryImage
     return MemoryImage(
         memory.pool_id,
         memory.tail_hash,
-        capture(memory.state, memory.statistics, memory.directives, tasks),
+        capture(memory.state, memory.statistics, memory.directives, memory.last_heard, tasks),
         memory.outcomes.dump(),
         memory.outcomes.capacity,
         memory.unreadable_count,
@@ -237,6 +238,7 @@ def adopt(memory: Memory, image: MemoryImage) -> None:
         restored(image.state, memory.rules),
         statistics_of(image.state),
         directives_of(image.state),
+        last_heard_of(image.state),
         image.tail_hash,
         (image.unreadable_count, image.unreadable),
     )

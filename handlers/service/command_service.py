@@ -26,6 +26,7 @@ from handlers.service.name_resolution import NameResolution
 from handlers.service.repeated_commands import HOLDINGS_VERBS, RepeatedCommands
 from handlers.service.reply_sender import ReplySender
 from handlers.service.routes import QueryRoute, Routes
+from handlers.service.trace_context import traceparent_in
 from handlers.writer.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class CommandService:
             verb=verb,
             keyed=command_id is not None,
             digest=body_digest(command) if command_id is not None else "",
+            traceparent=traceparent_in(incoming.headers),
         )
         return self._admit(incoming, request, route.names(command))
 

@@ -18,7 +18,7 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks
-from handlers.service.large_scans import scan
+from handlers.service.large_scans import LARGE_POOL, scan
 from handlers.writer.jobs import Answer
 from projections.queries.answers import answer
 from projections.queries.backlog_view import kept_backlog
@@ -28,6 +28,7 @@ from projections.queries.pool_copy import copy_of
 from projections.queries.questions import (
     AgentsQuery,
     BacklogQuery,
+    ExplainQuery,
     HealthQuery,
     LeasesQuery,
     Page,
@@ -38,6 +39,7 @@ from projections.queries.questions import (
 )
 from projections.queries.statistics_view import kept_statistics
 from projections.queries.tasks_view import kept_tasks
+from projections.reports.explain import explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from handlers.ports import Clock, ReadableLog
     from handlers.writer.pool_access import PoolAccess
     from projections.queries.pool_copy import PoolCopy
+    from projections.reports.explain import Explanation
     from projections.state.pool_state import PoolState
 
 MAX_LOOK_UPS = 16
@@ -101,6 +104,8 @@ class QueryService:
         """Return the answer to a query, true at its position. Raises LogUnavailableError."""
         if isinstance(query, TaskQuery):
             return await self._task(query)
+        if isinstance(query, ExplainQuery):
+            return await self._explain(query)
         if isinstance(query, HealthQuery):
             return await self._health_of_pool()
         if self._waiting_views >= MAX_WAITING_VIEWS:
@@ -179,15 +184,41 @@ class QueryService:
             directives = [each for each, size in zip(directives, sizes, strict=True) if size <= MAX_DIRECTIVES_BYTES]
         return {**result, "directives": directives}
 
-    async def _task(self, query: TaskQuery) -> Answer:
+    async def _explain(self, query: ExplainQuery) -> Answer:
+        """Explain a task; who could claim it is left out of a large pool, where it would hold up the writer."""
+
+        def read(memory: Memory) -> tuple[int, Explanation | None]:
+            state = memory.state
+            task = state.task(query.task_id)
+            if task is None or task.terminal:
+                return state.position, None
+            whole = state if len(state.tasks) <= LARGE_POOL else None
+            return state.position, explain(task, state.pool, state.rules, self._pool.now, state=whole)
+
+        position, explanation = await self._pool.read(read)
+        if explanation is None:
+            position, task = await self._found(query.task_id)
+            if task is None:
+                return Answer(position, refusal=checks.unknown_task(query.task_id).refusal)
+            state = self._pool.state
+            explanation = explain(task, state.pool, state.rules, self._clock.now())
+        return Answer(position, result=explanation.as_json())
+
+    async def _found(self, task_id: str) -> tuple[int, Task | None]:
+        """Return a task, from the log if it has left memory, and a position at which it was so."""
+
         def read(memory: Memory) -> tuple[int, Task | None]:
-            return memory.state.position, memory.state.task(query.task_id)
+            return memory.state.position, memory.state.task(task_id)
 
         position, task = await self._pool.read(read)
         if task is None:
             async with self._look_ups:
-                found = await self._lookup.entity((Entity.TASK, query.task_id))
+                found = await self._lookup.entity((Entity.TASK, task_id))
             task = found if isinstance(found, Task) else None
+        return position, task
+
+    async def _task(self, query: TaskQuery) -> Answer:
+        position, task = await self._found(query.task_id)
         if task is None:
             return Answer(position, refusal=checks.unknown_task(query.task_id).refusal)
         # What was looked up is of a moment after the read.

@@ -69,8 +69,9 @@ class PoolAccess:
         return len(self._writer.waiting)
 
     def heard_at(self, agent_id: str) -> datetime | None:
-        """Return when the agent was last heard, or None if it was not heard since the start."""
-        return self._writer.liveness.heard_at(agent_id)
+        """Return when the agent was last heard, or else did last what is on record; None for an unknown agent."""
+        heard_at, recorded_at = self._writer.liveness.heard_at(agent_id), self.memory.last_heard.heard_at(agent_id)
+        return max((at for at in (heard_at, recorded_at) if at is not None), default=None)
 
     def was_heard_lately(self, agent: Agent) -> bool:
         """Return whether an agent was heard within a lease's first term, so that it may be given work unasked."""

@@ -127,6 +127,14 @@ class AgentPath:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _run(self) -> None:
+        while not self._forbidden:
+            try:
+                await self._watch()
+            except Exception:  # noqa: BLE001 - the watch must go on: without it a deaf connection is not noticed
+                _LOG.exception("the watch over the agents' way to the pool failed; it goes on")
+                await asyncio.sleep(INTERVAL_S)
+
+    async def _watch(self) -> None:
         request = b"PUB %b %d\r\n%b\r\n" % (self._subject.encode(), len(self._mine), self._mine)
         next_s = 0.0
         while not self._forbidden:
@@ -140,22 +148,29 @@ class AgentPath:
             await self._look()
 
     async def _confirm(self) -> None:
-        """Have the cluster confirm a write again and again; with one node there is none to ask."""
-        pause_s = CONFIRM_INTERVAL_S
-        try:
-            while True:
-                sent_s, confirmed = time.monotonic(), None
-                if len(self._writer.known_nodes) > 1:
-                    confirmed = await self._bucket.confirms()
-                if confirmed is None:
-                    self._confirmed_s, pause_s = None, ASK_AGAIN_S
-                elif confirmed or self._confirmed_s is None:
-                    # The first one counts from the question on.
-                    self._confirmed_s, pause_s = sent_s, CONFIRM_INTERVAL_S
-                self._end_outage()
-                await asyncio.sleep(pause_s)
-        except ReachUnknownError as error:
-            self._ask_no_more(str(error))
+        while True:
+            try:
+                pause_s = await self._ask_cluster()
+            except ReachUnknownError as error:
+                self._ask_no_more(str(error))
+                return
+            except Exception:  # noqa: BLE001 - what could not be asked shows nothing, and is asked again
+                _LOG.exception("the cluster could not be asked to confirm a write; asking again in %g s", ASK_AGAIN_S)
+                self._confirmed_s, pause_s = None, ASK_AGAIN_S
+            await asyncio.sleep(pause_s)
+
+    async def _ask_cluster(self) -> float:
+        """Have the cluster confirm a write, unless there is one node only; return the seconds until the next one."""
+        sent_s, confirmed = time.monotonic(), None
+        if len(self._writer.known_nodes) > 1:
+            confirmed = await self._bucket.confirms()
+        if confirmed is None:
+            self._confirmed_s = None
+        elif confirmed or self._confirmed_s is None:
+            # The first one counts from the question on.
+            self._confirmed_s = sent_s
+        self._end_outage()
+        return ASK_AGAIN_S if confirmed is None else CONFIRM_INTERVAL_S
 
     def _stop_confirming(self) -> None:
         for task in self._tasks[1:]:

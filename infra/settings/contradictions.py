@@ -37,14 +37,24 @@ def contradictions(settings: Settings) -> Iterator[str]:
 _STEALER = {"steal_min_tasks", "steal_interval_s"}
 
 
-def without_effect(settings: Settings) -> Iterator[str]:
-    """Yield one line for each lease setting that was made and that the mode of the pool's leases does not use."""
-    for name in sorted(settings.model_fields_set & LEASE_FIELDS.keys()):
+def without_effect(settings: Settings, *, changed_only: bool = False) -> Iterator[str]:
+    """Yield one line for each lease setting that was made and that the mode of the pool's leases does not use.
+
+    `changed_only`: not for those that were set to their default.
+    """
+    made = settings.model_fields_set & LEASE_FIELDS.keys()
+    for name in sorted(made & differing(settings) if changed_only else made):
         field = LEASE_FIELDS[name]
         chosen = LeasePolicy.model_construct(_fields_set={field})
         if lease_field_mismatch(chosen, settings.lease_mode) is not None:
             modes = " or ".join(modes_of(field))
             yield f"{name} has no effect with lease_mode {settings.lease_mode}; it goes with {modes}"
+
+
+def differing(settings: Settings) -> set[str]:
+    """Return the names of the settings that differ from their default."""
+    defaults = type(settings).model_fields
+    return {name for name, field in defaults.items() if getattr(settings, name) != field.get_default()}
 
 
 def _of_the_sweeper(settings: Settings) -> Iterator[str]:

@@ -113,7 +113,7 @@ class LeaseSettings(_Group):
     lease_s: float = _LEASE.lease_s
     """Mode fixed: the length of every term, in seconds."""
     lease_grace_s: float | None = _LEASE.grace_s
-    """Modes fixed and estimated: seconds of grace after expiry; absent: 60 or 1800."""
+    """Modes fixed and estimated: the grace after expiry, in seconds; absent: 60 or 1800."""
     lease_default_hours: float = _LEASE.default_hours
     """Mode estimated: the estimate of a task that has none."""
     lease_min_hours: float = _LEASE.min_hours
@@ -185,15 +185,15 @@ class LeaseSettings(_Group):
     lease_max_renewals: int = _LEASE.max_renewals
     """Reports on one lease after which `escalated` is written, once; no alarm."""
     lease_max_s: float = _LEASE.max_lease_s
-    """Seconds from the grant after which a lease expires whatever is reported."""
+    """How long after its grant a lease expires whatever is reported, in seconds."""
     lease_silence_multiplier: float = _LEASE.silence_multiplier
     """How many times its median interval between reports an agent may be silent."""
     lease_warning_s: float = _RULES.warning_s
-    """Leases with fewer seconds left than this are listed as expiring soon."""
+    """A lease is listed as expiring soon with less time left than this, in seconds."""
     renewal_worth: float = _RULES.renewal_worth
     """A sign of life is recorded as a renewal if it moves the expiry by at least this fraction of the term."""
     handoff_valid_s: float = _RULES.handoff_valid_s
-    """Seconds for which the advice of a hand-off (instructions, branch) is shown; progress and checkpoint stay."""
+    """How long the advice of a hand-off (instructions, branch) is shown, in seconds; progress and checkpoint stay."""
     handoff_branch_template: str | None = _RULES.branch_template
     """Names the branch in a hand-off, with {task_id}, {agent_id} and {attempt}; absent: no branch."""
     rearm_max_s: float = _RULES.rearm_max_s
@@ -206,13 +206,13 @@ class QueueSettings(_Group):
     """Queue."""
 
     retry_delay_s: float = _RULES.retry.delay_s
-    """Seconds that a task waits after its first failure, up to a quarter more by jitter; 0: none waits."""
+    """How long a task waits after its first failure, in seconds, up to a quarter more by jitter; 0: none waits."""
     retry_backoff: float = _RULES.retry.backoff
     """Each further failure of the task multiplies the delay by this."""
     retry_max_delay_s: float = _RULES.retry.max_delay_s
     """No failed task waits for longer, jitter included."""
     priority_aging_s: float = _RULES.priority_aging_s
-    """A queued task counts as one priority more urgent for each time that it has waited so many seconds; 0: never."""
+    """A queued task counts as one priority more urgent each time it has waited so long, in seconds; 0: never."""
 
 
 class WatchSettings(_Group):
@@ -221,23 +221,23 @@ class WatchSettings(_Group):
     sweeper_enabled: bool = _RULES.sweeper_enabled
     """Whether overdue and stale tasks are swept; leases expire either way."""
     sweeper_interval_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 300.0
-    """Seconds between the sweeper's full passes; an unusable value means the default."""
+    """The time between the sweeper's full passes, in seconds; an unusable value means the default."""
     stuck_threshold_s: float = _RULES.stuck_threshold_s
     """A holder whose last beat is older than this is stuck, until its lease is due or, with `on_silence: stuck`, until
     it is heard; an unusable value means the default."""
     stall_s: float | None = _RULES.stall_s
-    """Seconds without a change of percent or checkpoint after which a held task is stalled, though its holder is heard;
-    0: never; absent: 1800 with leases in mode adaptive, never in the others."""
+    """How long percent and checkpoint of a held task may stay as they are, in seconds; then it is stalled, though its
+    holder is heard; 0: for ever; absent: 1800 with leases in mode adaptive, for ever in the others."""
     on_stall: OnStall = _RULES.on_stall
     """What becomes of a stalled task: it is flagged, or taken from its holder and queued again."""
     default_deadline_s: float | None = _RULES.default_deadline_s
-    """Seconds from the submission to the deadline of a task that is submitted without one; absent: none."""
+    """The time until the deadline of a task that is submitted without one, in seconds; absent: none."""
     agent_lost_after_s: float = _RULES.lost_after_s
     """An agent that sent no command for this long is lost."""
     heartbeat_record_s: float = _RULES.heartbeat_record_s
     """A heartbeat that changes nothing is recorded at most this often."""
     load_valid_s: float = _RULES.load_valid_s
-    """A load report older than this many seconds counts no more: the agent's cpu is taken as 0."""
+    """A load report counts no more when it is older than this, in seconds: the agent's cpu is taken as 0."""
     worktree_probe_enabled: bool = False
     """Whether unresolved merge conflicts in a task's git worktree on this host extend its lease."""
     worktree_template: str | None = None
@@ -258,9 +258,9 @@ class StealSettings(_Group):
     steal_min_tasks: int = _STEAL.min_tasks_to_steal
     """No task is taken from an agent with fewer tasks than this."""
     steal_interval_s: float = _STEAL.interval_s
-    """Seconds from one pass to the next."""
+    """The time from one pass to the next, in seconds."""
     steal_cooldown_s: float = _STEAL.cooldown_s
-    """Seconds for which a stolen task is not stolen again; 0: none."""
+    """How long a stolen task is not stolen again, in seconds; 0: none."""
 
 
 class ServiceSettings(_Group):
@@ -275,7 +275,7 @@ class ServiceSettings(_Group):
     snapshot_every: Annotated[int, Field(ge=0, le=1_000_000_000)] = 100_000
     """Events between two snapshots of the state, a cache for quick starts and looks into the past; 0: none."""
     reply_timeout_s: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 5.0
-    """Seconds after which a command that the broker has not confirmed is answered as unavailable."""
+    """How long a command may go unconfirmed by the broker before it is answered as unavailable, in seconds."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least severe level that the service logs."""
 

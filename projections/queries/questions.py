@@ -38,6 +38,13 @@ class TaskQuery(Query):
     task_id: TaskId
 
 
+class ExplainQuery(Query):
+    """Where one task is, why, and what happens next."""
+
+    view: ClassVar[str] = "explain"
+    task_id: TaskId
+
+
 class TasksQuery(Page):
     """Live tasks, then those that ended."""
 
@@ -109,7 +116,7 @@ class HealthQuery(Query):
 QUERIES: dict[str, type[Query]] = {
     cls.view: cls
     for cls in (
-        TaskQuery, TasksQuery, LeasesQuery, AgentsQuery, WorkloadsQuery, BacklogQuery, StatisticsQuery, StealsQuery,
-        HealthQuery,
+        TaskQuery, ExplainQuery, TasksQuery, LeasesQuery, AgentsQuery, WorkloadsQuery, BacklogQuery, StatisticsQuery,
+        StealsQuery, HealthQuery,
     )
 }  # fmt: skip

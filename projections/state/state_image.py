@@ -23,6 +23,7 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, parse_timestamp
 from domain.untrusted_json import parse_json
 from projections.state.directives import Directives, Stop
+from projections.state.last_heard import LastHeard
 from projections.state.pool_state import Live, PoolState
 from projections.state.shared_values import SharedReader, SharedWriter, checked
 from projections.state.statistics import Statistics
@@ -60,10 +61,16 @@ class StateImage(NamedTuple):
     """Ended entities, in the order in which they ended or were loaded."""
     statistics: dict[str, Any]
     directives: dict[str, dict[str, Stop]]
+    last_heard: dict[str, str]
+    """Actor of each agent -> when it was heard last, by the log."""
 
 
 def capture(
-    state: PoolState, statistics: Statistics, directives: Directives, tasks: Sequence[Task] | None = None
+    state: PoolState,
+    statistics: Statistics,
+    directives: Directives,
+    last_heard: LastHeard,
+    tasks: Sequence[Task] | None = None,
 ) -> StateImage:
     """Return the image of a state that is acknowledged as a whole. `tasks`: instead of the live ones."""
     return StateImage(
@@ -78,6 +85,7 @@ def capture(
         [*(each for each in state.recent.values() if not isinstance(each, Pool)), *state.ended_steals.values()],
         statistics.dump(),
         directives.dump(),
+        last_heard.dump(),
     )
 
 
@@ -115,6 +123,7 @@ def lines(image: StateImage) -> Iterator[bytes]:
         yield from entities_line(_RECENT + _kind(entity), [entity])
     yield _line("statistics", image.statistics)
     yield _line("directives", image.directives)
+    yield _line("last_heard", image.last_heard)
 
 
 class ImageReader:
@@ -150,7 +159,7 @@ class ImageReader:
                 self._shared.add(parse_json(value))
             elif kind == "pool":
                 self._single[kind] = self._read_pool(value)
-            elif kind in {"state", "statistics", "directives"}:
+            elif kind in {"state", "statistics", "directives", "last_heard"}:
                 self._single[kind] = parse_json(value)
             else:
                 return False
@@ -178,6 +187,7 @@ class ImageReader:
                 self._recent,
                 self._single["statistics"],
                 self._single["directives"],
+                self._single["last_heard"],
             )
         except DAMAGE as error:
             raise SnapshotError(f"incomplete: {type(error).__name__} {error}") from error
@@ -213,6 +223,14 @@ def directives_of(image: StateImage) -> Directives:
         return Directives.loaded(image.directives)
     except DAMAGE as error:
         raise SnapshotError(f"directives: {error}") from error
+
+
+def last_heard_of(image: StateImage) -> LastHeard:
+    """Return when agents were heard last, by an image; raises SnapshotError."""
+    try:
+        return LastHeard.loaded(image.last_heard)
+    except DAMAGE as error:
+        raise SnapshotError(f"last_heard: {error}") from error
 
 
 def _steal_end(value: Any) -> StealEnded:

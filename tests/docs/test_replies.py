@@ -91,8 +91,9 @@ async def test_each_result_has_the_keys_that_are_described(ask: Caller) -> None:
         assert await ask.done(f"ops.{verb}") == {}
     await ask.done("ops.resume")
     await done("ops.load", agent_id="r1", load={"cpu": 5})
-    await done("query.task", task_id="r-stolen")
-    for view in QUERY_REPLIES.keys() - {"task"}:
+    for view in ("task", "explain"):
+        await done(f"query.{view}", task_id="r-stolen")
+    for view in QUERY_REPLIES.keys() - {"task", "explain"}:
         await done(f"query.{view}")
     await done("agent.r1.deregister")
     await done("agent.r2.deregister")

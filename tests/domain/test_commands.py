@@ -214,6 +214,7 @@ FIELDS: list[tuple[str, str, Values]] = [
     ("release", "checkpoint", FREE_JSON),
     ("release", "reason", ([*REASON[0], None], REASON[1])),
     ("release", "delay_s", ([0, 0.5, 315_360_000], [-1, 315_360_001, "1", None, float("inf")])),
+    ("fail", "delay_s", ([0, 0.5, 315_360_000, None], [-1, 315_360_001, "1", float("inf")])),
     *((verb, "reason", (REASON[0], [*REASON[1], None])) for verb in ("block", "ops.block")),
     *((verb, "question", ([*NOTE[0], None], NOTE[1])) for verb in ("block", "ops.block")),
     ("unblock", "answer", ([*NOTE[0], None], NOTE[1])),

@@ -52,6 +52,26 @@ def test_a_failed_task_waits_and_every_failure_doubles_it_with_jitter_from_the_t
         s.wait(0.001)
 
 
+@pytest.mark.parametrize("wanted_s", [0.5, 400])
+def test_a_holder_that_fails_may_say_for_how_long_the_task_waits(wanted_s: float) -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given(OPS, "submit", task_id="T", retry=PLAIN)
+    assert granted(s, "A") == ["T"]
+    step = s.given("A", "fail", task_id="T", token=s.token("T"), error="no", delay_s=wanted_s)
+    assert delay_s(s, step.event(ev.Requeued)) == wanted_s
+
+
+def test_a_holder_that_fails_may_have_it_tried_again_at_once() -> None:
+    s = Scenario()
+    s.given("A", "register")
+    s.given(OPS, "submit", task_id="T", retry=PLAIN)
+    assert granted(s, "A") == ["T"]
+    s.given("A", "fail", task_id="T", token=s.token("T"), error="no", delay_s=0)
+    (lease,) = s.given("A", "claim").result["leases"]
+    assert (lease["failures"], lease["required_capabilities"]) == (1, [])
+
+
 def test_the_policy_is_the_tasks_or_the_pools_and_is_recorded_with_the_task() -> None:
     s = Scenario(Rules(retry=RetryPolicy(delay_s=7, backoff=1)))
     s.given("A", "register", capacity=9)

@@ -34,7 +34,7 @@ TASK = Task(
     last_lease=replace(LEASE, token=20), former=(FormerLease(20, "B", LeaseStatus.EXPIRED, AT),), handoff=HANDOFF,
     failures=1, expiries=2, steals=1, releases=1, free_attempts=1, last_stolen_at=AT, late_token=20,
     outcome=Outcome("expired", AT, "sweeper", 20, "B", "x"), question="which?", answer="the first",
-    retries=("T-r1",),
+    retries=("T-r1",), traceparent="00-a-b-01",
 )  # fmt: skip
 ASSIGNED = replace(TASK, status=TaskStatus.ASSIGNED)
 QUEUED = replace(TASK, status=TaskStatus.QUEUED, lease=None)

@@ -120,6 +120,13 @@ def test_the_digest_of_a_commands_body_is_written_where_there_is_one() -> None:
     assert CODEC.decode(message).digest == "0123456789abcdef"
 
 
+def test_the_trace_context_of_a_command_is_written_where_there_is_one() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    (message,) = stored([replace(RECORDED, traceparent=trace)])
+    assert message.body == BODY.replace(b',"data":', f',"traceparent":"{trace}","data":'.encode(), 1)
+    assert CODEC.decode(message).traceparent == trace
+
+
 @pytest.mark.parametrize(
     "body",
     [

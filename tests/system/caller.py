@@ -1,10 +1,12 @@
-"""A client of the wire contract that shares no code with the project: subjects, JSON and headers, as written there."""
+"""A client of the wire contract that shares none of its code with the project: subjects, JSON, headers as written."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from nats.aio.client import Client
+
+from infra.nats.cancellation import await_cancellable
 
 NUMBERS = {
     "invalid_command": 400,
@@ -88,7 +90,8 @@ class Caller:
     ) -> Reply:
         payload = body if isinstance(body, bytes) else json.dumps({**(body or {}), **fields}).encode()
         headers = {"Custody-Actor": actor} if actor is not None else None
-        message = await self.nc.request(f"custody.{self.pool}.{tail}", payload, patience_s, headers=headers)
+        request = self.nc.request(f"custody.{self.pool}.{tail}", payload, patience_s, headers=headers)
+        message = await await_cancellable(request)
         reply = Reply(json.loads(message.data), dict(message.headers or {}))
         check_form(reply)
         return reply

@@ -63,7 +63,6 @@ class Load:
         self._numbers = itertools.count()
         self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._over = False
         self.attempts: list[Attempt] = []
 
     def start(self, agents: int) -> None:
@@ -83,7 +82,6 @@ class Load:
 
     async def stop(self) -> None:
         """End all callers; what is in flight stays unanswered."""
-        self._over = True
         for task in self._tasks:
             task.cancel()
         results = await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -92,9 +90,6 @@ class Load:
                 raise result
 
     async def _send(self, tail: str, **fields: Any) -> Reply:
-        if self._over:
-            # `Client.request` forgets a cancellation that comes together with the reply (Python 3.11's `wait_for`).
-            raise asyncio.CancelledError
         fields["command_id"] = f"{self._name}-{next(self._numbers)}"
         reply = None
         try:

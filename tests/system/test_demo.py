@@ -96,6 +96,7 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     replayed = json.loads((await asyncio.to_thread(invoke, "whatif", "--config", config, "--json")).out)
     assert replayed["agreement"]["whole"], replayed["agreement"]
     assert replayed["agreement"]["recorded"] == inspection.tally[Incident.EXPIRED] > 0
+    assert (await asyncio.to_thread(invoke, "whatif", "--config", config)).err == ""
 
 
 @pytest.mark.system

@@ -159,6 +159,34 @@ async def test_the_only_node_is_not_left(broker: EmbeddedBroker, connect: Connec
         assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
 
 
+@pytest.mark.parametrize(
+    ("failing", "said"),
+    [
+        ("infra.service.agent_path.ReachBucket.confirms", "the cluster could not be asked to confirm a write"),
+        ("infra.service.agent_path.AgentPath._look", "the watch over the agents' way to the pool failed"),
+    ],
+)
+async def test_the_watch_goes_on_after_a_fault_of_its_own(
+    broker: EmbeddedBroker, pool: str, logged: Lines, monkeypatch: pytest.MonkeyPatch, failing: str, said: str
+) -> None:
+    calls, again = 0, asyncio.Event()
+
+    async def fail_once(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise KeyError("unforeseen")
+        again.set()
+
+    monkeypatch.setattr("infra.service.agent_path.INTERVAL_S", 0.01)
+    monkeypatch.setattr("infra.service.agent_path.ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(failing, fail_once)
+    async with through_proxy(broker, pool, "responder", "writer"):
+        await logged.until(said)
+        async with asyncio.timeout(10):
+            await again.wait()
+
+
 async def test_a_broker_that_forbids_it_is_named(tmp_path: Path, pool: str, logged: Lines) -> None:
     async with EmbeddedBroker(tmp_path, BrokerOptions(sync_interval="2m")) as broker:
         server = PoolServer(Settings(pool=pool), broker.url)

@@ -69,8 +69,6 @@ async def whatif(
     plotter = _plotter(plot)
     settings = session.settings
     policies = read_policies(policy or (), grid or (), settings, every_task=every_task)
-    for line in without_effect(settings):
-        typer.echo(f"settings: {line}", err=True)
     async with open_log(session) as log:
         if log.last < log.first:
             raise CommandError(f"pool {session.settings.pool} has no events yet")
@@ -87,6 +85,8 @@ async def whatif(
     if not outcome.leases:
         raise CommandError("no lease was granted there: there is nothing to replay")
     _show(session, outcome, format_)
+    for line in without_effect(session.settings, changed_only=True):
+        typer.echo(f"settings: {line}", err=True)
     if plotter is not None:
         try:
             plotter.draw(outcome)

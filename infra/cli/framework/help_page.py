@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from typer.core import TyperOption
 
-from infra.cli.framework.written_times import LENGTHS, MOMENTS
+from infra.cli.framework.written_times import LENGTHS, MOMENTS, MOMENTS_AHEAD
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -159,7 +159,8 @@ def _times(params: Sequence[Any]) -> Iterator[str]:
     """Yield how the times that a page names are written."""
     words = {word for each in params for word in (each.metavar or "").split("|")}
     if "TIME" in words:
-        yield f"TIME: {MOMENTS}, or RFC 3339."
+        ahead = any(each.metavar == "TIME|DURATION" for each in params)
+        yield f"TIME: {MOMENTS_AHEAD if ahead else MOMENTS}, or RFC 3339."
     if "DURATION" in words:
         yield f"DURATION: {LENGTHS}."
 

@@ -40,6 +40,7 @@ _LENGTHS = {"deadline": "deadline_s", "not_before": "delay_s"}
 _PANELS = dict.fromkeys(("on_silence", "stall_s", "on_stall"), "Watching")
 """Fields of requests that are options of a topic of their own."""
 _RFC_3339 = re.compile(r" \(RFC 3339\)")
+_IN_SECONDS = re.compile(r",? in seconds(?: from now)?\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,7 @@ def _option(
         parameter=_TAKEN.get(name, name) if len(path) == 1 else "_".join((*path[:-1], name)),
         flag=flags[0],
         annotation=annotation,
-        help=_RFC_3339.sub("", ". ".join(remark for remark in remarks if remark)),
+        help=_as_given(". ".join(remark for remark in remarks if remark), parser),
         panel=panel,
         metavar="JSON" if is_json else metavar,
         required=field.is_required(),
@@ -161,6 +162,11 @@ def _option(
         parser=parser,
         choices=tuple(metavar.split("|")) if metavar is not None and metavar.islower() else (),
     )
+
+
+def _as_given(text: str, parser: Callable[[str], Any] | None) -> str:
+    """Return what is said about a time without how the wire writes it: an option takes it as people write it."""
+    return _IN_SECONDS.sub("", text) if parser in {_read_duration, _read_until} else _RFC_3339.sub("", text)
 
 
 def _parser(name: str, kind: Any) -> Callable[[str], Any] | None:
@@ -328,7 +334,8 @@ def _parsed_json(text: str, flag: str) -> Any:
             text = Path(text[1:]).expanduser().read_text(encoding="utf-8")
         return parse_json(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"cannot read it: {error}", param_hint=flag) from None
+        why = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
+        raise typer.BadParameter(f"cannot read {text.removeprefix('@')}: {why}", param_hint=flag) from None
     except ValueError as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=flag) from None
 

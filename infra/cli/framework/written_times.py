@@ -12,6 +12,7 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 
 MOMENTS = "10:00, '2026-11-28 21:23' (local, or with Z or an offset), '10m ago', -1h"
+MOMENTS_AHEAD = "10:00, '2026-11-28 21:23' (local, or with Z or an offset), 'tomorrow 9:00', 'in 2h'"
 LENGTHS = "90, 90s, 10m or 1h30m"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _UNITS = {
@@ -83,7 +84,7 @@ def parse_moment(text: str, now: datetime, *, ahead: bool = False, day_ends: boo
             return now + timedelta(seconds=relative_s)
         return _calendar(text.strip().lower(), now.astimezone(), ahead=ahead, day_ends=day_ends).astimezone(UTC)
     except (OverflowError, OSError, ValueError):
-        msg = f"{text!r} is no time, such as {MOMENTS}"
+        msg = f"{text!r} is no time, such as {MOMENTS_AHEAD if ahead else MOMENTS}"
         raise ValueError(msg) from None
 
 

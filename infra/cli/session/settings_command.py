@@ -1,4 +1,4 @@
-"""A command made of a function that takes the settings: every setting is an option of it."""
+"""A command made of a function that takes the settings: each setting that it uses is an option of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.cli.framework.typer_command import set_parameters
 from infra.cli.terminal.output import print_error
 from infra.host.shell import EXIT_USAGE
 from infra.settings.loading import load_settings
-from infra.settings.settings import GROUPS, Settings
+from infra.settings.settings import GROUPS, BrokerSettings, Settings
 from infra.settings.sources import SettingsError
 
 if TYPE_CHECKING:
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
 _FIRST = frozenset({"config", "pool", "nats", "data_dir", "broker_port", "log_level"})
 """The settings that `--help` shows; each of the others belongs to the topic of its group."""
+_OF_CLIENTS = frozenset(
+    name for name in BrokerSettings.model_fields if name.startswith("nats") or name.endswith("_password")
+)
+_UNUSED = {
+    "serve": frozenset(name for name in BrokerSettings.model_fields if name.startswith("broker_")),
+    "up": _OF_CLIENTS,
+    "demo": _OF_CLIENTS | {"broker_port", "broker_strict_inboxes"},
+}
+"""Settings that a command does not use, so that they are no options of it: the broker runs already, or is its own."""
 NewLogOption = Annotated[
     bool,
     typer.Option(
@@ -39,13 +48,21 @@ AcceptLossOption = Annotated[
 
 
 def settings_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Return a command's function for a function that takes the loaded settings, with an option for every setting."""
+    """Return a command's function for a function that takes the loaded settings, with an option for each that it uses.
+
+    What it does not use may still be in the environment and in the configuration file, which commands share.
+    """
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "loaded"]
     specs = [spec for spec in options_from_model(Settings, as_named=True) if spec.parameter == "config"]
     for group in GROUPS:
         specs += options_from_model(group, panel=(group.__doc__ or "").removesuffix("."), as_named=True)
 
-    specs = [replace(spec, panel=None) if spec.parameter in _FIRST else spec for spec in specs]
+    unused = _UNUSED.get(function.__name__, frozenset[str]())
+    specs = [
+        replace(spec, panel=None) if spec.parameter in _FIRST else spec
+        for spec in specs
+        if spec.parameter not in unused
+    ]
 
     def command(**values: Any) -> None:
         flags = {spec.parameter: values.pop(spec.parameter) for spec in specs}

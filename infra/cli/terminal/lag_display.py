@@ -52,6 +52,7 @@ class LagDisplay:
             showing = asyncio.ensure_future(self._show_live(projector))
         else:
             showing = asyncio.ensure_future(self._show_lines(projector))
+        showing.add_done_callback(_report_fault)
         try:
             yield
         finally:
@@ -131,6 +132,14 @@ class LagDisplay:
             f"{what} at position {watermark.position}, {self._lag(projector)}; "
             f"{projector.written} events written in {took_s:.1f} s{rate}{skipped}"
         )
+
+
+def _report_fault(showing: asyncio.Future[None]) -> None:
+    """Say so if the display ended by itself; the projector goes on."""
+    error = None if showing.cancelled() else showing.exception()
+    if error is not None:
+        with contextlib.suppress(OSError):
+            print_error(f"the lag is no longer shown: {error!r}")
 
 
 def _behind_s(projector: Projector[Any]) -> float:

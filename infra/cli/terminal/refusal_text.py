@@ -68,7 +68,7 @@ def refusal_text(
 def _details(message: str, details: Mapping[str, Any]) -> str:
     """Return the details that the message does not tell."""
     shown = [
-        f"{name.replace('_', ' ')} {text}"
+        f"{name.removesuffix('_s').replace('_', ' ')} {text}{' s' if name.endswith('_s') else ''}"
         for name, value in details.items()
         if value not in (None, [], {}) and ((text := _text(value)) not in message or not isinstance(value, str))
     ]

@@ -62,6 +62,7 @@ def check_same(one: Memory, other: Memory) -> None:
     assert one.state.committed_position == other.state.committed_position
     assert list(one.outcomes.dump().items()) == list(other.outcomes.dump().items())
     assert one.directives.dump() == other.directives.dump()
+    assert one.last_heard.dump() == other.last_heard.dump()
     assert one.statistics.dump() == other.statistics.dump()
     assert (one.tail_hash, one.unreadable_count, one.unreadable) == (
         other.tail_hash, other.unreadable_count, other.unreadable,

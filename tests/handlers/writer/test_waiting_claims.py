@@ -290,6 +290,19 @@ async def test_waiting_is_no_sign_of_life(make_pool: MakePool) -> None:
     assert pool.agent("a").status == "lost"
 
 
+async def test_a_claim_that_waited_renews_nothing_when_it_is_granted_a_task(pool: PoolHarness) -> None:
+    """It renewed what its agent held when it was sent; who sent it may be dead since."""
+    await pool.register("a", capacity=2)
+    await pool.submit("T")
+    await pool.given("agent.a.claim")
+    claim = wait(pool, "a", 30.0)
+    await pool.advance(25)
+    expires_at = pool.lease("T").expires_at
+    await pool.submit("U")
+    assert tasks(claim) == ["U"]
+    assert pool.lease("T").expires_at == expires_at
+
+
 async def test_a_dead_client_costs_one_lease_and_no_more(pool: PoolHarness) -> None:
     await pool.register("dead", "b")
     pool.post("agent.dead.claim", {"wait_s": 30.0}, reply="")

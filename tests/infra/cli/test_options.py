@@ -1,6 +1,7 @@
 """Options are made from the models: nothing is left out, nothing can differ."""
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,15 @@ def test_limits_and_defaults_are_the_models_own() -> None:
     assert ends(by_flag(Fail)["--retryable"].help, "Default: yes")
     assert by_flag(Progress)["--token"].required
     assert not by_flag(Progress)["--message"].required
+
+
+def test_an_option_that_takes_times_as_people_write_them_does_not_speak_of_seconds() -> None:
+    for verb, model in MODELS.items():
+        with case(verb):
+            times = [each for each in options_from_model(model) if "DURATION" in (each.metavar or "")]
+            assert [each.flag for each in times if re.search(r"\bseconds\b", each.help, re.IGNORECASE)] == []
+    told = by_flag(Drain)["--deadline"].help
+    assert told.startswith("When the agent is no longer asked: what it still holds is taken from it. ")
 
 
 def test_only_what_was_given_is_sent_in_its_place() -> None:
@@ -133,7 +143,7 @@ def test_a_deadline_that_the_wire_has_as_a_length_may_be_a_moment() -> None:
     assert deadline.parser is not None
     assert [deadline.parser(text) for text in ("10m", "90", "in 10m", "10m ago")] == [600.0, 90.0, 600.0, -600.0]
     assert 0 < deadline.parser("tomorrow 10:00") < 2 * 86_400
-    with pytest.raises(typer.BadParameter, match="'someday' is no time, such as 10:00"):
+    with pytest.raises(typer.BadParameter, match=r"'someday' is no time, such as 10:00, .*'in 2h'$"):
         deadline.parser("someday")
 
 
@@ -156,6 +166,13 @@ def test_what_is_no_json_is_a_usage_error(text: str) -> None:
     with pytest.raises(typer.BadParameter) as refused:
         body_from_options(options_from_model(Submit), {"payload": text})
     assert refused.value.param_hint == "--payload"
+
+
+def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "latin").write_bytes(b'"\xe9"')
+    for name, why in (("absent", "no such file or directory"), ("latin", "it is not UTF-8")):
+        with pytest.raises(typer.BadParameter, match=f"^cannot read {tmp_path / name}: {why}$"):
+            body_from_options(options_from_model(Submit), {"payload": f"@{tmp_path / name}"})
 
 
 def test_a_validation_error_leads_back_to_its_option() -> None:

@@ -121,6 +121,13 @@ def test_an_agent_is_told_of_its_own_commands() -> None:
     )
 
 
+def test_seconds_in_the_details_have_their_unit_behind_the_number() -> None:
+    details = {"leader": "h:1:2", "position": 7, "unconfirmed_s": 6.2}
+    assert refusal_text("unavailable", "the broker has not confirmed an append", details, "health") == (
+        "unavailable: the broker has not confirmed an append (leader h:1:2, position 7, unconfirmed 6.2 s)"
+    )
+
+
 async def test_a_refusal_is_in_the_words_of_the_command_line(ask: Run, run: Run) -> None:
     async def said(*arguments: str) -> str:
         refused = await run(*arguments)

@@ -77,6 +77,32 @@ def test_serve_goes_to_the_named_broker(arguments: list[str], url: str, monkeypa
     assert asked == [url]
 
 
+@pytest.mark.parametrize(
+    ("command", "setting", "value"),
+    [
+        ("serve", "broker_port", "4222"),
+        ("up", "nats", '"nats://h:1"'),
+        ("demo", "broker_port", "4222"),
+        ("demo", "nats_user", '"ann"'),
+    ],
+)
+def test_a_setting_that_a_command_does_not_use_is_no_option_of_it(
+    command: str, setting: str, value: str, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(_settings: Settings, *_: object, **__: object) -> int:
+        return 0
+
+    stub(monkeypatch, "infra.service.run", run_up=run, run_serve=run)
+    stub(monkeypatch, "custody_demo.demo", run_demo=run)
+    option = f"--{setting.replace('_', '-')}"
+    assert f"{option} " not in invoke(command, "--help-all").out
+    refused = invoke(command, option, "4222")
+    assert refused.status == 2
+    assert f"No such option: {option}" in refused.err
+    (directory / "custody.toml").write_text(f"{setting} = {value}\n")
+    assert invoke(command).status == 0, "other commands use the file, too"
+
+
 def test_demo_passes_its_size_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 

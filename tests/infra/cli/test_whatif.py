@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Run
 
 SILENT = ("--lease-mode", "fixed", "--lease-s", "0.1", "--lease-grace-s", "0")
@@ -91,13 +92,15 @@ async def test_a_setting_that_did_nothing_is_named(worked: Run) -> None:
     )
 
 
-async def test_a_setting_in_force_that_does_nothing_is_named_before_the_comparison(
+async def test_a_changed_setting_in_force_that_does_nothing_is_named_behind_the_comparison(
     worked: Run, directory: Path
 ) -> None:
     plain = await worked("whatif", "--grid", "renewal_worth=0,0.2")
     assert plain.err == ""
-    (directory / "custody.toml").write_text("lease_s = 60\n")
+    default = Settings().lease_renewal_hours
+    (directory / "custody.toml").write_text(f"lease_s = 60\nlease_renewal_hours = {default}\n")
     shown = await worked("whatif", "--grid", "renewal_worth=0,0.2")
+    assert shown.out == plain.out
     assert shown.err == "settings: lease_s has no effect with lease_mode adaptive; it goes with fixed\n"
 
 

@@ -9,8 +9,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 
+from domain.commands.service_commands import FillTail
 from infra.reports.postmortem.render import embedded
 from projections.postmortem.causes import Cause
 from tests.infra.reports.postmortem.conftest import HOSTILE, html, story
@@ -75,6 +77,18 @@ def test_a_log_of_one_event_is_a_page() -> None:
     text = html(found(s))
     assert "None of the causes that this page knows applies" in text
     assert 'id="e1"' in text
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_finding_without_advice_leaves_no_gap(losses: int) -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    for filled_to in range(10, 10 * losses + 1, 10):
+        s.asks(FillTail(acknowledged_to=5, filled_to=filled_to), actor="writer")
+    text = html(found(s))
+    assert text.count('<ul class="evidence">') == losses
+    assert re.findall(r"<p>\s*</p>", text) == []
+    assert ("<strong>the log lost its tail.</strong>" in text) == (losses > 1)
 
 
 def test_the_same_log_gives_the_same_page() -> None:

@@ -1,0 +1,77 @@
+"""A pool that is served on the session's broker, and workers and clients of the library in it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from custody_client import Client, Worker
+from infra.broker.embedded import EmbeddedBroker
+from infra.service.serving import PoolServer
+from infra.settings.settings import Settings
+from tests.support.broker import Connect
+from tests.system.caller import Caller
+
+SHORT = {"mode": "fixed", "lease_s": 0.6, "grace_s": 0.2}
+"""A lease that is lost soon after its holder falls silent."""
+
+
+class Place(NamedTuple):
+    """A served pool."""
+
+    url: str
+    pool: str
+    ask: Caller
+    """A bare client with the operator's rights."""
+
+    def worker(self, name: str = "w1", **options: Any) -> Worker:
+        """A worker in the pool that ends quickly."""
+        return Worker(name, **{"url": self.url, "pool": self.pool, "drain_s": 0.2, "hand_over_s": 2.0, **options})
+
+    @asynccontextmanager
+    async def working(self, worker: Worker) -> AsyncIterator[asyncio.Task[None]]:
+        """The worker at work; it drains at the end."""
+        serving = asyncio.create_task(worker.serve())
+        try:
+            yield serving
+        finally:
+            if not worker.ending:
+                worker.stop()
+            async with asyncio.timeout(15):
+                await serving
+
+    async def until(self, task_id: str, wanted: Callable[[dict[str, Any]], bool] | str) -> dict[str, Any]:
+        """Look at a task until it is as wanted, or in the status that is named."""
+        async with asyncio.timeout(15):
+            while True:
+                task: dict[str, Any] = await self.ask.task(task_id)
+                if task["status"] == wanted if isinstance(wanted, str) else wanted(task):
+                    return task
+                await asyncio.sleep(0.01)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Return once the condition holds."""
+    async with asyncio.timeout(15):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def place(broker: EmbeddedBroker, connect: Connect, pool: str) -> AsyncIterator[Place]:
+    server = PoolServer(Settings(pool=pool), broker.url)
+    await server.start(broker.auth, sync_interval="2m")
+    password = broker.credentials("operator")["password"]
+    url = broker.url.replace("//", f"//operator:{password}@")
+    yield Place(url, pool, Caller(await connect(), pool))
+    await server.stop()
+
+
+@pytest.fixture
+async def client(place: Place) -> AsyncIterator[Client]:
+    async with Client(place.url, pool=place.pool) as client:
+        yield client

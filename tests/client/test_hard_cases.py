@@ -1,0 +1,281 @@
+"""What a worker has to live through, with real processes: kills, stops, restarts, other ports, blocked loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from custody_client import Client, Event, Task
+from tests.client.conftest import Place, eventually
+from tests.support.checkout import ROOT
+from tests.system.processes import Service, access
+from tests.system.processes import client as bare_client
+from tests.system.streams import read_log
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+pytestmark = pytest.mark.system
+
+SCRIPT = ROOT / "tests" / "client" / "hard_worker.py"
+LEASE = {"mode": "fixed", "lease_s": 1.5, "grace_s": 0.3}
+"""Long enough for a loaded machine, and short enough to wait for its end."""
+RESULT_S = 30.0
+
+
+class Fleet:
+    """Workers as processes, and a client beside them."""
+
+    def __init__(self, directory: Path, environment: dict[str, str], options: dict[str, str]) -> None:
+        """`environment`: how workers find the pool. `options`: how a bare client connects."""
+        self.directory = directory
+        self.journal = directory / "journal"
+        self.journal.touch()
+        self.pool = environment.get("CUSTODY_POOL", "default")
+        self._environment = environment
+        self._options = options
+        self._workers: list[Process] = []
+
+    async def worker(self, name: str, *options: str) -> Process:
+        """Start a worker; it is killed at the end of the test."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("CUSTODY_")}
+        command = ("-m", "custody_client.cli", f"{SCRIPT}:worker", "--drain", "0s", *options)
+        environment = {**kept, **self._environment, "CUSTODY_AGENT": name}
+        with (self.directory / f"{name}.log").open("a") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, *command, cwd=self.directory, env=environment, stdout=DEVNULL, stderr=log
+            )
+        self._workers.append(process)
+        return process
+
+    async def end(self) -> None:
+        """Kill the workers that are left."""
+        for process in self._workers:
+            if process.returncode is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                await process.wait()
+
+    def job(self, **fields: Any) -> dict[str, Any]:
+        """A payload."""
+        return {"journal": str(self.journal), **fields}
+
+    def notes(self, what: str) -> list[str]:
+        """The journal's lines that say so."""
+        return [line for line in self.journal.read_text().splitlines() if what in line]
+
+    async def noted(self, what: str, times: int = 1) -> None:
+        """Wait until the journal says so."""
+        await eventually(lambda: len(self.notes(what)) >= times)
+
+    async def events(self, task_id: str) -> Counter[str]:
+        """How often each event happened to a task, by the log."""
+        async with bare_client(**self._options) as nc:
+            log = await read_log(nc, self.pool)
+        return Counter(event.name for event in log if event.body["subject"] == f"task/{task_id}")
+
+
+class Up(NamedTuple):
+    """A fleet beside a `custody up` that the test may kill, and a client that finds it again by its directory."""
+
+    fleet: Fleet
+    service: Service
+    client: Client
+    data: Path
+
+
+@pytest.fixture
+async def fleet(place: Place, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Workers at a service that lives."""
+    made = Fleet(tmp_path, {"CUSTODY_NATS": place.url, "CUSTODY_POOL": place.pool}, {"servers": place.url})
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Up]:
+    data = tmp_path / "data"
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(data))
+    monkeypatch.delenv("CUSTODY_NATS", raising=False)
+    async with Service("up", tmp_path, broker_sync_interval="2m") as service:
+        await service.ready()
+        made = Fleet(tmp_path, {"CUSTODY_DATA_DIR": str(data)}, {})
+        async with Client() as opened:
+            yield Up(made, service, opened, data)
+        await made.end()
+
+
+def tokens(lines: Iterable[str]) -> list[str]:
+    return [line.split()[1] for line in lines]
+
+
+async def eventually_at(task: Task, percent: int) -> None:
+    """Wait until a task has got so far."""
+    async with asyncio.timeout(RESULT_S):
+        while True:
+            if ((await task.state()).percent or 0) >= percent:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_killed_in_the_middle_the_next_process_goes_on_from_the_checkpoint(fleet: Fleet, client: Client) -> None:
+    first = await fleet.worker("w1")
+    task = await client.submit("steps", fleet.job(steps=12, step_s=0.1), task_id="T")
+    await eventually_at(task, 25)
+    first.kill()
+    await first.wait()
+    await fleet.worker("w1")
+    assert await task.result(RESULT_S) == 2
+    (_, again) = fleet.notes("began at")
+    assert int(again.split()[-1]) >= 3
+    events = await fleet.events("T")
+    assert (events["task.completed"], events["task.leased"], events["task.released"]) == (1, 2, 1)
+
+
+async def test_killed_while_it_waits_for_work_it_takes_none_with_it(fleet: Fleet, client: Client) -> None:
+    first = await fleet.worker("w1")
+    assert await (await client.submit("quick", fleet.job())).result(RESULT_S) == 1
+    first.kill()
+    await first.wait()
+    # Granted to the claim of the dead process, which the next one gives back, or to the next one.
+    task = await client.submit("quick", fleet.job(), task_id="T")
+    await fleet.worker("w1")
+    assert await task.result(RESULT_S) in {1, 2}
+    assert (await fleet.events("T"))["task.expired"] == 0
+
+
+async def test_stopped_for_longer_than_its_lease_its_handler_is_stopped_and_nothing_is_overwritten(
+    fleet: Fleet, client: Client
+) -> None:
+    first = await fleet.worker("w1")
+    task = await client.submit("steps", fleet.job(steps=30, step_s=0.1), task_id="T", lease=LEASE)
+    await eventually_at(task, 10)
+    first.send_signal(signal.SIGSTOP)
+    await fleet.worker("w2")
+    await fleet.noted("began at", 2)
+    first.send_signal(signal.SIGCONT)
+    assert await task.result(RESULT_S) == 2
+    await fleet.noted("stopped")
+    state = await task.state()
+    (stale, current) = tokens(fleet.notes("began at"))
+    assert tokens(fleet.notes("stopped")) == [stale]
+    assert state.outcome is not None
+    assert str(state.outcome.token) == current
+    events = await fleet.events("T")
+    assert (events["task.completed"], events["task.expired"]) == (1, 1)
+
+
+async def test_the_service_comes_back_on_another_port(up: Up, tmp_path: Path) -> None:
+    await up.fleet.worker("w1")
+    before = access(up.data)["servers"]
+    task = await up.client.submit("steps", up.fleet.job(steps=20, step_s=0.1), task_id="T")
+    result = asyncio.create_task(task.result(RESULT_S))
+    await up.fleet.noted("began at")
+    await up.service.kill()
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    async with Service("up", tmp_path, broker_sync_interval="2m", broker_port=port) as again:
+        await again.ready()
+        assert access(up.data)["servers"] != before
+        assert await result == 1
+
+
+async def test_the_service_is_replaced_while_a_completion_is_in_flight(up: Up) -> None:
+    await up.fleet.worker("w1")
+    task = await up.client.submit("blocks", up.fleet.job(for_s=1.0), task_id="T")
+    await up.fleet.noted("began")
+    await up.service.kill()
+    # It completes while there is no service, and says so until there is one.
+    await asyncio.sleep(1)
+    await up.service.start()
+    await up.service.ready()
+    assert await task.result(RESULT_S) == 1
+    names = [event.name async for event in events_of(up.client, "T")]
+    assert [name for name in names if name != "started"] == ["submitted", "leased", "completed"]
+
+
+async def events_of(client: Client, task_id: str) -> AsyncIterator[Event]:
+    """The events of a task up to its completion."""
+    async for event in client.watch(task_id=task_id, after=0):
+        yield event
+        if event.name == "completed":
+            return
+
+
+async def test_an_outage_that_is_shorter_than_the_lease_costs_nothing(up: Up) -> None:
+    await up.fleet.worker("w1")
+    lease = {"mode": "fixed", "lease_s": 15, "grace_s": 2}
+    task = await up.client.submit("steps", up.fleet.job(steps=30, step_s=0.1), task_id="T", lease=lease)
+    watching = asyncio.create_task(positions_until_completed(up.client))
+    await up.fleet.noted("began at")
+    await up.service.kill()
+    await up.service.start()
+    await up.service.ready()
+    assert await task.result(RESULT_S) == 1
+    positions = await asyncio.wait_for(watching, RESULT_S)
+    assert positions == list(range(1, positions[-1] + 1)), "no event is missed, and none comes twice"
+
+
+async def positions_until_completed(client: Client) -> list[int]:
+    """The positions of all events up to a completion."""
+    positions = []
+    async for event in client.watch(after=0):
+        positions.append(event.position)
+        if event.name == "completed":
+            break
+    return positions
+
+
+async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(fleet: Fleet, client: Client) -> None:
+    await fleet.worker("w1")
+    task = await client.submit("blocks", fleet.job(for_s=4.0), task_id="T", lease=LEASE)
+    assert await task.result(RESULT_S) == 1
+    assert (await fleet.events("T"))["task.expired"] == 0
+
+
+async def test_a_cancel_reaches_a_thread_that_sleeps_within_a_second(fleet: Fleet, client: Client) -> None:
+    await fleet.worker("w1")
+    task = await client.submit("sleeps", fleet.job(), task_id="T")
+    await fleet.noted("began")
+    await task.cancel()
+    async with asyncio.timeout(1):
+        await fleet.noted("stopped")
+
+
+@pytest.mark.parametrize("end", ["cancelled", "killed"])
+async def test_a_program_of_a_handler_ends_with_it(fleet: Fleet, client: Client, end: str) -> None:
+    first = await fleet.worker("w1")
+    file = fleet.directory / "pid"
+    task = await client.submit("runs", fleet.job(pid=str(file)), task_id="T")
+    await eventually(lambda: file.exists() and bool(file.read_text().strip()))
+    status = Path(f"/proc/{file.read_text().strip()}/stat")
+    if end == "killed":
+        first.kill()
+    else:
+        await task.cancel()
+    await eventually(lambda: not status.exists() or ") Z " in status.read_text())
+
+
+async def test_a_hundred_slots_in_a_process(fleet: Fleet, client: Client) -> None:
+    await fleet.worker("w1", "--slots", "100")
+    job = fleet.job(steps=3, step_s=1.0)
+    tasks = [await client.submit("steps", job, lease=LEASE, task_id=f"T{number}") for number in range(100)]
+    assert await asyncio.gather(*(task.result(RESULT_S * 2) for task in tasks)) == [1] * 100
+
+
+async def test_a_storm_of_submits_makes_each_task_once(fleet: Fleet, client: Client) -> None:
+    await fleet.worker("w1", "--slots", "16")
+    storm = [client.submit("quick", fleet.job(), task_id=f"T{number % 200}") for number in range(600)]
+    tasks = await asyncio.gather(*storm)
+    assert Counter(task.was for task in tasks)["new"] == 200
+    assert await asyncio.gather(*(task.result(RESULT_S * 2) for task in tasks[:200])) == [1] * 200

@@ -1,0 +1,495 @@
+"""A worker with handlers, on a real service."""
+
+import asyncio
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pydantic
+import pytest
+
+from custody_client import (
+    AddressError,
+    Client,
+    HandOver,
+    Held,
+    LeaseLost,
+    NotRetryable,
+    Retry,
+    StaleSession,
+    SyncHeld,
+    TaskFailed,
+    Worker,
+    working_on,
+)
+from tests.client.conftest import SHORT, Place, eventually
+
+RESULT_S = 15.0
+
+
+@dataclass
+class AsDataclass:
+    pages: int
+
+
+class AsStruct(msgspec.Struct):
+    pages: int
+
+
+class AsModel(pydantic.BaseModel):
+    pages: int
+
+
+@pytest.mark.parametrize("kind", [AsDataclass, AsStruct, AsModel, dict])
+async def test_a_payload_comes_as_what_the_handler_takes(place: Place, client: Client, kind: type) -> None:
+    worker = place.worker()
+    got: list[Any] = []
+
+    async def report(job: Any, held: Held[int]) -> str:
+        got.append(job)
+        return f"{held.task_id}.pdf"
+
+    report.__annotations__["job"] = kind
+    worker.task("report")(report)
+    async with place.working(worker):
+        task = await client.submit("report", kind(pages=3), task_id="T")
+        assert await task.result(RESULT_S) == "T.pdf"
+    assert got == [kind(pages=3)]
+
+
+async def test_a_payload_that_does_not_fit_fails_the_task_for_good(place: Place, client: Client) -> None:
+    worker = place.worker()
+
+    @worker.task("report")
+    async def report(job: AsDataclass) -> None:
+        raise AssertionError(job)
+
+    async with place.working(worker):
+        task = await client.submit("report", {"pages": "many"})
+        with pytest.raises(TaskFailed, match="payload does not fit AsDataclass"):
+            await task.result(RESULT_S)
+
+
+async def test_a_def_handler_has_a_thread_of_its_own(place: Place, client: Client) -> None:
+    worker = place.worker(slots=2)
+    meeting = threading.Barrier(2)
+
+    @worker.task("report")
+    def report(job: dict[str, int], held: SyncHeld[int]) -> str:
+        meeting.wait(10)
+        held.progress(1, of=2, checkpoint=1)
+        task = working_on()
+        assert task is not None
+        return f"{task.task_id} by {task.agent}, {job['pages']} pages"
+
+    async with place.working(worker):
+        tasks = [await client.submit("report", {"pages": 3}, task_id=each) for each in ("A", "B")]
+        results = [await each.result(RESULT_S) for each in tasks]
+    assert results == ["A by w1, 3 pages", "B by w1, 3 pages"]
+
+
+async def test_an_exception_fails_the_attempt_and_the_next_one_goes_on_from_the_checkpoint(
+    place: Place, client: Client
+) -> None:
+    worker = place.worker()
+    began: list[int | None] = []
+
+    @worker.task("report", retry=Retry(3, delay_s=0.05))
+    async def report(held: Held[int]) -> str:
+        began.append(held.checkpoint)
+        await held.progress(len(began), of=3, checkpoint=len(began))
+        if len(began) < 3:
+            raise ValueError("no luck")
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        assert await task.result(RESULT_S) == "done"
+        state = await task.state()
+    assert began == [None, 1, 2]
+    assert (state.failures, state.attempt) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts", "said"),
+    [
+        pytest.param(NotRetryable("the input is broken"), 1, "the input is broken", id="not retryable"),
+        pytest.param(ValueError("no luck"), 2, "ValueError: no luck", id="the last of two attempts"),
+    ],
+)
+async def test_the_last_failure_fails_the_task(
+    place: Place, client: Client, error: Exception, attempts: int, said: str
+) -> None:
+    worker = place.worker()
+    calls = 0
+
+    @worker.task("report", retry=Retry(2, delay_s=0))
+    async def report() -> None:
+        nonlocal calls
+        calls += 1
+        raise error
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        with pytest.raises(TaskFailed, match=said):
+            await task.result(RESULT_S)
+    assert calls == attempts
+
+
+async def test_a_result_that_is_too_large_fails_the_task_for_good(place: Place, client: Client) -> None:
+    worker = place.worker()
+
+    @worker.task("report")
+    async def report() -> str:
+        return "x" * 70_000
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        with pytest.raises(TaskFailed, match="result takes 70002 bytes"):
+            await task.result(RESULT_S)
+
+
+@pytest.mark.parametrize("form", ["async def", "def"])
+async def test_a_cancelled_task_stops_its_handler(place: Place, client: Client, form: str) -> None:
+    worker = place.worker(slots=2)
+    began, stopped = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    seen: list[LeaseLost | None] = []
+
+    @worker.task("async def")
+    async def in_loop(held: Held[None]) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append(held.lost)
+            stopped.set()
+
+    @worker.task("def")
+    def in_thread(held: SyncHeld[None]) -> None:
+        loop.call_soon_threadsafe(began.set)
+        try:
+            while True:
+                time.sleep(0.01)
+        except Exception:  # noqa: BLE001 - the point: this does not keep it from stopping
+            return
+        finally:
+            seen.append(held.lost)
+            stopped.set()
+
+    async with place.working(worker):
+        task = await client.submit(form, task_id="T", lease=SHORT)
+        await began.wait()
+        await task.cancel("not needed")
+        assert await asyncio.to_thread(stopped.wait, 5)
+        assert (await task.state()).status == "cancelled"
+    assert seen[0] is not None
+    assert (seen[0].task_id, seen[0].status) == ("T", "cancelled")
+
+
+async def test_a_task_that_is_stolen_while_it_starts_is_stopped_and_says_who_has_it(
+    place: Place, client: Client
+) -> None:
+    worker = place.worker()
+    losses: list[LeaseLost | None] = []
+    began, stopped = asyncio.Event(), asyncio.Event()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            losses.append(held.lost)
+            with pytest.raises(LeaseLost):
+                await held.progress(1, checkpoint=1)
+            stopped.set()
+
+    async with place.working(worker):
+        await place.ask.done("agent.other.register", capabilities=["report"])
+        await client.submit("report", task_id="T")
+        await began.wait()
+        await place.ask.done("ops.steal", {"from": "w1", "to": "other", "task_ids": ["T"]})
+        async with asyncio.timeout(10):
+            await stopped.wait()
+    assert losses[0] is not None
+    assert losses[0].holder == "other"
+    assert "other has it now" in str(losses[0])
+    assert (await place.ask.task("T"))["agent_id"] == "other"
+
+
+async def test_a_shielded_section_is_finished_first(place: Place, client: Client) -> None:
+    worker = place.worker()
+    began = asyncio.Event()
+    wrote: list[str] = []
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        with held.shield():
+            began.set()
+            await eventually(lambda: held.cancelled)
+            wrote.append("both halves")
+        await asyncio.sleep(10)
+        wrote.append("never")
+
+    async with place.working(worker):
+        task = await client.submit("report", lease=SHORT)
+        await began.wait()
+        await task.cancel()
+        await place.until(task.task_id, "cancelled")
+    assert wrote == ["both halves"]
+
+
+async def test_draining_hands_over_what_is_not_done_with_its_last_checkpoint(place: Place, client: Client) -> None:
+    first, second = place.worker("w1"), place.worker("w2")
+    began = asyncio.Event()
+    checkpoints: list[int | None] = []
+
+    @first.task("report")
+    async def endless(held: Held[int]) -> None:
+        await held.progress(10, checkpoint=7)
+        began.set()
+        await asyncio.Event().wait()
+
+    @second.task("report")
+    async def report(held: Held[int]) -> str:
+        checkpoints.append(held.checkpoint)
+        return "done"
+
+    async with place.working(first):
+        task = await client.submit("report")
+        await began.wait()
+    assert (await task.state()).status == "queued"
+    async with place.working(second):
+        assert await task.result(RESULT_S) == "done"
+    assert checkpoints == [7]
+    assert (await task.state()).releases == 1
+
+
+async def test_draining_waits_for_what_ends_in_time(place: Place, client: Client) -> None:
+    worker = place.worker(drain_s=10)
+    began, finish = asyncio.Event(), asyncio.Event()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> str:
+        began.set()
+        await eventually(lambda: held.handing_over)
+        await finish.wait()
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await began.wait()
+        worker.stop()
+        finish.set()
+    assert await task.result(RESULT_S) == "done"
+
+
+async def test_an_agent_that_an_operator_drains_hands_over(place: Place, client: Client) -> None:
+    worker = place.worker(drain_s=0.1)
+    asked = asyncio.Event()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        await held.progress(10, checkpoint=1)
+        await eventually(lambda: held.handing_over)
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await place.until(task.task_id, lambda task: task["percent"] == 10)
+        await client.act("drain", agent_id="w1")
+        async with asyncio.timeout(10):
+            await asked.wait()
+        state = await place.until(task.task_id, "queued")
+    assert state["handoff"]["last_checkpoint"] == 1
+
+
+async def test_a_worker_that_has_no_broker_yet_can_be_stopped(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        worker = Worker("w1", url=f"nats://127.0.0.1:{unused.getsockname()[1]}")
+        worker.task("report")(lambda: None)
+        serving = asyncio.create_task(worker.serve())
+        asyncio.get_running_loop().call_later(0.2, worker.stop)
+        async with asyncio.timeout(10):
+            await serving
+
+
+async def test_a_worker_whom_nobody_told_where_the_broker_is_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUSTODY_NATS", raising=False)
+    worker = Worker("w1")
+    worker.task("report")(lambda: None)
+    with pytest.raises(AddressError, match="run this beside `custody up`"):
+        await worker.serve()
+
+
+async def test_an_agent_that_was_deregistered_registers_again(place: Place, client: Client) -> None:
+    worker = place.worker(wait_s=0.2)
+
+    @worker.task("report")
+    async def report() -> str:
+        return "done"
+
+    async with place.working(worker):
+        assert await (await client.submit("report")).result(RESULT_S) == "done"
+        await client.act("deregister", agent_id="w1")
+        assert await (await client.submit("report")).result(RESULT_S) == "done"
+
+
+async def test_a_handler_may_hand_over(place: Place, client: Client) -> None:
+    worker = place.worker()
+    attempts: list[int] = []
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> str:
+        attempts.append(held.attempt)
+        if held.attempt == 1:
+            raise HandOver("the disk is full", delay_s=0.05)
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        assert await task.result(RESULT_S) == "done"
+    assert attempts == [1, 2]
+    assert (await task.state()).failures == 0
+
+
+async def test_what_an_earlier_process_held_is_given_back_and_claimed_again(place: Place, client: Client) -> None:
+    await place.ask.done("agent.w1.register", session="earlier", capabilities=["report"])
+    task = await client.submit("report")
+    lease = (await place.ask.done("agent.w1.claim", session="earlier"))["leases"][0]
+    held = {"task_id": task.task_id, "token": lease["token"], "session": "earlier"}
+    await place.ask.done("agent.w1.progress", **held, percent=50, checkpoint=5)
+    worker = place.worker()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> Any:
+        return held.checkpoint
+
+    async with place.working(worker):
+        assert await task.result(RESULT_S) == 5
+
+
+async def test_of_two_processes_under_one_name_the_later_one_stays(place: Place, client: Client) -> None:
+    first, second = place.worker(), place.worker()
+    began = asyncio.Event()
+    stopped: list[LeaseLost | None] = []
+
+    @first.task("report")
+    async def endless(held: Held[int]) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(held.lost)
+
+    @second.task("report")
+    async def report() -> str:
+        return "by the second"
+
+    serving = asyncio.create_task(first.serve())
+    task = await client.submit("report", lease=SHORT)
+    await began.wait()
+    async with place.working(second):
+        with pytest.raises(StaleSession):
+            await asyncio.wait_for(serving, 15)
+        assert await task.result(RESULT_S) == "by the second"
+    assert "another process" in str(stopped[0])
+
+
+async def test_a_lease_that_was_not_claimed_here_is_found_by_the_beats(place: Place, client: Client) -> None:
+    worker = place.worker(slots=2, capabilities=["aside"])
+    finish = asyncio.Event()
+
+    @worker.task("long")
+    async def long() -> None:
+        await finish.wait()
+
+    @worker.task("aside")
+    async def aside() -> str:
+        finish.set()
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("long", lease=SHORT)
+        await place.until(task.task_id, "in_progress")
+        (agent,) = (await place.ask.done("query.agents", agent_id="w1"))["agents"]
+        await place.ask.done("ops.pause")
+        lost = await client.submit("aside", lease=SHORT)
+        claim = place.ask.done("agent.w1.claim", session=agent["session"], wait_s=5)
+        asked = asyncio.create_task(claim)
+        await place.ask.done("ops.resume")
+        await asked
+        assert await lost.result(RESULT_S) == "done"
+
+
+async def test_a_task_without_a_handler_is_given_back(place: Place, client: Client) -> None:
+    worker = place.worker()
+
+    @worker.task("report")
+    async def report() -> None: ...
+
+    async with place.working(worker):
+        task = await client.submit()
+        state = await place.until(task.task_id, lambda task: bool(task["releases"]))
+    assert state["not_before"] is not None
+    assert "no handler" in state["handoff"]["reason"]
+
+
+async def test_reports_are_coalesced_and_a_new_checkpoint_is_sent_at_once(place: Place, client: Client) -> None:
+    worker = place.worker()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        for step in range(50):
+            await held.progress(step, checkpoint=step // 25)
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await task.result(RESULT_S)
+    names = [event.name async for event in _until_completed(client, task.task_id)]
+    assert names.count("progressed") == 2
+
+
+async def _until_completed(client: Client, task_id: str) -> Any:
+    async for event in client.watch(task_id=task_id, after=0):
+        yield event
+        if event.name == "completed":
+            return
+
+
+async def test_a_handler_without_progress_loses_its_task_and_its_sibling_does_not(place: Place, client: Client) -> None:
+    worker = place.worker(slots=2)
+    hung = asyncio.Event()
+    go_on = asyncio.Event()
+
+    @worker.task("hangs", progress_within=0.3)
+    async def hangs(held: Held[int]) -> None:
+        if held.attempt > 1:
+            return
+        try:
+            await asyncio.Event().wait()
+        finally:
+            hung.set()
+
+    @worker.task("works")
+    async def works(held: Held[int]) -> int:
+        await go_on.wait()
+        return held.attempt
+
+    async with place.working(worker):
+        sibling = await client.submit("works", lease=SHORT)
+        task = await client.submit("hangs", lease=SHORT)
+        await asyncio.wait_for(hung.wait(), 10)
+        await place.until(task.task_id, lambda task: bool(task["expiries"]) or task["status"] == "completed")
+        go_on.set()
+        assert await sibling.result(RESULT_S) == 1
