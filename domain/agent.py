@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Agent(msgspec.Struct, frozen=True, gc=False):
+class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The state of an agent after its events."""
 
     agent_id: str

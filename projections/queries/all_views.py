@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import format_timestamp
-from projections.queries.answers import answer, copy_of, statistics_document
+from projections.queries.answers import answer
+from projections.queries.pool_copy import copy_of
 from projections.queries.questions import AgentsQuery, BacklogQuery, LeasesQuery, TasksQuery, WorkloadsQuery
+from projections.queries.statistics_view import statistics_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

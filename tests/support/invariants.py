@@ -10,11 +10,19 @@ from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, AgentStatus, TaskStatus
+from domain.limits import MAX_PAGE
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
+from projections.queries.answers import answer
+from projections.queries.backlog_view import backlog_of, kept_backlog
+from projections.queries.pool_copy import copy_of
+from projections.queries.questions import BacklogQuery, TasksQuery
+from projections.queries.statistics_view import kept_statistics, statistics_document
+from projections.queries.tasks_view import kept_tasks
 from projections.state.backlog import is_delayed, queue_order
 from projections.state.pool_state import PoolState
+from projections.state.statistics import Statistics
 
 EVERYTHING = 1_000_000
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -109,6 +117,28 @@ def check_indexes(state: PoolState, now: datetime) -> None:
     _check_workloads(state, tasks, now)
     _check_backlog(state, tasks, max(now, state.backlog.as_of))
     _check_due(state, tasks, now)
+    _check_kept_views(state, max(now, state.backlog.as_of))
+
+
+def _check_kept_views(state: PoolState, now: datetime) -> None:
+    """The answers that are read off indexes are those that are computed from every live task."""
+    totals = Statistics().totals() | {status.value: 0 for status in TERMINAL}
+    copy = copy_of(state, now, totals, lambda _: None)
+    assert kept_statistics(state, totals, now) == statistics_document(copy)
+    whole = backlog_of(BacklogQuery(limit=MAX_PAGE), copy)
+    assert kept_backlog(BacklogQuery(limit=MAX_PAGE), state, now) == whole
+    everything = answer(TasksQuery(limit=MAX_PAGE), copy)
+    assert kept_tasks(TasksQuery(limit=MAX_PAGE), state) == everything
+    for row in everything["tasks"][-2:]:
+        rest = TasksQuery(limit=1, after=row["task_id"])
+        assert kept_tasks(rest, state) == answer(rest, copy)
+    for row in whole["tasks"][:2]:
+        after = BacklogQuery(limit=1, after=row["task_id"])
+        page = backlog_of(after, copy)
+        assert kept_backlog(after, state, now) == page
+        if page["next"] is not None:
+            after = BacklogQuery(limit=2, after=page["next"])
+            assert kept_backlog(after, state, now) == backlog_of(after, copy)
 
 
 def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
