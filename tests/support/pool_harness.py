@@ -395,7 +395,7 @@ class PoolHarness:
         assert live.tail_hash == fresh.tail_hash
         assert live.unreadable_count == fresh.unreadable_count
         assert dict(live.outcomes.dump()) == dict(fresh.outcomes.dump())
-        assert live.statistics.totals() == fresh.statistics.totals()
+        assert live.statistics.dump() == fresh.statistics.dump()
         assert live.last_heard.dump() == fresh.last_heard.dump()
         if len(fresh.state.recent) < RECENT_ENTITIES:
             check_equal(live.state, fresh.state)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
 from handlers.writer import claim_line
 from tests.handlers.conftest import MakePool
@@ -29,7 +30,8 @@ async def test_a_submission_answers_it(pool: PoolHarness) -> None:
     assert claim.answer["position"] == pool.position
 
 
-async def test_whatever_brings_a_task_back_answers_it(pool: PoolHarness) -> None:
+async def test_whatever_brings_a_task_back_answers_it(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(enabled=False)))
     await pool.register("b")
     for number, (verb, body) in enumerate(
         [

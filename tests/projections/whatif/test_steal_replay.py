@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from domain.commands.service_commands import Lead
 from domain.events.pool import Led
-from domain.policies.load_balancing import StealConfig, loads_since
+from domain.policies.load_balancing import StealConfig, StealPolicy, loads_since
 from domain.rules import Rules
 from projections.state.steal_pass import move_from, sources
 from projections.whatif.comparison import Comparison
 from projections.whatif.policy import Policy
 from tests.support.scenario import OPS, Scenario
+
+
+def threshold(**settings: Any) -> StealConfig:
+    """Return settings of the policy threshold."""
+    return StealConfig(policy=StealPolicy.THRESHOLD, **settings)
 
 
 def steals(s: Scenario, *configs: StealConfig) -> list[int]:
@@ -44,7 +51,7 @@ def passes(s: Scenario, until_s: float) -> None:
 @pytest.fixture
 def s() -> Scenario:
     """A holds ten tasks, B none, and the stealer begins."""
-    scenario = Scenario(Rules(steal=StealConfig(interval_s=10, cooldown_s=20)))
+    scenario = Scenario(Rules(steal=threshold(interval_s=10, cooldown_s=20)))
     scenario.asks(Lead("host:1:1"), actor="writer")
     scenario.given("B", "register", capacity=20)
     scenario.holds("A", *[f"T{number}" for number in range(10)])
@@ -63,10 +70,10 @@ def test_settings_that_take_more_at_once_or_nothing(s: Scenario) -> None:
     s.given("B", "heartbeat")
     assert steals(
         s,
-        StealConfig(enabled=False),
-        StealConfig(max_steal_batch=5, cooldown_s=0, interval_s=10),
-        StealConfig(steal_threshold=11),
-        StealConfig(interval_s=100, cooldown_s=100),
+        threshold(enabled=False),
+        threshold(max_steal_batch=5, cooldown_s=0, interval_s=10),
+        threshold(steal_threshold=11),
+        threshold(interval_s=100, cooldown_s=100),
     )[2:] == [0, 5, 0, 0]
 
 
@@ -77,7 +84,7 @@ def test_what_the_record_moved_stays_where_it_was_until_it_is_moved_here(s: Scen
     passes(s, 45)
     s.given("B", "heartbeat")
     # At 20 s A holds eleven here, and B none; in the record it is nine and two, and B is not idle any more.
-    assert steals(s, StealConfig(interval_s=20, cooldown_s=20, max_steal_batch=8)) == [2, 2, 5]
+    assert steals(s, threshold(interval_s=20, cooldown_s=20, max_steal_batch=8)) == [2, 2, 5]
 
 
 def test_a_started_task_is_not_moved(s: Scenario) -> None:
@@ -85,14 +92,14 @@ def test_a_started_task_is_not_moved(s: Scenario) -> None:
         s.given("A", "start", task_id=f"T{number}", token=s.token(f"T{number}"), at=5)
     passes(s, 35)
     s.given("B", "heartbeat")
-    assert steals(s, StealConfig(interval_s=1, cooldown_s=20)) == [0, 0, 2]
+    assert steals(s, threshold(interval_s=1, cooldown_s=20)) == [0, 0, 2]
 
 
 def test_an_operators_move_is_made_under_every_setting(s: Scenario) -> None:
     s.given(OPS, "steal", from_="A", to="B", count=5)
     passes(s, 35)
     s.given("B", "heartbeat")
-    assert steals(s, StealConfig(interval_s=1, cooldown_s=20)) == [0, 0, 0]
+    assert steals(s, threshold(interval_s=1, cooldown_s=20)) == [0, 0, 0]
 
 
 def test_the_stealer_is_away_with_its_service(s: Scenario) -> None:
@@ -102,7 +109,7 @@ def test_the_stealer_is_away_with_its_service(s: Scenario) -> None:
 
 
 def test_a_load_that_grows_old_between_two_events_makes_a_target() -> None:
-    s = Scenario(Rules(steal=StealConfig(interval_s=10, cooldown_s=20), load_valid_s=50.0))
+    s = Scenario(Rules(steal=threshold(interval_s=10, cooldown_s=20), load_valid_s=50.0))
     s.asks(Lead("host:1:1"), actor="writer")
     s.holds("A", *[f"T{number}" for number in range(10)], lease={"mode": "fixed", "lease_s": 5000.0})
     s.given("B", "register", capacity=20)
