@@ -1,22 +1,25 @@
 """Which tasks move to agents that have nothing to do: the policy `balance`.
 
 A load is the time that an agent's tasks are expected to take, not their number. A plan goes by turns: of the targets
-the one that has the least to do takes a task from the source that would be at work the longest. It takes what is
-expected to last the longest, for that levels with the fewest moves; of equal ones the latest assigned, which would wait
-the longest. A task moves only if it is expected to begin sooner for it, by more than the move costs, and to end before
-its source would be through: a move that would only turn the difference round is not made.
+the one that has the least to do takes a task from the source that would be at work the longest. It takes the task
+that levels the two best, which is the longest one while the difference is large, so that few moves do; of equal ones
+the latest assigned, which would wait the longest. A task moves only if it is expected to begin sooner for it, by more
+than the move costs, and to end before its source would be through: a move that would only turn the difference round is
+not made.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 WORTH = 2.0
 """A task moves if it begins sooner by more than so many times what a move costs, for what is expected is uncertain."""
+_VAIN = 16
 
 
 class Unstarted(NamedTuple):
@@ -74,8 +77,9 @@ def plan_moves(
 ) -> list[BalancingMove]:
     """Return the moves that level the loads, at most `most` tasks in all.
 
-    The first of equal sources and targets comes first. The cost follows the tasks that move, times what is listed of a
-    source where tasks differ.
+    No agent is both a source and a target. The first of equal sources and targets comes first. Targets that can do the
+    same are given up together when `_VAIN` of them found nothing. The cost follows the tasks that move, times what is
+    listed of a source where tasks differ.
     """
     lines = [_Line(source) for source in sources if source.unstarted]
     by_end = [(-line.ends_s, number) for number, line in enumerate(lines)]
@@ -84,12 +88,16 @@ def plan_moves(
     waiting = [(0.0, number, 0) for number, target in enumerate(targets) if target.wants > 0]
     heapq.heapify(waiting)
     moved: dict[tuple[str, str], list[_Taken]] = {}
+    vain: Counter[frozenset[str]] = Counter()
     count = 0
     while waiting and by_end and count < most:
         busy_s, number, received = heapq.heappop(waiting)
         target = targets[number]
+        if vain[target.capabilities] >= _VAIN:
+            continue
         taken = _take(lines, by_end, target, busy_s + move_cost_s, WORTH * move_cost_s)
         if taken is None:
+            vain[target.capabilities] += 1
             continue
         count += 1
         moved.setdefault((taken.source, target.agent_id), []).append(taken)
@@ -159,33 +167,48 @@ class _Line:
         return self._work_s / self.at_once
 
     def take(self, target: Target, begins_s: float, worth_s: float) -> _Taken | None:
-        """Take out the longest task that the target can do, and that begins and ends sooner there by enough."""
-        source = self._source
-        for length_s, numbers in self._by_length.items():
-            if begins_s + length_s * target.pace > self.ends_s:
+        """Take out the task that levels the two best, among those that begin and end sooner at the target by enough.
+
+        That is the longest with which the target is through before the source, or the next longer one.
+        """
+        best: tuple[float, float, int] | None = None
+        for length_s in self._by_length:
+            target_ends_s = begins_s + length_s * target.pace
+            if target_ends_s >= self.ends_s:
                 continue
-            place = next(self._able(numbers, target), None)
+            place = self._place(length_s, target, begins_s + worth_s)
             if place is None:
                 continue
-            number = numbers[place]
-            gain_s = self._begins_s(number) - begins_s
-            if gain_s <= worth_s:
-                continue
-            del numbers[place]
-            if not numbers:
-                del self._by_length[length_s]
-            self._gone[number] = True
-            self.left -= 1
-            self._work_s -= length_s * source.pace
-            return _Taken(source.agent_id, source.unstarted[number].task_id, length_s, gain_s)
-        return None
+            source_ends_s = (self._work_s - length_s * self._source.pace) / self.at_once
+            later_s = max(target_ends_s, source_ends_s)
+            if best is None or later_s < best[0]:
+                best = (later_s, length_s, place)
+            if target_ends_s <= source_ends_s:
+                break
+        return None if best is None else self._take_out(best[1], best[2], begins_s)
 
-    def _able(self, numbers: Sequence[int], target: Target) -> Iterator[int]:
-        """Yield the places in `numbers` of the tasks that the target can do, the latest assigned first."""
+    def _take_out(self, length_s: float, place: int, begins_s: float) -> _Taken:
+        numbers = self._by_length[length_s]
+        number = numbers.pop(place)
+        gain_s = self._begins_s(number) - begins_s
+        if not numbers:
+            del self._by_length[length_s]
+        self._gone[number] = True
+        self.left -= 1
+        self._work_s -= length_s * self._source.pace
+        return _Taken(self._source.agent_id, self._source.unstarted[number].task_id, length_s, gain_s)
+
+    def _place(self, length_s: float, target: Target, later_than_s: float) -> int | None:
+        """Return the place of the latest assigned task of a length that the target can do, and would wait for so long.
+
+        Those assigned before it would wait for less.
+        """
+        numbers = self._by_length[length_s]
         for place in range(len(numbers) - 1, -1, -1):
             task = self._source.unstarted[numbers[place]]
             if task.required <= target.capabilities and target.agent_id not in task.not_for:
-                yield place
+                return place if self._begins_s(numbers[place]) > later_than_s else None
+        return None
 
     def _begins_s(self, number: int) -> float:
         """Return in how many seconds the source would begin a task: it and what is behind it come off the end."""

@@ -67,14 +67,19 @@ class Balancer:
             if is_pass:
                 pass_at = self._in(self._config.interval_s)
             try:
-                await self.balance(look_for_idle=is_pass)
+                planned = await self.balance(look_for_idle=is_pass)
             except Exception:  # noqa: BLE001 - the pool goes on without this plan
                 _LOG.exception("a steal plan failed")
-            await self._clock.sleep(GAP_S)
+                planned = True
+            if planned:
+                await self._clock.sleep(GAP_S)
         await asyncio.Event().wait()
 
-    async def balance(self, *, look_for_idle: bool) -> None:
-        """Plan once and have the moves made; `look_for_idle`: among all agents, not only those that just ran out."""
+    async def balance(self, *, look_for_idle: bool) -> bool:
+        """Plan once, if there is anything to plan, and have the moves made; return whether there was.
+
+        `look_for_idle`: look among all agents, not only among those that just ran out.
+        """
         pool, workloads = self._pool, self._pool.state.workloads
         self._again_in_s = None
         now = self._clock.steady()
@@ -86,12 +91,12 @@ class Balancer:
                 self._idle_since.setdefault(agent_id, long_ago)
         self._seen = self._changes()
         if not pool.state.pool.accepts_grants or pool.cannot_judge:
-            return
+            return False
         claims = pool.claim_wishes(MAX_CLAIMS)
         wishes = [Wish(agent_id, tasks) for agent_id, tasks in claims.items()]
         wishes += [Wish(agent_id) for agent_id in self._idle_without_claim(claims)]
         if not wishes or not workloads.unstarted:
-            return
+            return False
         plan = BalancePass(pool.state, pool.memory.statistics.work_times, self._config, pool.now, pool.loads_since)
         moves = plan.moves(wishes, lambda: uuid.uuid4().hex)
         if plan.ripens_in_s is not None:
@@ -99,6 +104,7 @@ class Balancer:
         if moves:
             self._plan_again_in(GAP_S)
             await asyncio.gather(*(pool.ask(move, STEALER, "steal") for move in moves))
+        return True
 
     def _idle_without_claim(self, claims: dict[str, int]) -> list[str]:
         """Return the agents that have held nothing for a moment, were heard lately, and do not claim."""

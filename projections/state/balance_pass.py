@@ -87,6 +87,8 @@ class BalancePass:
         agent = self._view.agent(wish.agent_id)
         if agent is None or not agent.accepts_grants or agent.cpu_since(self._loads_since) > OVERLOADED_ABOVE_CPU:
             return None
+        if self._view.workloads.unstarted.count(agent.agent_id):
+            return None
         room = agent.capacity - self._view.workloads.count(agent.agent_id)
         wants = min(room, MAX_STEAL_TASKS if wish.tasks is None else wish.tasks)
         pace = self._times.pace(agent.agent_id)
