@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from projections.state.work_times import WorkTimes
     from projections.state.workloads import Workloads
 
-MAX_SOURCES = 64
+MAX_SOURCES = 32
 """The most agents that a plan takes tasks from: those with the most tasks that they have not begun."""
-MAX_LISTED = MAX_STEAL_TASKS
-"""The most tasks of one agent that a plan looks at: the latest assigned."""
+MAX_LISTED = 1_600
+"""The most tasks that a plan looks at: of each agent the latest assigned."""
+FEWEST_LISTED = 16
+"""Of each agent, so that there is a choice."""
 MAX_MOVED = 400
 """The most tasks that one plan moves; another one follows."""
 _MAX_BEGUN = 16
@@ -73,11 +75,10 @@ class BalancePass:
         targets = [target for wish in wishes if (target := self._target(wish)) is not None]
         if not targets or not self._config.enabled:
             return []
-        sources = [
-            source
-            for agent_id in self._view.workloads.unstarted.sources(MAX_SOURCES)
-            if (source := self._source(agent_id)) is not None
-        ]
+        found = self._view.workloads.unstarted.sources(MAX_SOURCES)
+        wanted = max(sum(target.wants for target in targets), FEWEST_LISTED)
+        listed = min(wanted, max(MAX_LISTED // max(len(found), 1), FEWEST_LISTED), MAX_STEAL_TASKS)
+        sources = [source for agent_id in found if (source := self._source(agent_id, listed)) is not None]
         planned = plan_moves(
             sources, targets, move_cost_s=self._config.move_cost_s, share=self._config.share, most=MAX_MOVED
         )
@@ -94,19 +95,27 @@ class BalancePass:
         pace = self._times.pace(agent.agent_id)
         return Target(agent.agent_id, wants, agent.capabilities, wish.tasks is not None, pace)
 
-    def _source(self, agent_id: str) -> Source | None:
+    def _source(self, agent_id: str, most: int) -> Source | None:
         agent = self._view.agent(agent_id)
         if agent is None or not agent.may_be_stolen_from:
             return None
         unstarted = self._view.workloads.unstarted
         begun, pace = unstarted.begun(agent_id), self._times.pace(agent_id)
-        listed = [task for task_id in unstarted.latest(agent_id, MAX_LISTED) if (task := self._view.task(task_id))]
-        may_move = [self._unstarted(task) for task in listed if self._is_stealable(task)]
-        expected_s = [self._times.expected_s(task) for task in listed]
-        others_s = sum(expected_s) - sum(each.expected_s for each in may_move)
-        if len(listed) < unstarted.count(agent_id):
-            # What is not looked at is taken to be like the rest.
-            others_s += sum(expected_s) / len(expected_s) * (unstarted.count(agent_id) - len(listed))
+        may_move: list[Unstarted] = []
+        others_s = listed_s = 0.0
+        listed = unstarted.latest(agent_id, most)
+        for task_id in listed:
+            task = self._view.task(task_id)
+            if task is None:
+                continue
+            expected_s = self._times.expected_s(task)
+            listed_s += expected_s
+            if self._is_stealable(task):
+                may_move.append(_unstarted(task, expected_s))
+            else:
+                others_s += expected_s
+        # What is not looked at is taken to be like the rest.
+        others_s += listed_s / len(listed) * (unstarted.count(agent_id) - len(listed)) if listed else 0.0
         return Source(agent_id, self._begun_s(list(begun), pace), may_move, others_s * pace, len(begun) or 1, pace)
 
     def _begun_s(self, begun: list[str], pace: float) -> float:
@@ -118,13 +127,6 @@ class BalancePass:
         lease = task.held_lease
         since = lease.started_at or lease.granted_at
         return self._times.remaining_s(task, seconds_between(since, self._now), lease.percent, pace)
-
-    def _unstarted(self, task: Task) -> Unstarted:
-        not_for = {former.agent_id for former in task.former if former.ended is LeaseStatus.STOLEN}
-        if task.failed_last_by is not None:
-            not_for.add(task.failed_last_by)
-        required = frozenset(task.definition.required_capabilities)
-        return Unstarted(task.task_id, self._times.expected_s(task), required, frozenset(not_for))
 
     def _is_stealable(self, task: Task) -> bool:
         """Return whether the policy lets a task move now; the writer asks the other rules when it decides."""
@@ -138,6 +140,20 @@ class BalancePass:
             return True
         self.ripens_in_s = rests_until_s if self.ripens_in_s is None else min(self.ripens_in_s, rests_until_s)
         return False
+
+
+_NONE: frozenset[str] = frozenset()
+
+
+def _unstarted(task: Task, expected_s: float) -> Unstarted:
+    definition = task.definition
+    required = frozenset(definition.required_capabilities) if definition.required_capabilities else _NONE
+    if not task.former:
+        return Unstarted(task.task_id, expected_s, required)
+    not_for = {former.agent_id for former in task.former if former.ended is LeaseStatus.STOLEN}
+    if task.failed_last_by is not None:
+        not_for.add(task.failed_last_by)
+    return Unstarted(task.task_id, expected_s, required, frozenset(not_for))
 
 
 def _command(move: BalancingMove, operation_id: str) -> PlanMove:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from domain.lifecycles import TaskStatus
@@ -13,13 +15,44 @@ if TYPE_CHECKING:
     from domain.task import Task
 
 
+class _Assigned:
+    """An agent's assigned tasks with their tokens.
+
+    Grants come in the order of their tokens, so the order of insertion is theirs, but after an undo or a rebuild.
+    """
+
+    __slots__ = ("_in_order", "_newest", "_tokens")
+
+    def __init__(self) -> None:
+        self._tokens: dict[str, int] = {}
+        self._newest = 0
+        self._in_order = True
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def add(self, task_id: str, token: int) -> None:
+        self._tokens[task_id] = token
+        self._in_order = self._in_order and token > self._newest
+        self._newest = max(self._newest, token)
+
+    def drop(self, task_id: str) -> None:
+        self._tokens.pop(task_id, None)
+
+    def latest(self, limit: int) -> list[str]:
+        if not self._in_order:
+            self._tokens = dict(sorted(self._tokens.items(), key=itemgetter(1)))
+            self._in_order = True
+        return list(islice(reversed(self._tokens), limit))
+
+
 class UnstartedTasks:
     """By agent: the assigned tasks, the latest first, and the begun ones. Following a task costs O(log n)."""
 
     def __init__(self) -> None:
         self.revision = 0
         """Changes whenever an agent got a task that it has not begun."""
-        self._assigned: dict[str, IndexedHeap[str, int]] = {}
+        self._assigned: dict[str, _Assigned] = {}
         self._begun: dict[str, dict[str, None]] = {}
         self._sources: IndexedHeap[str, int] = IndexedHeap()
 
@@ -39,11 +72,10 @@ class UnstartedTasks:
         ):  # fmt: skip
             return
         if before is not None:
-            _drop(self._assigned, before.agent_id, task_id)
-            _drop(self._begun, before.agent_id, task_id)
+            self._drop(before.agent_id, task_id)
         if now is not None and new is not None:
             if new.status is TaskStatus.ASSIGNED:
-                self._assigned.setdefault(now.agent_id, IndexedHeap()).set(task_id, -now.token)
+                self._assigned.setdefault(now.agent_id, _Assigned()).add(task_id, now.token)
                 self.revision += 1
             else:
                 self._begun.setdefault(now.agent_id, {})[task_id] = None
@@ -58,7 +90,7 @@ class UnstartedTasks:
     def latest(self, agent_id: str, limit: int) -> list[str]:
         """Return at most `limit` of the tasks that the agent has not begun, the latest assigned first."""
         assigned = self._assigned.get(agent_id)
-        return [task_id for _, task_id in assigned.first(limit)] if assigned is not None else []
+        return assigned.latest(limit) if assigned is not None else []
 
     def count(self, agent_id: str) -> int:
         """Return how many tasks the agent holds and has not begun."""
@@ -75,14 +107,13 @@ class UnstartedTasks:
         else:
             self._sources.remove(agent_id)
 
-
-def _drop(by_agent: dict[str, IndexedHeap[str, int]] | dict[str, dict[str, None]], agent_id: str, task_id: str) -> None:
-    own = by_agent.get(agent_id)
-    if own is None or task_id not in own:
-        return
-    if isinstance(own, dict):
-        del own[task_id]
-    else:
-        own.remove(task_id)
-    if not own:
-        del by_agent[agent_id]
+    def _drop(self, agent_id: str, task_id: str) -> None:
+        assigned, begun = self._assigned.get(agent_id), self._begun.get(agent_id)
+        if assigned is not None:
+            assigned.drop(task_id)
+            if not assigned:
+                del self._assigned[agent_id]
+        if begun is not None:
+            begun.pop(task_id, None)
+            if not begun:
+                del self._begun[agent_id]
