@@ -60,6 +60,8 @@ class Target(NamedTuple):
     asked: bool = False
     """Whether it said how many it wants, with claims that wait; else it gets a share of a level load."""
     pace: float = 1.0
+    priority: float = 1.0
+    """Of targets that have as little to do the one with the highest priority comes first."""
 
 
 class BalancingMove(NamedTuple):
@@ -85,13 +87,13 @@ def plan_moves(
     by_end = [(-line.ends_s, number) for number, line in enumerate(lines)]
     heapq.heapify(by_end)
     enough_s = share * _level_s(lines, len(targets))
-    waiting = [(0.0, number, 0) for number, target in enumerate(targets) if target.wants > 0]
+    waiting = [(0.0, -target.priority, number, 0) for number, target in enumerate(targets) if target.wants > 0]
     heapq.heapify(waiting)
     moved: dict[tuple[str, str], list[_Taken]] = {}
     vain: Counter[frozenset[str]] = Counter()
     count = 0
     while waiting and by_end and count < most:
-        busy_s, number, received = heapq.heappop(waiting)
+        busy_s, rank, number, received = heapq.heappop(waiting)
         target = targets[number]
         if vain[target.capabilities] >= _VAIN:
             continue
@@ -103,7 +105,7 @@ def plan_moves(
         moved.setdefault((taken.source, target.agent_id), []).append(taken)
         busy_s, received = busy_s + taken.expected_s * target.pace, received + 1
         if received < target.wants and (target.asked or busy_s < enough_s):
-            heapq.heappush(waiting, (busy_s, number, received))
+            heapq.heappush(waiting, (busy_s, rank, number, received))
     return [
         BalancingMove(source, target, tuple(each.task_id for each in taken), sum(each.gain_s for each in taken))
         for (source, target), taken in moved.items()

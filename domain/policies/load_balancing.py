@@ -64,7 +64,7 @@ class StealConfig:
     steal_threshold: int = 3
     """Policy threshold: a move needs at least this difference in tasks between source and target."""
     max_steal_batch: int = 2
-    """Policy threshold: a move takes at most this many tasks."""
+    """Policy threshold: a move takes at most this many tasks; so does an operator's that does not say how many."""
     min_tasks_to_steal: int = 1
     """Policy threshold: nothing is stolen from a source with fewer tasks."""
     interval_s: float = 10.0

@@ -39,7 +39,7 @@ def contradictions(settings: Settings) -> Iterator[str]:
 
 
 _OF_OTHER_POLICY = {
-    StealPolicy.BALANCE: {"steal_threshold", "steal_max_batch", "steal_min_tasks"},
+    StealPolicy.BALANCE: {"steal_threshold", "steal_min_tasks"},
     StealPolicy.THRESHOLD: {"steal_move_cost_s", "steal_share"},
 }
 """By policy: the settings of the other one."""

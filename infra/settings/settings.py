@@ -267,7 +267,7 @@ class StealSettings(_Group):
     steal_threshold: int = _STEAL.steal_threshold
     """Policy threshold: the least difference in tasks between two agents for a move."""
     steal_max_batch: int = _STEAL.max_steal_batch
-    """Policy threshold: the most tasks in one move."""
+    """Policy threshold: the most tasks in one move; also the most in an `ops.steal` that does not say how many."""
     steal_min_tasks: int = _STEAL.min_tasks_to_steal
     """Policy threshold: no task is taken from an agent with fewer tasks than this."""
 

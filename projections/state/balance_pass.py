@@ -10,6 +10,7 @@ from domain.limits import MAX_STEAL_TASKS
 from domain.policies.balancing import Source, Target, Unstarted, plan_moves
 from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU
 from domain.timestamps import seconds_between
+from projections.state.unstarted import Kind, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 MAX_SOURCES = 32
 """The most agents that a plan takes tasks from: those with the most tasks that they have not begun."""
-MAX_LISTED = 1_600
-"""The most tasks that a plan looks at: of each agent the latest assigned."""
-FEWEST_LISTED = 16
-"""Of each agent, so that there is a choice."""
+MAX_LISTED = 200
+"""The most tasks that a plan looks at of one agent, if that holds more than a few: of each kind the latest assigned."""
+FEW = 32
+"""So many tasks of an agent are looked at in any case."""
 MAX_MOVED = 400
 """The most tasks that one plan moves; another one follows."""
 _MAX_BEGUN = 16
@@ -75,10 +76,9 @@ class BalancePass:
         targets = [target for wish in wishes if (target := self._target(wish)) is not None]
         if not targets or not self._config.enabled:
             return []
+        wanted = sum(target.wants for target in targets)
         found = self._view.workloads.unstarted.sources(MAX_SOURCES)
-        wanted = max(sum(target.wants for target in targets), FEWEST_LISTED)
-        listed = min(wanted, max(MAX_LISTED // max(len(found), 1), FEWEST_LISTED), MAX_STEAL_TASKS)
-        sources = [source for agent_id in found if (source := self._source(agent_id, listed)) is not None]
+        sources = [source for agent_id in found if (source := self._source(agent_id, wanted)) is not None]
         planned = plan_moves(
             sources, targets, move_cost_s=self._config.move_cost_s, share=self._config.share, most=MAX_MOVED
         )
@@ -93,29 +93,31 @@ class BalancePass:
         room = agent.capacity - self._view.workloads.count(agent.agent_id)
         wants = min(room, MAX_STEAL_TASKS if wish.tasks is None else wish.tasks)
         pace = self._times.pace(agent.agent_id)
-        return Target(agent.agent_id, wants, agent.capabilities, wish.tasks is not None, pace)
+        return Target(agent.agent_id, wants, agent.capabilities, wish.tasks is not None, pace, agent.priority)
 
-    def _source(self, agent_id: str, most: int) -> Source | None:
+    def _source(self, agent_id: str, wanted: int) -> Source | None:
         agent = self._view.agent(agent_id)
         if agent is None or not agent.may_be_stolen_from:
             return None
         unstarted = self._view.workloads.unstarted
         begun, pace = unstarted.begun(agent_id), self._times.pace(agent_id)
         may_move: list[Unstarted] = []
-        others_s = listed_s = 0.0
-        listed = unstarted.latest(agent_id, most)
-        for task_id in listed:
+        others_s, usual_s = 0.0, dict[Kind, float]()
+        not_listed = unstarted.kinds(agent_id)
+        # Where there are few, their order is looked at too; else what is not listed is taken to come first.
+        most = FEW if unstarted.count(agent_id) <= FEW else max(min(wanted, MAX_LISTED // len(not_listed)), 1)
+        for task_id in unstarted.latest(agent_id, most):
             task = self._view.task(task_id)
             if task is None:
                 continue
-            expected_s = self._times.expected_s(task)
-            listed_s += expected_s
+            kind, expected_s = kind_of(task), self._times.expected_s(task)
             if self._is_stealable(task):
                 may_move.append(_unstarted(task, expected_s))
             else:
                 others_s += expected_s
-        # What is not looked at is taken to be like the rest.
-        others_s += listed_s / len(listed) * (unstarted.count(agent_id) - len(listed)) if listed else 0.0
+            not_listed[kind] = not_listed.get(kind, 0) - 1
+            usual_s[kind] = expected_s
+        others_s += sum(usual_s.get(kind, 0.0) * max(count, 0) for kind, count in not_listed.items())
         return Source(agent_id, self._begun_s(list(begun), pace), may_move, others_s * pace, len(begun) or 1, pace)
 
     def _begun_s(self, begun: list[str], pace: float) -> float:
