@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.task import Task
 
-ENOUGH = 3
-"""So many times of a kind, or of a label, tell what to expect."""
 ENOUGH_FOR_PACE = 3
 """So many finished tasks tell an agent's pace."""
 PACES = (0.2, 5.0)
@@ -80,7 +78,7 @@ class WorkTimes:
         """By task that was begun: when."""
 
     def observe(self, records: Sequence[Recorded], task_of: Callable[[str], Task | None]) -> None:
-        """Follow acknowledged events; `task_of` returns a task that one of them is about."""
+        """Follow acknowledged events; `task_of` returns a task that was completed by one of them."""
         for recorded in records:
             kind = type(recorded.event)
             if kind not in _OBSERVED:
@@ -98,11 +96,11 @@ class WorkTimes:
         """Return how long a task is expected to take an agent of the usual pace.
 
         Its own estimate, times what estimates have turned out to be worth. Without one, the median of the last tasks
-        with the same labels and required capabilities; of too few, of those with one of its labels; else of all.
+        with the same labels and required capabilities; if there was none, of those with one of its labels, else of all.
         """
         hours = task.definition.estimated_hours
         if hours is not None:
-            return hours * 3600.0 * (self._of_estimates.median if len(self._of_estimates.last) >= ENOUGH else 1.0)
+            return hours * 3600.0 * (self._of_estimates.median if self._of_estimates.last else 1.0)
         times = self._times_of(task)
         if times is not None:
             return times.median
@@ -187,12 +185,12 @@ class WorkTimes:
             _window(self._by_label, label, DURATION_WINDOW).add(took_s)
 
     def _times_of(self, task: Task) -> _Times | None:
-        """Return the times of the tasks that are most like it, if there are enough."""
+        """Return the times of the tasks that are most like it, if there were any."""
         times = self._by_kind.get(_kind_of(task))
-        if times is not None and len(times.last) >= ENOUGH:
+        if times is not None:
             return times
         of_labels = (self._by_label.get(label) for label in task.definition.labels)
-        return next((each for each in of_labels if each is not None and len(each.last) >= ENOUGH), None)
+        return next((each for each in of_labels if each is not None), None)
 
 
 def _kind_of(task: Task) -> _Kind:

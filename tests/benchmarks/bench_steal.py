@@ -1,12 +1,12 @@
 """How level each way of stealing makes a load: the makespan as a multiple of the lower bound, and the moves for it.
 
-python -m tests.benchmarks.bench_steal [--agents 20,200] [--seeds 5] [--kinds labelled,uniform] [--dask PYTHON]
-    [--json FILE] [--write-docs]
+python -m tests.benchmarks.bench_steal [--agents 20,200] [--seeds 5] [--kinds labelled,uniform]
+    [--contenders none,balance] [--dask PYTHON] [--json FILE] [--write-docs]
 
 The tasks are given to 3 agents (of 200, to 4, for none holds more than 500), the others hold nothing and claim. Pools
 are real ones in virtual time, so nothing depends on the machine. `--dask` names a Python that has the package
-`distributed`: the same loads go to a cluster of it, in real time, so scaled down. `--write-docs` puts the table and the
-pictures into docs/stealing.md.
+`distributed`: the same loads go to a cluster of it, in real time, so scaled down. `--json` adds the results to a file;
+`--write-docs` puts what is there, and the picture, into docs/stealing.md.
 """
 
 # ruff: noqa: T201 # prints what it measured
@@ -70,6 +70,12 @@ class Result(NamedTuple):
     elsewhere: int
 
 
+Rows = dict[str, list[Result]]
+"""By contender: one result for each seed."""
+Found = dict[int, dict[str, Rows]]
+"""By number of agents and kind of load."""
+
+
 def _given_to(agents: int) -> int:
     return max(3, agents * TASKS_PER_AGENT // 500)
 
@@ -105,14 +111,17 @@ def run_dask(python: str, load: Load) -> Result:
     return Result(found["makespan_s"] / load.lower_bound_s, 0, 0, found["elsewhere"])
 
 
-def compare(kinds: Sequence[str], agents: int, seeds: int, dask: str | None) -> dict[str, dict[str, list[Result]]]:
+def compare(
+    kinds: Sequence[str], agents: int, seeds: int, dask: str | None, contenders: Sequence[str]
+) -> dict[str, Rows]:
     """Return the results by kind of load and contender, one for each seed; prints each row as it is there."""
-    found: dict[str, dict[str, list[Result]]] = {}
+    found: dict[str, Rows] = {}
     for kind in kinds:
         loads = [make_load(kind, agents, agents * TASKS_PER_AGENT, seed) for seed in range(seeds)]
         rows = found[kind] = {}
         print(f"\n{KINDS[kind].title}; {agents} agents, {agents * TASKS_PER_AGENT} tasks, {seeds} loads")
-        for key, contender in CONTENDERS.items():
+        for key in contenders:
+            contender = CONTENDERS[key]
             begin = time.perf_counter()
             rows[key] = [_result(load, run(contender, load)) for load in loads]
             _print(contender.name, rows[key], time.perf_counter() - begin)
@@ -134,14 +143,12 @@ def _print(name: str, results: Sequence[Result], took_s: float) -> None:
     )
 
 
-def table(found: dict[str, dict[str, list[Result]]], agents: int) -> str:
+def table(found: dict[str, Rows], agents: int) -> str:
     """Return the results as a table of a page."""
-    keys = [*CONTENDERS, DASK]
-    names = [*(each.name for each in CONTENDERS.values()), "Dask"]
-    lines = [
-        f"| {agents} agents, {agents * TASKS_PER_AGENT} tasks | {' | '.join(names)} | moves ÷ tasks done elsewhere |",
-        f"|---|{'---|' * (len(keys) + 1)}",
-    ]
+    names = {**{key: each.name for key, each in CONTENDERS.items()}, DASK: "Dask"}
+    keys = [key for key in names if any(key in rows for rows in found.values())]
+    head = [f"{agents} agents, {agents * TASKS_PER_AGENT} tasks", *(names[key] for key in keys)]
+    lines = [f"| {' | '.join(head)} | moves ÷ tasks done elsewhere |", f"|---|{'---|' * (len(keys) + 1)}"]
     for kind, rows in found.items():
         cells = [_cell(rows.get(key)) for key in keys]
         balanced = rows["balance"]
@@ -183,12 +190,15 @@ def main() -> None:
     parser.add_argument("--agents", default="20")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--contenders", default=",".join(CONTENDERS))
     parser.add_argument("--dask", metavar="PYTHON")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
-    found = {
-        int(agents): compare(options.kinds.split(","), int(agents), options.seeds, options.dask)
+    found: Found = {
+        int(agents): compare(
+            options.kinds.split(","), int(agents), options.seeds, options.dask, options.contenders.split(",")
+        )
         for agents in options.agents.split(",")
     }
     costs = "; ".join(
@@ -198,16 +208,26 @@ def main() -> None:
     costs = f"A plan takes, with {costs}."
     print(f"\n{costs}")
     if options.json is not None:
-        plain = {
-            agents: {
-                kind: {key: [each._asdict() for each in results] for key, results in rows.items()}
-                for kind, rows in kinds.items()
-            }
-            for agents, kinds in found.items()
-        }
-        options.json.write_text(json.dumps(plain, indent=1), encoding="utf-8")
+        found = _added(options.json, found)
     if options.write_docs:
-        write_docs([table(rows, agents) for agents, rows in found.items()], costs)
+        write_docs([table(rows, agents) for agents, rows in sorted(found.items())], costs)
+
+
+def _added(file: Path, found: Found) -> Found:
+    """Add results to those in a file; return them all."""
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    kept: Found = {
+        int(agents): {
+            kind: {key: [Result(*each) for each in results] for key, results in rows.items()}
+            for kind, rows in kinds.items()
+        }
+        for agents, kinds in known.items()
+    }
+    for agents, kinds in found.items():
+        for kind, rows in kinds.items():
+            kept.setdefault(agents, {}).setdefault(kind, {}).update(rows)
+    file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    return kept
 
 
 if __name__ == "__main__":

@@ -29,6 +29,10 @@ class Load(NamedTuple):
         return max(shared_s, max(task.takes_s for task in self.tasks) * min(self.paces))
 
 
+BEFORE = 60
+"""Tasks that were done before, so that durations are known where anything tells them."""
+
+
 def _heavy(random: Random) -> Work:
     return Work({}, 60 * math.exp(random.gauss(0, 1)))
 
@@ -75,5 +79,5 @@ def make_load(kind: str, agents: int, tasks: int, seed: int) -> Load:
     """Return a load; the same seed makes the same one."""
     random, made = Random(f"{kind} {seed}"), KINDS[kind]
     work = [made.task(random) for _ in range(tasks)]
-    before = [made.task(random) for _ in range(30)]
+    before = [made.task(random) for _ in range(BEFORE)]
     return Load(work, before, [random.choice(made.paces) for _ in range(agents)])

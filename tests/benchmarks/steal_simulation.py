@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.steal_loads import Load, Work
 
 _LEASE = {"mode": "fixed", "lease_s": 80_000.0, "grace_s": 0.0}
-_BEAT_S = 30.0
+_BEAT_S = 300.0
 _LONGEST = timedelta(days=30)
 
 

@@ -65,7 +65,7 @@ def test_else_of_those_with_a_label_of_its_and_else_of_all(t: Times) -> None:
     t.done([500])
     assert t.expected_s(labels=["odd", "web"]) == 20
     assert t.expected_s(labels=["odd"]) == 25
-    assert t.expected_s() == 25, "one time of its own kind is too few"
+    assert t.expected_s() == 500, "one of its own kind says more than all others"
 
 
 def test_an_estimate_is_worth_what_estimates_were_worth(t: Times) -> None:
