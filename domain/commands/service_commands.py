@@ -81,6 +81,17 @@ class PlanSteal(msgspec.Struct, frozen=True, gc=False):
     score: float
 
 
+class PlanMove(msgspec.Struct, frozen=True, gc=False):
+    """Plan a move of the policy balance: those of the named tasks that can still move go from source to target."""
+
+    operation_id: str
+    source: str
+    target: str
+    task_ids: tuple[str, ...]
+    gain_s: float
+    """By how much sooner they are expected to begin, in all."""
+
+
 class ExecuteSteal(msgspec.Struct, frozen=True, gc=False):
     """Carry out a planned steal, after checking each task again."""
 
@@ -117,6 +128,7 @@ ServiceCommand = (
     | MarkLost
     | EndDrain
     | PlanSteal
+    | PlanMove
     | ExecuteSteal
     | ContinueDeregistration
     | OnSelected

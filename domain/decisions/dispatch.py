@@ -129,6 +129,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     service_commands.MarkLost: _mark_lost,
     service_commands.EndDrain: _end_drain,
     service_commands.PlanSteal: stealing.plan,
+    service_commands.PlanMove: stealing.plan_move,
     service_commands.ExecuteSteal: stealing.execute,
     service_commands.ContinueDeregistration: membership.continue_deregistration,
 }

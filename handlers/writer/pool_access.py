@@ -83,6 +83,19 @@ class PoolAccess:
         )
 
     @property
+    def claims_parked(self) -> int:
+        """How often a claim began to wait, or to wait again."""
+        return self._writer.waiting.parked
+
+    def claim_wishes(self, limit: int) -> dict[str, int]:
+        """Return how many tasks the agents ask for whose claims wait; of `limit` claims at most, oldest first."""
+        return self._writer.waiting.wishes(limit)
+
+    def silence_s(self, agent_id: str) -> float | None:
+        """Return for how many seconds an agent has not been heard, or None if it was not heard since the start."""
+        return self._writer.liveness.silence_at(self._clock.steady())(agent_id)
+
+    @property
     def loads_since(self) -> datetime:
         """The moment since which a load must have been reported to count now."""
         return loads_since(self.now, self._writer.rules.load_valid_s)

@@ -73,6 +73,8 @@ class PoolState:
         self.agents: dict[str, Agent] = {}
         self.steals: dict[str, Steal] = {}
         self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
+        self.just_ended: dict[str, Task] = {}
+        """Tasks that ended in the last `fold_all` or `commit`, also those that have left memory by now."""
         self.ended_steals: OrderedDict[str, Steal] = OrderedDict()
         self._drain_deadlines: dict[str, datetime] = {}
         """Of the agents that drain and have one."""
@@ -215,6 +217,7 @@ class PoolState:
 
         A fifth quicker than `fold` for each.
         """
+        self.just_ended.clear()
         tasks, last_time, position, capture = self.tasks, self.last_time, self.position, self._capture
         unapplied: list[Unapplied] = []
         for recorded in records:
@@ -309,6 +312,7 @@ class PoolState:
 
         `changes` entities were replaced by it, and it ends at `position`, at `last_time`; without: all of it.
         """
+        self.just_ended.clear()
         for _ in range(len(self._undo) if changes is None else changes):
             self._retire(self._undo.popleft()[0])
         self._committed = (
@@ -451,6 +455,7 @@ class PoolState:
             task = self.tasks.get(entity_id)
             if task is not None and task.terminal:
                 del self.tasks[entity_id]
+                self.just_ended[entity_id] = task
                 self._remember(key, task)
             elif task is not None:
                 self.recent.pop(key, None)

@@ -151,6 +151,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         expected = [task_id for _, task_id in sorted(held.get(agent_id, []))]
         assert list(state.held_by(agent_id)) == expected
         assert state.tasks_held(agent_id) == len(expected)
+    _check_unstarted(state, held)
     agents = sorted(state.agents.values(), key=lambda agent: agent.registered_position)
     counts = {agent.agent_id: len(held.get(agent.agent_id, [])) for agent in agents}
     requirements: set[frozenset[str]] = {frozenset(), *(agent.capabilities for agent in agents)}
@@ -172,6 +173,21 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         if agent.status is AgentStatus.LOST and agent.last_heard_at is not None and not counts[agent.agent_id]
     )
     assert list(state.lost_agents(LATEST, len(idle_lost) + 1)) == [agent_id for _, agent_id in idle_lost]
+
+
+def _check_unstarted(state: PoolState, held: Mapping[str, list[tuple[int, str]]]) -> None:
+    unstarted = state.workloads.unstarted
+    sources: list[tuple[int, str]] = []
+    for agent_id in {*held, *state.agents}:
+        own = sorted(held.get(agent_id, []), reverse=True)
+        assigned = [task_id for _, task_id in own if state.tasks[task_id].status is TaskStatus.ASSIGNED]
+        assert unstarted.latest(agent_id, EVERYTHING) == assigned
+        assert unstarted.count(agent_id) == len(assigned)
+        assert set(unstarted.begun(agent_id)) == {task_id for _, task_id in own} - set(assigned)
+        if assigned and len(own) > 1:
+            sources.append((-len(assigned), agent_id))
+    assert unstarted.sources(EVERYTHING) == [agent_id for _, agent_id in sorted(sources)]
+    assert bool(unstarted) is bool(sources)
 
 
 def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:

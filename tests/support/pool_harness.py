@@ -396,7 +396,7 @@ class PoolHarness:
         assert live.tail_hash == fresh.tail_hash
         assert live.unreadable_count == fresh.unreadable_count
         assert live.outcomes.dump() == fresh.outcomes.dump()
-        assert live.statistics.totals() == fresh.statistics.totals()
+        assert live.statistics.dump() == fresh.statistics.dump()
         assert live.last_heard.dump() == fresh.last_heard.dump()
         if len(fresh.state.recent) < RECENT_ENTITIES:
             check_equal(live.state, fresh.state)
