@@ -92,7 +92,6 @@ class Worker:
         self._granted: asyncio.Queue[Held[Any]] = asyncio.Queue()
         self._ending = asyncio.Event()
         self._hurrying = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def ending(self) -> bool:
@@ -148,11 +147,12 @@ class Worker:
         """
         if not self._handlers:
             raise ValueError("a worker without handlers has nothing to run: decorate functions with `task`")
-        self._loop = asyncio.get_running_loop()
+        self._begin_anew()
         if signals:
+            loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 with contextlib.suppress(NotImplementedError):  # on Windows
-                    self._loop.add_signal_handler(each, self.stop)
+                    loop.add_signal_handler(each, self.stop)
         await self._open(self._work, wait_s=0.0 if burst else self._wait_s)
         try:
             if not self._ending.is_set():
@@ -173,6 +173,12 @@ class Worker:
     # With a loop of your own.
 
     async def __aenter__(self) -> Self:
+        """Register, and begin to beat. Waits for as long as there is no broker or no service.
+
+        Raises:
+            AddressError: nothing says where the broker is.
+        """
+        self._begin_anew()
         await self._open(self._queue, wait_s=self._wait_s)
         return self
 
@@ -233,6 +239,11 @@ class Worker:
             await life.close(leave=False)
 
     # Inside.
+
+    def _begin_anew(self) -> None:
+        """Forget how the work before ended: one worker may be at work several times, in different event loops."""
+        self._ending, self._hurrying = asyncio.Event(), asyncio.Event()
+        self._granted = asyncio.Queue()
 
     async def _open(self, begin: Callable[[Held[Any], Holding], bool], *, wait_s: float) -> None:
         self._find()  # later it may fail for a while; at first, nobody has said where the broker is

@@ -15,7 +15,7 @@ from custody_client.link import Link
 from custody_client.positions import HELD_S, Positions
 from infra.broker.embedded import EmbeddedBroker
 from tests.client.conftest import eventually
-from tests.support.broker import Connect
+from tests.support.broker import Connect, settled
 
 LATER_CODES = [
     ("overloaded", {}),
@@ -62,7 +62,7 @@ async def play(connect: Connect, pool: str, *answers: Any) -> Played:
     played = Played(*answers)
     nc = await connect("admin")
     await nc.subscribe(f"custody.{pool}.>", cb=played.take)
-    await nc.flush()
+    await settled(nc)
     return played
 
 

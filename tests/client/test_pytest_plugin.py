@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from custody_client import Held, LeaseLost, SyncWorker
+from custody_client import Held, LeaseLost, SyncWorker, Worker
 from custody_client.testing import Custody, NoServiceInstalledError, running_service
 from tests.client.conftest import eventually
 
@@ -78,6 +78,21 @@ async def test_a_lease_that_is_taken_away_stops_the_handler(custody: Custody) ->
         await began.wait()
         await custody.lose(task.task_id)
         assert await task.result(RESULT_S) == 2
+
+
+OF_THE_APPLICATION = Worker("application")
+
+
+@OF_THE_APPLICATION.task("report")
+async def _report() -> str:
+    return "done"
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+async def test_a_worker_of_the_application_works_in_one_test_after_the_other(custody: Custody, time: str) -> None:
+    async with custody.client() as client, custody.working(OF_THE_APPLICATION):
+        task = await client.submit("report", time)
+        assert await task.result(RESULT_S) == "done"
 
 
 def test_a_test_without_asyncio_has_an_empty_pool_too(custody: Custody) -> None:

@@ -73,6 +73,7 @@ class Custody:
         if worker not in self._gates:
             self.adopt(worker)
         serving = asyncio.create_task(worker.serve())
+        await asyncio.sleep(0)  # it begins, and from then on it can be stopped
         try:
             yield worker
         finally:

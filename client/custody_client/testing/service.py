@@ -18,8 +18,8 @@ READY_S = 30.0
 END_S = 10.0
 SHORT = {
     "lease_mode": "fixed",
-    "lease_s": "0.6",
-    "lease_grace_s": "0.2",
+    "lease_s": "0.8",
+    "lease_grace_s": "0.3",
     "retry_delay_s": "0.05",
     "sweeper_interval_s": "1",
     "broker_sync_interval": "2m",
