@@ -1,5 +1,6 @@
 """Pages and schemas that are made from the code, so that they cannot say anything else."""
 
+from docs.generator.asyncapi.document import asyncapi_yaml
 from docs.generator.commands import commands_page
 from docs.generator.events import events_page
 from docs.generator.leases import leases_page
@@ -18,5 +19,6 @@ def generated() -> dict[str, str]:
         "commands.md": commands_page(),
         "settings.md": settings_page(),
         "tables.md": tables_page(),
+        "asyncapi.yaml": asyncapi_yaml(),
         **schema_files(),
     }

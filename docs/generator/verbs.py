@@ -37,7 +37,7 @@ class Verb(NamedTuple):
         """Every code that it can be refused with, in the order in which they are looked for."""
         codes = {*EVERYWHERE, *self.reply.errors}
         if self.kind == "query":
-            codes.discard(RefusalCode.COMMAND_CONFLICT)
+            codes -= {RefusalCode.COMMAND_CONFLICT, RefusalCode.NOT_WRITER}
         return tuple(code for code in RefusalCode if code in codes)
 
 

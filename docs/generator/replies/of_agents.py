@@ -18,11 +18,11 @@ ON_TASK: Final = (*OF_AGENT, E.UNKNOWN_TASK, E.TASK_FINISHED, E.STALE_TOKEN, E.N
 AGENT_REPLIES: Final = {
     "register": Reply(
         Holdings,
-        (),
+        (E.STALE_SESSION,),
         "An identical repeat appends nothing, but for clearing a load that was reported. "
         "Another `session` than the current one begins a new session of the agent: "
         "`leases` are what the earlier one held, to go on with or to give back, and its waiting claims end empty. "
-        "Without a `session` they end too.",
+        "Without a `session` they end too. `stale_session`: it is a repeat, and another session began meanwhile.",
     ),
     "heartbeat": Reply(
         Holdings,

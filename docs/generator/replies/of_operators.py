@@ -82,7 +82,7 @@ OPS_REPLIES: Final = {
     ),
     "update": Reply(
         Fate,
-        OPS_ON_LIVE_TASK,
+        OPS_ON_TASK,
         "What stays the same appends nothing; `no_deadline` takes the deadline away. A deadline that has passed is "
         "`invalid_command`, and so is a time to "
         "wait for that does not leave some before the deadline. Only a queued task is given one; another is "

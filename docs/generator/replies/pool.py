@@ -75,8 +75,8 @@ class Totals(Result):
     """Leases that had `max_renewals` reports."""
     late_reports: Count
     """Reports under leases that were lost."""
-    average_duration_s: Seconds
-    """Seconds from the grant to the completion, on average of the last ones; 0 for none."""
+    average_duration_s: Seconds | None
+    """Seconds from the grant to the completion, on average of the last ones; null: none was completed."""
 
 
 class FailureTotals(Result):

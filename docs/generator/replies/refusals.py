@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from docs.generator.replies.agents import AgentNamed
 from docs.generator.replies.result import Count, Moment, Nothing, Position, Result, Seconds, Token
+from docs.generator.replies.tasks import TaskNamed
 from domain.errors import RefusalCode
 from domain.json_values import Name, TaskId
 from domain.statuses import AgentStatus, IntakeStatus, TaskStatus
@@ -27,8 +29,7 @@ MEANINGS: Final = {
     E.PAUSED: "The pool or the agent gets no new grants. Everything else goes on.",
     E.AT_CAPACITY: "The agent holds as many leases as it may.",
     E.OVERLOADED: "The queue is full, or the service is stopping. Try again.",
-    E.NOT_WRITER: "This replica does not lead the pool. Try again with the same `command_id`. No release so far "
-    "answers this: a pool has one service.",
+    E.NOT_WRITER: "Another service leads the pool now, and this one ends. Try again with the same `command_id`.",
     E.UNAVAILABLE: "The broker did not confirm in time: the outcome is unknown. Try again with the same `command_id`.",
 }
 
@@ -54,20 +55,6 @@ class CommandConflict(Result):
 
     command_id: str
     """The id."""
-
-
-class WhichAgent(Result):
-    """The agent that the command was about."""
-
-    agent_id: Name
-    """The agent."""
-
-
-class WhichTask(Result):
-    """The task that the command was about."""
-
-    task_id: TaskId
-    """The task."""
 
 
 class TaskExists(Result):
@@ -166,9 +153,9 @@ class Unavailable(Result):
 DETAILS: Final[dict[RefusalCode, type[Result]]] = {
     E.INVALID_COMMAND: InvalidCommand,
     E.COMMAND_CONFLICT: CommandConflict,
-    E.UNKNOWN_AGENT: WhichAgent,
-    E.STALE_SESSION: WhichAgent,
-    E.UNKNOWN_TASK: WhichTask,
+    E.UNKNOWN_AGENT: AgentNamed,
+    E.STALE_SESSION: AgentNamed,
+    E.UNKNOWN_TASK: TaskNamed,
     E.TASK_EXISTS: TaskExists,
     E.TASK_FINISHED: TaskFinished,
     E.STALE_TOKEN: TaskSituation,

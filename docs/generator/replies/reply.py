@@ -8,8 +8,8 @@ from docs.generator.replies.result import Result
 from domain.errors import RefusalCode
 
 E = RefusalCode
-EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.UNAVAILABLE)
-"""Errors that any command can get; queries likewise, but for the conflict of command ids."""
+EVERYWHERE: Final = (E.INVALID_COMMAND, E.COMMAND_CONFLICT, E.OVERLOADED, E.NOT_WRITER, E.UNAVAILABLE)
+"""Errors that any command can get; queries likewise, but for `command_conflict` and `not_writer`."""
 
 
 class Reply(NamedTuple):
