@@ -1,18 +1,23 @@
 """docs/asyncapi.yaml: it names everything, and fits what the service and its clients really send."""
 
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
 
+from docs.generate import DOCS
 from docs.generator.asyncapi.schemas import FORMS
 from docs.generator.verbs import VERBS
 from domain.errors import RefusalCode
 from domain.events import EVENT_TYPES
 from tests.docs.events_of_every_type import messages
 from tests.support.asyncapi import answers, document, references, resolve, validator
+from tests.support.checkout import ROOT
+from tests.support.node import node
 from tests.support.pool_harness import PoolHarness
 
 
@@ -56,13 +61,25 @@ def test_every_schema_is_of_the_dialect_that_asyncapi_reads() -> None:
         assert not {"$defs", "prefixItems", "unevaluatedProperties"} & set(keywords(schema))
 
 
-def keywords(node: Any) -> list[str]:
-    if isinstance(node, list):
-        return [key for each in node for key in keywords(each)]
-    if not isinstance(node, dict):
+@pytest.mark.timeout(300)
+def test_the_official_parser_takes_it() -> None:
+    place = ROOT / "tests" / "javascript"
+    command: list[str | Path] = [node(place), place / "validate_asyncapi.js", DOCS / "asyncapi.yaml"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True)
+    said = json.loads(ran.stdout)
+    # That there is a newer version of AsyncAPI is no fault: readers know 3.0.
+    assert [each for each in said["found"] if each["code"] != "asyncapi-latest-version"] == []
+    assert said["operations"] == len(document()["operations"])
+    assert said["messages"] == len(document()["components"]["messages"])
+
+
+def keywords(part: Any) -> list[str]:
+    if isinstance(part, list):
+        return [key for each in part for key in keywords(each)]
+    if not isinstance(part, dict):
         return []
-    assert "$ref" not in node or set(node) == {"$ref"}, f"draft-07 ignores what stands beside a $ref: {node}"
-    return [*node, *(key for value in node.values() for key in keywords(value))]
+    assert "$ref" not in part or set(part) == {"$ref"}, f"draft-07 ignores what stands beside a $ref: {part}"
+    return [*part, *(key for value in part.values() for key in keywords(value))]
 
 
 def test_what_the_service_writes_fits() -> None:
