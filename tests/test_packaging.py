@@ -49,7 +49,20 @@ def metadata(wheel: ZipFile) -> Message:
 
 
 def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: ZipFile) -> None:
-    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files(ROOT)
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files(ROOT) | {"infra/asyncapi.yaml"}
+
+
+def test_the_wheel_has_the_document_that_custody_schema_prints(wheel: ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    code = "from infra.cli.commands.schema import schema; schema()"
+    printed = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+    )
+    assert printed.stdout == (ROOT / "docs" / "asyncapi.yaml").read_bytes()
 
 
 def test_the_wheel_says_what_it_is_and_under_which_licence(wheel: ZipFile) -> None:
@@ -73,7 +86,8 @@ def test_the_image_is_built_from_the_same_wheel(wheel: ZipFile, tmp_path: Path) 
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, context / name)
         else:
-            shutil.copy(ROOT / name, context)
+            (context / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, context / name)
     assert set(build(context, tmp_path / "dist").namelist()) == set(wheel.namelist())
 
 

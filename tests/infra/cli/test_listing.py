@@ -24,13 +24,13 @@ def test_every_verb_and_view_is_listed_in_its_own_words() -> None:
 
 
 def test_the_other_commands_are_listed_in_their_own_words() -> None:
-    for listed in (main.SERVICE_HELP, main.LOG_HELP):
+    for listed in (main.SERVICE_HELP, main.CONTRACT_HELP, main.LOG_HELP):
         assert {name: first_line(main.command_function(name)) for name in listed} == listed
     assert {name: first_line(getattr(checkpoint, name)) for name in main.CHECKPOINT_HELP} == main.CHECKPOINT_HELP
 
 
 ALL = [
-    *([name] for name in (*main.SERVICE_HELP, *main.OPS_HELP, *main.LOG_HELP)),
+    *([name] for name in (*main.SERVICE_HELP, *main.CONTRACT_HELP, *main.OPS_HELP, *main.LOG_HELP)),
     *(["agent", name] for name in main.AGENT_HELP),
     *(["query", name] for name in main.QUERY_HELP),
     *(["checkpoint", name] for name in main.CHECKPOINT_HELP),
@@ -44,7 +44,7 @@ def test_every_command_has_help_and_every_client_command_names_broker_pool_and_j
             assert result.status == 0
             assert " ".join(arguments) in result.out
             assert "\x1b" not in result.out
-            if arguments[0] not in main.SERVICE_HELP and arguments[-1] != "keygen":
+            if arguments[0] not in {*main.SERVICE_HELP, *main.CONTRACT_HELP} and arguments[-1] != "keygen":
                 flags = ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout ")
                 assert [flag for flag in flags if flag not in result.out] == []
                 assert ("--actor " in result.out) == (arguments[0] in {*main.OPS_HELP, "audit"})
