@@ -58,10 +58,14 @@ _FLOWS: Final = {
 }
 
 
-def asyncapi_yaml() -> str:
+def asyncapi_yaml(whole: dict[str, Any]) -> str:
     """Return docs/asyncapi.yaml."""
-    dumped = yaml.dump(document(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118)
-    return _HEAD + str(dumped)
+    return _HEAD + dumped(whole)
+
+
+def dumped(part: Any) -> str:
+    """Return a document as YAML."""
+    return str(yaml.dump(part, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=118))
 
 
 def document() -> dict[str, Any]:
