@@ -86,6 +86,7 @@ def test_what_the_service_writes_fits() -> None:
     for message in messages():
         event = json.loads(message.body)
         validator(event["type"]).validate(event)
+        validator(event["type"], "headers").validate(dict(message.headers))
 
 
 async def test_replies_fit_and_errors_have_the_headers() -> None:

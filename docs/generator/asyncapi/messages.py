@@ -41,6 +41,7 @@ HEADERS: Final[dict[str, dict[str, Any]]] = {
     "EventHeaders": {
         "description": "Headers of an event. Those that begin with `Nats-` are set on the feed.",
         "properties": {
+            "Content-Type": {"const": "application/cloudevents+json"},
             "Custody-Hash": _HASH,
             "Nats-Stream": {"type": "string", "description": "The stream: `CUSTODY_<pool>`."},
             "Nats-Subject": {"type": "string", "description": "The event's subject in the log."},
