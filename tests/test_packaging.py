@@ -1,5 +1,6 @@
 """The wheel has everything that runs, and can be built from what the image's build is given."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -96,3 +97,11 @@ def test_every_extra_is_among_what_the_tests_need() -> None:
     developing = {each for each in project["dependency-groups"]["dev"] if isinstance(each, str)}
     extras = {each for group in project["project"]["optional-dependencies"].values() for each in group}
     assert extras <= developing
+
+
+@pytest.mark.parametrize("place", ["tests/javascript", "examples/javascript"])
+def test_what_comes_from_npm_is_locked_by_hash_and_bound_to_no_registry(place: str) -> None:
+    lock = json.loads((ROOT / place / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    wanted = json.loads((ROOT / place / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert lock.pop("")["dependencies"] == wanted
+    assert all(each["integrity"].startswith("sha512-") and "resolved" not in each for each in lock.values())
