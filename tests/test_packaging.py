@@ -55,7 +55,7 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: ZipFile) -
 
 def test_the_wheel_has_the_document_that_custody_schema_prints(wheel: ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
-    code = "from infra.cli.commands.schema import schema; schema()"
+    code = "from infra.cli.commands.asyncapi import schema; schema()"
     printed = subprocess.run(
         [sys.executable, "-S", "-c", code],
         cwd=tmp_path,

@@ -151,9 +151,10 @@ def _load_service_command(name: str) -> Any:
 
 
 def _load_contract_command(name: str) -> Any:
+    from infra.cli.commands.asyncapi import schema
     from infra.cli.framework.typer_command import typer_command
 
-    return typer_command(name, command_function(name))
+    return typer_command(name, schema)
 
 
 def _load_checkpoint(name: str) -> Any:

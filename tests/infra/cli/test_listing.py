@@ -7,7 +7,7 @@ import sys
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
 from infra.cli import main
-from infra.cli.commands import checkpoint
+from infra.cli.commands import asyncapi, checkpoint
 from projections.queries.questions import QUERIES
 from tests.infra.cli.conftest import invoke
 from tests.support.cases import case
@@ -24,7 +24,8 @@ def test_every_verb_and_view_is_listed_in_its_own_words() -> None:
 
 
 def test_the_other_commands_are_listed_in_their_own_words() -> None:
-    for listed in (main.SERVICE_HELP, main.CONTRACT_HELP, main.LOG_HELP):
+    assert {"schema": first_line(asyncapi.schema)} == main.CONTRACT_HELP
+    for listed in (main.SERVICE_HELP, main.LOG_HELP):
         assert {name: first_line(main.command_function(name)) for name in listed} == listed
     assert {name: first_line(getattr(checkpoint, name)) for name in main.CHECKPOINT_HELP} == main.CHECKPOINT_HELP
 
