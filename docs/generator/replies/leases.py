@@ -42,6 +42,10 @@ class Lease(Result):
     """The task's status."""
     traceparent: str | None
     """The [trace context](contract.md#traces) in which the task was submitted, or null."""
+    required_capabilities: list[str]
+    """What its holder must be able to do."""
+    failures: Count
+    """How many attempts failed before."""
 
 
 class Leases(Result):

@@ -8,7 +8,7 @@ from docs.generator.replies.agents import AgentsPage, StealsPage, WorkloadsPage
 from docs.generator.replies.leases import LeasesPage
 from docs.generator.replies.pool import Health, Statistics
 from docs.generator.replies.reply import Reply
-from docs.generator.replies.tasks import BacklogPage, TaskDocument, TasksPage
+from docs.generator.replies.tasks import BacklogPage, TaskDocument, TaskExplained, TasksPage
 from domain.errors import RefusalCode
 from domain.policies.load_balancing import DURATION_WINDOW
 from projections.state.pool_state import MOST_STEALS, RECENT_ENTITIES, RECENT_STEALS
@@ -21,6 +21,12 @@ QUERY_REPLIES: Final = {
         TaskDocument,
         (E.UNKNOWN_TASK,),
         "Also of a task that finished long ago: it is then read from the log.",
+    ),
+    "explain": Reply(
+        TaskExplained,
+        (E.UNKNOWN_TASK,),
+        "Sentences for people, as `custody explain` has them. `next` has `at` and `what`; `candidates` are the agents "
+        "that could claim a queued task, and why the others cannot, unless the pool has more than 5,000 live tasks.",
     ),
     "tasks": Reply(
         TasksPage,

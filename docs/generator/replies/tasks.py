@@ -189,6 +189,45 @@ class TaskDocument(TaskRow):
     """The position of the last one."""
 
 
+class NextStep(Result):
+    """What happens next to a task."""
+
+    at: Moment | None
+    """When; null: nothing sets a time for it."""
+    what: str
+    """What happens."""
+
+
+class Candidate(Result):
+    """An agent, and whether it could claim a queued task."""
+
+    agent_id: Name
+    """The agent."""
+    can: bool
+    """Whether it could."""
+    why: str
+    """Its free capacity, or the obstacles."""
+
+
+class TaskExplained(Result):
+    """Where a task is, why, and what happens next, in sentences for people."""
+
+    task_id: TaskId
+    """The task."""
+    status: TaskStatus
+    """Its status."""
+    headline: str
+    """Where it is."""
+    why: list[str]
+    """Why."""
+    next: list[NextStep]
+    """What happens next, in the order of time; steps without a time come last."""
+    budgets: list[str]
+    """What is left of its budgets."""
+    candidates: list[Candidate]
+    """The agents that could claim it if it is queued, and why the others cannot; empty in a large pool."""
+
+
 class TasksPage(Result):
     """A page of tasks."""
 
