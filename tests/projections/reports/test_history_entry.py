@@ -138,6 +138,8 @@ def test_long_results_are_cut() -> None:
 
 
 def test_a_move_by_expected_durations_says_what_it_gains() -> None:
-    numbers = {"source_tasks": 9, "target_tasks": 0, "source_cpu": 0.0, "target_cpu": 0.0}
-    plan = st.Planned(from_agent="A", to_agent="B", task_ids=("T",), reason="load", gain_s=90.0, **numbers)
+    plan = st.Planned(
+        from_agent="A", to_agent="B", task_ids=("T",), reason="load", gain_s=90.0,
+        source_tasks=9, target_tasks=0, source_cpu=0.0, target_cpu=0.0,
+    )  # fmt: skip
     assert describe(plan) == "T from A (9 tasks, cpu 0 %) to B (0 tasks, cpu 0 %), to begin 1m 30s sooner in all: load"
