@@ -59,6 +59,7 @@ class Life:
         }
         self._registering = asyncio.Lock()
         self._registered = 0
+        self._leaving = False
         self._link = Link(find, f"custody worker {name}")
         self._calls = Calls(self._link, pool)
         self._loop = asyncio.get_running_loop()
@@ -79,14 +80,16 @@ class Life:
             await self._give_back(lease)
 
     async def close(self, *, leave: bool = True) -> None:
-        """End the beats and the connection. `leave`: deregister first, which gives back what is still held."""
+        """End the beats and the connection. `leave`: deregister, which gives back what is still held."""
+        # A beat after the deregistration would find the agent unknown, and register it again.
+        self._leaving = True
+        await asyncio.to_thread(self._beats.stop)
         try:
             if leave and self.superseded is None and self._registered:
                 await self._command("deregister", {}, limit_s=LEAVE_S)
         except CustodyError as error:
             _log.warning("%s could not leave the pool: %s", self.name, error)
         finally:
-            await asyncio.to_thread(self._beats.stop)
             if self._turns is not None:
                 self._turns.cancel()
             await self._link.close()
@@ -190,7 +193,7 @@ class Life:
     async def _register_again(self, registered: int) -> None:
         """Register, unless that has happened since the count was `registered`."""
         async with self._registering:
-            if registered == self._registered:
+            if registered == self._registered and not self._leaving:
                 _log.warning("%s is not known to the pool, and registers again", self.name)
                 await self._register()
 
