@@ -44,6 +44,7 @@ _BY_FILTER: Final = (
 LEASE_KEYS: Final = (
     "task_id", "token", "attempt", "expires_at", "grace_s", "deadline", "title", "payload", "labels", "handoff",
     "lease_s", "priority", "status", "traceparent", "required_capabilities", "failures",
+    "reported",
 )  # fmt: skip
 _HOLDINGS: Final = ("leases", "directives")
 _TERMS: Final = ("expires_at", "grace_s", "directive")
@@ -428,6 +429,7 @@ def _lease_section() -> list[str]:
         "traceparent": "The [trace context](contract.md#traces) in which the task was submitted, or null.",
         "required_capabilities": "What its holder must be able to do.",
         "failures": "How many attempts failed before.",
+        "reported": "What was reported under this lease: `percent`, `note` and `checkpoint`; null before the first report.",
     }
     rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
     return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]
