@@ -16,7 +16,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-import nats
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -33,6 +32,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 PING_S, PINGS = 2, 2
 """A broker that answers no ping for some four seconds counts as gone; the library's own default are four minutes."""
 CLOSE_S = 2.0
+CANCEL_S = 0.1
 DENIED = "permissions violation for subscription"
 """What the broker says to a user that may not listen there; the subscription itself seems to succeed."""
 
@@ -64,11 +64,11 @@ class Link:
 
     async def close(self) -> None:
         """Close it for good."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        self._keeper = None
+        keeper, self._keeper = self._keeper, None
+        while keeper is not None and not keeper.done():
+            # Cancelled as its connection came up, the library may go on as if it had not been.
+            keeper.cancel()
+            await asyncio.wait({keeper}, timeout=CANCEL_S)
 
     async def wait_up(self, limit_s: float | None = None) -> None:
         """Return when there is a connection; raises NoBrokerError if there is none for `limit_s`."""
@@ -163,18 +163,24 @@ class Link:
                 self.may_subscribe = False
             _log.debug("%s: %r", self._name, error)
 
-        async with asyncio.timeout(CONNECT_S):
-            nc = await nats.connect(
-                **address.options(),
-                name=self._name,
-                allow_reconnect=False,
-                connect_timeout=2,
-                ping_interval=PING_S,
-                max_outstanding_pings=PINGS,
-                closed_cb=lost,
-                disconnected_cb=lost,
-                error_cb=told,
-            )
+        nc = NatsClient()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await nc.connect(
+                    **address.options(),
+                    name=self._name,
+                    allow_reconnect=False,
+                    connect_timeout=2,
+                    ping_interval=PING_S,
+                    max_outstanding_pings=PINGS,
+                    closed_cb=lost,
+                    disconnected_cb=lost,
+                    error_cb=told,
+                )
+        except BaseException:
+            # Its socket may be open already.
+            await _closed(nc)
+            raise
         self._inbox = f"{address.inbox}.{secrets.token_hex(8)}."
         await nc.subscribe(f"{self._inbox}*", cb=self._hear)
         return nc

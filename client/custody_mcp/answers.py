@@ -61,3 +61,38 @@ class Ended(Answer):
     task_id: str
     status: str
     note: str
+
+
+class Submitted(Answer):
+    """`was`: new, or known from before."""
+
+    task_id: str
+    was: str
+
+
+class Found(Answer):
+    """`next`: the `after` of the next page, or null."""
+
+    about: str
+    rows: list[dict[str, Any]]
+    next: str | None
+
+
+class Explained(Answer):
+    """In sentences. `question`: what a blocked task waits for."""
+
+    about: str
+    status: str
+    headline: str
+    question: str | None
+    why: list[str]
+    next: list[dict[str, Any]]
+    budgets: list[str]
+    candidates: list[dict[str, Any]]
+
+
+class Acted(Answer):
+    """What was done."""
+
+    result: dict[str, Any]
+    note: str

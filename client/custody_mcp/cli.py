@@ -22,8 +22,8 @@ EXTRA_MISSING = "custody-mcp needs the MCP SDK: pip install 'custody-client[mcp]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until the client has gone, or SIGTERM; return the exit status: 2 for wrong usage, else 0."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    command_line = parser()
+    options = command_line.parse_args(arguments)
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO if options.verbose else logging.WARNING,
@@ -40,42 +40,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.agent = agent_name(options.agent)
         asyncio.run(serve(options))
     except (AddressError, ValueError) as error:
-        parser.error(str(error))
+        command_line.error(str(error))
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    made = argparse.ArgumentParser(
         prog="custody-mcp",
         description="Serve an AI agent over MCP: as a worker it claims, reports and finishes tasks; as an operator it "
         "submits, finds, explains and acts.",
     )
-    parser.add_argument("--agent", metavar="NAME", help="the agent's name, one for each process (CUSTODY_AGENT)")
-    parser.add_argument("--role", choices=("worker", "operator"), default="worker", help="which tools (worker)")
-    parser.add_argument(
+    made.add_argument("--agent", metavar="NAME", help="the agent's name, one for each process (CUSTODY_AGENT)")
+    made.add_argument("--role", choices=("worker", "operator"), default="worker", help="which tools (worker)")
+    made.add_argument(
         "--http",
         metavar="[HOST:]PORT",
         help="serve streamable HTTP there, at /mcp, instead of standard input and output",
     )
-    parser.add_argument("--nats", metavar="URL", help="the broker (CUSTODY_NATS, else ./.custody)")
-    parser.add_argument("--pool", help="the pool (CUSTODY_POOL, else default)")
-    parser.add_argument(
+    made.add_argument("--nats", metavar="URL", help="the broker (CUSTODY_NATS, else ./.custody)")
+    made.add_argument("--pool", help="the pool (CUSTODY_POOL, else default)")
+    made.add_argument(
         "--capability",
         action="append",
         dest="capabilities",
         metavar="C",
         help="what the agent can do, kinds of tasks too (CUSTODY_CAPABILITIES)",
     )
-    parser.add_argument("--slots", type=int, default=1, metavar="N", help="how many tasks it holds at once (1)")
-    parser.add_argument(
+    made.add_argument("--slots", type=int, default=1, metavar="N", help="how many tasks it holds at once (1)")
+    made.add_argument(
         "--idle",
         type=seconds,
         metavar="TIME",
         help="for how long the client may call no tool and still keep its tasks, such as 30m; without it, for as long "
         "as it is connected; over HTTP 10m",
     )
-    parser.add_argument("-v", "--verbose", action="store_true", help="log what happens, on standard error")
-    return parser
+    made.add_argument("-v", "--verbose", action="store_true", help="log what happens, on standard error")
+    return made
 
 
 if __name__ == "__main__":

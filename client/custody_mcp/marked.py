@@ -7,11 +7,8 @@ and line ends in it are escaped, so nothing of it can look like a line of the se
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Any
 
-_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-"""Categories of characters that show nothing, turn the direction of writing, or end a line."""
 MAX_CHARS = 4000
 """Of one text; a note has at most 4 KiB."""
 
@@ -27,9 +24,20 @@ def as_json(value: Any) -> str:
     return visible(json.dumps(value, ensure_ascii=False, default=str))
 
 
+def all_visible(value: Any) -> Any:
+    """Return a JSON value in whose texts every character that cannot be seen is its code."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, list):
+        return [all_visible(each) for each in value]
+    if isinstance(value, dict):
+        return {visible(str(key)): all_visible(each) for key, each in value.items()}
+    return value
+
+
 def visible(text: str) -> str:
     """Return a text on one line, in which every character that cannot be seen is its code."""
-    return "".join(_code(each) if unicodedata.category(each) in _UNSEEN else each for each in text)
+    return "".join(each if each.isprintable() else _code(each) for each in text)
 
 
 def _code(character: str) -> str:
