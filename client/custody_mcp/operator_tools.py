@@ -16,7 +16,7 @@ from custody_mcp.answers import Acted, Explained, Found, Submitted
 from custody_mcp.asking import Asking
 from custody_mcp.briefing import DATA
 from custody_mcp.marked import all_visible, visible
-from custody_mcp.words import told_in_words
+from custody_mcp.told import told_in_words
 
 INSTRUCTIONS = (
     "You operate a pool of Custody: tasks that agents hold under leases. find shows what there is, explain says where "

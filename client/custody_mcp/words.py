@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
-
-from mcp.server.mcpserver.exceptions import ToolError
 
 from custody_client import (
     AtCapacity,
@@ -38,19 +34,6 @@ class Unconfirmed(CustodyError):  # noqa: N818 - no fault: the answer is still t
 
 class NotHeld(CustodyError):  # noqa: N818 - says what is so
     """A tool named a task that the agent does not hold, or none where it has to."""
-
-
-@contextmanager
-def told_in_words() -> Iterator[None]:
-    """Make each error of the library one that the model reads, in words.
-
-    Raises:
-        ToolError: in place of any `CustodyError`.
-    """
-    try:
-        yield
-    except CustodyError as error:
-        raise ToolError(in_words(error)) from error
 
 
 def in_words(error: CustodyError) -> str:  # noqa: C901, PLR0911, PLR0912 - one answer for each kind of error

@@ -13,7 +13,7 @@ from custody_client.reports import UNSET
 from custody_mcp.answers import Claimed, Ended, MyWork, Reported
 from custody_mcp.at_hand import AtHand
 from custody_mcp.desk import MAX_WAIT_S, Desk
-from custody_mcp.words import told_in_words
+from custody_mcp.told import told_in_words
 
 INSTRUCTIONS = (
     "You are a worker of Custody: you hold tasks under leases, and no other agent works on what you hold. Begin with "

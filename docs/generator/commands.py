@@ -429,7 +429,7 @@ def _lease_section() -> list[str]:
         "traceparent": "The [trace context](contract.md#traces) in which the task was submitted, or null.",
         "required_capabilities": "What its holder must be able to do.",
         "failures": "How many attempts failed before.",
-        "reported": "What was reported under this lease: `percent`, `note` and `checkpoint`; null before the first report.",
+        "reported": "What was reported under this lease (`percent`, `note`, `checkpoint`); null if nothing was.",
     }
     rows = [f"| `{key}` | {words[key]} |" for key in LEASE_KEYS]
     return ["### A lease", "", "| key | meaning |", "|---|---|", *rows, ""]
