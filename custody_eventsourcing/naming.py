@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 from uuid import UUID
@@ -50,8 +51,7 @@ class Subjects:
         if not subject.startswith(self._events):
             return None
         start = len(self._events)
-        token = subject[start + 1 :]
-        return UUID(hex=token) if subject[start] == _UUID else unquote(token, errors="surrogatepass")
+        return _originator_id(subject[start:])
 
     def tracking(self, application: str) -> str:
         """Return the subject of the tracking of an upstream application."""
@@ -60,6 +60,12 @@ class Subjects:
     def value(self, key: str) -> str:
         """Return the subject of a view's value."""
         return _checked(f"{self._values}{_TEXT}{_token(key)}", key)
+
+
+@lru_cache(10_000)
+def _originator_id(token: str) -> UUID | str:
+    """Return what a token stands for; cached, because events of one originator follow each other."""
+    return UUID(hex=token[1:]) if token[0] == _UUID else unquote(token[1:], errors="surrogatepass")
 
 
 def _token(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -76,7 +77,11 @@ def notification(message: StoredMessage, originator_id: UUID | str) -> Notificat
 
 def event_topic(headers: Mapping[str, str]) -> str:
     """Return the topic of a message's event, from its headers."""
-    return unquote(headers.get(TOPIC, ""))
+    return _unquoted(headers.get(TOPIC, ""))
+
+
+_unquoted = lru_cache(1_000)(unquote)
+"""Cached: an application has few topics."""
 
 
 def tracking_message(subject: str, notification_id: int, write_id: str) -> NewMessage:

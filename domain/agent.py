@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Agent(msgspec.Struct, frozen=True, gc=False):
+class Agent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The state of an agent after its events."""
 
     agent_id: str
@@ -44,7 +44,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     last_recorded_at: datetime | None = None
     """When its last registration or heartbeat was recorded; commands in between leave no event of the agent."""
     heard_before_loss_at: datetime | None = None
-    """When it was heard last before its last loss, as that tells."""
+    """When it was heard last before its last loss, as that tells: by its silence, in a log of an earlier version."""
     drain_deadline: datetime | None = None
     """While it drains: when what it still holds is taken from it."""
 
@@ -117,7 +117,7 @@ def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
         agent = replace(agent, vouches=event.vouches, last_recorded_at=recorded.time)
         return agent if event.load is None else _loaded(agent, event.load, recorded.time)
     if isinstance(event, ev.Lost):
-        return replace(agent, heard_before_loss_at=after(recorded.time, -event.silence_s))
+        return replace(agent, heard_before_loss_at=event.heard_at or after(recorded.time, -event.silence_s))
     if isinstance(event, ev.LoadReported):
         return _loaded(agent, event.load, recorded.time)
     if isinstance(event, ev.IntakeEvent):

@@ -6,6 +6,7 @@ replace them after the hand-off was recorded, so the instructions are rendered f
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from domain.events.task import EarlierWork, Handoff
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from domain.events.task import LateProgress
 
 
-def instructions(handoff: Handoff) -> str:
+def instructions(handoff: Handoff | SimpleNamespace) -> str:
     """Return a hand-off in words, for the next holder."""
     if handoff.from_agent is None:
         return f"No agent has worked on this task yet; it comes back: {handoff.reason}."
@@ -37,6 +38,14 @@ def instructions(handoff: Handoff) -> str:
         sentences.append(f"It left no checkpoint; {earlier.agent_id} left one at {earlier.progress} % before.")
     sentences.append("Find out what is already done before you repeat it; the former holder may still be at work.")
     return " ".join(sentences)
+
+
+def new_handoff(**fields: Any) -> Handoff:
+    """Return a hand-off of these fields, with instructions that say what they do.
+
+    The words are made before the model: making it twice took a sixth of the time of an expiry.
+    """
+    return Handoff(**fields, instructions=instructions(SimpleNamespace(**fields)))
 
 
 def in_words(handoff: Handoff) -> Handoff:

@@ -40,7 +40,7 @@ MAX_TAIL_LOSSES = 20
 """Losses that are remembered, the latest."""
 
 
-class Pool(msgspec.Struct, frozen=True, gc=False):
+class Pool(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The pool-level state. `version` 0: no pool event was recorded yet."""
 
     pool_id: str

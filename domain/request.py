@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.commands.command import Command
     from domain.commands.service_commands import ServiceCommand
 
@@ -30,3 +32,6 @@ class Request(msgspec.Struct, frozen=True):
     """Digest of the body of a keyed command, by which the same id with another body is noticed."""
     traceparent: str = ""
     """The W3C trace context in which the caller sent it; empty: none."""
+    asked_at: datetime | None = None
+    """When a claim was sent that has waited since; None for any other command. What it comes to now is no sign of life
+    of its agent."""

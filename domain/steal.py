@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
 
 
-class Steal(msgspec.Struct, frozen=True, gc=False):
+class Steal(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The state of a steal operation after its events."""
 
     operation_id: str

@@ -12,7 +12,7 @@ from domain.decisions.judging import Finding
 from domain.policies.lease import SHORTEST_LEASE_S
 from domain.timestamps import seconds_between
 from handlers.background.snapshotter import Snapshotter
-from handlers.background.stealer import Stealer
+from handlers.background.stealer import make_stealer
 from handlers.background.sweeper import Sweeper
 from handlers.memory.catch_up import catch_up
 from handlers.memory.lookup import Lookup
@@ -77,7 +77,7 @@ class PoolService:
         self.writer = Writer(self.memory, log, codec, clock, rules, options.limits, self)
         self.access = PoolAccess(self.writer, clock)
         self.sweeper = Sweeper(self.access, clock, interval_s=options.sweeper_interval_s, probe=probe)
-        self.stealer = Stealer(self.access, clock)
+        self.stealer = make_stealer(self.access, clock)
         lookup = Lookup(pool_id, log, codec, lambda: self.memory.state.committed_position)
         self.queries = QueryService(self.access, log, lookup, clock, self._health, self._findings)
         self.commands = CommandService(pool_id, self.writer, self.access, lookup, self.queries, clock, respond)
@@ -167,8 +167,9 @@ class PoolService:
             self._options.on_commit(position, tail_hash)
 
     def state_changed(self) -> None:
-        """Let the sweeper look for an earlier due moment."""
+        """Let the sweeper look for an earlier due moment, and the stealer for agents that have nothing to do."""
         self.sweeper.look_again()
+        self.stealer.look_again()
 
     def clock_changed(self) -> None:
         """Let the sweeper plan anew: its due moments are of the wall clock."""

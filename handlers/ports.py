@@ -14,7 +14,7 @@ from domain.limits import MAX_EVENTS_PER_COMMAND
 from domain.timestamps import after
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 
     from domain.recorded import Recorded
 
@@ -166,6 +166,36 @@ class EventLog(ReadableLog, Protocol):
             OutcomeUnknownError: no answer in time.
             AppendRejectedError: the broker will never take this content.
             LogUnavailableError: certainly not stored, for want of a connection.
+        """
+        ...
+
+    @property
+    def takes_chains(self) -> bool:
+        """Whether `append_chain` may be used: only where the log is stored in one copy."""
+        ...
+
+    async def append_chain(
+        self,
+        messages: Sequence[NewMessage],
+        *,
+        expected_position: int,
+        behind: bool,
+        on_stored: Callable[[int], None],
+    ) -> int:
+        """Append each message on its own, all sent at once; return the position of the last one.
+
+        The log takes all of them or a prefix: each is stored only right behind the one before it, as this call sent it.
+        So where one is refused, those behind it are never stored, and neither is a chain that was sent behind them.
+
+        Args:
+            messages: one or more.
+            expected_position: the position before the first one.
+            behind: the message there is the last one of the chain that was sent last, and may not be acknowledged yet;
+                False: it is known to be in the log.
+            on_stored: called with the number of messages acknowledged so far, at each acknowledgement.
+
+        Raises what `append` does, about the first message that is not acknowledged. LogUnavailableError and a plain
+        AppendRejectedError mean that nothing of the chain was sent.
         """
         ...
 

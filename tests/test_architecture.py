@@ -244,6 +244,16 @@ def test_no_files_import_each_other() -> None:
     assert circles(graph) == []
 
 
+def test_no_files_of_the_client_import_each_other() -> None:
+    root = ROOT / "client"
+    sources = {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path.read_text("utf-8")
+        for path in (root / "custody_client").rglob("*.py")
+    }
+    assert len(sources) > 20
+    assert circles(import_graph(sources)) == []
+
+
 def test_a_circle_is_noticed_wherever_its_imports_stand() -> None:
     sources = {
         "p": "from p.a import x",

@@ -14,6 +14,7 @@ An address that is given counts before the variable, and that before `./.custody
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ DEFAULT_DATA_DIR = ".custody"
 _LOCAL_USER = "operator"
 """The user of `custody up` that people's and programs' clients connect as."""
 _USER_SEED = "SU"
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Address(NamedTuple):
@@ -153,8 +155,8 @@ def _with_file(address: Address, file: Path) -> Address:
 
 
 def pool_name(pool: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the pool: the given one, else that of the environment, else `default`."""
-    return pool or environ.get("CUSTODY_POOL") or DEFAULT_POOL
+    """Return the pool: the given one, else that of the environment, else `default`; raises AddressError."""
+    return _checked(pool or environ.get("CUSTODY_POOL") or DEFAULT_POOL, "a pool")
 
 
 def agent_name(name: str | None, environ: Mapping[str, str] = os.environ) -> str:
@@ -162,7 +164,14 @@ def agent_name(name: str | None, environ: Mapping[str, str] = os.environ) -> str
     found = name or environ.get("CUSTODY_AGENT")
     if not found:
         raise AddressError("a worker needs a name: give it one, or set CUSTODY_AGENT")
-    return found
+    return _checked(found, "an agent")
+
+
+def _checked(name: str, what: str) -> str:
+    """Return a name, which becomes part of a subject."""
+    if _NAME.fullmatch(name) is None:
+        raise AddressError(f"{name!r} is no name of {what}: 1 to 64 letters, digits, `_` and `-`")
+    return name
 
 
 def capability_names(given: list[str] | None, environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -10,22 +10,20 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Protocol
-
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
+from typing import Any
 
 from custody_client.address import Address
+from custody_client.beating import Beating
 from custody_client.calls import Calls
 from custody_client.clock import steady_s
 from custody_client.errors import LOST, CustodyError, NoAnswerError, Refused, StaleSession, UnknownAgent, lease_lost
-from custody_client.holding import Holding, Holdings
+from custody_client.holding import Holding
 from custody_client.link import Link
 from custody_client.pace import RETRY_S, SHORTEST_S, beat_due_at, interval_s
-from custody_client.wire import Directive, HeldLease, Terms, subject_token
+from custody_client.taken_tasks import TakenTasks
 from custody_client.wire import Holdings as HoldingsDocument
+from custody_client.wire import Terms
 
 _log = logging.getLogger("custody_client")
 
@@ -33,38 +31,14 @@ LOOK_S = 0.25
 """The longest time between two looks at the terms."""
 START_AFTER_S = 0.5
 """A task of which the service has heard nothing for so long is said to be started: then nobody steals it."""
-ASK_S = 3.0
-"""For how long it is asked who has a task that was lost."""
+START_S = 3.0
+"""For how long one start is repeated; then it is begun again."""
 LONGEST_S = 5.0
 """For how long one beat is repeated; then the next one is due, which says more."""
 JOIN_S = 5.0
 HEED_S = 1.0
 """Between beats while something is held, for users of the broker that may not listen to the feed: else an operator's
 cancel would reach the handler a third of a term later. Such a beat is not recorded, and costs one request."""
-TAKING = ("cancelled", "revoked", "stolen", "expired", "blocked", "failed")
-"""Events that take a task from its holder. `completed` is left out: there are many, and few by others than holders."""
-
-
-class Beating(Protocol):
-    """The life that is beaten for. What is called here is safe from another thread."""
-
-    name: str
-    pool: str
-    session: str
-    holdings: Holdings
-    found: Callable[[HeldLease], None]
-
-    def call_soon(self, what: Callable[[], None]) -> None:
-        """Have something called in the life's event loop."""
-
-    def register_soon(self) -> None:
-        """Register again, for the pool does not know the agent."""
-
-    def supersede(self, refused: StaleSession) -> None:
-        """Another process of the name has registered."""
-
-    def take_terms(self, holding: Holding, terms: Terms, sent_at: float) -> None:
-        """Take until when a lease runs, and what its holder is asked to do."""
 
 
 class Beats:
@@ -84,6 +58,7 @@ class Beats:
         self._load = load
         self._thread = threading.Thread(target=self._run, name=f"custody beats {life.name}", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._link: Link | None = None
         self._woken = asyncio.Event()
         self._ending = False
         self._background: set[asyncio.Task[None]] = set()
@@ -102,6 +77,11 @@ class Beats:
         self._wake()
         if self._thread.is_alive():
             self._thread.join(JOIN_S)
+
+    def drop_connection(self) -> None:
+        """Close the connection; a new one is made."""
+        if self._loop is not None and self._link is not None:
+            self._loop.call_soon_threadsafe(self._link.drop)
 
     def watch(self, holding: Holding) -> None:
         """Look at the terms anew if this lease is shorter than the looks are apart."""
@@ -126,10 +106,11 @@ class Beats:
 
     async def _beat_until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
-        link = Link(self._find, f"custody beats {self._life.name}")
+        self._link = link = Link(self._find, f"custody beats {self._life.name}")
         calls = Calls(link, self._life.pool)
         await link.open()
-        self._spawn(self._listen(calls))
+        taken = TakenTasks(self._life, calls, spawn=self._spawn, beat_now=self._beat_now)
+        self._spawn(taken.listen())
         beating: asyncio.Task[None] | None = None
         try:
             while not self._ending:
@@ -143,7 +124,7 @@ class Beats:
                 due_at = now if self._urgent else self._due_at(held, link, now)
                 if beating is None and due_at <= now:
                     self._sent_at, self._urgent = now, False
-                    beating = asyncio.create_task(self._beat(calls, held, now))
+                    beating = asyncio.create_task(self._beat(calls, taken, held, now))
                 await self._pause(self._pause_s(held, LOOK_S if beating is not None else due_at - now))
         finally:
             for task in (beating, *self._background):
@@ -180,30 +161,9 @@ class Beats:
                 holding.started = True
                 self._spawn(self._start(calls, holding))
 
-    async def _listen(self, calls: Calls) -> None:
-        """Hear at once what takes a task from its holder, if this user may listen to the feed; else beats tell it."""
-        link = calls.link
-
-        async def take(message: Msg) -> None:
-            token = message.subject.split(".")[-2]
-            for holding in self._life.holdings.all():
-                if subject_token(holding.lease.task_id) == token and holding.lost is None:
-                    self._spawn(self._lose(calls, holding, "it was taken from its holder"))
-
-        async def beat(_: Msg) -> None:
-            self._urgent = True
-            self._woken.set()
-
-        feed = f"custody.{self._life.pool}.feed"
-        while True:
-            try:
-                async with AsyncExitStack() as subscriptions:
-                    for name in TAKING:
-                        await subscriptions.enter_async_context(link.subscribed(f"{feed}.task.*.{name}", take))
-                    await subscriptions.enter_async_context(link.subscribed(f"{feed}.agent.{self._life.name}.*", beat))
-                    await link.until_gone()
-            except (NatsError, OSError):
-                await asyncio.sleep(LOOK_S)  # the connection went while this was done
+    def _beat_now(self) -> None:
+        self._urgent = True
+        self._woken.set()
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -215,7 +175,7 @@ class Beats:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s: part of the beats failed: %s", self._life.name, error, exc_info=error)
 
-    async def _beat(self, calls: Calls, held: list[Holding], now: float) -> None:
+    async def _beat(self, calls: Calls, taken: TakenTasks, held: list[Holding], now: float) -> None:
         """Send one beat. Without an answer nothing is known, and the next one is due soon."""
         vouched = [each for each in held if each.vouched(now)]
         body: dict[str, Any] = {"session": self._life.session, "tasks": [each.fields() for each in vouched]}
@@ -238,7 +198,7 @@ class Beats:
             self._answered = True
             self._take(document, vouched, answer.sent_at)
             for directive in document.directives:
-                self._obey(calls, directive)
+                taken.obey(directive)
         self._woken.set()
 
     def _take(self, document: HoldingsDocument, vouched: list[Holding], sent_at: float) -> None:
@@ -250,28 +210,6 @@ class Beats:
         for lease in document.leases:
             if not self._life.holdings.is_known((lease.task_id, lease.token)):
                 self._life.call_soon(partial(self._life.found, lease))
-
-    def _obey(self, calls: Calls, directive: Directive) -> None:
-        holdings = self._life.holdings
-        if directive.token is None:
-            holding = holdings.of_task(directive.task_id)
-        else:
-            holding = holdings.get((directive.task_id, directive.token))
-        if holding is None or holding.ended or holding.ending:
-            return
-        if directive.do == "hand_over":
-            holding.ask_to_hand_over(directive.reason)
-        elif directive.do == "stop" and holding.lost is None:
-            self._spawn(self._lose(calls, holding, directive.reason))
-
-    async def _lose(self, calls: Calls, holding: Holding, reason: str) -> None:
-        """Find out who has the task now, and stop the handler. A directive may be older than the lease."""
-        try:
-            await self._on_task(calls, holding, "lease")
-        except LOST as refused:
-            holding.stop(lease_lost(*holding.key, refused))
-        except CustodyError:
-            holding.lose(reason)
 
     async def _start(self, calls: Calls, holding: Holding) -> None:
         """Say that work on the task has begun, unless a report has said it by now."""
@@ -286,7 +224,7 @@ class Beats:
 
     async def _on_task(self, calls: Calls, holding: Holding, verb: str) -> Any:
         body = {**holding.fields(), "session": self._life.session}
-        return await calls.command(f"agent.{self._life.name}.{verb}", body, limit_s=ASK_S)
+        return await calls.command(f"agent.{self._life.name}.{verb}", body, limit_s=START_S)
 
 
 _RAN_OUT = "its term ran out here without a confirmed renewal"

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import random
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from custody_client.clock import steady_s
-from custody_client.errors import TRY_AGAIN, ContractError, NoAnswerError, NoBrokerError, refusal
+from custody_client.errors import TRY_AGAIN, ContractError, NoAnswerError, NoBrokerError, TooLargeError, refusal
+from custody_client.limits import MAX_REQUEST_BYTES
 from custody_client.link import Link
 from custody_client.positions import Positions
 from custody_client.tracing import trace_headers
@@ -26,6 +28,7 @@ ANSWER_S = 3.0
 """How long an answer is waited for before the command is sent again: a repeat joins the first, and costs little."""
 LONGEST_ANSWER_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
+_TAIL = re.compile(r"[A-Za-z0-9_.-]+")
 SAY_AFTER_S = 5.0
 """An outage that lasts longer is said in the log, once a command."""
 
@@ -78,10 +81,15 @@ class Calls:
         Raises:
             Refused: it was not carried out; of the class of its code.
             NoAnswerError: no outcome was known within `limit_s`.
+            TooLargeError: it takes more than 256 KiB.
+            ValueError: `tail` is no subject.
         """
-        made = command_id or f"{self._id}-{next(self._numbers)}"
-        data = msgspec.json.encode({**body, "command_id": made})
+        data = msgspec.json.encode({**body, "command_id": command_id or self.new_id()})
         return await self._ask(tail, data, wait_s, limit_s)
+
+    def new_id(self) -> str:
+        """Return a `command_id` that was never used."""
+        return f"{self._id}-{next(self._numbers)}"
 
     async def query(self, view: str, body: Mapping[str, Any], *, limit_s: float | None = None) -> Answer:
         """Ask a question until it is answered, by an answer that is not older than one that came before.
@@ -100,6 +108,7 @@ class Calls:
 
     async def _ask(self, tail: str, data: bytes, wait_s: float, limit_s: float | None) -> Answer:
         subject = f"custody.{self.pool}.{tail}"
+        _check_sendable(tail, data)
         headers = trace_headers()
         if self._actor is not None:
             headers["Custody-Actor"] = self._actor
@@ -133,6 +142,14 @@ class Calls:
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             repeats += first_at is not None
+
+
+def _check_sendable(tail: str, data: bytes) -> None:
+    """Refuse what would be sent again and again, and could never be taken."""
+    if _TAIL.fullmatch(tail) is None:
+        raise ValueError(f"{tail!r} is no command and no query")
+    if len(data) > MAX_REQUEST_BYTES:
+        raise TooLargeError(f"{tail} takes {len(data)} bytes, and at most {MAX_REQUEST_BYTES} are taken")
 
 
 def _refused(reply: Reply) -> Exception:

@@ -136,9 +136,8 @@ class Held(Generic[C]):
     async def quiet(self, for_s: float, reason: str) -> None:
         """Announce that no progress will be reported for up to an hour; the lease lasts as if it were."""
         for_s = min(for_s, MAX_SILENCE_S)
-        answer = await self._life.on_task(
-            self._holding, "silence", {"for_s": for_s, "reason": cut_reason(reason)}, limit_s=max(self.left_s, 1.0)
-        )
+        body = {"for_s": for_s, "reason": cut_reason(reason)}
+        answer = await self._life.on_task(self._holding, "silence", body)
         self._holding.advanced_at = answer.sent_at + for_s
         self._holding.started = True
         self._life.take_terms(self._holding, answer.read(Terms), answer.sent_at)
@@ -250,7 +249,7 @@ class Held(Generic[C]):
             raise holding.lost
         holding.ending = True
         try:
-            answer = await self._life.on_task(holding, verb, body)
+            answer = await self._life.on_task(holding, verb, body, while_held=False)
         except LeaseLost:
             self.on_end()
             raise

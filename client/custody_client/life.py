@@ -22,6 +22,8 @@ _log = logging.getLogger("custody_client")
 
 TURN_S = 0.1
 """How often the event loop notes that it ran: what it hears came no earlier than the note before."""
+SHORTEST_TRY_S = 0.5
+"""For how long a command on a task is sent at least, however little is left of its term."""
 LEAVE_S = 5.0
 """For how long a process that ends tries to say so."""
 
@@ -103,6 +105,11 @@ class Life:
                 self._turns.cancel()
             await self._link.close()
 
+    def drop_connections(self) -> None:
+        """Close both connections; new ones are made."""
+        self._link.drop()
+        self._beats.drop_connection()
+
     async def command(self, verb: str, body: Mapping[str, Any], **options: Any) -> Answer:
         """Send a command of this agent until its outcome is known; registers again if the pool does not know it.
 
@@ -120,18 +127,26 @@ class Life:
                 self.supersede(refused)
                 raise
 
-    async def on_task(self, holding: Holding, verb: str, body: Mapping[str, Any], **options: Any) -> Answer:
-        """Send a command on a held task.
+    async def on_task(self, holding: Holding, verb: str, body: Mapping[str, Any], *, while_held: bool = True) -> Answer:
+        """Send a command on a held task until its outcome is known.
+
+        `while_held`: give up when the term is over without an answer; the beats may have renewed it meanwhile.
 
         Raises:
-            LeaseLost: the task is not held any more, or no answer came while it surely was.
+            LeaseLost: the task is not held any more.
         """
-        try:
-            return await self.command(verb, {**holding.fields(), **body}, **options)
-        except LOST as refused:
-            lost = lease_lost(*holding.key, refused)
-        except NoAnswerError as error:
-            lost = LeaseLost(*holding.key, f"its term ran out without an answer ({error})", certain=False)
+        command = {**holding.fields(), **body}
+        command_id = self._calls.new_id()
+        lost: LeaseLost | None = None
+        while lost is None:
+            limit_s = max(holding.term.left_s(), SHORTEST_TRY_S) if while_held else None
+            try:
+                return await self.command(verb, command, limit_s=limit_s, command_id=command_id)
+            except LOST as refused:
+                lost = lease_lost(*holding.key, refused)
+            except NoAnswerError as error:
+                if holding.term.left_s() <= 0:
+                    lost = LeaseLost(*holding.key, f"its term ran out without an answer ({error})", certain=False)
         holding.stop(lost)
         raise lost
 

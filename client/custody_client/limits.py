@@ -8,6 +8,8 @@ import msgspec
 
 from custody_client.errors import TooLargeError
 
+MAX_REQUEST_BYTES = 256 * 1024
+"""A whole command or query."""
 MAX_JSON_BYTES = 64 * 1024
 """A payload, checkpoint or result, as compact JSON."""
 MAX_TEXT_BYTES = 4 * 1024

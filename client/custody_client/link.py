@@ -20,6 +20,7 @@ from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
+from nats.errors import NoServersError
 
 from custody_client.address import Address
 from custody_client.errors import AddressError, NoAnswerError, NoBrokerError
@@ -118,6 +119,10 @@ class Link:
             with contextlib.suppress(NatsError, OSError):
                 await subscription.unsubscribe()
 
+    def drop(self) -> None:
+        """Close the connection that there is; a new one is made."""
+        self._gone.set()
+
     async def until_gone(self) -> None:
         """Return when the connection that there is now is gone."""
         await self._gone.wait()
@@ -131,7 +136,7 @@ class Link:
                 nc = await self._connect(gone)
             except (AddressError, OSError, NatsError, TimeoutError, ValueError) as error:
                 self.problem = error
-                if said != (said := str(error) or repr(error)):
+                if said != (said := str(error) or f"no answer in {CONNECT_S:g} s"):
                     _log.warning("%s: no connection to the broker: %s", self._name, said)
                 await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -153,7 +158,9 @@ class Link:
                 await _closed(nc)
 
     async def _connect(self, gone: asyncio.Event) -> NatsClient:
+        """Return a new connection; raises the reason if there is none."""
         address = self._find()
+        reasons: list[Exception] = []
 
         async def lost() -> None:
             gone.set()
@@ -161,6 +168,8 @@ class Link:
         async def told(error: Exception) -> None:
             if DENIED in str(error).lower():
                 self.may_subscribe = False
+            reasons.append(error)
+            del reasons[:-1]
             _log.debug("%s: %r", self._name, error)
 
         nc = NatsClient()
@@ -170,6 +179,9 @@ class Link:
                     **address.options(),
                     name=self._name,
                     allow_reconnect=False,
+                    # Else it would try the same servers for ever, without a word.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
                     connect_timeout=2,
                     ping_interval=PING_S,
                     max_outstanding_pings=PINGS,
@@ -177,9 +189,11 @@ class Link:
                     disconnected_cb=lost,
                     error_cb=told,
                 )
-        except BaseException:
+        except BaseException as error:
             # Its socket may be open already.
             await _closed(nc)
+            if isinstance(error, NoServersError) and reasons:
+                raise reasons[-1] from None
             raise
         self._inbox = f"{address.inbox}.{secrets.token_hex(8)}."
         await nc.subscribe(f"{self._inbox}*", cb=self._hear)

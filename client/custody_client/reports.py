@@ -74,9 +74,8 @@ class Reports:
             if report is None:
                 return
             self._sent_at = steady_s()
-            limit_s = max(self._holding.term.left_s(), INTERVAL_S)
             try:
-                answer = await self._life.on_task(self._holding, "progress", report, limit_s=limit_s)
+                answer = await self._life.on_task(self._holding, "progress", report)
             except asyncio.CancelledError:
                 # The handler was stopped meanwhile: what it reported goes with the task when that is handed over.
                 self._put_back(report)

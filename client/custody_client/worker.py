@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from custody_client.address import agent_name, capability_names, find_address, pool_name
+from custody_client.address import Address, agent_name, capability_names, find_address, pool_name
 from custody_client.errors import StaleSession
 from custody_client.handlers import Handler, handler_of
 from custody_client.held import Held
@@ -79,7 +79,7 @@ class Worker:
         self.slots = slots
         self.drain_s = drain_s
         self.hand_over_s = hand_over_s
-        self._find = partial(find_address, url, credentials=credentials)
+        self._find: Callable[[], Address] = partial(find_address, url, credentials=credentials)
         self._capabilities = capability_names(None if capabilities is None else list(capabilities))
         self._priority = priority
         self._labels = list(labels)
@@ -92,7 +92,6 @@ class Worker:
         self._granted: asyncio.Queue[Held[Any]] = asyncio.Queue()
         self._ending = asyncio.Event()
         self._hurrying = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def ending(self) -> bool:
@@ -135,6 +134,7 @@ class Worker:
         `burst`: return when nothing is left to do.
 
         Raises:
+            AddressError: nothing says where the broker is. One that does not answer is waited for.
             StaleSession: another process of this name has registered.
         """
         asyncio.run(self.serve(burst=burst, signals=True))
@@ -147,11 +147,12 @@ class Worker:
         """
         if not self._handlers:
             raise ValueError("a worker without handlers has nothing to run: decorate functions with `task`")
-        self._loop = asyncio.get_running_loop()
+        self._begin_anew()
         if signals:
+            loop = asyncio.get_running_loop()
             for each in (signal.SIGTERM, signal.SIGINT):
                 with contextlib.suppress(NotImplementedError):  # on Windows
-                    self._loop.add_signal_handler(each, self.stop)
+                    loop.add_signal_handler(each, self.stop)
         await self._open(self._work, wait_s=0.0 if burst else self._wait_s)
         try:
             if not self._ending.is_set():
@@ -172,6 +173,12 @@ class Worker:
     # With a loop of your own.
 
     async def __aenter__(self) -> Self:
+        """Register, and begin to beat. Waits for as long as there is no broker or no service.
+
+        Raises:
+            AddressError: nothing says where the broker is.
+        """
+        self._begin_anew()
         await self._open(self._queue, wait_s=self._wait_s)
         return self
 
@@ -209,9 +216,37 @@ class Worker:
             with contextlib.suppress(asyncio.CancelledError, StaleSession):
                 await claiming
 
+    # For tests.
+
+    def connect_by(self, find: Callable[[], Address], *, pool: str) -> None:
+        """Have the address found in another way, and another pool. Before it is at work."""
+        self._find = find
+        self.pool = pool
+
+    def drop_connections(self) -> None:
+        """Close the connections that there are; new ones are made."""
+        if self._life is not None:
+            self._life.drop_connections()
+
+    async def abandon(self) -> None:
+        """Stop where it is, and tell the service nothing, as a process that is killed."""
+        life, self._life = self._life, None
+        self._ending.set()
+        self._hurrying.set()
+        for task in self._working:
+            task.cancel()
+        if life is not None:
+            await life.close(leave=False)
+
     # Inside.
 
+    def _begin_anew(self) -> None:
+        """Forget how the work before ended: one worker may be at work several times, in different event loops."""
+        self._ending, self._hurrying = asyncio.Event(), asyncio.Event()
+        self._granted = asyncio.Queue()
+
     async def _open(self, begin: Callable[[Held[Any], Holding], bool], *, wait_s: float) -> None:
+        self._find()  # later it may fail for a while; at first, nobody has said where the broker is
         kinds = [kind for kind in self._handlers if kind is not None]
         life = Life(
             self._find,

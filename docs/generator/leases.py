@@ -56,8 +56,8 @@ before it compares. What other numbers would have made of recorded work, [what-i
 ## In every mode
 
 - A report renews its lease and sets the term. Any other sign of life renews on the same terms, and is written if it
-  moves the expiry by {renewal_worth:.0%} of the term (`renewal_worth`), or if the last beat is half as old as
-  `stuck_threshold_s`.
+  moves the expiry by {renewal_worth:.0%} of the term (`renewal_worth`), if the last beat is half as old as
+  `stuck_threshold_s`, or if it is the first one since the task is half way to stalled.
 - A renewal never shortens a lease. After `lease_max_s` ({max_lease_s:g} s) from the grant it expires whatever is reported.
 - Of a holder that has reported twice the median interval between its reports is known. Past the grace, its silence is
   excused until it is longer than that × `lease_silence_multiplier` ({silence_multiplier:g}).
@@ -67,7 +67,8 @@ before it compares. What other numbers would have made of recorded work, [what-i
   `on_silence: requeue` the clock runs on and the lease expires when it is due; with `stuck` it stops, and the task waits
   for its holder or a person.
 - **Stalled** is a holder that is heard and does not advance: neither percent nor checkpoint changed for `stall_s`
-  ({stall_s:g} s in mode `adaptive`, off in the others). `on_stall` flags it, or requeues it.
+  ({stall_s:g} s in mode `adaptive`, off in the others). Reports show that it is heard, and heartbeats alone, on leases of
+  any length. `on_stall` flags it, or requeues it.
 - An outage of the pool does not count as the agents' silence: nothing is judged for as long as they could not be heard.
 
 | who is silent | and `on_silence` | what follows |

@@ -250,7 +250,7 @@ class StealTasks(OpsCommand):
     task_ids: Annotated[list[TaskId], Field(min_length=1, max_length=limits.MAX_STEAL_TASKS)] | None = None
     """The tasks to move; each must be assigned and not started."""
     count: Annotated[int, Field(ge=1, le=limits.MAX_STEAL_TASKS)] | None = None
-    """How many to move, the latest assigned first; absent: as many as the stealer would move, at least one."""
+    """How many to move, the latest assigned first; absent: half the difference, from 1 to `steal_max_batch`."""
     reason: Reason | None = None
     """Why, for the record."""
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from domain.commands.operator_commands import Cancel, Requeue
 
 
@@ -59,6 +61,8 @@ class MarkLost(msgspec.Struct, frozen=True, gc=False):
 
     agent_id: str
     silence_s: float
+    heard_at: datetime | None = None
+    """When it was heard last, or did last what is on record."""
 
 
 class EndDrain(msgspec.Struct, frozen=True, gc=False):
@@ -75,6 +79,17 @@ class PlanSteal(msgspec.Struct, frozen=True, gc=False):
     target: str
     most: int
     score: float
+
+
+class PlanMove(msgspec.Struct, frozen=True, gc=False):
+    """Plan a move of the policy balance: those of the named tasks that can still move go from source to target."""
+
+    operation_id: str
+    source: str
+    target: str
+    task_ids: tuple[str, ...]
+    gain_s: float
+    """By how much sooner they are expected to begin, in all."""
 
 
 class ExecuteSteal(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +128,7 @@ ServiceCommand = (
     | MarkLost
     | EndDrain
     | PlanSteal
+    | PlanMove
     | ExecuteSteal
     | ContinueDeregistration
     | OnSelected

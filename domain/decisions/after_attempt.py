@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.events import task as ev
-from domain.handoffs import earlier_work, in_words
+from domain.handoffs import earlier_work, in_words, new_handoff
 from domain.lifecycles import TaskStatus
 from domain.policies.retry import retry_delay_s
 from domain.pool import jitter_fraction
@@ -51,20 +51,17 @@ def make_handoff(
             "reported_token": lease.token if reported else None,
             "earlier": earlier_work(before, lease.checkpoint),
         }
-    return in_words(
-        ev.Handoff(
-            recovered_at=draft.now,
-            from_agent=lease.agent_id,
-            minutes_spent=minutes,
-            reason=reason,
-            branch=_branch_name(draft, task, lease),
-            question=task.question,
-            answer=task.answer,
-            instructions="",
-            valid_until=after(draft.now, draft.rules.handoff_valid_s),
-            token=lease.token,
-            **work,
-        )
+    return new_handoff(
+        recovered_at=draft.now,
+        from_agent=lease.agent_id,
+        minutes_spent=minutes,
+        reason=reason,
+        branch=_branch_name(draft, task, lease),
+        question=task.question,
+        answer=task.answer,
+        valid_until=after(draft.now, draft.rules.handoff_valid_s),
+        token=lease.token,
+        **work,
     )
 
 

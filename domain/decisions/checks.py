@@ -9,7 +9,8 @@ from domain.errors import RefusalCode
 from domain.events import task as ev
 from domain.lifecycles import TASK, AgentStatus, IntakeStatus, LeaseStatus, TaskStatus
 from domain.limits import MAX_LATE_REPORTS
-from domain.policies.liveness import was_heard_lately
+from domain.policies.liveness import was_heard_for_steal, was_heard_lately
+from domain.policies.load_balancing import StealPolicy
 from domain.policies.sweeping import deadline_exceeded_at
 from domain.refusal import Refused, invalid_field
 from domain.timestamps import format_timestamp
@@ -262,6 +263,14 @@ def may_receive_unasked(draft: Draft, agent: Agent) -> bool:
         last_recorded_at=agent.last_recorded_at,
         now=draft.now,
     )
+
+
+def may_receive_steal(draft: Draft, agent: Agent) -> bool:
+    """Return whether the stealer may move tasks to the agent; an operator may in any case."""
+    if draft.rules.steal.policy is not StealPolicy.BALANCE:
+        return may_receive_unasked(draft, agent)
+    silence_s = draft.view.silence_s(agent.agent_id)
+    return was_heard_for_steal(silence_s=silence_s, last_recorded_at=agent.last_recorded_at, now=draft.now)
 
 
 def require_not_lost(agent: Agent) -> None:

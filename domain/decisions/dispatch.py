@@ -81,7 +81,7 @@ def _end_drain(draft: Draft, command: service_commands.EndDrain) -> Decision:
 
 
 def _mark_lost(draft: Draft, command: service_commands.MarkLost) -> Decision:
-    return membership.mark_lost(draft, command.agent_id, command.silence_s)
+    return membership.mark_lost(draft, command)
 
 
 _SEARCHES: dict[type, Callable[[Draft, Any, SearchablePoolView], Decision]] = {
@@ -129,6 +129,7 @@ _HANDLERS: dict[type, Callable[[Draft, Any], Decision]] = {
     service_commands.MarkLost: _mark_lost,
     service_commands.EndDrain: _end_drain,
     service_commands.PlanSteal: stealing.plan,
+    service_commands.PlanMove: stealing.plan_move,
     service_commands.ExecuteSteal: stealing.execute,
     service_commands.ContinueDeregistration: membership.continue_deregistration,
 }

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from domain.commands.agent_commands import Deregister, Heartbeat, Register
     from domain.commands.command import LoadReport
     from domain.commands.operator_commands import Forget, OpsDeregister, ReportLoad
+    from domain.commands.service_commands import MarkLost
     from domain.decision import Decision
     from domain.draft import Draft
     from domain.pool_view import SearchablePoolView
@@ -192,18 +193,24 @@ def continue_deregistration(draft: Draft, command: ContinueDeregistration) -> De
 
 
 def revive(draft: Draft) -> None:
-    """Record a heartbeat of a lost agent that sent any command, unless the command recorded an event of the agent."""
-    agent_id = draft.request.agent_id
-    agent = draft.view.agent(agent_id) if agent_id and is_sign_of_life(draft.request.command) else None
+    """Record a heartbeat of a lost agent that sent any command, unless the command recorded an event of the agent.
+
+    A claim that waited revives none: its agent was heard when it was sent.
+    """
+    request = draft.request
+    agent_id = request.agent_id if request.asked_at is None and is_sign_of_life(request.command) else None
+    agent = draft.view.agent(agent_id) if agent_id else None
     if agent is not None and agent.status is AgentStatus.LOST and (Entity.AGENT, agent.agent_id) not in draft.after:
         draft.record_agent(agent.agent_id, ev.Heartbeat(vouches=agent.vouches))
 
 
-def mark_lost(draft: Draft, agent_id: str, silence_s: float) -> Decision:
+def mark_lost(draft: Draft, command: MarkLost) -> Decision:
     """Record that a live agent was not heard for too long; records nothing for any other."""
-    agent = draft.view.agent(agent_id)
+    agent = draft.view.agent(command.agent_id)
     if agent is not None and agent.status is AgentStatus.LIVE:
-        draft.record_agent(agent_id, ev.Lost(silence_s=silence_s, threshold_s=draft.rules.lost_after_s))
+        threshold_s = draft.rules.lost_after_s
+        lost = ev.Lost(silence_s=command.silence_s, threshold_s=threshold_s, heard_at=command.heard_at)
+        draft.record_agent(command.agent_id, lost)
     return draft.decided({})
 
 

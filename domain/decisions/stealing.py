@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from domain.agent import Agent
     from domain.commands.operator_commands import StealTasks
-    from domain.commands.service_commands import PlanSteal
+    from domain.commands.service_commands import PlanMove, PlanSteal
     from domain.decision import Decision
     from domain.draft import Draft
     from domain.task import Task
@@ -77,7 +77,7 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
     source, target = draft.view.agent(command.source), draft.view.agent(command.target)
     if source is None or target is None or not _stealing_allowed(draft, source, target):
         return draft.decided({})
-    if not checks.may_receive_unasked(draft, target):
+    if not checks.may_receive_steal(draft, target):
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
@@ -87,7 +87,26 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
     task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most), unasked=True)
     if not task_ids:
         return draft.decided({})
-    return _planned(draft, command.operation_id, source, target, task_ids, "load", command.score)
+    return _planned(draft, command.operation_id, source, target, task_ids, "load", score=command.score)
+
+
+def plan_move(draft: Draft, command: PlanMove) -> Decision:
+    """Plan a move of the policy balance; records nothing if none of its tasks can move any more."""
+    source, target = draft.view.agent(command.source), draft.view.agent(command.target)
+    if source is None or target is None or not _stealing_allowed(draft, source, target):
+        return draft.decided({})
+    if not checks.may_receive_steal(draft, target):
+        return draft.decided({})
+    room = target.capacity - draft.view.tasks_held(target.agent_id)
+    able = [
+        task_id
+        for task_id in command.task_ids
+        if why_not_stealable(draft, draft.task(task_id), source.agent_id, target) is None
+    ]
+    task_ids = able[: max(min(room, MAX_STEAL_TASKS), 0)]
+    if not task_ids:
+        return draft.decided({})
+    return _planned(draft, command.operation_id, source, target, task_ids, "load", gain_s=command.gain_s)
 
 
 def steal(draft: Draft, command: StealTasks) -> Decision:
@@ -124,9 +143,7 @@ def steal(draft: Draft, command: StealTasks) -> Decision:
             event=task_ev.Stolen.name,
             allowed=[],
         )
-    return _planned(
-        draft, draft.request.new_id, source, target, task_ids, command.reason or "asked for by an operator", None
-    )
+    return _planned(draft, draft.request.new_id, source, target, task_ids, command.reason or "asked for by an operator")
 
 
 def _planned(
@@ -136,7 +153,9 @@ def _planned(
     target: Agent,
     task_ids: Sequence[str],
     reason: str,
-    score: float | None,
+    *,
+    score: float | None = None,
+    gain_s: float | None = None,
 ) -> Decision:
     draft.record_steal(
         operation_id,
@@ -150,6 +169,7 @@ def _planned(
             source_cpu=draft.cpu_of(source),
             target_cpu=draft.cpu_of(target),
             score=score,
+            gain_s=gain_s,
         ),
     )
     return draft.decided(follow_up=replace(draft.request, command=ExecuteSteal(operation_id)))
@@ -169,7 +189,7 @@ def execute(draft: Draft, command: ExecuteSteal) -> Decision:
         source is not None
         and target is not None
         and _stealing_allowed(draft, source, target)
-        and (asked_for or checks.may_receive_unasked(draft, target))
+        and (asked_for or checks.may_receive_steal(draft, target))
     ):
         room = max(target.capacity - held_before[1], 0)
         able = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from domain.commands.command_digest import definition_digest, definition_digest_as_sent
@@ -17,6 +18,7 @@ from domain.policies.lease_fields import lease_field_mismatch
 from domain.policies.retry import resolved_retry
 from domain.policies.sweeping import DEFAULT_STALL_S
 from domain.refusal import Refused, invalid_field
+from domain.task import definition_of, submitted
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -102,9 +104,8 @@ def retry(draft: Draft, command: Retry) -> Decision:
     deadline = definition.deadline
     if deadline is not None and deadline <= draft.now:
         deadline = after(draft.now, seconds_between(task.submitted_at, deadline))
-    draft.record_task(
-        new_id, definition.model_copy(update={"retry_of": task.task_id, "deadline": deadline, "not_before": None})
-    )
+    again = replace(definition, retry_of=task.task_id, deadline=deadline, not_before=None)
+    draft.record_task(new_id, submitted(again))
     draft.record_task(task.task_id, ev.Noted(kind="retried", note=command.reason, retried_as=new_id))
     return draft.decided({"task_id": new_id, "retry_of": task.task_id, "was": "new"})
 
@@ -136,12 +137,12 @@ def _is_same_definition(draft: Draft, command: Submit, known: Task) -> bool:
     recorded = known.definition
     if recorded.request_digest in {definition_digest(command), definition_digest_as_sent(command)}:
         return True
-    definition = _definition(draft, command, known.submitted_at)
+    definition = definition_of(_definition(draft, command, known.submitted_at))
     as_recorded: dict[str, Any] = {"request_digest": recorded.request_digest}
     if recorded.retry is None:
         # From before a task had these rules: a request that says nothing of them says the same.
         as_recorded |= {name: getattr(recorded, name) for name in _LATER_RULES if getattr(command, name) is None}
-    return definition.model_copy(update=as_recorded) == recorded
+    return replace(definition, **as_recorded) == recorded
 
 
 def _deadline(draft: Draft, command: Submit, since: datetime) -> datetime | None:

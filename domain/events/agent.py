@@ -95,6 +95,11 @@ class Lost(AgentEvent):
 
     silence_s: float
     threshold_s: float
+    heard_at: Timestamp | None = None
+    """When it was heard last, or did last what is on record; null in logs of earlier versions.
+
+    A start, and an outage of the pool, begin `silence_s` anew, for no agent could be heard.
+    """
 
 
 class Deregistered(AgentEvent):

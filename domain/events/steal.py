@@ -28,7 +28,9 @@ class Planned(StealEvent):
     source_cpu: float
     target_cpu: float
     score: float | None = None
-    """The target's score; absent on a manual steal."""
+    """The target's score, by the policy threshold; absent on other steals."""
+    gain_s: float | None = None
+    """By how much sooner the tasks were expected to begin, in all, in seconds; by the policy balance."""
 
 
 class Executing(StealEvent):

@@ -139,6 +139,8 @@ class Leased(HeldEvent):
     lease_s: float
     grace_s: float
     expires_at: Timestamp
+    asked_at: Timestamp | None = None
+    """When the claim was sent, if it waited; null for any other, and for a task that was assigned."""
 
 
 class Started(HeldEvent):
@@ -167,7 +169,10 @@ class Progressed(HeldEvent):
 
 
 class Renewed(HeldEvent):
-    """Another command of the holder renewed the lease, and moved its expiry by at least `renewal_worth` of the term."""
+    """Another command of the holder renewed the lease: that moved its expiry by `renewal_worth`, or shows it is heard.
+
+    It may move the expiry by less, or not at all, before the holder would be called stuck, or the task stalled.
+    """
 
     name: ClassVar[str] = "renewed"
 

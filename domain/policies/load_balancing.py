@@ -1,4 +1,6 @@
-"""Which agent steals from which. Source: the work-stealing coordinator.
+"""Which agent steals from which by the policy `threshold`, and the settings of both policies.
+
+Source of this policy: the work-stealing coordinator. The other one is in `balancing`.
 
 One pass: the agents that are overloaded at its start, in registration order, each move tasks to one target. Loads
 are updated after each move and the underloaded agents are determined again, so one target is not flooded.
@@ -26,6 +28,15 @@ DURATION_WINDOW: Final = 50
 _UNKNOWN_MATCH: Final = 0.5
 
 
+class StealPolicy(StrEnum):
+    """How it is decided which tasks move."""
+
+    BALANCE = "balance"
+    """By expected durations, when an agent has nothing to do."""
+    THRESHOLD = "threshold"
+    """By counts, in a pass at every interval."""
+
+
 class LoadStatus(StrEnum):
     """The class of an agent's load."""
 
@@ -51,19 +62,26 @@ class StealConfig:
     """The stealer's settings; a value out of range raises a ``ValueError`` that names the field."""
 
     steal_threshold: int = 3
-    """A move needs at least this difference in tasks between source and target."""
+    """Policy threshold: a move needs at least this difference in tasks between source and target."""
     max_steal_batch: int = 2
-    """A move takes at most this many tasks."""
+    """Policy threshold: a move takes at most this many tasks; so does an operator's that does not say how many."""
     min_tasks_to_steal: int = 1
-    """Nothing is stolen from a source with fewer tasks."""
+    """Policy threshold: nothing is stolen from a source with fewer tasks."""
     interval_s: float = 10.0
-    """Seconds from one pass to the next."""
+    """Seconds from one pass to the next; the policy balance also plans in between, by events."""
     cooldown_s: float = 60.0
     """Seconds for which a stolen task is not stolen again."""
     enabled: bool = True
+    policy: StealPolicy = StealPolicy.BALANCE
+    move_cost_s: float = 1.0
+    """Policy balance: what a move costs, in seconds. A task moves only if that lets it begin sooner by more than twice
+    this, and is left alone for this long after it was assigned, for its holder may be about to begin it."""
+    share: float = 0.5
+    """Policy balance: the part of a level load that an agent gets at once which did not say how many tasks it wants."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        object.__setattr__(self, "policy", StealPolicy(self.policy))
         for name, low, high in _STEAL_LIMITS:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be from {low} to {high}")
@@ -75,6 +93,8 @@ _STEAL_LIMITS: Final = (
     ("min_tasks_to_steal", 0, 1_000_000),
     ("interval_s", 0.1, 86_400.0),
     ("cooldown_s", 0.0, 86_400.0),
+    ("move_cost_s", 0.0, 86_400.0),
+    ("share", 0.01, 1.0),
 )
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from domain.errors import no_beginning, out_of_order
 from domain.events import task as ev
 from domain.lifecycles import TASK, TaskStatus
 from domain.task import at_end, while_held
+from domain.task.definition import definition_of
 from domain.task.record import Task
 from domain.task.transition import advance
 from domain.timestamps import after, seconds_between
@@ -33,7 +36,7 @@ def evolve_task(task: Task | None, recorded: Recorded) -> Task:
             task_id=recorded.entity_id,
             version=1,
             position=recorded.position,
-            definition=event,
+            definition=definition_of(event),
             submitted_at=recorded.time,
             status=TASK.next[TaskStatus.NEW, event.name],
             attempt=1,
@@ -52,7 +55,7 @@ def _updated(task: Task, event: ev.Updated, recorded: Recorded) -> Task:
     given = {name: value for name, value in event if value is not None and name != "no_deadline"}
     if event.no_deadline:
         given["deadline"] = None
-    changes: dict[str, Any] = {"definition": task.definition.model_copy(update=given)}
+    changes: dict[str, Any] = {"definition": replace(task.definition, **given)}
     if event.not_before is not None:
         changes["not_before"] = event.not_before
         if task.not_before is not None and task.avoids_until is not None:

@@ -14,11 +14,12 @@ import msgspec
 
 from domain.events import task as ev
 from domain.lifecycles import HELD, TERMINAL, TICKING, LeaseStatus, TaskStatus
+from domain.task.definition import Definition
 from domain.timestamps import seconds_between
 from domain.values import OnSilence, Priority
 
 
-class Lease(msgspec.Struct, frozen=True, gc=False):
+class Lease(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One attempt at a task by one agent. `token` is the position of the event that granted it."""
 
     token: int
@@ -51,7 +52,7 @@ class Lease(msgspec.Struct, frozen=True, gc=False):
     """Seconds for which its clock was stopped because the task was stuck, with `on_silence: stuck`."""
 
 
-class FormerLease(msgspec.Struct, frozen=True, gc=False):
+class FormerLease(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A lease of the task that has ended."""
 
     token: int
@@ -63,7 +64,7 @@ class FormerLease(msgspec.Struct, frozen=True, gc=False):
     """Whether it was taken from the holder; False when the holder gave it up or finished."""
 
 
-class Outcome(msgspec.Struct, frozen=True, gc=False):
+class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How a task ended, or how its last attempt did."""
 
     event: str
@@ -77,14 +78,14 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """Position of the event that says so."""
 
 
-class Task(msgspec.Struct, frozen=True, gc=False):
+class Task(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The state of a task after its events."""
 
     task_id: str
     version: int
     position: int
     """Position of the task's last event."""
-    definition: ev.Submitted
+    definition: Definition
     submitted_at: datetime
     status: TaskStatus
     attempt: int

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from handlers.memory.snapshots import encode, image_of
+from handlers.memory.snapshots import GradualImage, encode
 from handlers.ports import LogUnavailableError
 from projections.state.state_image import SnapshotError
 
@@ -44,7 +44,7 @@ class Snapshotter:
 
     async def take(self) -> int:
         """Store a snapshot of what is acknowledged; return its position. Raises SnapshotError, LogUnavailableError."""
-        image = await self._pool.read(image_of)
+        image = await (await self._pool.read(GradualImage)).finished()
         document = await asyncio.to_thread(encode, image, self._snapshots.build)
         await self._snapshots.store.put(image.state.position, document)
         self.last_position = image.state.position

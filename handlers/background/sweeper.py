@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-MAX_JUDGED = 200
-"""Tasks judged in one command; each takes three events at the most."""
+MAX_JUDGED = 300
+"""Tasks judged in one command; each takes three events at the most, so that all fit into one batch."""
+IN_FLIGHT = 2
+"""Commands that judge at a time: one is decided while the other is appended. What others ask goes with the next."""
 RECHECK_S = 1.0
 """Pause before a task is judged again that could not be judged, because agents could not be heard."""
 
@@ -57,6 +59,8 @@ class Sweeper:
         """When the next sweep is planned; None while one runs."""
         self._set_aside: dict[str, Steady] = {}
         """Tasks that are not judged for a while: a probe looks at them, or judging changed nothing."""
+        self._judging: set[str] = set()
+        """Tasks that a command in flight judges."""
         self._advanced = False
         """Whether a judgement of the last sweep made an event."""
         self._probing: set[asyncio.Task[None]] = set()
@@ -114,17 +118,27 @@ class Sweeper:
                 await self._ask(EndDrain(agent_id), "drain")
         steady = self._clock.steady()
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > steady}
-        while True:
-            state = self._pool.state
-            due = [each for each in state.due(now, MAX_JUDGED + len(self._set_aside)) if each not in self._set_aside]
-            due = [task_id for task_id in due[:MAX_JUDGED] if not self._run_probe(task_id, now)]
-            if not due:
-                return
-            await self._judge(due)
+        await asyncio.gather(*(self._judge_due(now) for _ in range(IN_FLIGHT)))
+
+    async def _judge_due(self, now: datetime) -> None:
+        """Judge what is due, command by command, beside others that do the same."""
+        while due := self._take_due(now):
+            self._judging.update(due)
+            try:
+                await self._judge(due)
+            finally:
+                self._judging.difference_update(due)
+
+    def _take_due(self, now: datetime) -> list[str]:
+        """Return the tasks of the next command that judges."""
+        skipped = self._set_aside.keys() | self._judging
+        due = [each for each in self._pool.state.due(now, MAX_JUDGED + len(skipped)) if each not in skipped]
+        return [task_id for task_id in due[:MAX_JUDGED] if not self._run_probe(task_id, now)]
 
     async def _mark_lost(self) -> None:
         silent = self._pool.silent_agents()
-        await asyncio.gather(*(self._ask(MarkLost(agent_id, silence_s), "lost") for agent_id, silence_s in silent))
+        lost = [MarkLost(agent_id, silence_s, self._pool.heard_at(agent_id)) for agent_id, silence_s in silent]
+        await asyncio.gather(*(self._ask(command, "lost") for command in lost))
         agents = self._pool.state.agents
         for agent_id, _ in silent:
             agent = agents.get(agent_id)

@@ -48,7 +48,7 @@ async def catch_up(
 def _folding(state: PoolState, events: int, *, indexed: bool) -> AbstractContextManager[None]:
     """Return the context for folding so many events."""
     if indexed:
-        return _without_gc()
+        return without_gc()
     # Making the indexes anew costs what is alive; keeping them costs what happens.
     rebuilds = events > len(state.tasks) + len(state.agents)
     return rebuilding(state, ages=events >= AGED_FROM_EVENTS) if rebuilds else nullcontext()
@@ -62,17 +62,17 @@ def rebuilding(state: PoolState, *, ages: bool = True) -> Iterator[None]:
     """
     state.begin_rebuild()
     try:
-        with _without_gc():
+        with without_gc():
             try:
                 yield
             finally:
                 if ages:
-                    _age_objects()
+                    age_objects()
     finally:
         state.end_rebuild()
 
 
-def _age_objects() -> None:
+def age_objects() -> None:
     """Move everything to gc's oldest generation, so that it does not traverse what the fold has made.
 
     That traversal is a twentieth of a rebuild and finds nothing: records hold no cycles.
@@ -86,7 +86,7 @@ def _age_objects() -> None:
 
 
 @contextmanager
-def _without_gc() -> Iterator[None]:
+def without_gc() -> Iterator[None]:
     """Disable gc meanwhile: a third of the time. What a fold makes is kept, or freed by reference counting."""
     collecting = gc.isenabled()
     gc.disable()

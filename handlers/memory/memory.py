@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from handlers.memory.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.state.directives import Directives
+from projections.state.last_heard import LastHeard
 from projections.state.pool_state import PoolState, is_over
 from projections.state.statistics import Statistics
 
@@ -59,6 +60,7 @@ class Memory:
         self.state = PoolState(pool_id, rules)
         self.outcomes = Outcomes(outcomes)
         self.directives = Directives()
+        self.last_heard = LastHeard()
         self.statistics = Statistics()
         self.unreadable_count = 0
         self.unreadable: list[Unreadable] = []
@@ -77,11 +79,12 @@ class Memory:
         state: PoolState,
         statistics: Statistics,
         directives: Directives,
+        last_heard: LastHeard,
         tail_hash: str | None,
         unreadable: tuple[int, list[Unreadable]],
     ) -> None:
         """Take over what a snapshot holds, except the outcomes."""
-        self.state, self.statistics, self.directives = state, statistics, directives
+        self.state, self.statistics, self.directives, self.last_heard = state, statistics, directives, last_heard
         self._set_tail_hash(tail_hash)
         self.unreadable_count, self.unreadable = unreadable
 
@@ -174,7 +177,9 @@ class Memory:
         """Let the views follow acknowledged events."""
         self.outcomes.observe(records)
         self.directives.observe(records)
+        self.last_heard.observe(records)
         self.statistics.observe(records)
+        self.statistics.work_times.observe(records, self.state.just_ended.get)
 
     def _skip(self, message: StoredMessage, reason: str, skipped: Callable[[StoredMessage, str], None] | None) -> None:
         self.unreadable_count += 1

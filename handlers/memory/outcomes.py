@@ -7,10 +7,11 @@ rendered from the events again.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from domain.recorded import Recorded
 
@@ -51,14 +52,13 @@ class Outcomes:
         """How many commands are remembered."""
         return self._capacity
 
-    def dump(self) -> list[tuple[OutcomeKey, tuple[int, ...]]]:
-        """Return every outcome, the oldest first; `load` takes them."""
-        return list(self._positions.items())
+    def dump(self) -> dict[OutcomeKey, tuple[int, ...]]:
+        """Return every outcome, the oldest first; `load` takes them. A copy of a dictionary makes no new tuples."""
+        return self._positions.copy()
 
-    def load(self, outcomes: Iterable[tuple[OutcomeKey, tuple[int, ...]]]) -> None:
+    def load(self, outcomes: Mapping[OutcomeKey, tuple[int, ...]]) -> None:
         """Remember these outcomes instead, as far as there is room for the latest."""
-        known = list(outcomes)
-        self._positions = dict(known[max(0, len(known) - self._capacity) :])
+        self._positions = dict(islice(outcomes.items(), max(0, len(outcomes) - self._capacity), None))
         self._order = deque(self._positions)
 
     def get(self, key: OutcomeKey) -> tuple[int, ...] | None:

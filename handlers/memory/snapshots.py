@@ -6,15 +6,18 @@ position carries the hash that the snapshot ends with. Else the log is folded in
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import logging
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
 from domain.untrusted_json import parse_json, parse_json_object
+from handlers.memory.catch_up import age_objects, without_gc
 from handlers.memory.memory import Memory, Unreadable
 from handlers.ports import LogUnavailableError
 from projections.state.state_image import (
@@ -24,24 +27,26 @@ from projections.state.state_image import (
     StateImage,
     capture,
     directives_of,
+    last_heard_of,
     lines,
     restored,
     statistics_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from domain.task import Task
     from handlers.memory.outcomes import OutcomeKey
     from handlers.ports import ReadableLog
 
 _LOG = logging.getLogger(__name__)
 FORMAT = "custody-snapshot"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 4 * 1024**3
 """Bytes of an unpacked snapshot, at most."""
 _COMPRESSION_LEVEL = 1
-_OUTCOMES_A_LINE = 2_000
+_OUTCOMES_A_LINE = 500
 _read_outcomes = msgspec.json.Decoder(list[tuple[tuple[str, str, str], tuple[int, ...]]]).decode
 _TRIED = 3
 
@@ -81,18 +86,41 @@ class MemoryImage(NamedTuple):
     pool_id: str
     tail_hash: str | None
     state: StateImage
-    outcomes: list[tuple[OutcomeKey, tuple[int, ...]]]
+    outcomes: Mapping[OutcomeKey, tuple[int, ...]]
     outcomes_capacity: int
     unreadable_count: int
     unreadable: list[Unreadable]
 
 
-def image_of(memory: Memory) -> MemoryImage:
-    """Return the image of a memory that is acknowledged as a whole; costs a shallow copy."""
+class GradualImage:
+    """The image of a memory that is acknowledged as a whole when it begins, and goes on while the tasks are copied."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._state = memory.state
+        self._capture = memory.state.begin_capture()
+        self._rest = image_of(memory, tasks=())
+
+    async def finished(self) -> MemoryImage:
+        """Return the image, after many turns of the event loop. Raises SnapshotError if it cannot be finished."""
+        try:
+            for _ in self._capture.pieces():
+                await asyncio.sleep(0)
+            if self._capture.broken:
+                raise SnapshotError("the state was rebuilt meanwhile")
+            return self._rest._replace(state=self._rest.state._replace(tasks=self._capture.tasks()))
+        finally:
+            self._state.end_capture()
+
+
+def image_of(memory: Memory, tasks: Sequence[Task] | None = None) -> MemoryImage:
+    """Return the image of a memory that is acknowledged as a whole; costs a shallow copy.
+
+    `tasks`: instead of the live ones, which are most of the copy.
+    """
     return MemoryImage(
         memory.pool_id,
         memory.tail_hash,
-        capture(memory.state, memory.statistics, memory.directives),
+        capture(memory.state, memory.statistics, memory.directives, memory.last_heard, tasks),
         memory.outcomes.dump(),
         memory.outcomes.capacity,
         memory.unreadable_count,
@@ -124,9 +152,9 @@ def encode(image: MemoryImage, build: str) -> bytes:
 
 def _lines(image: MemoryImage) -> Iterable[bytes]:
     yield from lines(image.state)
-    for start in range(0, len(image.outcomes), _OUTCOMES_A_LINE):
-        part = image.outcomes[start : start + _OUTCOMES_A_LINE]
-        yield b"outcome " + json.dumps(part, separators=(",", ":")).encode()
+    outcomes = iter(image.outcomes.items())
+    while part := list(islice(outcomes, _OUTCOMES_A_LINE)):
+        yield b"outcome " + msgspec.json.encode(part)
     rest = {
         "outcomes_capacity": image.outcomes_capacity,
         "unreadable_count": image.unreadable_count,
@@ -157,13 +185,13 @@ def decode(document: bytes, *, build: str, pool_id: str, outcomes: bool = True) 
 
 
 def _image(header: dict[str, Any], packed: bytes, *, with_outcomes: bool) -> MemoryImage:
-    reader, outcomes, rest = ImageReader(), list[tuple["OutcomeKey", tuple[int, ...]]](), dict[str, Any]()
+    reader, outcomes, rest = ImageReader(), dict["OutcomeKey", tuple[int, ...]](), dict[str, Any]()
     for line in _unpacked(packed, int(header["raw_bytes"])).splitlines():
         kind, _, value = line.partition(b" ")
         if reader.take(kind.decode(), value):
             continue
         if kind == b"outcome" and with_outcomes:
-            outcomes.extend(_read_outcomes(value))
+            outcomes.update(_read_outcomes(value))
         elif kind == b"memory":
             rest = parse_json(value)
     image = reader.image()
@@ -210,10 +238,11 @@ def adopt(memory: Memory, image: MemoryImage) -> None:
         restored(image.state, memory.rules),
         statistics_of(image.state),
         directives_of(image.state),
+        last_heard_of(image.state),
         image.tail_hash,
         (image.unreadable_count, image.unreadable),
     )
-    memory.outcomes.load(image.outcomes[-wanted:] if wanted else ())
+    memory.outcomes.load(image.outcomes)
 
 
 async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog, *, build: str, until: int) -> int:
@@ -226,11 +255,15 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog
     except (LogUnavailableError, SnapshotError) as error:
         _LOG.warning("snapshots cannot be looked at, so the log is folded: %s", error)
         return 0
+    if not positions and until:
+        _LOG.info("there is no snapshot that this version made, so the log is folded")
     for position in positions[:_TRIED]:
         if position <= memory.state.position:
             break
         try:
-            adopt(memory, await _usable(memory, store, log, build, position))
+            with without_gc():
+                adopt(memory, await _usable(memory, store, log, build, position))
+                age_objects()
         except (SnapshotError, LogUnavailableError) as error:
             _LOG.warning("the snapshot at position %d is ignored: %s", position, error)
             continue

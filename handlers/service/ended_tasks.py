@@ -14,9 +14,9 @@ import pydantic_core
 
 from domain.lifecycles import TERMINAL
 from handlers.memory.task_outlines import TaskOutlines
-from projections.queries.answers import PAGE_BYTES
 from projections.queries.cursors import ended_cursor
 from projections.queries.documents import task_summary
+from projections.queries.pages import PAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -20,18 +20,25 @@ from handlers.ports import LogUnavailableError
 from handlers.service.ended_tasks import EndedTasks
 from handlers.service.large_scans import LARGE_POOL, scan
 from handlers.writer.jobs import Answer
-from projections.queries.answers import answer, copy_of
+from projections.queries.answers import answer
+from projections.queries.backlog_view import kept_backlog
 from projections.queries.cursors import ended_before, ended_cursor, named_row, unknown_cursor
 from projections.queries.documents import tail_loss_document, task_document
+from projections.queries.pool_copy import copy_of
 from projections.queries.questions import (
+    AgentsQuery,
+    BacklogQuery,
     ExplainQuery,
     HealthQuery,
+    LeasesQuery,
     Page,
     Query,
     StatisticsQuery,
     TaskQuery,
     TasksQuery,
 )
+from projections.queries.statistics_view import kept_statistics
+from projections.queries.tasks_view import kept_tasks
 from projections.reports.explain import explain
 
 if TYPE_CHECKING:
@@ -41,8 +48,9 @@ if TYPE_CHECKING:
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, ReadableLog
     from handlers.writer.pool_access import PoolAccess
-    from projections.queries.answers import PoolCopy
+    from projections.queries.pool_copy import PoolCopy
     from projections.reports.explain import Explanation
+    from projections.state.pool_state import PoolState
 
 MAX_LOOK_UPS = 16
 """Tasks that are looked up in the log at once for `query.task`; others wait their turn."""
@@ -147,17 +155,12 @@ class QueryService:
         async with self._one_view:
             if seconds_between(asked_at, self._clock.steady()) >= VIEW_TIMEOUT_S:
                 return self._too_many_views()
-            copy = await self._pool.read(self._copy)
-            try:
-                result = await scan(len(copy.tasks), partial(answer, query, copy))
-            except Refused as refused:
-                return Answer(copy.position, refusal=refused.refusal)
-            if isinstance(query, StatisticsQuery):
-                result["sweeper"] = self._findings()
+            read = await self._pool.read(partial(self._kept_or_copied, query))
+            answered = read if isinstance(read, Answer) else await _computed(query, read)
             # One after the other, with a turn of the event loop in between: a page takes milliseconds, and a crowd of
             # queries must not delay commands, the sweeper or the broker's pings.
             await asyncio.sleep(0)
-        return Answer(copy.position, result=result)
+        return answered
 
     def _too_many_views(self) -> Answer:
         return Answer(self._pool.state.committed_position, refusal=TOO_MANY_VIEWS)
@@ -221,8 +224,20 @@ class QueryService:
         # What was looked up is of a moment after the read.
         return Answer(max(position, task.position), result=task_document(task, self._clock.now()))
 
-    def _copy(self, memory: Memory) -> PoolCopy:
-        return copy_of(memory.state, self._pool.now, memory.statistics.totals(), self._pool.heard_at)
+    def _kept_or_copied(self, query: Query, memory: Memory) -> Answer | PoolCopy:
+        """Return the answer if it is read off indexes, else a copy to compute it from."""
+        state, now = memory.state, self._pool.now
+        totals = memory.statistics.totals()
+        if isinstance(query, StatisticsQuery):
+            return Answer(state.position, result=kept_statistics(state, totals, now) | {"sweeper": self._findings()})
+        try:
+            if isinstance(query, BacklogQuery):
+                return Answer(state.position, result=kept_backlog(query, state, now))
+            if isinstance(query, TasksQuery) and not query.filters:
+                return Answer(state.position, result=kept_tasks(query, state))
+            return copy_of(state, now, totals, self._pool.heard_at, _tasks_for(query, state))
+        except Refused as refused:
+            return Answer(state.position, refusal=refused.refusal)
 
     async def _health_of_pool(self) -> Answer:
         try:
@@ -269,3 +284,20 @@ class QueryService:
             "software": health.software,
         }
         return Answer(state.position, result=result)
+
+
+async def _computed(query: Query, copy: PoolCopy) -> Answer:
+    try:
+        return Answer(copy.position, result=await scan(len(copy.tasks), partial(answer, query, copy)))
+    except Refused as refused:
+        return Answer(copy.position, refusal=refused.refusal)
+
+
+def _tasks_for(query: Query, state: PoolState) -> dict[str, Task] | None:
+    """Return the live tasks that a query reads; None: all of them."""
+    if isinstance(query, TasksQuery):
+        return None
+    if not isinstance(query, LeasesQuery | AgentsQuery):
+        return {}
+    held = (task_id for agent_id in state.workloads.holders() for task_id in state.held_by(agent_id))
+    return {task_id: state.tasks[task_id] for task_id in held}

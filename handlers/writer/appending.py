@@ -53,13 +53,14 @@ class Unsent(NamedTuple):
 AppendOutcome = Stored | Conflicted | Rejected | Unsent
 
 
-async def append(log: EventLog, clock: Clock, messages: Sequence[NewMessage], base: int) -> AppendOutcome:
+async def append(
+    log: EventLog, clock: Clock, messages: Sequence[NewMessage], base: int, *, maybe_stored: bool = False
+) -> AppendOutcome:
     """Append the messages right after `base`; return only when their outcome is known.
 
     No answer means unknown, not failed: the same content is sent again on the same condition until the log accepts
-    it, or refuses the condition and shows what is stored in its place.
+    it, or refuses the condition and shows what is stored in its place. `maybe_stored`: it was sent before.
     """
-    maybe_stored = False
     rejected_since: Steady | None = None
     while True:
         try:

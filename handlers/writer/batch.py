@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from domain.hash_chain import hash_in
 from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.writer.waiting_claims import affects_waiting
 
@@ -42,6 +43,8 @@ class Batch:
     """Time spent on deciding, in seconds."""
     affects_waiting: bool = False
     """Whether a claim may begin to wait with it, be woken by it, or be answered by it."""
+    divisible: bool = True
+    """Whether no command in it has several events, so that the log may take a part of it."""
     closed: bool = False
     """Whether it takes no further job, because one in it or the next one must be alone, or has too many events."""
 
@@ -78,8 +81,35 @@ class Batch:
         self.decisions.append(decision)
         self.unencoded += decision.records
         self.closed = job.alone
+        if len(decision.records) > 1:
+            self.divisible = False
         if decision.waits:
             self.affects_waiting = True
+
+    def take_first(self, events: int) -> Batch:
+        """Split off the commands that make the first `events` messages, and those without events behind them.
+
+        It must be divisible, and have no unencoded events.
+        """
+        count = stored = 0
+        for decision in self.decisions:
+            stored += len(decision.records)
+            if stored > events:
+                break
+            count += 1
+        first = Batch(
+            self.base,
+            self.max_commands,
+            hash_in(self.messages[events - 1].headers),
+            next(decision.records[0].time for decision in reversed(self.decisions[:count]) if decision.records),
+            self.jobs[:count],
+            self.decisions[:count],
+            self.messages[:events],
+            affects_waiting=self.affects_waiting,
+        )
+        self.base += events
+        del self.jobs[:count], self.decisions[:count], self.messages[:events]
+        return first
 
     def encode(self, codec: Codec, end_time: datetime) -> None:
         """Make messages of the events that were added: many at once, which is quicker than one by one."""

@@ -32,7 +32,7 @@ class BatchSizing:
         self._on_wait_over = on_wait_over
         self.max_commands = MIN_LIMIT
         """Commands that the next batch takes at most."""
-        self._expected = 0
+        self.expected = 0
         """Jobs that the next batch may expect: those answered last, and those that are queued already."""
         self._append_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -41,7 +41,7 @@ class BatchSizing:
     def should_wait(self, batch: Batch) -> bool:
         """Return whether the batch should not be sent yet; `on_wait_over` is called when it should."""
         wait_s = min(self._longest_wait_s, self._append_s * _WAIT_FRACTION)
-        if self._wait_over or wait_s <= 0 or batch.full or len(batch.jobs) >= self._expected:
+        if self._wait_over or wait_s <= 0 or batch.full or len(batch.jobs) >= self.expected:
             return False
         if batch.deciding_s > wait_s:
             return False
@@ -57,7 +57,7 @@ class BatchSizing:
 
     def stored(self, jobs: int, append_s: float) -> None:
         """Learn from an append: the number of jobs in it and queued, and how long it took."""
-        self._expected = jobs
+        self.expected = jobs
         self.max_commands = min(MAX_BATCH_COMMANDS, max(MIN_LIMIT, jobs // 2))
         self._append_s = append_s
 

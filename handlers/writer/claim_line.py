@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from projections.state.indexed_heap import IndexedHeap
@@ -89,6 +90,14 @@ class ClaimLine:
             if self._jobs[place].request.agent_id != except_agent:
                 return place
         return None
+
+    def wishes(self, limit: int) -> dict[str, int]:
+        """Return how many tasks each agent's claims ask for; of `limit` claims at most, in the order of their waits."""
+        wanted: dict[str, int] = {}
+        for job in islice(self._jobs.values(), limit):
+            agent_id = job.request.agent_id or ""
+            wanted[agent_id] = wanted.get(agent_id, 0) + getattr(job.request.command, "max", 1)
+        return wanted
 
     def take_of_agent(self, agent_id: str) -> Job | None:
         """Take out the agent's claim that has waited longest."""

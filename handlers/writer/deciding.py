@@ -47,6 +47,8 @@ class Decider:
         an earlier session of the agent says, nor a report of its load alone.
         """
         decision = self._decide(job, now)
+        if decision.waits:
+            job.asked(now)
         agent_id = job.request.agent_id
         alive = job.wait_until is None and is_sign_of_life(job.request.command)
         if agent_id is not None and alive and not is_of_stale_session(decision):
@@ -54,7 +56,7 @@ class Decider:
         return decision
 
     def _decide(self, job: Job, now: datetime) -> Decision:
-        request = job.request
+        request = job.request_now
         command = request.command
         if isinstance(command, _JUDGEMENTS) and not self._may_judge(command):
             return Decision([], {}, {})

@@ -9,11 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from domain.errors import RefusalCode
 from domain.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
 
     from domain.entities import EntityKey
     from domain.recorded import Recorded
@@ -53,6 +56,8 @@ class Job:
     looked_up_at: int = -1
     wait_until: Steady | None = None
     """When a waiting claim ends empty; None until it waits."""
+    asked_at: datetime | None = None
+    """When a waiting claim was first decided, in the pool's time."""
     place: int | None = None
     """Its place in the line of waiting claims, once it waits."""
     session_number: int = 0
@@ -105,6 +110,16 @@ class Job:
         """Begin or go on to wait, after events that the claim made on the side."""
         self.wait_until = until
         self.prior.extend(records)
+
+    def asked(self, at: datetime) -> None:
+        """Note when it was decided, unless it waits already."""
+        if self.wait_until is None:
+            self.asked_at = at
+
+    @property
+    def request_now(self) -> Request:
+        """The request as it is to be decided: of a claim that waits, with the time since which it does."""
+        return self.request if self.wait_until is None else replace(self.request, asked_at=self.asked_at)
 
     def belongs_to_session(self, number: int) -> None:
         """Note the session of its agent in which it was sent."""

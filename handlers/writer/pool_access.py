@@ -69,8 +69,9 @@ class PoolAccess:
         return len(self._writer.waiting)
 
     def heard_at(self, agent_id: str) -> datetime | None:
-        """Return when the agent was last heard, or None if it was not heard since the start."""
-        return self._writer.liveness.heard_at(agent_id)
+        """Return when the agent was last heard, or else did last what is on record; None for an unknown agent."""
+        heard_at, recorded_at = self._writer.liveness.heard_at(agent_id), self.memory.last_heard.heard_at(agent_id)
+        return max((at for at in (heard_at, recorded_at) if at is not None), default=None)
 
     def was_heard_lately(self, agent: Agent) -> bool:
         """Return whether an agent was heard within a lease's first term, so that it may be given work unasked."""
@@ -80,6 +81,19 @@ class PoolAccess:
             last_recorded_at=agent.last_recorded_at,
             now=self.now,
         )
+
+    @property
+    def claims_parked(self) -> int:
+        """How often a claim began to wait, or to wait again."""
+        return self._writer.waiting.parked
+
+    def claim_wishes(self, limit: int) -> dict[str, int]:
+        """Return how many tasks the agents ask for whose claims wait; of `limit` claims at most, oldest first."""
+        return self._writer.waiting.wishes(limit)
+
+    def silence_s(self, agent_id: str) -> float | None:
+        """Return for how many seconds an agent has not been heard, or None if it was not heard since the start."""
+        return self._writer.liveness.silence_at(self._clock.steady())(agent_id)
 
     @property
     def loads_since(self) -> datetime:

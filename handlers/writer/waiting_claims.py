@@ -8,7 +8,9 @@ of the kind than promised claims. So no claim waits beside a queued task that it
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+import pydantic_core
 
 from domain.actors import agent_actor
 from domain.events import EVENT_TYPES, Entity
@@ -17,6 +19,7 @@ from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lease_documents import lease_document
 from domain.lifecycles import LEASE_ENDING_EVENTS, AgentStatus, TaskStatus
+from domain.limits import MAX_CLAIM_REPLY_BYTES
 from domain.task import Task
 from handlers.ports import steadily_after
 from handlers.writer.claim_line import ClaimLine
@@ -77,6 +80,8 @@ class WaitingClaims:
         self._sessions: dict[str, int] = {}
         """By agent: the number of its current session. Claims of lower ones are of earlier sessions."""
         self._sessions_begun = 0
+        self.parked = 0
+        """How often a claim began to wait, or to wait again."""
         self.open = True
         """Whether claims may still be parked; no longer once the service stops."""
 
@@ -94,6 +99,7 @@ class WaitingClaims:
         job.park(until, decision.records)
         if not over and not full:
             self._line.add(job, until)
+            self.parked += 1
             self._offer_to(agent_id)
             self._on_parked()
         elif over or job.prior:
@@ -102,6 +108,10 @@ class WaitingClaims:
         else:
             self.settle(job)
             job.answer(Answer(self._memory.state.committed_position, refusal=OVERLOADED))
+
+    def wishes(self, limit: int) -> dict[str, int]:
+        """Return how many tasks the agents ask for whose claims wait; of `limit` claims at most, oldest first."""
+        return self._line.wishes(limit)
 
     def withdraw(self, job: Job) -> bool:
         """Take a claim out of the line, if it still waits; return whether it did."""
@@ -179,8 +189,7 @@ class WaitingClaims:
 
         Grants to waiting agents go first: a claim that is answered by one needs no other work.
         """
-        agents: dict[str, None] = {}
-        kinds: dict[frozenset[str], None] = {}
+        found = _Found({}, {}, {})
         resumed = False
         for decision in decisions:
             for recorded in decision.records:
@@ -189,19 +198,19 @@ class WaitingClaims:
                     continue
                 if kind in _AGENT_CHANGES:
                     self._follow_agent(recorded, position)
-                    agents[recorded.entity_id] = None
+                    found.agents[recorded.entity_id] = None
                 elif kind is pool_ev.PoolResumed:
                     resumed = True
                 elif len(self._line):
-                    task = decision.after.get((Entity.TASK, recorded.entity_id))
-                    if isinstance(task, Task):
-                        self._follow_task(recorded, task, position, agents, kinds)
-        for agent_id in agents:
+                    found.follow_task(recorded, decision)
+        for agent_id, grants in found.grants.items():
+            self._answer_by_grants(agent_id, grants, position)
+        for agent_id in found.agents:
             self._offer_to(agent_id)
         backlog = self._memory.state.backlog
         # The agent that a failed task should go to may be no longer available.
-        left = backlog.kinds_avoided() if agents else ()
-        for required in backlog.kinds() if resumed else (*kinds, *left):
+        left = backlog.kinds_avoided() if found.agents else ()
+        for required in backlog.kinds() if resumed else (*found.kinds, *left):
             self._offer(required)
 
     def _follow_agent(self, recorded: Recorded, position: int) -> None:
@@ -227,32 +236,21 @@ class WaitingClaims:
         agent = self._memory.state.agent(agent_id)
         return agent is not None and agent.status is AgentStatus.LIVE
 
-    def _follow_task(
-        self,
-        recorded: Recorded,
-        task: Task,
-        position: int,
-        agents: dict[str, None],
-        kinds: dict[frozenset[str], None],
-    ) -> None:
-        """Note the agents whose room changed and the kinds of which there is work; answer a claim by a grant."""
-        if type(recorded.event) in _GRANTS:
-            self._answer_by_grant(recorded, task, position)
-        if task.lease is not None:
-            agents[task.lease.agent_id] = None
-        if task.former:
-            agents[task.former[-1].agent_id] = None
-        if task.status is TaskStatus.QUEUED:
-            kinds[frozenset(task.definition.required_capabilities)] = None
+    def _answer_by_grants(self, agent_id: str, grants: list[tuple[Recorded, Task]], position: int) -> None:
+        """Answer an agent's claims by what others gave it, each by as much as it asked for, the last by all the rest.
 
-    def _answer_by_grant(self, recorded: Recorded, task: Task, position: int) -> None:
-        """Answer a claim of the agent that others gave the task to."""
-        lease = task.lease
-        if lease is None or lease.token != recorded.position or recorded.actor == agent_actor(lease.agent_id):
-            return
-        job = self._line.take_of_agent(lease.agent_id)
-        if job is not None:
-            job.answer(Answer(position, job.prior, {"leases": [lease_document(task, recorded.time)]}, None))
+        What goes beyond the size of an answer the agent is told at its next heartbeat.
+        """
+        rest = deque(grants)
+        while rest and (job := self._line.take_of_agent(agent_id)) is not None:
+            wanted = len(rest) if not self._line.waits(agent_id) else getattr(job.request.command, "max", 1)
+            leases: list[dict[str, Any]] = []
+            size = 0
+            while rest and len(leases) < wanted and size < MAX_CLAIM_REPLY_BYTES:
+                recorded, task = rest.popleft()
+                leases.append(lease_document(task, recorded.time))
+                size += len(pydantic_core.to_json(leases[-1]))
+            job.answer(Answer(position, job.prior, {"leases": leases}, None))
 
     def _offer_to(self, agent_id: str) -> None:
         """Follow an agent's availability; wake claims for all that it can do, if it can take a task."""
@@ -291,3 +289,39 @@ class WaitingClaims:
     def _end_at(self, job: Job, position: int) -> None:
         self.settle(job)
         job.answer(Answer(position, job.prior, {"leases": []}, None))
+
+
+class _Found(NamedTuple):
+    """What acknowledged decisions have changed for waiting claims."""
+
+    agents: dict[str, None]
+    """Agents whose room changed, or that changed themselves."""
+    kinds: dict[frozenset[str], None]
+    """Kinds of which there is work."""
+    grants: dict[str, list[tuple[Recorded, Task]]]
+    """By agent: what others gave it."""
+
+    def follow_task(self, recorded: Recorded, decision: Decision) -> None:
+        """Note what an event means that is about a task."""
+        task = decision.after.get((Entity.TASK, recorded.entity_id))
+        if not isinstance(task, Task):
+            return
+        if task.lease is not None:
+            self.agents[task.lease.agent_id] = None
+        if task.former:
+            self.agents[task.former[-1].agent_id] = None
+        if task.status is TaskStatus.QUEUED:
+            self.kinds[frozenset(task.definition.required_capabilities)] = None
+        if _given_by_others(recorded, task):
+            self.grants.setdefault(task.held_lease.agent_id, []).append((recorded, task))
+
+
+def _given_by_others(recorded: Recorded, task: Task) -> bool:
+    """Return whether an event is the grant of the task's lease, and not by a claim of its holder."""
+    lease = task.lease
+    return (
+        type(recorded.event) in _GRANTS
+        and lease is not None
+        and lease.token == recorded.position
+        and recorded.actor != agent_actor(lease.agent_id)
+    )

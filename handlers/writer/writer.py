@@ -2,13 +2,14 @@
 
 Commands wait in a queue. Those that arrive while an append is in flight are decided meanwhile, in order, each on the
 tentative state that its predecessors leave. They are appended next as one batch, on the condition that the log ends
-where that state began. No caller is answered before the log has acknowledged all that the answer rests on; when an
-append is refused, everything tentative is undone and decided again.
+where that state began. A few commands of one event each go as a chain instead, which costs less and of which the log
+may take a prefix; a chain may be sent behind chains in flight. No caller is answered before the log has acknowledged
+all that the answer rests on; when an append is refused, everything tentative is undone and decided again.
 
 Invariants:
 - With nothing in flight and nothing decided, the state is exactly the fold of the log up to its position.
 - Every job is answered exactly once, in the order in which the jobs were decided.
-- While the outcome of an append is unknown, nothing else is appended.
+- While the outcome of an append is unknown, nothing else is appended, except chains that are only stored behind it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,15 @@ from domain.refusal import Refusal
 from domain.timestamps import seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.writer.agent_liveness import AgentLiveness
+from handlers.writer.append_costs import AppendCosts
 from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 from handlers.writer.batch import Batch
 from handlers.writer.batch_sizing import BatchSizing
 from handlers.writer.broker_link import BrokerLink
+from handlers.writer.chain_appending import append_chain
 from handlers.writer.deciding import Decider
 from handlers.writer.deferred_reads import DeferredReads
+from handlers.writer.flights import Flight, Flights
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.writer.notable_events import NotableEvents
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Codec, EventLog, Steady
-    from handlers.writer.appending import AppendOutcome
     from handlers.writer.observer import WriterObserver
 
 _LOG = logging.getLogger(__name__)
@@ -75,14 +78,6 @@ class WriterLimits(NamedTuple):
     """An append that takes longer counts as a spell in which the pool could not hear its agents."""
     loss_confirm_s: float = 0.0
     """How long the log has to lack what was acknowledged until that is believed."""
-
-
-class _Flight(NamedTuple):
-    """A batch on its way into the log."""
-
-    batch: Batch
-    outcome: asyncio.Task[AppendOutcome]
-    started_s: float
 
 
 class Writer:
@@ -116,11 +111,12 @@ class Writer:
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Batch | None = None
         """The batch that is being decided."""
-        self._flight: _Flight | None = None
+        self._flights = Flights()
         self._replies: BatchReplies | None = None
         """The acknowledged batch whose jobs are not all answered yet."""
         self._deferred_reads = DeferredReads(memory)
         self._wake = asyncio.Event()
+        self._append_costs = AppendCosts(takes_chains=log.takes_chains)
         self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
         self._refolding = False
         self._log_doubted = False
@@ -211,14 +207,14 @@ class Writer:
                 self._wake.clear()
                 if watching.done():
                     watching.result()  # raises: without the watchdog no caller would be timed out
-                if self._flight is not None and self._flight.outcome.done():
-                    await self._land(self._flight)
+                if self._flights and self._flights.first.has_news:
+                    await self._land(self._flights.first)
                     # Before anything more is decided: a queue that never empties must not keep reads waiting.
                     self._run_deferred_reads()
                 self._decide_slice()
                 self._launch()
                 self._run_deferred_reads()
-                if self._queue and self._may_decide():
+                if (self._queue and self._may_decide()) or (self._flights and self._flights.first.has_news):
                     await asyncio.sleep(0)
                 elif self._stopping and not self._queue and self._at_rest:
                     ended = STOPPING
@@ -239,20 +235,17 @@ class Writer:
     @property
     def _at_rest(self) -> bool:
         """Whether the state is acknowledged as a whole, and complete."""
-        return self._flight is None and self._open is None and not self._refolding
+        return not self._flights and self._open is None and not self._refolding
 
     def _end(self, refusal: Refusal) -> None:
-        """Answer every job that still waits; the outcome of a batch in flight stays unknown."""
+        """Answer every job that still waits; the outcome of what is in flight stays unknown."""
         self._ended = refusal
         if self._replies is not None:
             self._replies.answer_rest()
-        unknown: list[Job] = []
-        if self._flight is not None:
-            self._flight.outcome.cancel()
-            unknown = self._flight.batch.jobs
+        unknown = self._flights.cancel()
         decided = self._open.jobs if self._open is not None else ()
         undecided = [*decided, *self._queue, *self.waiting.take_all()]
-        self._flight = self._open = None
+        self._open = None
         self._queue.clear()
         self.memory.undo()
         for job in unknown:
@@ -267,7 +260,7 @@ class Writer:
     def _may_decide(self) -> bool:
         """Return whether the next job may be decided now: its batch has room, and no read is deferred."""
         if self._open is None:
-            return not self._deferred_reads or self._flight is None
+            return not self._deferred_reads or not self._flights
         return not self._open.full and not self._deferred_reads
 
     def _decide_slice(self) -> None:
@@ -307,7 +300,7 @@ class Writer:
 
     def _new_batch(self) -> Batch:
         state = self.memory.state
-        tail_hash = self._flight.batch.tail_hash if self._flight is not None else self.memory.tail_hash
+        tail_hash = self._flights.last.batch.tail_hash if self._flights else self.memory.tail_hash
         return Batch(state.position, self._batch_sizing.max_commands, tail_hash, state.last_time)
 
     def _looks_up_again(self, job: Job) -> bool:
@@ -326,12 +319,12 @@ class Writer:
     # Appending
 
     def _launch(self) -> None:
-        """Send the open batch, unless one is in flight or it should wait for more callers."""
+        """Send the open batch, unless what is in flight cannot be followed or it should wait for more callers."""
         batch = self._open
         if batch is None:
             return
-        if self._flight is not None:
-            self._log.stage(batch.messages, expected_position=batch.base)
+        if self._flights:
+            self._send_behind(batch)
             return
         if not batch.messages:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
@@ -339,43 +332,86 @@ class Writer:
             drop_obeyed_directives(self.memory, batch)
             BatchReplies(batch, self.waiting, self.submit_first).answer_rest()
             return
-        if self._batch_sizing.should_wait(batch):
+        if self._crowded and self._batch_sizing.should_wait(batch):
             return
+        self._send(batch, chained=batch.divisible and self._append_costs.prefers_chain(len(batch.messages)))
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether there are so many callers that a batch of their commands costs less than chains."""
+        return self._batch_sizing.expected > self._append_costs.chain_limit
+
+    def _send_behind(self, batch: Batch) -> None:
+        """Send the open batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""
+        limit = self._append_costs.chain_limit
+        if not batch.divisible or len(batch.messages) > limit:
+            self._log.stage(batch.messages, expected_position=batch.base)
+            return
+        fits = len(batch.messages) + self._flights.unacknowledged <= limit
+        if batch.messages and fits and not self._crowded and self._flights.may_be_followed:
+            self._send(batch, chained=True)
+
+    def _send(self, batch: Batch, *, chained: bool) -> None:
+        """Send the open batch, behind what is in flight."""
         self._open = None
         self._batch_sizing.sent()
-        loop = asyncio.get_running_loop()
-        outcome = loop.create_task(append(self._log, self._clock, batch.messages, batch.base))
-        outcome.add_done_callback(lambda _: self._wake.set())
-        self.broker_link.asked(self._clock.steady())
-        self._flight = _Flight(batch, outcome, loop.time())
+        loop, now = asyncio.get_running_loop(), self._clock.steady()
+        flight = Flight(batch, chained, not self._flights, now, loop.time())
+        if chained:
+            before = self._flights.last.outcome if self._flights else None
+            appending = append_chain(self._log, self._clock, flight, batch.base, before, self._wake.set)
+        else:
+            appending = append(self._log, self._clock, batch.messages, batch.base)
+        flight.outcome = loop.create_task(appending)
+        flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._wake.set())
+        self._flights.add(flight)
+        self.broker_link.asked(now)
 
-    async def _land(self, flight: _Flight) -> None:
-        """Act on the outcome of the append in flight."""
+    async def _land(self, flight: Flight) -> None:
+        """Act on what is known of the first append in flight."""
         # First, for it may raise: then the batch is still in flight, and `_end` answers its jobs.
-        outcome = flight.outcome.result()
-        self._flight = None
-        batch = flight.batch
+        outcome = flight.result
+        stored = flight.batch if isinstance(outcome, Stored) else flight.take_stored()
+        if stored is not None:
+            self._learn(flight, stored)
+            self._commit(stored)
+        if outcome is not None:
+            self._flights.remove_first()
         match outcome:
-            case Stored():
-                self._learn_size(flight)
-                self.broker_link.answered(self._clock.steady())
-                self._commit(batch)
-                await self._reply(batch)
-            case Conflicted():
-                self._undo(batch)
-                await self._refold()
-                self.broker_link.answered(self._clock.steady())
+            case Conflicted() | Unsent():
+                self._undo(flight.batch)
             case Rejected(reason):
-                self.broker_link.answered(self._clock.steady())
-                self._reject(batch, reason)
+                self._reject(flight.batch, reason)
+        if stored is not None or isinstance(outcome, Rejected):
+            self._note_answer()
+        if stored is not None:
+            await self._reply(stored)
+        match outcome:
+            case Conflicted():
+                await self._refold()
+                self._note_answer()
             case Unsent():
-                self._undo(batch)
                 await pause(self._clock)
 
-    def _learn_size(self, flight: _Flight) -> None:
+    def _note_answer(self) -> None:
+        """Note that the broker answers, and that it owes an answer to what else is in flight."""
+        now = self._clock.steady()
+        self.broker_link.answered(now)
+        if self._flights:
+            self.broker_link.asked(now)
+
+    def _learn(self, flight: Flight, stored: Batch) -> None:
+        """Learn how many callers there are, and what an append costs."""
         waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
         append_s = asyncio.get_running_loop().time() - flight.started_s
-        self._batch_sizing.stored(len(flight.batch.jobs) + waiting, append_s)
+        in_flight = len(self._flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
+        self._batch_sizing.stored(in_flight + waiting, append_s)
+        if flight.alone and flight.result is not None and not flight.in_doubt:
+            first_s, all_s = flight.seconds(self._clock.steady())
+            if flight.chained:
+                self._append_costs.chain_stored(flight.events, first_s, all_s)
+            else:
+                self._append_costs.batch_stored(flight.events, all_s)
 
     def _commit(self, batch: Batch) -> None:
         """Make an acknowledged batch final."""
@@ -423,10 +459,10 @@ class Writer:
             await self._refold()
 
     def _undo(self, batch: Batch) -> None:
-        """Take back everything tentative; its jobs are decided again, in their order."""
+        """Take back everything tentative: the batch and all behind it; its jobs are decided again, in their order."""
         opened, self._open = self._open, None
         self.memory.undo()
-        jobs = [*batch.jobs, *(opened.jobs if opened is not None else ())]
+        jobs = [*batch.jobs, *self._flights.cancel(), *(opened.jobs if opened is not None else ())]
         for job in reversed(jobs):
             self._queue.put_first(job)
 
@@ -472,11 +508,9 @@ class Writer:
         """Tell callers whose commands are in a batch that the outcome is unknown; drop the others; fail late reads."""
         self._notable_events.end_period()
         timeout_s = self._limits.reply_timeout_s
-        batches = [batch for batch in (self._flight and self._flight.batch, self._open) if batch is not None]
-        for batch in batches:
-            for job in batch.jobs:
-                if job.on_timeout is not None and seconds_between(job.received_at, now) >= timeout_s:
-                    job.time_out()
+        for job in [*self._flights.jobs, *(self._open.jobs if self._open is not None else ())]:
+            if job.on_timeout is not None and seconds_between(job.received_at, now) >= timeout_s:
+                job.time_out()
         if self._deferred_reads.fail_timed_out(now, timeout_s):
             self._wake.set()
         for job in self._queue.remove_timed_out(now, timeout_s):

@@ -60,6 +60,7 @@ OPS_HELP = {
 }
 QUERY_HELP = {
     "task": "One task, whole.",
+    "explain": "Where one task is, why, and what happens next.",
     "tasks": "Live tasks, then those that ended.",
     "leases": "The leases that are held.",
     "agents": "Agents of the pool.",

@@ -12,6 +12,7 @@ from handlers.ports import MAX_BATCH_MESSAGES, AppendRejectedError, evt_prefix
 from infra.nats import wire_format
 from infra.nats.api import REQUEST_TIMEOUT_S, JetStreamApi
 from infra.nats.appends import append, append_frames
+from infra.nats.chains import ChainLinks, append_chain
 from infra.nats.exchange import Exchange
 from infra.nats.filtered_reader import last_matching
 from infra.nats.reader import StreamReader
@@ -20,7 +21,7 @@ from infra.nats.stream import stream_name
 from infra.nats.subjects_reader import common_parent, read_subjects
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from handlers.ports import NewMessage, StoredMessage
     from infra.nats.connection import NatsConnection
@@ -34,7 +35,14 @@ class NatsEventLog:
     """The `EventLog` port on the stream of one pool; made by `open`."""
 
     def __init__(
-        self, exchange: Exchange, pool: str, *, append_timeout_s: float, api: JetStreamApi, as_stored: bool = False
+        self,
+        exchange: Exchange,
+        pool: str,
+        *,
+        append_timeout_s: float,
+        api: JetStreamApi,
+        as_stored: bool = False,
+        takes_chains: bool = False,
     ) -> None:
         self._exchange = exchange
         self._pool = pool
@@ -42,6 +50,8 @@ class NatsEventLog:
         self._prefix = evt_prefix(pool)
         self._append_timeout_s = append_timeout_s
         self._as_stored = as_stored
+        self.takes_chains = takes_chains
+        self._links = ChainLinks()
         self._api = api
         self._batch_ids = NUID()
         self._staging = Staging(self._new_batch_id)
@@ -56,17 +66,31 @@ class NatsEventLog:
         append_timeout_s: float = APPEND_TIMEOUT_S,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         as_stored: bool = False,
+        takes_chains: bool = False,
     ) -> NatsEventLog:
         """The log of a pool whose stream exists (`ensure_stream`); `close` it before the connection.
 
-        `as_stored`: what is appended comes from a broker, and may have any subject and header that a broker takes.
+        Args:
+            connection: whose user may append to it, or may only read.
+            pool: whose log it is.
+            append_timeout_s: after it the outcome of an append is unknown.
+            request_timeout_s: after it a read is given up.
+            as_stored: what is appended comes from a broker, and may have any subject and header that a broker takes.
+            takes_chains: the stream has one copy.
 
         Raises:
             LogUnavailableError: there is no connection.
         """
         api = JetStreamApi(connection, timeout_s=request_timeout_s)
         exchange = await Exchange.open(connection)
-        return cls(exchange, pool, append_timeout_s=append_timeout_s, api=api, as_stored=as_stored)
+        return cls(
+            exchange,
+            pool,
+            append_timeout_s=append_timeout_s,
+            api=api,
+            as_stored=as_stored,
+            takes_chains=takes_chains,
+        )
 
     async def close(self) -> None:
         """Stop listening for answers; the outcome of appends in flight is unknown. Closing twice is harmless."""
@@ -94,6 +118,27 @@ class NatsEventLog:
             sent=sent,
             expected=expected_position + count,
             as_stored=self._as_stored,
+        )
+
+    async def append_chain(
+        self,
+        messages: Sequence[NewMessage],
+        *,
+        expected_position: int,
+        behind: bool,
+        on_stored: Callable[[int], None],
+    ) -> int:
+        """Append each message on its own, all sent at once: the log takes a prefix, or all. See the port."""
+        self._check_subjects(messages)
+        return await append_chain(
+            self._exchange,
+            self._stream,
+            messages,
+            self._links,
+            expected_position=expected_position,
+            behind=behind,
+            timeout_s=self._append_timeout_s,
+            on_stored=on_stored,
         )
 
     def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:

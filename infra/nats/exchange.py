@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nats.errors import Error as NatsError
 
-from handlers.ports import AppendForbiddenError, LogUnavailableError, OutcomeUnknownError
+from handlers.ports import AppendForbiddenError, LogError, LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
 from infra.nats.broker_errors import BrokerUnavailableError
 
@@ -38,18 +38,24 @@ class Answer(NamedTuple):
 
 
 class _Request:
-    """A request in flight, and its answers so far."""
+    """A request in flight."""
 
-    def __init__(self, subjects: Sequence[str], *, many: bool) -> None:
+    def __init__(self, subjects: Sequence[str], take: Callable[[Answer], bool]) -> None:
+        """`take` is called with each answer, and returns whether it was the last one; it may raise a LogError."""
         self.subjects = subjects
-        self._many = many
-        self._answers: list[Answer] = []
-        self.done: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        self._take = take
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def answer(self, answer: Answer) -> None:
-        self._answers.append(answer)
-        if not self.done.done() and not (self._many and answer.status is None):
-            self.done.set_result(self._answers)
+        if self.done.done():
+            return
+        try:
+            last = self._take(answer)
+        except LogError as error:
+            self.fail(error)
+        else:
+            if last:
+                self.done.set_result(None)
 
     def fail(self, error: Exception) -> None:
         if not self.done.done():
@@ -105,22 +111,40 @@ class Exchange:
             OutcomeUnknownError: no answer in time, or the connection was lost.
             AppendForbiddenError: the broker does not allow this user to publish there.
         """
-        return (await self._ask(encode, subjects, timeout_s, many=False))[0]
+        answers: list[Answer] = []
+
+        def take(answer: Answer) -> bool:
+            answers.append(answer)
+            return True
+
+        await self.each(encode, subjects, timeout_s, take)
+        return answers[0]
 
     async def many(self, encode: Callable[[str], bytes], subject: str, timeout_s: float) -> list[Answer]:
         """Send one request; return all answers, of which the last has a status. Raises as `one` does."""
-        return await self._ask(encode, [subject], timeout_s, many=True)
+        answers: list[Answer] = []
 
-    async def _ask(
-        self, encode: Callable[[str], bytes], subjects: Sequence[str], timeout_s: float, *, many: bool
-    ) -> list[Answer]:
+        def take(answer: Answer) -> bool:
+            answers.append(answer)
+            return answer.status is not None
+
+        await self.each(encode, [subject], timeout_s, take)
+        return answers
+
+    async def each(
+        self, encode: Callable[[str], bytes], subjects: Sequence[str], timeout_s: float, take: Callable[[Answer], bool]
+    ) -> None:
+        """Send frames, and hand each answer over as it comes, until `take` says that it was the last one.
+
+        Raises as `one` does, and the LogError that `take` raises.
+        """
         reply = f"{self._inbox}.{next(self._numbers)}"
         frames = encode(reply)
-        request = self._requests[reply] = _Request(subjects, many=many)
+        request = self._requests[reply] = _Request(subjects, take)
         timer = asyncio.get_running_loop().call_later(timeout_s, request.on_timeout, timeout_s)
         try:
             await self.connection.send(frames)
-            return await request.done
+            await request.done
         except (BrokerUnavailableError, NatsError) as error:
             raise LogUnavailableError(str(error)) from error
         finally:

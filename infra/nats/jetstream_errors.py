@@ -30,6 +30,8 @@ STREAM_NAME_IN_USE = 10058
 """A stream has the name, with another configuration than the requested one."""
 STREAM_NOT_FOUND = 10059
 """No stream has the name."""
+WRONG_LAST_MESSAGE_ID = 10070
+"""The stream does not end with the expected message."""
 WRONG_LAST_SEQUENCE = 10071
 """The stream, or the subject, does not end at the expected sequence."""
 JETSTREAM_NOT_ENABLED = 10076
@@ -81,7 +83,7 @@ def append_error(error: ApiError) -> LogError:
     the refusal can come from a broker that missed the first part, while its predecessor had all of it. The outcome is
     unknown, too, when the store failed in the middle of a write.
     """
-    if error.err_code in {WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_CONSTANT}:
+    if error.err_code in {WRONG_LAST_MESSAGE_ID, WRONG_LAST_SEQUENCE, WRONG_LAST_SEQUENCE_CONSTANT}:
         return AppendConflictError(error.description)
     if error.err_code in {BATCH_INCOMPLETE, STORE_FAILED}:
         return OutcomeUnknownError(str(error))

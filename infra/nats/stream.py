@@ -35,6 +35,10 @@ IDLE_CONSUMER_S = 300
 """A consumer of the log that nothing uses for so long is deleted by the broker. It makes 1,000 for a stream and then no
 more, so those that are left behind would keep the service from reading its log."""
 
+DUPLICATE_WINDOW_S = 0.1
+"""For so long the broker remembers each message's id: the shortest that it allows. Ids only hold chains together; by
+default it would remember them for two minutes."""
+
 READY_DEADLINE_S = 15.0
 _POLL_TIMEOUT_S = 1.0
 _POLL_PAUSE_S = 0.1
@@ -121,6 +125,7 @@ def stream_config(pool: str, settings: StreamSettings) -> dict[str, Any]:
         "max_msg_size": -1,
         "max_consumers": -1,
         "consumer_limits": {"inactive_threshold": IDLE_CONSUMER_S * NS_PER_S},
+        "duplicate_window": int(DUPLICATE_WINDOW_S * NS_PER_S),
         **KEEPS_EVERYTHING,
     }
 
@@ -146,8 +151,9 @@ _WHEN_ABSENT: dict[str, Any] = {
     "discard_new_per_subject": False,
     "persist_mode": "default",
 }
-_FREE = frozenset({"name", "description", "consumer_limits"})
-"""Fields that may differ. Streams of earlier versions have no limits for consumers, and no user may change a stream."""
+_FREE = frozenset({"name", "description", "consumer_limits", "duplicate_window"})
+"""Fields that may differ. Streams of earlier versions have no limits for consumers and a longer window, and no user may
+change a stream."""
 
 
 def config_differences(found: dict[str, Any], pool: str, settings: StreamSettings) -> list[str]:

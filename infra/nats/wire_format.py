@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from handlers.ports import NewMessage
 
 EXPECTED_LAST_SEQUENCE = "Nats-Expected-Last-Sequence"
+EXPECTED_LAST_MESSAGE_ID = "Nats-Expected-Last-Msg-Id"
 EXPECTED_LAST_SUBJECT_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+MESSAGE_ID = "Nats-Msg-Id"
 BATCH_ID = "Nats-Batch-Id"
 BATCH_SEQUENCE = "Nats-Batch-Sequence"
 BATCH_COMMIT = "Nats-Batch-Commit"
@@ -112,10 +114,18 @@ def _is_own_name(name: str) -> bool:
     return _HEADER_NAME.fullmatch(name) is not None and not name.startswith(_BROKER_HEADERS)
 
 
+@functools.lru_cache(maxsize=64)
+def _in_a_block(name: str) -> tuple[bytes, bytes]:
+    """Return a header's name in bytes, and what its line begins with, the end of the line before included."""
+    key = name.encode()
+    return key, b"\r\n%b:" % key
+
+
 class StoredHeaders(Mapping[str, str]):
     """The headers in a message's raw block, without the broker's own; decoded at each access.
 
-    A rebuild accesses those of one message in a thousand, for its hash.
+    A rebuild accesses those of one message in a thousand, for its hash. A single one is cut out of the block: a tenth
+    of the time that decoding all of them takes.
     """
 
     __slots__ = ("block",)
@@ -124,7 +134,13 @@ class StoredHeaders(Mapping[str, str]):
         self.block = block
 
     def __getitem__(self, name: str) -> str:
-        return own_headers(self.block)[name]
+        block = self.block
+        key, begin = _in_a_block(name)
+        start = block.find(begin)
+        if start < 0 or block.count(key) != 1 or name.startswith(_BROKER_HEADERS):
+            # Not there, or there in other forms too: which one counts is decided in one place.
+            return own_headers(block)[name]
+        return _line_from(block, start + len(begin))
 
     def __iter__(self) -> Iterator[str]:
         return iter(own_headers(self.block))
@@ -153,8 +169,24 @@ def own_headers(block: bytes) -> dict[str, str]:
 
 def republished(head: bytes, body: bytes) -> StoredMessage:
     """Decode a message that the broker delivers outside its stream, with position and subject in headers."""
-    headers = all_headers(head)
-    return StoredMessage(int(headers[SEQUENCE]), headers[SUBJECT], body, own_headers(head))
+    return StoredMessage(int(_last_line(head, SEQUENCE)), _last_line(head, SUBJECT), body, StoredHeaders(head))
+
+
+def _last_line(head: bytes, name: str) -> str:
+    """Return the value of the last header of a name: the broker's, which come after those of the message.
+
+    Raises KeyError if there is none.
+    """
+    _, begin = _in_a_block(name)
+    start = head.rfind(begin)
+    if start < 0:
+        raise KeyError(name)
+    return _line_from(head, start + len(begin))
+
+
+def _line_from(block: bytes, start: int) -> str:
+    end = block.find(b"\r\n", start)
+    return block[start : None if end < 0 else end].decode("utf-8", "replace").strip()
 
 
 class Delivered(NamedTuple):

@@ -78,7 +78,7 @@ async def open_log(
         furthest = max(ends, key=lambda end: end.position)
         why = f"{error}, and it was served before, up to position {furthest.position}"
         raise LogGoneError(f"{why}: {RESTORE}, or begin with another log by --new-log") from None
-    log = await NatsEventLog.open(writer, pool)
+    log = await NatsEventLog.open(writer, pool, takes_chains=facts.replicas == 1)
     try:
         found = await _compared(log, pool, ends, LOSS_CONFIRM_S if facts.replicas > 1 else 0.0)
         accepted_loss = await _accepted(found, log, f"the log of pool {pool} at {writer.url}", consent)

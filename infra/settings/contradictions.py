@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.policies.lease import LeaseMode, LeasePolicy, longest_terms, shortest_first_terms
 from domain.policies.lease_fields import lease_field_mismatch, modes_of
+from domain.policies.load_balancing import StealPolicy
 from infra.settings.rule_settings import LEASE_FIELDS
 
 if TYPE_CHECKING:
@@ -32,9 +33,17 @@ def contradictions(settings: Settings) -> Iterator[str]:
     if not settings.steal_enabled:
         for name in sorted(settings.model_fields_set & _STEALER):
             yield f"{name} has no effect on automatic steals, for steal_enabled is false"
+    else:
+        for name in sorted(settings.model_fields_set & _OF_OTHER_POLICY[settings.steal_policy]):
+            yield f"{name} has no effect with steal_policy {settings.steal_policy}"
 
 
-_STEALER = {"steal_min_tasks", "steal_interval_s"}
+_OF_OTHER_POLICY = {
+    StealPolicy.BALANCE: {"steal_threshold", "steal_min_tasks"},
+    StealPolicy.THRESHOLD: {"steal_move_cost_s", "steal_share"},
+}
+"""By policy: the settings of the other one."""
+_STEALER = {"steal_policy", "steal_min_tasks", "steal_interval_s", "steal_move_cost_s", "steal_share"}
 
 
 def without_effect(settings: Settings, *, changed_only: bool = False) -> Iterator[str]:

@@ -62,11 +62,14 @@ RETRY_FIELDS: Final = {
 """Setting -> field of the pool's retry policy."""
 STEAL_FIELDS: Final = {
     "steal_enabled": "enabled",
+    "steal_policy": "policy",
     "steal_threshold": "steal_threshold",
     "steal_max_batch": "max_steal_batch",
     "steal_min_tasks": "min_tasks_to_steal",
     "steal_interval_s": "interval_s",
     "steal_cooldown_s": "cooldown_s",
+    "steal_move_cost_s": "move_cost_s",
+    "steal_share": "share",
 }
 """Setting -> field of the stealer's configuration."""
 RULE_FIELDS: Final = {

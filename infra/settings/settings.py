@@ -27,7 +27,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from domain.json_values import Name
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, StealPolicy
 from domain.policies.retry import RetryPolicy
 from domain.rules import Rules
 from domain.values import PLACEHOLDERS, OnStall
@@ -250,17 +250,26 @@ class StealSettings(_Group):
     """Stealing."""
 
     steal_enabled: bool = _STEAL.enabled
-    """Whether tasks are moved from overloaded to underloaded agents automatically."""
-    steal_threshold: int = _STEAL.steal_threshold
-    """The least difference in tasks between two agents for a move."""
-    steal_max_batch: int = _STEAL.max_steal_batch
-    """The most tasks in one move."""
-    steal_min_tasks: int = _STEAL.min_tasks_to_steal
-    """No task is taken from an agent with fewer tasks than this."""
+    """Whether tasks that were not begun are moved from loaded agents to idle ones automatically."""
+    steal_policy: StealPolicy = _STEAL.policy
+    """How moves are planned: `balance` by expected durations as soon as an agent has nothing to do, `threshold` by
+    counts at every interval."""
     steal_interval_s: float = _STEAL.interval_s
-    """The time from one pass to the next, in seconds."""
+    """The time from one pass to the next, in seconds; the policy balance also plans in between."""
     steal_cooldown_s: float = _STEAL.cooldown_s
     """How long a stolen task is not stolen again, in seconds; 0: none."""
+    steal_move_cost_s: float = _STEAL.move_cost_s
+    """Policy balance: what a move costs, in seconds. A task moves only if it begins sooner by more than twice this, and
+    not within this time after it was assigned."""
+    steal_share: float = _STEAL.share
+    """Policy balance: the part of a level load that an agent gets at once if it waits with no claim; one that does gets
+    as many tasks as it claims."""
+    steal_threshold: int = _STEAL.steal_threshold
+    """Policy threshold: the least difference in tasks between two agents for a move."""
+    steal_max_batch: int = _STEAL.max_steal_batch
+    """Policy threshold: the most tasks in one move; also the most in an `ops.steal` that does not say how many."""
+    steal_min_tasks: int = _STEAL.min_tasks_to_steal
+    """Policy threshold: no task is taken from an agent with fewer tasks than this."""
 
 
 class ServiceSettings(_Group):

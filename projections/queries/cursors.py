@@ -14,7 +14,7 @@ from domain.names import is_name, is_task_id
 from domain.refusal import Refused, invalid_field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from domain.entities import EntityKey
 
@@ -48,13 +48,14 @@ def backlog_cursor(place: tuple[float, ...]) -> str:
     return _BACKLOG + ",".join(map(repr, place))
 
 
-def place_in_backlog(cursor: str, order: Mapping[str, tuple[float, ...]]) -> tuple[float, ...]:
+def place_in_backlog(cursor: str, place_of: Callable[[str], tuple[float, ...] | None]) -> tuple[float, ...]:
     """Return the place that a cursor names: one of an earlier page, or the id of a task that is queued now.
 
-    Raises Refused.
+    `place_of` returns the place of a queued task, None for any other name. Raises Refused.
     """
-    if cursor in order:
-        return order[cursor]
+    known = place_of(cursor)
+    if known is not None:
+        return known
     place = re.fullmatch(rf"{_BACKLOG}(-?\d+(?:\.\d+)?(?:,-?\d+(?:\.\d+)?)*)", cursor, re.ASCII)
     if place is None:
         raise unknown_cursor("is neither the `next` of a page of the backlog nor a queued task")

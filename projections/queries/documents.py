@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from domain.handoffs import handoff_document
@@ -12,6 +11,7 @@ from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from domain.agent import Agent
     from domain.pool import Pool, TailLoss
@@ -159,13 +159,11 @@ def lease_summary(task: Task, lease: Lease, pool: Pool, now: datetime, warning_s
 
 
 def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: datetime | None) -> dict[str, Any]:
-    """Return an agent's state. `heard_at`: when the running service heard it; else the log's last sign of life counts.
+    """Return an agent's state.
 
-    `count`, `held`: how many tasks it holds, and which.
+    `count`, `held`: how many tasks it holds, and which. `heard_at`: when it was heard last, or did last what is on
+    record; None: unknown.
     """
-    signs = [at for at in (heard_at, agent.last_heard_at) if at is not None]
-    reports = [task.lease.report_times_s[-1] for task in held if task.lease is not None and task.lease.report_times_s]
-    signs += [datetime.fromtimestamp(at_s, UTC) for at_s in reports]
     return {
         "agent_id": agent.agent_id,
         "status": agent.status.value,
@@ -183,7 +181,7 @@ def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: dat
         ],
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
-        "heard_at": _time(max(signs, default=None)),
+        "heard_at": _time(heard_at),
     }
 
 

@@ -54,6 +54,11 @@ class TasksQuery(Page):
     label: Label | None = None
 
     @property
+    def filters(self) -> bool:
+        """Whether it asks for some tasks only."""
+        return self.status is not None or self.priority is not None or self.label is not None
+
+    @property
     def lists_ended(self) -> bool:
         """Whether tasks that have ended can fit."""
         return self.status is None or self.status in TERMINAL

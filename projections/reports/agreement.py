@@ -14,7 +14,7 @@ import pydantic_core
 from domain.lifecycles import STEAL_ENDS, TERMINAL
 from domain.limits import MAX_PAGE
 from domain.policies.load_balancing import LoadStatus
-from projections.queries.answers import answer, statistics_document
+from projections.queries.answers import answer
 from projections.queries.questions import (
     AgentsQuery,
     BacklogQuery,
@@ -23,11 +23,12 @@ from projections.queries.questions import (
     TasksQuery,
     WorkloadsQuery,
 )
+from projections.queries.statistics_view import statistics_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from projections.queries.answers import PoolCopy
+    from projections.queries.pool_copy import PoolCopy
     from projections.queries.questions import Page
 
 _TERMINAL = frozenset(each.value for each in TERMINAL)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from domain.events import Entity
 from domain.task import Task
 from domain.timestamps import format_timestamp
-from projections.queries.answers import copy_of, statistics_document
+from projections.queries.pool_copy import copy_of
+from projections.queries.statistics_view import statistics_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

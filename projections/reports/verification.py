@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
 from domain.events import Entity
-from domain.events.task import Submitted
 from domain.hash_chain import GENESIS_HASH, HASH_HEADER, chain_hash
 from domain.lifecycles import RANK, IllegalTransitionError, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.pool import Pool, evolve_pool
 from domain.steal import Steal, evolve_steal
-from domain.task import Task, evolve_task
+from domain.task import Definition, Task, evolve_task
 from domain.timestamps import EPOCH, format_timestamp
 from projections.queries.documents import tail_loss_document
 from projections.reports.holder_check import HolderCheck
@@ -100,7 +99,7 @@ class _EndedTask(NamedTuple):
     late_token: int | None
 
 
-_NO_DEFINITION = Submitted(request_digest="", lease=LeasePolicy())
+_NO_DEFINITION = Definition(request_digest="", lease=LeasePolicy())
 """Stands for the definition of an ended task, which no fold reads."""
 
 

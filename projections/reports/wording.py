@@ -160,7 +160,7 @@ def _failed(event: ev.Failed) -> str:
 def _late_progress(event: ev.LateProgress) -> str:
     percent = f" {event.percent} %" if event.percent is not None else ""
     note = f' "{event.message}"' if event.message else ""
-    return f"evidence from former holder {event.agent_id}: {event.kind}{percent}{note}; nothing changed"
+    return f"evidence from former holder {event.agent_id}: {event.kind}{percent}{note}; it changes at most the hand-off"
 
 
 def _noted(event: ev.Noted | ag.AgentNoted) -> str:

@@ -13,21 +13,29 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domain.lifecycles import TaskStatus
 from domain.policies.aging import aged_rank, next_aging_at
 from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
+from projections.state.moments import Moments
+from projections.state.sorted_keys import SortedKeys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from domain.agent import Agent
     from domain.task import Task
+    from domain.values import Priority
     from projections.state.workloads import Workloads
 
 _Order = tuple[int, int]
+_Ready = tuple[int, int, str]
+"""A ready task's place in the order of grants, and its id."""
+_Delayed = tuple[float, int, int, str]
+"""When a delayed task's time comes, in seconds since 1970; its place among those of that moment; its id."""
 
 MAX_SKIPPED = 100
 """The most tasks that a claim skips because they should go to another agent; beyond that it is granted them."""
@@ -38,22 +46,22 @@ class _Kind:
 
     __slots__ = ("avoided", "ready")
 
-    def __init__(self) -> None:
-        self.ready: IndexedHeap[str, _Order] = IndexedHeap()
+    def __init__(self, ready: Iterable[_Ready] = ()) -> None:
+        self.ready: SortedKeys[_Ready] = SortedKeys(ready)
         self.avoided: Counter[str] = Counter()
         """By agent: how many of the tasks should go to another agent than this one."""
 
 
 class Backlog:
-    """One heap for each distinct set of required capabilities; a claim looks at the sets, never at the tasks."""
+    """One order for each distinct set of required capabilities; a claim looks at the sets, never at the tasks."""
 
     def __init__(self, aging_s: float = 0.0) -> None:
         self.as_of: datetime = EPOCH
         """The moment to which the backlog was advanced."""
         self._aging_s = aging_s
         self._kinds: dict[frozenset[str], _Kind] = {}
-        self._delayed: set[str] = set()
-        """Tasks whose time has not come; they are in no heap of a kind."""
+        self._delayed: SortedKeys[_Delayed] = SortedKeys()
+        """Tasks whose time has not come; they are of no kind."""
         self._avoids: dict[str, str] = {}
         """Ready tasks that are counted in `avoided`, with the agent."""
         self._timed: dict[str, Task] = {}
@@ -64,40 +72,74 @@ class Backlog:
         """When a ready task ages to its next priority; empty where priorities do not age."""
         self._newly_ready: dict[frozenset[str], None] = {}
         """Kinds of which tasks became claimable at such a moment, since the last `take_newly_ready_kinds`."""
-        self._size = 0
+        self._waiting_since = Moments()
+        """Since when each task is queued, those included that wait for their time."""
+        self._by_priority: Counter[Priority] = Counter()
 
     def __len__(self) -> int:
         """Return how many tasks are queued, those included that wait for their time."""
-        return self._size
+        return self._by_priority.total()
 
-    def replace(self, task_id: str, old: Task | None, new: Task | None) -> None:
+    @property
+    def delayed(self) -> int:
+        """How many queued tasks wait for their time."""
+        return len(self._delayed)
+
+    @property
+    def by_priority(self) -> Mapping[Priority, int]:
+        """How many tasks of each priority are queued, by their own priority."""
+        return self._by_priority
+
+    def queued_longest_since(self) -> datetime | None:
+        """Return since when the task is queued that has been for the longest time; None if none is."""
+        return self._waiting_since.first()
+
+    def fill(self, tasks: Iterable[Task]) -> None:
+        """Place many tasks where none is yet; as `replace` for each, and quicker."""
+        queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
+        ready: dict[frozenset[str], list[_Ready]] = {}
+        timed: list[Task] = []
+        for task in queued:
+            if self._aging_s or task.not_before is not None or task.avoids is not None:
+                timed.append(task)
+            else:
+                key = (*queue_order(task, self.as_of), task.task_id)
+                ready.setdefault(_required(task), []).append(key)
+        self._kinds = {required: _Kind(keys) for required, keys in ready.items()}
+        for task in timed:
+            self._put_in(task)
+        self._waiting_since = Moments(task.status_since for task in queued)
+        self._by_priority.update([task.definition.priority for task in queued])
+
+    def replace(self, old: Task | None, new: Task | None) -> None:
         """Follow one task from its old state to its new one."""
         was = old is not None and old.status is TaskStatus.QUEUED
         is_now = new is not None and new.status is TaskStatus.QUEUED
         if not was and not is_now:
             return
         if was and old is not None:
-            self._take_out(task_id, _required(old))
-            self._size -= 1
+            self._take_out(old, self.as_of)
+            self._waiting_since.remove(old.status_since)
+            self._by_priority[old.definition.priority] -= 1
         if is_now and new is not None:
-            self._put_in(task_id, new)
-            self._size += 1
+            self._put_in(new)
+            self._waiting_since.add(new.status_since)
+            self._by_priority[new.definition.priority] += 1
 
     def advance(self, now: datetime) -> None:
         """Move to a later moment; an earlier one changes nothing."""
         if now <= self.as_of:
             return
-        self.as_of = now
+        before, self.as_of = self.as_of, now
         while (first := self._moments.peek()) is not None and first[0] <= now:
             task = self._timed[first[1]]
-            required = _required(task)
-            self._take_out(first[1], required)
-            self._put_in(first[1], task)
-            self._newly_ready[required] = None
+            self._take_out(task, before)
+            self._put_in(task)
+            self._newly_ready[_required(task)] = None
         while (first := self._agings.peek()) is not None and first[0] <= now:
             task = self._timed[first[1]]
-            self._take_out(first[1], _required(task))
-            self._put_in(first[1], task)
+            self._take_out(task, before)
+            self._put_in(task)
 
     def next_ready_at(self) -> datetime | None:
         """Return when the next task becomes claimable by its time alone; `as_of` if some did and were not taken yet."""
@@ -148,28 +190,42 @@ class Backlog:
                 if avoided and workloads.another_available(required, agent_id):
                     entries = self._first_for_others(kind, agent_id, avoided, limit)
                 else:
-                    entries = kind.ready.first(limit)
+                    entries = list(islice(kind.ready, limit))
                 able = workloads.able_agents(required)
-                found.append([((urgency, able, position), task_id) for (urgency, position), task_id in entries])
+                found.append([((urgency, able, position), task_id) for urgency, position, task_id in entries])
         return [task_id for _, task_id in islice(heapq.merge(*found), limit)]
 
-    def _first_for_others(self, kind: _Kind, agent_id: str, avoided: int, limit: int) -> list[tuple[_Order, str]]:
+    def listing(self, after: tuple[float, ...]) -> Iterator[tuple[tuple[float, ...], str]]:
+        """Iterate over the queued tasks with their places, in the order of `listing_order`, from beyond a place on."""
+        if after[:1] <= (0,):
+            of_kinds = [
+                kind.ready.following(after[1:], _place) if after[:1] == (0,) else kind.ready
+                for kind in self._kinds.values()
+            ]
+            for urgency, position, task_id in heapq.merge(*of_kinds):
+                yield (0, urgency, position), task_id
+        if after[:1] <= (1,):
+            delayed = self._delayed.following(after[1:], _place) if after[:1] == (1,) else self._delayed
+            for *place, task_id in delayed:
+                yield (1, *place), task_id
+
+    def _first_for_others(self, kind: _Kind, agent_id: str, avoided: int, limit: int) -> list[_Ready]:
         """Return the first tasks of a kind that do not avoid the agent; those that do, beyond `MAX_SKIPPED` of them."""
         if avoided == len(kind.ready):
             return []
-        entries = kind.ready.first(limit + min(avoided, MAX_SKIPPED))
-        return ([each for each in entries if self._avoids.get(each[1]) != agent_id] or entries)[:limit]
+        entries = list(islice(kind.ready, limit + min(avoided, MAX_SKIPPED)))
+        return ([each for each in entries if self._avoids.get(each[2]) != agent_id] or entries)[:limit]
 
-    def _put_in(self, task_id: str, task: Task) -> None:
-        moment = task.not_before
+    def _put_in(self, task: Task) -> None:
+        task_id, moment = task.task_id, task.not_before
         if moment is not None and moment > self.as_of:
-            self._delayed.add(task_id)
+            self._delayed.add(_delayed_key(task, moment))
         else:
             required, moment = _required(task), None
             kind = self._kinds.get(required)
             if kind is None:
                 kind = self._kinds[required] = _Kind()
-            kind.ready.set(task_id, queue_order(task, self.as_of, self._aging_s))
+            kind.ready.add((*queue_order(task, self.as_of, self._aging_s), task_id))
             if self._aging_s:
                 self._age(task_id, task)
             if task.avoids is not None and task.avoids_until is not None and task.avoids_until > self.as_of:
@@ -187,15 +243,18 @@ class Backlog:
             self._timed[task_id] = task
             self._agings.set(task_id, at)
 
-    def _take_out(self, task_id: str, required: frozenset[str]) -> None:
+    def _take_out(self, task: Task, as_of: datetime) -> None:
+        """Take out a task that was placed as of a moment."""
+        task_id = task.task_id
         if self._timed.pop(task_id, None) is not None:
             self._moments.remove(task_id)
             self._agings.remove(task_id)
-        if task_id in self._delayed:
-            self._delayed.remove(task_id)
+        if task.not_before is not None and task.not_before > as_of:
+            self._delayed.remove(_delayed_key(task, task.not_before))
             return
+        required = _required(task)
         kind = self._kinds[required]
-        kind.ready.remove(task_id)
+        kind.ready.remove((*queue_order(task, as_of, self._aging_s), task_id))
         avoided = self._avoids.pop(task_id, None)
         if avoided is not None:
             kind.avoided[avoided] -= 1
@@ -203,6 +262,15 @@ class Backlog:
                 del kind.avoided[avoided]
         if not kind.ready:
             del self._kinds[required]
+
+
+def _delayed_key(task: Task, not_before: datetime) -> _Delayed:
+    return (not_before.timestamp(), *queue_order(task, not_before), task.task_id)
+
+
+def _place(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a key without the task's id."""
+    return key[:-1]
 
 
 def _required(task: Task) -> frozenset[str]:

@@ -6,7 +6,7 @@ It is not a view for reading: it holds tentative changes. Replays and tools use 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from domain.agent import Agent, evolve_agent
 from domain.errors import FoldError
@@ -20,6 +20,8 @@ from domain.task import Task, evolve_task
 from domain.timestamps import EPOCH, seconds_between
 from projections.state.backlog import Backlog
 from projections.state.due_times import DueTimes
+from projections.state.live_counts import LiveCounts
+from projections.state.task_capture import TaskCapture
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ _MAY_BE_MISSED = OUTSIDE_LIFECYCLE | {AgentNoted}
 """Events that a fold passes over where their entity has left memory: they change nothing that it keeps."""
 
 
+class Live(NamedTuple):
+    """The entities that have not ended."""
+
+    tasks: Iterable[Task]
+    agents: Iterable[Agent] = ()
+    steals: Iterable[Steal] = ()
+
+
 class PoolState:
     """Live entities at one position; implements the domain's `SearchablePoolView`.
 
@@ -63,6 +73,8 @@ class PoolState:
         self.agents: dict[str, Agent] = {}
         self.steals: dict[str, Steal] = {}
         self.recent: OrderedDict[EntityKey, EntityState] = OrderedDict()
+        self.just_ended: dict[str, Task] = {}
+        """Tasks that ended in the last `fold_all` or `commit`, also those that have left memory by now."""
         self.ended_steals: OrderedDict[str, Steal] = OrderedDict()
         self._drain_deadlines: dict[str, datetime] = {}
         """Of the agents that drain and have one."""
@@ -72,9 +84,11 @@ class PoolState:
         """The highest position at which a task ended that left memory: all that ended later are in memory."""
         self.backlog = Backlog(rules.priority_aging_s)
         self.workloads = Workloads()
+        self.counts = LiveCounts()
         self.due_times = DueTimes(rules, self.tasks.get)
         self.silence_of: Callable[[str], float | None] = _unknown_silence
         """How long each agent has been silent now. No part of the state: the writer knows it, the log does not."""
+        self._capture: TaskCapture | None = None
         self._indexed = True
         self._undo: deque[tuple[EntityKey, EntityState | None]] = deque()
         self._committed = (0, self.last_time)
@@ -85,7 +99,7 @@ class PoolState:
         pool: Pool,
         rules: Rules,
         *,
-        live: Mapping[EntityKey, EntityState],
+        live: Live,
         recent: Mapping[EntityKey, EntityState],
         committed: tuple[int, datetime],
         evicted_through: int,
@@ -93,10 +107,12 @@ class PoolState:
     ) -> PoolState:
         """Return the state of these entities at a position and a time, its indexes made anew."""
         state = cls(pool.pool_id, rules)
+        state.begin_rebuild()
         state.pool = pool
-        state.backlog.advance(committed[1])
-        for key, entity in live.items():
-            state._put(key, entity)
+        state.tasks.update({task.task_id: task for task in live.tasks})
+        state.steals.update({steal.operation_id: steal for steal in live.steals})
+        for agent in live.agents:
+            state._put_agent(agent.agent_id, agent)
         for key, entity in recent.items():
             if isinstance(entity, Steal):
                 state.ended_steals[key[1]] = entity
@@ -105,6 +121,7 @@ class PoolState:
         state.evicted_through = evicted_through
         state.ended_through = ended_through
         state.position, state.last_time = state._committed = committed
+        state.end_rebuild()
         return state
 
     def task(self, task_id: str) -> Task | None:
@@ -200,7 +217,8 @@ class PoolState:
 
         A fifth quicker than `fold` for each.
         """
-        tasks, last_time, position = self.tasks, self.last_time, self.position
+        self.just_ended.clear()
+        tasks, last_time, position, capture = self.tasks, self.last_time, self.position, self._capture
         unapplied: list[Unapplied] = []
         for recorded in records:
             try:
@@ -208,7 +226,10 @@ class PoolState:
                     task_id = recorded.entity_id
                     before = tasks.get(task_id) or self.task(task_id)
                     if before is not None or not self._missed(recorded):
-                        after = tasks[task_id] = evolve_task(before, recorded)
+                        after = evolve_task(before, recorded)
+                        if capture is not None:
+                            capture.changed(task_id, before)
+                        tasks[task_id] = after
                         if self._indexed:
                             self._index(task_id, before, after)
                         if after.status in TERMINAL:
@@ -228,23 +249,41 @@ class PoolState:
         self.position, self.last_time = self._committed = (position, last_time)
         return unapplied
 
+    def begin_capture(self) -> TaskCapture:
+        """Begin to copy the live tasks, of a state that is acknowledged as a whole; until `end_capture`."""
+        self._capture = TaskCapture(self.tasks, self.counts.ids)
+        return self._capture
+
+    def end_capture(self) -> None:
+        """Keep nothing more for a copy."""
+        self._capture = None
+
     def begin_rebuild(self) -> None:
         """Stop keeping the indexes until `end_rebuild`; they must not be read meanwhile.
 
-        Indexing every live entity once, instead of at each of its events, saves two fifths of the folding.
+        A copy of the tasks that has begun is broken then. Indexing every live entity once, instead of at each of its
+        events, saves two fifths of the folding.
         """
         self._indexed = False
+        if self._capture is not None:
+            self._capture.broken = True
 
     def end_rebuild(self) -> None:
         """Make the indexes of all live entities, and keep them from now on."""
         self._indexed = True
         self.backlog, self.workloads = Backlog(self.rules.priority_aging_s), Workloads()
         self.backlog.advance(self.last_time)
+        self.counts = LiveCounts()
         self.due_times = DueTimes(self.rules, self.tasks.get)
         for agent_id, agent in self.agents.items():
             self.workloads.replace_agent(agent_id, None, agent)
+        self.backlog.fill(self.tasks.values())
+        self.counts.fill(self.tasks.values())
         for task_id, task in self.tasks.items():
-            self._index(task_id, None, task)
+            if task.lease is not None:
+                self.workloads.replace_task(task_id, None, task)
+            if task.lease is not None or task.definition.deadline is not None:
+                self.due_times.replace(task_id, task)
 
     def skip(self, position: int) -> None:
         """Move past a message of the log that could not be read or applied."""
@@ -273,6 +312,7 @@ class PoolState:
 
         `changes` entities were replaced by it, and it ends at `position`, at `last_time`; without: all of it.
         """
+        self.just_ended.clear()
         for _ in range(len(self._undo) if changes is None else changes):
             self._retire(self._undo.popleft()[0])
         self._committed = (
@@ -372,6 +412,8 @@ class PoolState:
 
     def _put_task(self, task_id: str, new: Task | None) -> Task | None:
         old = self.tasks.get(task_id) or self.task(task_id)
+        if self._capture is not None:
+            self._capture.changed(task_id, old)
         if new is None:
             self.tasks.pop(task_id, None)
         else:
@@ -384,9 +426,11 @@ class PoolState:
         if old is not None and new is not None and _same_holder_and_status(old, new):
             # A report may shorten the median interval, which excuses less silence, so the due time has to be updated.
             self.due_times.replace(task_id, new)
+            self.counts.replace_lease(task_id, old.lease, new.lease)
             return
-        self.backlog.replace(task_id, old, new)
+        self.backlog.replace(old, new)
         self.workloads.replace_task(task_id, old, new)
+        self.counts.replace(task_id, old, new)
         self.due_times.replace(task_id, new)
 
     def _put_agent(self, agent_id: str, new: Agent | None) -> Agent | None:
@@ -411,6 +455,7 @@ class PoolState:
             task = self.tasks.get(entity_id)
             if task is not None and task.terminal:
                 del self.tasks[entity_id]
+                self.just_ended[entity_id] = task
                 self._remember(key, task)
             elif task is not None:
                 self.recent.pop(key, None)

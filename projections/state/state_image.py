@@ -23,35 +23,19 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, parse_timestamp
 from domain.untrusted_json import parse_json
 from projections.state.directives import Directives, Stop
-from projections.state.pool_state import PoolState
+from projections.state.last_heard import LastHeard
+from projections.state.pool_state import Live, PoolState
+from projections.state.shared_values import SharedReader, SharedWriter, checked
 from projections.state.statistics import Statistics
 
-LINE_ENTITIES = 500
-"""Entities in one line, so that writing and reading come in small steps."""
+LINE_ENTITIES = 100
+"""Entities in one line: writing it holds the interpreter for half a millisecond, so the writer hardly notices."""
 
 
+_LISTS: dict[str, Any] = {"task": list[Task], "agent": list[Agent], "steal": list[Steal]}
 _STEAL_ENDED: TypeAdapter[StealEnded] = TypeAdapter(StealCompleted | StealFailed)
-
-
-def _write_model(model: BaseModel) -> msgspec.Raw:
-    return msgspec.Raw(model.model_dump_json().encode())
-
-
-def _read_model(kind: type[BaseModel], value: Any) -> BaseModel:
-    try:
-        return _STEAL_ENDED.validate_python(value) if kind is StealEnded else kind.model_validate(value)
-    except ValidationError as error:
-        raise ValueError(error.errors()[0]["msg"]) from error
-
-
-_write = msgspec.json.Encoder(enc_hook=_write_model).encode
-_read_pool = msgspec.json.Decoder(Pool, dec_hook=_read_model).decode
-_READ_LIST: dict[str, Callable[[bytes], list[Any]]] = {
-    "task": msgspec.json.Decoder(list[Task], dec_hook=_read_model).decode,
-    "agent": msgspec.json.Decoder(list[Agent], dec_hook=_read_model).decode,
-    "steal": msgspec.json.Decoder(list[Steal], dec_hook=_read_model).decode,
-}
 _RECENT = "recent-"
+_SHARED = "shared"
 
 
 DAMAGE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -77,27 +61,51 @@ class StateImage(NamedTuple):
     """Ended entities, in the order in which they ended or were loaded."""
     statistics: dict[str, Any]
     directives: dict[str, dict[str, Stop]]
+    last_heard: dict[str, str]
+    """Actor of each agent -> when it was heard last, by the log."""
 
 
-def capture(state: PoolState, statistics: Statistics, directives: Directives) -> StateImage:
-    """Return the image of a state that is acknowledged as a whole."""
+def capture(
+    state: PoolState,
+    statistics: Statistics,
+    directives: Directives,
+    last_heard: LastHeard,
+    tasks: Sequence[Task] | None = None,
+) -> StateImage:
+    """Return the image of a state that is acknowledged as a whole. `tasks`: instead of the live ones."""
     return StateImage(
         state.position,
         state.last_time,
         state.evicted_through,
         state.ended_through,
         state.pool,
-        list(state.tasks.values()),
+        list(state.tasks.values()) if tasks is None else tasks,
         list(state.agents.values()),
         list(state.steals.values()),
         [*(each for each in state.recent.values() if not isinstance(each, Pool)), *state.ended_steals.values()],
         statistics.dump(),
         directives.dump(),
+        last_heard.dump(),
     )
 
 
 def lines(image: StateImage) -> Iterator[bytes]:
     """Write an image."""
+    shared = SharedWriter()
+
+    def write_model(model: BaseModel) -> Any:
+        number = shared.number(model)
+        return msgspec.Raw(model.model_dump_json().encode()) if number is None else number
+
+    write = msgspec.json.Encoder(enc_hook=write_model).encode
+
+    def entities_line(kind: str, entities: Sequence[Task | Agent | Steal]) -> Iterator[bytes]:
+        line = kind.encode() + b" " + write(entities)
+        new = shared.take_new()
+        if new:
+            yield _SHARED.encode() + b" " + write(new)
+        yield line
+
     yield _line(
         "state",
         {
@@ -107,24 +115,34 @@ def lines(image: StateImage) -> Iterator[bytes]:
             "ended_through": image.ended_through,
         },
     )
-    yield b"pool " + _write(image.pool)
+    yield b"pool " + write(image.pool)
     for kind, entities in (("task", image.tasks), ("agent", image.agents), ("steal", image.steals)):
         for start in range(0, len(entities), LINE_ENTITIES):
-            yield kind.encode() + b" " + _write(entities[start : start + LINE_ENTITIES])
+            yield from entities_line(kind, entities[start : start + LINE_ENTITIES])
     for entity in image.recent:
-        kind = _kind(entity)
-        yield f"{_RECENT}{kind} ".encode() + _write([entity])
+        yield from entities_line(_RECENT + _kind(entity), [entity])
     yield _line("statistics", image.statistics)
     yield _line("directives", image.directives)
+    yield _line("last_heard", image.last_heard)
 
 
 class ImageReader:
-    """Takes the lines of an image in any order; `image` is what they make."""
+    """Takes the lines of an image, in the order in which they were written; `image` is what they make."""
 
     def __init__(self) -> None:
         self._single: dict[str, Any] = {}
-        self._live: dict[str, list[Any]] = {kind: [] for kind in _READ_LIST}
+        self._live: dict[str, list[Any]] = {kind: [] for kind in _LISTS}
         self._recent: list[Task | Agent | Steal] = []
+        self._shared = SharedReader()
+        self._read_pool = msgspec.json.Decoder(Pool).decode
+        self._read_list: dict[str, Callable[[bytes], list[Any]]] = {
+            name: msgspec.json.Decoder(kind, dec_hook=self._read_model).decode for name, kind in _LISTS.items()
+        }
+
+    def _read_model(self, kind: type[BaseModel], value: Any) -> BaseModel:
+        if type(value) is int:
+            return self._shared.get(kind, value)
+        return _steal_end(value) if kind is StealEnded else checked(kind, value)
 
     def take(self, kind: str, value: bytes) -> bool:
         """Read one line; return whether its kind is an image's.
@@ -134,12 +152,14 @@ class ImageReader:
         """
         try:
             if kind in self._live:
-                self._live[kind].extend(_READ_LIST[kind](value))
-            elif kind.startswith(_RECENT) and kind.removeprefix(_RECENT) in _READ_LIST:
-                self._recent.extend(_READ_LIST[kind.removeprefix(_RECENT)](value))
+                self._live[kind].extend(self._read_list[kind](value))
+            elif kind.startswith(_RECENT) and kind.removeprefix(_RECENT) in self._read_list:
+                self._recent.extend(self._read_list[kind.removeprefix(_RECENT)](value))
+            elif kind == _SHARED:
+                self._shared.add(parse_json(value))
             elif kind == "pool":
-                self._single[kind] = _read_pool(value)
-            elif kind in {"state", "statistics", "directives"}:
+                self._single[kind] = self._read_pool(value)
+            elif kind in {"state", "statistics", "directives", "last_heard"}:
                 self._single[kind] = parse_json(value)
             else:
                 return False
@@ -167,6 +187,7 @@ class ImageReader:
                 self._recent,
                 self._single["statistics"],
                 self._single["directives"],
+                self._single["last_heard"],
             )
         except DAMAGE as error:
             raise SnapshotError(f"incomplete: {type(error).__name__} {error}") from error
@@ -178,11 +199,7 @@ def restored(image: StateImage, rules: Rules) -> PoolState:
         return PoolState.restored(
             image.pool,
             rules,
-            live={
-                **{(Entity.AGENT, each.agent_id): each for each in image.agents},
-                **{(Entity.TASK, each.task_id): each for each in image.tasks},
-                **{(Entity.STEAL, each.operation_id): each for each in image.steals},
-            },
+            live=Live(image.tasks, image.agents, image.steals),
             recent={_key(each): each for each in image.recent},
             committed=(image.position, image.last_time),
             evicted_through=image.evicted_through,
@@ -206,6 +223,21 @@ def directives_of(image: StateImage) -> Directives:
         return Directives.loaded(image.directives)
     except DAMAGE as error:
         raise SnapshotError(f"directives: {error}") from error
+
+
+def last_heard_of(image: StateImage) -> LastHeard:
+    """Return when agents were heard last, by an image; raises SnapshotError."""
+    try:
+        return LastHeard.loaded(image.last_heard)
+    except DAMAGE as error:
+        raise SnapshotError(f"last_heard: {error}") from error
+
+
+def _steal_end(value: Any) -> StealEnded:
+    try:
+        return _STEAL_ENDED.validate_python(value)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from error
 
 
 def _line(kind: str, value: Any) -> bytes:

@@ -9,6 +9,7 @@ from domain.events import Event
 from domain.events import steal as st
 from domain.events import task as ev
 from domain.policies.load_balancing import DURATION_WINDOW, average_duration_s
+from projections.state.work_times import WorkTimes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,8 @@ class Statistics:
         """How tasks failed, by cause."""
         self.moved = 0
         """Tasks that steals moved."""
+        self.work_times = WorkTimes()
+        """How long tasks took, by which steals are planned; its owner lets it follow the events."""
         self._durations_s: deque[float] = deque(maxlen=DURATION_WINDOW)
         self._durations_by_agent_s: OrderedDict[str, deque[float]] = OrderedDict()
         """The last durations of each agent, the agent that completed something last at the end."""
@@ -78,6 +81,7 @@ class Statistics:
             "failures": dict(self.failures),
             "moved": self.moved,
             "durations_by_agent_s": {agent_id: list(each) for agent_id, each in self._durations_by_agent_s.items()},
+            "work_times": self.work_times.dump(),
         }
 
     @classmethod
@@ -93,6 +97,7 @@ class Statistics:
         statistics._durations_s.extend(map(float, dumped["durations_s"]))
         statistics.failures.update({str(cause): int(count) for cause, count in dumped["failures"].items()})
         statistics.moved = int(dumped["moved"])
+        statistics.work_times = WorkTimes.loaded(dumped["work_times"])
         for agent_id, durations_s in dumped["durations_by_agent_s"].items():
             statistics._durations_by_agent_s[agent_id] = deque(map(float, durations_s), maxlen=DURATION_WINDOW)
         return statistics

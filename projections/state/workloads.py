@@ -9,6 +9,7 @@ from domain.lifecycles import AgentStatus
 from domain.policies.load_balancing import LoadStatus, load_status
 from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
+from projections.state.unstarted import UnstartedTasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +31,10 @@ class Workloads:
     """Leases by holder, in the order of their grants; available agents by capability set; agents by load status."""
 
     def __init__(self) -> None:
+        self.unstarted = UnstartedTasks()
         self._held: dict[str, IndexedHeap[str, int]] = {}
+        self._ran_out: dict[str, None] = {}
+        """Agents that came to hold nothing, or to take grants, since the last `take_ran_out`."""
         self._agents: dict[str, Agent] = {}
         self._available: dict[frozenset[str], IndexedHeap[str, _Preference]] = {}
         self._open: Counter[frozenset[str]] = Counter()
@@ -48,6 +52,7 @@ class Workloads:
 
     def replace_task(self, task_id: str, old: Task | None, new: Task | None) -> None:
         """Follow one task from its old state to its new one."""
+        self.unstarted.replace_task(task_id, old, new)
         before = old.lease if old is not None else None
         now = new.lease if new is not None else None
         if before is None and now is None:
@@ -59,6 +64,7 @@ class Workloads:
             held.remove(task_id)
             if not held:
                 del self._held[before.agent_id]
+                self._ran_out[before.agent_id] = None
             self._place(before.agent_id)
         if now is not None:
             self._held.setdefault(now.agent_id, IndexedHeap()).set(task_id, now.token)
@@ -70,10 +76,13 @@ class Workloads:
         now = new.capabilities if new is not None and new.accepts_grants else None
         if before != now:
             self._count_open(before, now)
+        if before is None and now is not None:
+            self._ran_out[agent_id] = None
         if old is not None:
             self._displace(old)
         if new is None:
             self._agents.pop(agent_id, None)
+            self._ran_out.pop(agent_id, None)
             return
         self._agents[agent_id] = new
         self._place(agent_id)
@@ -141,6 +150,22 @@ class Workloads:
         """
         self._outdate_loads(loads_since)
         return [agent_id for agent_id, _ in sorted(self._by_load[status].items(), key=_second)]
+
+    @property
+    def some_ran_out(self) -> bool:
+        """Whether `take_ran_out` would return an agent."""
+        return bool(self._ran_out)
+
+    def take_ran_out(self) -> list[str]:
+        """Return the agents that came to hold nothing, or to take grants, since the last call, in that order."""
+        agents, self._ran_out = list(self._ran_out), {}
+        return agents
+
+    def idle(self, limit: int) -> list[str]:
+        """Return at most `limit` agents of each capability set that take grants and hold nothing."""
+        return [
+            agent_id for group in self._available.values() for (count, _), agent_id in group.first(limit) if not count
+        ]
 
     def next_outdated_load(self) -> datetime | None:
         """Return when the oldest of the loads that still count was reported."""

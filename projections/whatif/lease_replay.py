@@ -156,7 +156,7 @@ class LeaseReplay:
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
         # The record's checkpoints are not replayed, so a replay cannot decide what is stalled.
-        definition = self.policy.definition(recorded.definition).model_copy(update={"stall_s": None})
+        definition = replace(self.policy.definition(recorded.definition), stall_s=None)
         self._tasks[key] = replace(
             recorded,
             task_id=key,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from msgspec.structs import replace
+
 from domain.policies.lease import LeasePolicy
 from domain.policies.lease_fields import lease_field_mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from domain.events.task import Submitted
     from domain.rules import Rules
+    from domain.task import Definition
 
 
 class Policy(NamedTuple):
@@ -32,12 +34,12 @@ class Policy(NamedTuple):
     cell: Mapping[str, Any] = {}
     """Those of them that a grid varies."""
 
-    def definition(self, recorded: Submitted) -> Submitted:
+    def definition(self, recorded: Definition) -> Definition:
         """Return a task's definition under this policy."""
         changes = self._changes(recorded.lease)
-        return recorded.model_copy(update={"lease": recorded.lease.model_copy(update=changes)}) if changes else recorded
+        return replace(recorded, lease=recorded.lease.model_copy(update=changes)) if changes else recorded
 
-    def misfit(self, recorded: Submitted) -> str | None:
+    def misfit(self, recorded: Definition) -> str | None:
         """Return why the named lease fields, or one of them, have no effect on a task; None if all have."""
         if not self.lease:
             return None

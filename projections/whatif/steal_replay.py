@@ -11,12 +11,14 @@ from domain.decisions.dispatch import decide_named
 from domain.events import Entity
 from domain.events import pool as pool_ev
 from domain.events import task as ev
-from domain.policies.load_balancing import loads_since
+from domain.policies.load_balancing import StealPolicy, loads_since
 from domain.request import Request
 from domain.steal import Steal
 from domain.task import Task
-from domain.timestamps import after
+from domain.timestamps import TICK, after
+from projections.state.balance_pass import BalancePass, Wish
 from projections.state.steal_pass import move_from, sources
+from projections.state.work_times import WorkTimes
 from projections.state.workloads import Workloads
 
 if TYPE_CHECKING:
@@ -24,13 +26,18 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.commands.service_commands import PlanMove, PlanSteal
     from domain.decision import Decision
     from domain.pool import Pool
     from domain.recorded import Recorded
     from domain.rules import Rules
     from projections.state.pool_state import PoolState
 
+MAX_IDLE = 1_000
+"""The most idle agents of each set of capabilities that a plan looks at."""
 _OPERATION = "whatif"
+_MOST_DOUBLINGS = 10
+_TICK_S = TICK.total_seconds()
 
 
 class StealReplay:
@@ -50,7 +57,11 @@ class StealReplay:
         self._tasks: dict[str, Task] = {}
         self._agents: dict[str, Agent] = {}
         self._steals: dict[str, Steal] = {}
+        self._times = WorkTimes()
+        self._balances = rules.steal.policy is StealPolicy.BALANCE
         self._next_pass: datetime | None = None
+        self._vain_passes = 0
+        """Passes of the policy balance in a row that moved nothing."""
         self._changed = False
         self._counted = True
         self._cooldown_until: datetime | None = None
@@ -64,6 +75,9 @@ class StealReplay:
         while self._next_pass < now:
             at = self._next_pass
             self._next_pass = after(at, steal.interval_s)
+            if self._balances:
+                self._balance(at, now)
+                continue
             if (
                 not self._changed
                 and (self._cooldown_until is None or at > after(self._cooldown_until, steal.interval_s))
@@ -84,6 +98,7 @@ class StealReplay:
 
     def observe(self, recorded: Recorded) -> None:
         """Apply an event that the record has just folded."""
+        self._times.observe((recorded,), self._record.task)
         if recorded.entity is Entity.TASK:
             self._apply_to_task(recorded)
         elif recorded.entity is Entity.AGENT:
@@ -96,6 +111,9 @@ class StealReplay:
             # The stealer starts with its service, which was away before.
             self._next_pass = after(recorded.time, self._rules.steal.interval_s)
             self._changed = True
+        if self._balances and self._next_pass is not None and self.workloads.unstarted and self.workloads.some_ran_out:
+            self._vain_passes = 0
+            self._next_pass = min(self._next_pass, after(recorded.time, self._rules.steal.move_cost_s))
 
     # The `PoolView` of the decisions
 
@@ -140,6 +158,7 @@ class StealReplay:
             lease = replace(new.lease, agent_id=old.lease.agent_id, token=old.lease.token)
             new = replace(new, lease=lease, steals=old.steals, last_stolen_at=old.last_stolen_at)
             self._changed = self._changed or old.status is not new.status
+            self.workloads.unstarted.replace_task(task_id, old, new)
             self._tasks[task_id] = new
         else:
             self._put(task_id, new)
@@ -155,6 +174,32 @@ class StealReplay:
         else:
             self._tasks[task_id] = new
 
+    def _balance(self, at: datetime, now: datetime) -> None:
+        """Make a plan of the policy balance, for agents that hold nothing here and find nothing to claim.
+
+        Each gets one task, as if it claimed one: the log does not tell who claimed in vain, or how many.
+        """
+        self.workloads.take_ran_out()
+        if not self.workloads.unstarted or not self.pool.accepts_grants:
+            self._next_pass = max(self._next_pass or now, now)
+            return
+        idle = [agent for agent_id in self.workloads.idle(MAX_IDLE) if (agent := self.agent(agent_id)) is not None]
+        wishes = [Wish(agent.agent_id, 1) for agent in idle if not self._record.queued_for(agent, 1, at)]
+        config = self._rules.steal
+        plan = BalancePass(self, self._times, config, at, loads_since(at, self._rules.load_valid_s))
+        self.position = self._record.position
+        moved = self.moved
+        for command in plan.moves(wishes, lambda: _OPERATION):
+            self._carry_out(command, at)
+        if self.moved > moved:
+            self._vain_passes = 0
+        # What is left of the tasks changes with the time that they have taken, so later passes may come further apart.
+        pause_s = config.interval_s * 2 ** min(self._vain_passes, _MOST_DOUBLINGS)
+        self._vain_passes += 1
+        if plan.ripens_in_s is not None:
+            pause_s = min(pause_s, plan.ripens_in_s + _TICK_S)
+        self._next_pass = after(at, pause_s)
+
     def _pass(self, at: datetime) -> None:
         self.position = self._record.position
         if not self.pool.accepts_grants:
@@ -164,11 +209,14 @@ class StealReplay:
             command = move_from(self, self._rules.steal, source, _OPERATION, since)
             if command is None:
                 continue
-            request: Request | None = Request(command, STEALER, "")
-            while request is not None:
-                decision = decide_named(self, request, at, self._rules)
-                self._apply(decision, at)
-                request = decision.follow_up
+            self._carry_out(command, at)
+
+    def _carry_out(self, command: PlanSteal | PlanMove, at: datetime) -> None:
+        request: Request | None = Request(command, STEALER, "")
+        while request is not None:
+            decision = decide_named(self, request, at, self._rules)
+            self._apply(decision, at)
+            request = decision.follow_up
 
     def _apply(self, decision: Decision, at: datetime) -> None:
         for (_, key), new in decision.after.items():

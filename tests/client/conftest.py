@@ -14,7 +14,7 @@ from infra.settings.settings import Settings
 from tests.support.broker import Connect
 from tests.system.caller import Caller
 
-SHORT = {"mode": "fixed", "lease_s": 0.6, "grace_s": 0.2}
+SHORT = {"mode": "fixed", "lease_s": 1.0, "grace_s": 0.4}
 """A lease that is lost soon after its holder falls silent."""
 
 

@@ -99,3 +99,12 @@ def test_who_it_is_comes_from_arguments_or_the_environment() -> None:
     assert capability_names([], environ) == []
     with pytest.raises(AddressError, match="set CUSTODY_AGENT"):
         agent_name(None, {})
+
+
+@pytest.mark.parametrize("name", ["two words", "a.b", "", "x" * 65, "é"])
+def test_a_name_that_is_no_token_of_a_subject_is_refused(name: str) -> None:
+    with pytest.raises(AddressError, match=r"is no name of a pool|needs a name|is no name of an agent"):
+        agent_name(name, {})
+    if name:
+        with pytest.raises(AddressError, match="is no name of a pool"):
+            pool_name(name, {})

@@ -87,6 +87,13 @@ async def test_a_payload_that_is_too_large_is_not_sent(client: Client) -> None:
         await client.submit("report", "x" * 70_000)
 
 
+async def test_what_can_never_be_taken_is_not_repeated_for_ever(client: Client) -> None:
+    with pytest.raises(TooLargeError, match="submit takes"):
+        await client.submit("report", labels=["x" * 300_000])
+    with pytest.raises(ValueError, match="no command"):
+        await client.act("drain now")
+
+
 async def test_events_are_watched_by_name_and_from_a_position(client: Client) -> None:
     task = await client.submit("report")
     await task.cancel()

@@ -65,6 +65,7 @@ def test_documents_have_the_contracts_names() -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
+        (limits.MAX_REQUEST_BYTES, contract_limits.MAX_REQUEST_BYTES),
         (limits.MAX_JSON_BYTES, contract_limits.MAX_JSON_BYTES),
         (limits.MAX_TEXT_BYTES, contract_limits.MAX_TEXT_BYTES),
         (limits.MAX_REASON_CHARS, contract_limits.MAX_REASON_CHARS),

@@ -160,7 +160,8 @@ async def test_a_burst_ends_when_nothing_is_left(place: Place, client: Client, t
 
 
 async def test_it_starts_again_when_a_file_changes(place: Place, client: Client, tmp_path: Path) -> None:
-    source = "from custody_client import Worker\nworker = Worker()\n@worker.task('k')\nasync def k() -> str:\n    return {!r}\n"
+    lines = ("from custody_client import Worker", "worker = Worker()", "@worker.task('k')", "async def k() -> str:")
+    source = "\n".join([*lines, "    return {!r}", ""])
     file = tmp_path / "my_tasks.py"
     file.write_text(source.format("before"))
     environment = {**os.environ, "CUSTODY_NATS": place.url, "CUSTODY_POOL": place.pool, "CUSTODY_AGENT": "w1"}

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.system
 
 SCRIPT = ROOT / "tests" / "client" / "hard_worker.py"
-LEASE = {"mode": "fixed", "lease_s": 1.5, "grace_s": 0.3}
+LEASE = {"mode": "fixed", "lease_s": 2.0, "grace_s": 0.5}
 """Long enough for a loaded machine, and short enough to wait for its end."""
-RESULT_S = 30.0
+RESULT_S = 60.0
 
 
 class Fleet:
@@ -201,7 +201,7 @@ async def test_the_service_is_replaced_while_a_completion_is_in_flight(up: Up) -
     await up.service.ready()
     assert await task.result(RESULT_S) == 1
     names = [event.name async for event in events_of(up.client, "T")]
-    assert names == ["submitted", "leased", "completed"]
+    assert [name for name in names if name != "started"] == ["submitted", "leased", "completed"]
 
 
 async def events_of(client: Client, task_id: str) -> AsyncIterator[Event]:
@@ -212,16 +212,15 @@ async def events_of(client: Client, task_id: str) -> AsyncIterator[Event]:
             return
 
 
-async def test_outages_that_are_shorter_than_the_lease_cost_nothing(up: Up) -> None:
+async def test_an_outage_that_is_shorter_than_the_lease_costs_nothing(up: Up) -> None:
     await up.fleet.worker("w1")
     lease = {"mode": "fixed", "lease_s": 15, "grace_s": 2}
     task = await up.client.submit("steps", up.fleet.job(steps=30, step_s=0.1), task_id="T", lease=lease)
     watching = asyncio.create_task(positions_until_completed(up.client))
     await up.fleet.noted("began at")
-    for _ in range(2):
-        await up.service.kill()
-        await up.service.start()
-        await up.service.ready()
+    await up.service.kill()
+    await up.service.start()
+    await up.service.ready()
     assert await task.result(RESULT_S) == 1
     positions = await asyncio.wait_for(watching, RESULT_S)
     assert positions == list(range(1, positions[-1] + 1)), "no event is missed, and none comes twice"
@@ -271,7 +270,7 @@ async def test_a_hundred_slots_in_a_process(fleet: Fleet, client: Client) -> Non
     await fleet.worker("w1", "--slots", "100")
     job = fleet.job(steps=3, step_s=1.0)
     tasks = [await client.submit("steps", job, lease=LEASE, task_id=f"T{number}") for number in range(100)]
-    assert await asyncio.gather(*(task.result(RESULT_S * 2) for task in tasks)) == [1] * 100
+    assert await asyncio.gather(*(task.result(RESULT_S) for task in tasks)) == [1] * 100
 
 
 async def test_a_storm_of_submits_makes_each_task_once(fleet: Fleet, client: Client) -> None:
@@ -279,4 +278,4 @@ async def test_a_storm_of_submits_makes_each_task_once(fleet: Fleet, client: Cli
     storm = [client.submit("quick", fleet.job(), task_id=f"T{number % 200}") for number in range(600)]
     tasks = await asyncio.gather(*storm)
     assert Counter(task.was for task in tasks)["new"] == 200
-    assert await asyncio.gather(*(task.result(RESULT_S * 2) for task in tasks[:200])) == [1] * 200
+    assert await asyncio.gather(*(task.result(RESULT_S) for task in tasks[:200])) == [1] * 200

@@ -1,9 +1,11 @@
 """A worker with handlers, on a real service."""
 
 import asyncio
+import socket
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -11,6 +13,7 @@ import pydantic
 import pytest
 
 from custody_client import (
+    AddressError,
     Client,
     HandOver,
     Held,
@@ -20,6 +23,7 @@ from custody_client import (
     StaleSession,
     SyncHeld,
     TaskFailed,
+    Worker,
     working_on,
 )
 from tests.client.conftest import SHORT, Place, eventually
@@ -283,6 +287,62 @@ async def test_draining_waits_for_what_ends_in_time(place: Place, client: Client
         worker.stop()
         finish.set()
     assert await task.result(RESULT_S) == "done"
+
+
+async def test_an_agent_that_an_operator_drains_hands_over(place: Place, client: Client) -> None:
+    worker = place.worker(drain_s=0.1)
+    asked = asyncio.Event()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        await held.progress(10, checkpoint=1)
+        await eventually(lambda: held.handing_over)
+        asked.set()
+        await asyncio.Event().wait()
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await place.until(task.task_id, lambda task: task["percent"] == 10)
+        await client.act("drain", agent_id="w1")
+        async with asyncio.timeout(10):
+            await asked.wait()
+        state = await place.until(task.task_id, "queued")
+    assert state["handoff"]["last_checkpoint"] == 1
+
+
+async def test_a_worker_that_has_no_broker_yet_can_be_stopped(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        worker = Worker("w1", url=f"nats://127.0.0.1:{unused.getsockname()[1]}")
+        worker.task("report")(lambda: None)
+        serving = asyncio.create_task(worker.serve())
+        asyncio.get_running_loop().call_later(0.2, worker.stop)
+        async with asyncio.timeout(10):
+            await serving
+
+
+async def test_a_worker_whom_nobody_told_where_the_broker_is_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CUSTODY_NATS", raising=False)
+    worker = Worker("w1")
+    worker.task("report")(lambda: None)
+    with pytest.raises(AddressError, match="run this beside `custody up`"):
+        await worker.serve()
+
+
+async def test_an_agent_that_was_deregistered_registers_again(place: Place, client: Client) -> None:
+    worker = place.worker(wait_s=0.2)
+
+    @worker.task("report")
+    async def report() -> str:
+        return "done"
+
+    async with place.working(worker):
+        assert await (await client.submit("report")).result(RESULT_S) == "done"
+        await client.act("deregister", agent_id="w1")
+        assert await (await client.submit("report")).result(RESULT_S) == "done"
 
 
 async def test_a_handler_may_hand_over(place: Place, client: Client) -> None:

@@ -189,6 +189,27 @@ def _imports(line: str) -> bool:
     return line.startswith(("import ", "from "))
 
 
+WORKERS = {
+    "worker": (sys.executable, str(EXAMPLES / "worker.py")),
+    "shell": ("custody-worker", "exec", "--agent", "shell-1", "--kind", "report", "--", str(EXAMPLES / "report.sh")),
+}
+
+
+@pytest.mark.parametrize(("worker", "file"), [("worker", "report.pdf"), ("shell", "report.txt")])
+def test_a_worker_of_the_library_makes_what_is_submitted(place: Place, worker: str, file: str) -> None:
+    working = place.start(*WORKERS[worker])
+    try:
+        submitted = place.run(sys.executable, str(EXAMPLES / "submit.py"), "3")
+    finally:
+        working.send_signal(signal.SIGTERM)
+        output = working.communicate(timeout=30)[0]
+    assert submitted.returncode == 0, submitted.stdout + submitted.stderr + output
+    assert submitted.stdout.startswith(f"{file}\n")
+    assert "completed at" in submitted.stdout
+    assert "page 3" in output
+    assert working.returncode == 0, output
+
+
 def test_every_example_is_named_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
     assert [path.name for path in Path(EXAMPLES).glob("*.py") if f"examples/{path.name}" not in readme] == []

@@ -69,9 +69,10 @@ def test_the_first_session_is_what_happens(tmp_path: Path) -> None:
 
 def test_the_code_shown_is_the_examples() -> None:
     marks = [match["mark"] for match in BLOCK.finditer(README) if match["mark"].startswith("from ")]
-    assert marks == ["from examples/hello.py"]
-    (shown,) = blocks(marks[0])
-    assert shown in (ROOT / "examples/hello.py").read_text()
+    assert marks == [f"from examples/{name}.py" for name in ("worker", "submit", "hello")]
+    for mark in marks:
+        (shown,) = blocks(mark)
+        assert shown in (ROOT / mark.removeprefix("from ")).read_text()
 
 
 def test_the_commands_for_a_checkout_exist(place: Place) -> None:

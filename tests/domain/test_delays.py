@@ -90,7 +90,7 @@ def test_a_task_of_an_older_log_waits_as_the_pools_settings_say() -> None:
     s.holds("A", "T")
     task = s.task("T")
     draft = Draft(s.state, s.request("A", "heartbeat"), s.now, s.rules)
-    draft.after[Entity.TASK, "T"] = old = replace(task, definition=task.definition.model_copy(update={"retry": None}))
+    draft.after[Entity.TASK, "T"] = old = replace(task, definition=replace(task.definition, retry=None))
     record_failure(draft, old, "no", retryable=True)
     (requeued,) = [each.event for each in draft.records if isinstance(each.event, ev.Requeued)]
     assert 50 <= delay_s(s, requeued) <= 50 * 1.25

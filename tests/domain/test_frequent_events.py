@@ -11,7 +11,7 @@ from domain.events import task as ev
 from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.recorded import Recorded
-from domain.task import FormerLease, Lease, Outcome, Task, evolve_task
+from domain.task import Definition, FormerLease, Lease, Outcome, Task, evolve_task
 
 AT = datetime(2026, 11, 21, 8, tzinfo=UTC)
 NOW = AT + timedelta(minutes=9)
@@ -27,7 +27,7 @@ HANDOFF = ev.Handoff(
     recovered_at=AT, from_agent="B", progress=20, minutes_spent=3.0, reason="r", instructions="i", valid_until=LATER
 )
 TASK = Task(
-    task_id="T", version=8, position=47, definition=ev.Submitted(request_digest="d", lease=LeasePolicy()),
+    task_id="T", version=8, position=47, definition=Definition(request_digest="d", lease=LeasePolicy()),
     submitted_at=AT, status=TaskStatus.IN_PROGRESS, attempt=3, queued_position=30, submitted_position=3,
     not_before=NOW, avoids="B", avoids_until=LATER,
     status_since=AT, lease=LEASE,

@@ -22,11 +22,13 @@ def lost(s: Scenario, agent_id: str = "A") -> None:
     s.asks(MarkLost(agent_id, 700.0)).then("lost")
 
 
-def test_when_a_lost_agent_was_heard_last_is_on_record() -> None:
+@pytest.mark.parametrize("told", [True, False], ids=["as told", "in a log that does not tell it, by its silence"])
+def test_when_a_lost_agent_was_heard_last_is_on_record(*, told: bool) -> None:
     s = Scenario()
     s.given("A", "register")
     heard_at = s.at(300).now
-    s.at(1_000).asks(MarkLost("A", 700.0)).then("lost")
+    event = s.at(1_000).asks(MarkLost("A", 700.0, heard_at if told else None)).then("lost").event(Lost)
+    assert event.heard_at == (heard_at if told else None)
     assert s.agent("A").last_heard_at == heard_at
     s.when(OPS, "forget", older_than_s=701.0).then()
     s.at(1_002).when(OPS, "forget", older_than_s=701.0).then("deregistered")

@@ -190,6 +190,18 @@ def test_the_hard_cap_bounds_every_renewal_and_then_expires_whatever_is_reported
     assert event.numbers.hard_cap
 
 
+def test_a_holder_that_beats_is_not_stuck_though_nothing_renews_its_lease_any_more() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 5000.0, "max_lease_s": 5000.0})
+    s.given("A", "progress", task_id="T", token=token, percent=1)
+    names = []
+    for at in range(50, 5000, 50):
+        names += [name for name in s.at(at).given("A", "heartbeat").names if name != "heartbeat"]
+        names += s.sweep().names
+    assert names == ["renewed"] * 16, "once in 300 s"
+    assert expires(s) == 5000
+
+
 def test_the_hard_cap_stands_still_while_the_task_is_stuck() -> None:
     s = Scenario()
     token = s.holds("A", "T", on_silence="stuck", lease={"max_lease_s": 300.0})

@@ -71,6 +71,76 @@ def test_heartbeats_keep_it_alive_and_not_advancing() -> None:
     assert names == ["stalled"]
 
 
+def beating(s: Scenario, until: float, *, every: float, **body: Any) -> list[str]:
+    """Send heartbeats and sweep whenever something falls due; return the names of all events on tasks."""
+    names, at = [], s.seconds_until(s.now)
+    while at + every <= until:
+        at += every
+        while (due := s.state.next_due_at()) is not None and s.seconds_until(due) < at:
+            names += s.at(s.seconds_until(due)).sweep().names
+        names += [name for name in s.at(at).given("A", "heartbeat", **body).names if name != "heartbeat"]
+        names += s.sweep().names
+    return names
+
+
+@pytest.mark.parametrize("vouching", [False, True])
+@pytest.mark.parametrize(
+    ("every", "stalled_after_s"),
+    [(1, 20), (8, 20), (12, 20), (19, 20), (25, 25)],
+    ids=["often", "before and after its half", "after its half", "just before it", "after it"],
+)
+def test_heartbeats_alone_show_on_a_long_lease_that_it_stalls(
+    *, vouching: bool, every: float, stalled_after_s: float
+) -> None:
+    """A tenth of the term is 100 s: of such beats the log would have none yet."""
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 1000.0}, stall_s=20.0)
+    body = {"tasks": [{"task_id": "T", "token": token}]} if vouching else {}
+    assert beating(s, 59, every=every, **body) == ["renewed", "stalled"], "one renewal, for no more than that is needed"
+    stalled_at = s.lease("T").stalled_at
+    assert stalled_at is not None
+    assert s.seconds_until(stalled_at) == pytest.approx(stalled_after_s, abs=1e-5)
+
+
+def test_who_advances_in_time_is_renewed_no_more_often_for_that() -> None:
+    s = Scenario()
+    token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 1000.0}, stall_s=20.0)
+    for percent in range(1, 6):
+        assert beating(s, percent * 10, every=9) == []
+        s.given("A", "progress", task_id="T", token=token, percent=percent)
+    s.sweep().then()
+
+
+def test_who_vouches_for_another_task_does_not_show_that_this_one_stalls() -> None:
+    s = Scenario()
+    s.holds("A", "T", lease={"mode": "fixed", "lease_s": 1000.0}, stall_s=20.0)
+    other = s.holds("A", "other", lease={"mode": "fixed"})
+    body = {"tasks": [{"task_id": "other", "token": other}]}
+    assert "stalled" not in beating(s, 300, every=10, **body)
+
+
+def test_a_lease_that_nothing_renews_any_more_stalls_too() -> None:
+    """Its first term reaches to its hard cap, so that no beat moves its expiry."""
+    s = Scenario()
+    s.holds("A", "T", lease={"mode": "fixed", "lease_s": 5000.0, "max_lease_s": 5000.0}, stall_s=100.0)
+    assert beating(s, 200, every=10) == ["renewed", "stalled"]
+    assert s.seconds_until(s.lease("T").expires_at) == 5000
+
+
+@pytest.mark.parametrize("on_silence", ["requeue", "stuck"])
+def test_a_holder_that_beats_is_stalled_and_not_stuck(on_silence: str) -> None:
+    s = Scenario()
+    s.holds("A", "T", lease=LONG, stall_s=2000.0, on_silence=on_silence)
+    names = beating(s, 4500, every=50)
+    assert (names.count("stalled"), names.count("stuck")) == (1, 0)
+
+
+def test_without_the_sweeper_no_beat_is_written_for_a_stall() -> None:
+    s = Scenario(Rules(sweeper_enabled=False))
+    s.holds("A", "T", lease={"mode": "fixed", "lease_s": 1000.0}, stall_s=20.0)
+    assert beating(s, 59, every=5) == []
+
+
 def test_who_is_silent_is_judged_by_its_silence() -> None:
     s = Scenario()
     s.holds("A", "T", lease=LONG, stall_s=100.0, on_silence="stuck")

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from domain.actors import STEALER
-from domain.commands.service_commands import ExecuteSteal, MarkLost, PlanSteal
+from domain.commands.service_commands import ExecuteSteal, MarkLost, PlanMove, PlanSteal
 from domain.events import steal as steal_ev
 from domain.events import task as ev
 from domain.lifecycles import StealStatus, TaskStatus
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, StealPolicy
 from domain.request import Request
 from domain.rules import Rules
 from tests.support.scenario import OPS, Scenario, Step
@@ -27,6 +27,10 @@ def overloaded(s: Scenario, tasks: int = 9) -> None:
 
 def plan(s: Scenario, most: int = 2) -> Step:
     return s.asks(PlanSteal("S1", "A", "B", most, 3.9), actor="stealer")
+
+
+def move(s: Scenario, *task_ids: str) -> Step:
+    return s.asks(PlanMove(f"M{s.state.position}", "A", "B", task_ids or ("T9", "T8"), 90.5), actor="stealer")
 
 
 def test_a_pass_moves_the_latest_assigned_tasks_in_one_append_of_its_own() -> None:
@@ -98,13 +102,49 @@ def test_a_busy_machine_is_overloaded_too() -> None:
     assert plan(s).names.count("stolen") == 2
 
 
-def test_nothing_is_planned_for_a_target_that_was_not_heard_within_a_first_term() -> None:
-    s = Scenario()
+@pytest.mark.parametrize(
+    ("policy", "heard_s"),
+    [(StealPolicy.THRESHOLD, 180), (StealPolicy.BALANCE, 30)],
+    ids=["within a first term", "within the longest wait of a claim"],
+)
+def test_nothing_is_planned_for_a_target_that_was_not_heard_lately(policy: StealPolicy, heard_s: float) -> None:
+    s = Scenario(Rules(steal=StealConfig(policy=policy)))
     overloaded(s, 9)
-    s.at(180.1)
-    assert plan(s).names == []
+    asked = plan if policy is StealPolicy.THRESHOLD else move
+    s.at(heard_s + 0.1)
+    assert asked(s).names == []
     s.given("B", "heartbeat")
-    assert plan(s).names.count("stolen") == 2
+    s.at(2 * heard_s + 0.1)
+    assert asked(s).names.count("stolen") == 2
+
+
+def test_a_move_is_planned_of_the_named_tasks_that_can_still_move() -> None:
+    s = Scenario()
+    overloaded(s, 4)
+    s.given("A", "start", task_id="T3", token=s.token("T3"))
+
+    step = move(s, "T4", "T3", "T2").then("planned", "executing", "stolen", "stolen", "completed")
+
+    assert step.appends == (1, 4)
+    planned = step.event(steal_ev.Planned)
+    assert (planned.task_ids, planned.gain_s, planned.score, planned.reason) == (("T4", "T2"), 90.5, None, "load")
+    assert move(s, "T3").names == [], "it was begun"
+    assert move(s, "T4").names == [], "its holder is another one"
+
+
+def test_a_move_takes_no_more_than_the_target_has_room_for() -> None:
+    s = Scenario()
+    s.holds("A", "T1", "T2", "T3", capacity=20)
+    s.given("B", "register", capacity=1)
+    assert move(s, "T3", "T2").event(steal_ev.Planned).task_ids == ("T3",)
+    assert move(s, "T2").names == []
+
+
+def test_no_move_leaves_an_agent_that_is_lost() -> None:
+    s = Scenario()
+    overloaded(s, 3)
+    s.asks(MarkLost("A", 700.0))
+    assert move(s, "T3").names == []
 
 
 def test_a_plan_that_a_restart_left_is_given_up_when_its_target_was_not_heard_since() -> None:

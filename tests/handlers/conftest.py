@@ -10,15 +10,23 @@ import pytest
 from tests.support.pool_harness import PoolHarness
 
 MakePool = Callable[..., Awaitable[PoolHarness]]
+EITHER_WAY = pytest.mark.parametrize("takes_chains", [False, True], ids=["batches", "chains"])
+"""The log takes batches only, or chains too."""
 
 
 @pytest.fixture
-async def make_pool() -> AsyncIterator[MakePool]:
+def takes_chains() -> bool:
+    """Whether the pools' logs take chains; a test that must hold either way is parametrized with `EITHER_WAY`."""
+    return False
+
+
+@pytest.fixture
+async def make_pool(takes_chains: bool) -> AsyncIterator[MakePool]:  # noqa: FBT001 # a fixture
     """Serves pools with settings of the test's."""
     made: list[PoolHarness] = []
 
     async def make(*args: Any, **settings: Any) -> PoolHarness:
-        pool = PoolHarness(*args, **settings)
+        pool = PoolHarness(*args, **{"takes_chains": takes_chains, **settings})
         made.append(pool)
         await pool.start()
         return pool

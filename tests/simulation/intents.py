@@ -14,6 +14,7 @@ from domain.commands.service_commands import (
     Lead,
     MarkLost,
     Open,
+    PlanMove,
     PlanSteal,
     Rearm,
     ServiceCommand,
@@ -138,7 +139,7 @@ steal = st.builds(
 )
 internally = st.builds(
     Internally,
-    st.sampled_from(["judge", "extend", "lost", "rearm", "plan", "plan", "execute", "lead", "open", "fill"]),
+    st.sampled_from(["judge", "extend", "lost", "rearm", "plan", "move", "execute", "lead", "open", "fill"]),
     tasks,
     agents,
     agents,
@@ -183,6 +184,9 @@ def _internal(wish: Internally, s: Scenario) -> tuple[ServiceCommand, str]:
             command, actor = Rearm("outage", wish.number), "writer"
         case "plan":
             command, actor = PlanSteal(f"S{s.state.position}", wish.agent_id, wish.other_id, 2, 0.9), "stealer"
+        case "move":
+            held = tuple(s.state.held_by(wish.agent_id))
+            command, actor = PlanMove(f"S{s.state.position}", wish.agent_id, wish.other_id, held, 9.5), "stealer"
         case "execute":
             command, actor = ExecuteSteal(next(iter(s.state.steals), "none")), "stealer"
         case "fill":

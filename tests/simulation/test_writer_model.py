@@ -21,7 +21,16 @@ from domain.rules import Rules
 from domain.task import Task
 from handlers.writer.writer import WriterLimits
 from projections.state.pool_state import PoolState
-from tests.support.memory_log import DroppedLater, Fault, LoseAck, LoseRequest, Reject, StoredLater, Unavailable
+from tests.support.memory_log import (
+    DroppedLater,
+    Fault,
+    LoseAck,
+    LoseRequest,
+    Midway,
+    Reject,
+    StoredLater,
+    Unavailable,
+)
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
 EXAMPLES = int(os.environ.get("CUSTODY_WRITER_EXAMPLES", "200"))
@@ -40,12 +49,15 @@ faults: st.SearchStrategy[Fault] = st.one_of(
     st.sampled_from([LoseAck(), LoseRequest(), Unavailable(), Reject()]),
     st.builds(StoredLater, st.integers(0, 6), st.booleans()),
     st.builds(DroppedLater, st.integers(0, 6)),
+    st.builds(Midway, st.integers(1, 3), st.sampled_from([LoseAck(), LoseRequest(), Reject(), StoredLater(1)])),
 )
-CHAINS: list[list[Fault]] = [
+SEQUENCES: list[list[Fault]] = [
     [LoseAck(), Unavailable()],
     [LoseAck(), Unavailable(), Unavailable()],
     [LoseAck(), Reject()],
     [LoseRequest(), Unavailable(), LoseAck()],
+    [Midway(1, LoseRequest()), Unavailable(), LoseAck()],
+    [Midway(1, LoseAck()), LoseAck(), Midway(1, LoseAck())],
 ]
 """What goes wrong again while the writer finds out what went wrong."""
 holder_verbs = st.sampled_from(
@@ -63,21 +75,26 @@ EXTRA: dict[str, dict[str, Any]] = {
 }
 
 
+def _pool(*, takes_chains: bool) -> PoolHarness:
+    return PoolHarness(RULES, limits=WriterLimits(queue_commands=40), takes_chains=takes_chains)
+
+
 class WriterModel(RuleBasedStateMachine):
     """A pool that is asked, held up, misled and killed."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.pool = PoolHarness(RULES, limits=WriterLimits(queue_commands=40))
+        self.pool = _pool(takes_chains=False)
         self.keys: dict[str, tuple[str, str, str]] = {}
         self.strangers = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    @initialize()
-    def it_starts(self) -> None:
+    @initialize(takes_chains=st.sampled_from([True, True, False]))
+    def it_starts(self, takes_chains: bool) -> None:  # noqa: FBT001 - drawn
+        self.pool = _pool(takes_chains=takes_chains)
         self.pool.on_reply = self.check_reply
         self.run(self.pool.start())
         self.run(self.pool.register("A", "B", "C", capacity=4))
@@ -174,7 +191,7 @@ class WriterModel(RuleBasedStateMachine):
 
         self.run(turn())
 
-    @rule(several=st.one_of(st.lists(faults, min_size=1, max_size=3), st.sampled_from(CHAINS)))
+    @rule(several=st.one_of(st.lists(faults, min_size=1, max_size=3), st.sampled_from(SEQUENCES)))
     def appends_will_go_wrong(self, several: list[Fault]) -> None:
         self.pool.log.fail_next(*several)
 

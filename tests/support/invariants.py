@@ -10,11 +10,19 @@ from domain.due import due_at
 from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, AgentStatus, TaskStatus
+from domain.limits import MAX_PAGE
 from domain.policies.load_balancing import LoadStatus, load_status, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
+from projections.queries.answers import answer
+from projections.queries.backlog_view import backlog_of, kept_backlog
+from projections.queries.pool_copy import copy_of
+from projections.queries.questions import BacklogQuery, TasksQuery
+from projections.queries.statistics_view import kept_statistics, statistics_document
+from projections.queries.tasks_view import kept_tasks
 from projections.state.backlog import is_delayed, queue_order
 from projections.state.pool_state import PoolState
+from projections.state.statistics import Statistics
 
 EVERYTHING = 1_000_000
 LATEST = datetime.max.replace(tzinfo=UTC)
@@ -109,6 +117,28 @@ def check_indexes(state: PoolState, now: datetime) -> None:
     _check_workloads(state, tasks, now)
     _check_backlog(state, tasks, max(now, state.backlog.as_of))
     _check_due(state, tasks, now)
+    _check_kept_views(state, max(now, state.backlog.as_of))
+
+
+def _check_kept_views(state: PoolState, now: datetime) -> None:
+    """The answers that are read off indexes are those that are computed from every live task."""
+    totals = Statistics().totals() | {status.value: 0 for status in TERMINAL}
+    copy = copy_of(state, now, totals, lambda _: None)
+    assert kept_statistics(state, totals, now) == statistics_document(copy)
+    whole = backlog_of(BacklogQuery(limit=MAX_PAGE), copy)
+    assert kept_backlog(BacklogQuery(limit=MAX_PAGE), state, now) == whole
+    everything = answer(TasksQuery(limit=MAX_PAGE), copy)
+    assert kept_tasks(TasksQuery(limit=MAX_PAGE), state) == everything
+    for row in everything["tasks"][-2:]:
+        rest = TasksQuery(limit=1, after=row["task_id"])
+        assert kept_tasks(rest, state) == answer(rest, copy)
+    for row in whole["tasks"][:2]:
+        after = BacklogQuery(limit=1, after=row["task_id"])
+        page = backlog_of(after, copy)
+        assert kept_backlog(after, state, now) == page
+        if page["next"] is not None:
+            after = BacklogQuery(limit=2, after=page["next"])
+            assert kept_backlog(after, state, now) == backlog_of(after, copy)
 
 
 def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
@@ -121,6 +151,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         expected = [task_id for _, task_id in sorted(held.get(agent_id, []))]
         assert list(state.held_by(agent_id)) == expected
         assert state.tasks_held(agent_id) == len(expected)
+    _check_unstarted(state, held)
     agents = sorted(state.agents.values(), key=lambda agent: agent.registered_position)
     counts = {agent.agent_id: len(held.get(agent.agent_id, [])) for agent in agents}
     requirements: set[frozenset[str]] = {frozenset(), *(agent.capabilities for agent in agents)}
@@ -142,6 +173,21 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         if agent.status is AgentStatus.LOST and agent.last_heard_at is not None and not counts[agent.agent_id]
     )
     assert list(state.lost_agents(LATEST, len(idle_lost) + 1)) == [agent_id for _, agent_id in idle_lost]
+
+
+def _check_unstarted(state: PoolState, held: Mapping[str, list[tuple[int, str]]]) -> None:
+    unstarted = state.workloads.unstarted
+    sources: list[tuple[int, str]] = []
+    for agent_id in {*held, *state.agents}:
+        own = sorted(held.get(agent_id, []), reverse=True)
+        assigned = [task_id for _, task_id in own if state.tasks[task_id].status is TaskStatus.ASSIGNED]
+        assert unstarted.latest(agent_id, EVERYTHING) == assigned
+        assert unstarted.count(agent_id) == len(assigned)
+        assert set(unstarted.begun(agent_id)) == {task_id for _, task_id in own} - set(assigned)
+        if assigned and len(own) > 1:
+            sources.append((-len(assigned), agent_id))
+    assert unstarted.sources(EVERYTHING) == [agent_id for _, agent_id in sorted(sources)]
+    assert bool(unstarted) is bool(sources)
 
 
 def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: Mapping[str, int]) -> str | None:

@@ -39,7 +39,7 @@ _HEADER_NAME = re.compile(r"(?!Nats-)[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 class Conflict:
     """Another writer appends `foreign` just before."""
 
-    foreign: Sequence[NewMessage]
+    foreign: Sequence[NewMessage] | Callable[[], Sequence[NewMessage]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,48 @@ class FalselyRefused:
     later: bool = False
 
 
-Fault: TypeAlias = Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject | FalselyRefused
+_WholeFault: TypeAlias = (
+    Conflict | LoseAck | LoseRequest | StoredLater | DroppedLater | Unavailable | Reject | FalselyRefused
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Midway:
+    """A chain's first `stored` messages are acknowledged, and the others meet the fault; so does all of a batch."""
+
+    stored: int
+    fault: _WholeFault
+
+
+Fault: TypeAlias = "_WholeFault | Midway"
+
+
+@dataclass(slots=True, eq=False)
+class _Append:
+    """An append as it was sent: a batch, or a chain."""
+
+    messages: Sequence[NewMessage]
+    expected_position: int
+    chained: bool = False
+    behind: _Append | None = None
+    """The chain that it names as its predecessor."""
+
+    def split(self, count: int) -> _Append:
+        """Split the first messages of a chain off, and return them; the others follow them."""
+        first = _Append(self.messages[:count], self.expected_position, self.chained, self.behind)
+        self.messages, self.expected_position, self.behind = (
+            self.messages[count:],
+            self.expected_position + count,
+            first,
+        )
+        return first
 
 
 @dataclass(slots=True)
 class _Late:
     """An append that is still on its way, or in a leader's hands."""
 
-    messages: Sequence[NewMessage]
-    expected_position: int
+    append: _Append
     calls_left: int
     counted: bool
     dropped: bool
@@ -107,8 +140,13 @@ class _Late:
 class MemoryEventLog:
     """The `EventLog` port on a list."""
 
-    def __init__(self, pool: str, messages: Sequence[NewMessage] = ()) -> None:
+    def __init__(self, pool: str, messages: Sequence[NewMessage] = (), *, takes_chains: bool = False) -> None:
+        self.takes_chains = takes_chains
         self._pool = pool
+        self._sent: _Append | None = None
+        """The chain that was sent last."""
+        self._tail: _Append | None = None
+        """The chain whose last message is the log's last one."""
         self._prefix = f"custody.{pool}.evt."
         self._stored: list[StoredMessage] = []
         self._faults: deque[Fault] = deque()
@@ -120,7 +158,9 @@ class MemoryEventLog:
         self.on_message: Callable[[NewMessage], None] = lambda _message: None
         """Called with each message of an append; may raise AppendRejectedError."""
         self.append_sizes: list[int] = []
-        """How many messages each successful append had, in order."""
+        """How many messages each successful append had, in order; each message of a chain is one of its own."""
+        self.chain_sizes: list[int] = []
+        """How many messages each chain had that was stored whole and acknowledged, in order."""
         self.arrived = 0
         """How many appends have been asked for."""
         self.reads = 0
@@ -160,6 +200,7 @@ class MemoryEventLog:
 
     def truncate_to(self, position: int) -> None:
         """The broker came back without what was behind `position`."""
+        self._tail = None
         del self._stored[position:]
         self._notify()
 
@@ -199,14 +240,47 @@ class MemoryEventLog:
             raise ValueError(f"an append takes 1 to {MAX_BATCH_MESSAGES} messages, not {len(messages)}")
         for message in messages:
             self._check(message)
-        self.arrived += 1
-        self._notify()
-        await self._call()
-        await self._gate.wait()
+        self._sent = None
+        append = _Append(messages, expected_position)
+        await self._arrive()
         if self._faults:
-            self._suffer(self._faults.popleft(), messages, expected_position)
-        self._append(messages, expected_position)
+            fault = self._faults.popleft()
+            self._suffer(fault.fault if isinstance(fault, Midway) else fault, append)
+        self._append(append)
         return len(self._stored)
+
+    async def append_chain(
+        self,
+        messages: Sequence[NewMessage],
+        *,
+        expected_position: int,
+        behind: bool,
+        on_stored: Callable[[int], None],
+    ) -> int:
+        for message in messages:
+            self._check(message)
+        before, stored = self._sent, 0
+        if behind and (before is None or before.expected_position + len(before.messages) != expected_position):
+            raise ValueError(f"no chain was sent up to position {expected_position}")
+        append = self._sent = _Append(messages, expected_position, chained=True, behind=before if behind else None)
+        await self._arrive()
+        fault = self._faults.popleft() if self._faults else None
+        if isinstance(fault, Midway):
+            stored, fault = min(fault.stored, len(messages) - 1), fault.fault
+            if stored:
+                self._append(append.split(stored))
+                for count in range(1, stored + 1):
+                    on_stored(count)
+        if stored and isinstance(fault, Reject):
+            # The others were sent, so it was the broker that refused it.
+            raise AppendRefusedError(fault.reason)
+        if fault is not None:
+            self._suffer(fault, append)
+        self._append(append)
+        for count in range(stored + 1, len(messages) + 1):
+            on_stored(count)
+        self.chain_sizes.append(len(messages))
+        return expected_position + len(messages)
 
     def stage(self, messages: Sequence[NewMessage], *, expected_position: int) -> None:
         """Do nothing: there is no connection to send ahead on."""
@@ -277,20 +351,26 @@ class MemoryEventLog:
             after += 1
             yield self._stored[after - 1]
 
-    def _suffer(self, fault: Fault, messages: Sequence[NewMessage], expected_position: int) -> None:
+    async def _arrive(self) -> None:
+        self.arrived += 1
+        self._notify()
+        await self._call()
+        await self._gate.wait()
+
+    def _suffer(self, fault: _WholeFault, append: _Append) -> None:
         match fault:
             case Conflict(foreign):
-                self._store(foreign)
+                self._store(foreign() if callable(foreign) else foreign)
             case LoseAck():
-                self._append(messages, expected_position)
+                self._append(append)
                 raise OutcomeUnknownError("the acknowledgement was lost")
             case LoseRequest():
                 raise OutcomeUnknownError("the request was lost")
             case StoredLater(after_calls, counted):
-                self._late.append(_Late(messages, expected_position, after_calls, counted, dropped=False))
+                self._late.append(_Late(append, after_calls, counted, dropped=False))
                 raise OutcomeUnknownError("no answer in time")
             case DroppedLater(after_calls):
-                self._late.append(_Late(messages, expected_position, after_calls, counted=True, dropped=True))
+                self._late.append(_Late(append, after_calls, counted=True, dropped=True))
                 raise OutcomeUnknownError("no answer in time")
             case Unavailable():
                 raise LogUnavailableError("no broker")
@@ -298,9 +378,9 @@ class MemoryEventLog:
                 raise AppendRejectedError(reason)
             case FalselyRefused(later):
                 if later:
-                    self._late.append(_Late(messages, expected_position, 0, counted=False, dropped=False))
+                    self._late.append(_Late(append, 0, counted=False, dropped=False))
                 else:
-                    self._append(messages, expected_position)
+                    self._append(append)
                 raise AppendRefusedError("refused, in the name of the broker")
 
     def _check(self, message: NewMessage) -> None:
@@ -317,13 +397,23 @@ class MemoryEventLog:
             raise AppendRejectedError(f"a message of {size_bytes} bytes is too large: {message.subject}")
         self.on_message(message)
 
-    def _append(self, messages: Sequence[NewMessage], expected_position: int) -> None:
-        if expected_position != len(self._stored) or any(late.counted for late in self._late):
+    def _append(self, append: _Append) -> None:
+        if not self._fits(append) or any(late.counted for late in self._late):
             raise AppendConflictError(f"wrong last sequence: {len(self._stored)}")
-        self._store(messages)
-        self.append_sizes.append(len(messages))
+        self._take(append)
+        count = len(append.messages)
+        self.append_sizes += [1] * count if append.chained else [count]
+
+    def _fits(self, append: _Append) -> bool:
+        expected = append.expected_position == len(self._stored)
+        return expected and (append.behind is None or append.behind is self._tail)
+
+    def _take(self, append: _Append) -> None:
+        self._store(append.messages)
+        self._tail = append if append.chained else None
 
     def _store(self, messages: Sequence[NewMessage]) -> None:
+        self._tail = None
         for message in messages:
             self._stored.append(
                 StoredMessage(len(self._stored) + 1, message.subject, message.body, dict(message.headers))
@@ -342,8 +432,8 @@ class MemoryEventLog:
                 late.calls_left -= 1
                 continue
             self._late.remove(late)
-            if not late.dropped and late.expected_position == len(self._stored):
-                self._store(late.messages)
+            if not late.dropped and self._fits(late.append):
+                self._take(late.append)
 
     async def _read_call(self) -> None:
         self.reads += 1

@@ -105,10 +105,11 @@ class PoolHarness:
         probe: Probe | None = None,
         outcomes: int = 200_000,
         sweeper_interval_s: float = 300.0,
+        takes_chains: bool = False,
     ) -> None:
         self.rules = rules or Rules()
         self.clock = VirtualClock()
-        self.log = MemoryEventLog(POOL)
+        self.log = MemoryEventLog(POOL, takes_chains=takes_chains)
         self.codec = CloudEventsCodec(POOL)
         self.probe = probe
         self.limits = limits or WriterLimits()
@@ -394,8 +395,9 @@ class PoolHarness:
     def _check_live(self, live: Memory, fresh: Memory) -> None:
         assert live.tail_hash == fresh.tail_hash
         assert live.unreadable_count == fresh.unreadable_count
-        assert dict(live.outcomes.dump()) == dict(fresh.outcomes.dump())
-        assert live.statistics.totals() == fresh.statistics.totals()
+        assert live.outcomes.dump() == fresh.outcomes.dump()
+        assert live.statistics.dump() == fresh.statistics.dump()
+        assert live.last_heard.dump() == fresh.last_heard.dump()
         if len(fresh.state.recent) < RECENT_ENTITIES:
             check_equal(live.state, fresh.state)
         assert live.state.position == fresh.state.position

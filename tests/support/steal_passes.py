@@ -6,22 +6,20 @@ from datetime import UTC, datetime
 from domain.actors import STEALER
 from domain.agent import Agent
 from domain.decisions.dispatch import decide
-from domain.events import Entity
-from domain.events import task as ev
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import Load, Move, StealConfig
 from domain.pool import Pool
 from domain.request import Request
 from domain.rules import Rules
-from domain.task import Lease, Task
+from domain.task import Definition, Lease, Task
 from domain.values import Budgets
-from projections.state.pool_state import PoolState
+from projections.state.pool_state import Live, PoolState
 from projections.state.steal_pass import move_from, sources
 
 NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 NO_LIMIT = 1_000_000
-_DEFINITION = ev.Submitted(request_digest="d", lease=LeasePolicy(), budgets=Budgets(steals=1000, attempts=1000))
+_DEFINITION = Definition(request_digest="d", lease=LeasePolicy(), budgets=Budgets(steals=1000, attempts=1000))
 
 
 def pool_of(fleet: Sequence[Load], rules: Rules | None = None, *, paused: Container[str] = ()) -> PoolState:
@@ -46,10 +44,7 @@ def pool_of(fleet: Sequence[Load], rules: Rules | None = None, *, paused: Contai
     return PoolState.restored(
         Pool("p", position=position),
         rules or Rules(),
-        live={
-            **{(Entity.AGENT, agent.agent_id): agent for agent in agents},
-            **{(Entity.TASK, task.task_id): task for task in tasks},
-        },
+        live=Live(tasks, agents),
         recent={},
         committed=(position, NOW),
         evicted_through=0,

@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from domain.events.task import Submitted
 from domain.lifecycles import TaskStatus
 from domain.policies.lease import LeasePolicy
-from domain.task import Lease, Task
+from domain.task import Definition, Lease, Task
 from infra.service.git_probe import GitWorktreeProbe
 from tests.support.broker import Connect
 from tests.system.caller import Caller
@@ -24,7 +23,7 @@ pytestmark = [pytest.mark.system, pytest.mark.skipif(os.name == "nt", reason="sc
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = Lease(1, "a1", 2, AT, 1, 1, AT)
-TASK = Task("T1", 1, 1, Submitted(request_digest="", lease=LeasePolicy()), AT, TaskStatus.ASSIGNED, 2, 1, AT)
+TASK = Task("T1", 1, 1, Definition(request_digest="", lease=LeasePolicy()), AT, TaskStatus.ASSIGNED, 2, 1, AT)
 
 
 def git(where: Path, *args: str, fails: bool = False) -> str:

@@ -35,7 +35,8 @@ async def at(
     async with open_log(session) as log:
         moment = await log.moment(when, "at")
         memory = await rebuild_memory(session, log, moment.position)
-    views = {**views_at(memory.state, memory.statistics.totals(), moment.now, limit), **unreadable(memory)}
+    totals, heard_at = memory.statistics.totals(), memory.last_heard.heard_at
+    views = {**views_at(memory.state, totals, moment.now, limit, heard_at), **unreadable(memory)}
     if session.out.as_json:
         session.out.json(views)
         return

@@ -26,7 +26,8 @@ async def replay(
     async with open_log(session) as log:
         memory = await rebuild_memory(session, log, await log.last_until(until, "--until"))
     state = memory.state
-    views = {**views_at(state, memory.statistics.totals(), state.last_time, limit), **unreadable(memory)}
+    totals, heard_at = memory.statistics.totals(), memory.last_heard.heard_at
+    views = {**views_at(state, totals, state.last_time, limit, heard_at), **unreadable(memory)}
     if session.out.as_json:
         session.out.json(views)
         return

@@ -13,8 +13,8 @@ from handlers.memory.memory import Memory
 from handlers.ports import LogTruncatedError
 from infra.cli.session.rebuilding import fold_log
 from infra.nats.contract_client import CustodyClient, CustodyError, CustodyRefusedError, NoServiceError
-from projections.queries.answers import copy_of
 from projections.queries.cursors import ended_before
+from projections.queries.pool_copy import copy_of
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from infra.codec import CloudEventsCodec
     from infra.nats.connection import NatsConnection
     from infra.nats.event_log import NatsEventLog
-    from projections.queries.answers import PoolCopy
+    from projections.queries.pool_copy import PoolCopy
 
 _PAGE = 1_000
 _MAX_DIFFERENCES = 1_000

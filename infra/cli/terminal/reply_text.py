@@ -25,7 +25,8 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any], *, dry_run: bool =
     leases, directives = result.pop("leases", None), result.pop("directives", None)
     if leases is not None:
         if leases:
-            show_rows(out, leases, "leases")
+            # A column of zeros would say nothing, and the table is wide.
+            show_rows(out, [lease | {"failures": lease.get("failures") or None} for lease in leases], "leases")
         else:
             out.line("no work now" if verb == "claim" else "holds nothing")
         for lease in leases:

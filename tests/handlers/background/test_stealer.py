@@ -1,19 +1,28 @@
-"""Passes of the stealer: from the overloaded to the idle, one target for a source, everything checked again."""
+"""Passes of the stealer by the policy threshold: one target for each overloaded agent, everything checked again."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
 from domain.events.steal import Executing, Planned, StealCompleted, StealFailed
 from domain.events.task import Stolen
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, StealPolicy
 from domain.rules import Rules
 from handlers.background import stealer
 from tests.handlers.conftest import MakePool
 from tests.support.memory_log import LoseAck
 from tests.support.pool_harness import PoolHarness
 
+THRESHOLD = StealConfig(policy=StealPolicy.THRESHOLD)
 LONG = {"mode": "fixed", "lease_s": 5000.0, "grace_s": 0.0}
+
+
+@pytest.fixture
+async def pool(make_pool: MakePool) -> PoolHarness:
+    """A pool that steals by the policy threshold."""
+    return await make_pool(Rules(steal=THRESHOLD))
 
 
 async def busy(pool: PoolHarness, agent_id: str, count: int, **body: object) -> list[str]:
@@ -87,7 +96,7 @@ async def test_one_target_is_not_flooded(pool: PoolHarness) -> None:
 
 
 async def test_a_source_makes_one_move_a_pass(make_pool: MakePool) -> None:
-    pool = await make_pool(Rules(steal=StealConfig(interval_s=100.0)))
+    pool = await make_pool(Rules(steal=replace(THRESHOLD, interval_s=100.0)))
     await busy(pool, "a", 20)
     await busy(pool, "b", 0)
     await busy(pool, "c", 0)
@@ -99,7 +108,7 @@ async def test_a_source_makes_one_move_a_pass(make_pool: MakePool) -> None:
 
 
 async def test_the_threshold_is_asked(make_pool: MakePool) -> None:
-    pool = await make_pool(Rules(steal=StealConfig(steal_threshold=10)))
+    pool = await make_pool(Rules(steal=replace(THRESHOLD, steal_threshold=10)))
     await busy(pool, "a", 9)
     await busy(pool, "b", 0)
     await pool.advance(50)
@@ -133,7 +142,7 @@ async def test_nothing_moves_through_a_closed_gate(pool: PoolHarness, gate: str)
 
 
 async def test_it_can_be_disabled(make_pool: MakePool) -> None:
-    pool = await make_pool(Rules(steal=StealConfig(enabled=False)))
+    pool = await make_pool(Rules(steal=replace(THRESHOLD, enabled=False)))
     await busy(pool, "a", 20)
     await busy(pool, "b", 0)
     await pool.advance(100)
@@ -162,7 +171,7 @@ async def test_an_overloaded_agent_is_relieved_also_while_it_takes_no_grants(poo
 
 
 async def test_until_an_agent_is_lost_its_assigned_tasks_are_moved(make_pool: MakePool) -> None:
-    pool = await make_pool(Rules(lost_after_s=100.0))
+    pool = await make_pool(Rules(lost_after_s=100.0, steal=THRESHOLD))
     await busy(pool, "a", 9)
     await pool.advance(99)
     await busy(pool, "b", 0)

@@ -177,7 +177,7 @@ async def test_what_is_frozen_is_counted_for_long_stretches_only(
 ) -> None:
     counted: list[bool] = []
     monkeypatch.setattr(catching_up, "AGED_FROM_EVENTS", aged_from)
-    monkeypatch.setattr(catching_up, "_age_objects", lambda: counted.append(True))
+    monkeypatch.setattr(catching_up, "age_objects", lambda: counted.append(True))
     memory = await rebuilt(s, log_of(s))
     assert counted == [True] * (aged_from == 1)
     check_indexes(memory.state, s.now)

@@ -60,8 +60,9 @@ def check_same(one: Memory, other: Memory) -> None:
     assert one.state.evicted_through == other.state.evicted_through
     assert one.state.ended_through == other.state.ended_through
     assert one.state.committed_position == other.state.committed_position
-    assert one.outcomes.dump() == other.outcomes.dump()
+    assert list(one.outcomes.dump().items()) == list(other.outcomes.dump().items())
     assert one.directives.dump() == other.directives.dump()
+    assert one.last_heard.dump() == other.last_heard.dump()
     assert one.statistics.dump() == other.statistics.dump()
     assert (one.tail_hash, one.unreadable_count, one.unreadable) == (
         other.tail_hash, other.unreadable_count, other.unreadable,
@@ -134,8 +135,8 @@ def test_outcomes_are_kept_as_far_as_they_are_wanted() -> None:
     for number in range(6):
         s.given("ops", "submit", task_id=f"T{number}", command_id=f"c{number}")
     full = folded(s.messages, outcomes=4)
-    assert [key[2] for key, _ in again(full, outcomes=2).outcomes.dump()] == ["c4", "c5"]
-    assert again(full, outcomes=0).outcomes.dump() == []
+    assert [key[2] for key in again(full, outcomes=2).outcomes.dump()] == ["c4", "c5"]
+    assert again(full, outcomes=0).outcomes.dump() == {}
     with pytest.raises(SnapshotError, match="it remembers 4 outcomes, and 5 are wanted"):
         again(full, outcomes=5)
     check_same(folded(s.messages, outcomes=10), again(folded(s.messages, outcomes=10), outcomes=10))
@@ -183,7 +184,8 @@ BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "no document": (lambda _: b"\x00\xff junk", "it has no header"),
     "cut short": (lambda document: document[:-1], "its checksum does not match its content"),
     "one bit": (damaged, "its checksum does not match its content"),
-    "newer": (lambda document: with_header(document, version=2), "its version is 2, not 1"),
+    "newer": (lambda document: with_header(document, version=3), "its version is 3, not 2"),
+    "older": (lambda document: with_header(document, version=1), "its version is 1, not 2"),
     "another build": (lambda document: with_header(document, build="b2"), "its build is 'b2', not 'b1'"),
     "another pool": (lambda document: with_header(document, pool="p"), "its pool is 'p', not 'default'"),
     "another log": (lambda document: with_header(document, tail_hash="f" * 64), "it belongs to another log"),
@@ -214,6 +216,18 @@ async def test_without_a_usable_one_the_log_is_folded(log: MemoryEventLog, caplo
     assert "snapshots cannot be looked at, so the log is folded: no broker" in caplog.text
     await catch_up(memory, log, until=25)
     check_same(folded(every_event()[:25], outcomes=0), memory)
+
+
+async def test_a_start_without_one_of_its_own_version_says_so_in_one_line(
+    log: MemoryEventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="handlers.memory.snapshots"):
+        await restored(MemorySnapshots(), log, 0)
+        assert not caplog.records
+        await restored(MemorySnapshots(), log, 25)
+    assert [each.message for each in caplog.records] == [
+        "there is no snapshot that this version made, so the log is folded"
+    ]
 
 
 async def test_it_gives_up_after_a_few(log: MemoryEventLog) -> None:
@@ -250,10 +264,30 @@ def test_a_tampered_event_inside_an_entity_is_no_snapshot_and_one_line_says_why(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('shared [["lease",{"mode":"odd"}]]', "shared: "),
+        ('shared [["odd",{}]]', "shared: "),
+        ('shared [["lease"]]', "shared: "),
+        ("shared 7", "shared: "),
+        ('task [{"definition":{"request_digest":"","lease":0}}]', "task: "),
+        ('task [{"definition":{"request_digest":"","lease":-1}}]', "task: "),
+        ('task [{"definition":{"request_digest":"","lease":7}}]', "task: "),
+    ],
+)
+def test_what_tasks_share_is_what_it_is_named_as_or_it_is_no_snapshot(line: str, said: str) -> None:
+    reader = ImageReader()
+    assert reader.take("shared", b'[["budgets",{"failures":2}],["retry",{}]]')
+    kind, _, value = line.partition(" ")
+    with pytest.raises(SnapshotError, match=said):
+        reader.take(kind, value.encode())
+
+
 def test_the_document_is_a_header_and_compressed() -> None:
     image: MemoryImage = image_of(folded(every_event()))
     head = json.loads(encode(image, BUILD).partition(b"\n")[0])
-    assert (head["format"], head["version"], head["pool"]) == ("custody-snapshot", 1, POOL)
+    assert (head["format"], head["version"], head["pool"]) == ("custody-snapshot", 2, POOL)
     assert len(encode(image, BUILD)) < head["raw_bytes"] / 2
 
 

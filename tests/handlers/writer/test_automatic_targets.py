@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domain.events.steal import Planned
 from domain.policies.lease import LeaseMode, LeasePolicy
-from domain.policies.load_balancing import StealConfig
+from domain.policies.load_balancing import StealConfig, StealPolicy
 from domain.rules import Rules
 from projections.state import workloads
 from tests.handlers.conftest import MakePool
@@ -108,7 +108,8 @@ async def test_tasks_are_stolen_only_for_an_agent_that_was_heard(pool: PoolHarne
     ]
 
 
-async def test_a_better_target_that_is_silent_does_not_stand_in_the_way(pool: PoolHarness) -> None:
+async def test_a_better_target_that_is_silent_does_not_stand_in_the_way(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(policy=StealPolicy.THRESHOLD)))
     await pool.register("silent", priority=50.0)
     await pool.advance(185)
     await pool.register("heard")

@@ -6,8 +6,11 @@ import asyncio
 
 from domain.events.agent import Deregistered
 from domain.events.task import Released
+from tests.handlers.conftest import EITHER_WAY
 from tests.support.memory_log import LoseAck, LoseRequest
 from tests.support.pool_harness import PoolHarness
+
+pytestmark = EITHER_WAY
 
 
 async def holds_many(pool: PoolHarness, count: int) -> None:

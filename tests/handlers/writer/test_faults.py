@@ -10,7 +10,10 @@ from domain.events.task import Submitted
 from domain.policies.lease import LeasePolicy
 from handlers.ports import NewMessage
 from handlers.writer.watchdog import LONGEST_PAUSE_S
+from tests.handlers.conftest import EITHER_WAY
 from tests.support.pool_harness import PoolHarness
+
+pytestmark = EITHER_WAY
 
 
 class FaultError(Exception):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from handlers.writer.replies import REPLIES_AT_ONCE
+from tests.handlers.conftest import EITHER_WAY
 from tests.support.memory_log import LoseRequest
 from tests.support.pool_harness import Asked, PoolHarness
+
+pytestmark = EITHER_WAY
 
 
 async def stopping(pool: PoolHarness) -> asyncio.Task[bool]:

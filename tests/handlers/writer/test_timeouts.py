@@ -6,9 +6,11 @@ import pytest
 
 from handlers.service import guarded_tasks, name_resolution, query_service
 from handlers.writer.writer import WriterLimits
-from tests.handlers.conftest import MakePool
+from tests.handlers.conftest import EITHER_WAY, MakePool
 from tests.support.memory_log import LoseAck, LoseRequest, Unavailable
 from tests.support.pool_harness import PoolHarness
+
+pytestmark = EITHER_WAY
 
 TIMEOUT_S = 5.0
 LATEST_S = TIMEOUT_S * 1.25

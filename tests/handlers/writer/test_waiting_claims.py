@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
 from handlers.writer import claim_line
 from tests.handlers.conftest import MakePool
@@ -29,7 +30,8 @@ async def test_a_submission_answers_it(pool: PoolHarness) -> None:
     assert claim.answer["position"] == pool.position
 
 
-async def test_whatever_brings_a_task_back_answers_it(pool: PoolHarness) -> None:
+async def test_whatever_brings_a_task_back_answers_it(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(enabled=False)))
     await pool.register("b")
     for number, (verb, body) in enumerate(
         [
@@ -290,6 +292,19 @@ async def test_waiting_is_no_sign_of_life(make_pool: MakePool) -> None:
     assert pool.agent("a").status == "lost"
 
 
+async def test_a_claim_that_waited_renews_nothing_when_it_is_granted_a_task(pool: PoolHarness) -> None:
+    """It renewed what its agent held when it was sent; who sent it may be dead since."""
+    await pool.register("a", capacity=2)
+    await pool.submit("T")
+    await pool.given("agent.a.claim")
+    claim = wait(pool, "a", 30.0)
+    await pool.advance(25)
+    expires_at = pool.lease("T").expires_at
+    await pool.submit("U")
+    assert tasks(claim) == ["U"]
+    assert pool.lease("T").expires_at == expires_at
+
+
 async def test_a_dead_client_costs_one_lease_and_no_more(pool: PoolHarness) -> None:
     await pool.register("dead", "b")
     pool.post("agent.dead.claim", {"wait_s": 30.0}, reply="")
@@ -375,3 +390,29 @@ async def test_a_task_past_its_deadline_answers_no_claim_and_wakes_none_for_ever
     assert [recorded.name for recorded in pool.records()].count("failed") == 500
     await pool.submit("T")
     assert tasks(claim) == ["T"]
+
+
+async def test_what_is_stolen_for_an_agent_is_told_to_its_claims_by_what_they_asked_for(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(enabled=False)))
+    await pool.holds("a", *(f"T{number}" for number in range(9)))
+    await pool.register("b")
+    claims = [wait(pool, "b"), wait(pool, "b", max=2), wait(pool, "b"), wait(pool, "b")]
+    await pool.rest()
+    assert len((await pool.given("ops.steal", from_="a", to="b", count=4))["task_ids"]) == 4
+    assert [len(tasks(claim)) for claim in claims[:3]] == [1, 2, 1]
+    assert claims[3].reply is None
+    await pool.given("ops.steal", from_="a", to="b", count=3)
+    assert len(tasks(claims[3])) == 3, "the last claim is told all the rest"
+    await pool.advance(31)
+
+
+async def test_what_does_not_fit_into_an_answer_is_told_at_the_next_heartbeat(make_pool: MakePool) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(enabled=False)))
+    for number in range(12):
+        await pool.holds("a", f"T{number}", payload="x" * 60_000)
+    await pool.register("b", capacity=50)
+    claim = wait(pool, "b", max=50)
+    await pool.rest()
+    await pool.given("ops.steal", from_="a", to="b", count=12)
+    assert len(tasks(claim)) == 9
+    assert len((await pool.given("agent.b.heartbeat"))["leases"]) == 12

@@ -10,8 +10,10 @@ import pytest
 from domain.events.agent import Lost
 from domain.rules import Rules
 from handlers.ports import AppendRejectedError, NewMessage
-from tests.handlers.conftest import MakePool
+from tests.handlers.conftest import EITHER_WAY, MakePool
 from tests.support.pool_harness import Asked, PoolHarness
+
+pytestmark = EITHER_WAY
 
 FIXED = {"mode": "fixed", "lease_s": 50_000}
 

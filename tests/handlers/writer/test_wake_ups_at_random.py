@@ -10,7 +10,7 @@ import pytest
 
 from domain.rules import Rules
 from domain.values import OnStall
-from tests.handlers.conftest import MakePool
+from tests.handlers.conftest import EITHER_WAY, MakePool
 from tests.support.pool_harness import Asked, PoolHarness
 
 AGENTS = ("a", "b", "c", "d")
@@ -129,6 +129,7 @@ class Crowd:
         return "ops.assign", {"task_id": task_id, "agent_id": self._chance.choice(AGENTS)}
 
 
+@EITHER_WAY
 @pytest.mark.parametrize("seed", [*range(12), 332])
 async def test_no_agent_waits_beside_work(make_pool: MakePool, seed: int) -> None:
     aging_s = 20.0 if seed % 2 else 0.0

@@ -1,15 +1,20 @@
 """Frames, header blocks and delivery subjects, byte for byte."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from handlers.ports import AppendRejectedError, NewMessage
+from handlers.ports import AppendRejectedError, NewMessage, StoredMessage
 from infra.nats.wire_format import (
+    SEQUENCE,
+    SUBJECT,
     StoredHeaders,
     delivered,
     header_lines,
     is_status,
     own_headers,
     publish_frame,
+    republished,
     stalled_reply,
 )
 
@@ -67,3 +72,32 @@ def test_what_the_broker_says_of_itself_is_told_from_a_message() -> None:
     assert not is_status(b"NATS/1.0\r\nNats-Consumer-Stalled: x\r\n\r\n")
     assert not is_status(b"")
     assert stalled_reply(b"NATS/1.0 100 Idle Heartbeat\r\n\r\n") is None
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            b"Es-Version: 7", b"Es-Version:8", b" Es-Version: 9", b"Es-Version : 3", b"Es-Version", b"Es-Version: a:b ",
+            b"X-Es-Version: 1", b"Es-Topic: Es-Version: 5", b"Es-Topic: \xff\xc3", b"Nats-Sequence: 4",
+            b"Nats-Sequence: 12", b"Nats-Subject: a.b", b"", b":",
+        ]
+    ),
+    max_size=6,
+)  # fmt: skip
+
+
+@given(lines=LINES, end=st.sampled_from([b"\r\n\r\n", b"\r\n", b""]))
+def test_one_header_is_what_decoding_all_of_them_gives(lines: list[bytes], end: bytes) -> None:
+    block = b"\r\n".join([b"NATS/1.0", *lines]) + end
+    headers = own_headers(block)
+    for name in ("Es-Version", "Es-Topic", "Nats-Sequence", "NATS/1.0", "Other", ""):
+        assert StoredHeaders(block).get(name) == headers.get(name)
+        assert (name in StoredHeaders(block)) == (name in headers)
+
+
+def test_what_the_broker_says_of_a_message_outside_its_stream_comes_last_and_counts() -> None:
+    head = b"NATS/1.0\r\nNats-Sequence: 1\r\nNats-Subject: odd\r\nA: b\r\nNats-Subject: a.b\r\nNats-Sequence: 7\r\n\r\n"
+    assert republished(head, b"body") == StoredMessage(7, "a.b", b"body", {"A": "b"})
+    for missing in (SEQUENCE, SUBJECT):
+        with pytest.raises(KeyError):
+            republished(head.replace(missing.encode(), b"X"), b"")

@@ -151,6 +151,12 @@ def test_a_boolean_in_the_file_is_no_number_of_seconds(directory: Path) -> None:
         ("CUSTODY_RETRY_DELAY_S", "301", "retry_max_delay_s must be at least retry_delay_s, 301"),
         ("CUSTODY_RETRY_BACKOFF", "0.5", "retry_backoff"),
         ("CUSTODY_REARM_MAX_S", "5", "rearm_jitter_s must be at most rearm_max_s, 5 (rearm_max_s from CUSTODY_REARM"),
+        ("CUSTODY_STEAL_SHARE", "1.5", "steal_share from CUSTODY_STEAL_SHARE: '1.5': must be from 0.01 to 1.0"),
+        (
+            "CUSTODY_STEAL_POLICY",
+            "even",
+            "steal_policy from CUSTODY_STEAL_POLICY: 'even' should be 'balance' or 'threshold'",
+        ),
         ("CUSTODY_STEAL_COOLDOWN_S", "3", "steal_cooldown_s must be 0 or at least steal_interval_s, 10"),
         ("CUSTODY_LEASE_MIN_HOURS", "30", "lease_max_hours must be at least lease_min_hours, 30"),
         ("CUSTODY_NATS", "http://me:hush@host", "nats should be HOST:PORT or nats://HOST:PORT, or such with tls, ws"),
@@ -255,6 +261,8 @@ def test_settings_that_defeat_each_other_are_named() -> None:
     assert "lease_warning_s, 400, is no shorter than any term" in said(lease_warning_s=400.0)
     assert "rearm_jitter_s has no effect" in said(rearm_max_s=0.0, rearm_jitter_s=5.0)
     assert "steal_interval_s has no effect" in said(steal_enabled=False, steal_interval_s=5.0)
+    assert "steal_threshold has no effect with steal_policy balance" in said(steal_threshold=2)
+    assert "steal_share has no effect with steal_policy threshold" in said(steal_policy="threshold", steal_share=0.7)
 
 
 def test_what_never_stalls_has_no_use_for_on_stall() -> None:

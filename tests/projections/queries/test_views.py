@@ -10,13 +10,12 @@ from msgspec.structs import replace
 
 from domain.agent import Agent
 from domain.due import due_at, not_due_before
-from domain.events.task import Submitted
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import LoadStatus, load_status
 from domain.pool import Pool
 from domain.rules import Rules
-from domain.task import Lease, Task
+from domain.task import Definition, Lease, Task
 from domain.timestamps import after
 from domain.values import Priority
 from projections.state.backlog import Backlog
@@ -30,7 +29,7 @@ RULES = Rules()
 capabilities = st.frozensets(st.sampled_from(["gpu", "web", "db"]))
 moments = st.integers(0, 3000).map(lambda seconds: START + timedelta(seconds=seconds))
 definitions = st.builds(
-    lambda priority, required, deadline: Submitted(
+    lambda priority, required, deadline: Definition(
         request_digest="",
         lease=LeasePolicy(),
         priority=priority,
@@ -133,7 +132,7 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
 ) -> None:
     backlog, now = Backlog(), dict[str, Task]()
     for task_id, task in history:
-        backlog.replace(task_id, now.get(task_id), task)
+        backlog.replace(now.get(task_id), task)
         now[task_id] = task
 
     queued = [task for task in now.values() if task.status is TaskStatus.QUEUED]
@@ -143,8 +142,8 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
     agent = Agent("A", 1, 1, 1, AgentStatus.LIVE, capabilities=able)
     assert backlog.first(agent, limit, Workloads()) == [task.task_id for task in fits][:limit]
 
-    for task_id, task in now.items():
-        backlog.replace(task_id, task, None)
+    for task in now.values():
+        backlog.replace(task, None)
     assert len(backlog) == 0
 
 

@@ -11,9 +11,11 @@ import pytest
 from msgspec.structs import replace
 
 from domain.timestamps import after
-from projections.queries import answers
-from projections.queries.answers import PoolCopy, answer, statistics_document
+from projections.queries import pool_copy
+from projections.queries.answers import answer
+from projections.queries.pool_copy import PoolCopy
 from projections.queries.questions import BacklogQuery
+from projections.queries.statistics_view import statistics_document
 from projections.reports.agreement import LISTED_VIEWS, backlog_differences, page_differences, statistics_differences
 from projections.state.statistics import Statistics
 from tests.domain.situations import SITUATIONS
@@ -26,7 +28,7 @@ def copy_of(s: Scenario, *, late_s: float = 0.0, live: bool = True) -> PoolCopy:
     for recorded in s.log:
         counts.observe([recorded])
     now = s.now + timedelta(seconds=late_s)
-    return answers.copy_of(s.state if live else s.shadow, now, counts.totals(), lambda _: now if live else None)
+    return pool_copy.copy_of(s.state if live else s.shadow, now, counts.totals(), lambda _: now if live else None)
 
 
 def told(view: str, said: PoolCopy, **page: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def test_every_position_can_be_looked_at_also_within_an_append() -> None:
     for recorded in s.log:
         state.fold(recorded)
         statistics.observe([recorded])
-        tasks = views_at(state, statistics.totals(), state.last_time, 10)["statistics"]["tasks"]
+        tasks = views_at(state, statistics.totals(), state.last_time, 10, lambda _: None)["statistics"]["tasks"]
         assert tasks.get("unheld", 0) == (recorded.position == revoked)
         assert sum(tasks.values()) == len(state.tasks)
     assert compared(s, revoked).counts["tasks.unheld"] == (1, 0)

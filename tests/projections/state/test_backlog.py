@@ -12,7 +12,7 @@ from domain.agent import Agent
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.rules import Rules
 from domain.task import Task
-from projections.state.backlog import Backlog, is_delayed, queue_order
+from projections.state.backlog import Backlog, is_delayed, listing_order, queue_order
 from projections.state.workloads import Workloads
 from tests.projections.queries.test_views import definitions
 from tests.support.scenario import OPS, START, Scenario
@@ -79,22 +79,30 @@ def test_it_follows_every_change_and_every_moment(
             continue
         before = now.pop(task_id, None)
         shown = seen(backlog, workloads)
-        backlog.replace(task_id, before, task)
-        backlog.replace(task_id, task, before)
+        backlog.replace(before, task)
+        backlog.replace(task, before)
         assert seen(backlog, workloads) == shown, "an undo is exact"
-        backlog.replace(task_id, before, task)
+        backlog.replace(before, task)
         if task is not None:
             now[task_id] = task
 
         anew = Backlog(aging_s)
         anew.advance(backlog.as_of)
         for each in now.values():
-            anew.replace(each.task_id, None, each)
+            anew.replace(None, each)
         assert seen(anew, workloads) == seen(backlog, workloads)
         ready = [
             each for each in now.values() if each.status is TaskStatus.QUEUED and not is_delayed(each, backlog.as_of)
         ]
         ready.sort(key=lambda each: queue_order(each, backlog.as_of, aging_s))
+        listed = sorted(
+            (listing_order(each, backlog.as_of, aging_s), each.task_id)
+            for each in now.values()
+            if each.status is TaskStatus.QUEUED
+        )
+        assert list(backlog.listing(())) == listed
+        for place in [*(place for place, _ in listed), (0, -1.5), (0.5,), (1,), (1, 2, 3, 4, 5)]:
+            assert list(backlog.listing(place)) == [each for each in listed if each[0] > place]
         other = Agent("C", 1, 1, 1, AgentStatus.LIVE, capabilities=ABLE_TO_ALL)
         assert backlog.first(other, 99, workloads) == [each.task_id for each in ready]
 
@@ -133,5 +141,5 @@ def test_an_entity_is_placed_by_its_state_alone() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", delay_s=50)
     task = s.task("T")
-    s.state.backlog.replace("T", task, replace(task, not_before=None))
+    s.state.backlog.replace(task, replace(task, not_before=None))
     assert s.state.backlog.count(frozenset()) == 1
