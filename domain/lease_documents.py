@@ -39,6 +39,9 @@ def lease_document(task: Task, now: datetime) -> dict[str, Any]:
         "traceparent": task.traceparent,
         "required_capabilities": list(definition.required_capabilities),
         "failures": task.failures,
+        "reported": {"percent": lease.percent, "note": lease.note, "checkpoint": lease.checkpoint}
+        if lease.reports
+        else None,
     }
 
 

@@ -53,7 +53,7 @@ from custody_client.retrying import Retry
 from custody_client.sync_client import SyncClient, SyncTask
 from custody_client.sync_held import SyncHeld
 from custody_client.sync_worker import SyncWorker
-from custody_client.wire import Event, Explanation, Fate, Handoff, Lease, TaskState
+from custody_client.wire import Event, Explanation, Fate, Handoff, Lease, OwnReport, TaskState
 from custody_client.worker import Worker
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "NotRetryable",
     "NotWriter",
     "Overloaded",
+    "OwnReport",
     "Paused",
     "RateLimited",
     "Refused",

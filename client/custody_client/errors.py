@@ -53,6 +53,7 @@ class LeaseLost(CustodyError):  # noqa: N818 - an outcome, not a fault of the ha
         holder: str | None = None,
         status: str | None = None,
         certain: bool = True,
+        details: dict[str, Any] | None = None,
     ) -> None:
         now = f"; {holder} has it now" if holder else f"; it is {status} now" if status else ""
         super().__init__(f"{task_id} under token {token} is lost: {reason}{now}")
@@ -65,6 +66,8 @@ class LeaseLost(CustodyError):  # noqa: N818 - an outcome, not a fault of the ha
         """What the task's status is now, if that is known."""
         self.certain = certain
         """Whether the service said so; else its term ran out here, without an answer."""
+        self.details = details or {}
+        """What the service said of it: who has the task since when, or how it ended."""
 
 
 class NotRetryable(CustodyError):  # noqa: N818 - raised by handlers: it says what is so
@@ -227,4 +230,11 @@ def refusal(code: str, message: str, details: dict[str, Any]) -> Refused:
 def lease_lost(task_id: str, token: int, refused: Refused) -> LeaseLost:
     """Return what a refusal says of a lease that was held."""
     details = refused.details
-    return LeaseLost(task_id, token, refused.message, holder=details.get("holder"), status=details.get("status"))
+    return LeaseLost(
+        task_id,
+        token,
+        refused.message,
+        holder=details.get("holder"),
+        status=details.get("status"),
+        details=details,
+    )

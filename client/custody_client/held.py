@@ -129,6 +129,10 @@ class Held(Generic[C]):
         percent = max(0, min(100, int(100 * done / of))) if of else 100
         await self._reports.report(percent, note, checkpoint)
 
+    async def flush(self) -> None:
+        """Send a report that waits for the next one; raises LeaseLost if the task is not held any more."""
+        await self._reports.flush()
+
     async def quiet(self, for_s: float, reason: str) -> None:
         """Announce that no progress will be reported for up to an hour; the lease lasts as if it were."""
         for_s = min(for_s, MAX_SILENCE_S)

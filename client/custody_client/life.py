@@ -69,17 +69,26 @@ class Life:
         self._turn_at = steady_s()
         self._turns: asyncio.TimerHandle | None = None
 
-    async def open(self) -> None:
+    @property
+    def problem(self) -> Exception | None:
+        """Why there is no connection to the broker, if there is none."""
+        return self._link.problem
+
+    async def open(self, *, give_back: bool = True) -> None:
         """Connect, register, give back what an earlier process of the name held, and begin to beat.
 
-        Waits for as long as there is no broker or no service.
+        Waits for as long as there is no broker or no service. `give_back`: else what the earlier process held is
+        `found`, to go on with.
         """
         await self._link.open()
         self._take_turn()
         earlier = await self._register()
         self._beats.start()
         for lease in earlier.leases:
-            await self._give_back(lease)
+            if give_back:
+                await self._give_back(lease)
+            else:
+                self.found(lease)
 
     async def close(self, *, leave: bool = True) -> None:
         """End the beats and the connection. `leave`: deregister, which gives back what is still held."""

@@ -16,7 +16,6 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 
-import nats
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -34,6 +33,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.05, 1.0
 PING_S, PINGS = 2, 2
 """A broker that answers no ping for some four seconds counts as gone; the library's own default are four minutes."""
 CLOSE_S = 2.0
+CANCEL_S = 0.1
 DENIED = "permissions violation for subscription"
 """What the broker says to a user that may not listen there; the subscription itself seems to succeed."""
 
@@ -65,11 +65,11 @@ class Link:
 
     async def close(self) -> None:
         """Close it for good."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._keeper
-        self._keeper = None
+        keeper, self._keeper = self._keeper, None
+        while keeper is not None and not keeper.done():
+            # Cancelled as its connection came up, the library may go on as if it had not been.
+            keeper.cancel()
+            await asyncio.wait({keeper}, timeout=CANCEL_S)
 
     async def wait_up(self, limit_s: float | None = None) -> None:
         """Return when there is a connection; raises NoBrokerError if there is none for `limit_s`."""
@@ -172,9 +172,10 @@ class Link:
             del reasons[:-1]
             _log.debug("%s: %r", self._name, error)
 
+        nc = NatsClient()
         try:
             async with asyncio.timeout(CONNECT_S):
-                nc = await nats.connect(
+                await nc.connect(
                     **address.options(),
                     name=self._name,
                     allow_reconnect=False,
@@ -188,8 +189,12 @@ class Link:
                     disconnected_cb=lost,
                     error_cb=told,
                 )
-        except NoServersError as error:
-            raise reasons[-1] if reasons else error from None
+        except BaseException as error:
+            # Its socket may be open already.
+            await _closed(nc)
+            if isinstance(error, NoServersError) and reasons:
+                raise reasons[-1] from None
+            raise
         self._inbox = f"{address.inbox}.{secrets.token_hex(8)}."
         await nc.subscribe(f"{self._inbox}*", cb=self._hear)
         return nc

@@ -60,6 +60,14 @@ class Handoff(msgspec.Struct, frozen=True):
     earlier: EarlierWork | None = None
 
 
+class OwnReport(msgspec.Struct, frozen=True):
+    """What was reported under a lease that is read again."""
+
+    percent: int = 0
+    note: str | None = None
+    checkpoint: Any = None
+
+
 class Lease(msgspec.Struct, frozen=True):
     """A lease as it is granted: the task, its token, and for how long."""
 
@@ -84,6 +92,8 @@ class Lease(msgspec.Struct, frozen=True):
     """Attempts that failed before."""
     traceparent: str | None = None
     """The trace of the submit, if the service keeps it."""
+    reported: OwnReport | None = None
+    """What was reported under this lease; None before the first report, or if the service does not say."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -92,7 +102,9 @@ class Lease(msgspec.Struct, frozen=True):
 
     @property
     def checkpoint(self) -> Any:
-        """Where the holders before got to; None if none said."""
+        """Where this lease's reports got to, else the holders before; None if none said."""
+        if self.reported is not None and self.reported.checkpoint is not None:
+            return self.reported.checkpoint
         if self.handoff is None:
             return None
         if self.handoff.last_checkpoint is not None or self.handoff.earlier is None:

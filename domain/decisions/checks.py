@@ -306,9 +306,12 @@ def why_not_able(task: Task, agent: Agent) -> str | None:
 
 
 def _situation(task: Task) -> dict[str, Any]:
+    lease = task.lease
     return {
         "task_id": task.task_id,
         "status": task.status.value,
         "attempt": task.attempt,
         "holder": task.holder,
+        "token": None if lease is None else lease.token,
+        "held_since": None if lease is None else format_timestamp(lease.granted_at),
     }

@@ -11,6 +11,17 @@ from domain.statuses import LeaseStatus, TaskStatus
 from domain.values import Priority
 
 
+class Reported(Result):
+    """What was reported under a lease."""
+
+    percent: Percent
+    """The last percentage."""
+    note: str | None
+    """The last message."""
+    checkpoint: Any
+    """The last checkpoint."""
+
+
 class Lease(Result):
     """A lease, as its holder is told of it."""
 
@@ -46,6 +57,8 @@ class Lease(Result):
     """What its holder must be able to do."""
     failures: Count
     """How many attempts failed before."""
+    reported: Reported | None
+    """What was reported under this lease; null if nothing was."""
 
 
 class Leases(Result):

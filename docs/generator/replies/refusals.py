@@ -96,6 +96,10 @@ class TaskSituation(Result):
     """Which attempt it is in or waits for, from 1."""
     holder: Name | None
     """Who holds it now, or null."""
+    token: Token | None
+    """The token that it is held under, or null."""
+    held_since: Moment | None
+    """When that was granted, or null."""
 
 
 class IllegalTransition(Result):

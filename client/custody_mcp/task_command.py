@@ -1,0 +1,292 @@
+"""The command `custody-task`, for coding agents that work by command line: one task, over many short processes.
+
+What is held is kept in a file of the working directory, `.custody-task.json` (or `CUSTODY_TASK_FILE`), token and
+session included: no two sessions of one agent work on a task. It needs nothing but the client library.
+
+| exit status | |
+|---|---|
+| 0 | done, or there was nothing to do |
+| 1 | refused, or no answer; standard error says what is so and what to do |
+| 2 | `beat`: the agent has to stop or hand over; hooks of coding agents show that to the model |
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from custody_client import CustodyError, Lease, LeaseLost, NoAnswerError, OwnReport, StaleSession
+from custody_client.address import agent_name, capability_names, find_address, pool_name
+from custody_client.calls import Calls
+from custody_client.errors import LOST, lease_lost
+from custody_client.limits import cut_reason, cut_text
+from custody_client.link import Link
+from custody_client.wire import Fate, Holdings, Leases
+from custody_mcp.briefing import BY_COMMAND, briefing
+from custody_mcp.words import in_words
+
+ANSWER_S = 15.0
+"""How long one command is repeated without an answer."""
+BEAT_S = 3.0
+"""How long a beat may hold up the agent."""
+BEATS_APART_S = 10.0
+"""A tool use soon after a beat needs no other."""
+MAX_WAIT_S = 25.0
+ORDERED = 2
+FILE_VARIABLE, FILE = "CUSTODY_TASK_FILE", ".custody-task.json"
+
+
+class Kept(msgspec.Struct):
+    """What the file holds."""
+
+    session: str
+    lease: Lease | None = None
+    beat_at: float = 0.0
+    """When a beat was confirmed last, by this machine's clock."""
+
+
+class Ordered(CustodyError):  # noqa: N818 - an order, not a fault
+    """The agent has to hand over."""
+
+
+class Holder:
+    """One agent, for one command."""
+
+    def __init__(self, calls: Calls, agent: str, file: Path) -> None:
+        self._calls = calls
+        self._agent = agent
+        self._file = file
+        self._kept = _read(file)
+
+    async def claim(self, wait_s: float, capabilities: list[str]) -> str:
+        """Return the briefing of the task that is held, else of one that is claimed now, if there is one."""
+        body = {"capabilities": capabilities, "capacity": 1, "labels": ["command line"]}
+        held = (await self._command("register", body)).read(Holdings).leases
+        for each in held:
+            try:
+                lease = (await self._command("lease", {"task_id": each.task_id, "token": each.token})).read(Lease)
+            except LOST:
+                continue
+            return self._begin(lease)
+        self._keep(None)
+        answer = await self._command("claim", {"max": 1, "wait_s": wait_s}, wait_s=wait_s, limit_s=wait_s + ANSWER_S)
+        leases = answer.read(Leases).leases
+        return self._begin(leases[0]) if leases else "There is no work for you now."
+
+    async def beat(self) -> str:
+        """Keep the lease alive.
+
+        Raises:
+            LeaseLost, StaleSession: the task is not held any more.
+            Ordered: it is to be handed over.
+        """
+        lease = self._kept.lease
+        if lease is None or 0 <= time.time() - self._kept.beat_at < BEATS_APART_S:
+            return ""
+        vouched = {"task_id": lease.task_id, "token": lease.token}
+        answer = await self._command("heartbeat", {"tasks": [vouched]}, limit_s=BEAT_S)
+        for directive in answer.read(Holdings).directives:
+            if directive.task_id == lease.task_id and directive.do == "stop":
+                await self._on_task("lease", {})  # says who has it
+            elif directive.task_id == lease.task_id:
+                raise Ordered(f"Hand over {lease.task_id} soon ({directive.reason}): custody-task hand-over.")
+        self._kept.beat_at = time.time()
+        self._keep(lease)
+        return ""
+
+    async def report(self, percent: int, note: str | None, checkpoint: Any) -> str:
+        """Report progress, which is kept for a claim of the same agent, too."""
+        body: dict[str, Any] = {"percent": percent}
+        if note is not None:
+            body["message"] = cut_text(note)
+        if checkpoint is not None:
+            body["checkpoint"] = checkpoint
+        await self._on_task("progress", body)
+        lease = self._held
+        before = lease.reported or OwnReport()
+        reported = OwnReport(percent, note or before.note, before.checkpoint if checkpoint is None else checkpoint)
+        self._keep(msgspec.structs.replace(lease, reported=reported))
+        return f"Noted: {lease.task_id} is at {percent} %."
+
+    async def quiet(self, for_s: float, why: str) -> str:
+        """Announce that nothing is heard for a time."""
+        await self._on_task("silence", {"for_s": for_s, "reason": cut_reason(why)})
+        return f"Noted: no sign of life of {self._held.task_id} is expected for {for_s:g} s."
+
+    async def end(self, verb: str, body: dict[str, Any]) -> str:
+        """End the work on the task. The same again, after no answer came, gets the first outcome."""
+        fate = (await self._on_task(verb, body, once=True)).read(Fate)
+        self._keep(None)
+        return f"{fate.task_id} is {fate.status} now. You hold it no more."
+
+    async def hand_over(self, notes: str, checkpoint: Any) -> str:
+        """Report what the next holder needs, and give the task back; without a task there is nothing to do."""
+        if self._kept.lease is None:
+            return "You hold no task."
+        lease = self._kept.lease
+        percent = lease.reported.percent if lease.reported else lease.handoff.progress if lease.handoff else 0
+        await self.report(percent, notes, checkpoint)
+        return await self.end("release", {"reason": "handed over"})
+
+    def forget(self) -> None:
+        """Hold the task no more."""
+        self._keep(None)
+
+    @property
+    def _held(self) -> Lease:
+        if self._kept.lease is None:
+            raise Ordered("You hold no task. custody-task claim gets one.")
+        return self._kept.lease
+
+    def _begin(self, lease: Lease) -> str:
+        self._keep(lease)
+        return briefing(lease, lease.reported, with_fields=True, how_to_go_on=BY_COMMAND)
+
+    def _keep(self, lease: Lease | None) -> None:
+        self._kept.lease = lease
+        new = self._file.with_name(f"{self._file.name}.new")
+        new.write_bytes(msgspec.json.encode(self._kept))
+        new.replace(self._file)
+
+    async def _on_task(self, verb: str, body: dict[str, Any], *, once: bool = False) -> Any:
+        lease = self._held
+        fields = {"task_id": lease.task_id, "token": lease.token, **body}
+        digest = hashlib.sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()[:24]
+        try:
+            return await self._command(verb, fields, command_id=f"{verb}-{digest}" if once else None)
+        except StaleSession:
+            raise
+        except LOST as refused:
+            raise lease_lost(*lease.key, refused) from None
+
+    async def _command(self, verb: str, body: dict[str, Any], *, limit_s: float = ANSWER_S, **options: Any) -> Any:
+        whole = {**body, "session": self._kept.session}
+        return await self._calls.command(f"agent.{self._agent}.{verb}", whole, limit_s=limit_s, **options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status."""
+    parser = arguments_parser()
+    options = parser.parse_args(arguments)
+    try:
+        return asyncio.run(_run(options, agent_name(options.agent)))
+    except (CustodyError, ValueError) as error:
+        _fail(parser, error)
+
+
+def _fail(parser: argparse.ArgumentParser, error: Exception) -> NoReturn:
+    parser.exit(1, f"custody-task: {error}\n")
+
+
+async def _run(options: argparse.Namespace, agent: str) -> int:
+    file = Path(os.environ.get(FILE_VARIABLE) or FILE)
+    link = Link(partial(find_address, options.nats), f"custody task {agent}")
+    await link.open()
+    holder = Holder(Calls(link, pool_name(options.pool)), agent, file)
+    try:
+        said = await _carry_out(holder, options)
+    except (LeaseLost, StaleSession) as error:
+        holder.forget()
+        sys.stderr.write(f"{in_words(error)}\n")
+        return ORDERED if options.command == "beat" else 1
+    except NoAnswerError as error:
+        sys.stderr.write(f"{in_words(error)}\n")
+        return 0 if options.command == "beat" else 1
+    except CustodyError as error:
+        sys.stderr.write(f"{in_words(error)}\n")
+        return ORDERED if options.command == "beat" else 1
+    finally:
+        await link.close()
+    if said:
+        sys.stdout.write(f"{said}\n")
+    return 0
+
+
+async def _carry_out(holder: Holder, options: argparse.Namespace) -> str:
+    match options.command:
+        case "claim":
+            return await holder.claim(min(options.wait, MAX_WAIT_S), capability_names(options.capabilities))
+        case "beat":
+            return await holder.beat()
+        case "report":
+            return await holder.report(options.percent, options.note, options.checkpoint)
+        case "quiet":
+            return await holder.quiet(options.seconds, options.why)
+        case "finish":
+            return await holder.end("complete", {"result": options.result})
+        case "give-up":
+            return await holder.end("fail", {"error": cut_text(options.error), "retryable": not options.final})
+        case "ask":
+            question = {"reason": "a person has to decide", "question": cut_text(options.question)}
+            return await holder.end("block", question)
+        case _:
+            return await holder.hand_over(options.notes, options.checkpoint)
+
+
+def _read(file: Path) -> Kept:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Kept)
+    except FileNotFoundError:
+        return Kept(secrets.token_hex(16))
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"{file} is damaged ({error}): remove it, and claim again") from None
+
+
+def _json_or_text(text: str) -> Any:
+    """Return JSON as what it is, and anything else as a text."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return text
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    parser = argparse.ArgumentParser(
+        prog="custody-task", description="Claim, keep and finish one task at a time, for coding agents."
+    )
+    parser.add_argument("--agent", metavar="NAME", help="the agent's name (CUSTODY_AGENT)")
+    parser.add_argument("--nats", metavar="URL", help="the broker (CUSTODY_NATS, else ./.custody)")
+    parser.add_argument("--pool", help="the pool (CUSTODY_POOL, else default)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    claim = commands.add_parser("claim", help="go on with the task that is held, else claim one; prints the briefing")
+    claim.add_argument(
+        "--wait", type=float, default=0.0, metavar="SECONDS", help="how long to wait for one, at most 25"
+    )
+    claim.add_argument(
+        "--capability", action="append", dest="capabilities", metavar="C", help="what it can do (CUSTODY_CAPABILITIES)"
+    )
+    commands.add_parser("beat", help="keep the lease alive; status 2 if the agent has to stop or hand over")
+    report = commands.add_parser("report", help="report progress")
+    report.add_argument("percent", type=int)
+    report.add_argument("note", nargs="?")
+    report.add_argument("--checkpoint", type=_json_or_text, metavar="JSON", help="where another would go on")
+    quiet = commands.add_parser("quiet", help="announce that nothing is heard for a time, such as a long build")
+    quiet.add_argument("seconds", type=float)
+    quiet.add_argument("why")
+    finish = commands.add_parser("finish", help="complete the task")
+    finish.add_argument("result", nargs="?", type=_json_or_text, help="JSON, or a text, for its submitter")
+    give_up = commands.add_parser("give-up", help="say that the attempt failed")
+    give_up.add_argument("error")
+    give_up.add_argument("--final", action="store_true", help="no other attempt can succeed")
+    ask = commands.add_parser("ask", help="set the task aside until a person answers")
+    ask.add_argument("question")
+    hand_over = commands.add_parser("hand-over", help="give the task back; without one, do nothing")
+    hand_over.add_argument("notes")
+    hand_over.add_argument("--checkpoint", type=_json_or_text, metavar="JSON", help="where the next holder goes on")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
