@@ -10,10 +10,10 @@ from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.service.query_service import MAX_WAITING_VIEWS
 from handlers.writer.claim_line import MAX_WAITING, MAX_WAITING_PER_AGENT
 from infra.settings.settings import Settings
+from tests.docs.pages import PAGES, name_of
 from tests.support.cases import case
 from tests.support.checkout import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 PACKAGES = "domain|projections|handlers|infra|custody_demo|custody_eventsourcing|docs|examples|tests|requirements"
 QUOTED = re.compile(rf"`((?:{PACKAGES})/[\w./-]*)`")
 
@@ -25,7 +25,7 @@ def quoted() -> Iterator[tuple[str, str]]:
     """Every path of this checkout that a page names, with the page's name."""
     for page in PAGES:
         for match in QUOTED.finditer(page.read_text(encoding="utf-8")):
-            yield page.relative_to(ROOT).as_posix(), match[1]
+            yield name_of(page), match[1]
 
 
 def test_every_quoted_path_exists() -> None:
