@@ -102,6 +102,10 @@ def test_programs_are_workers(home: Path, env: dict[str, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.system
 def test_a_worker_is_tested(home: Path, env: dict[str, str]) -> None:
+    (block,) = blocks(read(TEST), "install")
+    pinned = read("requirements/dev.txt")
+    assert block.text.startswith("pip install ")
+    assert [name for name in block.text.split()[2:] if f"\n{name}==" not in pinned] == []
     walk(TEST, home / "reports", env)
 
 
