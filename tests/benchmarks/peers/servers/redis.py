@@ -1,0 +1,27 @@
+"""Redis, or Valkey, with every write on disk before it is answered."""
+
+from __future__ import annotations
+
+import shutil
+
+from tests.benchmarks.peers.servers.server import Address, Server, free_port, program
+
+
+class RedisServer(Server):
+    """Append-only, `appendfsync always`."""
+
+    def start(self) -> Address:
+        """Return its URL."""
+        binary = shutil.which("valkey-server") or program("redis-server", "apt-get install redis-server")
+        port = free_port()
+        options = {
+            "port": str(port),
+            "bind": "127.0.0.1",
+            "dir": str(self.directory),
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "always",
+        }
+        self.run(binary, *(part for name, value in options.items() for part in (f"--{name}", value)))
+        self.wait_for(port)
+        return {"url": f"redis://127.0.0.1:{port}/0", "host": "127.0.0.1", "port": port}
