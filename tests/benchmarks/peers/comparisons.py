@@ -45,6 +45,11 @@ class Comparison:
 
 
 PER_S = Figure("per_s", "a second", more_is_better=True)
+P50 = Figure("p50_ms", "ms, p50", more_is_better=False)
+P99 = Figure("p99_ms", "ms, p99", more_is_better=False)
+
+STORES = ("custody", "postgres", "redis")
+FRAMEWORKS = ("bullmq", "celery", "dramatiq", "procrastinate", "taskiq_nats")
 
 COMPARISONS = (
     Comparison(
@@ -56,8 +61,8 @@ COMPARISONS = (
             Case("64 callers", {"callers": 64}, quick=True),
             Case("512 callers", {"callers": 512}),
         ),
-        ("custody", "postgres", "redis", "bare"),
-        (PER_S, Figure("p50_ms", "ms, p50", more_is_better=False), Figure("p99_ms", "ms, p99", more_is_better=False)),
+        (*STORES, "bare"),
+        (PER_S, P50, P99),
     ),
     Comparison(
         "life",
@@ -69,7 +74,15 @@ COMPARISONS = (
             Case("64 workers", {"workers": 64}),
             Case("256 workers", {"workers": 256}),
         ),
-        ("custody", "postgres", "redis", "bare"),
+        (*STORES, "bare", *FRAMEWORKS),
         (PER_S,),
+    ),
+    Comparison(
+        "offered",
+        "200 tasks a second offered to 64 workers: from submit to done, ms",
+        "offered",
+        (Case("64 workers", {"workers": 64, "per_s": 200.0}),),
+        (*STORES, *FRAMEWORKS),
+        (P50, P99),
     ),
 )
