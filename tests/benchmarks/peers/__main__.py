@@ -1,25 +1,34 @@
 """Custody beside what people would pick instead: python -m tests.benchmarks.peers.
 
 Starts real servers on free loopback ports, skips by name what is not installed and says how to get it, and has the
-contenders take turns on the same work. Prints medians, spreads and ratios, and writes JSON and a plot a comparison.
+contenders take turns on the same work. Prints medians, spreads and ratios, and writes JSON and a plot a comparison into
+`.peers/results` of the checkout.
 """
 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.peers import machine, report
+from tests.benchmarks.peers import machine, page, plot, report
 from tests.benchmarks.peers.comparisons import COMPARISONS, Comparison
+from tests.benchmarks.peers.environment import PLACE
 from tests.benchmarks.peers.results import Run
 from tests.benchmarks.peers.runner import Runner
+
+RESULTS = PLACE / "results"
 
 
 def main() -> int:
     """Parse the options and run; return the exit status."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    if options.read:
+        page.write(Run.read(options.read))
+        return 0
     run = Run(machine.describe())
     runner = Runner(run, say)
     say(" ".join(f"{key}: {value};" for key, value in run.machine.items()))
@@ -30,13 +39,19 @@ def main() -> int:
             contenders = [
                 each for each in comparison.contenders if not options.contenders or each in options.contenders
             ]
-            outcome = runner.compare(comparison, cases, contenders, options.rounds, options.seconds)
+            rounds = min(options.rounds, comparison.rounds or options.rounds)
+            outcome = runner.compare(comparison, cases, contenders, rounds, options.seconds)
             say("\n".join(["", *report.lines(comparison, outcome)]))
     finally:
         runner.stop()
     say(f"\n{time.monotonic() - began:.0f} s")
-    if options.json:
-        run.write(options.json)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    run.write(options.json or RESULTS / "run.json")
+    for each in run.outcomes:
+        comparison = next(known for known in COMPARISONS if known.name == each.name)
+        (RESULTS / f"{each.name}.svg").write_text(plot.svg(comparison, each), encoding="utf-8")
+    if options.write_docs:
+        page.write(run)
     return 0
 
 
@@ -49,7 +64,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
     parser.add_argument("--rounds", type=int, help="turns of each contender [5; 2 with --quick]")
     parser.add_argument("--seconds", type=float, help="of each turn [3; 1 with --quick]")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to keep the figures [.peers/results/run.json]")
+    parser.add_argument("--write-docs", action="store_true", help="make the tables of docs/performance.md from the run")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="make them from an earlier run's JSON instead")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds = options.seconds or (1.0 if options.quick else 3.0)

@@ -109,6 +109,33 @@ CONTENDERS = (
         "one worker process, a durable pull consumer that fetches as many messages as there are workers",
         "late acknowledgement; no progress, no leases",
     ),
+    Contender(
+        "es_custody",
+        "custody_eventsourcing",
+        "nats",
+        "project",
+        "every save: nats-server, `sync_interval: always`",
+        "Custody's persistence module, one connection",
+        "the library's events, in a stream of its own",
+    ),
+    Contender(
+        "es_postgres",
+        "eventsourcing.postgres",
+        "postgres",
+        "peers",
+        "every commit: `synchronous_commit = on`",
+        "the library's module on psycopg, up to 32 connections",
+        "the library's events, in a table",
+    ),
+    Contender(
+        "es_sqlite",
+        "eventsourcing.sqlite",
+        "none",
+        "peers",
+        "every commit: SQLite's default, `synchronous = FULL`, on a WAL",
+        "the library's module, a file in the callers' process",
+        "the library's events, in a table",
+    ),
 )
 
 BY_NAME = {each.name: each for each in CONTENDERS}

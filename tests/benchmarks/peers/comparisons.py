@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -32,21 +32,28 @@ class Comparison:
 
     name: str
     title: str
+    short: str
+    """What is measured, in a word or two."""
     job: str
     """The file in `jobs/`."""
     cases: tuple[Case, ...]
     contenders: tuple[str, ...]
     figures: tuple[Figure, ...]
     """The first one is compared and drawn."""
+    own: str = "custody"
+    """Which of them is Custody's, and compared with each other."""
     long: bool = False
     """Whether it takes minutes, so that only `--long` has it."""
-    absent: dict[str, str] = field(default_factory=dict)
-    """Who is not among the contenders, and why."""
+    fresh: bool = False
+    """Whether it begins on new servers, since it fills them."""
+    rounds: int | None = None
+    """The most rounds, where one takes long."""
 
 
 PER_S = Figure("per_s", "a second", more_is_better=True)
 P50 = Figure("p50_ms", "ms, p50", more_is_better=False)
 P99 = Figure("p99_ms", "ms, p99", more_is_better=False)
+MAX = Figure("max_ms", "ms at most", more_is_better=False)
 
 STORES = ("custody", "postgres", "redis")
 FRAMEWORKS = ("bullmq", "celery", "dramatiq", "procrastinate", "taskiq_nats")
@@ -55,6 +62,7 @@ COMPARISONS = (
     Comparison(
         "renewals",
         "Renewals of held leases, a second",
+        "renewals",
         "renewals",
         (
             Case("1 caller", {"callers": 1}, quick=True),
@@ -67,6 +75,7 @@ COMPARISONS = (
     Comparison(
         "life",
         "Claim, report, complete: tasks a second",
+        "tasks",
         "life",
         (
             Case("1 worker", {"workers": 1}, quick=True),
@@ -80,9 +89,55 @@ COMPARISONS = (
     Comparison(
         "offered",
         "200 tasks a second offered to 64 workers: from submit to done, ms",
+        "submit to done",
         "offered",
         (Case("64 workers", {"workers": 64, "per_s": 200.0}),),
         (*STORES, *FRAMEWORKS),
         (P50, P99),
+    ),
+    Comparison(
+        "due",
+        "Leases that run out together: how late a reader knows, ms",
+        "late",
+        "due",
+        (
+            Case("1,000 due", {"due": 1000, "alive": 0}),
+            Case("1,000 due, 1,000 alive", {"due": 1000, "alive": 1000}),
+            Case("1,000 due, 10,000 alive", {"due": 1000, "alive": 10_000}),
+        ),
+        STORES,
+        (P50, P99, MAX),
+        fresh=True,
+        rounds=3,
+    ),
+    Comparison(
+        "many_due",
+        "Leases that run out together in a large pool: how late a reader knows, ms",
+        "late in a large pool",
+        "due",
+        (
+            Case("1,000 due, 100,000 alive", {"due": 1000, "alive": 100_000}),
+            Case("100,000 due", {"due": 100_000, "alive": 100_000}),
+        ),
+        STORES,
+        (P50, P99, MAX),
+        fresh=True,
+        rounds=1,
+        long=True,
+    ),
+    Comparison(
+        "library",
+        "The `eventsourcing` library: saves, and events read, a second",
+        "eventsourcing",
+        "library",
+        (
+            Case("saves of 2 events, 1 thread", {"step": "save", "threads": 1}),
+            Case("saves of 2 events, 16 threads", {"step": "save", "threads": 16}),
+            Case("replay of an aggregate of 1,000 events", {"step": "replay", "threads": 1}),
+            Case("notification log, sections of 1,000", {"step": "read", "threads": 1}),
+        ),
+        ("es_custody", "es_postgres", "es_sqlite"),
+        (PER_S,),
+        own="es_custody",
     ),
 )

@@ -8,15 +8,13 @@ from tests.benchmarks.peers.catalogue import BY_NAME
 from tests.benchmarks.peers.comparisons import Comparison, Figure
 from tests.benchmarks.peers.results import Outcome, Series, ratios
 
-OWN = "custody"
-
 
 def lines(comparison: Comparison, outcome: Outcome) -> list[str]:
     """Return a table for a terminal."""
     told = [f"{comparison.title}"]
     for case in dict.fromkeys(each.case for each in outcome.series):
         told.append(f"  {case}")
-        own = outcome.of(OWN, case)
+        own = outcome.of(comparison.own, case)
         for series in (each for each in outcome.series if each.case == case):
             shown = ";  ".join(
                 f"{spread(series, figure)} {figure.unit}"

@@ -23,6 +23,8 @@ class Runner:
         self, comparison: Comparison, cases: Iterable[Case], contenders: list[str], rounds: int, seconds: float
     ) -> Outcome:
         """Measure the cases; what a contender cannot do is noted in its series."""
+        if comparison.fresh:
+            self.stop()
         outcome = Outcome(comparison.name)
         self.run.outcomes.append(outcome)
         teams = [team for name in contenders if (team := self._team(name)) is not None]
@@ -45,6 +47,7 @@ class Runner:
         """End every server and caller."""
         for team in self._teams.values():
             team.stop()
+        self._teams.clear()
 
     def _team(self, name: str) -> Team | None:
         if name in self._teams:

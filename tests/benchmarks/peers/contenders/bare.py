@@ -49,6 +49,9 @@ class BareLoop:
     async def complete(self, held: Held) -> None:
         await self._append(held.task_id, held.worker)
 
+    async def lapse(self, count: int) -> list[float]:
+        raise NotImplementedError
+
     async def close(self) -> None:
         await self.client.close()
 

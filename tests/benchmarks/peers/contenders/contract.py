@@ -42,6 +42,9 @@ class LeaseStore(Protocol):
     async def complete(self, held: Held) -> None:
         """End the task."""
 
+    async def lapse(self, count: int) -> list[float]:
+        """Let so many leases run out together; return for each the seconds after its end when a reader knew of it."""
+
     async def close(self) -> None:
         """Close all connections."""
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from datetime import datetime
 from typing import Any
 
 import nats
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from tests.benchmarks.peers.contenders.contract import TERM_S, Held
 
@@ -15,7 +18,12 @@ POOL = "default"
 AT_ONCE = 500
 """Tasks in one submit, and leases of one agent."""
 CLAIM = 100
+UNSTOLEN = {"steals": 0}
+"""What is held stays with its holder, however busy that is."""
 TIMEOUT_S = 60
+LEAST_TERM_S, CLAIMED_PER_S = 4.0, 500.0
+"""Leases that are to end together run for long enough to be claimed before."""
+LATEST_S = 120.0
 
 
 async def open_contender(address: dict[str, Any]) -> Custody:
@@ -39,6 +47,7 @@ class Custody:
     def __init__(self, client: Client) -> None:
         self.client = client
         self._renewals: list[tuple[str, bytes]] = []
+        self._lapses = 0
 
     async def ask(self, tail: str, body: dict[str, Any]) -> Any:
         """Send a request; return its result."""
@@ -53,17 +62,10 @@ class Custody:
 
     async def hold(self, count: int) -> None:
         lease = {"mode": "fixed", "lease_s": 86_400, "max_renewals": 1_000_000}
-        for begin in range(0, count, AT_ONCE):
-            tasks = [{"task_id": f"held-{begin + n}", "lease": lease} for n in range(min(AT_ONCE, count - begin))]
-            agent = f"holder-{begin // AT_ONCE}"
-            await self.ask("ops.submit_many", {"tasks": tasks})
-            await self.ask(f"agent.{agent}.register", {"capacity": AT_ONCE})
-            while len(self._renewals) < begin + len(tasks):
-                for each in (await self.ask(f"agent.{agent}.claim", {"max": CLAIM}))["leases"]:
-                    body = {"task_id": each["task_id"], "token": each["token"], "percent": 40}
-                    self._renewals.append((f"custody.{POOL}.agent.{agent}.progress", json.dumps(body).encode()))
-            # What is begun is not given to an agent with less to do.
-            await asyncio.gather(*(self.renew(begin + number) for number in range(len(tasks))))
+        for agent, leases in await self._held_by("holder", len(self._renewals), count, lease):
+            for each in leases:
+                body = {"task_id": each["task_id"], "token": each["token"], "percent": 40}
+                self._renewals.append((f"custody.{POOL}.agent.{agent}.progress", json.dumps(body).encode()))
 
     async def renew(self, number: int) -> None:
         subject, body = self._renewals[number % len(self._renewals)]
@@ -91,5 +93,44 @@ class Custody:
     async def complete(self, held: Held) -> None:
         await self.ask(f"agent.w{held.worker}.complete", {"task_id": held.task_id, "token": held.token})
 
+    async def lapse(self, count: int) -> list[float]:
+        heard: list[tuple[float, str]] = []
+        self._lapses += 1
+        term_s = LEAST_TERM_S + count / CLAIMED_PER_S
+
+        async def hear(message: Msg) -> None:
+            heard.append((time.time(), message.subject.split(".")[4]))
+
+        subscription = await self.client.subscribe(f"custody.{POOL}.feed.task.*.expired", cb=hear)
+        lease = {"mode": "fixed", "lease_s": term_s, "grace_s": 0}
+        holders = [agent for agent, _ in await self._held_by(f"lapse-{self._lapses}", 0, count, lease)]
+        # A lease is renewed if that moves its end by a tenth: then all end together.
+        await asyncio.sleep(term_s / 10)
+        due: dict[str, float] = {}
+        for beat in await asyncio.gather(*(self.ask(f"agent.{agent}.heartbeat", {}) for agent in holders)):
+            due |= {each["task_id"]: datetime.fromisoformat(each["expires_at"]).timestamp() for each in beat["leases"]}
+        async with asyncio.timeout(term_s + LATEST_S):
+            while len(heard) < len(due):  # noqa: ASYNC110 - a look now and then takes no time from what is measured
+                await asyncio.sleep(0.2)
+        await subscription.unsubscribe()
+        while (await self.ask("ops.cancel", {"status": "queued"}))["more"]:
+            pass
+        return [at - due[task_id] for at, task_id in heard]
+
     async def close(self) -> None:
         await self.client.close()
+
+    async def _held_by(
+        self, name: str, begin: int, end: int, lease: dict[str, Any]
+    ) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Have new agents hold new tasks, of these numbers; return the leases of each agent."""
+        held = []
+        for first in range(begin, end, AT_ONCE):
+            agent = f"{name}-{first}"
+            numbers = range(first, min(first + AT_ONCE, end))
+            tasks = [{"task_id": f"{name}-{n}", "lease": lease, "budgets": UNSTOLEN} for n in numbers]
+            await self.ask("ops.submit_many", {"tasks": tasks})
+            await self.ask(f"agent.{agent}.register", {"capacity": AT_ONCE})
+            claims = [self.ask(f"agent.{agent}.claim", {"max": CLAIM}) for _ in range(0, len(tasks), CLAIM)]
+            held.append((agent, [each for claim in await asyncio.gather(*claims) for each in claim["leases"]]))
+        return held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import Any
 
 import asyncpg
@@ -39,6 +40,23 @@ WHERE id = $1 AND token = $2 AND status = 'held' RETURNING expires_at
 COMPLETE = """
 UPDATE tasks SET status = 'done', expires_at = NULL WHERE id = $1 AND token = $2 AND status = 'held' RETURNING id
 """
+LAPSING = """
+INSERT INTO tasks (id, status, worker, token, expires_at)
+SELECT 'lapse-' || nextval('tokens'), 'held', 0, nextval('tokens'), now() + $2 * interval '1 s'
+FROM generate_series(1, $1::int)
+"""
+SWEEP = """
+WITH due AS (
+    SELECT id, expires_at FROM tasks WHERE status = 'held' AND expires_at < now()
+    ORDER BY expires_at LIMIT $1 FOR UPDATE SKIP LOCKED
+)
+UPDATE tasks SET status = 'queued', token = NULL, expires_at = NULL
+FROM due WHERE tasks.id = due.id RETURNING extract(epoch FROM due.expires_at)::float8 AS was_due
+"""
+SWEEP_S = 0.1
+"""Between two looks for leases that have run out."""
+SWEPT_AT_ONCE = 1000
+LAPSE_S = 2
 
 
 async def open_contender(address: dict[str, Any]) -> PostgresTable:
@@ -71,12 +89,12 @@ class PostgresTable:
         self.pool = await asyncpg.create_pool(self._url, min_size=size, max_size=size)
 
     async def hold(self, count: int) -> None:
-        await self.submit([f"held-{n}" for n in range(count)])
+        await self.submit([f"held-{n}" for n in range(len(self._leases), count)])
         rows = await self.pool.fetch(
             "UPDATE tasks SET status = 'held', worker = 0, token = nextval('tokens'), expires_at = now() + '1 day'"
             " WHERE status = 'queued' RETURNING id, token"
         )
-        self._leases = [(row["id"], row["token"]) for row in rows]
+        self._leases += [(row["id"], row["token"]) for row in rows]
 
     async def renew(self, number: int) -> None:
         await self._renew(*self._leases[number % len(self._leases)])
@@ -99,6 +117,17 @@ class PostgresTable:
     async def complete(self, held: Held) -> None:
         if await self.pool.fetchval(COMPLETE, held.task_id, held.token) is None:
             raise RuntimeError(f"{held} was lost")
+
+    async def lapse(self, count: int) -> list[float]:
+        await self.pool.execute(LAPSING, count, LAPSE_S)
+        late: list[float] = []
+        while len(late) < count:
+            rows = await self.pool.fetch(SWEEP, SWEPT_AT_ONCE)
+            late += [time.time() - row["was_due"] for row in rows]
+            if not rows:
+                await asyncio.sleep(SWEEP_S)
+        await self.pool.execute("DELETE FROM tasks WHERE status = 'queued'")
+        return late
 
     async def close(self) -> None:
         if self._listener is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import redis.asyncio as client
@@ -42,6 +44,26 @@ redis.call('HSET', key, 'status', 'done', 'token', '')
 redis.call('ZREM', 'due', ARGV[1])
 return true
 """
+LAPSING = """
+for n = 2, #ARGV do
+  redis.call('HSET', 'task:' .. ARGV[n], 'status', 'held', 'token', redis.call('INCR', 'tokens'), 'due', ARGV[1])
+  redis.call('ZADD', 'due', ARGV[1], ARGV[n])
+end
+"""
+SWEEP = """
+local due = redis.call('ZRANGEBYSCORE', 'due', '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(due) do
+  redis.call('ZREM', 'due', id)
+  redis.call('HSET', 'task:' .. id, 'status', 'queued', 'token', '')
+  redis.call('ZADD', 'queued', redis.call('INCR', 'place'), id)
+  redis.call('LPUSH', 'work', '1')
+end
+return due
+"""
+SWEEP_S = 0.1
+"""Between two looks for leases that have run out."""
+SWEPT_AT_ONCE = 1000
+LAPSE_S = 2
 
 
 async def open_contender(address: dict[str, Any]) -> RedisScripts:
@@ -56,8 +78,8 @@ class RedisScripts:
         pool = client.BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=60)
         self._redis = client.Redis(connection_pool=pool)
         self._waiting = client.Redis.from_url(url)
-        self._submit, self._claim, self._renew, self._complete = (
-            self._redis.register_script(each) for each in (SUBMIT, CLAIM, RENEW, COMPLETE)
+        self._submit, self._claim, self._renew, self._complete, self._lapsing, self._sweep = (
+            self._redis.register_script(each) for each in (SUBMIT, CLAIM, RENEW, COMPLETE, LAPSING, SWEEP)
         )
         self._leases: list[Held] = []
 
@@ -65,7 +87,7 @@ class RedisScripts:
         pass
 
     async def hold(self, count: int) -> None:
-        await self.submit([f"held-{n}" for n in range(count)])
+        await self.submit([f"held-{n}" for n in range(len(self._leases), count)])
         while (held := await self.claim(0)) is not None:
             self._leases.append(held)
 
@@ -89,6 +111,19 @@ class RedisScripts:
     async def complete(self, held: Held) -> None:
         if await self._complete(args=[held.task_id, held.token]) is None:
             raise RuntimeError(f"{held} was lost")
+
+    async def lapse(self, count: int) -> list[float]:
+        due = time.time() + LAPSE_S
+        for begin in range(0, count, SWEPT_AT_ONCE):
+            await self._lapsing(args=[due, *(f"lapse-{begin + n}" for n in range(min(SWEPT_AT_ONCE, count - begin)))])
+        late: list[float] = []
+        while len(late) < count:
+            swept = await self._sweep(args=[time.time(), SWEPT_AT_ONCE])
+            late += [time.time() - due] * len(swept)
+            if not swept:
+                await asyncio.sleep(SWEEP_S)
+        await self._redis.delete("queued", "work")
+        return late
 
     async def close(self) -> None:
         await self._redis.aclose()

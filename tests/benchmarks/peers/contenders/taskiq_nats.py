@@ -55,7 +55,8 @@ class TaskiqOnNats(WorkerFramework):
 
     def command(self, workers: int) -> list[str]:
         os.environ[BATCH] = str(workers)
-        return ["taskiq", "worker", f"{__name__}:broker", "--workers", "1", "--max-async-tasks", str(workers)]
+        quiet = ("--log-level", "WARNING")
+        return ["taskiq", "worker", f"{__name__}:broker", "--workers", "1", "--max-async-tasks", str(workers), *quiet]
 
     async def submit(self, task_ids: list[str]) -> None:
         task = self.broker.find_task("work")
