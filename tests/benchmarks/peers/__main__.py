@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.peers import machine, page, plot, report
+from tests.benchmarks.peers import machine, page, plot, report, stealing
 from tests.benchmarks.peers.comparisons import COMPARISONS, Comparison
 from tests.benchmarks.peers.environment import PLACE
 from tests.benchmarks.peers.results import Run
@@ -42,6 +42,8 @@ def main() -> int:
             rounds = min(options.rounds, comparison.rounds or options.rounds)
             outcome = runner.compare(comparison, cases, contenders, rounds, options.seconds)
             say("\n".join(["", *report.lines(comparison, outcome)]))
+        if stealing.NAME in options.only or not (options.only or options.quick or options.contenders):
+            stealing.run(say)
     finally:
         runner.stop()
     say(f"\n{time.monotonic() - began:.0f} s")
@@ -57,7 +59,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__)
-    names = [each.name for each in COMPARISONS]
+    names = [*(each.name for each in COMPARISONS), stealing.NAME]
     parser.add_argument("--quick", action="store_true", help="small cases, two rounds of a second: under a minute")
     parser.add_argument("--only", type=_listed, default=[], metavar="NAMES", help=f"of {', '.join(names)}")
     parser.add_argument("--contenders", type=_listed, default=[], metavar="NAMES", help="of those in catalogue.py")

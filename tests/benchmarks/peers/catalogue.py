@@ -14,7 +14,6 @@ class Contender:
     """One of those that take turns."""
 
     name: str
-    """Also its file in `contenders/`."""
     label: str
     server: str
     """The file in `servers/`."""
@@ -25,7 +24,12 @@ class Contender:
     """Processes, connections and settings."""
     keeps: str
     """What of Custody's work it does, and what not."""
+    callers: str = ""
+    """The file in `contenders/`, where it is not named after the contender."""
 
+
+LONG_LOGS = (100_000, 1_000_000, 10_000_000)
+"""Events in a log before it is measured."""
 
 CONTENDERS = (
     Contender(
@@ -63,6 +67,15 @@ CONTENDERS = (
         "every write: `appendfsync always`",
         "Lua scripts on hashes and sorted sets; redis-py with hiredis, as many connections as callers, at most 64",
         "leases and tokens in a hash; no history",
+    ),
+    Contender(
+        "etcd",
+        "etcd",
+        "etcd",
+        "peers",
+        "every transaction",
+        "a cluster of one; a transaction that compares a token and puts a key; one channel of aetcd",
+        "a renewal alone; no history",
     ),
     Contender(
         "bullmq",
@@ -135,6 +148,19 @@ CONTENDERS = (
         "every commit: SQLite's default, `synchronous = FULL`, on a WAL",
         "the library's module, a file in the callers' process",
         "the library's events, in a table",
+    ),
+    *(
+        Contender(
+            f"custody_{events}",
+            f"Custody, {events:,} events",
+            f"custody_{events}",
+            "project",
+            "every event: nats-server, `sync_interval: always`",
+            "as Custody, on a log that is long already, with a snapshot every 100,000 events",
+            "as Custody",
+            callers="custody",
+        )
+        for events in LONG_LOGS
     ),
 )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tests.benchmarks.peers.catalogue import LONG_LOGS
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -55,6 +57,7 @@ P50 = Figure("p50_ms", "ms, p50", more_is_better=False)
 P99 = Figure("p99_ms", "ms, p99", more_is_better=False)
 MAX = Figure("max_ms", "ms at most", more_is_better=False)
 
+BACKLOGS = (1_000, 10_000, 100_000, 1_000_000)
 STORES = ("custody", "postgres", "redis")
 FRAMEWORKS = ("bullmq", "celery", "dramatiq", "procrastinate", "taskiq_nats")
 
@@ -69,7 +72,7 @@ COMPARISONS = (
             Case("64 callers", {"callers": 64}, quick=True),
             Case("512 callers", {"callers": 512}),
         ),
-        (*STORES, "bare"),
+        (*STORES, "etcd", "bare"),
         (PER_S, P50, P99),
     ),
     Comparison(
@@ -139,5 +142,29 @@ COMPARISONS = (
         ("es_custody", "es_postgres", "es_sqlite"),
         (PER_S,),
         own="es_custody",
+    ),
+    Comparison(
+        "backlog",
+        "Claim, report, complete with many tasks waiting: tasks a second, 64 workers",
+        "tasks with many waiting",
+        "backlog",
+        tuple(Case(f"{waiting:,} waiting", {"waiting": waiting, "workers": 64}) for waiting in BACKLOGS),
+        STORES,
+        (PER_S,),
+        fresh=True,
+        rounds=3,
+        long=True,
+    ),
+    Comparison(
+        "long_log",
+        "Renewals on a long log, a second, and the start on it",
+        "long logs",
+        "long_log",
+        (Case("64 callers", {"callers": 64}),),
+        ("custody", *(f"custody_{events}" for events in LONG_LOGS)),
+        (PER_S, Figure("start_s", "s to start", more_is_better=False)),
+        fresh=True,
+        rounds=3,
+        long=True,
     ),
 )

@@ -28,7 +28,7 @@ def command(contender: Contender) -> list[str]:
     if contender.interpreter == "node":
         return [program("node", "apt-get install nodejs npm"), str(_node() / f"{contender.name}.mjs")]
     python = sys.executable if contender.interpreter == "project" else str(_python())
-    return [python, "-m", "tests.benchmarks.peers.callers", contender.name]
+    return [python, "-m", "tests.benchmarks.peers.callers", contender.callers or contender.name]
 
 
 def _python() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from nats.aio.client import Client
 
 from tests.benchmarks.peers.contenders.contract import Held
-from tests.benchmarks.peers.contenders.custody import POOL, TIMEOUT_S, connect
+from tests.benchmarks.peers.contenders.custody import TIMEOUT_S, connect
 
 
 async def open_contender(address: dict[str, Any]) -> BareLoop:
@@ -57,7 +57,7 @@ class BareLoop:
 
     async def _append(self, task_id: str, worker: int) -> None:
         body = {"task_id": task_id, "token": 1, "percent": 40}
-        subject = f"custody.{POOL}.agent.w{worker}.progress"
+        subject = f"custody.default.agent.w{worker}.progress"
         reply = await self.client.request(subject, json.dumps(body).encode(), timeout=TIMEOUT_S)
         if not reply.data.startswith(b'{"ok":true'):
             raise RuntimeError(reply.data.decode())

@@ -14,7 +14,6 @@ from nats.aio.msg import Msg
 
 from tests.benchmarks.peers.contenders.contract import TERM_S, Held
 
-POOL = "default"
 AT_ONCE = 500
 """Tasks in one submit, and leases of one agent."""
 CLAIM = 100
@@ -28,7 +27,7 @@ LATEST_S = 120.0
 
 async def open_contender(address: dict[str, Any]) -> Custody:
     """Connect."""
-    return Custody(await connect(address))
+    return Custody(await connect(address), address)
 
 
 async def connect(address: dict[str, Any]) -> Client:
@@ -44,14 +43,16 @@ async def connect(address: dict[str, Any]) -> Client:
 class Custody:
     """A LeaseStore."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, address: dict[str, Any]) -> None:
         self.client = client
+        self.address = address
+        self._pool = address["pool"]
         self._renewals: list[tuple[str, bytes]] = []
         self._lapses = 0
 
     async def ask(self, tail: str, body: dict[str, Any]) -> Any:
         """Send a request; return its result."""
-        reply = await self.client.request(f"custody.{POOL}.{tail}", json.dumps(body).encode(), timeout=TIMEOUT_S)
+        reply = await self.client.request(f"custody.{self._pool}.{tail}", json.dumps(body).encode(), timeout=TIMEOUT_S)
         parsed = json.loads(reply.data)
         if not parsed["ok"]:
             raise RuntimeError(str(parsed))
@@ -65,7 +66,7 @@ class Custody:
         for agent, leases in await self._held_by("holder", len(self._renewals), count, lease):
             for each in leases:
                 body = {"task_id": each["task_id"], "token": each["token"], "percent": 40}
-                self._renewals.append((f"custody.{POOL}.agent.{agent}.progress", json.dumps(body).encode()))
+                self._renewals.append((f"custody.{self._pool}.agent.{agent}.progress", json.dumps(body).encode()))
 
     async def renew(self, number: int) -> None:
         subject, body = self._renewals[number % len(self._renewals)]
@@ -101,7 +102,7 @@ class Custody:
         async def hear(message: Msg) -> None:
             heard.append((time.time(), message.subject.split(".")[4]))
 
-        subscription = await self.client.subscribe(f"custody.{POOL}.feed.task.*.expired", cb=hear)
+        subscription = await self.client.subscribe(f"custody.{self._pool}.feed.task.*.expired", cb=hear)
         lease = {"mode": "fixed", "lease_s": term_s, "grace_s": 0}
         holders = [agent for agent, _ in await self._held_by(f"lapse-{self._lapses}", 0, count, lease)]
         # A lease is renewed if that moves its end by a tenth: then all end together.
