@@ -36,6 +36,7 @@ def main() -> int:
     try:
         for comparison in _chosen(options):
             cases = [case for case in comparison.cases if case.quick or not options.quick]
+            cases = [case for case in cases if not options.cases or case.label in options.cases]
             contenders = [
                 each for each in comparison.contenders if not options.contenders or each in options.contenders
             ]
@@ -63,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small cases, two rounds of a second: under a minute")
     parser.add_argument("--only", type=_listed, default=[], metavar="NAMES", help=f"of {', '.join(names)}")
     parser.add_argument("--contenders", type=_listed, default=[], metavar="NAMES", help="of those in catalogue.py")
+    parser.add_argument("--cases", type=_listed, default=[], metavar="LABELS", help="such as '1 caller'")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
     parser.add_argument("--rounds", type=int, help="turns of each contender [5; 2 with --quick]")
     parser.add_argument("--seconds", type=float, help="of each turn [3; 1 with --quick]")

@@ -47,7 +47,7 @@ CONTENDERS = (
         "bare",
         "project",
         "every request: nats-server, `sync_interval: always`",
-        "the same broker and connection; a process that appends each request and replies",
+        "the same broker and connection; a process that appends what waits, several as one batch, and replies",
         "nothing: checks, decides and remembers nothing",
     ),
     Contender(
@@ -56,7 +56,7 @@ CONTENDERS = (
         "postgres",
         "peers",
         "every commit: `synchronous_commit = on`",
-        "a table, `FOR UPDATE SKIP LOCKED`, prepared statements; asyncpg, as many connections as callers, at most 32",
+        "a table, `FOR UPDATE SKIP LOCKED`, prepared statements; asyncpg without resets, at most 32 connections",
         "leases and tokens in a row; no history",
     ),
     Contender(

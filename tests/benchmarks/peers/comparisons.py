@@ -88,6 +88,7 @@ COMPARISONS = (
         ),
         (*STORES, "bare", *FRAMEWORKS),
         (PER_S,),
+        rounds=3,
     ),
     Comparison(
         "offered",
@@ -97,6 +98,7 @@ COMPARISONS = (
         (Case("64 workers", {"workers": 64, "per_s": 200.0}),),
         (*STORES, *FRAMEWORKS),
         (P50, P99),
+        rounds=3,
     ),
     Comparison(
         "due",

@@ -67,6 +67,10 @@ async def open_contender(address: dict[str, Any]) -> PostgresTable:
     return table
 
 
+async def _keep(_connection: Any) -> None:
+    """Leave a connection as it is: by default asyncpg asks the server to reset it after each statement."""
+
+
 class PostgresTable:
     """A LeaseStore. A worker that waits is woken by a notification."""
 
@@ -86,7 +90,7 @@ class PostgresTable:
         if self._size:
             await self.pool.close()
         self._size = size
-        self.pool = await asyncpg.create_pool(self._url, min_size=size, max_size=size)
+        self.pool = await asyncpg.create_pool(self._url, min_size=size, max_size=size, reset=_keep)
 
     async def hold(self, count: int) -> None:
         await self.submit([f"held-{n}" for n in range(len(self._leases), count)])
