@@ -64,7 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small cases, two rounds of a second: under a minute")
     parser.add_argument("--only", type=_listed, default=[], metavar="NAMES", help=f"of {', '.join(names)}")
     parser.add_argument("--contenders", type=_listed, default=[], metavar="NAMES", help="of those in catalogue.py")
-    parser.add_argument("--cases", type=_listed, default=[], metavar="LABELS", help="such as '1 caller'")
+    parser.add_argument("--cases", type=_cases, default=[], metavar="LABELS", help="such as '1 caller; 64 callers'")
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
     parser.add_argument("--rounds", type=int, help="turns of each contender [5; 2 with --quick]")
     parser.add_argument("--seconds", type=float, help="of each turn [3; 1 with --quick]")
@@ -79,6 +79,10 @@ def _options() -> argparse.Namespace:
 
 def _listed(text: str) -> list[str]:
     return text.split(",")
+
+
+def _cases(text: str) -> list[str]:
+    return [each.strip() for each in text.split(";")]
 
 
 def _chosen(options: argparse.Namespace) -> list[Comparison]:

@@ -88,12 +88,22 @@ CONTENDERS = (
     ),
     Contender(
         "celery",
-        "Celery",
+        "Celery, Redis",
         "redis",
         "peers",
         "every write: Redis, `appendfsync always`",
         "one worker process with a pool of threads, `task_acks_late`, results in Redis",
         "late acknowledgement, progress as a state of the result; no leases",
+    ),
+    Contender(
+        "celery_rabbitmq",
+        "Celery, RabbitMQ",
+        "rabbitmq",
+        "peers",
+        "every submit: RabbitMQ, durable queues, confirmed; not the states",
+        "as Celery, results over RabbitMQ",
+        "as Celery",
+        callers="celery",
     ),
     Contender(
         "dramatiq",

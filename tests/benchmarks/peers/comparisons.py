@@ -59,7 +59,7 @@ MAX = Figure("max_ms", "ms at most", more_is_better=False)
 
 BACKLOGS = (1_000, 10_000, 100_000, 1_000_000)
 STORES = ("custody", "postgres", "redis")
-FRAMEWORKS = ("bullmq", "celery", "dramatiq", "procrastinate", "taskiq_nats")
+FRAMEWORKS = ("bullmq", "celery", "celery_rabbitmq", "dramatiq", "procrastinate", "taskiq_nats")
 
 COMPARISONS = (
     Comparison(

@@ -1,4 +1,4 @@
-"""Celery on Redis: tasks are acknowledged late, progress is a state in the result backend."""
+"""Celery on Redis or RabbitMQ: tasks are acknowledged late, progress is a state in the result backend."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ SUBMITTING_THREADS = 4
 
 def make_app(url: str) -> Any:
     """Return the application on this server."""
-    made = Celery("peers", broker=url, backend=url)
+    on_redis = url.startswith("redis")
+    made = Celery("peers", broker=url, backend=url if on_redis else "rpc://")
     made.conf.update(
         task_acks_late=True,
         worker_prefetch_multiplier=1,
         task_serializer="json",
         worker_hijack_root_logger=False,
+        broker_transport_options={} if on_redis else {"confirm_publish": True},
         broker_connection_retry_on_startup=True,
     )
     return made
@@ -36,12 +38,12 @@ app = make_app(server_url())
 app.task(work, name="work", bind=True)
 
 
-async def open_contender(address: dict[str, Any]) -> CeleryOnRedis:
+async def open_contender(address: dict[str, Any]) -> CeleryWorkers:
     """Make the application for submits."""
-    return CeleryOnRedis(address)
+    return CeleryWorkers(address)
 
 
-class CeleryOnRedis(WorkerFramework):
+class CeleryWorkers(WorkerFramework):
     """A Framework."""
 
     def __init__(self, address: dict[str, Any]) -> None:

@@ -52,8 +52,10 @@ class Custody:
 
     async def ask(self, tail: str, body: dict[str, Any]) -> Any:
         """Send a request; return its result."""
-        reply = await self.client.request(f"custody.{self._pool}.{tail}", json.dumps(body).encode(), timeout=TIMEOUT_S)
-        parsed = json.loads(reply.data)
+        subject, data = f"custody.{self._pool}.{tail}", json.dumps(body).encode()
+        parsed = json.loads((await self.client.request(subject, data, timeout=TIMEOUT_S)).data)
+        while not parsed["ok"] and parsed["error"]["code"] == "unavailable" and "command_id" in body:
+            parsed = json.loads((await self.client.request(subject, data, timeout=TIMEOUT_S)).data)
         if not parsed["ok"]:
             raise RuntimeError(str(parsed))
         return parsed["result"]
@@ -79,7 +81,7 @@ class Custody:
             await self.ask("ops.submit", {"task_id": task_ids[0]})
         for begin in range(0, len(task_ids) if len(task_ids) > 1 else 0, AT_ONCE):
             tasks = [{"task_id": each} for each in task_ids[begin : begin + AT_ONCE]]
-            await self.ask("ops.submit_many", {"tasks": tasks})
+            await self._submit_many(tasks)
 
     async def claim(self, worker: int, wait_s: float = 0.0) -> Held | None:
         body = {"wait_s": wait_s} if wait_s else {}
@@ -121,6 +123,10 @@ class Custody:
     async def close(self) -> None:
         await self.client.close()
 
+    async def _submit_many(self, tasks: list[dict[str, Any]]) -> None:
+        """Submit them, again where a disk was so busy that the service cannot tell whether it did."""
+        await self.ask("ops.submit_many", {"tasks": tasks, "command_id": tasks[0]["task_id"]})
+
     async def _held_by(
         self, name: str, begin: int, end: int, lease: dict[str, Any]
     ) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -130,7 +136,7 @@ class Custody:
             agent = f"{name}-{first}"
             numbers = range(first, min(first + AT_ONCE, end))
             tasks = [{"task_id": f"{name}-{n}", "lease": lease, "budgets": UNSTOLEN} for n in numbers]
-            await self.ask("ops.submit_many", {"tasks": tasks})
+            await self._submit_many(tasks)
             await self.ask(f"agent.{agent}.register", {"capacity": AT_ONCE})
             claims = [self.ask(f"agent.{agent}.claim", {"max": CLAIM}) for _ in range(0, len(tasks), CLAIM)]
             held.append((agent, [each for claim in await asyncio.gather(*claims) for each in claim["leases"]]))

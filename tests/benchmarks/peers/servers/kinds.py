@@ -13,6 +13,7 @@ from tests.benchmarks.peers.servers.long_log import LongLogServer
 from tests.benchmarks.peers.servers.nats import NatsServer
 from tests.benchmarks.peers.servers.none import NoServer
 from tests.benchmarks.peers.servers.postgres import PostgresServer
+from tests.benchmarks.peers.servers.rabbitmq import RabbitServer
 from tests.benchmarks.peers.servers.redis import RedisServer
 from tests.benchmarks.peers.servers.server import Server
 
@@ -24,5 +25,6 @@ KINDS: dict[str, Callable[[], Server]] = {
     "nats": NatsServer,
     "none": NoServer,
     "postgres": PostgresServer,
+    "rabbitmq": RabbitServer,
     "redis": RedisServer,
 }
