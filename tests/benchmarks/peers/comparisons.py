@@ -59,6 +59,8 @@ MAX = Figure("max_ms", "ms at most", more_is_better=False)
 
 BACKLOGS = (1_000, 10_000, 100_000, 1_000_000)
 STORES = ("custody", "postgres", "redis")
+QUICK = (*STORES, "bare")
+"""Those of `--quick`: the others need seconds for each start of their workers."""
 FRAMEWORKS = ("bullmq", "celery", "celery_rabbitmq", "dramatiq", "procrastinate", "taskiq_nats")
 
 COMPARISONS = (

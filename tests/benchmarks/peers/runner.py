@@ -18,6 +18,7 @@ class Runner:
         self.run = run
         self._say = say
         self._teams: dict[str, Team] = {}
+        self._told: set[str] = set()
 
     def compare(
         self, comparison: Comparison, cases: Iterable[Case], contenders: list[str], rounds: int, seconds: float
@@ -63,4 +64,7 @@ class Runner:
             self._say(f"without {team.contender.label}: {error}")
             return None
         self._teams[name] = team
+        if name not in self._told:
+            self._told.add(name)
+            self._say(f"with {team.contender.label}: on disk: {team.contender.durability}. {team.contender.set_up}")
         return team
