@@ -77,7 +77,7 @@ def test_where_less_is_better_a_longer_time_is_a_lower_speed() -> None:
 
 def test_the_answer_says_where_custody_is_slower() -> None:
     assert page.answer(a_run())[2:] == [
-        "| PostgreSQL | renewals: 1 caller 0.5 ×; submit to done: 64 workers 0.5 × |  | renewals: 64 callers 2 × |"
+        "| PostgreSQL | renewals: 1 caller 0.50 ×; submit to done: 64 workers 0.50 × |  | renewals: 64 callers 2.00 × |"
     ]
 
 
@@ -105,9 +105,9 @@ def test_a_plot_is_an_image_with_every_contender_that_has_figures() -> None:
 def test_a_terminal_gets_the_spread_and_the_ratio_of_rounds_side_by_side() -> None:
     told = lines(RENEWALS, a_run().outcomes[0])
     assert told[3] == (
-        "    PostgreSQL     910 (800 to 1,000) a second;  1 ms, p50;  4 ms, p99   Custody is 0.50 × (0.49 to 0.50)"
+        "    PostgreSQL             910 (800 to 1,000) a second;  1 ms, p50;  4 ms, p99   Custody is 0.50 × (0.49 to 0.50)"
     )
-    assert told[-1] == "    Redis          failed"
+    assert told[-1] == "    Redis                  failed"
 
 
 def test_a_run_is_kept_as_json(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def main() -> int:
             _compare(runner, comparison, options)
             _keep(run, options.json)
         if stealing.NAME in options.only or not (options.only or options.quick or options.contenders):
-            stealing.run(say)
+            stealing.run(say, RESULTS, write_docs=options.write_docs)
     finally:
         runner.stop()
     say(f"\n{time.monotonic() - began:.0f} s; figures and plots are in {RESULTS}")

@@ -31,6 +31,13 @@ class Contender:
 LONG_LOGS = (100_000, 1_000_000, 10_000_000)
 """Events in a log before it is measured."""
 
+RELAXED: tuple[tuple[str, str, Interpreter, str], ...] = (
+    ("custody", "Custody", "project", "what is older than 2 minutes: nats-server's default"),
+    ("postgres", "PostgreSQL", "peers", "what is older than about half a second: `synchronous_commit = off`"),
+    ("redis", "Redis", "peers", "what is older than a second: `appendfsync everysec`, its default"),
+)
+"""Those that are measured again where an answer does not wait for the disk."""
+
 CONTENDERS = (
     Contender(
         "custody",
@@ -158,6 +165,19 @@ CONTENDERS = (
         "every commit: SQLite's default, `synchronous = FULL`, on a WAL",
         "the library's module, a file in the callers' process",
         "the library's events, in a table",
+    ),
+    *(
+        Contender(
+            f"{name}_relaxed",
+            f"{label}, relaxed",
+            f"{name}_relaxed",
+            interpreter,
+            durability,
+            f"as {label}",
+            f"as {label}",
+            callers=name,
+        )
+        for name, label, interpreter, durability in RELAXED
     ),
     *(
         Contender(

@@ -58,6 +58,7 @@ P99 = Figure("p99_ms", "ms, p99", more_is_better=False)
 MAX = Figure("max_ms", "ms at most", more_is_better=False)
 
 BACKLOGS = (1_000, 10_000, 100_000, 1_000_000)
+CALLERS = (("1 caller", 1), ("64 callers", 64), ("512 callers", 512))
 STORES = ("custody", "postgres", "redis")
 QUICK = (*STORES, "bare")
 """Those of `--quick`: the others need seconds for each start of their workers."""
@@ -69,13 +70,20 @@ COMPARISONS = (
         "Renewals of held leases, a second",
         "renewals",
         "renewals",
-        (
-            Case("1 caller", {"callers": 1}, quick=True),
-            Case("64 callers", {"callers": 64}, quick=True),
-            Case("512 callers", {"callers": 512}),
-        ),
+        tuple(Case(label, {"callers": callers}, quick=callers < 512) for label, callers in CALLERS),
         (*STORES, "etcd", "bare"),
         (PER_S, P50, P99),
+    ),
+    Comparison(
+        "relaxed",
+        "Renewals where an answer does not wait for the disk, a second",
+        "renewals without waiting for the disk",
+        "renewals",
+        tuple(Case(label, {"callers": callers}) for label, callers in CALLERS),
+        ("custody_relaxed", "postgres_relaxed", "redis_relaxed", "custody"),
+        (PER_S, P50, P99),
+        own="custody_relaxed",
+        rounds=3,
     ),
     Comparison(
         "life",

@@ -27,15 +27,17 @@ def command(contender: Contender) -> list[str]:
     """
     if contender.interpreter == "node":
         return [program("node", "apt-get install nodejs npm"), str(_node() / f"{contender.name}.mjs")]
-    python = sys.executable if contender.interpreter == "project" else str(_python())
+    python = sys.executable if contender.interpreter == "project" else str(peers_python())
     return [python, "-m", "tests.benchmarks.peers.callers", contender.callers or contender.name]
 
 
-def _python() -> Path:
+def peers_python() -> Path:
+    """Return the Python that has the peers' libraries; make its environment first. Raises MissingError."""
     place = PLACE / "venv"
     python = place / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     pinned = HERE / "requirements.txt"
     if not _is_made_from(place, pinned):
+        _say(f"making {place} from {pinned.name}")
         _run(sys.executable, "-m", "venv", str(place))
         _run(str(python), "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "-r", str(pinned))
         _note(place, pinned)
@@ -47,6 +49,7 @@ def _node() -> Path:
     pinned = HERE / "package-lock.json"
     if not _is_made_from(place, pinned):
         npm = program("npm", "apt-get install nodejs npm")
+        _say(f"making {place} from {pinned.name}")
         place.mkdir(parents=True)
         for name in ("package.json", "package-lock.json"):
             shutil.copy(HERE / name, place)
@@ -68,6 +71,10 @@ def _is_made_from(place: Path, pinned: Path) -> bool:
 
 def _note(place: Path, pinned: Path) -> None:
     (place / "made-from").write_text(_digest(pinned), encoding="utf-8")
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
 
 
 def _digest(path: Path) -> str:

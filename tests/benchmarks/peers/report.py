@@ -22,8 +22,8 @@ def lines(comparison: Comparison, outcome: Outcome) -> list[str]:
                 if figure.key in series.figures
             )
             ratio = own and ratio_to(own, series, comparison.figures[0])
-            beside = f"   Custody is {ratio}" if ratio and series is not own else ""
-            told.append(f"    {BY_NAME[series.contender].label:<14} {shown or 'failed'}{beside}")
+            beside = f"   {BY_NAME[comparison.own].label} is {ratio}" if ratio and series is not own else ""
+            told.append(f"    {BY_NAME[series.contender].label:<22} {shown or 'failed'}{beside}")
     return told
 
 

@@ -9,15 +9,19 @@ DURABLE = ("fsync=on", "synchronous_commit=on", "shared_buffers=512MB", "max_wal
 
 
 class PostgresServer(Server):
-    """A cluster of its own."""
+    """A cluster of its own; `options` beside those above."""
 
     postgres: Postgres | None = None
+
+    def __init__(self, *options: str) -> None:
+        super().__init__()
+        self._options = (*DURABLE, *options)
 
     def start(self) -> Address:
         """Return the URL of its database."""
         if binaries() is None:
             raise MissingError("PostgreSQL is not installed: apt-get install postgresql")
-        self.postgres = Postgres(self.directory, DURABLE)
+        self.postgres = Postgres(self.directory, self._options)
         self.postgres.initialise()
         self.postgres.start()
         return {"url": self.postgres.url()}

@@ -1,4 +1,4 @@
-"""Redis, or Valkey, with every write on disk before it is answered."""
+"""Redis, or Valkey."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from tests.benchmarks.peers.servers.server import Address, Server, free_port, pr
 
 
 class RedisServer(Server):
-    """Append-only, `appendfsync always`."""
+    """Append-only, flushed as `appendfsync` says."""
+
+    def __init__(self, appendfsync: str = "always") -> None:
+        super().__init__()
+        self._appendfsync = appendfsync
 
     def start(self) -> Address:
         """Return its URL."""
@@ -20,7 +24,7 @@ class RedisServer(Server):
             "dir": str(self.directory),
             "save": "",
             "appendonly": "yes",
-            "appendfsync": "always",
+            "appendfsync": self._appendfsync,
         }
         self.run(binary, *(part for name, value in options.items() for part in (f"--{name}", value)))
         self.wait_for(port)
