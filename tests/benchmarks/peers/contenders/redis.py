@@ -21,6 +21,7 @@ for _, id in ipairs(ARGV) do
 end
 """
 CLAIM = """
+if ARGV[3] == '' then redis.call('LPOP', 'work') end
 local next = redis.call('ZPOPMIN', 'queued')
 if #next == 0 then return false end
 local token = redis.call('INCR', 'tokens')
@@ -101,7 +102,7 @@ class RedisScripts:
     async def claim(self, worker: int, wait_s: float = 0.0) -> Held | None:
         if wait_s and await self._waiting.blpop(["work"], timeout=wait_s) is None:
             return None
-        granted = await self._claim(args=[worker, TERM_S])
+        granted = await self._claim(args=[worker, TERM_S, "waited" if wait_s else ""])
         return None if granted is None else Held(granted[0].decode(), worker, granted[1])
 
     async def progress(self, held: Held) -> None:
