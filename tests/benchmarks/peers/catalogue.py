@@ -49,6 +49,15 @@ CONTENDERS = (
         "leases, tokens, a log of every change with a hash chain",
     ),
     Contender(
+        "custody_client",
+        "Custody, client library",
+        "custody",
+        "project",
+        "every event: nats-server, `sync_interval: always`",
+        "`custody up`; one worker process of `custody_client` with as many slots as workers",
+        "as Custody, and the library's beats and retries",
+    ),
+    Contender(
         "bare",
         "bare loop",
         "bare",
