@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from tests.benchmarks.peers import page
+from tests.benchmarks.peers.aims import AIMS, Aim, rows
 from tests.benchmarks.peers.catalogue import BY_NAME
 from tests.benchmarks.peers.comparisons import COMPARISONS
 from tests.benchmarks.peers.plot import svg
@@ -50,7 +51,7 @@ def a_run() -> Run:
 
 def test_the_page_has_a_place_for_every_comparison_and_no_other() -> None:
     marks = [match[2] for match in page.BLOCK.finditer(page.PAGE.read_text(encoding="utf-8"))]
-    assert sorted(marks) == sorted([*(each.name for each in COMPARISONS), "answer", "machine", "set-up"])
+    assert sorted(marks) == sorted([*(each.name for each in COMPARISONS), "aims", "answer", "machine", "set-up"])
 
 
 def test_every_contender_of_a_comparison_is_in_the_catalogue() -> None:
@@ -87,6 +88,32 @@ def test_only_what_the_run_measured_is_made_anew() -> None:
     assert new.startswith("Prose.\n<!-- peers: renewals -->\n\n| | 1 caller | 64 callers |")
     assert new.endswith(kept)
     assert page.filled(new, a_run()) == new
+
+
+def test_an_aim_that_was_missed_is_told_with_what_bounds_it() -> None:
+    aims = (
+        Aim("renewals", "1 caller", "per_s", 0.7, "six hops", to="postgres"),
+        Aim("renewals", "64 callers", "per_s", 1.0, "flushes", to="postgres"),
+        Aim("offered", "64 workers", "p50_ms", 50.0, "queueing", at_most=True),
+        Aim("life", "1 worker", "per_s", 1.0, "not measured", to="postgres"),
+    )
+    assert [row[1:] for row in rows(a_run(), aims)] == [
+        ["0.5", "missed: six hops"],
+        ["2", "met"],
+        ["60", "missed: queueing"],
+    ]
+
+
+def test_every_aim_is_about_a_case_that_is_measured() -> None:
+    measured = {
+        (each.name, where.label, contender)
+        for each in COMPARISONS
+        for where in each.cases
+        for contender in each.contenders
+    }
+    for aim in AIMS:
+        with case(aim.says()):
+            assert {(aim.comparison, aim.case, aim.own), (aim.comparison, aim.case, aim.to or aim.own)} <= measured
 
 
 def test_the_machine_and_what_was_missing_are_said() -> None:

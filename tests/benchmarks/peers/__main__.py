@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.peers import machine, page, plot, report, stealing
+from tests.benchmarks.peers import aims, machine, page, plot, report, stealing
 from tests.benchmarks.peers.comparisons import COMPARISONS, QUICK, Comparison
 from tests.benchmarks.peers.environment import PLACE
 from tests.benchmarks.peers.results import Run
@@ -42,6 +42,7 @@ def main() -> int:
             stealing.run(say, RESULTS, write_docs=options.write_docs)
     finally:
         runner.stop()
+    say("\n".join(["", *(f"{aim}: {reached}, {verdict}" for aim, reached, verdict in aims.rows(run))]))
     say(f"\n{time.monotonic() - began:.0f} s; figures and plots are in {RESULTS}")
     if options.write_docs:
         page.write(run)

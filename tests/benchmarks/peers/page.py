@@ -1,6 +1,7 @@
 """docs/performance.md: what lies between two marks on it is made from a run; the prose around is written by people.
 
-A mark is `<!-- peers: NAME -->`, up to `<!-- peers: end -->`; NAME is a comparison, `answer`, `machine` or `set-up`.
+A mark is `<!-- peers: NAME -->`, up to `<!-- peers: end -->`. NAME is a comparison, or one of `answer`, `aims`,
+`machine` and `set-up`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import statistics
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.peers import aims
 from tests.benchmarks.peers.catalogue import BY_NAME
 from tests.benchmarks.peers.comparisons import COMPARISONS, Comparison
 from tests.benchmarks.peers.plot import svg
@@ -41,6 +43,7 @@ def filled(page: str, run: Run) -> str:
     """Return the page with its blocks made from the run."""
     made: dict[str, Callable[[], list[str]]] = {
         "answer": lambda: answer(run),
+        "aims": lambda: aims_met(run),
         "machine": lambda: machine(run),
         "set-up": lambda: set_up(run),
     }
@@ -76,6 +79,11 @@ def answer(run: Run) -> list[str]:
             cells = ("; ".join(each) for each in told.values())
             rows.append(f"| {contender.label} | {' | '.join(cells)} |")
     return rows
+
+
+def aims_met(run: Run) -> list[str]:
+    """The aims, and what bounds those that were missed."""
+    return ["| aim | reached | |", "|---|---|---|", *(f"| {' | '.join(row)} |" for row in aims.rows(run))]
 
 
 def machine(run: Run) -> list[str]:

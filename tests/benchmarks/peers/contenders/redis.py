@@ -89,8 +89,12 @@ class RedisScripts:
 
     async def hold(self, count: int) -> None:
         await self.submit([f"held-{n}" for n in range(len(self._leases), count)])
-        while (held := await self.claim(0)) is not None:
-            self._leases.append(held)
+
+        async def take() -> None:
+            while (held := await self.claim(0)) is not None:
+                self._leases.append(held)
+
+        await asyncio.gather(*(take() for _ in range(CONNECTIONS)))
 
     async def renew(self, number: int) -> None:
         await self.progress(self._leases[number % len(self._leases)])
