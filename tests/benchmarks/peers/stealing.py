@@ -21,6 +21,7 @@ def run(say: Callable[[str], None], results: Path, *, write_docs: bool) -> None:
     if find_spec(MODULE) is None:
         say(f"without {NAME}: there is no {MODULE}")
         return
+    results.mkdir(parents=True, exist_ok=True)
     options = ["--json", str(results / f"{NAME}.json"), *(["--write-docs"] if write_docs else [])]
     try:
         options += ["--dask", str(environment.peers_python())]
