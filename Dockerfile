@@ -11,6 +11,7 @@ RUN python3 -m venv /opt/build \
  && python3 -m venv /opt/custody \
  && /opt/custody/bin/pip install --no-deps --no-index /wheels/*.whl
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/asyncapi.yaml docs/asyncapi.yaml
 COPY domain domain
 COPY projections projections
 COPY handlers handlers

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUTPUTS = {
     "build.txt": ("--group", "build"),
     "runtime.txt": ("pyproject.toml",),
+    "node.txt": ("--group", "node"),
     "dev.txt": ("pyproject.toml", "--group", "dev", "-c", "requirements/runtime.txt", "-c", "requirements/build.txt"),
 }
 """Each file and what it is resolved from; in this order, because the last is constrained by the others."""

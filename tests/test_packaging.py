@@ -1,5 +1,6 @@
 """The wheel has everything that runs, and can be built from what the image's build is given."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -49,7 +50,20 @@ def metadata(wheel: ZipFile) -> Message:
 
 
 def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: ZipFile) -> None:
-    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files(ROOT)
+    assert {name for name in wheel.namelist() if ".dist-info/" not in name} == files(ROOT) | {"infra/asyncapi.yaml"}
+
+
+def test_the_wheel_has_the_document_that_custody_schema_prints(wheel: ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    code = "from infra.cli.commands.asyncapi import schema; schema()"
+    printed = subprocess.run(
+        [sys.executable, "-S", "-c", code],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        check=True,
+        capture_output=True,
+    )
+    assert printed.stdout == (ROOT / "docs" / "asyncapi.yaml").read_bytes()
 
 
 def test_the_wheel_says_what_it_is_and_under_which_licence(wheel: ZipFile) -> None:
@@ -73,7 +87,8 @@ def test_the_image_is_built_from_the_same_wheel(wheel: ZipFile, tmp_path: Path) 
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, context / name)
         else:
-            shutil.copy(ROOT / name, context)
+            (context / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, context / name)
     assert set(build(context, tmp_path / "dist").namelist()) == set(wheel.namelist())
 
 
@@ -82,3 +97,11 @@ def test_every_extra_is_among_what_the_tests_need() -> None:
     developing = {each for each in project["dependency-groups"]["dev"] if isinstance(each, str)}
     extras = {each for group in project["project"]["optional-dependencies"].values() for each in group}
     assert extras <= developing
+
+
+@pytest.mark.parametrize("place", ["tests/javascript", "examples/javascript"])
+def test_what_comes_from_npm_is_locked_by_hash_and_bound_to_no_registry(place: str) -> None:
+    lock = json.loads((ROOT / place / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    wanted = json.loads((ROOT / place / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert lock.pop("")["dependencies"] == wanted
+    assert all(each["integrity"].startswith("sha512-") and "resolved" not in each for each in lock.values())

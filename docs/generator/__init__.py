@@ -1,5 +1,7 @@
 """Pages and schemas that are made from the code, so that they cannot say anything else."""
 
+from docs.generator.asyncapi.document import asyncapi_yaml, document
+from docs.generator.asyncapi.page import asyncapi_page
 from docs.generator.commands import commands_page
 from docs.generator.events import events_page
 from docs.generator.leases import leases_page
@@ -11,6 +13,7 @@ from docs.generator.tables import tables_page
 
 def generated() -> dict[str, str]:
     """Return every generated file: path below `docs/` -> text."""
+    contract = document()
     return {
         "events.md": events_page(),
         "lifecycles.md": lifecycles_page(),
@@ -18,5 +21,7 @@ def generated() -> dict[str, str]:
         "commands.md": commands_page(),
         "settings.md": settings_page(),
         "tables.md": tables_page(),
+        "asyncapi.yaml": asyncapi_yaml(contract),
+        "asyncapi.html": asyncapi_page(contract),
         **schema_files(),
     }

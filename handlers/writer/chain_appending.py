@@ -15,7 +15,7 @@ from handlers.ports import AppendRejectedError, LogError, LogUnavailableError, O
 from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, append, pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from handlers.ports import Clock, EventLog, NewMessage
     from handlers.writer.appending import AppendOutcome
@@ -30,20 +30,18 @@ async def append_chain(
     flight: Flight,
     base: int,
     before: asyncio.Task[AppendOutcome] | None,
-    wake: Callable[[], None],
 ) -> AppendOutcome:
     """Append the flight's messages right after `base`; return only when their outcome is known.
 
     `before`: the append of the chain before this one, whose outcome need not be known yet. Where it is not stored
-    whole, nothing of this chain ever is: each message names the very send of the one before it. `wake` is called
-    whenever more of it is known to be stored.
+    whole, nothing of this chain ever is: each message names the very send of the one before it.
     """
     messages = flight.batch.messages[:]
     if before is not None and before.done():
         if not isinstance(before.result(), Stored):
             return Conflicted()
         before = None
-    outcome = await _send(log, clock, flight, messages, base, behind=before is not None, wake=wake)
+    outcome = await _send(log, clock, flight, messages, base, behind=before is not None)
     if not isinstance(outcome, LogError):
         return outcome
     flight.in_doubt = True
@@ -67,13 +65,11 @@ async def _send(
     base: int,
     *,
     behind: bool,
-    wake: Callable[[], None],
 ) -> AppendOutcome | LogError:
     """Append the chain; return the outcome, or the error where that has to be found out."""
 
     def on_stored(count: int) -> None:
         flight.note_stored(count, clock.steady())
-        wake()
 
     try:
         await log.append_chain(messages, expected_position=base, behind=behind, on_stored=on_stored)

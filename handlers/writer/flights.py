@@ -11,7 +11,7 @@ from handlers.writer.appending import Stored
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from handlers.ports import Steady
     from handlers.writer.appending import AppendOutcome
@@ -31,6 +31,8 @@ class Flight:
     sent_at: Steady
     started_s: float
     """When it was sent, by the event loop's clock."""
+    on_news: Callable[[], None]
+    """Called when more of it is known to be stored."""
     outcome: asyncio.Task[AppendOutcome] = field(init=False)
     events: int = field(init=False)
     """How many it had when it was sent."""
@@ -67,6 +69,7 @@ class Flight:
         """Note that the first `count` events are stored."""
         self.acknowledged = count
         self.first_at = self.first_at or now
+        self.on_news()
 
     def take_stored(self) -> Batch | None:
         """Take the commands out whose events are acknowledged one by one; None: there are none."""

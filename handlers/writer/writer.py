@@ -356,10 +356,10 @@ class Writer:
         self._open = None
         self._batch_sizing.sent()
         loop, now = asyncio.get_running_loop(), self._clock.steady()
-        flight = Flight(batch, chained, not self._flights, now, loop.time())
+        flight = Flight(batch, chained, not self._flights, now, loop.time(), self._wake.set)
         if chained:
             before = self._flights.last.outcome if self._flights else None
-            appending = append_chain(self._log, self._clock, flight, batch.base, before, self._wake.set)
+            appending = append_chain(self._log, self._clock, flight, batch.base, before)
         else:
             appending = append(self._log, self._clock, batch.messages, batch.base)
         flight.outcome = loop.create_task(appending)

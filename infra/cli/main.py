@@ -76,6 +76,9 @@ SERVICE_HELP = {
     "demo": "Let simulated agents work, some of which crash, go silent or are slow; then check the log.",
     "config": "Show the settings in force and where each came from.",
 }
+CONTRACT_HELP = {
+    "schema": "Print the wire contract as an AsyncAPI document: for generators and checks of other languages.",
+}
 NOW_HELP = {
     "explain": "Where a task is now, why, and what happens next and when.",
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
@@ -147,6 +150,13 @@ def _load_service_command(name: str) -> Any:
     return typer_command(name, settings_command(command_function(name)))
 
 
+def _load_contract_command(name: str) -> Any:
+    from infra.cli.commands.asyncapi import schema
+    from infra.cli.framework.typer_command import typer_command
+
+    return typer_command(name, schema)
+
+
 def _load_checkpoint(name: str) -> Any:
     from infra.cli.commands import checkpoint
     from infra.cli.framework.typer_command import typer_command
@@ -192,6 +202,7 @@ def cli() -> LazyGroup:
     """Return the whole command line."""
     commands = {
         **_lazy_commands(SERVICE_HELP, SERVICE, _load_service_command),
+        **_lazy_commands(CONTRACT_HELP, SERVICE, _load_contract_command),
         **_lazy_commands(OPS_HELP, OPS, _load_ops),
         **_lazy_group("agent", AGENTS),
         **_lazy_group("query", NOW),

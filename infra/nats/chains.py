@@ -14,7 +14,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING
 
-from handlers.ports import OutcomeUnknownError
+from handlers.ports import AppendConflictError, OutcomeUnknownError
 from infra.nats import wire_format
 from infra.nats.appends import acknowledged
 
@@ -40,12 +40,12 @@ class ChainLinks:
         """Return the header lines of so many messages; `behind`: the first one names the chain before it, too.
 
         Raises:
-            ValueError: `behind`, and the chain before does not end at the expected position.
+            AppendConflictError: `behind`, and the chain before does not end at the expected position: nothing is sent.
         """
         predecessor = ""
         if behind:
             if self._last is None or self._last[0] != expected_position:
-                raise ValueError(f"no chain was sent up to position {expected_position}")
+                raise AppendConflictError(f"no chain was sent up to position {expected_position}")
             predecessor = self._last[1]
         lines: list[str] = []
         for position in range(expected_position, expected_position + count):

@@ -23,7 +23,8 @@ OTHER_VARIABLES: Final = frozenset(
     {
         "CUSTODY_KEY_PASSPHRASE",  # `custody checkpoint` reads it
         "CUSTODY_BROKER_STORE", "CUSTODY_NATS_IMAGE",  # infra/broker/custody.conf and docker-compose.yml
-        "CUSTODY_REQUIRE_BROWSER", "CUSTODY_REQUIRE_DOCKER", "CUSTODY_REQUIRE_POSTGRES",  # the tests
+        "CUSTODY_REQUIRE_BROWSER", "CUSTODY_REQUIRE_DOCKER", "CUSTODY_REQUIRE_NODE",  # the tests
+        "CUSTODY_REQUIRE_POSTGRES",
         "CUSTODY_MODEL_EXAMPLES", "CUSTODY_WRITER_EXAMPLES",
     }
 )  # fmt: skip

@@ -11,7 +11,8 @@ import pytest
 
 import custody_client
 from custody_client import errors, limits, wire
-from docs.generator.commands import LEASE_KEYS, QUERY_REPLIES
+from docs.generator.replies.leases import Lease
+from docs.generator.replies.of_queries import QUERY_REPLIES
 from domain import limits as contract_limits
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.errors import RefusalCode
@@ -55,7 +56,7 @@ def test_every_command_of_agents_is_known() -> None:
 
 
 def test_documents_have_the_contracts_names() -> None:
-    assert fields(wire.Lease) == set(LEASE_KEYS)
+    assert fields(wire.Lease) == set(Lease.model_fields)
     assert fields(wire.TaskState) <= set(QUERY_REPLIES["task"].keys)
     assert fields(wire.Explanation) == set(QUERY_REPLIES["explain"].keys)
     assert fields(wire.Handoff) <= set(Handoff.model_fields)

@@ -11,7 +11,9 @@ from jsonschema.exceptions import ValidationError
 
 from docs.generate import DOCS, out_of_date
 from docs.generator import generated, glossary
-from docs.generator.commands import AGENT_REPLIES, OPS_REPLIES, QUERY_REPLIES
+from docs.generator.replies.of_agents import AGENT_REPLIES
+from docs.generator.replies.of_operators import OPS_REPLIES
+from docs.generator.replies.of_queries import QUERY_REPLIES
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
 from domain.events import EVENT_TYPES

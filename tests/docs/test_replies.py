@@ -7,7 +7,11 @@ from typing import Any
 import nats
 import pytest
 
-from docs.generator.commands import AGENT_REPLIES, ERROR_MEANINGS, EVERYWHERE, OPS_REPLIES, QUERY_REPLIES
+from docs.generator.replies.of_agents import AGENT_REPLIES
+from docs.generator.replies.of_operators import OPS_REPLIES
+from docs.generator.replies.of_queries import QUERY_REPLIES
+from docs.generator.replies.refusals import MEANINGS
+from docs.generator.verbs import BY_NAME, REPLIES
 from domain.errors import RefusalCode
 from tests.docs.conftest import Place
 from tests.system.caller import Caller
@@ -26,7 +30,7 @@ async def ask(place: Place) -> AsyncIterator[Caller]:
 
 def described(tail: str) -> tuple[str, ...]:
     kind, *_, verb = tail.split(".")
-    return {"agent": AGENT_REPLIES, "ops": OPS_REPLIES, "query": QUERY_REPLIES}[kind][verb].keys
+    return REPLIES[kind][verb].keys
 
 
 async def test_each_result_has_the_keys_that_are_described(ask: Caller) -> None:  # noqa: PLR0915 - one day, every verb
@@ -118,12 +122,11 @@ async def test_each_result_has_the_keys_that_are_described(ask: Caller) -> None:
 async def test_a_refusal_is_one_of_those_described(tail: str, body: dict[str, Any], code: str, ask: Caller) -> None:
     await ask.refused(tail, code, body)
     kind, *_, verb = tail.split(".")
-    reply = {"agent": AGENT_REPLIES, "ops": OPS_REPLIES, "query": QUERY_REPLIES}[kind][verb]
-    assert RefusalCode(code) in {*reply.errors, *EVERYWHERE}
+    assert RefusalCode(code) in BY_NAME[f"{kind}.{verb}"].errors
 
 
 def test_every_error_is_explained_and_none_is_listed_out_of_order() -> None:
-    assert list(ERROR_MEANINGS) == list(RefusalCode)
+    assert list(MEANINGS) == list(RefusalCode)
     order = list(RefusalCode)
     for replies in (AGENT_REPLIES, OPS_REPLIES, QUERY_REPLIES):
         for verb, reply in replies.items():

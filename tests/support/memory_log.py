@@ -261,7 +261,7 @@ class MemoryEventLog:
             self._check(message)
         before, stored = self._sent, 0
         if behind and (before is None or before.expected_position + len(before.messages) != expected_position):
-            raise ValueError(f"no chain was sent up to position {expected_position}")
+            raise AppendConflictError(f"no chain was sent up to position {expected_position}")
         append = self._sent = _Append(messages, expected_position, chained=True, behind=before if behind else None)
         await self._arrive()
         fault = self._faults.popleft() if self._faults else None

@@ -37,10 +37,21 @@ from infra.codec import CloudEventsCodec
 from projections.state.pool_state import RECENT_ENTITIES, PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 from tests.support.memory_log import MemoryEventLog
+from tests.support.reply_models import misfit
 from tests.support.virtual_clock import VirtualClock
 
 POOL = "p"
 START_LIMIT_S = 60.0
+
+GUARANTEES = {
+    "replicas": 1,
+    "storage": "memory",
+    "compression": "none",
+    "sync_interval": None,
+    "broker_version": "none",
+    "durability": "no longer than the test",
+}
+"""What a service would say of its stream."""
 
 
 class Reply(dict[str, Any]):
@@ -118,6 +129,8 @@ class PoolHarness:
         self.asked: list[Asked] = []
         self.stray: list[tuple[str, bytes]] = []
         """Replies to subjects of which no request came."""
+        self.misfits: list[str] = []
+        """What is wrong with replies, by what is described."""
         self.starts = 0
         self.foreign = False
         """Whether another writer wrote to the log, so that its appends cannot be told apart."""
@@ -338,8 +351,9 @@ class PoolHarness:
         self._check_appends()
 
     def check_replies(self) -> None:
-        """Check that every request was answered exactly once; nothing may be on its way."""
+        """Check that every request was answered exactly once, as described; nothing may be on its way."""
         assert not self.stray, self.stray
+        assert not self.misfits, self.misfits[0]
         for each in self.asked:
             assert all(len(reply.raw) <= MAX_REPLY_BYTES for reply in each.replies)
             wanted = 1 if is_inbox(each.inbox) and not each.lost else 0
@@ -366,6 +380,7 @@ class PoolHarness:
             PoolOptions(
                 leader=f"host:1:{self.starts}",
                 software="custody test",
+                guarantees=GUARANTEES,
                 sweeper_interval_s=self.sweeper_interval_s,
                 outcomes=self.outcomes,
                 limits=self.limits,
@@ -384,6 +399,8 @@ class PoolHarness:
             self.stray.append((reply, body))
         else:
             asked.replies.append(Reply(body, headers))
+            if (wrong := misfit(asked.subject, body)) is not None:
+                self.misfits.append(wrong)
             self.on_reply(asked)
 
     def _check_chain(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from nats.aio.client import Client
 
 from infra.nats.cancellation import await_cancellable
+from tests.support.reply_models import misfit
 
 NUMBERS = {
     "invalid_command": 400,
@@ -94,6 +95,7 @@ class Caller:
         message = await await_cancellable(request)
         reply = Reply(json.loads(message.data), dict(message.headers or {}))
         check_form(reply)
+        assert (wrong := misfit(tail, message.data)) is None, wrong
         return reply
 
     async def done(self, tail: str, body: Body = None, *, actor: str | None = None, **fields: Any) -> Any:

@@ -9,6 +9,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -126,6 +128,8 @@ def check_chain(events: Iterable[Stored], previous: str = "0" * 64) -> None:
 def check_envelope(event: Stored, pool: str) -> dict[str, Any]:
     """One event's CloudEvents envelope, against its subject and position."""
     body = event.body
+    parsed = JSONFormat().read(CloudEvent, event.raw)
+    assert (parsed.get_id(), parsed.get_type()) == (body["id"], body["type"]), "the official SDK reads it alike"
     prefix, of_pool, kind, entity, entity_id, name = event.subject.split(".")
     assert (prefix, of_pool) == ("custody", pool)
     assert kind in {"evt", "feed"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from domain.events.task import Cancelled, Leased, Submitted
@@ -254,3 +256,20 @@ async def test_a_waiting_claim_is_woken_by_the_part_that_is_acknowledged(pool: P
     await pool.advance(1)
 
     assert [lease["title"] for lease in claim.answer.result["leases"]] == ["0"]
+
+
+async def test_a_chain_that_starts_while_the_one_before_it_is_found_out_waits_for_it(pool: PoolHarness) -> None:
+    """The one before it is already sent again, so it could name no chain any more."""
+    with pool.log.held():
+        pool.log.fail_next(LoseAck(), LoseRequest())
+        first = submits(pool, "0")
+        await pool.rest()
+        pool.log.fail_reads(2)
+    second = submits(pool, "1")
+    for _ in range(8):
+        await asyncio.sleep(0)
+        second += submits(pool, str(len(second) + 1))
+    await pool.advance(3)
+
+    assert codes([*first, *second]) == [None] * 10
+    assert titles(pool) == [str(number) for number in range(10)]

@@ -56,7 +56,7 @@ def test_a_person_in_a_terminal_sees_the_same(tmp_path: Path) -> None:
 def test_the_first_page_names_every_command_by_who_uses_it() -> None:
     page = invoke("--help").out
     words = set(re.findall(r"\w+", page))
-    named = [*main.SERVICE_HELP, *main.OPS_HELP, *main.LOG_HELP, *main.GROUP_HELP]
+    named = [*main.SERVICE_HELP, *main.CONTRACT_HELP, *main.OPS_HELP, *main.LOG_HELP, *main.GROUP_HELP]
     for helps in (named, main.AGENT_HELP, main.QUERY_HELP, main.CHECKPOINT_HELP):
         assert set(helps) <= words
     for heading in (main.SERVICE, main.OPS, main.AGENTS, main.NOW, main.PAST, main.KEEP):

@@ -7,7 +7,7 @@ import sys
 from domain.commands.agent_commands import AGENT_COMMANDS
 from domain.commands.operator_commands import OPS_COMMANDS
 from infra.cli import main
-from infra.cli.commands import checkpoint
+from infra.cli.commands import asyncapi, checkpoint
 from projections.queries.questions import QUERIES
 from tests.infra.cli.conftest import invoke
 from tests.support.cases import case
@@ -24,13 +24,14 @@ def test_every_verb_and_view_is_listed_in_its_own_words() -> None:
 
 
 def test_the_other_commands_are_listed_in_their_own_words() -> None:
+    assert {"schema": first_line(asyncapi.schema)} == main.CONTRACT_HELP
     for listed in (main.SERVICE_HELP, main.LOG_HELP):
         assert {name: first_line(main.command_function(name)) for name in listed} == listed
     assert {name: first_line(getattr(checkpoint, name)) for name in main.CHECKPOINT_HELP} == main.CHECKPOINT_HELP
 
 
 ALL = [
-    *([name] for name in (*main.SERVICE_HELP, *main.OPS_HELP, *main.LOG_HELP)),
+    *([name] for name in (*main.SERVICE_HELP, *main.CONTRACT_HELP, *main.OPS_HELP, *main.LOG_HELP)),
     *(["agent", name] for name in main.AGENT_HELP),
     *(["query", name] for name in main.QUERY_HELP),
     *(["checkpoint", name] for name in main.CHECKPOINT_HELP),
@@ -44,7 +45,7 @@ def test_every_command_has_help_and_every_client_command_names_broker_pool_and_j
             assert result.status == 0
             assert " ".join(arguments) in result.out
             assert "\x1b" not in result.out
-            if arguments[0] not in main.SERVICE_HELP and arguments[-1] != "keygen":
+            if arguments[0] not in {*main.SERVICE_HELP, *main.CONTRACT_HELP} and arguments[-1] != "keygen":
                 flags = ("--nats ", "--pool ", "--json ", "--nats-creds ", "--timeout ")
                 assert [flag for flag in flags if flag not in result.out] == []
                 assert ("--actor " in result.out) == (arguments[0] in {*main.OPS_HELP, "audit"})
