@@ -11,15 +11,15 @@ from domain.statuses import LeaseStatus, TaskStatus
 from domain.values import Priority
 
 
-class Reported(Result):
-    """What was reported under a lease."""
+class OwnReport(Result):
+    """What was reported under a lease, for a process that goes on with it."""
 
     percent: Percent
-    """The last percentage."""
+    """Progress in percent."""
     note: str | None
-    """The last message."""
+    """The last report's note."""
     checkpoint: Any
-    """The last checkpoint."""
+    """The last checkpoint; null for none."""
 
 
 class Lease(Result):
@@ -57,8 +57,8 @@ class Lease(Result):
     """What its holder must be able to do."""
     failures: Count
     """How many attempts failed before."""
-    reported: Reported | None
-    """What was reported under this lease; null if nothing was."""
+    reported: OwnReport | None
+    """What was reported under this lease (`percent`, `note`, `checkpoint`); null if nothing was."""
 
 
 class Leases(Result):

@@ -97,9 +97,9 @@ class TaskSituation(Result):
     holder: Name | None
     """Who holds it now, or null."""
     token: Token | None
-    """The token that it is held under, or null."""
+    """The present lease's fencing token, or null."""
     held_since: Moment | None
-    """When that was granted, or null."""
+    """Since when, or null."""
 
 
 class IllegalTransition(Result):
