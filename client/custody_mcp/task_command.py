@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from custody_client import CustodyError, Lease, LeaseLost, NoAnswerError, OwnReport, StaleSession
+from custody_client import CustodyError, Lease, LeaseLost, NoAnswerError, OwnReport, StaleSession, UnknownAgent
 from custody_client.address import agent_name, capability_names, find_address, pool_name
 from custody_client.calls import Calls
 from custody_client.errors import LOST, lease_lost
@@ -63,16 +63,16 @@ class Ordered(CustodyError):  # noqa: N818 - an order, not a fault
 class Holder:
     """One agent, for one command."""
 
-    def __init__(self, calls: Calls, agent: str, file: Path) -> None:
+    def __init__(self, calls: Calls, agent: str, capabilities: list[str], file: Path) -> None:
         self._calls = calls
+        self._registration = {"capabilities": capabilities, "capacity": 1, "labels": ["command line"]}
         self._agent = agent
         self._file = file
         self._kept = _read(file)
 
-    async def claim(self, wait_s: float, capabilities: list[str]) -> str:
+    async def claim(self, wait_s: float) -> str:
         """Return the briefing of the task that is held, else of one that is claimed now, if there is one."""
-        body = {"capabilities": capabilities, "capacity": 1, "labels": ["command line"]}
-        held = (await self._command("register", body)).read(Holdings).leases
+        held = (await self._command("register", self._registration)).read(Holdings).leases
         for each in held:
             try:
                 lease = (await self._command("lease", {"task_id": each.task_id, "token": each.token})).read(Lease)
@@ -171,8 +171,13 @@ class Holder:
             raise lease_lost(*lease.key, refused) from None
 
     async def _command(self, verb: str, body: dict[str, Any], *, limit_s: float = ANSWER_S, **options: Any) -> Any:
-        whole = {**body, "session": self._kept.session}
-        return await self._calls.command(f"agent.{self._agent}.{verb}", whole, limit_s=limit_s, **options)
+        subject, session = f"agent.{self._agent}", {"session": self._kept.session}
+        try:
+            return await self._calls.command(f"{subject}.{verb}", {**body, **session}, limit_s=limit_s, **options)
+        except UnknownAgent:
+            # It was taken out of the pool meanwhile.
+            await self._calls.command(f"{subject}.register", {**self._registration, **session}, limit_s=limit_s)
+            return await self._calls.command(f"{subject}.{verb}", {**body, **session}, limit_s=limit_s, **options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -193,7 +198,8 @@ async def _run(options: argparse.Namespace, agent: str) -> int:
     file = Path(os.environ.get(FILE_VARIABLE) or FILE)
     link = Link(partial(find_address, options.nats), f"custody task {agent}")
     await link.open()
-    holder = Holder(Calls(link, pool_name(options.pool)), agent, file)
+    capabilities = capability_names(getattr(options, "capabilities", None))
+    holder = Holder(Calls(link, pool_name(options.pool)), agent, capabilities, file)
     try:
         said = await _carry_out(holder, options)
     except (LeaseLost, StaleSession) as error:
@@ -216,7 +222,7 @@ async def _run(options: argparse.Namespace, agent: str) -> int:
 async def _carry_out(holder: Holder, options: argparse.Namespace) -> str:
     match options.command:
         case "claim":
-            return await holder.claim(min(options.wait, MAX_WAIT_S), capability_names(options.capabilities))
+            return await holder.claim(min(options.wait, MAX_WAIT_S))
         case "beat":
             return await holder.beat()
         case "report":
