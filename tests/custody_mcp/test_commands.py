@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from custody_mcp import cli, task_command
+from custody_mcp import cli, task_command, task_holder
 
 WITHOUT_SDK = "import sys; sys.modules['mcp'] = None; from custody_mcp.{} import main; sys.exit(main({!r}))"
 
@@ -53,8 +53,8 @@ def test_the_command_for_tasks_needs_no_sdk() -> None:
 def test_without_a_service_a_beat_holds_nothing_up(
     empty_directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(task_command, "BEAT_S", 0.1)
-    monkeypatch.setattr(task_command, "ANSWER_S", 0.1)
+    monkeypatch.setattr(task_holder, "BEAT_S", 0.1)
+    monkeypatch.setattr(task_holder, "ANSWER_S", 0.1)
     assert task_command.main(["--agent", "ada", "beat"]) == 0
     lease = {
         "task_id": "T1",
