@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from docs.generator import generated
+from docs.generator.files import generated
 from domain.events import CATALOGUE
 
 DOCS = Path(__file__).resolve().parent

@@ -2,7 +2,7 @@
 
 Run `python requirements/lock.py` after changing a dependency, or with `--upgrade` to take the newest versions that
 pyproject.toml allows. One resolution holds for every platform and for Python 3.11 and later (`uv --universal`).
-What `runtime.txt` pins, `dev.txt` pins alike; `build.txt` holds the build backends, so that nothing is installed with
+What `runtime.txt` pins, the others pin alike; `build.txt` holds the build backends, so that nothing is installed with
 an unpinned one (`--no-build-isolation`).
 """
 
@@ -13,12 +13,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUTS = {
-    "build.txt": ("--group", "build"),
-    "runtime.txt": ("pyproject.toml",),
-    "node.txt": ("--group", "node"),
-    "dev.txt": ("pyproject.toml", "--group", "dev", "-c", "requirements/runtime.txt", "-c", "requirements/build.txt"),
+    "requirements/build.txt": ("--group", "build"),
+    "requirements/runtime.txt": ("pyproject.toml",),
+    "requirements/node.txt": ("--group", "node"),
+    "requirements/dev.txt": (
+        *("pyproject.toml", "--group", "dev"),
+        *("-c", "requirements/runtime.txt", "-c", "requirements/build.txt"),
+    ),
+    "tests/benchmarks/peers/requirements.txt": (
+        *("tests/benchmarks/peers/requirements.in", "-c", "requirements/runtime.txt"),
+    ),
 }
-"""Each file and what it is resolved from; in this order, because the last is constrained by the others."""
+"""Each file and what it is resolved from; in this order, because the later ones are constrained by the others."""
 
 
 def lock(uv: str, name: str, inputs: tuple[str, ...], extra: list[str]) -> int:
@@ -26,7 +32,7 @@ def lock(uv: str, name: str, inputs: tuple[str, ...], extra: list[str]) -> int:
     command = [
         *(uv, "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes"),
         *("--no-emit-index-url", "--no-emit-find-links", "--no-header", "--no-annotate"),
-        *("--output-file", f"requirements/{name}", *inputs, *extra),
+        *("--output-file", name, *inputs, *extra),
     ]
     return subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.DEVNULL).returncode
 
@@ -39,7 +45,7 @@ def main() -> int:
         print("uv is needed to resolve the requirements: pip install uv", file=sys.stderr)
         return 2
     for name, inputs in OUTPUTS.items():
-        print(f"requirements/{name}")
+        print(name)
         if status := lock(uv, name, inputs, sys.argv[1:]):
             return status
     return 0

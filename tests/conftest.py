@@ -29,3 +29,12 @@ def pytest_collection_finish() -> None:
     if "infra.service.serving" in sys.modules:
         untouched = SimpleNamespace(collect=lambda: 0, freeze=lambda: None, set_threshold=lambda *_: None)
         pytest.MonkeyPatch().setattr("infra.service.serving.gc", untouched)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests recorded as `measured`, where they ran in other processes, too."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "measured":
+                    terminalreporter.write_line(f"measured: {value}")

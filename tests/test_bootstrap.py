@@ -14,7 +14,8 @@ import bootstrap
 from infra.nats.stream import OLDEST_BROKER
 from tests.support.checkout import ROOT
 
-REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
+PEERS = ROOT / "tests" / "benchmarks" / "peers" / "requirements.txt"
+REQUIREMENTS = [*sorted((ROOT / "requirements").glob("*.txt")), PEERS]
 TOOLS = ["ruff", "ruff", "mypy", "lint-imports", "pytest"]
 POSIX = pytest.mark.skipif(os.name == "nt", reason="the stand-in for a server is a shell script")
 
@@ -63,6 +64,8 @@ def test_every_file_pins_the_same_versions() -> None:
     everything = pins(ROOT / "requirements" / "dev.txt")
     for name in ("build.txt", "runtime.txt"):
         assert pins(ROOT / "requirements" / name).items() <= everything.items()
+    served, beside = pins(ROOT / "requirements" / "runtime.txt"), pins(PEERS)
+    assert {name: version for name, version in beside.items() if name in served}.items() <= served.items()
 
 
 @pytest.mark.parametrize("path", REQUIREMENTS, ids=lambda path: path.name)

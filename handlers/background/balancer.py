@@ -28,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 GAP_S = 0.05
 """The shortest time from one plan to the next: a plan takes a few ms at most, so that planning takes a small part."""
 MAX_CLAIMS = 1_000
-"""Waiting claims that a plan looks at, the oldest; and idle agents of each set of capabilities."""
+"""Waiting claims that a plan looks at, the oldest; and idle agents that a pass looks at."""
 
 
 class Balancer:
@@ -85,17 +85,21 @@ class Balancer:
         now = self._clock.steady()
         for agent_id in workloads.take_ran_out():
             self._idle_since.setdefault(agent_id, now)
+        self._seen = self._changes()
+        if not workloads.unstarted:
+            if look_for_idle:
+                self._idle_since = {each: since for each, since in self._idle_since.items() if since == now}
+            return False
         if look_for_idle:
             long_ago = steadily_after(now, -self._config.move_cost_s)
             for agent_id in workloads.idle(MAX_CLAIMS):
                 self._idle_since.setdefault(agent_id, long_ago)
-        self._seen = self._changes()
         if not pool.state.pool.accepts_grants or pool.cannot_judge:
             return False
         claims = pool.claim_wishes(MAX_CLAIMS)
         wishes = [Wish(agent_id, tasks) for agent_id, tasks in claims.items()]
         wishes += [Wish(agent_id) for agent_id in self._idle_without_claim(claims)]
-        if not wishes or not workloads.unstarted:
+        if not wishes:
             return False
         plan = BalancePass(pool.state, pool.memory.statistics.work_times, self._config, pool.now, pool.loads_since)
         moves = plan.moves(wishes, lambda: uuid.uuid4().hex)

@@ -198,6 +198,8 @@ def _load(load: ag.SystemLoad) -> str:
 
 def _planned(event: st.Planned) -> str:
     score = f", score {event.score:.3g}" if event.score is not None else ""
+    if event.gain_s is not None:
+        score = f", to begin {duration(event.gain_s)} sooner in all"
     return (
         f"{', '.join(event.task_ids)} from {event.from_agent}"
         f" ({count(event.source_tasks, 'task')}, cpu {event.source_cpu:g} %)"

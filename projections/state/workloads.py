@@ -162,10 +162,11 @@ class Workloads:
         return agents
 
     def idle(self, limit: int) -> list[str]:
-        """Return at most `limit` agents of each capability set that take grants and hold nothing."""
-        return [
-            agent_id for group in self._available.values() for (count, _), agent_id in group.first(limit) if not count
-        ]
+        """Return at most `limit` agents that take grants and hold nothing."""
+        found: list[str] = []
+        for group in self._available.values():
+            found += [agent_id for (count, _), agent_id in group.first(limit - len(found)) if not count]
+        return found
 
     def next_outdated_load(self) -> datetime | None:
         """Return when the oldest of the loads that still count was reported."""

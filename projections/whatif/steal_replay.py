@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 MAX_IDLE = 1_000
-"""The most idle agents of each set of capabilities that a plan looks at."""
+"""The most idle agents that a plan looks at."""
 _OPERATION = "whatif"
 _MOST_DOUBLINGS = 10
 _TICK_S = TICK.total_seconds()

@@ -205,7 +205,7 @@ def main() -> None:
         f"{held:,} tasks held by {agents:,} agents, {idle} idle: {plan_cost_ms(held, agents, idle):.1f} ms"
         for held, agents, idle in ((200, 20, 17), (20_000, 200, 17), (20_000, 1_000, 1), (20_000, 1_000, 100))
     )
-    costs = f"A plan takes, with {costs}."
+    costs = f"CPU of a plan, with {costs}."
     print(f"\n{costs}")
     if options.json is not None:
         found = _added(options.json, found)

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from domain import limits
 from handlers.ports import MAX_BATCH_MESSAGES
 from handlers.service.query_service import MAX_WAITING_VIEWS
 from handlers.writer.claim_line import MAX_WAITING, MAX_WAITING_PER_AGENT
 from infra.settings.settings import Settings
+from tests.docs.pages import PAGES, name_of
 from tests.support.cases import case
 from tests.support.checkout import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 PACKAGES = "domain|projections|handlers|infra|custody_demo|custody_eventsourcing|docs|examples|tests|requirements"
 QUOTED = re.compile(rf"`((?:{PACKAGES})/[\w./-]*)`")
 
 ENTRY = re.compile(r"(?m)^- \[(.+)\]\(([^)]+)\)(.*)$")
+LINK = re.compile(r"\]\((?!\w+:)([^)\s]+)\)")
+"""The target of a link that stays in this checkout."""
+FENCED = re.compile(r"(?ms)^```.*?^```$")
 KIB = 1024
 
 
@@ -25,13 +31,35 @@ def quoted() -> Iterator[tuple[str, str]]:
     """Every path of this checkout that a page names, with the page's name."""
     for page in PAGES:
         for match in QUOTED.finditer(page.read_text(encoding="utf-8")):
-            yield page.relative_to(ROOT).as_posix(), match[1]
+            yield name_of(page), match[1]
 
 
 def test_every_quoted_path_exists() -> None:
     found = list(quoted())
     assert len(found) > 100
     assert [each for each in found if not (ROOT / each[1]).exists()] == []
+
+
+def test_the_map_has_every_page() -> None:
+    leads_to = {Path(name).name for name in LINK.findall((ROOT / "docs/README.md").read_text(encoding="utf-8"))}
+    pages = {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+    assert sorted(pages - leads_to) == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "client" / "README.md"], ids=name_of)
+def test_every_link_leads_to_a_place(page: Path) -> None:
+    for link in LINK.findall(FENCED.sub("", page.read_text(encoding="utf-8"))):
+        name, _, anchor = link.partition("#")
+        file = page.parent / name if name else page
+        with case(link):
+            assert file.exists()
+            assert not anchor or anchor in anchors(file)
+
+
+def anchors(page: Path) -> set[str]:
+    """What a page's headings are called in links."""
+    titles = re.findall(r"(?m)^#+ (.+)$", FENCED.sub("", page.read_text(encoding="utf-8")))
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_index_has_every_decision_with_its_title_and_what_superseded_it() -> None:

@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from docs.generate import DOCS, out_of_date
-from docs.generator import generated, glossary
+from docs.generator import glossary
+from docs.generator.files import generated
 from docs.generator.replies.of_agents import AGENT_REPLIES
 from docs.generator.replies.of_operators import OPS_REPLIES
 from docs.generator.replies.of_queries import QUERY_REPLIES

@@ -15,7 +15,7 @@ from infra.export.export_file import ExportWriter
 from infra.proof.checkpoint import Checkpoint, canonical, read_checkpoint
 from infra.proof.signing import key_id
 from projections.reports.verification import Rule
-from tests.docs.test_readme import BLOCK
+from tests.docs.pages import blocks
 from tests.infra.cli.conftest import invoke
 from tests.support.checkout import ROOT
 from tests.support.scenario import Scenario
@@ -44,8 +44,8 @@ def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
 
 
 def test_the_forgery_fits_together_and_the_checkpoint_finds_it_out(exported: Scenario) -> None:
-    (forge,) = (match["text"] for match in BLOCK.finditer(PAGE) if match["mark"] == "forge.py")
-    subprocess.run([sys.executable, "-c", forge, "log.gz", "forged.gz"], check=True)
+    (forge,) = blocks(PAGE, "forge.py")
+    subprocess.run([sys.executable, "-c", forge.text, "log.gz", "forged.gz"], check=True)
     assert invoke("verify", "--file", "forged.gz").lines[0] == "forged.gz: in order"
     check = ("--checkpoint", "monday.json", "--public-key", "audit.key.pub")
     assert invoke("verify", "--file", "log.gz", *check).status == 0

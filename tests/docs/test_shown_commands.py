@@ -14,30 +14,29 @@ import pytest
 
 from infra.cli.main import GROUP_HELP
 from tests.docs.conftest import Place
-from tests.docs.test_readme import BLOCK, README
+from tests.docs.pages import PAGES, SHELLS, blocks, name_of, read
 from tests.infra.cli.conftest import invoke
 from tests.support.cases import case
-from tests.support.checkout import ROOT
 
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-FENCED = re.compile(r"(?m)^```(?P<kind>sh|console|bash|shell)\n(?P<text>.*?)^```$", re.DOTALL)
-COMMAND = re.compile(r"(?m)^(?: {4}|\$ |)(?P<line>(?:\.venv/bin/)?custody .*)$|`(?P<inline>custody [^`\n]+)`")
+README, RAW = read("README.md"), read("docs/raw-subjects.md")
+COMMAND = re.compile(r"(?m)^(?: {4}|\$ |)(?:[\w./]+/bin/)?(?P<line>custody .*)$|`(?P<inline>custody [^`\n]+)`")
 PLACEHOLDER = re.compile(r"[A-Z|…\[<]")
 
 RUN_ELSEWHERE = {
     "python3 bootstrap.py demo": "demo by tests/system/test_demo.py, test by running this",
     "nats context add custody": "its requests by test_the_requests_shown_are_carried_out below",
+    ".venv/bin/python examples/worker.py": "tests/docs/test_examples.py",
     ".venv/bin/python examples/agent.py": "tests/docs/test_examples.py",
     "custody demo --keep": "test_the_questions_of_the_readme_are_answered below",
 }
-"""The README's command blocks without a mark, by how they begin, and what runs them."""
+"""The command blocks without a mark of the README and of the raw subjects, by how they begin, and what runs them."""
 
 
 def shown() -> Iterator[tuple[str, str]]:
     """Every `custody ...` of the pages, with the page's name."""
     for page in PAGES:
         for match in COMMAND.finditer(page.read_text(encoding="utf-8")):
-            yield page.relative_to(ROOT).as_posix(), (match["line"] or match["inline"]).removeprefix(".venv/bin/")
+            yield name_of(page), match["line"] or match["inline"]
 
 
 @cache
@@ -48,11 +47,10 @@ def options(*path: str) -> frozenset[str]:
     return frozenset(re.findall(r"(?<![\w-])--[a-z][a-z-]*", result.out))
 
 
-def test_every_command_block_of_the_readme_is_run() -> None:
-    marked = {match["text"] for match in BLOCK.finditer(README)}
-    rest = [match["text"] for match in FENCED.finditer(README) if match["text"].rstrip("\n") not in marked]
-    assert [text for text in rest if not text.startswith(tuple(RUN_ELSEWHERE))] == []
-    assert len(rest) == len(RUN_ELSEWHERE)
+def test_every_command_block_without_a_mark_is_run_elsewhere() -> None:
+    shown = [block for block in blocks(README) + blocks(RAW) if block.kind in SHELLS and not block.mark]
+    assert [block for block in shown if not block.text.startswith(tuple(RUN_ELSEWHERE))] == []
+    assert len(shown) == len(RUN_ELSEWHERE)
 
 
 def test_every_command_shown_exists_with_its_options() -> None:
@@ -67,8 +65,8 @@ def test_every_command_shown_exists_with_its_options() -> None:
 
 @pytest.mark.system
 def test_the_requests_shown_are_carried_out(place: Place) -> None:
-    (block,) = (match["text"] for match in FENCED.finditer(README) if match["text"].startswith("nats context"))
-    lines = [shlex.split(line) for line in block.replace("\\\n", " ").splitlines()]
+    (block,) = (block for block in blocks(RAW) if block.text.startswith("nats context"))
+    lines = [shlex.split(line) for line in block.text.replace("\\\n", " ").splitlines()]
     requests = [words[2:] for words in lines if words[:2] == ["nats", "request"]]
     assert len(requests) == 2
 
@@ -93,11 +91,11 @@ def test_the_requests_shown_are_carried_out(place: Place) -> None:
 @pytest.mark.system
 @pytest.mark.slow
 def test_the_questions_of_the_readme_are_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = (match["text"] for match in FENCED.finditer(README) if match["text"].startswith("custody demo --keep"))
+    (block,) = (block for block in blocks(README) if block.text.startswith("custody demo --keep"))
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("CUSTODY_")]:
         monkeypatch.delenv(name)
-    demo, *questions = (shlex.split(line)[1:] for line in block.splitlines())
+    demo, *questions = (shlex.split(line)[1:] for line in block.text.splitlines())
     for words in ([*demo, "--agents", "8", "--tasks", "60", "--seconds", "8"], *questions):
         result = invoke(*words)
         assert result.status == 0, (words, result.err)

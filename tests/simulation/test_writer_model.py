@@ -22,6 +22,7 @@ from domain.task import Task
 from handlers.writer.writer import WriterLimits
 from projections.state.pool_state import PoolState
 from tests.support.memory_log import (
+    Conflict,
     DroppedLater,
     Fault,
     LoseAck,
@@ -147,6 +148,21 @@ class WriterModel(RuleBasedStateMachine):
     def works_on(self, number: int, verb: str, command_id: str | None) -> None:
         self.works(number, verb, former=False, command_id=command_id)
 
+    @rule(verbs=st.lists(holder_verbs, min_size=1, max_size=4), submitted=st.integers(0, 3))
+    def several_come_at_once(self, verbs: list[str], submitted: int) -> None:
+        held = [task for task in self.pool.state.tasks.values() if task.lease is not None]
+        asked: list[tuple[str, dict[str, Any]]] = [("ops.submit", {"title": "one of several"})] * submitted
+        for task, verb in zip(held, verbs, strict=False):
+            if task.lease is not None:
+                body = {"task_id": task.task_id, "token": task.lease.token, **EXTRA.get(verb, {})}
+                asked.append((f"agent.{task.lease.agent_id}.{verb}", body))
+
+        async def post() -> None:
+            for subject, body in asked:
+                self.pool.post(subject, body)
+
+        self.run(post())
+
     @rule(agent=agents, verb=st.sampled_from(["register", "heartbeat"]), command_id=command_ids)
     def is_alive(self, agent: str, verb: str, command_id: str | None) -> None:
         self.ask(f"agent.{agent}.{verb}", command_id, **({"capacity": 4} if verb == "register" else {}))
@@ -213,6 +229,14 @@ class WriterModel(RuleBasedStateMachine):
         self.strangers += 1
         stranger = Submitted(request_digest="x", title="by another", lease=LeasePolicy())
         self.pool.log.append_foreign(*self.pool.by_another((f"task/X{self.strangers}", stranger)))
+
+    @precondition(lambda self: not self.pool.log.undecided)
+    @rule(stored=st.integers(1, 3))
+    def another_comes_between(self, stored: int) -> None:
+        self.strangers += 1
+        task = f"task/X{self.strangers}"
+        stranger = Submitted(request_digest="x", title="by another", lease=LeasePolicy())
+        self.pool.log.fail_next(Midway(stored, Conflict(lambda: self.pool.by_another((task, stranger)))))
 
     @rule(after_s=st.sampled_from([0.0, 1.0, 100.0]))
     def it_is_killed_and_starts_again(self, after_s: float) -> None:

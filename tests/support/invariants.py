@@ -127,11 +127,13 @@ def _check_kept_views(state: PoolState, now: datetime) -> None:
     assert kept_statistics(state, totals, now) == statistics_document(copy)
     whole = backlog_of(BacklogQuery(limit=MAX_PAGE), copy)
     assert kept_backlog(BacklogQuery(limit=MAX_PAGE), state, now) == whole
-    everything = answer(TasksQuery(limit=MAX_PAGE), copy)
-    assert kept_tasks(TasksQuery(limit=MAX_PAGE), state) == everything
-    for row in everything["tasks"][-2:]:
-        rest = TasksQuery(limit=1, after=row["task_id"])
-        assert kept_tasks(rest, state) == answer(rest, copy)
+    if state.position == state.committed_position:
+        # Only then are the live tasks without those that have ended.
+        everything = answer(TasksQuery(limit=MAX_PAGE), copy)
+        assert kept_tasks(TasksQuery(limit=MAX_PAGE), state) == everything
+        for row in everything["tasks"][-2:]:
+            rest = TasksQuery(limit=1, after=row["task_id"])
+            assert kept_tasks(rest, state) == answer(rest, copy)
     for row in whole["tasks"][:2]:
         after = BacklogQuery(limit=1, after=row["task_id"])
         page = backlog_of(after, copy)

@@ -51,9 +51,10 @@ def require_binaries() -> Path:
 class Postgres:
     """A private cluster on a port of the loopback interface, that lets the user `custody` in without a password."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: tuple[str, ...] = QUICK) -> None:
         self._programs = require_binaries()
         self._directory = directory
+        self._options = options
         self._identity: dict[str, Any] = {}
         if os.name == "posix" and os.geteuid() == 0:
             self._identity = _unprivileged()
@@ -79,7 +80,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start the server; returns when it takes connections."""
-        options = [each for name in QUICK for each in ("-c", name)]
+        options = [each for name in self._options for each in ("-c", name)]
         where = ("-D", self._directory / "data", "-k", self._directory, "-h", "127.0.0.1", "-p", str(self.port))
         log = self._directory / "log"
         with log.open("ab") as output:

@@ -255,7 +255,7 @@ async def test_a_plan_that_fails_is_followed_by_another(
 async def test_no_lease_of_a_silent_agent_is_stolen_for_another_silent_one_and_all_expire_in_time(
     pool: PoolHarness,
 ) -> None:
-    """Observed with the policy threshold: 14 of 20,000 such leases were moved, and expired a term too late."""
+    """Observed with the policy threshold: 14 of 20,000 such leases were moved, and did not expire in time."""
     agents, each = 40, 50
     holders = [f"a{number}" for number in range(agents)]
     await pool.register(*holders, *(f"idle{number}" for number in range(agents)), capacity=each)

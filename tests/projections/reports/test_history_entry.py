@@ -4,6 +4,7 @@ import pytest
 
 from domain.commands.service_commands import Extend
 from domain.events import EVENT_TYPES
+from domain.events import steal as st
 from domain.events import task as ev
 from projections.reports.history_entry import history_entry, unreadable_entry
 from projections.reports.time_text import duration
@@ -134,3 +135,11 @@ def test_long_results_are_cut() -> None:
     told = describe(ev.Completed(token=1, agent_id="A", result="x" * 1000, duration_s=2))
     assert told.endswith("…")
     assert len(told) < 130
+
+
+def test_a_move_by_expected_durations_says_what_it_gains() -> None:
+    plan = st.Planned(
+        from_agent="A", to_agent="B", task_ids=("T",), reason="load", gain_s=90.0,
+        source_tasks=9, target_tasks=0, source_cpu=0.0, target_cpu=0.0,
+    )  # fmt: skip
+    assert describe(plan) == "T from A (9 tasks, cpu 0 %) to B (0 tasks, cpu 0 %), to begin 1m 30s sooner in all: load"

@@ -1,0 +1,1 @@
+"""Custody beside what people would pick instead, on real servers, in one run: `python -m tests.benchmarks.peers -h`."""

@@ -1,0 +1,86 @@
+"""What Custody aims at beside its peers, what a run reached of it, and what bounds what is missed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tests.benchmarks.peers.catalogue import BY_NAME
+from tests.benchmarks.peers.results import Run, ratios
+
+HOPS = "six hops between processes where a database has two; the flush to disk is one on both sides"
+FLUSHES = "nats-server flushes each message by itself, or stages a batch in files that it flushes"
+STEPS = "three durable steps, each as a renewal, all decided in one service"
+SWEEP = "a sweep appends in batches, each of which the broker stages in files, and a reader hears of them one by one"
+WORK = "the processors' time for each command, once an answer does not wait for the disk"
+READS = "messages come one by one through the client library, where a database sends rows in bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """A ratio to a contender in one case, or a figure of Custody's own."""
+
+    comparison: str
+    case: str
+    figure: str
+    limit: float
+    bound: str
+    """What bounds it, for where it is missed."""
+    own: str = "custody"
+    to: str | None = None
+    """The contender; None where `limit` is of the figure itself."""
+    at_most: bool = False
+    """Whether the limit is an upper one."""
+
+    def reached(self, run: Run) -> float | None:
+        """What the run came to; None if it did not measure it."""
+        outcome = next((each for each in run.outcomes if each.name == self.comparison), None)
+        if outcome is None or (own := outcome.of(self.own, self.case)) is None:
+            return None
+        if self.to is None:
+            return own.median(self.figure)
+        other = outcome.of(self.to, self.case)
+        found = ratios(own, other, self.figure) if other else []
+        return statistics.median(found) if found else None
+
+    def says(self) -> str:
+        """The aim in words."""
+        limit = f"{'at most' if self.at_most else 'at least'} {self.limit:g}"
+        what = "latency, p50" if self.figure == "p50_ms" else "rate"
+        if self.to is None:
+            return f"{self.comparison}, {self.case}: {limit} ms, p99"
+        return f"{self.comparison}, {self.case}: {limit} × the {what} of {BY_NAME[self.to].label}"
+
+
+AIMS = (
+    Aim("renewals", "1 caller", "p50_ms", 1.3, HOPS, to="bare", at_most=True),
+    Aim("renewals", "1 caller", "per_s", 0.7, HOPS, to="postgres"),
+    Aim("renewals", "64 callers", "per_s", 1.0, FLUSHES, to="postgres"),
+    Aim("renewals", "512 callers", "per_s", 1.5, FLUSHES, to="postgres"),
+    Aim("renewals", "512 callers", "per_s", 0.75, "the service's processor time for each command", to="bare"),
+    *(
+        Aim("life", case, "per_s", 1.0, STEPS, to="postgres")
+        for case in ("1 worker", "16 workers", "64 workers", "256 workers")
+    ),
+    *(
+        Aim("relaxed", case, "per_s", 2.0, WORK, own="custody_relaxed", to="custody")
+        for case in ("1 caller", "64 callers")
+    ),
+    *(Aim("due", case, "p99_ms", 50.0, SWEEP, at_most=True) for case in ("1,000 due", "1,000 due, 10,000 alive")),
+    *(
+        Aim("library", case, "per_s", 1.0, READS, own="es_custody", to="es_postgres")
+        for case in ("replay of an aggregate of 1,000 events", "notification log, sections of 1,000")
+    ),
+)
+
+
+def rows(run: Run, aims: Sequence[Aim] = AIMS) -> list[list[str]]:
+    """For each aim that the run measured: the aim, what was reached, and whether that is met or what bounds it."""
+    told = []
+    for aim in aims:
+        reached = aim.reached(run)
+        if reached is not None:
+            met = reached <= aim.limit if aim.at_most else reached >= aim.limit
+            told.append([aim.says(), f"{reached:.3g}", "met" if met else f"missed: {aim.bound}"])
+    return told

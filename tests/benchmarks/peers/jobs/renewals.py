@@ -1,0 +1,47 @@
+"""Renewals: callers that each renew one lease after another, over 500 that are held."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.benchmarks.peers.contenders.contract import LeaseStore
+from tests.benchmarks.peers.jobs.latencies import percentiles
+
+LEASES = 500
+WARM_UP_S = 0.3
+
+
+class Job:
+    """Renew for some seconds."""
+
+    def __init__(self, contender: LeaseStore) -> None:
+        self._store = contender
+        self._held = False
+        self._warm: set[int] = set()
+
+    async def measure(self, *, callers: int, seconds: float) -> dict[str, float]:
+        """Return renewals a second and their latencies."""
+        await self._store.staff(callers)
+        if not self._held:
+            await self._store.hold(LEASES)
+            self._held = True
+        if callers not in self._warm:
+            await self._drive(callers, WARM_UP_S)
+            self._warm.add(callers)
+        began = time.perf_counter()
+        latencies = await self._drive(callers, seconds)
+        return {"per_s": len(latencies) / (time.perf_counter() - began), **percentiles(latencies)}
+
+    async def _drive(self, callers: int, seconds: float) -> list[float]:
+        latencies: list[float] = []
+        end = time.perf_counter() + seconds
+
+        async def call(number: int) -> None:
+            while (started := time.perf_counter()) < end:
+                await self._store.renew(number)
+                latencies.append(time.perf_counter() - started)
+                number += callers
+
+        await asyncio.gather(*(call(number) for number in range(callers)))
+        return latencies

@@ -1,0 +1,64 @@
+"""A comparison as an SVG: a group of bars for each case, each group to its own scale, with the spread of the rounds."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from tests.benchmarks.peers.catalogue import BY_NAME
+from tests.benchmarks.peers.comparisons import Comparison
+from tests.benchmarks.peers.report import number
+from tests.benchmarks.peers.results import Outcome, Series
+
+WIDTH, NAMES, VALUES = 720, 130, 190
+BAR, GAP, HEAD, TITLE = 16, 4, 26, 34
+INK, OWN_BAR, OTHER_BAR, SPREAD = "#24292f", "#1f6feb", "#b6c2cf", "#57606a"
+
+
+def svg(comparison: Comparison, outcome: Outcome) -> str:
+    """Return the drawing of the comparison's first figure."""
+    figure = comparison.figures[0]
+    parts: list[str] = []
+    y = TITLE
+    for case in dict.fromkeys(each.case for each in outcome.series):
+        drawn = [each for each in outcome.series if each.case == case and figure.key in each.figures]
+        if drawn:
+            parts += [_text(8, y + 16, case, weight="bold"), *_bars(comparison, drawn, y + HEAD)]
+            y += HEAD + len(drawn) * (BAR + GAP) + GAP
+    better = "more is better" if figure.more_is_better else "less is better"
+    title = _text(8, 20, f"{comparison.title} ({better}; median, lowest and highest)", size=14, weight="bold")
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}">',
+            f'<rect width="{WIDTH}" height="{y}" fill="#ffffff"/>',
+            title,
+            *parts,
+            "</svg>\n",
+        ]
+    )
+
+
+def _bars(comparison: Comparison, drawn: Sequence[Series], top: int) -> list[str]:
+    """Draw a group; its longest bar ends where the values begin."""
+    figure = comparison.figures[0]
+    highest = max(max(each.figures[figure.key]) for each in drawn) or 1.0
+    scale = (WIDTH - NAMES - VALUES) / highest
+    parts = []
+    for row, series in enumerate(drawn):
+        y = top + row * (BAR + GAP)
+        values = series.figures[figure.key]
+        median = series.median(figure.key) or 0.0
+        low, high = NAMES + min(values) * scale, NAMES + max(values) * scale
+        fill = OWN_BAR if series.contender == comparison.own else OTHER_BAR
+        parts += [
+            _text(NAMES - 6, y + 12, BY_NAME[series.contender].label, anchor="end"),
+            f'<rect x="{NAMES}" y="{y}" width="{median * scale:.1f}" height="{BAR}" fill="{fill}"/>',
+            f'<path d="M{low:.1f} {y + BAR / 2}H{high:.1f}" stroke="{SPREAD}" stroke-width="2"/>',
+            _text(high + 6, y + 12, f"{number(median)} ({number(min(values))} to {number(max(values))})"),
+        ]
+    return parts
+
+
+def _text(x: float, y: float, words: str, *, size: int = 12, weight: str = "normal", anchor: str = "start") -> str:
+    style = f'font-family="sans-serif" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}" fill="{INK}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{html.escape(words)}</text>'
