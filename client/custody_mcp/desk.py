@@ -22,6 +22,7 @@ from custody_client.errors import LOST, NoAnswerError
 from custody_client.life import Life
 from custody_client.wire import HeldLease, Holdings, Leases
 from custody_mcp.at_hand import AtHand
+from custody_mcp.held_tasks import HeldTasks
 from custody_mcp.words import NotHeld
 
 _log = logging.getLogger("custody_mcp")
@@ -65,7 +66,7 @@ class Desk:
         self._idle_s = idle_s
         self._opened: Life | None = None
         self._opening: asyncio.Task[None] | None = None
-        self._at_hand: list[AtHand] = []
+        self.tasks = HeldTasks()
         self._claiming: asyncio.Task[None] | None = None
         self._wanting = 0
         self._closed = False
@@ -158,14 +159,7 @@ class Desk:
     @property
     def held(self) -> list[AtHand]:
         """What is held, as far as is known."""
-        return [each for each in self._at_hand if each.at_work]
-
-    def news(self) -> list[str]:
-        """Return what has become of tasks that the client thinks it holds, and forget these."""
-        over = [each for each in self._at_hand if not each.at_work]
-        for each in over:
-            self._at_hand.remove(each)
-        return [each.over_in_words for each in over if each.shown]
+        return self.tasks.held()
 
     @asynccontextmanager
     async def using(self, task_id: str | None) -> AsyncIterator[AtHand]:
@@ -178,7 +172,7 @@ class Desk:
             NotHeld: there is no such one, or there are several.
         """
         await self.ready()
-        at_hand = self._meant(task_id)
+        at_hand = self.tasks.meant(task_id)
         if at_hand.held.lost is not None and not at_hand.held.lost.certain:
             at_hand = await self._recovered(at_hand)
         try:
@@ -186,23 +180,8 @@ class Desk:
                 at_hand.check()
             yield at_hand
         finally:
-            if not at_hand.at_work and at_hand in self._at_hand:
-                self._at_hand.remove(at_hand)
-
-    def _meant(self, task_id: str | None) -> AtHand:
-        if task_id is not None:
-            meant = [each for each in self._at_hand if each.task_id == task_id][-1:]
-        else:
-            meant = [each for each in self._at_hand if each.shown]
-        if len(meant) == 1:
-            return meant[0]
-        if meant:
-            raise NotHeld(f"Say which task with task_id: {', '.join(each.task_id for each in meant)}.")
-        held = ", ".join(each.task_id for each in self.held)
-        raise NotHeld(
-            f"You hold {'no task' if task_id is None else f'no task {task_id}'}. "
-            + (f"You hold {held}; my_work shows it." if held else "Call claim_work for one.")
-        )
+            if not at_hand.at_work:
+                self.tasks.forget(at_hand)
 
     async def claim(self, wait_s: float) -> AtHand | None:
         """Return a task that the client was not given yet: one that came unasked, else one that is claimed now.
@@ -212,7 +191,7 @@ class Desk:
             Refused: nothing is granted.
             NoAnswerError: no answer came.
         """
-        if (waiting := self._waiting()) is not None:
+        if (waiting := self.tasks.waiting()) is not None:
             return waiting
         if len(self.held) >= self._slots:
             held = ", ".join(each.task_id for each in self.held)
@@ -227,18 +206,11 @@ class Desk:
         except AtCapacity:
             # It holds a task that came unasked, and of which nothing was heard here yet.
             await self.all()
-            if self._waiting() is None:
+            if self.tasks.waiting() is None:
                 raise
         finally:
             self._wanting -= 1
-        return self._waiting()
-
-    def _waiting(self) -> AtHand | None:
-        return next((each for each in self.held if not each.shown), None)
-
-    def _forget(self, at_hand: AtHand) -> None:
-        if at_hand in self._at_hand:
-            self._at_hand.remove(at_hand)
+        return self.tasks.waiting()
 
     async def _recovered(self, lost: AtHand) -> AtHand:
         """Go on with a lease whose term ran out here alone, after a machine's sleep for one, if it is still held.
@@ -251,7 +223,7 @@ class Desk:
                 read, granted_by = await self._life.read_lease(HeldLease(*lease.key, lease.expires_at))
         except (*LOST, TimeoutError):
             return lost
-        self._forget(lost)
+        self.tasks.forget(lost)
         taken = self._take(read, granted_by)
         taken.shown = lost.shown
         return taken
@@ -278,7 +250,7 @@ class Desk:
         holding.progress_within_s = self._idle_s
         held: Held[Any] = Held(self._life, holding)
         taken = AtHand(self._life, held, holding)
-        self._at_hand.append(taken)
+        self.tasks.add(taken)
 
         def stopped() -> None:
             if holding.lost is not None:
@@ -312,7 +284,7 @@ class Desk:
     async def _give_back(self, at_hand: AtHand, reason: str) -> None:
         with contextlib.suppress(LeaseLost):
             await at_hand.hand_over(reason)
-        self._forget(at_hand)
+        self.tasks.forget(at_hand)
 
     def _spawn(self, among: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

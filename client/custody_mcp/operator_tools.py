@@ -16,7 +16,7 @@ from custody_mcp.answers import Acted, Explained, Found, Submitted
 from custody_mcp.asking import Asking
 from custody_mcp.briefing import DATA
 from custody_mcp.marked import all_visible, visible
-from custody_mcp.told import told_in_words
+from custody_mcp.told import answering
 
 INSTRUCTIONS = (
     "You operate a pool of Custody: tasks that agents hold under leases. find shows what there is, explain says where "
@@ -75,7 +75,7 @@ class OperatorTools:
     ) -> Submitted:
         """Add a task for some agent to work on."""
         name = task_id or f"task-{secrets.token_hex(6)}"
-        with told_in_words():
+        async with answering():
             body = {
                 "task_id": name,
                 "title": title,
@@ -101,14 +101,14 @@ class OperatorTools:
         """List tasks (by status, label), agents, leases (by agent) or the backlog in the order of grants."""
         wanted = {"tasks": {"status": status, "label": label}, "agents": {"agent_id": agent_id}, "backlog": {}}
         fields = {**wanted.get(what, {"agent_id": agent_id}), "limit": limit, "after": after}
-        with told_in_words():
+        async with answering():
             page = await self._asking.query(what, **{key: value for key, value in fields.items() if value is not None})
         rows = [_short(row) for row in page[what if what != "backlog" else "tasks"]]
         return Found(about=DATA, rows=rows, next=page.get("next"))
 
     async def explain(self, task_id: str) -> Explained:
         """Where a task is, why, what happens next, and which agents could take it."""
-        with told_in_words():
+        async with answering():
             said = all_visible(await self._asking.query("explain", task_id=task_id))
             asked = (await self._asking.task(task_id)).question if said["status"] == "blocked" else None
         fields = ("status", "headline", "why", "next", "budgets", "candidates")
@@ -127,7 +127,7 @@ class OperatorTools:
         retry: a new task like a failed one. revoke: take it from its holder. requeue: bring back a stuck or
         quarantined one. drain: the agent hands over what it holds.
         """
-        with told_in_words():
+        async with answering():
             result = await self._command(do, _fields(do, task_id, agent_id, text), "look with explain or find first")
         return Acted(result=all_visible(result), note="Done.")
 

@@ -13,7 +13,7 @@ from custody_client.reports import UNSET
 from custody_mcp.answers import Claimed, Ended, MyWork, Reported
 from custody_mcp.at_hand import AtHand
 from custody_mcp.desk import MAX_WAIT_S, Desk
-from custody_mcp.told import told_in_words
+from custody_mcp.told import answering
 
 INSTRUCTIONS = (
     "You are a worker of Custody: you hold tasks under leases, and no other agent works on what you hold. Begin with "
@@ -52,10 +52,10 @@ class WorkerTools:
 
     async def claim_work(self, wait_s: Annotated[float, Field(ge=0, le=MAX_WAIT_S)] = 0) -> Claimed:
         """Get the next task, with a briefing. Waits up to wait_s seconds if there is none."""
-        with told_in_words():
+        async with answering():
             await self._desk.ready()
             at_hand = await self._desk.claim(wait_s)
-        news = " ".join(self._desk.news())
+        news = " ".join(self._desk.tasks.news())
         if at_hand is None:
             return Claimed(
                 work=None, note=f"{news} There is no work for you now. Call again, with wait_s, or stop.".strip()
@@ -64,13 +64,13 @@ class WorkerTools:
 
     async def my_work(self) -> MyWork:
         """All tasks that you hold, with briefings, and what became of others. Call it first, and when unsure."""
-        with told_in_words():
+        async with answering():
             await self._desk.ready()
             try:
                 held, notes = await self._desk.all(), []
             except NoAnswerError:
                 held, notes = self._desk.held, ["Custody gives no answer now: this is how it was last. Work on."]
-        notes += self._desk.news()
+        notes += self._desk.tasks.news()
         notes += [f"{each.task_id} is being ended; not confirmed yet." for each in held if each.unconfirmed]
         notes += [_hand_over(each) for each in held if each.held.handing_over]
         return MyWork(
@@ -85,45 +85,39 @@ class WorkerTools:
         task_id: Which = None,
     ) -> Reported:
         """Report progress after each step: note says what is done and what comes next."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                await at_hand.report(percent, note, UNSET if checkpoint is None else checkpoint)
-                return _reported(at_hand, "Noted; the task is yours.")
+        async with answering(), self._desk.using(task_id) as at_hand:
+            await at_hand.report(percent, note, UNSET if checkpoint is None else checkpoint)
+            return _reported(at_hand, "Noted; the task is yours.")
 
     async def quiet(self, for_s: Annotated[float, Field(gt=0, le=3600)], why: str, task_id: Which = None) -> Reported:
         """Announce for_s seconds without a report, such as a long build."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                await at_hand.quiet(for_s, why)
-                return _reported(at_hand, f"Noted; no report is expected for {for_s:g} s.")
+        async with answering(), self._desk.using(task_id) as at_hand:
+            await at_hand.quiet(for_s, why)
+            return _reported(at_hand, f"Noted; no report is expected for {for_s:g} s.")
 
     async def finish(self, result: Any = None, task_id: Which = None) -> Ended:
         """Complete the task; result is JSON for its submitter."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                fate = await at_hand.complete(result)
+        async with answering(), self._desk.using(task_id) as at_hand:
+            fate = await at_hand.complete(result)
         return Ended(task_id=fate.task_id, status=fate.status, note="Done. claim_work gets the next task.")
 
     async def give_up(self, error: str, retryable: bool = True, task_id: Which = None) -> Ended:  # noqa: FBT001, FBT002
         """Say that your attempt failed, and why; retryable: another attempt may succeed."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                fate = await at_hand.fail(error, retryable=retryable)
+        async with answering(), self._desk.using(task_id) as at_hand:
+            fate = await at_hand.fail(error, retryable=retryable)
         return Ended(task_id=fate.task_id, status=fate.status, note="You hold it no more: stop working on it.")
 
     async def hand_over(self, notes: str, checkpoint: Any = None, task_id: Which = None) -> Ended:
         """Give the task back unfinished, with all that the next holder needs."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                given = UNSET if checkpoint is None else checkpoint
-                fate = await at_hand.hand_over("handed over", notes, given)
+        async with answering(), self._desk.using(task_id) as at_hand:
+            given = UNSET if checkpoint is None else checkpoint
+            fate = await at_hand.hand_over("handed over", notes, given)
         return Ended(task_id=fate.task_id, status=fate.status, note="You hold it no more: stop working on it.")
 
     async def ask_human(self, question: str, task_id: Which = None) -> Ended:
         """Set the task aside until a person answers. Report where you are first: any agent may go on with it then."""
-        with told_in_words():
-            async with self._desk.using(task_id) as at_hand:
-                fate = await at_hand.block("a person has to decide", question)
+        async with answering(), self._desk.using(task_id) as at_hand:
+            fate = await at_hand.block("a person has to decide", question)
         note = "You hold it no more: stop working on it. The answer comes with the briefing of who gets it next."
         return Ended(task_id=fate.task_id, status=fate.status, note=note)
 

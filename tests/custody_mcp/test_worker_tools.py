@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from custody_client import Client, Retry
-from custody_mcp import at_hand, desk
+from custody_mcp import at_hand, desk, told
 from tests.client.conftest import SHORT, Place
 from tests.custody_mcp.conftest import beside
 
@@ -215,6 +215,18 @@ async def test_a_second_process_of_the_name_ends_the_first(place: Place, client:
             assert 'your last note: "a third"' in work[0]["briefing"]
             assert "Stop working on every task" in await first.refused("claim_work")
             assert (await second.call("finish"))["status"] == "completed"
+
+
+async def test_no_call_takes_longer_than_is_promised(
+    place: Place, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert told.LIMIT_S < 25
+    async with beside(place) as model:
+        await model.call("my_work")
+        monkeypatch.setattr(told, "LIMIT_S", 0.5)
+        assert "no answer in 0.5 s" in await model.refused("claim_work", wait_s=20)
+        await client.submit(task_id="T1")
+        assert (await place.until("T1", lambda task: task["releases"] == 1))["status"] == "queued"
 
 
 async def test_without_a_broker_each_call_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,6 +143,16 @@ def test_a_lost_task_stops_the_next_use_of_a_tool(repository: Repository) -> Non
     assert repository.hook("PostToolUse", "loser").stderr == ""
 
 
+def test_an_agent_that_was_taken_out_of_the_pool_is_told_that_its_task_is_not_its_own(repository: Repository) -> None:
+    repository.worktree("removed")
+    repository.sh("custody submit R1 --required-capability removed")
+    repository.hook("SessionStart", "removed")
+    repository.sh("custody deregister removed")
+    repository.beat_is_due("removed")
+    assert "You do not hold R1 any more" in repository.hook("PostToolUse", "removed", status=2).stderr
+    repository.sh("custody cancel R1")
+
+
 def test_an_agent_that_drains_is_told_at_the_next_use_of_a_tool(repository: Repository) -> None:
     repository.worktree("drained")
     repository.sh("custody submit D1 --required-capability drained")
