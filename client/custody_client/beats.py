@@ -197,8 +197,7 @@ class Beats:
         else:
             self._answered = True
             self._take(document, vouched, answer.sent_at)
-            for directive in document.directives:
-                taken.obey(directive)
+            taken.obey(document.directives, vouched)
         self._woken.set()
 
     def _take(self, document: HoldingsDocument, vouched: list[Holding], sent_at: float) -> None:

@@ -31,8 +31,10 @@ class Holding:
         self.ending = False
         """Whether an outcome is on its way: then nothing stops the handler any more."""
         self.ended = False
-        self.handing_over: HandOver | None = None
-        """Set when the task should be given back soon."""
+        self.drains: HandOver | None = None
+        """Set once the worker itself drains: the task should be given back soon."""
+        self.asked: HandOver | None = None
+        """Set while the service asks for that; an agent that is resumed is not asked any more."""
         self.stop_reason: LeaseLost | HandOver | None = None
         """Why the handler was stopped, if it was."""
         self._stop: Callable[[], None] | None = None
@@ -47,6 +49,11 @@ class Holding:
     def lost(self) -> LeaseLost | None:
         """Why the lease is lost, if it is."""
         return self.stop_reason if isinstance(self.stop_reason, LeaseLost) else None
+
+    @property
+    def handing_over(self) -> HandOver | None:
+        """Why the task should be given back soon, if it should."""
+        return self.drains or self.asked
 
     def vouched(self, now: float) -> bool:
         """Return whether this process vouches for the task: it is held, and its handler shows progress in time."""
@@ -78,10 +85,6 @@ class Holding:
     def lose(self, reason: str, *, certain: bool = True) -> bool:
         """Stop the handler because the lease is lost; return whether it was this call that did."""
         return self.stop(LeaseLost(*self.key, reason, certain=certain))
-
-    def ask_to_hand_over(self, reason: str) -> None:
-        """Say that the task should be given back soon. Nothing is stopped yet."""
-        self.handing_over = self.handing_over or HandOver(reason)
 
     def fields(self) -> dict[str, Any]:
         """Return what a command on the task names it by."""

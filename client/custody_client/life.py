@@ -12,7 +12,16 @@ from custody_client.address import Address
 from custody_client.beats import Beats
 from custody_client.calls import Answer, Calls
 from custody_client.clock import steady_s
-from custody_client.errors import LOST, CustodyError, LeaseLost, NoAnswerError, StaleSession, UnknownAgent, lease_lost
+from custody_client.errors import (
+    LOST,
+    CustodyError,
+    HandOver,
+    LeaseLost,
+    NoAnswerError,
+    StaleSession,
+    UnknownAgent,
+    lease_lost,
+)
 from custody_client.holding import Holding, Holdings
 from custody_client.link import Link
 from custody_client.wire import HeldLease, Lease, Terms
@@ -174,8 +183,8 @@ class Life:
         holding.term.renew(terms.expires_at, sent_at, grace_s=terms.grace_s)
         if terms.directive == "stop":
             holding.lose("its deadline has passed")
-        elif terms.directive == "hand_over":
-            holding.ask_to_hand_over("the service asks for it")
+        else:
+            holding.asked = HandOver("the service asks for it") if terms.directive == "hand_over" else None
 
     def supersede(self, refused: StaleSession) -> None:
         """Another process of the name has registered: stop everything that was held. Called from both threads."""

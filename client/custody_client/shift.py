@@ -89,7 +89,7 @@ class Shift:
         if self._claiming is not None:
             self._claiming.cancel()
         for holding in self._life.holdings.all():
-            holding.ask_to_hand_over("the worker drains")
+            holding.drains = HandOver("the worker drains")
         if not await self._idle(wait_s, hurry):
             _log.info("%s: handing over what is not done: %d tasks", self._life.name, self.busy)
             for holding in self._life.holdings.all():
@@ -159,7 +159,10 @@ class Shift:
             await asyncio.sleep(LOOK_S)
             now = steady_s()
             for holding in self._life.holdings.all():
-                if holding.handing_over is None or self.draining:
+                if self.draining:
+                    continue
+                if holding.handing_over is None:
+                    self._asked_at.pop(holding.key, None)
                     continue
                 if now - self._asked_at.setdefault(holding.key, now) >= self._hand_over_after_s:
                     holding.stop(holding.handing_over)

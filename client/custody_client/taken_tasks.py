@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +12,7 @@ from nats.errors import Error as NatsError
 
 from custody_client.beating import Beating
 from custody_client.calls import Calls
-from custody_client.errors import LOST, CustodyError, lease_lost
+from custody_client.errors import LOST, CustodyError, HandOver, lease_lost
 from custody_client.holding import Holding
 from custody_client.wire import Directive, subject_token
 
@@ -64,8 +64,16 @@ class TakenTasks:
             except (NatsError, OSError):
                 await asyncio.sleep(PAUSE_S)  # the connection went while this was done
 
-    def obey(self, directive: Directive) -> None:
-        """Do what the answer to a beat asks."""
+    def obey(self, directives: Sequence[Directive], vouched: Sequence[Holding]) -> None:
+        """Do what the answer to a beat asks, which vouched for these; what it does not ask any more is over."""
+        asked = {each.task_id for each in directives if each.do == "hand_over"}
+        for holding in vouched:
+            if holding.lease.task_id not in asked:
+                holding.asked = None
+        for directive in directives:
+            self._obey(directive)
+
+    def _obey(self, directive: Directive) -> None:
         holdings = self._life.holdings
         if directive.token is None:
             holding = holdings.of_task(directive.task_id)
@@ -74,7 +82,7 @@ class TakenTasks:
         if holding is None or holding.ended or holding.ending:
             return
         if directive.do == "hand_over":
-            holding.ask_to_hand_over(directive.reason)
+            holding.asked = HandOver(directive.reason)
         elif directive.do == "stop" and holding.lost is None:
             self._spawn(self._lose(holding, directive.reason))
 

@@ -310,6 +310,27 @@ async def test_an_agent_that_an_operator_drains_hands_over(place: Place, client:
     assert state["handoff"]["last_checkpoint"] == 1
 
 
+async def test_an_agent_that_is_resumed_keeps_what_it_holds(place: Place, client: Client) -> None:
+    worker = place.worker(drain_s=60)
+    resumed = asyncio.Event()
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> str:
+        await held.progress(10)
+        await eventually(lambda: held.handing_over)
+        await client.act("resume", agent_id="w1")
+        await eventually(lambda: not held.handing_over)
+        resumed.set()
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await place.until(task.task_id, lambda task: task["percent"] == 10)
+        await client.act("drain", agent_id="w1")
+        assert await task.result(RESULT_S) == "done"
+    assert resumed.is_set()
+
+
 async def test_a_worker_that_has_no_broker_yet_can_be_stopped(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
