@@ -82,7 +82,11 @@ def _empty_claim(draft: Draft, agent_id: str, *, waits: bool) -> Decision:
 
 
 def read_lease(draft: Draft, command: agent_commands.ReadLease) -> Decision:
-    """Return the lease document. As any command of the holder, it renews its leases and recovers a stuck task."""
+    """Return the lease document. As any command of the holder, it renews its leases and recovers a stuck task.
+
+    A repeat is decided anew: what was reported under the lease is told as it is now.
+    """
+    draft.remembers_outcome = False
     checks.requesting_agent(draft)
     task, lease = checks.named_lease(draft, command)
     task, _ = _recover_if_stuck(draft, task, lease)

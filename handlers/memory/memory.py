@@ -179,7 +179,7 @@ class Memory:
         self.directives.observe(records)
         self.last_heard.observe(records)
         self.statistics.observe(records)
-        self.statistics.work_times.observe(records, self.state.just_ended.get)
+        self.statistics.work_times.observe(records, self.state.ended_task)
 
     def _skip(self, message: StoredMessage, reason: str, skipped: Callable[[StoredMessage, str], None] | None) -> None:
         self.unreadable_count += 1

@@ -26,6 +26,10 @@ OTHER_VARIABLES: Final = frozenset(
         "CUSTODY_REQUIRE_BROWSER", "CUSTODY_REQUIRE_DOCKER", "CUSTODY_REQUIRE_NODE",  # the tests
         "CUSTODY_REQUIRE_POSTGRES",
         "CUSTODY_MODEL_EXAMPLES", "CUSTODY_WRITER_EXAMPLES",
+        # What workers read, and what `custody-worker exec` tells a program, which may call `custody` in turn.
+        "CUSTODY_AGENT", "CUSTODY_CAPABILITIES", "CUSTODY_CREDENTIALS", "CUSTODY_MCP_TOKEN", "CUSTODY_SLOTS",
+        "CUSTODY_ATTEMPT", "CUSTODY_CHECKPOINT", "CUSTODY_HANDOFF", "CUSTODY_PAYLOAD", "CUSTODY_TASK_FILE",
+        "CUSTODY_TASK_ID", "CUSTODY_TITLE", "CUSTODY_TOKEN",
     }
 )  # fmt: skip
 """Variables with the settings' prefix that are no settings."""

@@ -300,6 +300,13 @@ class PoolState:
         self.position = last.position
         self.last_time = max(self.last_time, last.time)
 
+    def ended_task(self, task_id: str) -> Task | None:
+        """Return a task that an event ended which was acknowledged last.
+
+        One that a later event ended, which is not acknowledged yet, may have left the live tasks before.
+        """
+        return self.just_ended.get(task_id) or self.task(task_id)
+
     @property
     def committed_position(self) -> int:
         """The position up to which the log has acknowledged what is here."""

@@ -12,7 +12,8 @@ CLIENT = ROOT / "client"
 def test_the_wheel_is_the_library(tmp_path: Path) -> None:
     wheel = build(CLIENT, tmp_path)
     names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    files = {path.relative_to(CLIENT).as_posix() for path in (CLIENT / "custody_client").rglob("*") if path.is_file()}
+    packages = (CLIENT / "custody_client", CLIENT / "custody_mcp")
+    files = {path.relative_to(CLIENT).as_posix() for each in packages for path in each.rglob("*") if path.is_file()}
     assert names == {name for name in files if "__pycache__" not in name}
     (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     said = HeaderParser().parsestr(wheel.read(metadata).decode())

@@ -166,8 +166,6 @@ async def _nothing(_pool: PoolHarness) -> dict[str, Any]:
 CASES: dict[str, Case] = {
     "claim": Case("agent.a.claim", ops(held_by_a=False, max=5)),
     "claim by a lost agent": Case("agent.a.claim", _lost),
-    "lease": Case("agent.a.lease", held_and_more()),
-    "lease of a stuck task": Case("agent.a.lease", stuck()),
     "start": Case("agent.a.start", held()),
     "start, draining": Case("agent.a.start", draining()),
     "start, and renewals on the side": Case("agent.a.start", held_and_more()),

@@ -51,7 +51,7 @@ async def worked_on(pool: PoolHarness, reports: int = REPORTS) -> LongTask:
             await task.ask(f"report {attempt} {number}", "agent.a.progress", **body, percent=40, message="compiling")
         await task.ask(f"silence {attempt}", "agent.a.silence", **body, for_s=10.0, reason="build")
         await pool.advance(2_000)
-        await task.ask(f"lease {attempt}", "agent.a.lease", **body)
+        await pool.given("agent.a.lease", **body)
         if attempt == 1:
             await task.ask("revoke", "ops.revoke", task_id="T", reason="mine")
     body = {"task_id": "T", "token": pool.lease("T").token}

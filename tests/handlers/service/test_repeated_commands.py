@@ -16,7 +16,8 @@ VERBS = {case.subject.rpartition(".")[2] for case in CASES.values()}
 
 
 def test_every_verb_is_here() -> None:
-    assert VERBS | {"register", "heartbeat"} == AGENT_COMMANDS.keys() | OPS_COMMANDS.keys()
+    decided_anew = {"register", "heartbeat", "lease"}
+    assert VERBS | decided_anew == AGENT_COMMANDS.keys() | OPS_COMMANDS.keys()
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -306,8 +307,7 @@ async def test_renewals_on_the_side_are_not_what_was_asked(pool: PoolHarness) ->
     assert (await pool.request("agent.a.start", {**body, "task_id": "U", "token": other})).code == "command_conflict"
 
 
-@pytest.mark.parametrize("verb", ["lease", "start"])
-async def test_what_renewed_only_another_lease_is_told_again_of_its_own_task(pool: PoolHarness, verb: str) -> None:
+async def test_what_renewed_only_another_lease_is_told_again_of_its_own_task(pool: PoolHarness) -> None:
     """A long lease is not worth renewing yet, a short one of the same holder is."""
     long = await pool.holds("a", "long", lease={"mode": "fixed", "lease_s": 1000})
     await pool.given("agent.a.start", task_id="long", token=long)
@@ -315,12 +315,23 @@ async def test_what_renewed_only_another_lease_is_told_again_of_its_own_task(poo
     await pool.advance(20)
     body = {"task_id": "long", "token": long, "command_id": "same"}
 
-    first = await pool.request(f"agent.a.{verb}", body)
+    first = await pool.request("agent.a.start", body)
 
     assert first.names == ["renewed"]
     assert pool.records()[-1].entity_id == "short"
-    assert (await pool.request(f"agent.a.{verb}", body)).raw == first.raw
+    assert (await pool.request("agent.a.start", body)).raw == first.raw
     await pool.restart()
-    assert (await pool.request(f"agent.a.{verb}", body)).raw == first.raw
+    assert (await pool.request("agent.a.start", body)).raw == first.raw
     for other in ("short", "nobodys"):
-        assert (await pool.request(f"agent.a.{verb}", body | {"task_id": other})).code == "command_conflict"
+        assert (await pool.request("agent.a.start", body | {"task_id": other})).code == "command_conflict"
+
+
+async def test_a_lease_that_is_asked_for_again_is_told_as_it_is_now(pool: PoolHarness) -> None:
+    token = await pool.holds("a", "T")
+    await pool.advance(100)
+    body = {"task_id": "T", "token": token, "command_id": "same"}
+    first = await pool.request("agent.a.lease", body)
+    assert first.result["reported"] is None
+    await pool.given("agent.a.progress", task_id="T", token=token, percent=40, checkpoint={"page": 2})
+    again = await pool.request("agent.a.lease", body)
+    assert again.result["reported"] == {"percent": 40, "note": None, "checkpoint": {"page": 2}}

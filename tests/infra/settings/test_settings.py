@@ -73,14 +73,19 @@ def test_an_unknown_variable_is_an_error(variable: str, nearest: str, monkeypatc
 
 def test_variables_of_the_tests_the_broker_and_kubernetes_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     read_by_others = set()
-    for path in ("tests", "docker-compose.yml", "infra/broker/custody.conf", ".ci/run", "bootstrap.py", "examples"):
+    read = r"(?:environ\W+(?:get\W+)?|\$\{?)(CUSTODY_[A-Z0-9_]+)|(CUSTODY_REQUIRE_[A-Z]+)"
+    places = dict.fromkeys(("tests", "infra/broker/custody.conf", ".ci/run", "bootstrap.py", "examples"), read)
+    places |= {"docker-compose.yml": read, "client": r"\"(CUSTODY_[A-Z_]+)\""}
+    for path, names in places.items():
         files = [ROOT / path] if (ROOT / path).is_file() else (ROOT / path).rglob("*.py")
         for file in files:
             if file != Path(__file__):
                 text = file.read_text(encoding="utf-8")
-                names = r"(?:environ\W+(?:get\W+)?|\$\{?)(CUSTODY_[A-Z0-9_]+)|(CUSTODY_REQUIRE_[A-Z]+)"
-                read_by_others |= {name for found in re.findall(names, text) for name in found if name}
+                read_by_others |= {
+                    each[0] for each in re.finditer(r"CUSTODY_\w+", " ".join(map(str, re.findall(names, text))))
+                }
     assert {"CUSTODY_NATS_IMAGE", "CUSTODY_REQUIRE_POSTGRES", "CUSTODY_BROKER_STORE"} <= read_by_others
+    assert {"CUSTODY_CREDENTIALS", "CUSTODY_TASK_ID", "CUSTODY_MCP_TOKEN"} <= read_by_others
     of_kubernetes = {"CUSTODY_PORT", "CUSTODY_SERVICE_HOST", "CUSTODY_NATS_SERVICE_PORT_CLIENT", "CUSTODY_SERVICE_PORT"}
     of_kubernetes |= {"CUSTODY_NATS_PORT_4222_TCP_ADDR", "CUSTODY_PORT_4222_TCP"}
     for variable in (read_by_others | of_kubernetes) - {f"CUSTODY_{name.upper()}" for name in Settings.model_fields}:
