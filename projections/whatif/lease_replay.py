@@ -19,6 +19,7 @@ from domain.pool import Pool
 from domain.request import Request
 from domain.task import Task
 from domain.timestamps import EPOCH, after
+from domain.values import OnStall
 from projections.state.due_times import DueTimes
 from projections.whatif.measures import MeasureCounter
 from projections.whatif.recorded_steps import (
@@ -155,8 +156,8 @@ class LeaseReplay:
             self._judge_if_due((self._attempts[before],), step.time, ())
         latest = self._tasks.get(before)
         expiries = latest.expiries if latest is not None else self._expiries.get(attempt.task_id, 0)
-        # The record's checkpoints are not replayed, so a replay cannot decide what is stalled.
-        definition = replace(self.policy.definition(recorded.definition), stall_s=None)
+        # What is stalled here is, for that decides which beats are recorded; but only the record ends a lease for it.
+        definition = replace(self.policy.definition(recorded.definition), on_stall=OnStall.FLAG)
         self._tasks[key] = replace(
             recorded,
             task_id=key,

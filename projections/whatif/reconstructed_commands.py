@@ -54,7 +54,10 @@ def reconstruct_commands(group: Sequence[tuple[Recorded, Task | None]]) -> dict[
 def _shown_by(event: ev.TaskEvent, before: Task | None) -> ReconstructedCommand | None:
     match event:
         case ev.Progressed():
-            return _command(Progress, event.token, saves_work=event.checkpoint is not None, percent=event.percent)
+            saves_work = event.checkpoint is not None
+            return _command(
+                Progress, event.token, saves_work=saves_work, percent=event.percent, checkpoint=event.checkpoint
+            )
         case ev.Completed(token=int(token)):
             return _command(Complete, token, ends_work=True, accepted_late=event.late)
         case ev.Silenced():
