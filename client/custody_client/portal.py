@@ -29,6 +29,14 @@ class Portal:
             future.cancel()
             raise
 
+    def enter(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Run what opens the thing that is used here; if that fails, end the loop."""
+        try:
+            self.call(work)
+        except BaseException:
+            self.close()
+            raise
+
     def iterate(self, items: AsyncIterator[T]) -> Iterator[T]:
         """Yield what an asynchronous iterator yields, and close it at the end."""
         try:

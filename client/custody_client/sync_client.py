@@ -22,11 +22,7 @@ class SyncClient:
     def __enter__(self) -> Self:
         """Connect; raises AddressError or NoBrokerError if that fails."""
         self._portal = Portal("custody client")
-        try:
-            self._portal.call(self._client.__aenter__())
-        except BaseException:
-            self._portal.close()
-            raise
+        self._portal.enter(self._client.__aenter__())
         return self
 
     def __exit__(

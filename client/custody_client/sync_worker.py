@@ -42,11 +42,7 @@ class SyncWorker:
     def __enter__(self) -> Self:
         """Register, and begin to beat. Waits for as long as there is no broker or no service."""
         self._portal = Portal(f"custody worker {self.worker.name}")
-        try:
-            self._portal.call(self.worker.__aenter__())
-        except BaseException:
-            self._portal.close()
-            raise
+        self._portal.enter(self.worker.__aenter__())
         return self
 
     def __exit__(

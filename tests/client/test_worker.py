@@ -1,156 +1,26 @@
-"""A worker with handlers, on a real service."""
+"""A worker on a real service: how it is stopped, comes back, and beats."""
 
 import asyncio
 import socket
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import pydantic
 import pytest
 
 from custody_client import (
     AddressError,
     Client,
-    HandOver,
     Held,
     LeaseLost,
-    NotRetryable,
-    Retry,
     StaleSession,
     SyncHeld,
-    TaskFailed,
     Worker,
-    working_on,
 )
 from tests.client.conftest import SHORT, Place, eventually
 
 RESULT_S = 15.0
-
-
-@dataclass
-class AsDataclass:
-    pages: int
-
-
-class AsStruct(msgspec.Struct):
-    pages: int
-
-
-class AsModel(pydantic.BaseModel):
-    pages: int
-
-
-@pytest.mark.parametrize("kind", [AsDataclass, AsStruct, AsModel, dict])
-async def test_a_payload_comes_as_what_the_handler_takes(place: Place, client: Client, kind: type) -> None:
-    worker = place.worker()
-    got: list[Any] = []
-
-    async def report(job: Any, held: Held[int]) -> str:
-        got.append(job)
-        return f"{held.task_id}.pdf"
-
-    report.__annotations__["job"] = kind
-    worker.task("report")(report)
-    async with place.working(worker):
-        task = await client.submit("report", kind(pages=3), task_id="T")
-        assert await task.result(RESULT_S) == "T.pdf"
-    assert got == [kind(pages=3)]
-
-
-async def test_a_payload_that_does_not_fit_fails_the_task_for_good(place: Place, client: Client) -> None:
-    worker = place.worker()
-
-    @worker.task("report")
-    async def report(job: AsDataclass) -> None:
-        raise AssertionError(job)
-
-    async with place.working(worker):
-        task = await client.submit("report", {"pages": "many"})
-        with pytest.raises(TaskFailed, match="payload does not fit AsDataclass"):
-            await task.result(RESULT_S)
-
-
-async def test_a_def_handler_has_a_thread_of_its_own(place: Place, client: Client) -> None:
-    worker = place.worker(slots=2)
-    meeting = threading.Barrier(2)
-
-    @worker.task("report")
-    def report(job: dict[str, int], held: SyncHeld[int]) -> str:
-        meeting.wait(10)
-        held.progress(1, of=2, checkpoint=1)
-        task = working_on()
-        assert task is not None
-        return f"{task.task_id} by {task.agent}, {job['pages']} pages"
-
-    async with place.working(worker):
-        tasks = [await client.submit("report", {"pages": 3}, task_id=each) for each in ("A", "B")]
-        results = [await each.result(RESULT_S) for each in tasks]
-    assert results == ["A by w1, 3 pages", "B by w1, 3 pages"]
-
-
-async def test_an_exception_fails_the_attempt_and_the_next_one_goes_on_from_the_checkpoint(
-    place: Place, client: Client
-) -> None:
-    worker = place.worker()
-    began: list[int | None] = []
-
-    @worker.task("report", retry=Retry(3, delay_s=0.05))
-    async def report(held: Held[int]) -> str:
-        began.append(held.checkpoint)
-        await held.progress(len(began), of=3, checkpoint=len(began))
-        if len(began) < 3:
-            raise ValueError("no luck")
-        return "done"
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        assert await task.result(RESULT_S) == "done"
-        state = await task.state()
-    assert began == [None, 1, 2]
-    assert (state.failures, state.attempt) == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("error", "attempts", "said"),
-    [
-        pytest.param(NotRetryable("the input is broken"), 1, "the input is broken", id="not retryable"),
-        pytest.param(ValueError("no luck"), 2, "ValueError: no luck", id="the last of two attempts"),
-    ],
-)
-async def test_the_last_failure_fails_the_task(
-    place: Place, client: Client, error: Exception, attempts: int, said: str
-) -> None:
-    worker = place.worker()
-    calls = 0
-
-    @worker.task("report", retry=Retry(2, delay_s=0))
-    async def report() -> None:
-        nonlocal calls
-        calls += 1
-        raise error
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        with pytest.raises(TaskFailed, match=said):
-            await task.result(RESULT_S)
-    assert calls == attempts
-
-
-async def test_a_result_that_is_too_large_fails_the_task_for_good(place: Place, client: Client) -> None:
-    worker = place.worker()
-
-    @worker.task("report")
-    async def report() -> str:
-        return "x" * 70_000
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        with pytest.raises(TaskFailed, match="result takes 70002 bytes"):
-            await task.result(RESULT_S)
 
 
 @pytest.mark.parametrize("form", ["async def", "def"])
@@ -244,93 +114,6 @@ async def test_a_shielded_section_is_finished_first(place: Place, client: Client
     assert wrote == ["both halves"]
 
 
-async def test_draining_hands_over_what_is_not_done_with_its_last_checkpoint(place: Place, client: Client) -> None:
-    first, second = place.worker("w1"), place.worker("w2")
-    began = asyncio.Event()
-    checkpoints: list[int | None] = []
-
-    @first.task("report")
-    async def endless(held: Held[int]) -> None:
-        await held.progress(10, checkpoint=7)
-        began.set()
-        await asyncio.Event().wait()
-
-    @second.task("report")
-    async def report(held: Held[int]) -> str:
-        checkpoints.append(held.checkpoint)
-        return "done"
-
-    async with place.working(first):
-        task = await client.submit("report")
-        await began.wait()
-    assert (await task.state()).status == "queued"
-    async with place.working(second):
-        assert await task.result(RESULT_S) == "done"
-    assert checkpoints == [7]
-    assert (await task.state()).releases == 1
-
-
-async def test_draining_waits_for_what_ends_in_time(place: Place, client: Client) -> None:
-    worker = place.worker(drain_s=10)
-    began, finish = asyncio.Event(), asyncio.Event()
-
-    @worker.task("report")
-    async def report(held: Held[int]) -> str:
-        began.set()
-        await eventually(lambda: held.handing_over)
-        await finish.wait()
-        return "done"
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        await began.wait()
-        worker.stop()
-        finish.set()
-    assert await task.result(RESULT_S) == "done"
-
-
-async def test_an_agent_that_an_operator_drains_hands_over(place: Place, client: Client) -> None:
-    worker = place.worker(drain_s=0.1)
-    asked = asyncio.Event()
-
-    @worker.task("report")
-    async def report(held: Held[int]) -> None:
-        await held.progress(10, checkpoint=1)
-        await eventually(lambda: held.handing_over)
-        asked.set()
-        await asyncio.Event().wait()
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        await place.until(task.task_id, lambda task: task["percent"] == 10)
-        await client.act("drain", agent_id="w1")
-        async with asyncio.timeout(10):
-            await asked.wait()
-        state = await place.until(task.task_id, "queued")
-    assert state["handoff"]["last_checkpoint"] == 1
-
-
-async def test_an_agent_that_is_resumed_keeps_what_it_holds(place: Place, client: Client) -> None:
-    worker = place.worker(drain_s=60)
-    resumed = asyncio.Event()
-
-    @worker.task("report")
-    async def report(held: Held[int]) -> str:
-        await held.progress(10)
-        await eventually(lambda: held.handing_over)
-        await client.act("resume", agent_id="w1")
-        await eventually(lambda: not held.handing_over)
-        resumed.set()
-        return "done"
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        await place.until(task.task_id, lambda task: task["percent"] == 10)
-        await client.act("drain", agent_id="w1")
-        assert await task.result(RESULT_S) == "done"
-    assert resumed.is_set()
-
-
 async def test_a_worker_that_has_no_broker_yet_can_be_stopped(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -364,24 +147,6 @@ async def test_an_agent_that_was_deregistered_registers_again(place: Place, clie
         assert await (await client.submit("report")).result(RESULT_S) == "done"
         await client.act("deregister", agent_id="w1")
         assert await (await client.submit("report")).result(RESULT_S) == "done"
-
-
-async def test_a_handler_may_hand_over(place: Place, client: Client) -> None:
-    worker = place.worker()
-    attempts: list[int] = []
-
-    @worker.task("report")
-    async def report(held: Held[int]) -> str:
-        attempts.append(held.attempt)
-        if held.attempt == 1:
-            raise HandOver("the disk is full", delay_s=0.05)
-        return "done"
-
-    async with place.working(worker):
-        task = await client.submit("report")
-        assert await task.result(RESULT_S) == "done"
-    assert attempts == [1, 2]
-    assert (await task.state()).failures == 0
 
 
 async def test_what_an_earlier_process_held_is_given_back_and_claimed_again(place: Place, client: Client) -> None:
