@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from handlers.memory.outcomes import Outcomes
 from handlers.ports import UnreadableEventError
 from projections.state.directives import Directives
+from projections.state.ended_entities import is_over
 from projections.state.last_heard import LastHeard
-from projections.state.pool_state import PoolState, is_over
+from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
 
 if TYPE_CHECKING:

@@ -79,7 +79,7 @@ class NameResolution:
                 message = "the broker did not answer a look-up in time; nothing was done; try again"
                 self._writer.refuse(job, unavailable(message))
                 return
-            if state.evicted_through <= job.looked_up_at:
+            if state.ended.evicted_through <= job.looked_up_at:
                 break
             # Meanwhile what was found may have changed, come into memory and left it again.
         job.end_look_up(name for name, entity in found if entity is None or not memory.load_ended(name, entity))

@@ -134,7 +134,7 @@ class QueryService:
         if before is not None:
             return await self._page_of_the_log(query, before)
         answered = await self._view(query)
-        result, ended_through = answered.result, self._pool.state.ended_through
+        result, ended_through = answered.result, self._pool.state.ended.ended_through
         if result is None or result["next"] is not None or not ended_through or not query.lists_ended:
             return answered
         if not result["tasks"]:
@@ -270,7 +270,7 @@ class QueryService:
             "lag": max(end - state.position, 0),
             "live_tasks": len(state.tasks),
             "agents": len(state.agents),
-            "queued": len(state.backlog),
+            "queued": len(state.indexes.backlog),
             "waiting_claims": self._pool.waiting_claims,
             "queued_commands": self._pool.queued_commands,
             "intake": pool.intake.value,

@@ -15,6 +15,10 @@ _NEAR = 4
 """Sizes up to so many times less or more than the limit are near it: the other way costs them little more."""
 _WEIGHT = 0.2
 """Of a new measurement, beside those before it."""
+_OUTLIER = 3.0
+"""A measurement counts as so many times the average at most: a disk that stalls once says nothing of either way."""
+_LEAST_S = 0.000_01
+"""What an average counts as at least there, so that it can grow again."""
 _HYSTERESIS = 1.25
 """The limit changes only where the measurements speak for one that is so many times more or less."""
 _FIRST_S = 0.001
@@ -85,4 +89,4 @@ class AppendCosts:
 
 
 def _averaged(average_s: float, measured_s: float) -> float:
-    return average_s + _WEIGHT * (measured_s - average_s)
+    return average_s + _WEIGHT * (min(measured_s, _OUTLIER * max(average_s, _LEAST_S)) - average_s)

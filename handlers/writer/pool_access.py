@@ -126,7 +126,7 @@ class PoolAccess:
 
     def next_delayed_at(self) -> datetime | None:
         """Return when the next queued task becomes claimable by its time alone, or None if none will."""
-        return self.state.backlog.next_ready_at()
+        return self.state.indexes.backlog.next_ready_at()
 
     def next_timeout_at(self) -> Steady | None:
         """Return a moment before which no agent becomes lost and no waiting claim times out; None for never."""

@@ -167,7 +167,7 @@ class WaitingClaims:
 
     def release_delayed(self, now: datetime) -> None:
         """Wake claims for the queued tasks whose time has come."""
-        backlog = self._memory.state.backlog
+        backlog = self._memory.state.indexes.backlog
         backlog.advance(now)
         for required in backlog.take_newly_ready_kinds():
             self._offer(required)
@@ -207,7 +207,7 @@ class WaitingClaims:
             self._answer_by_grants(agent_id, grants, position)
         for agent_id in found.agents:
             self._offer_to(agent_id)
-        backlog = self._memory.state.backlog
+        backlog = self._memory.state.indexes.backlog
         # The agent that a failed task should go to may be no longer available.
         left = backlog.kinds_avoided() if found.agents else ()
         for required in backlog.kinds() if resumed else (*found.kinds, *left):
@@ -260,7 +260,7 @@ class WaitingClaims:
         capabilities = state.available_capabilities(agent_id)
         self._line.set_available(agent_id, capabilities)
         if capabilities is not None:
-            for required in state.backlog.kinds():
+            for required in state.indexes.backlog.kinds():
                 if required <= capabilities:
                     self._offer(required)
 
@@ -271,7 +271,7 @@ class WaitingClaims:
             return
         woken: list[Job] = []
         except_agent = state.left_to_others(required)
-        while state.backlog.count(required) > self._promised[required]:
+        while state.indexes.backlog.count(required) > self._promised[required]:
             job = self._line.take_for_task(required, except_agent=except_agent)
             if job is None or job.place is None:
                 break

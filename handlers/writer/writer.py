@@ -309,7 +309,7 @@ class Writer:
         if job.on_stale_look_up is None or state.knows_all(job.names):
             return False
         for name in job.names:
-            if not state.knows(name) and (name not in job.absent or job.looked_up_at < state.evicted_through):
+            if not state.knows(name) and (name not in job.absent or job.looked_up_at < state.ended.evicted_through):
                 # A claim that was woken may be answered without coming back.
                 self.waiting.settle(job)
                 job.on_stale_look_up(job)

@@ -31,7 +31,7 @@ from projections.queries.questions import (
     WorkloadsQuery,
 )
 from projections.queries.statistics_view import statistics_document
-from projections.state.pool_state import ended_at
+from projections.state.ended_entities import ended_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -43,7 +43,7 @@ def kept_backlog(query: BacklogQuery, state: PoolState, now: datetime) -> dict[s
 
     Raises Refused for an unknown cursor.
     """
-    backlog, tasks = state.backlog, state.tasks
+    backlog, tasks = state.indexes.backlog, state.tasks
     backlog.advance(now)
 
     def place_of(task_id: str) -> tuple[float, ...] | None:

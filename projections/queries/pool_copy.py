@@ -55,7 +55,7 @@ def copy_of(
 
     `tasks`: the live tasks that will be read, where it need not be all of them.
     """
-    recent = state.recent.items()
+    recent = state.ended.recent.items()
     return PoolCopy(
         position=state.position,
         now=now,
@@ -65,10 +65,10 @@ def copy_of(
         tasks=dict(state.tasks) if tasks is None else tasks,
         recent={key[1]: each for key, each in recent if isinstance(each, Task)},
         agents=dict(state.agents),
-        steals={**state.ended_steals, **state.steals},
+        steals={**state.ended.steals, **state.steals},
         held={agent_id: state.tasks_held(agent_id) for agent_id in state.agents},
         heard={agent_id: heard_at(agent_id) for agent_id in state.agents},
         totals=totals,
-        ended_through=state.ended_through,
+        ended_through=state.ended.ended_through,
         aging_s=state.rules.priority_aging_s,
     )

@@ -42,7 +42,7 @@ class LiveFigures(NamedTuple):
 
 def kept_statistics(state: PoolState, totals: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """Return the statistics of a state that is acknowledged as a whole; the cost follows the agents, not the tasks."""
-    backlog, counts = state.backlog, state.counts
+    backlog, counts = state.indexes.backlog, state.indexes.counts
     backlog.advance(now)
     warning_s = state.rules.warning_s
     *known, unclear = counts.phases(state.pool, now, warning_s)

@@ -13,7 +13,7 @@ from domain.task import Task
 from projections.queries.cursors import named_row, unknown_cursor
 from projections.queries.documents import task_summary
 from projections.queries.pages import cut_page
-from projections.state.pool_state import ended_at
+from projections.state.ended_entities import ended_at
 
 if TYPE_CHECKING:
     from projections.queries.questions import TasksQuery
@@ -30,12 +30,12 @@ def kept_tasks(query: TasksQuery, state: PoolState) -> dict[str, Any]:
     after = query.after or ""
     ended = {
         key[1]: task
-        for key, task in state.recent.items()
-        if isinstance(task, Task) and key[1] > after and ended_at(task) > state.ended_through
+        for key, task in state.ended.recent.items()
+        if isinstance(task, Task) and key[1] > after and ended_at(task) > state.ended.ended_through
     }
-    live = islice(state.counts.ids.following(after, str), query.limit + 1)
+    live = islice(state.indexes.counts.ids.following(after, str), query.limit + 1)
     chosen = heapq.nsmallest(query.limit + 1, [*live, *(task_id for task_id in ended if task_id not in state.tasks)])
     page = cut_page(
         query.view, chosen, query.limit, lambda task_id: task_summary(state.tasks.get(task_id) or ended[task_id])
     )
-    return {**page, "all_ended": not state.ended_through}
+    return {**page, "all_ended": not state.ended.ended_through}

@@ -68,7 +68,7 @@ class DiffBuilder:
         self._began = _moment(state, now)
         self._counts = _counts(state, totals, now)
         self._agents = _agents(state)
-        tasks = {**{key[1]: each for key, each in state.recent.items() if isinstance(each, Task)}, **state.tasks}
+        tasks = {**{key[1]: each for key, each in state.ended.recent.items() if isinstance(each, Task)}, **state.tasks}
         self._known = tasks
         self._tasks: dict[str, tuple[ComparedTask | None, ComparedTask]] = {}
         self._events: Counter[str] = Counter()

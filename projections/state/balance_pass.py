@@ -38,7 +38,10 @@ _MAX_BEGUN = 16
 class BalanceView(Protocol):
     """What a plan reads: agents and their workloads, and the tasks that they hold."""
 
-    workloads: Workloads
+    @property
+    def workloads(self) -> Workloads:
+        """The agents by what they hold."""
+        ...
 
     def agent(self, agent_id: str) -> Agent | None:
         """Return an agent."""

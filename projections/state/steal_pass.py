@@ -21,7 +21,10 @@ _SCORE_DECIMALS = 6
 class LoadsView(Protocol):
     """What a pass reads: agents and their workloads."""
 
-    workloads: Workloads
+    @property
+    def workloads(self) -> Workloads:
+        """The agents by what they hold."""
+        ...
 
     def agent(self, agent_id: str) -> Agent | None:
         """Return an agent."""

@@ -220,15 +220,15 @@ def test_what_waits_for_its_time_can_be_cancelled() -> None:
     s.given(OPS, "submit", task_id="T", delay_s=60)
     s.given(OPS, "cancel", task_id="T").then("cancelled")
     s.wait(60)
-    assert len(s.state.backlog) == 0
+    assert len(s.state.indexes.backlog) == 0
 
 
 def test_an_earlier_moment_changes_nothing() -> None:
     s = Scenario()
     s.given("A", "register", capacity=9)
     s.given(OPS, "submit", task_id="T", delay_s=60)
-    s.state.backlog.advance(after(s.now, 60))
-    s.state.backlog.advance(s.now)
+    s.state.indexes.backlog.advance(after(s.now, 60))
+    s.state.indexes.backlog.advance(s.now)
     assert [task.task_id for task in s.state.queued_for(s.agent("A"), 1, s.now)] == ["T"]
 
 

@@ -316,7 +316,7 @@ def test_a_note_needs_something_that_is_there() -> None:
 
 
 def test_notes_on_what_has_left_memory_are_folded_or_passed_over_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 2)
+    monkeypatch.setattr("projections.state.ended_entities.RECENT_ENTITIES", 2)
     s = Scenario()
     s.given("A", "register")
     s.given("A", "deregister")

@@ -18,7 +18,7 @@ from domain.policies.load_balancing import StealConfig
 from domain.recorded import Recorded
 from domain.request import Request
 from domain.rules import Rules
-from projections.state import pool_state
+from projections.state import ended_entities
 from projections.state.pool_state import PoolState
 from tests.simulation.intents import Internally, Wish, cast, seconds, wishes
 from tests.support.invariants import check_equal, check_indexes
@@ -45,12 +45,12 @@ batches = st.lists(wishes, min_size=1, max_size=6)
 class PoolModel(RuleBasedStateMachine):
     """A pool under random commands, clocks, sweeps, outages and refused appends."""
 
-    remembered: ClassVar[int] = pool_state.RECENT_ENTITIES
+    remembered: ClassVar[int] = ended_entities.RECENT_ENTITIES
 
     def __init__(self) -> None:
         super().__init__()
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(pool_state, "RECENT_ENTITIES", self.remembered)
+        self.patch.setattr(ended_entities, "RECENT_ENTITIES", self.remembered)
         self.s = Scenario(RULES)
 
     @initialize(capacities=st.lists(st.integers(1, 12), min_size=2, max_size=2))

@@ -21,7 +21,7 @@ from domain.task import Lease, Task
 from domain.task.outline import QUIET_EVENTS, fold_outline, with_first_report
 from handlers.memory.lookup import Lookup, fold_task
 from handlers.memory.task_outlines import TaskOutlines
-from projections.state import pool_state
+from projections.state import ended_entities
 from tests.simulation.lives import live_in
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
@@ -88,7 +88,7 @@ async def lived(seed: int, steps: int = STEPS) -> KeyedHarness:
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_every_answer_comes_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if seed % 2:
-        monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 2)
+        monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", 2)
     pool = await lived(seed)
 
     verbs = await pool.repeat_all()

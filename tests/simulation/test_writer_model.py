@@ -262,7 +262,7 @@ class WriterModel(RuleBasedStateMachine):
             fold = PoolState(POOL, RULES)
             for message in log[: reply["position"]]:
                 fold.fold(self.pool.codec.decode(message))
-            known = [*fold.tasks.values(), *(each for each in fold.recent.values() if isinstance(each, Task))]
+            known = [*fold.tasks.values(), *(each for each in fold.ended.recent.values() if isinstance(each, Task))]
             should = {
                 task.task_id: (task.status.value, task.attempt, task.lease.token if task.lease else None)
                 for task in known

@@ -51,7 +51,7 @@ class AppendRules:
                 self.check_task_event(recorded)
         for task_id in {recorded.entity_id for recorded in records if recorded.entity is Entity.TASK}:
             task = after.task(task_id)
-            assert task is not None or after.evicted_through, f"{task_id} left memory"
+            assert task is not None or after.ended.evicted_through, f"{task_id} left memory"
             if task is not None:
                 self._check_task(task)
         for token in TOKENS:
@@ -104,20 +104,20 @@ def check_equal(live: PoolState, fold: PoolState) -> None:
     assert live.tasks == fold.tasks
     assert live.agents == fold.agents
     assert live.steals == fold.steals
-    assert live.ended_steals == fold.ended_steals
-    if not (live.evicted_through or fold.evicted_through):
-        assert live.recent.keys() == fold.recent.keys()
-    for key in live.recent.keys() & fold.recent.keys():
-        assert live.recent[key] == fold.recent[key]
+    assert live.ended.steals == fold.ended.steals
+    if not (live.ended.evicted_through or fold.ended.evicted_through):
+        assert live.ended.recent.keys() == fold.ended.recent.keys()
+    for key in live.ended.recent.keys() & fold.ended.recent.keys():
+        assert live.ended.recent[key] == fold.ended.recent[key]
 
 
 def check_indexes(state: PoolState, now: datetime) -> None:
     """Every index gives what a scan of all tasks gives."""
     tasks = list(state.tasks.values())
     _check_workloads(state, tasks, now)
-    _check_backlog(state, tasks, max(now, state.backlog.as_of))
+    _check_backlog(state, tasks, max(now, state.indexes.backlog.as_of))
     _check_due(state, tasks, now)
-    _check_kept_views(state, max(now, state.backlog.as_of))
+    _check_kept_views(state, max(now, state.indexes.backlog.as_of))
 
 
 def _check_kept_views(state: PoolState, now: datetime) -> None:
@@ -204,7 +204,7 @@ def naive_best_agent(required: frozenset[str], agents: Iterable[Agent], counts: 
 
 def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> None:
     queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
-    assert len(state.backlog) == len(queued)
+    assert len(state.indexes.backlog) == len(queued)
     ready = [task for task in queued if not is_delayed(task, now)]
     requirements = {frozenset(task.definition.required_capabilities) for task in queued}
     able_to = {
@@ -218,12 +218,12 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
     assert list(state.queued_for(able_to_all, EVERYTHING, now)) == ready
     for required in requirements:
         kind = [task for task in ready if required == frozenset(task.definition.required_capabilities)]
-        assert state.backlog.count(required) == len(kind)
+        assert state.indexes.backlog.count(required) == len(kind)
         left = {agent_id for agent_id in state.agents if kind and all(_left(state, t, agent_id, now) for t in kind)}
         assert {state.left_to_others(required)} - {None} == left
     moments = [moment for task in queued for moment in (task.not_before, task.avoids_until) if moment is not None]
-    state.backlog.take_newly_ready_kinds()
-    assert state.backlog.next_ready_at() == min((moment for moment in moments if moment > now), default=None)
+    state.indexes.backlog.take_newly_ready_kinds()
+    assert state.indexes.backlog.next_ready_at() == min((moment for moment in moments if moment > now), default=None)
     for agent in state.agents.values():
         able = [task for task in ready if agent.capabilities.issuperset(task.definition.required_capabilities)]
         mine = [task for task in able if not _left(state, task, agent.agent_id, now)]

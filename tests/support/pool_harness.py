@@ -34,7 +34,8 @@ from handlers.service.command_service import Incoming
 from handlers.service.reply_bodies import is_inbox
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
-from projections.state.pool_state import RECENT_ENTITIES, PoolState
+from projections.state.ended_entities import RECENT_ENTITIES
+from projections.state.pool_state import PoolState
 from tests.support.invariants import AppendRules, check_equal, check_indexes
 from tests.support.memory_log import MemoryEventLog
 from tests.support.reply_models import misfit
@@ -415,7 +416,7 @@ class PoolHarness:
         assert live.outcomes.dump() == fresh.outcomes.dump()
         assert live.statistics.dump() == fresh.statistics.dump()
         assert live.last_heard.dump() == fresh.last_heard.dump()
-        if len(fresh.state.recent) < RECENT_ENTITIES:
+        if len(fresh.state.ended.recent) < RECENT_ENTITIES:
             check_equal(live.state, fresh.state)
         assert live.state.position == fresh.state.position
         assert live.state.tasks == fresh.state.tasks

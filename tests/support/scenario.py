@@ -169,7 +169,7 @@ class Scenario:
         agents = ("agent_id", "from_agent", "to_agent", "source", "target")
         names |= {(Entity.AGENT, getattr(command, name, None)) for name in agents} | {(Entity.AGENT, request.agent_id)}
         for entity, entity_id in names:
-            if entity_id is None or self.state.knows((entity, entity_id)) or not self.state.evicted_through:
+            if entity_id is None or self.state.knows((entity, entity_id)) or not self.state.ended.evicted_through:
                 continue
             records = [
                 recorded for recorded in self.log if (recorded.entity, recorded.entity_id) == (entity, entity_id)

@@ -11,7 +11,7 @@ from docs.generator.replies.reply import Reply
 from docs.generator.replies.tasks import BacklogPage, TaskDocument, TaskExplained, TasksPage
 from domain.errors import RefusalCode
 from domain.policies.load_balancing import DURATION_WINDOW
-from projections.state.pool_state import MOST_STEALS, RECENT_ENTITIES, RECENT_STEALS
+from projections.state.ended_entities import MOST_STEALS, RECENT_ENTITIES, RECENT_STEALS
 from projections.state.statistics import AGENTS_WITH_DURATIONS
 
 E = RefusalCode

@@ -12,7 +12,7 @@ from handlers.memory import catch_up as catching_up
 from handlers.memory.catch_up import catch_up, rebuilding
 from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage
-from projections.state import pool_state
+from projections.state import ended_entities
 from tests.support.invariants import check_indexes
 from tests.support.memory_log import MemoryEventLog
 from tests.support.scenario import OPS, Scenario
@@ -79,7 +79,7 @@ async def followed(s: Scenario, log: MemoryEventLog) -> Memory:
 async def test_a_rebuild_and_a_follower_remember_the_same(
     s: Scenario, monkeypatch: pytest.MonkeyPatch, damaged: tuple[int, ...], kept: int
 ) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", kept)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", kept)
     log = log_of(s, damaged)
     one, other = await rebuilt(s, log), await followed(s, log)
 
@@ -87,8 +87,8 @@ async def test_a_rebuild_and_a_follower_remember_the_same(
     assert one.state.last_time == other.state.last_time
     assert one.state.committed_position == other.state.committed_position
     assert list(one.state.entities().items()) == list(other.state.entities().items())
-    assert one.state.evicted_through == other.state.evicted_through
-    assert one.state.ended_through == other.state.ended_through
+    assert one.state.ended.evicted_through == other.state.ended.evicted_through
+    assert one.state.ended.ended_through == other.state.ended.ended_through
     for memory in (one, other):
         check_indexes(memory.state, s.now)
         assert list(memory.state.held_by("A")) == list(other.state.held_by("A"))

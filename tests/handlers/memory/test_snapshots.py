@@ -21,7 +21,7 @@ from handlers.memory.snapshots import MemoryImage, Snapshots, adopt, decode, enc
 from handlers.pool_service import PoolOptions
 from handlers.ports import NewMessage, StoredMessage
 from infra.codec import CloudEventsCodec
-from projections.state import pool_state
+from projections.state import ended_entities
 from projections.state.state_image import ImageReader, SnapshotError, lines
 from tests.docs.events_of_every_type import messages
 from tests.handlers.conftest import MakePool
@@ -55,10 +55,10 @@ def again(memory: Memory, *, outcomes: int = 100) -> Memory:
 
 def check_same(one: Memory, other: Memory) -> None:
     check_equal(one.state, other.state)
-    assert list(one.state.recent.items()) == list(other.state.recent.items())
-    assert list(one.state.ended_steals.items()) == list(other.state.ended_steals.items())
-    assert one.state.evicted_through == other.state.evicted_through
-    assert one.state.ended_through == other.state.ended_through
+    assert list(one.state.ended.recent.items()) == list(other.state.ended.recent.items())
+    assert list(one.state.ended.steals.items()) == list(other.state.ended.steals.items())
+    assert one.state.ended.evicted_through == other.state.ended.evicted_through
+    assert one.state.ended.ended_through == other.state.ended.ended_through
     assert one.state.committed_position == other.state.committed_position
     assert list(one.outcomes.dump().items()) == list(other.outcomes.dump().items())
     assert one.directives.dump() == other.directives.dump()
@@ -110,7 +110,7 @@ def test_a_snapshot_and_what_follows_is_the_whole_fold(
     wanted: list[Wish | Internally], cut: float, remembered: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool_state, "RECENT_ENTITIES", remembered)
+        patch.setattr(ended_entities, "RECENT_ENTITIES", remembered)
         s = Scenario(RULES)
         s.given("A", "register", capacity=3, capabilities=["gpu"])
         for number, wish in enumerate(wanted):

@@ -8,7 +8,7 @@ import pytest
 
 from domain.events import task as ev
 from handlers.memory import log_reads
-from projections.state import pool_state
+from projections.state import ended_entities
 from tests.support.pool_harness import Asked, PoolHarness, Reply
 
 REPORTS = 600
@@ -95,7 +95,7 @@ async def test_repeats_at_once_share_one_look_up(pool: PoolHarness) -> None:
 
 @pytest.fixture
 def _short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 1)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", 1)
 
 
 async def ended(pool: PoolHarness) -> LongTask:

@@ -16,7 +16,7 @@ from tests.support.pool_harness import PoolHarness
 
 @pytest.fixture(autouse=True)
 def few_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 3)
+    monkeypatch.setattr("projections.state.ended_entities.RECENT_ENTITIES", 3)
 
 
 async def end(pool: PoolHarness, *task_ids: str, **definition: Any) -> None:
@@ -64,7 +64,7 @@ async def test_rows_from_the_log_are_as_they_were_in_memory(pool: PoolHarness) -
     await end(pool, "T1", "T2", "T3", priority="high", labels=["x"], title="t", required_capabilities=[])
     shown = {row["task_id"]: row for page in await pages(pool) for row in page["tasks"]}
     await end(pool, "U1", "U2", "U3")
-    assert not {"T1", "T2", "T3"} & {key[1] for key in pool.state.recent}
+    assert not {"T1", "T2", "T3"} & {key[1] for key in pool.state.ended.recent}
     again = {row["task_id"]: row for page in await pages(pool) for row in page["tasks"]}
     assert {each: again[each] for each in shown} == shown
 
@@ -118,7 +118,7 @@ async def test_a_task_that_was_looked_up_or_noted_is_listed_once(pool: PoolHarne
     await end(pool, *ended)
     await pool.given("ops.annotate", task_id="T01", kind="n")
     await pool.submit("T00")
-    assert "T01" in {key[1] for key in pool.state.recent}
+    assert "T01" in {key[1] for key in pool.state.ended.recent}
     assert sorted(ids(await pages(pool, limit=5))) == ended
     await pool.restart()
     assert sorted(ids(await pages(pool, limit=5))) == ended

@@ -9,13 +9,13 @@ import pytest
 from domain.entities import EntityKey, EntityState
 from domain.events.agent import Registered
 from handlers.memory.lookup import Lookup
-from projections.state import pool_state
+from projections.state import ended_entities
 from tests.support.pool_harness import PoolHarness
 
 
 @pytest.fixture(autouse=True)
 def _short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 3)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", 3)
 
 
 async def forget(pool: PoolHarness, prefix: str = "X") -> None:
@@ -179,7 +179,7 @@ async def test_a_claim_that_renewed_a_lease_is_never_told_that_nothing_was_done(
     await pool.rest()
     assert pool.names()[-1] == "renewed"
     # The agent leaves the pool and its memory, so the claim is looked up again, and there is no room for that.
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 0)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", 0)
     monkeypatch.setattr("handlers.service.guarded_tasks.MAX_TASKS", 0)
     await pool.given("ops.deregister", agent_id="a")
     await pool.rest()

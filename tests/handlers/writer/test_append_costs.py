@@ -32,6 +32,26 @@ def test_a_start_expects_a_disk_that_syncs_every_write() -> None:
     assert [costs.prefers_chain(events) for events in (1, 2, 12, 20, 256)] == [True, True, True, False, False]
 
 
+@pytest.mark.parametrize("stalled_ms", [34, 1_000])
+def test_a_disk_that_stalls_once_changes_nothing(stalled_ms: float) -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.9, each_ms=0.12, batch_ms=5.6)
+    before = costs.chain_limit
+
+    costs.chain_stored(1, stalled_ms * MS, stalled_ms * MS)
+
+    assert costs.chain_limit > before / 2
+
+
+def test_a_disk_that_becomes_slower_for_good_is_noticed() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.6, each_ms=0.04, batch_ms=6)
+
+    measured(costs, first_ms=12, each_ms=8, batch_ms=60)
+
+    assert costs.chain_limit < 12
+
+
 @pytest.mark.parametrize(
     ("first_ms", "each_ms", "batch_ms", "lowest", "highest"),
     [

@@ -134,7 +134,7 @@ async def test_no_claim_waits_beside_a_task_that_its_agent_could_take(make_pool:
                 waits[agent_id] = wait(pool, agent_id)
         await pool.advance(chance.choice([0.0, 0.5, 2.0]))
         state = pool.state
-        state.backlog.advance(pool.clock.now())
+        state.indexes.backlog.advance(pool.clock.now())
         for agent_id, claim in waits.items():
             able = state.available_capabilities(agent_id)
             if claim.reply is None and able is not None:

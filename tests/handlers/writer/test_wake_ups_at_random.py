@@ -62,7 +62,7 @@ class Crowd:
     def idle_beside_work(self) -> list[tuple[str, str]]:
         """Return the agents that wait beside a task that a claim would be granted, each with the task."""
         state, now = self._pool.state, self._pool.clock.now()
-        state.backlog.advance(now)
+        state.indexes.backlog.advance(now)
         found = []
         for agent_id, waits in self._waits.items():
             waiting = any(not each.replies for each in waits)

@@ -36,7 +36,7 @@ async def test_the_live_views_are_held_against_the_log(busy: Run) -> None:
 async def test_tasks_that_have_left_memory_are_read_from_the_log_and_need_no_comparison(
     monkeypatch: pytest.MonkeyPatch, ask: Run
 ) -> None:
-    monkeypatch.setattr("projections.state.pool_state.RECENT_ENTITIES", 2)
+    monkeypatch.setattr("projections.state.ended_entities.RECENT_ENTITIES", 2)
     names = ["zero", "T1", "T2", "T3"]
     for name in names:
         await ask("submit", name)

@@ -169,7 +169,7 @@ def test_after_every_event_the_rows_are_those_of_the_fold(name: str) -> None:
         assert list(holders.check(recorded)) == []
         rows.to(recorded.position)
         state = rows.memory.state
-        tasks = [each for each in (*state.tasks.values(), *state.recent.values()) if isinstance(each, Task)]
+        tasks = [each for each in (*state.tasks.values(), *state.ended.recent.values()) if isinstance(each, Task)]
         # A note after the end changes only the table of events.
         tasks = [each for each in tasks if each.task_id not in noted_after_the_end]
         assert {each.task_id: tuple(rows.rows["tasks"][each.task_id].values()) for each in tasks} == {

@@ -4,7 +4,7 @@ import pytest
 
 from projections.queries.all_views import views_at
 from projections.reports.diff import Diff, DiffBuilder
-from projections.state import pool_state
+from projections.state import ended_entities
 from projections.state.pool_state import PoolState
 from projections.state.statistics import Statistics
 from tests.support.scenario import OPS, Scenario
@@ -25,7 +25,7 @@ def compared(s: Scenario, earlier: int) -> Diff:
 
 
 def test_every_task_that_ended_is_told_though_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", 2)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", 2)
     s = Scenario()
     names = [f"T{number}" for number in range(6)]
     token = s.holds("A", *names)

@@ -141,5 +141,5 @@ def test_an_entity_is_placed_by_its_state_alone() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", delay_s=50)
     task = s.task("T")
-    s.state.backlog.replace(task, replace(task, not_before=None))
-    assert s.state.backlog.count(frozenset()) == 1
+    s.state.indexes.backlog.replace(task, replace(task, not_before=None))
+    assert s.state.indexes.backlog.count(frozenset()) == 1

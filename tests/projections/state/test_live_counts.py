@@ -33,7 +33,8 @@ def state_of(history: list[tuple[str, Task]], pool: Pool, rules: Rules = RULES) 
     state.pool = pool
     for task_id, task in history:
         old = state.tasks.get(task_id)
-        state._index(task_id, old, task)  # noqa: SLF001 - any states in any order, which no log would give
+        # Any states in any order, which no log would give.
+        state.indexes.replace_task(task_id, old, task)
         state.tasks[task_id] = task
         if task.terminal:
             del state.tasks[task_id]
@@ -62,10 +63,10 @@ def test_they_follow_every_change(
     state = state_of(history, pool, Rules(warning_s=warning_s))
     check(state, now + timedelta(microseconds=micros))
     for task_id, task in list(state.tasks.items()):
-        state._index(task_id, task, None)  # noqa: SLF001 - as an undo does
+        state.indexes.replace_task(task_id, task, None)
         del state.tasks[task_id]
     check(state, now)
-    assert not state.counts._by_second  # noqa: SLF001 - what is not released shows nowhere else
+    assert not state.indexes.counts._by_second  # noqa: SLF001 - what is not released shows nowhere else
 
 
 @settings(deadline=None, max_examples=60)

@@ -9,7 +9,7 @@ from domain.errors import FoldError
 from domain.events import Entity
 from domain.lifecycles import AgentStatus, TaskStatus
 from domain.recorded import Recorded
-from projections.state import pool_state
+from projections.state import ended_entities
 from projections.state.pool_state import PoolState
 from tests.support.scenario import OPS, Scenario
 
@@ -18,7 +18,7 @@ KEPT = 3
 
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_ENTITIES", KEPT)
+    monkeypatch.setattr(ended_entities, "RECENT_ENTITIES", KEPT)
 
 
 def finish(s: Scenario, *task_ids: str) -> None:
@@ -30,17 +30,17 @@ def finish(s: Scenario, *task_ids: str) -> None:
 def test_only_the_latest_ended_entities_stay_and_the_rest_is_known_by_its_position() -> None:
     s = Scenario()
     finish(s, "T1", "T2", "T3")
-    assert s.state.evicted_through == 0
+    assert s.state.ended.evicted_through == 0
 
     finish(s, "T4")
 
     assert s.state.task("T1") is None
-    assert [entity_id for _, entity_id in s.state.recent] == ["T2", "T3", "T4"]
-    assert s.state.evicted_through == 2
+    assert [entity_id for _, entity_id in s.state.ended.recent] == ["T2", "T3", "T4"]
+    assert s.state.ended.evicted_through == 2
 
 
 def test_ended_steals_of_a_day_stay_however_many_tasks_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
+    monkeypatch.setattr(ended_entities, "RECENT_STEALS", 2)
     s = Scenario()
     moves(s, 0, 1, 2)
     finish(s, *(f"E{number}" for number in range(9)))
@@ -48,8 +48,8 @@ def test_ended_steals_of_a_day_stay_however_many_tasks_ended(monkeypatch: pytest
 
 
 def test_of_steals_from_more_than_a_day_ago_the_last_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
-    day = pool_state.STEALS_KEPT_S
+    monkeypatch.setattr(ended_entities, "RECENT_STEALS", 2)
+    day = ended_entities.STEALS_KEPT_S
     s = Scenario()
     moves(s, 0, 1, 2, day + 1, day + 2)
     assert stolen(s) == [2, day + 1, day + 2], "what ended a day ago to the second is of the last day"
@@ -58,8 +58,8 @@ def test_of_steals_from_more_than_a_day_ago_the_last_ones_stay(monkeypatch: pyte
 
 
 def test_of_the_steals_of_a_busy_day_the_first_ones_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_state, "RECENT_STEALS", 2)
-    monkeypatch.setattr(pool_state, "MOST_STEALS", 4)
+    monkeypatch.setattr(ended_entities, "RECENT_STEALS", 2)
+    monkeypatch.setattr(ended_entities, "MOST_STEALS", 4)
     s = Scenario()
     moves(s, *range(6))
     assert stolen(s) == [2, 3, 4, 5]
@@ -76,7 +76,7 @@ def moves(s: Scenario, *moments: float) -> None:
 
 def stolen(s: Scenario) -> list[float]:
     """Return when the steals in memory ended, in their order."""
-    return [s.seconds_until(steal.ended_at) for steal in s.state.ended_steals.values() if steal.ended_at]
+    return [s.seconds_until(steal.ended_at) for steal in s.state.ended.steals.values() if steal.ended_at]
 
 
 def test_live_entities_never_leave() -> None:
