@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-TERM_S = 180
-"""How long a lease runs where nothing depends on it."""
+TERM_S = 86_400
+"""How long a lease runs where nothing depends on it: longer than any run, so that none of them is swept."""
+PERCENT = 45
+"""The progress that is reported."""
 
 
 @dataclass(frozen=True, slots=True)

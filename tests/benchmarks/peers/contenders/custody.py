@@ -12,7 +12,7 @@ import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from tests.benchmarks.peers.contenders.contract import TERM_S, Held
+from tests.benchmarks.peers.contenders.contract import PERCENT, Held
 
 AT_ONCE = 500
 """Tasks in one submit, and leases of one agent."""
@@ -90,7 +90,7 @@ class Custody:
 
     async def progress(self, held: Held) -> None:
         await self.ask(
-            f"agent.w{held.worker}.progress", {"task_id": held.task_id, "token": held.token, "percent": TERM_S // 4}
+            f"agent.w{held.worker}.progress", {"task_id": held.task_id, "token": held.token, "percent": PERCENT}
         )
 
     async def complete(self, held: Held) -> None:

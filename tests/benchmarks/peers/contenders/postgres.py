@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.benchmarks.peers.contenders.contract import TERM_S, Held
+from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held
 
 CONNECTIONS = 32
 """At most; more were no quicker on two cores."""
@@ -139,7 +139,7 @@ class PostgresTable:
         await self.pool.close()
 
     async def _renew(self, task_id: str, token: int) -> None:
-        if await self.pool.fetchval(RENEW, task_id, token, 45, TERM_S) is None:
+        if await self.pool.fetchval(RENEW, task_id, token, PERCENT, TERM_S) is None:
             raise RuntimeError(f"{task_id} was lost")
 
     async def _wait(self, wait_s: float) -> None:

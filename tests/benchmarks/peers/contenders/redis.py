@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio as client
 
-from tests.benchmarks.peers.contenders.contract import TERM_S, Held
+from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held
 
 CONNECTIONS = 64
 """At most, beside those of workers that wait."""
@@ -110,7 +110,7 @@ class RedisScripts:
         return None if granted is None else Held(granted[0].decode(), worker, granted[1])
 
     async def progress(self, held: Held) -> None:
-        if await self._renew(args=[held.task_id, held.token, 45, TERM_S]) is None:
+        if await self._renew(args=[held.task_id, held.token, PERCENT, TERM_S]) is None:
             raise RuntimeError(f"{held} was lost")
 
     async def complete(self, held: Held) -> None:
