@@ -13,10 +13,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from domain.timestamps import seconds_between
+from handlers.answering.log_health import log_health
+from handlers.answering.pool_answers import Answered, PoolAnswers
+from handlers.follower.followed_reads import FollowedReads
 from handlers.memory.catch_up import catch_up
+from handlers.memory.lookup import Lookup
 from handlers.memory.memory import Memory
 from handlers.memory.snapshots import restore_nearest
 from handlers.ports import LogTruncatedError, LogUnavailableError
+from projections.queries.questions import HealthQuery
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from handlers.memory.snapshots import Snapshots
     from handlers.ports import Clock, Codec, Steady, StoredMessage
     from handlers.projector.read_model import FollowableLog
+    from projections.queries.questions import Query
 
 _LOG = logging.getLogger(__name__)
 POLL_S = 0.5
@@ -72,6 +78,7 @@ class Follower:
         self.snapshots = snapshots
         self.memory = Memory(pool_id, rules, codec, outcomes=0)
         """Another one after the log was replaced."""
+        self._answers = self._new_answers()
         self.listeners: list[Listener] = list(listeners)
         self.log_end = 0
         """The log's last position, as far as it is known here."""
@@ -82,6 +89,16 @@ class Follower:
         self.trouble = ""
         """Why it is disconnected, in words; empty if it is not."""
 
+    async def answer(self, query: Query) -> Answered:
+        """Return the answer to a query, true at its position, from here or from the log.
+
+        Of `query.health` only what the log tells. Raises LogUnavailableError.
+        """
+        if isinstance(query, HealthQuery):
+            health = {"leader": self.memory.state.pool.leader, **log_health(self.memory, self.log_end)}
+            return Answered(self.position, health)
+        return await self._answers.answer(query)
+
     @property
     def position(self) -> int:
         """The position of the last folded event; 0 for an empty log."""
@@ -90,7 +107,7 @@ class Follower:
     @property
     def now(self) -> datetime:
         """The pool's time: the wall clock's, and never before the last event's."""
-        return max(self.clock.now(), self.memory.state.last_time)
+        return FollowedReads(self.memory, self.clock).now
 
     @property
     def behind_events(self) -> int:
@@ -132,6 +149,7 @@ class Follower:
             await restore_nearest(memory, self.snapshots.store, self.log, build=self.snapshots.build, until=goal)
         await catch_up(memory, self.log, until=goal)
         self.memory = memory
+        self._answers = self._new_answers()
         self._opened = True
         for listener in self.listeners:
             listener.on_reset(memory)
@@ -156,6 +174,11 @@ class Follower:
         finally:
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
+
+    def _new_answers(self) -> PoolAnswers:
+        """Return what answers about this log: look-ups are kept for good, so not beyond the log that they are of."""
+        lookup = Lookup(self.pool_id, self.log, self.codec, lambda: self.position)
+        return PoolAnswers(FollowedReads(self.memory, self.clock), self.log, lookup, self.clock, dict)
 
     async def _follow(self) -> None:
         async with aclosing(self.log.follow_chunks(after=self.position)) as chunks:
