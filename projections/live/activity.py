@@ -1,4 +1,4 @@
-"""What happened in the last day, minute by minute: counts, and how long tasks waited, were held and were missed.
+"""What happened lately, minute by minute: counts, and how long tasks waited, were held and were missed.
 
 Folded from events alone. What began before the first folded event is adopted from the state.
 """
@@ -16,7 +16,7 @@ from domain.timestamps import EPOCH, after, seconds_between
 from projections.live.distribution import Distribution
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
@@ -65,9 +65,11 @@ class Minute:
 
 
 class Activity:
-    """The minutes of the last day in which something happened. Memory: these, and the queued tasks."""
+    """The last minutes in which something happened. Memory: these, and the queued tasks."""
 
-    def __init__(self) -> None:
+    def __init__(self, minutes: int = DAY_MINUTES) -> None:
+        """`minutes`: how far back they are kept."""
+        self._kept_minutes = minutes
         self._minutes: deque[Minute] = deque()
         self._ends_at = EPOCH
         """When the last of them is over."""
@@ -122,9 +124,14 @@ class Activity:
         if self._begins_at is None and state.position:
             self._begins_at = state.last_time
 
-    def last_hour(self, now: datetime) -> dict[str, Any]:
-        """Return the sums of the last hour: each of `COUNTS`, and `<duration>_p50_s`, `<duration>_p95_s` (or null)."""
-        return _summed(self._since(now, HOUR_MINUTES))
+    def sums(self, now: datetime, minutes: int = HOUR_MINUTES) -> dict[str, Any]:
+        """Return the sums of the last minutes: `COUNTS`, and `<duration>_p50_s` and `<duration>_p95_s`, or None."""
+        found = self._since(now, minutes)
+        sums: dict[str, Any] = {name: sum(each.counts.get(name, 0) for each in found) for name in COUNTS}
+        for name in DURATIONS:
+            merged = Distribution.of_all(each.durations[name] for each in found if name in each.durations)
+            sums[f"{name}_p50_s"], sums[f"{name}_p95_s"] = merged.quantile(0.5), merged.quantile(0.95)
+        return sums
 
     def total(self, name: str, now: datetime, minutes: int = HOUR_MINUTES) -> int:
         """Return how often something of `COUNTS` happened in the last minutes, the present one included."""
@@ -184,7 +191,7 @@ class Activity:
             self._begins_at = at
         minute = Minute(number)
         self._minutes.append(minute)
-        while self._minutes[0].number <= number - DAY_MINUTES:
+        while self._minutes[0].number <= number - self._kept_minutes:
             self._minutes.popleft()
         return minute
 
@@ -253,15 +260,6 @@ def _counted(name: str) -> Callable[[Minute, Recorded, Any], None]:
         minute.add(name)
 
     return take
-
-
-def _summed(minutes: Iterable[Minute]) -> dict[str, Any]:
-    minutes = list(minutes)
-    sums: dict[str, Any] = {name: sum(each.counts.get(name, 0) for each in minutes) for name in COUNTS}
-    for name in DURATIONS:
-        merged = Distribution.of_all(each.durations[name] for each in minutes if name in each.durations)
-        sums[f"{name}_p50_s"], sums[f"{name}_p95_s"] = merged.quantile(0.5), merged.quantile(0.95)
-    return sums
 
 
 def _backwards(queued: int, net: Sequence[int]) -> list[int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.actors import acting_agent
 from domain.events import Entity
+from domain.events import task as ev
 from domain.policies.load_balancing import load_status, loads_since
 from domain.statuses import AgentStatus, TaskStatus
 from domain.timestamps import after, format_timestamp
@@ -23,9 +24,22 @@ if TYPE_CHECKING:
     """Returns when an agent was heard last, as far as it is known; see `LiveView.tick`."""
 
 TONES = ("ok", "silent", "stalled", "lost")
-"""`silent`: a lease of it is past its expiry, its task is stuck, or it was not heard for half of `lost_after_s`."""
+"""`silent`: a lease of it has expired and it was not heard since, its task is stuck, or it was not heard for half of
+`lost_after_s`. Whether an agent that holds nothing is heard, the log does not tell: it counts as silent only if it is
+known beside the log when it was heard."""
 MAX_HOLDS = 20
 """Held tasks that one row names, the oldest grants."""
+
+
+class Signs(NamedTuple):
+    """What is known of when an agent was heard."""
+
+    heard_at: datetime | None = None
+    """When it was heard last."""
+    beside_log: bool = False
+    """Whether that is known beside the log, so that an idle agent's silence is known too."""
+    expired_at: datetime | None = None
+    """When a lease of it expired, if it was not heard since."""
 
 
 class AgentRows:
@@ -38,6 +52,8 @@ class AgentRows:
         self._holder_of: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
         """What was heard of an agent beside the log."""
+        self._expired_at: dict[str, datetime] = {}
+        """By agent that was not heard since: when a lease of it expired."""
         self._touched: set[str] = set()
 
     def reset(self, state: PoolState) -> None:
@@ -46,6 +62,11 @@ class AgentRows:
         self._holder_of = {
             task_id: agent_id for agent_id in state.workloads.holders() for task_id in state.held_by(agent_id)
         }
+        self._expired_at = {}
+        for task in state.tasks.values():
+            last = task.last_lease
+            if task.late_token is not None and last is not None and last.token == task.late_token:
+                self._expired_at[last.agent_id] = last.expires_at
 
     def observe(self, records: Sequence[Recorded], state: PoolState) -> None:
         """Follow acknowledged events; `state` is as it is after them."""
@@ -55,6 +76,7 @@ class AgentRows:
             actor = acting_agent(recorded.actor)
             if actor is not None:
                 touched.add(actor)
+                self._expired_at.pop(actor, None)
             if recorded.entity is Entity.AGENT:
                 touched.add(entity_id)
             elif recorded.entity is Entity.TASK:
@@ -68,6 +90,8 @@ class AgentRows:
                     del holder_of[entity_id]
                 if now is not None and before != now:
                     holder_of[entity_id] = now
+                if type(recorded.event) is ev.Expired:
+                    self._expired_at[recorded.event.agent_id] = recorded.event.numbers.expires_at
             elif recorded.entity is Entity.POOL:
                 touched.update(state.agents)
 
@@ -94,39 +118,40 @@ class AgentRows:
             if agent is None:
                 self._heard.pop(agent_id, None)
                 self._turns_at.pop(agent_id, None)
+                self._expired_at.pop(agent_id, None)
                 if self._rows.pop(agent_id, None) is not None:
                     gone.append(agent_id)
                 continue
-            known = [at for at in (heard_at(agent_id), self._heard.get(agent_id)) if at is not None]
-            row, self._turns_at[agent_id] = agent_row(
-                agent, state, now, max(known, default=None), polled=agent_id in self._heard
-            )
+            row, self._turns_at[agent_id] = agent_row(agent, state, now, self._signs(agent_id, heard_at))
             if self._rows.get(agent_id) != row:
                 self._rows[agent_id] = changed[agent_id] = row
         return changed, gone
+
+    def _signs(self, agent_id: str, heard_at: HeardAt) -> Signs:
+        logged, polled, expired_at = heard_at(agent_id), self._heard.get(agent_id), self._expired_at.get(agent_id)
+        known = [at for at in (logged, polled) if at is not None]
+        if expired_at is not None and polled is not None and polled > expired_at:
+            expired_at = None
+        return Signs(max(known, default=None), polled is not None, expired_at)
 
     def rows(self) -> dict[str, dict[str, Any]]:
         """Return every row by agent, as of the last `take_changes`."""
         return dict(self._rows)
 
 
-def agent_row(
-    agent: Agent, state: PoolState, now: datetime, heard_at: datetime | None, *, polled: bool = False
-) -> tuple[dict[str, Any], datetime | None]:
+def agent_row(agent: Agent, state: PoolState, now: datetime, signs: Signs) -> tuple[dict[str, Any], datetime | None]:
     """Return an agent's row, and when it changes by time alone (None: it does not).
 
     `{agent_id, tone, status, intake, drain_deadline, slots, held, task_id, task, percent, words, holds: [{task_id,
     title, status, percent, expires_at, stalled}], heard_at, silent_from, load: {cpu, memory}, load_at, load_status,
     session, capabilities, labels, priority}`. `task_id`, `task` (its title), `percent` and `words` (its last note) are
     of the task that the agent was heard on last. `silent_from`: when it counts as silent if it is not heard.
-
-    `polled`: `heard_at` is known beside the log, so an idle agent's silence is known too.
     """
     held = [state.tasks[task_id] for task_id in state.held_by(agent.agent_id)]
     at_work = max(held, key=_beat, default=None)
     lease = None if at_work is None else at_work.lease
     since = loads_since(now, state.rules.load_valid_s)
-    silent_from = _silent_from(state, agent, held, heard_at if held or polled else None)
+    silent_from = _silent_from(state, agent, held, signs)
     row = {
         "agent_id": agent.agent_id,
         "tone": _tone(agent, held, silent_from, now),
@@ -140,7 +165,7 @@ def agent_row(
         "percent": None if lease is None else lease.percent,
         "words": None if lease is None else lease.note,
         "holds": [_hold(task) for task in held[:MAX_HOLDS]],
-        "heard_at": _time(heard_at),
+        "heard_at": _time(signs.heard_at),
         "silent_from": _time(silent_from),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
@@ -155,11 +180,13 @@ def agent_row(
     return row, min(turns, default=None)
 
 
-def _silent_from(state: PoolState, agent: Agent, held: Sequence[Task], heard_at: datetime | None) -> datetime | None:
+def _silent_from(state: PoolState, agent: Agent, held: Sequence[Task], signs: Signs) -> datetime | None:
     """Return when an agent counts as silent if nothing happens; None: never, or it is not known."""
     if agent.status is not AgentStatus.LIVE:
         return None
-    moments = [] if heard_at is None else [after(heard_at, state.rules.lost_after_s / 2)]
+    moments = [] if signs.expired_at is None else [signs.expired_at]
+    if signs.heard_at is not None and (held or signs.beside_log):
+        moments.append(after(signs.heard_at, state.rules.lost_after_s / 2))
     for task in held:
         lease = task.held_lease
         if task.status is TaskStatus.STUCK:

@@ -151,9 +151,11 @@ class Lanes:
         self.prune(now)
         if not self._changed and not self._changed_arrows:
             return {}
+        begin = after(now, -self._window_s)
         agents: dict[str, list[dict[str, Any]]] = {}
         for segment in self._changed.values():
-            agents.setdefault(segment.agent_id, []).append(segment.document())
+            if segment.until is None or segment.until >= begin:
+                agents.setdefault(segment.agent_id, []).append(segment.document())
         arrows = [_arrow(each) for each in self._changed_arrows.values()]
         self._changed, self._changed_arrows = {}, {}
         return {**self._span(now), "agents": agents, "arrows": arrows}

@@ -2,11 +2,13 @@
 
 A document: `{position, now, mode, strip, needs, agents, lanes, steals, recent, tasks_changed}`. A change has the same
 keys, and only those whose value changed; `agents` is `{set: {agent_id: row}, gone: [agent_id]}` in it, and `lanes` as
-`Lanes.take_changes` says. `tasks_changed`: the position of the last event about a task.
+`Lanes.take_changes` says. `tasks_changed`: the position of the last event about a task. Where `LiveView.generation` is
+another one, changes are not enough.
 """
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.events import Entity
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.recorded import Recorded
+    from domain.steal import Steal
     from projections.live.service_health import ServiceHealth
     from projections.state.pool_state import PoolState
 
@@ -52,6 +55,8 @@ class LiveView:
         self.agents = AgentRows()
         self.needs = Needs([], 0)
         """As of the last tick."""
+        self.generation = 0
+        """Counts how often it began anew, or took over another history: then the document replaces every copy."""
         self._shown: dict[str, Any] = {}
         """The values of the last tick, but agents and lanes."""
         self._tasks_changed = 0
@@ -67,9 +72,10 @@ class LiveView:
         self._steals_changed = True
 
     def replace_history(self, state: PoolState, history: History) -> None:
-        """Take over a history that was folded of earlier events up to the position of the state."""
+        """Take over a history that was folded of earlier events, up to the position of the state."""
         history.adopt(state)
         self.history = history
+        self.generation += 1
 
     def observe(self, records: Sequence[Recorded], state: PoolState) -> None:
         """Follow acknowledged events; `state` is as it is after them."""
@@ -134,6 +140,10 @@ class LiveView:
 
 def latest_steals(state: PoolState, limit: int = KEPT_STEALS) -> list[dict[str, Any]]:
     """Return `query.steals`' rows of the open steals and the latest ended ones, the latest first."""
-    steals = [*state.ended_steals.values(), *state.steals.values()]
-    steals.sort(key=lambda steal: steal.planned_at)
-    return [steal_document(steal) for steal in steals[-limit:][::-1]]
+    ended = islice(reversed(state.ended_steals.values()), limit)
+    steals = sorted((*ended, *state.steals.values()), key=_planned_at, reverse=True)
+    return [steal_document(steal) for steal in steals[:limit]]
+
+
+def _planned_at(steal: Steal) -> datetime:
+    return steal.planned_at

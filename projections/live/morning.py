@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from projections.state.pool_state import PoolState
 
 MAX_LINES = 10
+LONGEST_MINUTES = 31 * 24 * 60
+"""A report is of a month at most."""
 MAX_NAMED = 5
 """Tasks and agents that one line names."""
 _KEPT_NAMES = 1_000
@@ -47,7 +49,7 @@ class Morning:
     """Folds the events since a moment."""
 
     def __init__(self) -> None:
-        self._activity = _Sums()
+        self._activity = Activity(LONGEST_MINUTES)
         self._tasks: dict[str, dict[str, None]] = {}
         """By what became of them, the latest last."""
         self._lost: dict[str, None] = {}
@@ -122,7 +124,7 @@ class Morning:
             )
 
     def _course(self, now: datetime) -> Iterator[Line]:
-        sums = self._activity.of_all(now)
+        sums = self._activity.sums(now, LONGEST_MINUTES)
         expired = list(self._tasks.get("expired", ()))
         if expired:
             false = sums["false_recoveries"]
@@ -185,13 +187,6 @@ class Morning:
         noted[task_id] = None
         if len(noted) > _KEPT_NAMES:
             del noted[next(iter(noted))]
-
-
-class _Sums(Activity):
-    """Activity of any length: its minutes are merged as they come."""
-
-    def of_all(self, now: datetime) -> dict[str, Any]:
-        return self.last_hour(now)
 
 
 def report(lines: Sequence[Line], since: datetime) -> dict[str, Any]:
