@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from domain.errors import RefusalCode
 from handlers.follower.follower import Follower
-from projections.queries.questions import QUERIES
+from projections.queries.questions import QUERIES, ExplainQuery, HealthQuery, TaskQuery, TasksQuery
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import POOL, PoolHarness
 
