@@ -15,7 +15,9 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Iterable
 
+from domain.recorded import Recorded
 from domain.rules import Rules
 from handlers.memory.catch_up import age_objects
 from handlers.memory.memory import Memory
