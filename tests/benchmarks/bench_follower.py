@@ -22,6 +22,7 @@ from domain.rules import Rules
 from handlers.memory.catch_up import age_objects
 from handlers.memory.memory import Memory
 from handlers.ports import NewMessage, StoredMessage
+from projections.live.history import History
 from projections.live.live_view import Reading
 from projections.live.task_rows import TaskFilter, chosen_tasks, task_row
 from tests.benchmarks import busy_pool
@@ -64,13 +65,23 @@ def main() -> None:
     prepared = pool.take()
     before = numbered([*prepared, *pool.messages(options.history)], 0)
     messages = numbered(pool.messages(options.rate * options.seconds), len(before))
-    memory, view = folded(pool, before)
+    memory, past = folded(pool, before)
     plain, _ = folded(pool, before)
+    begin = time.perf_counter()
+    history = History()
+    history.observe(past)
+    took_s = time.perf_counter() - begin
+    begin = time.perf_counter()
+    view = LiveView()
+    view.reset(memory.state, history)
+    reset_s = time.perf_counter() - begin
+    del past
     age_objects()
     gc.collect()
-    print(
-        f"{len(memory.state.tasks):,} live tasks, {memory.state.counts.held:,} held, {len(memory.state.agents)} agents"
-    )
+    counts = memory.state.counts
+    print(f"{len(memory.state.tasks):,} live tasks, {counts.held:,} held, {len(memory.state.agents)} agents")
+    print(f"history             {took_s / len(before) * 1e6:6.1f} µs an event, of {len(before):,}")
+    print(f"reset               {reset_s * 1e3:6.1f} ms")
     alone_s = with_view_s = 0.0
     ticks_s: list[float] = []
     encoded: list[int] = []
