@@ -23,7 +23,7 @@ from handlers.memory.catch_up import age_objects
 from handlers.memory.memory import Memory
 from handlers.ports import NewMessage, StoredMessage
 from projections.live.history import History
-from projections.live.live_view import Reading
+from projections.live.live_view import LiveView, Reading
 from projections.live.task_rows import TaskFilter, chosen_tasks, task_row
 from tests.benchmarks import busy_pool
 from tests.benchmarks.busy_pool import POOL, BusyPool
@@ -31,7 +31,6 @@ from tests.benchmarks.busy_pool import POOL, BusyPool
 TICK_S = 0.25
 CHUNK = 25
 """Messages that come together."""
-ROUNDS = 3
 
 
 def numbered(messages: Iterable[NewMessage], after: int) -> list[StoredMessage]:
@@ -47,6 +46,92 @@ def folded(pool: BusyPool, messages: list[StoredMessage]) -> tuple[Memory, list[
     return memory, records
 
 
+class Watching:
+    """A fold with a view of a busy pool, beside one without."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        busy_pool.EVENT_S = 1 / options.rate
+        pool = BusyPool(agents=options.agents, tasks=2 * options.agents)
+        for number in range(options.tasks - 2 * options.agents):
+            task = {"task_id": f"Q{number}", "title": f"Wait {number}", "required_capabilities": ["code"]}
+            pool.ask("ops", "submit", task)
+        prepared = pool.take()
+        before = numbered([*prepared, *pool.messages(options.history)], 0)
+        self.messages = numbered(pool.messages(options.rate * options.seconds), len(before))
+        self.memory, past = folded(pool, before)
+        self.plain, _ = folded(pool, before)
+        self.view = LiveView()
+        self._begin(past)
+
+    def _begin(self, past: list[Recorded]) -> None:
+        history = History()
+        begin = time.perf_counter()
+        history.observe(past)
+        took_s = time.perf_counter() - begin
+        begin = time.perf_counter()
+        self.view.reset(self.memory.state, history)
+        reset_s = time.perf_counter() - begin
+        age_objects()
+        gc.collect()
+        state = self.memory.state
+        print(f"{len(state.tasks):,} live tasks, {state.counts.held:,} held, {len(state.agents)} agents")
+        print(f"history             {took_s / len(past) * 1e6:6.1f} µs an event, of {len(past):,}")
+        print(f"reset               {reset_s * 1e3:6.1f} ms")
+
+    def _reading(self) -> Reading:
+        memory = self.memory
+        return Reading(memory.state, memory.state.last_time, memory.last_heard.heard_at)
+
+    def follow(self) -> None:
+        """Fold, and gather what changed."""
+        alone_s = with_view_s = 0.0
+        ticks_s: list[float] = []
+        sizes: list[int] = []
+        per_tick = int(self.options.rate * TICK_S)
+        for start in range(0, len(self.messages), per_tick):
+            part = self.messages[start : start + per_tick]
+            for at in range(0, len(part), CHUNK):
+                chunk = part[at : at + CHUNK]
+                records: list[Recorded] = []
+                begin = time.perf_counter()
+                self.plain.fold(chunk)
+                middle = time.perf_counter()
+                self.memory.fold(chunk, records.append)
+                self.view.observe(records, self.memory.state)
+                alone_s += middle - begin
+                with_view_s += time.perf_counter() - middle
+            begin = time.perf_counter()
+            change = self.view.tick(self._reading())
+            ticks_s.append(time.perf_counter() - begin)
+            sizes.append(len(json.dumps(change)))
+        count = len(self.messages)
+        print(f"fold alone          {alone_s / count * 1e6:6.1f} µs an event")
+        print(f"fold with the view  {with_view_s / count * 1e6:6.1f} µs an event")
+        middle_ms, most_ms = statistics.median(ticks_s) * 1e3, max(ticks_s) * 1e3
+        size = statistics.median(sizes) / 1024
+        print(f"tick                {middle_ms:6.2f} ms, {most_ms:.2f} ms at most; {size:.0f} KiB of JSON")
+        share = (with_view_s + sum(ticks_s)) / self.options.seconds
+        print(f"of a core           {100 * share:6.1f} % at {self.options.rate} events/s")
+
+    def look(self) -> None:
+        """Make whole documents, and pages of tasks."""
+        begin = time.perf_counter()
+        document = self.view.document(self._reading())
+        took_s = time.perf_counter() - begin
+        print(f"whole document      {took_s * 1e3:6.1f} ms, {len(json.dumps(document)) / 1024:.0f} KiB")
+        state = self.memory.state
+        for name, wanted in (
+            ("all by id", TaskFilter(status="live")),
+            ("a word, by silence", TaskFilter(status="live", q="wait 1", sort="heard_at")),
+        ):
+            begin = time.perf_counter()
+            chosen = chosen_tasks(state, wanted)
+            rows = [task_row(task, state, state.last_time) for task in chosen[:100]]
+            took_s = time.perf_counter() - begin
+            print(f"tasks, {name:<18} {took_s * 1e3:6.1f} ms for {len(rows)} of {len(chosen):,}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=500)
@@ -56,74 +141,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}")
-    busy_pool.EVENT_S = 1 / options.rate
-    pool = BusyPool(agents=options.agents, tasks=2 * options.agents)
-    for number in range(options.tasks - 2 * options.agents):
-        pool.ask(
-            "ops", "submit", {"task_id": f"Q{number}", "title": f"Wait {number}", "required_capabilities": ["code"]}
-        )
-    prepared = pool.take()
-    before = numbered([*prepared, *pool.messages(options.history)], 0)
-    messages = numbered(pool.messages(options.rate * options.seconds), len(before))
-    memory, past = folded(pool, before)
-    plain, _ = folded(pool, before)
-    begin = time.perf_counter()
-    history = History()
-    history.observe(past)
-    took_s = time.perf_counter() - begin
-    begin = time.perf_counter()
-    view = LiveView()
-    view.reset(memory.state, history)
-    reset_s = time.perf_counter() - begin
-    del past
-    age_objects()
-    gc.collect()
-    counts = memory.state.counts
-    print(f"{len(memory.state.tasks):,} live tasks, {counts.held:,} held, {len(memory.state.agents)} agents")
-    print(f"history             {took_s / len(before) * 1e6:6.1f} µs an event, of {len(before):,}")
-    print(f"reset               {reset_s * 1e3:6.1f} ms")
-    alone_s = with_view_s = 0.0
-    ticks_s: list[float] = []
-    encoded: list[int] = []
-    per_tick = int(options.rate * TICK_S)
-    for start in range(0, len(messages), per_tick):
-        part = messages[start : start + per_tick]
-        for at in range(0, len(part), CHUNK):
-            chunk = part[at : at + CHUNK]
-            begin = time.perf_counter()
-            plain.fold(chunk)
-            middle = time.perf_counter()
-            records: list[Recorded] = []
-            memory.fold(chunk, records.append)
-            view.observe(records, memory.state)
-            alone_s += middle - begin
-            with_view_s += time.perf_counter() - middle
-        begin = time.perf_counter()
-        change = view.tick(Reading(memory.state, memory.state.last_time, memory.last_heard.heard_at))
-        ticks_s.append(time.perf_counter() - begin)
-        encoded.append(len(json.dumps(change)))
-    count = len(messages)
-    print(f"fold alone          {alone_s / count * 1e6:6.1f} µs an event")
-    print(f"fold with the view  {with_view_s / count * 1e6:6.1f} µs an event")
-    print(
-        f"tick                {statistics.median(ticks_s) * 1e3:6.2f} ms by the median, "
-        f"{max(ticks_s) * 1e3:.2f} ms at most; {statistics.median(encoded) / 1024:.0f} KiB of JSON"
-    )
-    share = (with_view_s + sum(ticks_s)) / options.seconds
-    print(f"share of a core at {options.rate} events/s: {100 * share:.1f} %")
-    begin = time.perf_counter()
-    document = view.document(Reading(memory.state, memory.state.last_time, memory.last_heard.heard_at))
-    print(
-        f"whole document      {(time.perf_counter() - begin) * 1e3:6.1f} ms, {len(json.dumps(document)) / 1024:.0f} KiB"
-    )
-    for name, wanted in (
-        ("all by id", TaskFilter(status="live")),
-        ("a word, by silence", TaskFilter(status="live", q="task 1", sort="heard_at")),
-    ):
-        begin = time.perf_counter()
-        chosen = chosen_tasks(memory.state, wanted)
-        rows = [task_row(task, memory.state, memory.state.last_time) for task in chosen[:100]]
-        print(f"tasks, {name:<19} {(time.perf_counter() - begin) * 1e3:6.1f} ms for {len(rows)} of {len(chosen):,}")
+    watching = Watching(options)
+    watching.follow()
+    watching.look()
 
 
 if __name__ == "__main__":
