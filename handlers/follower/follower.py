@@ -43,7 +43,7 @@ LOST_CONTACT_S = 2.0
 BEHIND_S = 1.0
 """An end of the log that was known for so long and is not reached yet: it is behind."""
 RETRY_S = 0.5
-SLICE = 250
+AT_ONCE = 250
 """Messages folded in one turn of the event loop: a few milliseconds."""
 
 
@@ -68,8 +68,14 @@ class Follower:
         rules: Rules,
         snapshots: Snapshots | None = None,
         listeners: Sequence[Listener] = (),
+        *,
+        at_once: int = AT_ONCE,
     ) -> None:
-        """`snapshots`: where a start may begin; None: it folds the log. `clock`: for the age of what is known."""
+        """`snapshots`: where a start may begin; None: it folds the log. `clock`: for the age of what is known.
+
+        `at_once`: how many messages are folded at most before the listeners are told.
+        """
+        self._at_once = at_once
         self.pool_id = pool_id
         self.log = log
         self.codec = codec
@@ -184,8 +190,8 @@ class Follower:
         async with aclosing(self.log.follow_chunks(after=self.position)) as chunks:
             async for chunk in chunks:
                 self._note_contact()
-                for start in range(0, len(chunk), SLICE):
-                    self._fold(chunk[start : start + SLICE])
+                for start in range(0, len(chunk), self._at_once):
+                    self._fold(chunk[start : start + self._at_once])
                     # A turn of the event loop in between, so that readers are answered meanwhile.
                     await asyncio.sleep(0)
 
@@ -193,8 +199,9 @@ class Follower:
         records: list[Recorded] = []
         self.memory.fold(messages, records.append)
         self.log_end = max(self.log_end, self.position)
-        for listener in self.listeners:
-            listener.on_events(records, self.memory)
+        if records:
+            for listener in self.listeners:
+                listener.on_events(records, self.memory)
 
     async def _poll(self) -> None:
         """Ask for the log's end, so that it is known whether what is here is all of it."""

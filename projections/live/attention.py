@@ -203,7 +203,9 @@ class Attention:
         return need
 
     def _due_soon(self, state: PoolState, now: datetime) -> list[Need]:
-        limit = after(now, DEADLINE_S)
+        limit, next_one = after(now, DEADLINE_S), self._deadlines.peek()
+        if next_one is None or next_one[0] > limit:
+            return []
         first = self._deadlines.first(MAX_NEEDS)
         return [self._task_need("deadline", state.tasks[task_id]) for deadline, task_id in first if deadline <= limit]
 

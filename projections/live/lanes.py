@@ -151,11 +151,9 @@ class Lanes:
         self.prune(now)
         if not self._changed and not self._changed_arrows:
             return {}
-        begin = after(now, -self._window_s)
         agents: dict[str, list[dict[str, Any]]] = {}
         for segment in self._changed.values():
-            if segment.until is None or segment.until >= begin:
-                agents.setdefault(segment.agent_id, []).append(segment.document())
+            agents.setdefault(segment.agent_id, []).append(segment.document())
         arrows = [_arrow(each) for each in self._changed_arrows.values()]
         self._changed, self._changed_arrows = {}, {}
         return {**self._span(now), "agents": agents, "arrows": arrows}
@@ -170,6 +168,10 @@ class Lanes:
             lane[:] = [each for each in lane if each.until is None or each.until >= begin]
             if not lane:
                 del self._lanes[agent_id]
+        self._changed = {
+            token: each for token, each in self._changed.items() if each.until is None or each.until >= begin
+        }
+        self._changed_arrows = {key: each for key, each in self._changed_arrows.items() if each["at"] >= begin}
         while self._arrows and self._arrows[0]["at"] < begin:
             self._arrows.popleft()
 
