@@ -145,10 +145,11 @@ def agent_row(agent: Agent, state: PoolState, now: datetime, signs: Signs) -> tu
     `{agent_id, tone, status, intake, drain_deadline, slots, held, task_id, task, percent, words, holds: [{task_id,
     title, status, percent, expires_at, stalled}], heard_at, silent_from, load: {cpu, memory}, load_at, load_status,
     session, capabilities, labels, priority}`. `task_id`, `task` (its title), `percent` and `words` (its last note) are
-    of the task that the agent was heard on last. `silent_from`: when it counts as silent if it is not heard.
+    of the task that the agent reported on, began or was granted last. `silent_from`: when it counts as silent if it is
+    not heard.
     """
     held = [state.tasks[task_id] for task_id in state.held_by(agent.agent_id)]
-    at_work = max(held, key=_beat, default=None)
+    at_work = max(held, key=_reported_at, default=None)
     lease = None if at_work is None else at_work.lease
     since = loads_since(now, state.rules.load_valid_s)
     silent_from = _silent_from(state, agent, held, signs)
@@ -205,9 +206,10 @@ def _tone(agent: Agent, held: Sequence[Task], silent_from: datetime | None, now:
     return "stalled" if any(task.held_lease.stalled_at is not None for task in held) else "ok"
 
 
-def _beat(task: Task) -> tuple[datetime, int]:
+def _reported_at(task: Task) -> tuple[float, int]:
     lease = task.held_lease
-    return (lease.last_beat_at or lease.started_at or lease.granted_at, lease.token)
+    reported_s = lease.report_times_s[-1] if lease.report_times_s else 0.0
+    return max(reported_s, (lease.started_at or lease.granted_at).timestamp()), lease.token
 
 
 def _hold(task: Task) -> dict[str, Any]:

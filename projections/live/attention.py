@@ -142,6 +142,7 @@ class Attention:
 
         `health`: what a poll of the service found; None: it is not polled.
         """
+        state.backlog.advance(now)
         found: dict[str, Sequence[Need]] = dict.fromkeys(KINDS, ())
         down_since = None if health is None else health.failing_since
         if health is not None and down_since is not None and seconds_between(down_since, now) >= DOWN_AFTER_S:

@@ -17,6 +17,7 @@ from handlers.memory.snapshots import Snapshots
 from handlers.ports import NewMessage
 from infra.codec import CloudEventsCodec
 from projections.live.history import History
+from projections.live.recent import QUIET
 from projections.live.service_health import ServiceHealth
 from tests.handlers.follower.test_follower import Kept, Log, snapshot_at
 from tests.support.scenario import OPS, Scenario
@@ -72,7 +73,8 @@ async def test_the_history_of_the_last_day_is_there() -> None:
     async with site.running():
         document = site.document()
         assert [bar["end"] for bar in document["lanes"]["agents"]["A"]] == ["completed", "completed", None]
-        assert len(document["recent"]) == len(site.s.log)
+        notable = [recorded.position for recorded in site.s.log if type(recorded.event) not in QUIET]
+        assert [line["position"] for line in document["recent"]] == notable[::-1]
         assert site.feed.view.history.activity.total("completed", site.s.now) == 2
 
 
@@ -116,7 +118,8 @@ async def test_so_many_events_are_folded_for_it_at_most(monkeypatch: pytest.Monk
     monkeypatch.setattr(live_feed, "MAX_HISTORY_EVENTS", 3)
     site = Site(night())
     async with site.running():
-        assert len(site.document()["recent"]) == 3
+        site.feed.tick()
+        assert site.feed.view.history.activity.total("events", site.s.now) == 3
 
 
 async def test_a_log_that_was_cut_has_another_history() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from domain.recorded import Recorded
 from domain.rules import Rules
+from handlers.follower import past
 from handlers.follower.follower import Follower
-from handlers.follower.past import SLICE, memory_at, position_of, records_between
+from handlers.follower.past import memory_at, position_of, records_between
 from handlers.ports import LogTruncatedError, NewMessage
 from infra.codec import CloudEventsCodec
 from tests.support.memory_log import MemoryEventLog
@@ -49,10 +50,10 @@ async def test_the_position_of_a_time(seconds: float, position: int) -> None:
     assert await position_of(followed(7), START + timedelta(seconds=seconds)) == position
 
 
-async def test_the_events_between_two_positions() -> None:
-    follower = followed(SLICE + 20)
-    found = await all_between(follower, 5, SLICE + 10)
-    assert [recorded.position for recorded in found] == list(range(6, SLICE + 11))
+async def test_the_events_between_two_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(past, "SLICE", 4)
+    found = await all_between(followed(15), 2, 13)
+    assert [recorded.position for recorded in found] == list(range(3, 14))
 
 
 async def test_events_that_cannot_be_read_are_left_out() -> None:

@@ -22,7 +22,7 @@ def test_a_row_says_what_an_agent_is_at() -> None:
     s.given(OPS, "submit", task_id="T2", title="Second")
     s.given("A", "claim", max=2)
     s.at(10).given("A", "progress", task_id="T2", token=s.token("T2"), percent=30, message="half a page")
-    s.at(20).given("A", "heartbeat", load={"cpu": 55.0, "memory": 20.0})
+    s.at(100).given("A", "heartbeat", load={"cpu": 55.0, "memory": 20.0})
     row = s.row("A")
     said = {"slots": 3, "held": 2, "task_id": "T2", "task": "Second", "percent": 30, "words": "half a page"}
     assert row | said | {"session": "s1", "tone": "ok"} == row

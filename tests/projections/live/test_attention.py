@@ -26,7 +26,7 @@ def only(s: Watched) -> Need:
 
 
 def quarantined(s: Watched) -> None:
-    token = s.holds("A", "T", title="Sort it", budgets={"failures": 1})
+    token = s.holds("A", "T", title="Sort it", budgets={"attempts": 1})
     s.wait(10).given("A", "fail", task_id="T", token=token, error="disk full", retryable=True)
 
 
@@ -135,7 +135,7 @@ def test_a_lost_agent_is_named_with_what_it_lost_until_that_is_taken() -> None:
     s = Watched()
     s.holds("A", "T")
     s.sweep(1000)
-    assert s.needs()[0].kind == "unworkable" or s.needs() == []
+    assert s.needs() == []
     lost(s)
     need = next(each for each in s.needs() if each.kind == "lost_agent")
     assert (need.task_ids, need.detail, need.actions) == (("T",), "1 task of it waits for another", ())

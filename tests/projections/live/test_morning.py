@@ -28,7 +28,7 @@ def failed(s: Scenario) -> None:
 
 
 def quarantined(s: Scenario) -> None:
-    token = s.holds("A", "T", budgets={"failures": 1})
+    token = s.holds("A", "T", budgets={"attempts": 1})
     s.given("A", "fail", task_id="T", token=token, error="no", retryable=True)
 
 
@@ -145,7 +145,8 @@ def test_never_more_than_ten() -> None:
     s = Scenario()
     for given in (led_twice, failed, lost):
         given(s)
-    for task_id, prepare in (("Q", {"budgets": {"failures": 1}}), ("E", {}), ("D", {"deadline_s": 10})):
+    s.given("A", "register", capacity=10)
+    for task_id, prepare in (("Q", {"budgets": {"attempts": 1}}), ("E", {}), ("D", {"deadline_s": 10})):
         s.holds("A", task_id, **prepare)
     s.given("A", "fail", task_id="Q", token=s.token("Q"), error="no", retryable=True)
     s.sweep(3000)
