@@ -196,9 +196,10 @@ class Follower:
                     await asyncio.sleep(0)
 
     def _fold(self, messages: Sequence[StoredMessage]) -> None:
-        records: list[Recorded] = []
-        self.memory.fold(messages, records.append)
+        self.memory.fold(messages, taken=self._tell)
         self.log_end = max(self.log_end, self.position)
+
+    def _tell(self, records: Sequence[Recorded]) -> None:
         if records:
             for listener in self.listeners:
                 listener.on_events(records, self.memory)

@@ -11,7 +11,7 @@ from projections.queries.documents import task_summary
 from projections.reports.time_text import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from projections.state.pool_state import PoolState
@@ -47,12 +47,12 @@ def chosen_tasks(state: PoolState, wanted: TaskFilter) -> list[Task]:
     found = _of_status(state, wanted.status)
     words = wanted.q.casefold().split()
     if wanted.label:
-        found = (task for task in found if wanted.label in task.definition.labels)
+        found = [task for task in found if wanted.label in task.definition.labels]
     if wanted.agent_id:
-        found = (task for task in found if task.holder == wanted.agent_id)
+        found = [task for task in found if task.holder == wanted.agent_id]
     if words:
-        found = (task for task in found if _says(task, words))
-    return _sorted(found, wanted.sort, desc=wanted.desc)
+        found = [task for task in found if _says(task, words)]
+    return found if wanted.sort == "task_id" and not wanted.desc else _sorted(found, wanted.sort, desc=wanted.desc)
 
 
 def task_row(task: Task, state: PoolState, now: datetime) -> dict[str, Any]:
@@ -112,19 +112,17 @@ def _detail(task: Task) -> str | None:
     return None if task.outcome is None else task.outcome.detail
 
 
-def _of_status(state: PoolState, status: str | None) -> Iterable[Task]:
+def _of_status(state: PoolState, status: str | None) -> list[Task]:
+    """Return the tasks in memory of a status, in the order of their ids."""
     if status == "live":
-        return state.tasks.values()
-    if status is None or status == "ended":
-        live = () if status is not None else state.tasks.values()
-        return (task for tasks in (live, _ended(state)) for task in tasks)
+        return [state.tasks[task_id] for task_id in state.counts.ids]
+    if status == "ended":
+        ended = (entity for entity in state.recent.values() if isinstance(entity, Task))
+        return sorted(ended, key=_task_id)
+    if status is None:
+        return sorted([*_of_status(state, "live"), *_of_status(state, "ended")], key=_task_id)
     wanted = TaskStatus(status)
-    tasks = _ended(state) if wanted in TERMINAL else state.tasks.values()
-    return (task for task in tasks if task.status is wanted)
-
-
-def _ended(state: PoolState) -> Iterator[Task]:
-    return (entity for entity in state.recent.values() if isinstance(entity, Task))
+    return [task for task in _of_status(state, "ended" if wanted in TERMINAL else "live") if task.status is wanted]
 
 
 def _says(task: Task, words: Sequence[str]) -> bool:
@@ -135,23 +133,17 @@ def _says(task: Task, words: Sequence[str]) -> bool:
     return all(word in text for word in words)
 
 
-def _sorted(tasks: Iterable[Task], sort: str, *, desc: bool) -> list[Task]:
+def _sorted(tasks: list[Task], sort: str, *, desc: bool) -> list[Task]:
+    """Sort tasks that are in the order of their ids, which stays the order of equal ones."""
     key_of = _KEYS[sort]
-    with_key: list[tuple[Any, str, Task]] = []
-    without: list[Task] = []
-    for task in tasks:
-        key = key_of(task)
-        if key is None:
-            without.append(task)
-        else:
-            with_key.append((key, task.task_id, task))
-    with_key.sort(key=_key_and_id, reverse=desc)
-    without.sort(key=_task_id)
-    return [*(task for *_, task in with_key), *without]
+    keyed = [(key_of(task), task) for task in tasks]
+    with_key = [each for each in keyed if each[0] is not None]
+    with_key.sort(key=_key, reverse=desc)
+    return [task for _, task in with_key] + [task for key, task in keyed if key is None]
 
 
-def _key_and_id(entry: tuple[Any, str, Task]) -> tuple[Any, str]:
-    return entry[:2]
+def _key(entry: tuple[Any, Task]) -> Any:
+    return entry[0]
 
 
 def _task_id(task: Task) -> str:

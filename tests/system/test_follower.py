@@ -109,7 +109,8 @@ async def test_it_lives_through_stops_and_kills_of_the_broker(users_broker: Embe
             if end is not None:
                 await end()
                 await site.in_state(FollowerState.DISCONNECTED)
-                assert site.feed.tick()["mode"] == "disconnected"
+                site.feed.tick()
+                assert site.feed.document()["mode"] == "disconnected"
                 await users_broker.start()
                 assert await site.connection.wait_connected()
         assert site.resets == 1
