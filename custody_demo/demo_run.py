@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from custody_demo.activity_log import ActivityLog
 from custody_demo.demo_context import DemoContext
-from custody_demo.feed_projection import FeedProjection
+from custody_demo.followed_tasks import FollowedTasks
 from custody_demo.log_check import LogInspection, inspect_log
 from custody_demo.plain_view import PlainView
 from custody_demo.screen_view import ScreenView
 from custody_demo.simulated_agents import SimulatedAgent
 from custody_demo.simulated_operator import SimulatedOperator
 from custody_demo.summary import DemoResult
+from handlers.follower.follower import Follower
 from infra.codec import CloudEventsCodec
+from infra.host.clock import SystemClock
 from infra.nats.broker_errors import BrokerUnavailableError
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.task import Task
     from infra.broker.embedded import EmbeddedBroker
-    from infra.nats.connection import NatsConnection
     from infra.settings.settings import Settings
 
 
@@ -47,7 +48,7 @@ class DemoRun:
         self.activity = ActivityLog(self.context.elapsed_s)
         self._codec = CloudEventsCodec(settings.pool)
         self._operator: SimulatedOperator | None = None
-        self._projection: FeedProjection | None = None
+        self._followed = FollowedTasks(self._on_event)
         self._all_at_rest = asyncio.Event()
 
     async def run(self, console: Console | None, say: Callable[[str], None]) -> DemoResult:
@@ -60,24 +61,28 @@ class DemoRun:
         settings, rules = self._settings, self._settings.rules()
         dashboard = await connect(self._broker.url, name="demo-dashboard", auth=self._broker.auth("operator"))
         server = PoolServer(settings, self._broker.url)
-        projection = self._projection = FeedProjection(dashboard, settings.pool, rules, self._codec, self._on_event)
+        log = await NatsEventLog.open(dashboard, settings.pool)
+        followed = self._followed
+        follower = Follower(settings.pool, log, self._codec, SystemClock(), rules, listeners=[followed], at_once=1)
         agents = [SimulatedAgent(each, self.context) for each in self._plan.agents]
         try:
-            await projection.listen()
             await server.start(self._broker.auth, sync_interval=settings.broker_sync_interval)
+            # From the first event on: what is told of them is counted.
+            await follower.open(until=0)
             view = (
-                PlainView(self.context, projection, self.activity, say)
+                PlainView(self.context, follower, followed, self.activity, say)
                 if console is None
-                else ScreenView(self.context, projection, self.activity, agents, console)
+                else ScreenView(self.context, follower, followed, self.activity, agents, console)
             )
             try:
-                await self._run_until_at_rest(server, projection, agents, view.run())
+                await self._run_until_at_rest(server, follower, agents, view.run())
             finally:
                 took_s = self.context.elapsed_s()
                 await server.stop()
             say("check     reading the whole log back from the broker")
-            verdict = await self._check_log(dashboard, server)
+            verdict = await self._check_log(log, server)
         finally:
+            await log.close()
             await dashboard.close()
         durable = settings.broker_sync_interval == "always"
         return DemoResult(
@@ -87,7 +92,7 @@ class DemoRun:
     async def _run_until_at_rest(
         self,
         server: PoolServer,
-        projection: FeedProjection,
+        follower: Follower,
         agents: list[SimulatedAgent],
         view: Coroutine[Any, Any, None],
     ) -> None:
@@ -97,7 +102,7 @@ class DemoRun:
         tasks = [
             asyncio.create_task(each)
             for each in (
-                projection.run(),
+                follower.run(),
                 operator.run(),
                 view,
                 server.served(),
@@ -132,20 +137,16 @@ class DemoRun:
                 # The last replies are still in flight, and the screen should show the final state for a moment.
                 await asyncio.sleep(2 * self._plan.timings.beat_s)
 
-    async def _check_log(self, connection: NatsConnection, server: PoolServer) -> Verdict:
-        log = await NatsEventLog.open(connection, self._settings.pool)
-        try:
-            inspection = LogInspection(self._settings.pool, self._settings.rules(), self._codec)
-            await inspect_log(inspection, log)
-        finally:
-            await log.close()
+    async def _check_log(self, log: NatsEventLog, server: PoolServer) -> Verdict:
+        inspection = LogInspection(self._settings.pool, self._settings.rules(), self._codec)
+        await inspect_log(inspection, log)
         return inspection.verdict(self._plan.task_ids, server.pool.memory.state)
 
     def _on_event(self, recorded: Recorded, before: Task | None) -> None:
         self.activity.observe(recorded, before)
         if self._operator is not None:
             self._operator.observe(recorded)
-        if self._projection is not None and self._projection.at_rest == len(self._plan.tasks):
+        if self._followed.at_rest == len(self._plan.tasks):
             self._all_at_rest.set()
 
     def _report(self, kind: Incident, text: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from custody_demo.feed_projection import AT_REST
+from custody_demo.followed_tasks import AT_REST
 from custody_demo.incidents import Tally
 from domain.errors import FoldError
 from domain.lifecycles import IllegalTransitionError, TaskStatus

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
     from custody_demo.activity_log import ActivityLog, Line
     from custody_demo.demo_context import DemoContext
-    from custody_demo.feed_projection import FeedProjection
+    from custody_demo.followed_tasks import FollowedTasks
     from custody_demo.incidents import Incident
+    from handlers.follower.follower import Follower
 
 LINES_A_KIND = 4
 """Most lines printed for each kind of incident; the summary counts the rest."""
@@ -24,10 +25,16 @@ class PlainView:
     """Prints one line for each notable event."""
 
     def __init__(
-        self, context: DemoContext, projection: FeedProjection, activity: ActivityLog, say: Callable[[str], None]
+        self,
+        context: DemoContext,
+        follower: Follower,
+        followed: FollowedTasks,
+        activity: ActivityLog,
+        say: Callable[[str], None],
     ) -> None:
         self._context = context
-        self._projection = projection
+        self._follower = follower
+        self._followed = followed
         self._say = say
         self._printed: Counter[Incident | None] = Counter()
         activity.listener = self._on_line
@@ -37,11 +44,11 @@ class PlainView:
         while True:
             await asyncio.sleep(self._context.plan.timings.seconds / PROGRESS_LINES)
             total = len(self._context.plan.tasks)
-            submitted = len(self._projection.status_of)
+            submitted = len(self._followed.tasks)
             self._print(
                 self._context.elapsed_s(),
-                f"[{self._projection.at_rest} of {total} tasks at rest, {submitted} submitted,"
-                f" {self._projection.state.position} events]",
+                f"[{self._followed.at_rest} of {total} tasks at rest, {submitted} submitted,"
+                f" {self._follower.position} events]",
             )
 
     def _on_line(self, line: Line) -> None:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
     from custody_demo.activity_log import ActivityLog, Line
     from custody_demo.demo_context import DemoContext
-    from custody_demo.feed_projection import FeedProjection
+    from custody_demo.followed_tasks import FollowedTasks
     from custody_demo.simulated_agents import SimulatedAgent
+    from handlers.follower.follower import Follower
+    from projections.state.pool_state import PoolState
 
 FRAMES_PER_S = 6
 LEAST_WIDTH, LEAST_HEIGHT = 80, 22
@@ -71,16 +73,22 @@ class ScreenView:
     def __init__(
         self,
         context: DemoContext,
-        projection: FeedProjection,
+        follower: Follower,
+        followed: FollowedTasks,
         activity: ActivityLog,
         agents: Sequence[SimulatedAgent],
         console: Console,
     ) -> None:
         self._context = context
-        self._projection = projection
+        self._follower = follower
+        self._followed = followed
         self._activity = activity
         self._agents = agents
         self._console = console
+
+    @property
+    def _state(self) -> PoolState:
+        return self._follower.memory.state
 
     async def run(self) -> None:
         """Draw until cancelled, then restore the terminal."""
@@ -111,7 +119,7 @@ class ScreenView:
         return layout
 
     def _head(self, width: int) -> Group:
-        total, at_rest = len(self._context.plan.tasks), self._projection.at_rest
+        total, at_rest = len(self._context.plan.tasks), self._followed.at_rest
         words = f"{len(self._agents)} agents, {total} tasks, one real broker"
         clock = f"{self._context.elapsed_s():4.1f} s of about {self._context.plan.timings.seconds:g} s "
         first = Table.grid(expand=True)
@@ -133,8 +141,8 @@ class ScreenView:
 
     def _tasks(self) -> Table:
         counts = dict.fromkeys(TaskStatus, 0)
-        for status in self._projection.status_of.values():
-            counts[status] += 1
+        for task in self._followed.tasks.values():
+            counts[task.status] += 1
         table = Table.grid(expand=True)
         table.add_column(ratio=1)
         table.add_column(justify="right")
@@ -160,8 +168,8 @@ class ScreenView:
         return table
 
     def _agent(self, agent: SimulatedAgent) -> Table:
-        known = self._projection.state.agent(agent.name)
-        held = self._projection.state.tasks_held(agent.name)
+        known = self._state.agent(agent.name)
+        held = self._state.tasks_held(agent.name)
         state = self._condition(agent, held)
         style = _STATE_STYLES.get(state, "dim" if state == "idle" else "")
         cell = Table.grid(expand=True)
@@ -174,14 +182,14 @@ class ScreenView:
         return cell
 
     def _condition(self, agent: SimulatedAgent, held: int) -> str:
-        known = self._projection.state.agent(agent.name)
+        known = self._state.agent(agent.name)
         if known is None:
             return "joining"
         if agent.condition is not Condition.UP:
             return "lost" if known.status is AgentStatus.LOST else agent.condition.value
         if known.intake is IntakeStatus.DRAINING:
             return "draining"
-        state = self._projection.state
+        state = self._state
         cpu = known.cpu_since(loads_since(state.last_time, state.rules.load_valid_s))
         if load_status(held, cpu) is LoadStatus.OVERLOADED:
             return "overloaded"
@@ -201,7 +209,7 @@ class ScreenView:
             if counters is _RESCUES:
                 text.append("\n")
         median_ms = 1000 * percentile(self._context.latencies_s[-_RECENT:], 0.5)
-        text.append("  events ").append(f"{self._projection.state.position / elapsed_s:.0f}/s", "bold")
+        text.append("  events ").append(f"{self._state.position / elapsed_s:.0f}/s", "bold")
         return text.append("  reply ").append(f"{median_ms:.1f} ms", "bold")
 
 

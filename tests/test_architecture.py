@@ -175,6 +175,8 @@ SHARED_NAMES = {
     "demo.py": "the demonstration, and the command that runs it",
     "diff.py": "the report, and the command that prints it",
     "explain.py": "the report, and the command that prints it",
+    "history.py": "what happened, as the command prints it and as it is shown live",
+    "lanes.py": "leases as bars in lanes, of a post-mortem and of what is shown live",
     "pool.py": "the entity and its events",
     "pools.py": "the persistence module under its present and its earlier name",
     "steal.py": "the entity and its events",

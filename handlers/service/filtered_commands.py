@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from domain.commands.service_commands import OnSelected
 from domain.limits import MAX_FILTERED_CANCEL, MAX_FILTERED_REQUEUE
+from handlers.answering.large_scans import scan
 from handlers.ports import LogUnavailableError
-from handlers.service.large_scans import scan
 from handlers.writer.jobs import FAULT, OVERLOADED, Answer, unavailable
 
 if TYPE_CHECKING:

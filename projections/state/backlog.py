@@ -162,6 +162,10 @@ class Backlog:
         kind = self._kinds.get(required)
         return len(kind.ready) if kind is not None else 0
 
+    def first_of(self, required: frozenset[str]) -> str:
+        """Return the first ready task that requires exactly these capabilities; there is one."""
+        return next(iter(self._kinds[required].ready))[2]
+
     def kinds_avoided(self) -> list[frozenset[str]]:
         """Return the kinds of which all ready tasks should go to another agent than one and the same."""
         if not self._avoids:

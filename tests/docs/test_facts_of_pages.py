@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from domain import limits
+from handlers.answering.pool_answers import MAX_WAITING_VIEWS
 from handlers.ports import MAX_BATCH_MESSAGES
-from handlers.service.query_service import MAX_WAITING_VIEWS
 from handlers.writer.claim_line import MAX_WAITING, MAX_WAITING_PER_AGENT
 from infra.settings.settings import Settings
 from tests.docs.pages import PAGES, name_of

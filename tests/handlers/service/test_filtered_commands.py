@@ -72,7 +72,7 @@ async def test_a_stuck_or_quarantined_task_is_requeued_by_filter(pool: PoolHarne
 async def test_one_answer_has_a_limit_and_says_whether_there_are_others(
     pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, threshold: int
 ) -> None:
-    monkeypatch.setattr("handlers.service.large_scans.LARGE_POOL", threshold)
+    monkeypatch.setattr("handlers.answering.large_scans.LARGE_POOL", threshold)
     for _ in range(2):
         await pool.given("ops.submit_many", tasks=[{"labels": ["x"]}] * 600)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from handlers.service import guarded_tasks, name_resolution, query_service
+from handlers.answering import pool_answers
+from handlers.service import guarded_tasks, name_resolution
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import EITHER_WAY, MakePool
 from tests.support.memory_log import LoseAck, LoseRequest, Unavailable
@@ -215,7 +216,7 @@ async def test_views_that_wait_for_each_other_wait_no_longer_together(make_pool:
 async def test_only_so_many_views_at_once_and_the_rest_of_the_pool_does_not_notice(
     make_pool: MakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_service, "MAX_WAITING_VIEWS", 3)
+    monkeypatch.setattr(pool_answers, "MAX_WAITING_VIEWS", 3)
     pool = await make_pool()
     views = [pool.post("query.tasks") for _ in range(5)]
     others = [pool.post("query.health"), pool.post("ops.submit", {"task_id": "T1"})]

@@ -273,7 +273,7 @@ async def test_views_are_tables_and_pages(ask: Run) -> None:
 
 async def test_a_page_without_rows_that_leads_on_says_so(ask: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projections.state.ended_entities.RECENT_ENTITIES", 1)
-    monkeypatch.setattr("handlers.service.ended_tasks.MAX_LOOKED_UP", 2)
+    monkeypatch.setattr("handlers.answering.ended_tasks.MAX_LOOKED_UP", 2)
     for number in range(5):
         await ask("submit", f"T{number}")
         await ask("cancel", f"T{number}")

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from handlers.service.large_scans import LARGE_POOL, scan
+from handlers.answering.large_scans import LARGE_POOL, scan
 
 
 @pytest.mark.parametrize(("tasks", "beside"), [(0, False), (LARGE_POOL, False), (LARGE_POOL + 1, True)])

@@ -9,8 +9,8 @@ import pytest
 from domain.events import task as ev
 from domain.hash_chain import chain_hash
 from domain.policies.lease import LeasePolicy
+from handlers.answering import ended_tasks
 from handlers.ports import NewMessage
-from handlers.service import ended_tasks
 from tests.support.pool_harness import PoolHarness
 
 
