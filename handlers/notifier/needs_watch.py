@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.timestamps import format_timestamp
+from domain.timestamps import format_timestamp, seconds_between
 from handlers.notifier.event_selection import labels_of_task
 from handlers.notifier.message import NEED_OPENED, NEED_RESOLVED, Message, cut, message_id
 from projections.live.attention import Attention
@@ -38,6 +38,8 @@ class NeedsWatch:
         self._health = health
         self._attention = Attention()
         self._state: PoolState | None = None
+        self._differing: dict[str, dict[str, datetime]] = {}
+        """By endpoint: the needs that are open and not told, or told and over, and since when."""
 
     @property
     def wanted(self) -> bool:
@@ -78,21 +80,29 @@ class NeedsWatch:
         endpoint = subscription.endpoint
         wanted = {need.key: need for need in needs if _wants(subscription, need, state)}
         known = self._outbox.known_needs(endpoint)
-        opened = {
-            key: self._message(endpoint, NEED_OPENED, need_data(self._pool, state.position, need), now)
-            for key, need in wanted.items()
-            if key not in known
-        }
         # One that is missing from a list that is not complete may be open all the same.
-        over = {key: told for key, told in known.items() if key not in wanted} if complete else {}
+        over = [key for key in known if key not in wanted] if complete else []
+        settled = self._settled(subscription, [*(key for key in wanted if key not in known), *over], now)
+        opened = {
+            key: self._message(endpoint, NEED_OPENED, need_data(self._pool, state.position, wanted[key]), now)
+            for key in settled
+            if key in wanted
+        }
         resolved = {
-            key: self._message(endpoint, NEED_RESOLVED, _over(told.data, state.position), now)
+            key: self._message(endpoint, NEED_RESOLVED, _over(known[key].data, state.position), now)
             if subscription.resolved
             else None
-            for key, told in over.items()
+            for key in settled
+            if key in known
         }
         if opened or resolved:
             self._outbox.tell_needs(endpoint, opened, resolved)
+
+    def _settled(self, subscription: Subscription, differing: Sequence[str], now: datetime) -> list[str]:
+        """Return the needs that have differed for long enough from what the endpoint was told."""
+        before = self._differing.get(subscription.endpoint, {})
+        since = self._differing[subscription.endpoint] = {key: before.get(key, now) for key in differing}
+        return [key for key, at in since.items() if seconds_between(at, now) >= subscription.settle_s]
 
     def _message(self, endpoint: str, type_: str, data: Mapping[str, Any], now: datetime) -> Message:
         position = data["position"]

@@ -39,7 +39,8 @@ class Preview:
         self._source = source
         self._outbox = outbox
         self._subscriptions = subscriptions
-        self._watch = NeedsWatch(pool, subscriptions, outbox, health)
+        # It looks once, so nothing would settle.
+        self._watch = NeedsWatch(pool, [each._replace(settle_s=0.0) for each in subscriptions], outbox, health)
         self._clock = clock
 
     async def fill(self, behind: int | None) -> None:

@@ -25,6 +25,8 @@ class Subscription(NamedTuple):
     """Only what concerns an agent that one of these patterns fits; none: anything."""
     resolved: bool = False
     """Whether the end of a need is told, too."""
+    settle_s: float = 0.0
+    """A need that was open, or over, for less than this is not told."""
 
     def may_want_event(self, kind: str) -> bool:
         """Return whether events of a kind are wanted, about some task and agent."""

@@ -104,6 +104,8 @@ class EndpointConfig(_Section):
     """Kinds of need, such as `blocked`, or `*`."""
     resolved: bool = False
     """Tell the end of a need, too."""
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 5.0
+    """Tell a need only after it was open for so long, and its end only after it was over for so long."""
     labels: _Patterns = ()
     """Only what concerns a task with such a label."""
     agents: _Patterns = ()

@@ -76,12 +76,19 @@ async def run_notifier(session: Session, config: NotifyConfig) -> None:
         saying = asyncio.ensure_future(_say_when_it_follows(session, notifier, [each.name for each in endpoints]))
         stack.callback(saying.cancel)
         await notifier.run()
-        session.out.line(f"stopped at position {notifier.position}; {notifier.sent} messages sent")
+        if session.out.as_json:
+            session.out.json_line({"status": "stopped", "position": notifier.position, "sent": notifier.sent})
+        else:
+            session.out.line(f"stopped at position {notifier.position}; {notifier.sent} messages sent")
 
 
 async def _say_when_it_follows(session: Session, notifier: Notifier, names: Sequence[str]) -> None:
     await notifier.caught_up.wait()
-    session.out.line(f"following pool {session.settings.pool} from position {notifier.position} on: {', '.join(names)}")
+    if session.out.as_json:
+        session.out.json_line({"status": "following", "position": notifier.position, "endpoints": names})
+    else:
+        pool = session.settings.pool
+        session.out.line(f"following pool {pool} from position {notifier.position} on: {', '.join(names)}")
 
 
 async def dry_run_lines(session: Session, config: NotifyConfig, behind: int | None) -> AsyncIterator[dict[str, str]]:
@@ -136,7 +143,13 @@ def _endpoint(config: EndpointConfig, access: Access, post: WebhookPost) -> Endp
 
 def _subscription(config: EndpointConfig) -> Subscription:
     return Subscription(
-        config.name, config.events, config.needs, config.labels, config.agents, resolved=config.resolved
+        config.name,
+        config.events,
+        config.needs,
+        config.labels,
+        config.agents,
+        resolved=config.resolved,
+        settle_s=config.settle_s,
     )
 
 

@@ -122,3 +122,25 @@ async def test_an_endpoint_that_was_down_is_told_of_the_need_and_of_its_end(pool
         told.answer = lambda _: DELIVERED
         await pool.clock.advance(3_600)
     assert {each.type for each in told.got} == {"custody.need.opened", "custody.need.resolved"}
+
+
+async def test_what_comes_and_goes_within_a_moment_is_not_told(pool: NotifiedPool) -> None:
+    told = pool.endpoint("e", needs=("blocked",), resolved=True, settle_s=10.0)
+    async with pool.notifying():
+        block(pool, "T1")
+        await pool.clock.advance(8)
+        pool.given(OPS, "unblock", task_id="T1")
+        await pool.clock.advance(60)
+        assert told.got == []
+        token = pool.given("a1", "claim").result["leases"][0]["token"]
+        pool.given("a1", "block", task_id="T1", token=token, reason="unclear")
+        await pool.clock.advance(8)
+        assert told.got == []
+        await pool.clock.advance(8)
+        assert told.kinds == ["blocked"]
+        pool.given(OPS, "unblock", task_id="T1")
+        token = pool.given("a1", "claim").result["leases"][0]["token"]
+        await pool.clock.advance(6)
+        pool.given("a1", "block", task_id="T1", token=token, reason="again")
+        await pool.clock.advance(60)
+        assert told.kinds == ["blocked"]
