@@ -201,7 +201,7 @@ class DirectoryLock:
         except OSError as error:
             raise unusable(self._directory.root, error) from error
         try:
-            _lock(descriptor)
+            lock_open_file(descriptor)
         except OSError as error:
             os.close(descriptor)
             msg = f"{self._directory.root} is already in use by another custody process"
@@ -218,12 +218,14 @@ class DirectoryLock:
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(descriptor: int) -> None:
+    def lock_open_file(descriptor: int) -> None:
+        """Take the exclusive lock on an open file, until it is closed; raises OSError if another process has it."""
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _lock(descriptor: int) -> None:
+    def lock_open_file(descriptor: int) -> None:
+        """Take the exclusive lock on an open file, until it is closed; raises OSError if another process has it."""
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -83,6 +83,7 @@ NOW_HELP = {
     "explain": "Where a task is now, why, and what happens next and when.",
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
+    "notify": "Post chosen events, and what needs people, to webhooks and chat tools, without losing one.",
 }
 PAST_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
@@ -102,6 +103,8 @@ KEEP_HELP = {
 LOG_HELP = NOW_HELP | PAST_HELP | KEEP_HELP
 READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "whatif", "replay", "verify"})
 """The commands that can read an export with `--file`: those that do not ask about the present."""
+_OWN_CONFIG = frozenset({"notify"})
+"""The commands whose `--config` is a file of their own."""
 _OF_MOMENTS = frozenset({"at", "diff"})
 """The commands whose arguments are moments."""
 CHECKPOINT_HELP = {
@@ -139,7 +142,9 @@ def _load_log_command(name: str) -> Any:
     from infra.cli.framework.typer_command import HelpfulCommand, PastCommand, typer_command
     from infra.cli.session.client_command import client_command
 
-    function = client_command(command_function(name), reads_exports=name in READS_EXPORTS)
+    function = client_command(
+        command_function(name), reads_exports=name in READS_EXPORTS, own_config=name in _OWN_CONFIG
+    )
     return typer_command(name, function, cls=PastCommand if name in _OF_MOMENTS else HelpfulCommand)
 
 

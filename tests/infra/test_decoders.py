@@ -25,7 +25,10 @@ from domain.untrusted_json import parse_json, parse_json_object
 from handlers import log_end
 from handlers.memory import snapshots
 from handlers.memory.memory import Memory
+from handlers.notifier.message import Message
+from handlers.notifier.outbox import OutboxUnavailableError
 from handlers.ports import LogError, StoredMessage, UnreadableEventError
+from handlers.projector.read_model import ReadModelError
 from infra.broker.data_dir import DataDir, DataDirError
 from infra.cli.framework import options
 from infra.codec import CloudEventsCodec
@@ -39,6 +42,11 @@ from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import ApiError, append_error
 from infra.nats.kv_read_model import read_watermark
 from infra.nats.snapshot_store import read_manifest
+from infra.notify.notify_config import NotifyConfigError, load_config
+from infra.notify.outbox_desk import OutboxDesk
+from infra.notify.sqlite_outbox import SqliteOutbox
+from infra.notify.state_file import StateFile
+from infra.notify.webhook_secrets import access_of
 from infra.reports.whatif_policies import read_policies
 from infra.settings.loading import load_settings
 from infra.settings.sources import SettingsError
@@ -48,7 +56,8 @@ from projections.state.state_image import SnapshotError
 from tests.support.cases import case
 from tests.support.checkout import ROOT
 from tests.support.hostile_bytes import hostile
-from tests.support.scenario import OPS, Scenario
+from tests.support.scenario import OPS, START, Scenario
+from tests.support.virtual_clock import VirtualClock
 
 POOL = "default"
 CODEC = CloudEventsCodec(POOL)
@@ -253,6 +262,43 @@ def _policies(path: Path) -> None:
     read_policies([path], (), load_settings({}).settings)
 
 
+NOTIFY = """
+[[endpoint]]
+name = "e"
+url = "https://hooks.example/x"
+secret_file = "file.toml"
+events = ["task.*"]
+"""
+
+
+def _notify_secrets(path: Path) -> bytes:
+    (path.parent / "notify.toml").write_text(NOTIFY)
+    return b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"
+
+
+def _outbox(path: Path) -> bytes:
+    file = StateFile(path, POOL)
+    outbox = SqliteOutbox(file, VirtualClock())
+    outbox.register({"e": "address"}, 3)
+    told = Message("e", "msg_1", 7, "custody.task.failed.v1", START, {"text": "failed"})
+    outbox.tell_needs("e", {"blocked:T1": told}, {})
+    file.close()
+    return path.read_bytes()
+
+
+def _read_outbox(path: Path) -> None:
+    file = StateFile(path, POOL)
+    try:
+        desk, outbox = OutboxDesk(file), SqliteOutbox(file, VirtualClock())
+        desk.statuses()
+        desk.dead_letters()
+        desk.pending("e")
+        outbox.known_needs("e")
+        outbox.take("e", START, ())
+    finally:
+        file.close()
+
+
 PLAIN = Path.write_bytes
 FILES: dict[str, FileDecoder] = {
     "an export": FileDecoder(
@@ -285,6 +331,23 @@ FILES: dict[str, FileDecoder] = {
     ),
     "settings": FileDecoder(
         "infra/settings/sources.py", _settings, PLAIN, lambda _: b'pool = "p"\nlease_s = 7\n', (SettingsError,)
+    ),
+    "a notifier's configuration": FileDecoder(
+        "infra/notify/notify_config.py", load_config, PLAIN, lambda _: NOTIFY.encode(), (NotifyConfigError,)
+    ),
+    "a notifier's secrets": FileDecoder(
+        "infra/notify/webhook_secrets.py",
+        lambda path: access_of(load_config(path.parent / "notify.toml").endpoint[0]),
+        PLAIN,
+        _notify_secrets,
+        (NotifyConfigError,),
+    ),
+    "a notifier's state": FileDecoder(
+        "infra/notify/state_file.py",
+        _read_outbox,
+        PLAIN,
+        _outbox,
+        (ReadModelError, OutboxUnavailableError),
     ),
     "a what-if policy": FileDecoder(
         "infra/reports/whatif_policies.py",

@@ -8,7 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from handlers.ports import NewMessage
@@ -110,12 +110,19 @@ async def ran(broker: EmbeddedBroker, directory: Path, *arguments: str, program:
     return process.returncode or 0, said.decode().rstrip()
 
 
+def projecting(
+    program: str, directory: Path, broker: EmbeddedBroker, *arguments: str
+) -> AbstractAsyncContextManager[Projector]:
+    """Run `custody project` as a program of some Python; whatever happens, it is gone when the block is left."""
+    return commanding(program, directory, broker, "project", *arguments)
+
+
 @asynccontextmanager
-async def projecting(
+async def commanding(
     program: str, directory: Path, broker: EmbeddedBroker, *arguments: str
 ) -> AsyncIterator[Projector]:
-    """Run the command as a program of some Python; whatever happens, it is gone when the block is left."""
-    running = Projector(await _started(program, ("project", *arguments), broker, directory))
+    """Run a command as a program of some Python; whatever happens, it is gone when the block is left."""
+    running = Projector(await _started(program, arguments, broker, directory))
     try:
         yield running
     finally:

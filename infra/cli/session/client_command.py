@@ -22,7 +22,7 @@ from infra.host.printable import printable
 from infra.host.shell import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_NO_SERVICE, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 _SLACK_S = 2.0
 _PANEL = "Connection"
@@ -44,15 +44,19 @@ _FILE = inspect.Parameter(
 )
 
 
-def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: bool = False) -> Callable[..., None]:
+def client_command(
+    function: Callable[..., Awaitable[None]], *, reads_exports: bool = False, own_config: bool = False
+) -> Callable[..., None]:
     """Return a command's function for an async function that takes a `session`, with the connection's options added.
 
-    `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker.
+    `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker. `own_config`: the
+    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone.
     """
+    connection = tuple(name for name in _CONNECTION if name != "config" or not own_config)
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
-        flags = {name: values.pop(name) for name in _CONNECTION}
+        flags = {name: values.pop(name) for name in connection}
         as_json, timeout_s = values.pop("json_"), values.pop("timeout")
         file = values.pop("file") if reads_exports else None
 
@@ -73,12 +77,12 @@ def client_command(function: Callable[..., Awaitable[None]], *, reads_exports: b
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     if reads_exports:
         parameters.append(_FILE)
-    set_parameters(command, [*parameters, *_connection_parameters()])
+    set_parameters(command, [*parameters, *_connection_parameters(connection)])
     command.__doc__ = function.__doc__
     return command
 
 
-def _connection_parameters() -> list[inspect.Parameter]:
+def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
     from infra.cli.framework.options import options_from_model
     from infra.settings.settings import Settings
 
@@ -95,7 +99,7 @@ def _connection_parameters() -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
     return [
         inspect.Parameter("json_", kind, default=False, annotation=Annotated[bool, json_option]),
-        *(specs[name].to_parameter() for name in _CONNECTION),
+        *(specs[name].to_parameter() for name in names),
         inspect.Parameter("timeout", kind, default=None, annotation=Annotated[float | None, timeout_option]),
     ]
 

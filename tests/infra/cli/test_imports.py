@@ -59,6 +59,7 @@ COMMANDS = [
     (["history", "T1", *NO_BROKER], 3, 94, 500, SHOW_EVENTS),
     (["tail", *NO_BROKER], 3, 87, 500, SHOW_EVENTS),
     (["tail", "--help"], 0, 60, 450, SHOW_EVENTS),
+    (["notify", "--config", "F", "--help"], 0, 48, 430, REQUEST | {"nats", "httpx"}),
     (["explain", "T1", *NO_BROKER], 3, 137, 590, SHOW_STATE),
     (["at", "1", *NO_BROKER], 3, 146, 600, SHOW_STATE),
     (["diff", "1", "2", *NO_BROKER], 3, 147, 600, SHOW_STATE),
