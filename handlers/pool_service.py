@@ -21,6 +21,7 @@ from handlers.memory.snapshots import restore_nearest
 from handlers.ports import LogUnavailableError
 from handlers.service.command_service import CommandService
 from handlers.service.query_service import Health, QueryService
+from handlers.telemetry import NO_TELEMETRY, Telemetry
 from handlers.writer.pool_access import PoolAccess
 from handlers.writer.writer import SupersededError, Writer, WriterLimits
 
@@ -57,6 +58,8 @@ class PoolOptions(NamedTuple):
     """What an operator accepts that the log lost; None: nothing."""
     snapshots: Snapshots | None = None
     """Where snapshots are kept; None: nowhere."""
+    telemetry: Telemetry = NO_TELEMETRY
+    """What it tells of its own work."""
 
 
 class PoolService:
@@ -75,12 +78,16 @@ class PoolService:
     ) -> None:
         self.memory = Memory(pool_id, rules, codec, outcomes=options.outcomes)
         self.writer = Writer(self.memory, log, codec, clock, rules, options.limits, self)
-        self.access = PoolAccess(self.writer, clock)
+        self.access = PoolAccess(self.writer, clock, options.telemetry.tracer)
         self.sweeper = Sweeper(self.access, clock, interval_s=options.sweeper_interval_s, probe=probe)
         self.stealer = make_stealer(self.access, clock)
         lookup = Lookup(pool_id, log, codec, lambda: self.memory.state.committed_position)
         self.queries = QueryService(self.access, log, lookup, clock, self._health, self._findings)
-        self.commands = CommandService(pool_id, self.writer, self.access, lookup, self.queries, clock, respond)
+        self.commands = CommandService(
+            pool_id, self.writer, self.access, lookup, self.queries, clock, respond, options.telemetry
+        )
+        self.snapshotter: Snapshotter | None = None
+        """What stores snapshots, once the pool is open; None: they are kept nowhere."""
         self._log = log
         self._clock = clock
         self._options = options
@@ -102,7 +109,7 @@ class PoolService:
             SupersededError: another service took the lead meanwhile.
             LogLostError: the log lost its tail meanwhile, or was replaced.
         """
-        snapshotter = await self._restore()
+        self.snapshotter = await self._restore()
         await catch_up(self.memory, self._log)
         state = self.memory.state
         blind_s = seconds_between(state.last_time, self._clock.now()) if state.position else 0.0
@@ -121,8 +128,8 @@ class PoolService:
             asyncio.create_task(self.sweeper.run(), name="sweeper"),
             asyncio.create_task(self.stealer.run(), name="stealer"),
         ]
-        if snapshotter is not None:
-            self._background.append(asyncio.create_task(snapshotter.run(), name="snapshotter"))
+        if self.snapshotter is not None:
+            self._background.append(asyncio.create_task(self.snapshotter.run(), name="snapshotter"))
 
     async def served(self) -> None:
         """Return when the pool was stopped.
@@ -138,6 +145,16 @@ class PoolService:
         for task in done:
             if not task.cancelled():
                 task.result()
+
+    @property
+    def leading(self) -> bool:
+        """Whether this service leads the pool, by what the log says."""
+        return self.memory.state.pool.leader == self._options.leader
+
+    async def lag_events(self) -> int:
+        """Return how many events the log has beyond what was folded here. Raises LogUnavailableError."""
+        end = await self._log.last_position()
+        return max(end - self.memory.state.committed_position, 0)
 
     @property
     def superseded(self) -> bool:
@@ -165,6 +182,12 @@ class PoolService:
         """Note the log's end, if that is wanted."""
         if self._options.on_commit is not None:
             self._options.on_commit(position, tail_hash)
+
+    def appended(self, commands: int, append_s: float) -> None:
+        """Count an append, if that is wanted."""
+        figures = self._options.telemetry.figures
+        if figures is not None:
+            figures.appended(commands, append_s)
 
     def state_changed(self) -> None:
         """Let the sweeper look for an earlier due moment, and the stealer for agents that have nothing to do."""

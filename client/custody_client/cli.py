@@ -17,6 +17,7 @@ from typing import Any
 
 from custody_client.errors import AddressError, CustodyError
 from custody_client.held import Held
+from custody_client.json_log import log_as_json
 from custody_client.lengths import seconds
 from custody_client.log_context import TaskFields
 from custody_client.program import Program
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given, program = given[:place], given[place + 1 :]
     parser = _exec_parser() if given[:1] == ["exec"] else _module_parser()
     options = parser.parse_args(given[1:] if given[:1] == ["exec"] else given)
-    _set_up_logging(options.verbose)
+    _set_up_logging(options)
     try:
         if given[:1] == ["exec"]:
             if not program:
@@ -146,6 +147,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--burst", action="store_true", help="end when nothing is left to do")
     parser.add_argument("--drain", type=_seconds, metavar="LENGTH", help="at the end, how long tasks may go on (30s)")
     parser.add_argument("-v", "--verbose", action="store_true", help="say more")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
 
 
 def _seconds(text: str) -> float:
@@ -155,13 +157,16 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _set_up_logging(verbose: bool) -> None:  # noqa: FBT001 - a flag of the command line
+def _set_up_logging(options: argparse.Namespace) -> None:
     """Log to standard error, each line with the task that it is about."""
-    handler = logging.StreamHandler()
-    handler.addFilter(TaskFields())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(agent)s %(task_id)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    if verbose:
+    if options.log_format == "json":
+        log_as_json(logging.INFO)
+    else:
+        handler = logging.StreamHandler()
+        handler.addFilter(TaskFields())
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(agent)s %(task_id)s %(message)s"))
+        logging.basicConfig(level=logging.INFO, handlers=[handler])
+    if options.verbose:
         logging.getLogger("custody_client").setLevel(logging.DEBUG)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 from custody_client.address import agent_name
 from custody_client.errors import AddressError
+from custody_client.json_log import log_as_json
 from custody_client.lengths import seconds
 
 EXTRA_MISSING = "custody-mcp needs the MCP SDK: pip install 'custody-client[mcp]'"
@@ -24,11 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until the client has gone, or SIGTERM; return the exit status: 2 for wrong usage, else 0."""
     command_line = parser()
     options = command_line.parse_args(arguments)
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO if options.verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    level = logging.INFO if options.verbose else logging.WARNING
+    if options.log_format == "json":
+        log_as_json(level)
+    else:
+        logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(message)s")
     try:
         from custody_mcp.serving import serve  # noqa: PLC0415 - `--help` works, and says what is missing, without it
     except ModuleNotFoundError as error:
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         "as it is connected; over HTTP 10m",
     )
     made.add_argument("-v", "--verbose", action="store_true", help="log what happens, on standard error")
+    made.add_argument("--log-format", choices=("text", "json"), default="text", help="json: one object a line")
     return made
 
 

@@ -18,6 +18,7 @@ from domain.commands.command_digest import body_digest
 from domain.commands.operator_commands import Cancel, Requeue
 from domain.refusal import Refusal
 from domain.request import Request
+from domain.timestamps import seconds_between
 from handlers.ports import ACTOR_HEADER, LogUnavailableError
 from handlers.service import repeated_commands, reply_bodies
 from handlers.service.filtered_commands import FilteredCommands
@@ -27,6 +28,7 @@ from handlers.service.repeated_commands import HOLDINGS_VERBS, RepeatedCommands
 from handlers.service.reply_sender import ReplySender
 from handlers.service.routes import QueryRoute, Routes
 from handlers.service.trace_context import traceparent_in
+from handlers.telemetry import NO_TELEMETRY
 from handlers.writer.jobs import FAULT, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job, unavailable
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from handlers.ports import Clock
     from handlers.service.query_service import QueryService
     from handlers.service.routes import CommandRoute
+    from handlers.telemetry import CommandTrace, Telemetry
     from handlers.writer.pool_access import PoolAccess
     from handlers.writer.writer import Writer
     from projections.queries.questions import Query
@@ -70,6 +73,7 @@ class CommandService:
         queries: QueryService,
         clock: Clock,
         respond: Callable[[str, bytes, Mapping[str, str]], None],
+        telemetry: Telemetry = NO_TELEMETRY,
     ) -> None:
         self._routes = Routes(pool_id)
         self._memory = writer.memory
@@ -79,7 +83,8 @@ class CommandService:
         self._names = NameResolution(writer, lookup, self._tasks)
         self._filtered = FilteredCommands(writer, access, self._tasks)
         self._repeated = RepeatedCommands(access, lookup, queries)
-        self._replies = ReplySender(respond)
+        self._figures, self._tracer = telemetry
+        self._replies = ReplySender(respond, self._figures)
         self._under_way: dict[OutcomeKey, Job] = {}
         self._open = True
         self._ids_made = 0
@@ -170,6 +175,8 @@ class CommandService:
     def _admit(self, incoming: Incoming, request: Request, names: tuple[EntityKey, ...]) -> Refusal | None:
         """Answer with an outcome that is recorded or under way, else queue the command."""
         reply = incoming.reply
+        if self._figures is not None:
+            self._figures.commands[request.verb] += 1
         key: OutcomeKey | None = None
         if request.keyed:
             key = (request.actor, request.verb, request.causation_id)
@@ -191,6 +198,7 @@ class CommandService:
             callers=[reply],
             on_timeout=self._time_out,
             on_stale_look_up=self._names.resolve,
+            trace=self._begin_trace(request),
         )
         if key is not None:
             self._under_way[key] = job
@@ -201,6 +209,9 @@ class CommandService:
             self._names.submit(job)
         return None
 
+    def _begin_trace(self, request: Request) -> CommandTrace | None:
+        return None if self._tracer is None else self._tracer.begin(request)
+
     def _replay(self, reply: str, request: Request, positions: tuple[int, ...]) -> Refusal | None:
         if self._tasks.full:
             return OVERLOADED
@@ -208,22 +219,30 @@ class CommandService:
         return None
 
     async def _replay_outcome(self, reply: str, request: Request, positions: tuple[int, ...]) -> None:
+        trace = self._begin_trace(request)
         try:
             answer = await self._repeated.first_answer(request, positions)
         except LogUnavailableError:
             refusal = unavailable("the broker did not answer in time; try again with the same command_id")
-            self._replies.refuse(reply, refusal)
-        else:
-            self._replies.send(reply, answer)
+            answer = Answer(self._memory.state.committed_position, refusal=refusal)
+        self._replies.send(reply, answer)
+        if trace is not None:
+            trace.end(answer.position, answer.records, answer.refusal, self._memory.state.task)
 
     def _answer(self, key: OutcomeKey | None, job: Job, answer: Answer) -> None:
         if key is not None:
             del self._under_way[key]
-        request = job.request
+        request, trace = job.request, job.trace
+        if trace is not None:
+            trace.replying()
         if request.verb in HOLDINGS_VERBS and answer.result is not None:
             answer = answer._replace(result=self._queries.with_directives(answer.result, request.agent_id or ""))
         for reply in job.callers:
             self._replies.send(reply, answer)
+        if self._figures is not None and job.wait_until is None:
+            self._figures.command_s.add(seconds_between(job.received_at, self._clock.steady()))
+        if trace is not None:
+            trace.end(answer.position, answer.records, answer.refusal, self._memory.state.task)
 
     def _time_out(self, job: Job) -> None:
         for reply in job.take_callers():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from domain.refusal import Refusal
+    from handlers.telemetry import ProcessFigures
     from handlers.writer.jobs import Answer
 
 _LOG = logging.getLogger(__name__)
@@ -21,8 +22,12 @@ _LOG = logging.getLogger(__name__)
 class ReplySender:
     """Sends answers through `respond(reply subject, body, headers)`; an empty reply subject gets nothing."""
 
-    def __init__(self, respond: Callable[[str, bytes, Mapping[str, str]], None]) -> None:
+    def __init__(
+        self, respond: Callable[[str, bytes, Mapping[str, str]], None], figures: ProcessFigures | None = None
+    ) -> None:
+        """`figures` counts the error replies; None: nothing does."""
         self._respond = respond
+        self._figures = figures
 
     def send(self, reply: str, answer: Answer) -> None:
         """Send an answer, as a success or as an error reply."""
@@ -33,6 +38,8 @@ class ReplySender:
 
     def refuse(self, reply: str, refusal: Refusal) -> None:
         """Send an error reply."""
+        if self._figures is not None:
+            self._figures.refusals[refusal.code] += 1
         if reply:
             body, headers = reply_bodies.failure(refusal)
             self._respond(reply, body, headers)

@@ -45,6 +45,8 @@ class Batch:
     """Whether a claim may begin to wait with it, be woken by it, or be answered by it."""
     divisible: bool = True
     """Whether no command in it has several events, so that the log may take a part of it."""
+    traced: bool = False
+    """Whether something follows the way of a command in it."""
     closed: bool = False
     """Whether it takes no further job, because one in it or the next one must be alone, or has too many events."""
 
@@ -85,6 +87,8 @@ class Batch:
             self.divisible = False
         if decision.waits:
             self.affects_waiting = True
+        if job.trace is not None:
+            self.traced = True
 
     def take_first(self, events: int) -> Batch:
         """Split off the commands that make the first `events` messages, and those without events behind them.
@@ -106,10 +110,25 @@ class Batch:
             self.decisions[:count],
             self.messages[:events],
             affects_waiting=self.affects_waiting,
+            traced=self.traced,
         )
         self.base += events
         del self.jobs[:count], self.decisions[:count], self.messages[:events]
         return first
+
+    def note_sent(self) -> None:
+        """Let what follows its commands know that it was sent."""
+        if self.traced:
+            for job in self.jobs:
+                if job.trace is not None:
+                    job.trace.sent(len(self.jobs), len(self.messages))
+
+    def note_stored(self) -> None:
+        """Let what follows its commands know that it was acknowledged."""
+        if self.traced:
+            for job in self.jobs:
+                if job.trace is not None:
+                    job.trace.stored()
 
     def encode(self, codec: Codec, end_time: datetime) -> None:
         """Make messages of the events that were added: many at once, which is quicker than one by one."""

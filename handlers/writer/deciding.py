@@ -46,7 +46,12 @@ class Decider:
         An agent's own command is a sign of life. A claim that waited and is decided again is none, and neither is what
         an earlier session of the agent says, nor a report of its load alone.
         """
+        trace = job.trace
+        if trace is not None:
+            trace.deciding()
         decision = self._decide(job, now)
+        if trace is not None:
+            trace.decided()
         if decision.waits:
             job.asked(now)
         agent_id = job.request.agent_id

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from domain.recorded import Recorded
     from domain.request import Request
     from handlers.ports import Steady
+    from handlers.telemetry import CommandTrace
 
 
 class Answer(NamedTuple):
@@ -66,6 +67,8 @@ class Job:
     """Events that earlier appends of the same command made."""
     alone: bool = False
     """Whether it needs a batch of its own, because one that it shared was rejected."""
+    trace: CommandTrace | None = None
+    """What follows its way; None: nothing does."""
 
     def answer(self, answer: Answer) -> None:
         """Answer with the acknowledged outcome, or a definite refusal; called exactly once."""

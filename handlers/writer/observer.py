@@ -12,6 +12,10 @@ class WriterObserver(Protocol):
         """The log has acknowledged a position, and holds what has this hash there; no caller was told so yet."""
         ...
 
+    def appended(self, commands: int, append_s: float) -> None:
+        """The log has acknowledged so many commands at once, `append_s` seconds after their append was sent."""
+        ...
+
     def state_changed(self) -> None:
         """A batch was acknowledged, or a claim began to wait: something may fall due earlier than before."""
         ...

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Steady
+    from handlers.telemetry import CommandTracer
     from handlers.writer.writer import Writer
     from projections.state.pool_state import PoolState
 
@@ -29,9 +30,11 @@ _T = TypeVar("_T")
 class PoolAccess:
     """The view of one pool, and `ask`. The state is for reading only; the service's own commands go through `ask`."""
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, tracer: CommandTracer | None = None) -> None:
+        """`tracer` follows the service's own commands; None: nothing does."""
         self._writer = writer
         self._clock = clock
+        self._tracer = tracer
 
     @property
     def state(self) -> PoolState:
@@ -144,10 +147,13 @@ class PoolAccess:
         """Put a command of the service's own through the writer, ahead of the queue; return its answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def on_answer(_: Job, answer: Answer) -> None:
+        def on_answer(job: Job, answer: Answer) -> None:
+            if job.trace is not None:
+                job.trace.end(answer.position, answer.records, answer.refusal, self.state.task)
             if not answered.done():
                 answered.set_result(answer)
 
         request = Request(command, actor, uuid.uuid4().hex, verb=verb)
-        self._writer.submit_first(Job(request, on_answer, self._clock.steady()))
+        trace = None if self._tracer is None else self._tracer.begin(request)
+        self._writer.submit_first(Job(request, on_answer, self._clock.steady(), trace=trace))
         return await answered

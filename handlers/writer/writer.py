@@ -145,6 +145,8 @@ class Writer:
         if self._ended is not None:
             self.refuse(job, self._ended)
         elif self._queue.offer(job):
+            if job.trace is not None:
+                job.trace.queued()
             self._wake.set()
         else:
             self.refuse(job, OVERLOADED)
@@ -155,6 +157,8 @@ class Writer:
             self.refuse(job, self._ended)
             return
         self._queue.put_first(job)
+        if job.trace is not None:
+            job.trace.queued()
         self._wake.set()
 
     def refuse(self, job: Job, refusal: Refusal) -> None:
@@ -366,6 +370,7 @@ class Writer:
         flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._wake.set())
         self._flights.add(flight)
         self.broker_link.asked(now)
+        batch.note_sent()
 
     async def _land(self, flight: Flight) -> None:
         """Act on what is known of the first append in flight."""
@@ -406,6 +411,7 @@ class Writer:
         append_s = asyncio.get_running_loop().time() - flight.started_s
         in_flight = len(self._flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
         self._batch_sizing.stored(in_flight + waiting, append_s)
+        self._observer.appended(len(stored.jobs), append_s)
         if flight.alone and flight.result is not None and not flight.in_doubt:
             first_s, all_s = flight.seconds(self._clock.steady())
             if flight.chained:
@@ -417,6 +423,7 @@ class Writer:
         """Make an acknowledged batch final."""
         self.memory.commit(batch.decisions, batch.changes, batch.end, batch.end_time, batch.tail_hash)
         self._observer.committed(batch.end, batch.tail_hash)
+        batch.note_stored()
         drop_obeyed_directives(self.memory, batch)
         for decision in batch.decisions:
             self._notable_events.observe(decision.records)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from handlers.writer.writer import SupersededError
 from infra.broker.binary import BrokerBinaryError
 from infra.broker.data_dir import DataDirError
 from infra.broker.embedded import BrokerOptions, BrokerStartError, EmbeddedBroker
-from infra.host.printable import PrintableFormatter
+from infra.host.log_output import configure_logging, logs_json
 from infra.host.shell import EXIT_FAILED, EXIT_OK, complain, say
 from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
@@ -259,16 +258,19 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
     unreadable = server.pool.memory.unreadable_count
     if unreadable:
         say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
+    if server.metrics_url is not None:
+        say(f"metrics   {server.metrics_url}")
     where = without_password(url)
     say(f"ready     commands on custody.{settings.pool}.>, for example: custody query health --nats {where}")
 
 
 def _configure_logging(settings: Settings) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=settings.log_level.upper())
+    configure_logging(settings.log_level, as_json=settings.log_format == "json")
 
 
 def _failed(line: str) -> int:
-    complain(line)
+    if logs_json():
+        _LOG.critical("%s", line)
+    else:
+        complain(line)
     return EXIT_FAILED

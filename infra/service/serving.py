@@ -20,6 +20,7 @@ from domain.limits import MAX_REPLY_BYTES
 from handlers.background.log_end_keeper import LogEndKeeper
 from handlers.memory.snapshots import Snapshots
 from handlers.pool_service import PoolOptions, PoolService
+from handlers.telemetry import ProcessFigures, Telemetry
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
@@ -35,6 +36,7 @@ from infra.service.git_probe import GitWorktreeProbe
 from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
 from infra.service.opened_log import LOSS_CONFIRM_S, OpenedLog, open_log
 from infra.service.transport import NatsTransport
+from infra.tracing import command_tracer
 from projections.queries.questions import QUERIES
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ class PoolServer:
         """Why the broker can be used no longer, once it cannot."""
         self._transport: NatsTransport | None = None
         self._pool: PoolService | None = None
+        self._figures = ProcessFigures() if settings.metrics_port else None
+        self.metrics_url: str | None = None
+        """Where the metrics are; None: they are not shown."""
         self.facts: StreamFacts | None = None
 
     @property
@@ -142,6 +147,8 @@ class PoolServer:
             path = AgentPath(settings.pool, writer, responder, self._nodes, self, log, self._unanswered_s)
             self._stack.push_async_callback(path.stop)
             await path.start()
+            if self._figures is not None:
+                await self._show_metrics(self._pool, self._figures)
         except BaseException:
             await self.stop()
             raise
@@ -205,6 +212,14 @@ class PoolServer:
             lambda: (memory.state.committed_position, memory.tail_hash),
             self.pool.writer.check_log,
         )
+
+    async def _show_metrics(self, pool: PoolService, figures: ProcessFigures) -> None:
+        from infra.metrics.pool_metrics import metrics_server  # noqa: PLC0415 - loaded only where it is wanted
+
+        server = metrics_server(pool, figures, self.settings.metrics_host, self.settings.metrics_port)
+        self._stack.push_async_callback(server.stop)
+        if await server.start():
+            self.metrics_url = server.url
 
     async def _connected(self, purpose: str, auths: Callable[[str], Auth]) -> NatsConnection:
         name = f"custody-{self.settings.pool}-{purpose}"
@@ -276,6 +291,7 @@ class PoolServer:
             on_commit=None if opened.latest is None else opened.latest.note,
             accepted_loss=opened.accepted_loss,
             snapshots=Snapshots(store, fold_build(), settings.snapshot_every) if settings.snapshot_every else None,
+            telemetry=Telemetry(self._figures, command_tracer(settings.pool)),
         )
 
 

@@ -287,6 +287,12 @@ class ServiceSettings(_Group):
     """How long a command may go unconfirmed by the broker before it is answered as unavailable, in seconds."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least severe level that the service logs."""
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    """How the service logs: `text`, or `json` with one object a line."""
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    """Port on which the service shows its metrics to Prometheus, at `/metrics`; 0: none."""
+    metrics_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    """Address that it listens at for that. Whoever reaches it may read the metrics: there is no password."""
 
 
 GROUPS: Final = (BrokerSettings, LeaseSettings, QueueSettings, WatchSettings, StealSettings, ServiceSettings)

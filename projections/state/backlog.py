@@ -73,7 +73,11 @@ class Backlog:
         self._newly_ready: dict[frozenset[str], None] = {}
         """Kinds of which tasks became claimable at such a moment, since the last `take_newly_ready_kinds`."""
         self._waiting_since = Moments()
-        """Since when each task is queued, those included that wait for their time."""
+        """Since when each task is queued that has no time to wait for."""
+        self._timed_since = Moments()
+        """Since when each other task is queued."""
+        self._timed_ready_since = Moments()
+        """Since when each of those waits whose time has come."""
         self._by_priority: Counter[Priority] = Counter()
 
     def __len__(self) -> int:
@@ -92,7 +96,11 @@ class Backlog:
 
     def queued_longest_since(self) -> datetime | None:
         """Return since when the task is queued that has been for the longest time; None if none is."""
-        return self._waiting_since.first()
+        return _earlier(self._waiting_since.first(), self._timed_since.first())
+
+    def ready_longest_since(self) -> datetime | None:
+        """Return since when the task waits that has for the longest time among those whose time has come; or None."""
+        return _earlier(self._waiting_since.first(), self._timed_ready_since.first())
 
     def fill(self, tasks: Iterable[Task]) -> None:
         """Place many tasks where none is yet; as `replace` for each, and quicker."""
@@ -108,7 +116,8 @@ class Backlog:
         self._kinds = {required: _Kind(keys) for required, keys in ready.items()}
         for task in timed:
             self._put_in(task)
-        self._waiting_since = Moments(task.status_since for task in queued)
+        self._waiting_since = Moments(task.status_since for task in queued if task.not_before is None)
+        self._timed_since = Moments(task.status_since for task in queued if task.not_before is not None)
         self._by_priority.update([task.definition.priority for task in queued])
 
     def replace(self, old: Task | None, new: Task | None) -> None:
@@ -119,11 +128,11 @@ class Backlog:
             return
         if was and old is not None:
             self._take_out(old, self.as_of)
-            self._waiting_since.remove(old.status_since)
+            self._queued_since(old).remove(old.status_since)
             self._by_priority[old.definition.priority] -= 1
         if is_now and new is not None:
             self._put_in(new)
-            self._waiting_since.add(new.status_since)
+            self._queued_since(new).add(new.status_since)
             self._by_priority[new.definition.priority] += 1
 
     def advance(self, now: datetime) -> None:
@@ -220,11 +229,16 @@ class Backlog:
         entries = list(islice(kind.ready, limit + min(avoided, MAX_SKIPPED)))
         return ([each for each in entries if self._avoids.get(each[2]) != agent_id] or entries)[:limit]
 
+    def _queued_since(self, task: Task) -> Moments:
+        return self._waiting_since if task.not_before is None else self._timed_since
+
     def _put_in(self, task: Task) -> None:
         task_id, moment = task.task_id, task.not_before
         if moment is not None and moment > self.as_of:
             self._delayed.add(_delayed_key(task, moment))
         else:
+            if moment is not None:
+                self._timed_ready_since.add(task.waits_since)
             required, moment = _required(task), None
             kind = self._kinds.get(required)
             if kind is None:
@@ -256,6 +270,8 @@ class Backlog:
         if task.not_before is not None and task.not_before > as_of:
             self._delayed.remove(_delayed_key(task, task.not_before))
             return
+        if task.not_before is not None:
+            self._timed_ready_since.remove(task.waits_since)
         required = _required(task)
         kind = self._kinds[required]
         kind.ready.remove((*queue_order(task, as_of, self._aging_s), task_id))
@@ -266,6 +282,11 @@ class Backlog:
                 del kind.avoided[avoided]
         if not kind.ready:
             del self._kinds[required]
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    """Return the earlier of two moments of which either may be missing."""
+    return min((each for each in (one, other) if each is not None), default=None)
 
 
 def _delayed_key(task: Task, not_before: datetime) -> _Delayed:

@@ -212,7 +212,7 @@ def restored(image: StateImage, rules: Rules) -> PoolState:
 def statistics_of(image: StateImage) -> Statistics:
     """Return the counts of an image; raises SnapshotError."""
     try:
-        return Statistics.loaded(image.statistics, EVENT_TYPES)
+        return Statistics.loaded(image.statistics, EVENT_TYPES, image.tasks)
     except DAMAGE as error:
         raise SnapshotError(f"statistics: {type(error).__name__} {error}") from error
 

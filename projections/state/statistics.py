@@ -9,12 +9,14 @@ from domain.events import Event
 from domain.events import steal as st
 from domain.events import task as ev
 from domain.policies.load_balancing import DURATION_WINDOW, average_duration_s
+from projections.state.lease_figures import LeaseFigures
 from projections.state.work_times import WorkTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from domain.recorded import Recorded
+    from domain.task import Task
 
 
 AGENTS_WITH_DURATIONS = 1_000
@@ -42,6 +44,8 @@ class Statistics:
         """Tasks that steals moved."""
         self.work_times = WorkTimes()
         """How long tasks took, by which steals are planned; its owner lets it follow the events."""
+        self.leases = LeaseFigures()
+        """How long tasks waited and were held, how leases ended: for metrics."""
         self._durations_s: deque[float] = deque(maxlen=DURATION_WINDOW)
         self._durations_by_agent_s: OrderedDict[str, deque[float]] = OrderedDict()
         """The last durations of each agent, the agent that completed something last at the end."""
@@ -50,6 +54,7 @@ class Statistics:
         """Follow acknowledged events."""
         kinds: list[type[Event]] = [type(recorded.event) for recorded in records]
         self.events.update(kinds)
+        self.leases.observe(records)
         if _COUNTED.isdisjoint(kinds):
             return
         for recorded in records:
@@ -82,11 +87,14 @@ class Statistics:
             "moved": self.moved,
             "durations_by_agent_s": {agent_id: list(each) for agent_id, each in self._durations_by_agent_s.items()},
             "work_times": self.work_times.dump(),
+            "leases": self.leases.dump(),
         }
 
     @classmethod
-    def loaded(cls, dumped: Mapping[str, Any], types: Mapping[str, type[Event]]) -> Statistics:
-        """Return what `dump` gave.
+    def loaded(
+        cls, dumped: Mapping[str, Any], types: Mapping[str, type[Event]], tasks: Iterable[Task] = ()
+    ) -> Statistics:
+        """Return what `dump` gave, where these tasks were live.
 
         Raises:
             AttributeError, KeyError, TypeError, ValueError: it is something else.
@@ -98,6 +106,7 @@ class Statistics:
         statistics.failures.update({str(cause): int(count) for cause, count in dumped["failures"].items()})
         statistics.moved = int(dumped["moved"])
         statistics.work_times = WorkTimes.loaded(dumped["work_times"])
+        statistics.leases = LeaseFigures.loaded(dumped["leases"], tasks)
         for agent_id, durations_s in dumped["durations_by_agent_s"].items():
             statistics._durations_by_agent_s[agent_id] = deque(map(float, durations_s), maxlen=DURATION_WINDOW)
         return statistics

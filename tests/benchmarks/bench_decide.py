@@ -22,6 +22,7 @@ from domain.rules import Rules
 from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import NewMessage
 from handlers.service.command_service import Incoming
+from handlers.telemetry import NO_TELEMETRY, Telemetry
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
 from tests.support.memory_log import MemoryEventLog
@@ -45,7 +46,7 @@ class CountingLog(MemoryEventLog):
 class Load:
     """A pool whose tasks are all held by one agent."""
 
-    def __init__(self, *, keyed: bool) -> None:
+    def __init__(self, *, keyed: bool, telemetry: Telemetry = NO_TELEMETRY) -> None:
         self.keyed = keyed
         self.rounds = 0
         self.replies: list[bytes] = []
@@ -55,7 +56,7 @@ class Load:
             CloudEventsCodec("bench"),
             SystemClock(),
             Rules(),
-            PoolOptions("bench:1:1", "bench"),
+            PoolOptions("bench:1:1", "bench", telemetry=telemetry),
             lambda _reply, body, _headers: self.replies.append(body),
         )
         self.reports: list[bytes] = []

@@ -206,6 +206,9 @@ def _check_backlog(state: PoolState, tasks: Iterable[Task], now: datetime) -> No
     queued = [task for task in tasks if task.status is TaskStatus.QUEUED]
     assert len(state.indexes.backlog) == len(queued)
     ready = [task for task in queued if not is_delayed(task, now)]
+    state.indexes.backlog.advance(now)
+    assert state.indexes.backlog.queued_longest_since() == min((task.status_since for task in queued), default=None)
+    assert state.indexes.backlog.ready_longest_since() == min((task.waits_since for task in ready), default=None)
     requirements = {frozenset(task.definition.required_capabilities) for task in queued}
     able_to = {
         required: sum(agent.accepts_grants and required <= agent.capabilities for agent in state.agents.values())

@@ -32,6 +32,7 @@ from handlers.pool_service import PoolOptions, PoolService
 from handlers.ports import LogUnavailableError, NewMessage, UnreadableEventError
 from handlers.service.command_service import Incoming
 from handlers.service.reply_bodies import is_inbox
+from handlers.telemetry import NO_TELEMETRY
 from handlers.writer.writer import WriterLimits
 from infra.codec import CloudEventsCodec
 from projections.state.ended_entities import RECENT_ENTITIES
@@ -140,6 +141,8 @@ class PoolHarness:
         """What the next starts accept that the log lost."""
         self.on_commit: Callable[[int, str | None], None] | None = None
         """Is called by the next starts with each acknowledged position and the hash there."""
+        self.telemetry = NO_TELEMETRY
+        """What the next starts tell of their own work."""
         self._killed = 0
         """The last start whose service was killed, and is not heard any more."""
         self._inboxes: dict[str, Asked] = {}
@@ -387,6 +390,7 @@ class PoolHarness:
                 limits=self.limits,
                 on_commit=self.on_commit,
                 accepted_loss=self.accepted_loss,
+                telemetry=self.telemetry,
             ),
             functools.partial(self._respond, self.starts),
             self.probe,

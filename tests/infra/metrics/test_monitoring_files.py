@@ -1,0 +1,134 @@
+"""The alert rules and the dashboard: they parse, do what their tests say, and name metrics that there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from handlers.telemetry import ProcessFigures
+from infra.metrics.metric_list import METRICS
+from infra.metrics.pool_metrics import PoolMetrics
+from tests.support.checkout import ROOT
+from tests.support.pool_harness import PoolHarness
+from tests.support.promtool import promtool
+
+PROMETHEUS = ROOT / "infra" / "metrics" / "prometheus"
+GRAFANA = ROOT / "infra" / "metrics" / "grafana"
+RULES = PROMETHEUS / "custody.rules.yml"
+DASHBOARD = GRAFANA / "dashboards" / "custody.json"
+METRIC = re.compile(r"\b(?:custody|process|python)_[a-z_]+\b(?=[{\[ )]|$)")
+LABEL = re.compile(r'([a-z_]+)=~?"([a-z_.|]+)"')
+PARTS = re.compile(r"_(bucket|sum|count)$")
+
+
+def loaded(path: Any) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in loaded(RULES)["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    return found
+
+
+def expressions() -> Iterator[tuple[str, str]]:
+    for rule in rules():
+        yield rule["alert"], rule["expr"]
+    for panel in panels():
+        for target in panel.get("targets", ()):
+            yield panel["title"], target["expr"]
+
+
+@pytest.fixture
+async def scraped() -> AsyncIterator[dict[str, list[dict[str, str]]]]:
+    """The labels of every sample of a new pool, by its name; buckets, sums and counts by that of their metric."""
+    pool = PoolHarness()
+    await pool.start()
+    body, _ = await PoolMetrics(pool.service, ProcessFigures()).page("")
+    found: dict[str, list[dict[str, str]]] = {"custody_snapshot_age_events": [{}]}
+    for family in text_string_to_metric_families(body.decode()):
+        for sample in family.samples:
+            name = PARTS.sub("", sample.name) if family.type == "histogram" else sample.name
+            found.setdefault(name, []).append(sample.labels)
+    yield found
+    await pool.finish()
+
+
+async def test_every_metric_that_they_name_is_there_with_each_value_of_a_label(
+    scraped: dict[str, list[dict[str, str]]],
+) -> None:
+    named = set()
+    for where, expression in expressions():
+        names = {PARTS.sub("", name) for name in METRIC.findall(expression)}
+        assert names <= scraped.keys() or "up{" in expression, (where, names - scraped.keys())
+        named |= names
+        for label, values in LABEL.findall(expression):
+            if label not in {"pool", "job"}:
+                known = {labels.get(label) for name in names for labels in scraped[name]}
+                assert set(values.split("|")) <= known, (where, label)
+    assert {metric.name for metric in METRICS} - named == {"custody_position"}, "the dashboard shows all others"
+
+
+def test_the_rules_parse() -> None:
+    assert f"{len(rules())} rules found" in promtool("check", "rules", RULES.name, directory=PROMETHEUS)
+
+
+def test_the_rules_do_what_their_tests_say() -> None:
+    assert "SUCCESS" in promtool("test", "rules", "custody.rules_test.yml", directory=PROMETHEUS)
+
+
+def test_prometheus_takes_the_configuration() -> None:
+    assert "SUCCESS" in promtool("check", "config", "prometheus.yml", directory=PROMETHEUS)
+
+
+def test_each_alert_is_tested_and_says_what_is_wrong() -> None:
+    tested = loaded(PROMETHEUS / "custody.rules_test.yml")["tests"]
+    fired = {case["alertname"] for test in tested for case in test.get("alert_rule_test", ()) if case.get("exp_alerts")}
+    assert fired == {rule["alert"] for rule in rules()}
+    for rule in rules():
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert rule["annotations"].keys() == {"summary", "description"}
+
+
+def test_the_dashboard_lays_out_its_panels_side_by_side() -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert place["x"] + place["w"] <= 24, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
+        assert panel["type"] == "row" or panel["description"], panel["title"]
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+
+
+def test_compose_scrapes_the_service_and_shows_the_dashboard() -> None:
+    services = loaded(ROOT / "docker-compose.yml")["services"]
+    environment = services["custody"]["environment"]
+    (scrape,) = loaded(PROMETHEUS / "prometheus.yml")["scrape_configs"]
+    assert scrape["static_configs"] == [{"targets": [f"custody:{environment['CUSTODY_METRICS_PORT']}"]}]
+    assert environment["CUSTODY_METRICS_HOST"] == "0.0.0.0"  # noqa: S104 - in a network of the containers' own
+    assert services["custody"].get("ports") is None
+    for name in ("prometheus", "grafana"):
+        assert services[name]["profiles"] == ["metrics"]
+        assert re.search(r":v?\d+\.\d+\.\d+$", services[name]["image"]), "pinned"
+        for volume in services[name]["volumes"]:
+            source = volume.partition(":")[0]
+            assert not source.startswith("./") or (ROOT / source).is_dir(), volume
+    source = loaded(GRAFANA / "provisioning" / "datasources" / "prometheus.yml")["datasources"][0]
+    assert source["url"] == "http://prometheus:9090"
+    provider = loaded(GRAFANA / "provisioning" / "dashboards" / "custody.yml")["providers"][0]
+    assert f"./infra/metrics/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]
