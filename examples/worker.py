@@ -9,11 +9,10 @@ Stop it with Ctrl-C, kill it, restart `custody up`: the report is finished, by t
 # ruff: noqa: INP001, T201 - a script; it prints to its user
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
-from custody_client import AddressError, Held, Retry, Worker
+from custody_client import Held, Retry, Worker
 
 
 @dataclass
@@ -42,7 +41,4 @@ async def report(job: Report, held: Held[int]) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        worker.run()  # until SIGTERM or Ctrl-C: then it drains, and hands over with the last checkpoint
-    except AddressError as error:
-        sys.exit(str(error))
+    worker.run()  # until SIGTERM or Ctrl-C: then it drains, and hands over with the last checkpoint

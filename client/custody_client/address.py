@@ -22,13 +22,15 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from custody_client.errors import AddressError
+from custody_client.errors import AddressError, NotUpError
 
 DEFAULT_POOL = "default"
 DEFAULT_DATA_DIR = ".custody"
 _LOCAL_USER = "operator"
 """The user of `custody up` that people's and programs' clients connect as."""
 _USER_SEED = "SU"
+SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
+_PASSWORD = re.compile(r"//[^/]*@")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -43,6 +45,8 @@ class Address(NamedTuple):
     nkey: str | None = None
     """Path of a file with the seed of an nkey."""
     inbox_prefix: str | None = None
+    found: bool = False
+    """Whether it is that of a data directory, where the next `custody up` may leave another one."""
 
     def options(self) -> dict[str, Any]:
         """Return it as the NATS library's options."""
@@ -93,14 +97,17 @@ def find_address(
     directory.
 
     Raises:
-        AddressError: nothing says it, or a file that does is missing or damaged.
+        NotUpError: nothing says it but a data directory, in which no `custody up` runs now.
+        AddressError: what says it is no address, or is missing or damaged.
     """
     servers = url or environ.get("CUSTODY_NATS")
     file = credentials or environ.get("CUSTODY_CREDENTIALS")
     prefix = environ.get("CUSTODY_NATS_INBOX_PREFIX")
     if servers:
-        given = tuple(each.strip() for each in servers.split(",") if each.strip())
-        address = Address(tuple(each if "://" in each else f"nats://{each}" for each in given))
+        given = [each.strip() for each in servers.split(",") if each.strip()]
+        if not given:
+            raise AddressError(f"{servers!r} names no broker, such as nats://127.0.0.1:4222")
+        address = Address(tuple(_checked_server(each if "://" in each else f"nats://{each}") for each in given))
         if file:
             address = _with_file(address, Path(file).expanduser())
     elif file:
@@ -115,8 +122,19 @@ def find_address(
 
 def without_password(url: str) -> str:
     """Return an address as it may be shown."""
-    parts = urlsplit(url)
-    return url.replace(f"{parts.netloc.rpartition('@')[0]}@", "", 1) if "@" in parts.netloc else url
+    return _PASSWORD.sub("//", url)
+
+
+def _checked_server(url: str) -> str:
+    """Return the address of a server; raises AddressError if it can be none."""
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in SCHEMES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise AddressError(f"{without_password(url)} is no address of a broker, such as nats://127.0.0.1:4222")
+    return url
 
 
 def _of_directory(data: Path) -> Address:
@@ -124,12 +142,13 @@ def _of_directory(data: Path) -> Address:
     try:
         broker = msgspec.json.decode((data / "broker.json").read_bytes(), type=_BrokerFile)
         if not broker.users:
-            return Address((broker.url,))
+            return Address((broker.url,), found=True)
         passwords = msgspec.json.decode((data / "credentials.json").read_bytes(), type=dict[str, str])
-        return Address((broker.url,), user=_LOCAL_USER, password=passwords[_LOCAL_USER])
+        return Address((broker.url,), user=_LOCAL_USER, password=passwords[_LOCAL_USER], found=True)
     except FileNotFoundError as error:
-        raise AddressError(
-            f"there is no {error.filename}: run this beside `custody up`, in the same directory, or set CUSTODY_NATS"
+        raise NotUpError(
+            f"there is no {Path(error.filename).absolute()}: run this beside `custody up`, in the same directory, or "
+            "set CUSTODY_NATS"
         ) from None
     except (OSError, msgspec.MsgspecError, KeyError) as error:
         raise AddressError(f"{data} does not say where the broker is: {error}") from None

@@ -17,7 +17,15 @@ from custody_client.address import Address
 from custody_client.beating import Beating
 from custody_client.calls import Calls
 from custody_client.clock import steady_s
-from custody_client.errors import LOST, CustodyError, NoAnswerError, Refused, StaleSession, UnknownAgent, lease_lost
+from custody_client.errors import (
+    LOST,
+    CustodyError,
+    InvalidCommand,
+    NoAnswerError,
+    StaleSession,
+    UnknownAgent,
+    lease_lost,
+)
 from custody_client.holding import Holding
 from custody_client.link import Link
 from custody_client.pace import RETRY_S, SHORTEST_S, beat_due_at, interval_s
@@ -179,8 +187,8 @@ class Beats:
         """Send one beat. Without an answer nothing is known, and the next one is due soon."""
         vouched = [each for each in held if each.vouched(now)]
         body: dict[str, Any] = {"session": self._life.session, "tasks": [each.fields() for each in vouched]}
-        if self._load is not None:
-            body["load"] = dict(self._load())
+        if (load := self._read_load()) is not None:
+            body["load"] = load
         limit_s = max(min((interval_s(each) for each in vouched), default=RETRY_S), 2 * SHORTEST_S)
         self._answered = False
         try:
@@ -192,13 +200,26 @@ class Beats:
             self._life.register_soon()
         except StaleSession as refused:
             self._life.supersede(refused)
-        except Refused as refused:
-            _log.warning("%s: a beat was refused: %s", self._life.name, refused)
+        except CustodyError as error:
+            _log.warning("%s: a beat was refused, or its answer is of no use: %s", self._life.name, error)
+            if isinstance(error, InvalidCommand):
+                self._load = None  # it is the only part that comes from elsewhere; the next beat goes without it
         else:
             self._answered = True
             self._take(document, vouched, answer.sent_at)
             taken.obey(document.directives, vouched)
         self._woken.set()
+
+    def _read_load(self) -> dict[str, float] | None:
+        """Return the machine's load; a fault in the application's function costs no lease."""
+        if self._load is None:
+            return None
+        try:
+            return dict(self._load())
+        except Exception:  # noqa: BLE001 - it is the application's
+            _log.warning("%s: its load cannot be read, and is not sent any more", self._life.name, exc_info=True)
+            self._load = None
+            return None
 
     def _take(self, document: HoldingsDocument, vouched: list[Holding], sent_at: float) -> None:
         """Take until when the leases run that were vouched for, and those that are not known here."""

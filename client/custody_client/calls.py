@@ -16,7 +16,7 @@ import msgspec
 from custody_client.clock import steady_s
 from custody_client.errors import TRY_AGAIN, ContractError, NoAnswerError, NoBrokerError, TooLargeError, refusal
 from custody_client.limits import MAX_REQUEST_BYTES
-from custody_client.link import Link
+from custody_client.link import SAY_AGAIN_S, Link
 from custody_client.positions import Positions
 from custody_client.tracing import trace_headers
 from custody_client.wire import Reply, decoded
@@ -30,7 +30,7 @@ LONGEST_ANSWER_S = 10.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 _TAIL = re.compile(r"[A-Za-z0-9_.-]+")
 SAY_AFTER_S = 5.0
-"""An outage that lasts longer is said in the log, once a command."""
+"""An outage that lasts longer is said in the log."""
 
 
 class Answer(NamedTuple):
@@ -113,7 +113,8 @@ class Calls:
         if self._actor is not None:
             headers["Custody-Actor"] = self._actor
         first_at: float | None = None
-        began_at, patience_s, pause_s, repeats, said = steady_s(), ANSWER_S, FIRST_PAUSE_S, 0, False
+        began_at, patience_s, pause_s, repeats = steady_s(), ANSWER_S, FIRST_PAUSE_S, 0
+        say_at = began_at + SAY_AFTER_S
         while True:
             left_s = None if limit_s is None else began_at + limit_s - steady_s()
             try:
@@ -136,9 +137,15 @@ class Calls:
                 pause_s = max(pause_s, float(reply.error.details.get("retry_after_s") or 0.0))
             if limit_s is not None and steady_s() - began_at + pause_s >= limit_s:
                 raise NoAnswerError(f"no outcome of {subject} in {limit_s:g} s: {reason}") from reason
-            if not said and steady_s() - began_at > SAY_AFTER_S:
-                said = True
-                _log.warning("%s has had no outcome for %.0f s and is repeated: %s", tail, SAY_AFTER_S, reason)
+            if steady_s() > say_at:
+                waited_s, say_at = steady_s() - began_at, steady_s() + SAY_AGAIN_S
+                _log.warning(
+                    "waiting for the service of pool %s: %s has had no outcome for %.0f s, and is repeated (%s)",
+                    self.pool,
+                    tail,
+                    waited_s,
+                    reason,
+                )
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             repeats += first_at is not None

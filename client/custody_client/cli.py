@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from custody_client.errors import AddressError, CustodyError
+from custody_client.errors import AddressError
 from custody_client.held import Held
 from custody_client.json_log import log_as_json
 from custody_client.lengths import seconds
@@ -27,7 +27,7 @@ from custody_client.worker import HAND_OVER_S, Worker
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a worker; return the exit status: 0 after a drain, 1 if it had to end, 2 for wrong usage."""
+    """Run a worker; return the exit status: 0 after a drain; raises SystemExit: 1 if it had to end, 2: wrong usage."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     program: list[str] = []
     if given[:1] == ["exec"] and "--" in given:
@@ -47,12 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             worker = load(options.worker)
         _configure(worker, options)
-        worker.run(burst=options.burst)
     except (AddressError, ImportError, AttributeError, ValueError) as error:
         parser.error(str(error))
-    except CustodyError as error:
-        sys.stderr.write(f"custody-worker: {error}\n")
-        return 1
+    worker.run(burst=options.burst)
     return 0
 
 

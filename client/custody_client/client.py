@@ -55,9 +55,15 @@ class Client:
         self._opened: Calls | None = None
 
     async def __aenter__(self) -> Self:
-        """Connect; raises AddressError or NoBrokerError if that fails."""
+        """Connect.
+
+        Raises:
+            AddressError: nothing says where the broker is, or what says it is no address.
+            CredentialsError: the broker does not take the credentials.
+            NoBrokerError: none answered in time.
+        """
         self._find()
-        link = Link(self._find, "custody client")
+        link = Link(self._find, "custody client", may_fail=True)
         await link.open()
         try:
             await link.wait_up(self._connect_s)

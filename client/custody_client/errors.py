@@ -13,6 +13,14 @@ class AddressError(CustodyError):
     """Nothing says where the broker is, or what says it cannot be read."""
 
 
+class NotUpError(AddressError):
+    """The data directory names no broker now: its `custody up` does not run, or is still to come."""
+
+
+class CredentialsError(CustodyError):
+    """The broker does not take the credentials, or they are of a kind that cannot be used here."""
+
+
 class NoBrokerError(CustodyError):
     """No broker was reached in the time given; the message has the last reason."""
 

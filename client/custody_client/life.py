@@ -71,7 +71,7 @@ class Life:
         self._registering = asyncio.Lock()
         self._registered = 0
         self._leaving = False
-        self._link = Link(find, f"custody worker {name}")
+        self._link = Link(find, f"custody worker {name}", may_fail=True)
         self._calls = Calls(self._link, pool)
         self._loop = asyncio.get_running_loop()
         self._beats = Beats(find, self, load=load)

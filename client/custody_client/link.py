@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import logging
 import random
+import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -22,8 +23,16 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.errors import NoServersError
 
-from custody_client.address import Address
-from custody_client.errors import AddressError, NoAnswerError, NoBrokerError
+from custody_client.address import Address, without_password
+from custody_client.clock import steady_s
+from custody_client.errors import (
+    AddressError,
+    CredentialsError,
+    CustodyError,
+    NoAnswerError,
+    NoBrokerError,
+    NotUpError,
+)
 
 _log = logging.getLogger("custody_client")
 
@@ -34,17 +43,28 @@ PING_S, PINGS = 2, 2
 """A broker that answers no ping for some four seconds counts as gone; the library's own default are four minutes."""
 CLOSE_S = 2.0
 CANCEL_S = 0.1
-DENIED = "permissions violation for subscription"
+SAY_AGAIN_S = 60.0
+"""What is waited for is said once in so long."""
+MAY_NOT_HEAR = "permissions violation for subscription"
 """What the broker says to a user that may not listen there; the subscription itself seems to succeed."""
+NOT_TAKEN = re.compile(r"authorization|authentication", re.IGNORECASE)
+"""What it says when it does not take the credentials, or not any more."""
+MAY_NOT_SEND = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+"""What it says to one that may not send there; the request itself gets no answer."""
 
 
 class Link:
     """One connection of one event loop; open it, and `request` over it."""
 
-    def __init__(self, find: Callable[[], Address], name: str) -> None:
-        """`find`: says where the broker is, before each connection. `name`: what the broker's monitoring shows."""
+    def __init__(self, find: Callable[[], Address], name: str, *, may_fail: bool = False) -> None:
+        """`find`: says where the broker is, before each connection. `name`: what the broker's monitoring shows.
+
+        `may_fail`: whether an address or credentials that cannot be right end it. Once it was connected, they are
+        waited for like anything else.
+        """
         self._find = find
         self._name = name
+        self._may_fail = may_fail
         self._nc: NatsClient | None = None
         self._up = asyncio.Event()
         self._gone = asyncio.Event()
@@ -52,6 +72,10 @@ class Link:
         self._inbox = ""
         self._waiting: dict[str, asyncio.Future[Msg]] = {}
         self._numbers = itertools.count()
+        self._address: Address | None = None
+        self._denied: set[str] = set()
+        self.failed: CustodyError | None = None
+        """Why there will never be a connection, if so."""
         self.problem: Exception | None = None
         """Why there is no connection, if there is none."""
         self.connections = 0
@@ -72,14 +96,20 @@ class Link:
             await asyncio.wait({keeper}, timeout=CANCEL_S)
 
     async def wait_up(self, limit_s: float | None = None) -> None:
-        """Return when there is a connection; raises NoBrokerError if there is none for `limit_s`."""
-        if self._up.is_set():
-            return
-        try:
-            async with asyncio.timeout(limit_s):
-                await self._up.wait()
-        except TimeoutError:
-            raise NoBrokerError(f"no broker was reached in {limit_s:g} s: {self.problem or 'no answer'}") from None
+        """Return when there is a connection.
+
+        Raises:
+            NoBrokerError: there is none for `limit_s`.
+            AddressError, CredentialsError: there will never be one, if this link may fail.
+        """
+        if not self._up.is_set():
+            try:
+                async with asyncio.timeout(limit_s):
+                    await self._up.wait()
+            except TimeoutError:
+                raise NoBrokerError(f"no broker was reached in {limit_s:g} s: {self.problem or 'no answer'}") from None
+        if self.failed is not None:
+            raise self.failed
 
     async def request(self, subject: str, body: bytes, limit_s: float, headers: Mapping[str, str] | None = None) -> Msg:
         """Send a request and return the reply.
@@ -98,6 +128,10 @@ class Link:
         try:
             await nc.publish(subject, body, self._inbox + number, dict(headers) if headers else None)
             message = await reply
+        except NoAnswerError:
+            if subject in self._denied:
+                raise NoAnswerError(f"the broker does not let this user send {subject}") from None
+            raise
         except (NatsError, OSError) as error:
             raise NoAnswerError(f"{subject} could not be sent: {error!r}") from error
         finally:
@@ -129,21 +163,29 @@ class Link:
 
     async def _keep(self) -> None:
         """Connect, and again whenever the connection is gone."""
-        pause_s, said = FIRST_PAUSE_S, ""
+        pause_s, said, said_at = FIRST_PAUSE_S, "", 0.0
         while True:
             self._gone = gone = asyncio.Event()
             try:
                 nc = await self._connect(gone)
-            except (AddressError, OSError, NatsError, TimeoutError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever the library raises, the next attempt may succeed
                 self.problem = error
-                if said != (said := str(error) or f"no answer in {CONNECT_S:g} s"):
-                    _log.warning("%s: no connection to the broker: %s", self._name, said)
+                if self._may_fail and not self.connections:
+                    self.failed = _never_heals(error, self._address)
+                if self.failed is not None:
+                    self._up.set()
+                    return
+                waiting = f"waiting for the broker{_at(self._address)}: {_in_words(error)}"
+                if waiting != said or steady_s() - said_at > SAY_AGAIN_S:
+                    said, said_at = waiting, steady_s()
+                    _log.warning("%s: %s", self._name, waiting)
                 await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 continue
             if self.connections:
                 _log.info("%s: connected to the broker again", self._name)
             pause_s, said = FIRST_PAUSE_S, ""
+            self._denied.clear()
             try:
                 self._nc, self.problem = nc, None
                 self.connections += 1
@@ -159,15 +201,18 @@ class Link:
 
     async def _connect(self, gone: asyncio.Event) -> NatsClient:
         """Return a new connection; raises the reason if there is none."""
-        address = self._find()
+        self._address = None
+        self._address = address = self._find()
         reasons: list[Exception] = []
 
         async def lost() -> None:
             gone.set()
 
         async def told(error: Exception) -> None:
-            if DENIED in str(error).lower():
+            if MAY_NOT_HEAR in str(error).lower():
                 self.may_subscribe = False
+            if (denied := MAY_NOT_SEND.search(str(error))) is not None:
+                self._denied.add(denied[1])
             reasons.append(error)
             del reasons[:-1]
             _log.debug("%s: %r", self._name, error)
@@ -212,6 +257,33 @@ def _fail(reply: asyncio.Future[Msg], why: str) -> None:
 
 async def _closed(nc: NatsClient) -> None:
     """Close a client, without waiting for a broker that does not answer."""
-    with contextlib.suppress(NatsError, OSError, TimeoutError):
+    # One that was never connected fails by an assertion.
+    with contextlib.suppress(NatsError, OSError, TimeoutError, AssertionError):
         async with asyncio.timeout(CLOSE_S):
             await nc.close()
+
+
+def _never_heals(error: Exception, address: Address | None) -> CustodyError | None:
+    """Return what has to be put right by a person; None for what may pass by itself, or by a start of the service."""
+    if isinstance(error, AddressError):
+        return None if isinstance(error, NotUpError) else error
+    if address is None or address.found:
+        return None
+    if isinstance(error, NatsError) and NOT_TAKEN.search(str(error)):
+        return CredentialsError(
+            f"the broker{_at(address)} does not take the credentials ({_in_words(error)}): look at CUSTODY_NATS and "
+            "CUSTODY_CREDENTIALS, or at what the program gives in their place"
+        )
+    if isinstance(error, ImportError):
+        return CredentialsError(f"credentials of this kind need pip install 'custody-client[creds]' ({error})")
+    if isinstance(error, OSError | NatsError | TimeoutError) or (address.creds is None and address.nkey is None):
+        return None
+    return CredentialsError(f"the credentials in {address.creds or address.nkey} cannot be used: {error!r}")
+
+
+def _at(address: Address | None) -> str:
+    return "" if address is None else f" at {', '.join(map(without_password, address.servers))}"
+
+
+def _in_words(error: Exception) -> str:
+    return str(error).removeprefix("nats: ").strip("'") or f"no answer in {CONNECT_S:g} s"

@@ -20,7 +20,7 @@ class SyncClient:
         self._portal: Portal | None = None
 
     def __enter__(self) -> Self:
-        """Connect; raises AddressError or NoBrokerError if that fails."""
+        """Connect; raises AddressError, CredentialsError or NoBrokerError if that fails."""
         self._portal = Portal("custody client")
         self._portal.enter(self._client.__aenter__())
         return self

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from custody_client.address import Address, agent_name, capability_names, find_address, pool_name
-from custody_client.errors import StaleSession
+from custody_client.errors import AddressError, CredentialsError, CustodyError, StaleSession
 from custody_client.handlers import Handler, handler_of
 from custody_client.held import Held
 from custody_client.holding import Holding
@@ -131,18 +132,27 @@ class Worker:
     def run(self, *, burst: bool = False) -> None:
         """Work until SIGTERM or SIGINT; then drain, and return. The second signal hurries, the third ends at once.
 
+        A broker or a service that is not there is waited for, as long as it takes. What waiting does not mend ends
+        the program, with a line on standard error.
+
         `burst`: return when nothing is left to do.
 
         Raises:
-            AddressError: nothing says where the broker is. One that does not answer is waited for.
-            StaleSession: another process of this name has registered.
+            SystemExit: with status 2, what says where the broker is is no address, or it does not take the
+                credentials; with status 1, another process of this name has registered, or the agent is refused.
         """
-        asyncio.run(self.serve(burst=burst, signals=True))
+        try:
+            asyncio.run(self.serve(burst=burst, signals=True))
+        except CustodyError as error:
+            sys.stderr.write(f"{self.name}: {error}\n")
+            raise SystemExit(2 if isinstance(error, AddressError | CredentialsError) else 1) from None
 
     async def serve(self, *, burst: bool = False, signals: bool = False) -> None:
         """Work until `stop` is called; then drain, and return. `run`, in an event loop that is there.
 
         Raises:
+            AddressError: what says where the broker is is no address.
+            CredentialsError: the broker does not take the credentials.
             StaleSession: another process of this name has registered.
         """
         if not self._handlers:
@@ -176,7 +186,8 @@ class Worker:
         """Register, and begin to beat. Waits for as long as there is no broker or no service.
 
         Raises:
-            AddressError: nothing says where the broker is.
+            AddressError: what says where the broker is is no address.
+            CredentialsError: the broker does not take the credentials.
         """
         self._begin_anew()
         await self._open(self._queue, wait_s=self._wait_s)
@@ -246,7 +257,6 @@ class Worker:
         self._granted = asyncio.Queue()
 
     async def _open(self, begin: Callable[[Held[Any], Holding], bool], *, wait_s: float) -> None:
-        self._find()  # later it may fail for a while; at first, nobody has said where the broker is
         kinds = [kind for kind in self._handlers if kind is not None]
         life = Life(
             self._find,

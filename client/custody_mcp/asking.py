@@ -44,7 +44,7 @@ class Asking:
     def __init__(self, find: Callable[[], Address], pool: str, *, actor: str) -> None:
         """`actor`: who commands are from, for the record."""
         self._pool = pool
-        self._link = Link(find, f"custody mcp {actor}")
+        self._link = Link(find, f"custody mcp {actor}", may_fail=True)
         self._calls = Calls(self._link, pool, actor=actor)
 
     async def __aenter__(self) -> Self:
@@ -69,14 +69,15 @@ class Asking:
         """Return how a task stands; raises UnknownTask if it was never submitted, else as `query`."""
         return (await self._calls.query("task", {"task_id": task_id}, limit_s=ANSWER_S)).read(TaskState)
 
-    async def command(self, verb: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Carry out an operator's command, and return its result.
+    async def command(self, verb: str, fields: Mapping[str, Any], command_id: str) -> dict[str, Any]:
+        """Carry out an operator's command, and return its result. Under one `command_id` that is done once.
 
         Raises:
             Refused: it was not carried out.
             NoAnswerError: whether it was carried out is not known.
         """
-        return (await self._calls.command(f"ops.{verb}", fields, limit_s=ANSWER_S)).read(dict[str, Any])
+        answer = await self._calls.command(f"ops.{verb}", fields, limit_s=ANSWER_S, command_id=command_id)
+        return answer.read(dict[str, Any])
 
     async def history(self, task_id: str, after: int = 0) -> History:
         """Return a task's events after a position, `MAX_EVENTS` at most; raises NoAnswerError as `query`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Any, Literal
 
 from mcp.server import MCPServer
@@ -17,6 +16,7 @@ from custody_mcp.asking import Asking
 from custody_mcp.briefing import DATA
 from custody_mcp.marked import all_visible, visible
 from custody_mcp.told import answering
+from custody_mcp.unanswered import Unanswered
 
 INSTRUCTIONS = (
     "You operate a pool of Custody: tasks that agents hold under leases. find shows what there is, explain says where "
@@ -54,6 +54,7 @@ class OperatorTools:
 
     def __init__(self, asking: Asking) -> None:
         self._asking = asking
+        self._unanswered = Unanswered()
 
     def add_to(self, server: MCPServer[Any]) -> None:
         """Offer them."""
@@ -74,10 +75,9 @@ class OperatorTools:
         delay_s: float | None = None,
     ) -> Submitted:
         """Add a task for some agent to work on."""
-        name = task_id or f"task-{secrets.token_hex(6)}"
         async with answering():
             body = {
-                "task_id": name,
+                "task_id": task_id,
                 "title": title,
                 "payload": checked_json(payload, "payload"),
                 "priority": priority,
@@ -86,7 +86,7 @@ class OperatorTools:
                 "deadline_s": deadline_s,
                 "delay_s": delay_s,
             }
-            result = await self._command("submit", body, f"submit with task_id {name} again")
+            result = await self._command("submit", body)
         return Submitted(task_id=result["task_id"], was=result.get("was", "new"))
 
     async def find(
@@ -128,15 +128,16 @@ class OperatorTools:
         quarantined one. drain: the agent hands over what it holds.
         """
         async with answering():
-            result = await self._command(do, _fields(do, task_id, agent_id, text), "look with explain or find first")
+            result = await self._command(do, _fields(do, task_id, agent_id, text))
         return Acted(result=all_visible(result), note="Done.")
 
-    async def _command(self, verb: str, fields: dict[str, Any], then: str) -> dict[str, Any]:
+    async def _command(self, verb: str, fields: dict[str, Any]) -> dict[str, Any]:
         try:
-            return await self._asking.command(verb, fields)
+            with self._unanswered.command_id(verb, fields) as command_id:
+                return await self._asking.command(verb, fields, command_id)
         except NoAnswerError as error:
             said = f"Custody gave no answer ({error}): it is not known whether this was done."
-            raise ToolError(f"{said} Before you repeat it, {then}.") from error
+            raise ToolError(f"{said} Make exactly this call again soon: it is not done twice.") from error
 
 
 def _fields(verb: str, task_id: str | None, agent_id: str | None, text: str | None) -> dict[str, Any]:

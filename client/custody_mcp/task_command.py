@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from custody_client import CustodyError, LeaseLost, NoAnswerError, StaleSession
+from custody_client import AddressError, CredentialsError, CustodyError, LeaseLost, NoAnswerError, StaleSession
 from custody_client.address import agent_name, capability_names, find_address, pool_name
 from custody_client.calls import Calls
 from custody_client.limits import cut_text
@@ -52,7 +52,7 @@ def _fail(parser: argparse.ArgumentParser, error: Exception) -> NoReturn:
 
 async def _run(options: argparse.Namespace, agent: str) -> int:
     file = Path(os.environ.get(FILE_VARIABLE) or FILE)
-    link = Link(partial(find_address, options.nats), f"custody task {agent}")
+    link = Link(partial(find_address, options.nats), f"custody task {agent}", may_fail=True)
     await link.open()
     capabilities = capability_names(getattr(options, "capabilities", None))
     holder = Holder(Calls(link, pool_name(options.pool)), agent, capabilities, file)
@@ -62,7 +62,7 @@ async def _run(options: argparse.Namespace, agent: str) -> int:
         holder.forget()
         sys.stderr.write(f"{in_words(error)}\n")
         return ORDERED if options.command == "beat" else 1
-    except NoAnswerError as error:
+    except (NoAnswerError, AddressError, CredentialsError) as error:
         sys.stderr.write(f"{in_words(error)}\n")
         return 0 if options.command == "beat" else 1
     except CustodyError as error:

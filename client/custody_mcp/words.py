@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from custody_client import (
+    AddressError,
     AtCapacity,
     Banned,
+    CredentialsError,
     CustodyError,
     IllegalTransition,
     InvalidCommand,
@@ -48,6 +50,8 @@ def in_words(error: CustodyError) -> str:  # noqa: C901, PLR0911, PLR0912 - one 
             )
         case NoAnswerError() | NoBrokerError():
             return f"Custody gives no answer now ({error}). {AGAIN}"
+        case AddressError() | CredentialsError():
+            return f"{error}. Tell the person that you work for; what they mend counts from the next start."
         case Paused():
             return "No tasks are given out now: the pool or this agent is paused. Call claim_work again later."
         case AtCapacity():

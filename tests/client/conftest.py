@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -11,8 +12,13 @@ from custody_client import Client, Worker
 from infra.broker.embedded import EmbeddedBroker
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
+from tests.client.fleet import Fleet, Up
+from tests.client.polling import eventually
 from tests.support.broker import Connect
 from tests.system.caller import Caller
+from tests.system.processes import Service
+
+__all__ = ["eventually"]
 
 SHORT = {"mode": "fixed", "lease_s": 1.0, "grace_s": 0.4}
 """A lease that is lost soon after its holder falls silent."""
@@ -52,15 +58,6 @@ class Place(NamedTuple):
                 await asyncio.sleep(0.01)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    """Return once the condition holds."""
-    async with asyncio.timeout(15):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
-
-
 @pytest.fixture
 async def place(broker: EmbeddedBroker, connect: Connect, pool: str) -> AsyncIterator[Place]:
     server = PoolServer(Settings(pool=pool), broker.url)
@@ -75,3 +72,24 @@ async def place(broker: EmbeddedBroker, connect: Connect, pool: str) -> AsyncIte
 async def client(place: Place) -> AsyncIterator[Client]:
     async with Client(place.url, pool=place.pool) as client:
         yield client
+
+
+@pytest.fixture
+async def fleet(place: Place, tmp_path: Path) -> AsyncIterator[Fleet]:
+    """Workers at a service that lives."""
+    made = Fleet(tmp_path, {"CUSTODY_NATS": place.url, "CUSTODY_POOL": place.pool}, {"servers": place.url})
+    yield made
+    await made.end()
+
+
+@pytest.fixture
+async def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Up]:
+    data = tmp_path / "data"
+    monkeypatch.setenv("CUSTODY_DATA_DIR", str(data))
+    monkeypatch.delenv("CUSTODY_NATS", raising=False)
+    async with Service("up", tmp_path, broker_sync_interval="2m") as service:
+        await service.ready()
+        made = Fleet(tmp_path, {"CUSTODY_DATA_DIR": str(data)}, {})
+        async with Client() as opened:
+            yield Up(made, service, opened, data)
+        await made.end()

@@ -1,11 +1,13 @@
 """A worker for tests that kill, stop and starve it: what it does is told by the payload, and written to a journal."""
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
-from custody_client import Held, SyncHeld, Worker
+from custody_client import Held, SyncHeld, Worker, working_on
 
 worker = Worker()
 
@@ -52,6 +54,36 @@ def sleeps(held: SyncHeld[int]) -> None:
 def runs(job: dict[str, Any], held: SyncHeld[int]) -> None:
     """Run a program that does not end by itself."""
     held.run(["sh", "-c", 'echo $$ > "$0"; exec sleep 1000', job["pid"]])
+
+
+@worker.task("first hangs")
+async def first_hangs(held: Held[int]) -> int | None:
+    """Get to a checkpoint, and stay there for ever in the first attempt; a later one returns what it began with."""
+    note(held, f"began at {held.checkpoint or 0}")
+    if held.attempt > 1:
+        return held.checkpoint
+    try:
+        await held.progress(30, checkpoint=3)
+        await asyncio.sleep(1000)
+    finally:
+        note(held, "stopped")
+    return None
+
+
+@worker.task("stands still")
+async def stands_still(job: dict[str, Any], held: Held[int]) -> int:
+    """Stop the whole process before anything is reported, in the agent that the payload names; else just end."""
+    working = working_on()
+    if working is None or working.agent != job["in"]:
+        note(held, "ended")
+        return held.token
+    note(held, "began")
+    os.kill(os.getpid(), signal.SIGSTOP)
+    try:
+        await asyncio.sleep(1000)
+    finally:
+        note(held, f"stopped, lost to {held.lost.holder if held.lost else None}")
+    return held.token
 
 
 @worker.task("quick")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from custody_client import AddressError
+from custody_client import AddressError, NotUpError
 from custody_client.address import Address, agent_name, capability_names, find_address, pool_name
 
 
@@ -21,14 +21,14 @@ def data(tmp_path: Path) -> Path:
 
 def test_it_is_found_beside_custody_up(data: Path) -> None:
     found = find_address(environ={}, directory=data)
-    assert found == Address(("nats://127.0.0.1:4999",), user="operator", password="secret")
+    assert found == Address(("nats://127.0.0.1:4999",), user="operator", password="secret", found=True)
     assert found.inbox == "_INBOX.operator"
 
 
 def test_a_broker_without_users_needs_no_password(data: Path) -> None:
     (data / ".custody" / "broker.json").write_text(json.dumps({"url": "nats://127.0.0.1:4999", "users": False}))
     found = find_address(environ={}, directory=data)
-    assert found == Address(("nats://127.0.0.1:4999",))
+    assert found == Address(("nats://127.0.0.1:4999",), found=True)
     assert found.inbox == "_INBOX"
 
 
@@ -84,6 +84,31 @@ def test_a_damaged_file_is_named(data: Path) -> None:
     (data / ".custody" / "broker.json").write_text("{")
     with pytest.raises(AddressError, match="does not say where the broker is"):
         find_address(environ={}, directory=data)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("nats://u:secret@h:port", id="the port is no number"),
+        pytest.param("nats://u:secret@h:0", id="no such port"),
+        pytest.param("nats://u:secret@h:70000", id="no port is so large"),
+        pytest.param("https://u:secret@h:4222", id="another protocol"),
+        pytest.param("nats://", id="no host"),
+        pytest.param("nats://[::1", id="half a host"),
+        pytest.param("nats://h:1,nats://", id="one of several"),
+        pytest.param(" , ", id="none"),
+    ],
+)
+def test_what_is_no_address_is_said_at_once(url: str) -> None:
+    with pytest.raises(AddressError, match=r"is no address of a broker|names no broker") as error:
+        find_address(environ={"CUSTODY_NATS": url})
+    assert "secret" not in str(error.value)
+    assert not isinstance(error.value, NotUpError)
+
+
+def test_a_service_that_does_not_run_is_told_from_an_address_that_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(NotUpError, match=f"{tmp_path}/.custody/broker.json"):
+        find_address(environ={}, directory=tmp_path)
 
 
 def test_no_secret_is_shown() -> None:

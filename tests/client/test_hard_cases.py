@@ -3,128 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import sys
-from asyncio.subprocess import DEVNULL, Process
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from custody_client import Client, Event, Task
-from tests.client.conftest import Place, eventually
-from tests.support.checkout import ROOT
+from custody_client import Client
+from tests.client.conftest import eventually
+from tests.client.fleet import LEASE, RESULT_S, Fleet, Up, events_of, eventually_at, tokens
 from tests.system.processes import Service, access
-from tests.system.processes import client as bare_client
-from tests.system.streams import read_log
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
 
 pytestmark = pytest.mark.system
-
-SCRIPT = ROOT / "tests" / "client" / "hard_worker.py"
-LEASE = {"mode": "fixed", "lease_s": 2.0, "grace_s": 0.5}
-"""Long enough for a loaded machine, and short enough to wait for its end."""
-RESULT_S = 60.0
-
-
-class Fleet:
-    """Workers as processes, and a client beside them."""
-
-    def __init__(self, directory: Path, environment: dict[str, str], options: dict[str, str]) -> None:
-        """`environment`: how workers find the pool. `options`: how a bare client connects."""
-        self.directory = directory
-        self.journal = directory / "journal"
-        self.journal.touch()
-        self.pool = environment.get("CUSTODY_POOL", "default")
-        self._environment = environment
-        self._options = options
-        self._workers: list[Process] = []
-
-    async def worker(self, name: str, *options: str) -> Process:
-        """Start a worker; it is killed at the end of the test."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("CUSTODY_")}
-        command = ("-m", "custody_client.cli", f"{SCRIPT}:worker", "--drain", "0s", *options)
-        environment = {**kept, **self._environment, "CUSTODY_AGENT": name}
-        with (self.directory / f"{name}.log").open("a") as log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, *command, cwd=self.directory, env=environment, stdout=DEVNULL, stderr=log
-            )
-        self._workers.append(process)
-        return process
-
-    async def end(self) -> None:
-        """Kill the workers that are left."""
-        for process in self._workers:
-            if process.returncode is None:
-                process.send_signal(signal.SIGCONT)
-                process.kill()
-                await process.wait()
-
-    def job(self, **fields: Any) -> dict[str, Any]:
-        """A payload."""
-        return {"journal": str(self.journal), **fields}
-
-    def notes(self, what: str) -> list[str]:
-        """The journal's lines that say so."""
-        return [line for line in self.journal.read_text().splitlines() if what in line]
-
-    async def noted(self, what: str, times: int = 1) -> None:
-        """Wait until the journal says so."""
-        await eventually(lambda: len(self.notes(what)) >= times)
-
-    async def events(self, task_id: str) -> Counter[str]:
-        """How often each event happened to a task, by the log."""
-        async with bare_client(**self._options) as nc:
-            log = await read_log(nc, self.pool)
-        return Counter(event.name for event in log if event.body["subject"] == f"task/{task_id}")
-
-
-class Up(NamedTuple):
-    """A fleet beside a `custody up` that the test may kill, and a client that finds it again by its directory."""
-
-    fleet: Fleet
-    service: Service
-    client: Client
-    data: Path
-
-
-@pytest.fixture
-async def fleet(place: Place, tmp_path: Path) -> AsyncIterator[Fleet]:
-    """Workers at a service that lives."""
-    made = Fleet(tmp_path, {"CUSTODY_NATS": place.url, "CUSTODY_POOL": place.pool}, {"servers": place.url})
-    yield made
-    await made.end()
-
-
-@pytest.fixture
-async def up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Up]:
-    data = tmp_path / "data"
-    monkeypatch.setenv("CUSTODY_DATA_DIR", str(data))
-    monkeypatch.delenv("CUSTODY_NATS", raising=False)
-    async with Service("up", tmp_path, broker_sync_interval="2m") as service:
-        await service.ready()
-        made = Fleet(tmp_path, {"CUSTODY_DATA_DIR": str(data)}, {})
-        async with Client() as opened:
-            yield Up(made, service, opened, data)
-        await made.end()
-
-
-def tokens(lines: Iterable[str]) -> list[str]:
-    return [line.split()[1] for line in lines]
-
-
-async def eventually_at(task: Task, percent: int) -> None:
-    """Wait until a task has got so far."""
-    async with asyncio.timeout(RESULT_S):
-        while True:
-            if ((await task.state()).percent or 0) >= percent:
-                return
-            await asyncio.sleep(0.02)
 
 
 async def test_killed_in_the_middle_the_next_process_goes_on_from_the_checkpoint(fleet: Fleet, client: Client) -> None:
@@ -202,14 +93,6 @@ async def test_the_service_is_replaced_while_a_completion_is_in_flight(up: Up) -
     assert await task.result(RESULT_S) == 1
     names = [event.name async for event in events_of(up.client, "T")]
     assert [name for name in names if name != "started"] == ["submitted", "leased", "completed"]
-
-
-async def events_of(client: Client, task_id: str) -> AsyncIterator[Event]:
-    """The events of a task up to its completion."""
-    async for event in client.watch(task_id=task_id, after=0):
-        yield event
-        if event.name == "completed":
-            return
 
 
 async def test_an_outage_that_is_shorter_than_the_lease_costs_nothing(up: Up) -> None:

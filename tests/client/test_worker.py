@@ -1,23 +1,13 @@
 """A worker on a real service: how it is stopped, comes back, and beats."""
 
 import asyncio
-import socket
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from custody_client import (
-    AddressError,
-    Client,
-    Held,
-    LeaseLost,
-    StaleSession,
-    SyncHeld,
-    Worker,
-)
+from custody_client import Client, Held, LeaseLost, StaleSession, SyncHeld
 from tests.client.conftest import SHORT, Place, eventually
 
 RESULT_S = 15.0
@@ -112,28 +102,6 @@ async def test_a_shielded_section_is_finished_first(place: Place, client: Client
         await task.cancel()
         await place.until(task.task_id, "cancelled")
     assert wrote == ["both halves"]
-
-
-async def test_a_worker_that_has_no_broker_yet_can_be_stopped(tmp_path: Path) -> None:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        worker = Worker("w1", url=f"nats://127.0.0.1:{unused.getsockname()[1]}")
-        worker.task("report")(lambda: None)
-        serving = asyncio.create_task(worker.serve())
-        asyncio.get_running_loop().call_later(0.2, worker.stop)
-        async with asyncio.timeout(10):
-            await serving
-
-
-async def test_a_worker_whom_nobody_told_where_the_broker_is_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("CUSTODY_NATS", raising=False)
-    worker = Worker("w1")
-    worker.task("report")(lambda: None)
-    with pytest.raises(AddressError, match="run this beside `custody up`"):
-        await worker.serve()
 
 
 async def test_an_agent_that_was_deregistered_registers_again(place: Place, client: Client) -> None:
@@ -279,3 +247,23 @@ async def test_a_handler_without_progress_loses_its_task_and_its_sibling_does_no
         await place.until(task.task_id, lambda task: bool(task["expiries"]) or task["status"] == "completed")
         go_on.set()
         assert await sibling.result(RESULT_S) == 1
+
+
+@pytest.mark.parametrize("load", [{"cpu": "much"}, None, ValueError("no such file")], ids=str)
+async def test_a_load_that_cannot_be_read_or_sent_costs_no_lease(place: Place, client: Client, load: Any) -> None:
+    def read() -> Any:
+        if isinstance(load, Exception):
+            raise load
+        return load
+
+    worker = place.worker(load=read)
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> str:
+        await place.until(held.task_id, lambda task: task["lease"]["renewals"] >= 3)
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report", lease=SHORT)
+        assert await task.result(RESULT_S) == "done"
+    assert (await task.state()).attempt == 1
