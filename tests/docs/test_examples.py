@@ -22,6 +22,8 @@ from tests.system.caller import Caller
 
 pytestmark = pytest.mark.system
 EXAMPLES = ROOT / "examples"
+WORKER = "worker.py"
+"""Unlike the other examples it waits for a service that is not there yet."""
 ENDLESS: dict[str, Any] = {"steps": 1_000_000, "step_s": 0.05}
 """Longer than any test: it ends when the test says so."""
 AGENT, WATCH = str(EXAMPLES / "agent.py"), str(EXAMPLES / "submit_and_watch.py")
@@ -216,7 +218,7 @@ def test_every_example_is_named_in_the_readme_or_among_the_raw_subjects() -> Non
     assert [path.name for path in Path(EXAMPLES).glob("*.py") if f"examples/{path.name}" not in named] == []
 
 
-@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
+@pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py") if path.name != WORKER))
 def test_an_example_without_a_service_says_what_to_start(example: str, tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, EXAMPLES / example], cwd=tmp_path, check=False, capture_output=True, text=True
@@ -224,3 +226,15 @@ def test_an_example_without_a_service_says_what_to_start(example: str, tmp_path:
     assert ran.returncode == 1
     assert "custody up" in ran.stderr
     assert ran.stderr.count("\n") == 1
+
+
+def test_the_worker_waits_for_a_service_and_says_what_to_start(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, EXAMPLES / WORKER], cwd=tmp_path, stderr=subprocess.PIPE, text=True) as ran:
+        assert ran.stderr is not None
+        said = ran.stderr.readline()
+        ran.terminate()
+        rest = ran.stderr.read()
+    assert "waiting" in said
+    assert "custody up" in said
+    assert rest == ""
+    assert ran.returncode == 0
