@@ -35,8 +35,8 @@ COUNTS = (
 """What is counted. `false_recoveries`: leases that expired and whose former holder was heard later; counted when it
 was. `steals`: operations that moved something; `stolen`: the tasks that they moved."""
 DURATIONS = ("wait", "hold", "notice")
-"""`wait`: from when a task could be granted to its grant. `hold`: from the grant to the completion. `notice`: for how
-long the holders of expired leases had been silent when the lease was ended."""
+"""`wait`: from when a task could be granted to its grant. `hold`: from a grant to the end of the lease. `notice`: for
+how long the holders of expired leases had been silent when the lease was ended."""
 
 
 class Minute:
@@ -77,6 +77,8 @@ class Activity:
         """The time of the first folded event: what was before is unknown."""
         self._queued: dict[str, datetime] = {}
         """Since when each queued task can be granted, or when it can be."""
+        self._granted: dict[str, datetime] = {}
+        """When each held task was granted to its holder."""
         self._expired: OrderedDict[int, None] = OrderedDict()
         """Tokens of expired leases whose former holders were not heard since."""
 
@@ -89,13 +91,15 @@ class Activity:
             ev.Completed: self._completed,
             ev.Expired: self._expire,
             ev.LateProgress: self._late,
-            ev.Failed: self._left_queue,
-            ev.Cancelled: self._left_queue,
-            ev.Quarantined: self._left_queue,
-            ev.Blocked: self._left_queue,
+            ev.Released: self._end_lease,
+            ev.Revoked: self._end_lease,
+            ev.Failed: self._set_aside,
+            ev.Cancelled: self._set_aside,
+            ev.Quarantined: self._set_aside,
+            ev.Blocked: self._set_aside,
             ev.Stuck: _counted("stuck"),
             ev.Stalled: _counted("stalled"),
-            ev.Stolen: _counted("stolen"),
+            ev.Stolen: self._stolen,
             st.StealCompleted: self._moved,
         }
 
@@ -113,6 +117,9 @@ class Activity:
         """Take over from the state at the same position what began before the first folded event."""
         self._queued = {
             task_id: task.waits_since for task_id, task in state.tasks.items() if task.status is TaskStatus.QUEUED
+        }
+        self._granted = {
+            task_id: task.lease.granted_at for task_id, task in state.tasks.items() if task.lease is not None
         }
         tokens = {
             former.token
@@ -210,6 +217,7 @@ class Activity:
 
     def _requeued(self, minute: Minute, recorded: Recorded, event: ev.Requeued) -> None:
         minute.add("requeued")
+        self._end_lease(minute, recorded)
         self._enqueue(minute, recorded, event.not_before)
 
     def _updated(self, _: Minute, recorded: Recorded, event: ev.Updated) -> None:
@@ -222,9 +230,22 @@ class Activity:
         since = self._dequeue(minute, recorded.entity_id)
         if since is not None:
             minute.took("wait", seconds_between(since, recorded.time))
+        self._granted[recorded.entity_id] = recorded.time
 
-    def _expire(self, minute: Minute, _: Recorded, event: ev.Expired) -> None:
+    def _stolen(self, minute: Minute, recorded: Recorded, _: ev.Stolen) -> None:
+        minute.add("stolen")
+        self._end_lease(minute, recorded)
+        self._granted[recorded.entity_id] = recorded.time
+
+    def _end_lease(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent | None = None) -> None:
+        """Count how long the task was held; `requeued` and the like end a lease only where its holder failed."""
+        since = self._granted.pop(recorded.entity_id, None)
+        if since is not None:
+            minute.took("hold", seconds_between(since, recorded.time))
+
+    def _expire(self, minute: Minute, recorded: Recorded, event: ev.Expired) -> None:
         minute.add("expired")
+        self._end_lease(minute, recorded)
         minute.took("notice", event.numbers.silence_s)
         self._expired[event.token] = None
         if len(self._expired) > MAX_EXPIRED:
@@ -241,14 +262,14 @@ class Activity:
     def _completed(self, minute: Minute, recorded: Recorded, event: ev.Completed) -> None:
         minute.add("completed")
         self._dequeue(minute, recorded.entity_id)
+        self._end_lease(minute, recorded)
         if event.late:
             self._heard_again(minute, event.token)
-        elif event.duration_s is not None:
-            minute.took("hold", event.duration_s)
 
-    def _left_queue(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent) -> None:
+    def _set_aside(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent) -> None:
         minute.add(recorded.event.name)
         self._dequeue(minute, recorded.entity_id)
+        self._end_lease(minute, recorded)
 
     def _moved(self, minute: Minute, _: Recorded, event: st.StealCompleted) -> None:
         if event.moved:
