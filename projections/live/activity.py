@@ -14,12 +14,15 @@ from domain.events import task as ev
 from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.timestamps import EPOCH, after, seconds_between
 from projections.live.distribution import Distribution
+from projections.live.minute import COUNTS, DURATIONS, Minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
+
+__all__ = ["COUNTS", "DURATIONS", "Activity"]
 
 MINUTE_S = 60
 HOUR_MINUTES = 60
@@ -28,40 +31,6 @@ RATE_MINUTES = 5
 """Rates are over so many minutes, the present one included."""
 MAX_EXPIRED = 10_000
 """Expired leases of which a late report is still recognised, the latest."""
-COUNTS = (
-    "events", "submitted", "granted", "reports", "completed", "failed", "cancelled", "expired", "false_recoveries",
-    "requeued", "quarantined", "stuck", "stalled", "blocked", "steals", "stolen",
-)  # fmt: skip
-"""What is counted. `false_recoveries`: leases that expired and whose former holder was heard later; counted when it
-was. `steals`: operations that moved something; `stolen`: the tasks that they moved."""
-DURATIONS = ("wait", "hold", "notice")
-"""`wait`: from when a task could be granted to its grant. `hold`: from the grant to the completion. `notice`: for how
-long the holders of expired leases had been silent when the lease was ended."""
-
-
-class Minute:
-    """What happened in one minute."""
-
-    __slots__ = ("counts", "durations", "number", "queued_net")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        """Minutes since 1970."""
-        self.counts: dict[str, int] = {}
-        self.durations: dict[str, Distribution] = {}
-        self.queued_net = 0
-        """By how many more tasks were queued at its end than at its begin."""
-
-    def add(self, name: str, number: int = 1) -> None:
-        """Count something of `COUNTS`."""
-        self.counts[name] = self.counts.get(name, 0) + number
-
-    def took(self, name: str, seconds: float) -> None:
-        """Count one of `DURATIONS`."""
-        found = self.durations.get(name)
-        if found is None:
-            found = self.durations[name] = Distribution()
-        found.add(seconds)
 
 
 class Activity:
@@ -77,6 +46,8 @@ class Activity:
         """The time of the first folded event: what was before is unknown."""
         self._queued: dict[str, datetime] = {}
         """Since when each queued task can be granted, or when it can be."""
+        self._granted: dict[str, datetime] = {}
+        """When each held task was granted to its holder."""
         self._expired: OrderedDict[int, None] = OrderedDict()
         """Tokens of expired leases whose former holders were not heard since."""
 
@@ -89,13 +60,15 @@ class Activity:
             ev.Completed: self._completed,
             ev.Expired: self._expire,
             ev.LateProgress: self._late,
-            ev.Failed: self._left_queue,
-            ev.Cancelled: self._left_queue,
-            ev.Quarantined: self._left_queue,
-            ev.Blocked: self._left_queue,
+            ev.Released: self._end_lease,
+            ev.Revoked: self._end_lease,
+            ev.Failed: self._set_aside,
+            ev.Cancelled: self._set_aside,
+            ev.Quarantined: self._set_aside,
+            ev.Blocked: self._set_aside,
             ev.Stuck: _counted("stuck"),
             ev.Stalled: _counted("stalled"),
-            ev.Stolen: _counted("stolen"),
+            ev.Stolen: self._stolen,
             st.StealCompleted: self._moved,
         }
 
@@ -113,6 +86,9 @@ class Activity:
         """Take over from the state at the same position what began before the first folded event."""
         self._queued = {
             task_id: task.waits_since for task_id, task in state.tasks.items() if task.status is TaskStatus.QUEUED
+        }
+        self._granted = {
+            task_id: task.lease.granted_at for task_id, task in state.tasks.items() if task.lease is not None
         }
         tokens = {
             former.token
@@ -210,6 +186,7 @@ class Activity:
 
     def _requeued(self, minute: Minute, recorded: Recorded, event: ev.Requeued) -> None:
         minute.add("requeued")
+        self._end_lease(minute, recorded)
         self._enqueue(minute, recorded, event.not_before)
 
     def _updated(self, _: Minute, recorded: Recorded, event: ev.Updated) -> None:
@@ -222,9 +199,22 @@ class Activity:
         since = self._dequeue(minute, recorded.entity_id)
         if since is not None:
             minute.took("wait", seconds_between(since, recorded.time))
+        self._granted[recorded.entity_id] = recorded.time
 
-    def _expire(self, minute: Minute, _: Recorded, event: ev.Expired) -> None:
+    def _stolen(self, minute: Minute, recorded: Recorded, _: ev.Stolen) -> None:
+        minute.add("stolen")
+        self._end_lease(minute, recorded)
+        self._granted[recorded.entity_id] = recorded.time
+
+    def _end_lease(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent | None = None) -> None:
+        """Count how long the task was held; `requeued` and the like end a lease only where its holder failed."""
+        since = self._granted.pop(recorded.entity_id, None)
+        if since is not None:
+            minute.took("hold", seconds_between(since, recorded.time))
+
+    def _expire(self, minute: Minute, recorded: Recorded, event: ev.Expired) -> None:
         minute.add("expired")
+        self._end_lease(minute, recorded)
         minute.took("notice", event.numbers.silence_s)
         self._expired[event.token] = None
         if len(self._expired) > MAX_EXPIRED:
@@ -241,14 +231,14 @@ class Activity:
     def _completed(self, minute: Minute, recorded: Recorded, event: ev.Completed) -> None:
         minute.add("completed")
         self._dequeue(minute, recorded.entity_id)
+        self._end_lease(minute, recorded)
         if event.late:
             self._heard_again(minute, event.token)
-        elif event.duration_s is not None:
-            minute.took("hold", event.duration_s)
 
-    def _left_queue(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent) -> None:
+    def _set_aside(self, minute: Minute, recorded: Recorded, _: ev.TaskEvent) -> None:
         minute.add(recorded.event.name)
         self._dequeue(minute, recorded.entity_id)
+        self._end_lease(minute, recorded)
 
     def _moved(self, minute: Minute, _: Recorded, event: st.StealCompleted) -> None:
         if event.moved:

@@ -6,15 +6,14 @@ Which tasks are looked at is kept at every event; what is said of them is read f
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from domain.actors import acting_agent
 from domain.events import Entity
 from domain.events import task as ev
 from domain.statuses import AgentStatus, TaskStatus
-from domain.timestamps import after, format_timestamp, seconds_between
+from domain.timestamps import after, seconds_between
 from projections.live.floods import Floods
-from projections.reports.time_text import duration
+from projections.live.needs import ACTIONS, KINDS, Need, Needs, need_of_flood, need_of_service, need_of_task
 from projections.reports.wording import count
 from projections.state.indexed_heap import IndexedHeap
 
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
 
     from domain.recorded import Recorded
     from domain.task import Task
-    from projections.live.floods import Flood
     from projections.live.service_health import ServiceHealth
     from projections.state.pool_state import PoolState
+
+__all__ = ["ACTIONS", "KINDS", "Attention", "Need", "Needs"]
 
 MAX_NEEDS = 500
 """Needs that are listed, the worst first."""
@@ -36,62 +36,6 @@ DOWN_AFTER_S = 3.0
 """A service that has not answered for so long is called down."""
 MAX_NAMED = 20
 """Tasks that one need names."""
-KINDS = (
-    "writer_down", "blocked", "quarantined", "deadline", "stuck", "stalled", "unworkable", "lost_agent", "flood",
-)  # fmt: skip
-"""The worst first."""
-ACTIONS: dict[str, tuple[str, ...]] = {
-    "writer_down": (),
-    "blocked": ("unblock", "cancel"),
-    "quarantined": ("requeue", "cancel"),
-    "deadline": ("cancel",),
-    "stuck": ("requeue", "revoke", "cancel"),
-    "stalled": ("revoke", "cancel"),
-    "unworkable": (),
-    "lost_agent": ("revoke",),
-    "flood": ("pause",),
-}
-"""The verbs that a person may answer with; `revoke` of a lost agent is about each task that it still holds, `pause` of
-a flood about the agent that writes it."""
-
-
-class Need(NamedTuple):
-    """Something that needs a person."""
-
-    kind: str
-    """One of `KINDS`."""
-    key: str
-    """The same for as long as it is the same need, such as `quarantined:T1`."""
-    task_id: str | None
-    agent_id: str | None
-    since: datetime
-    """Since when; of a deadline: the deadline."""
-    title: str
-    """The task's title, or what it is, in a few words."""
-    detail: str
-    """Why, in words."""
-    question: str | None = None
-    """What a blocked task needs to know."""
-    actions: tuple[str, ...] = ()
-    task_ids: tuple[str, ...] = ()
-    """Of a lost agent: what it still holds, or lost and no agent has taken since; of `unworkable`: one such task."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return {**self._asdict(), "since": format_timestamp(self.since)}
-
-
-class Needs(NamedTuple):
-    """The needs at a moment."""
-
-    items: list[Need]
-    """At most `MAX_NEEDS`, the worst first; of one kind, the oldest first."""
-    more: int
-    """How many are left out."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Return them as JSON values: `{items, more}`."""
-        return {"items": [each.as_json() for each in self.items], "more": self.more}
 
 
 class Attention:
@@ -146,7 +90,7 @@ class Attention:
         found: dict[str, Sequence[Need]] = dict.fromkeys(KINDS, ())
         down_since = None if health is None else health.failing_since
         if health is not None and down_since is not None and seconds_between(down_since, now) >= DOWN_AFTER_S:
-            found["writer_down"] = [_writer_down(health, down_since)]
+            found["writer_down"] = [need_of_service(health, down_since)]
         total = len(found["writer_down"])
         for kind, task_ids in self._by_kind.items():
             listed = [self._task_need(kind, state.tasks[task_id]) for task_id in islice(task_ids, MAX_NEEDS)]
@@ -154,9 +98,9 @@ class Attention:
             total += len(task_ids)
         for kind, needs in (
             ("deadline", self._due_soon(state, now)),
-            ("unworkable", list(_unworkable(state))),
+            ("unworkable", list(islice(_unworkable(state), MAX_NEEDS))),
             ("lost_agent", list(self._lost_agents(state))),
-            ("flood", [_flood(each) for each in self.floods.now(now)]),
+            ("flood", [need_of_flood(each) for each in self.floods.now(now)]),
         ):
             found[kind] = needs
             total += len(needs)
@@ -199,7 +143,7 @@ class Attention:
         known = self._known.get(key)
         if known is not None and known[0] is task:
             return known[1]
-        need = _of_task(kind, key, task)
+        need = need_of_task(kind, key, task)
         self._known[key] = (task, need)
         return need
 
@@ -257,44 +201,10 @@ def _kind_of(task: Task) -> str | None:
     return kind
 
 
-def _of_task(kind: str, key: str, task: Task) -> Need:
-    lease, since = task.lease, task.status_since
-    detail = (task.outcome.detail if task.outcome is not None else None) or ""
-    if kind == "deadline":
-        since = task.definition.deadline or since
-        detail = f"{task.status.value.replace('_', ' ')}" + (f" with {lease.agent_id}" if lease is not None else "")
-    elif lease is not None and kind == "stalled":
-        since = lease.stalled_at or since
-        moved = lease.advanced_at or lease.granted_at
-        stood = duration(seconds_between(moved, since))
-        detail = f"{lease.agent_id} is heard, and had stood at {lease.percent} % for {stood} when it was noticed"
-    elif lease is not None:
-        heard = lease.last_beat_at or lease.granted_at
-        detail = (
-            f"{lease.agent_id} was silent for {duration(max(seconds_between(heard, since), 0.0))}, at {lease.percent} %"
-        )
-    return Need(
-        kind,
-        key,
-        task.task_id,
-        task.holder,
-        since,
-        task.definition.title or task.task_id,
-        detail,
-        question=task.question if kind == "blocked" else None,
-        actions=ACTIONS[kind],
-    )
-
-
-def _writer_down(health: ServiceHealth, since: datetime) -> Need:
-    title = "the service does not answer: nothing is granted, and nothing expires"
-    return Need("writer_down", "writer_down", None, None, since, title, health.why, actions=ACTIONS["writer_down"])
-
-
 def _unworkable(state: PoolState) -> Iterator[Need]:
     """Find the kinds of waiting tasks that no live agent has the capabilities for."""
     able = {agent.capabilities for agent in state.agents.values() if agent.status is AgentStatus.LIVE}
-    for required in islice(state.indexes.backlog.kinds(), MAX_NEEDS):
+    for required in state.indexes.backlog.kinds():
         if any(required <= capabilities for capabilities in able):
             continue
         names = ", ".join(sorted(required))
@@ -314,18 +224,3 @@ def _unworkable(state: PoolState) -> Iterator[Need]:
             actions=ACTIONS["unworkable"],
             task_ids=(task_id,),
         )
-
-
-def _flood(flood: Flood) -> Need:
-    agent_id = acting_agent(flood.actor)
-    title = f"{flood.actor or 'the service'} writes {flood.event.replace('_', ' ')} again and again"
-    return Need(
-        "flood",
-        f"flood:{flood.actor}:{flood.event}",
-        None,
-        agent_id,
-        flood.since,
-        title,
-        f"{count(flood.events, 'event')} so far",
-        actions=ACTIONS["flood"] if agent_id is not None else (),
-    )

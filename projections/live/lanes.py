@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events import task as ev
 from domain.lifecycles import LeaseStatus
-from domain.timestamps import after, format_timestamp, seconds_between
+from domain.timestamps import after, format_timestamp
+from projections.live.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,10 +25,6 @@ WINDOW_S = 900.0
 """Bars that ended longer ago are dropped."""
 MAX_SEGMENTS = 100
 """Bars in one lane, the latest; open ones are never dropped before ended ones."""
-MAX_TICKS = 60
-"""Ticks of one bar, the latest."""
-TICK_GAP_S = 1.0
-"""Reports that follow closer than this give one tick."""
 MAX_ARROWS = 200
 _PRUNED_EVERY_S = 5.0
 _RENEWALS = (ev.Progressed, ev.Renewed, ev.Silenced, ev.Extended, ev.Recovered)
@@ -43,51 +40,6 @@ _ENDS: dict[type, LeaseStatus] = {
     ev.Blocked: LeaseStatus.BLOCKED,
 }
 """`requeued` and `quarantined` end a lease only where its holder failed; else it ended before."""
-
-
-class Segment:
-    """One lease."""
-
-    __slots__ = ("agent_id", "begin", "end", "expires_at", "grace_s", "stuck", "task_id", "ticks", "token", "until")
-
-    def __init__(self, task_id: str, token: int, agent_id: str, begin: datetime) -> None:
-        self.task_id = task_id
-        self.token = token
-        self.agent_id = agent_id
-        self.begin = begin
-        self.until: datetime | None = None
-        self.end: str | None = None
-        self.expires_at = begin
-        self.grace_s = 0.0
-        self.stuck = False
-        """Whether its clock is stopped."""
-        self.ticks: deque[float] = deque(maxlen=MAX_TICKS)
-        """Seconds after `begin`."""
-
-    def heard(self, at: datetime) -> None:
-        """Note that the holder was heard."""
-        offset_s = round(seconds_between(self.begin, at), 1)
-        if not self.ticks or offset_s - self.ticks[-1] >= TICK_GAP_S:
-            self.ticks.append(offset_s)
-
-    def document(self) -> dict[str, Any]:
-        """Return it as JSON values.
-
-        `{token, task_id, from, until, end, expires_at, grace_until, stuck, ticks}`: times as text; `until` and `end`
-        null while it is held; `end` one of completed, failed, released, expired, stolen, revoked, cancelled, blocked;
-        `ticks` in seconds after `from`.
-        """
-        return {
-            "token": self.token,
-            "task_id": self.task_id,
-            "from": format_timestamp(self.begin),
-            "until": None if self.until is None else format_timestamp(self.until),
-            "end": self.end,
-            "expires_at": format_timestamp(self.expires_at),
-            "grace_until": format_timestamp(after(self.expires_at, self.grace_s)),
-            "stuck": self.stuck,
-            "ticks": list(self.ticks),
-        }
 
 
 class Lanes:
@@ -183,9 +135,7 @@ class Lanes:
         segment.expires_at, segment.grace_s = lease.expires_at, lease.grace_s
         segment.stuck = lease.status is LeaseStatus.STOPPED
         for at_s in lease.report_times_s:
-            offset_s = round(at_s - lease.granted_at.timestamp(), 1)
-            if not segment.ticks or offset_s - segment.ticks[-1] >= TICK_GAP_S:
-                segment.ticks.append(offset_s)
+            segment.heard_after(at_s - lease.granted_at.timestamp())
 
     def _begin(self, task_id: str, token: int, agent_id: str, at: datetime) -> Segment:
         segment = self._open[task_id] = self._changed[token] = Segment(task_id, token, agent_id, at)

@@ -39,6 +39,34 @@ def test_an_ordinary_task() -> None:
     assert found["notice_p50_s"] is None
 
 
+@pytest.mark.parametrize("end", ["release", "fail", "block", "complete"])
+def test_a_hold_ends_with_its_lease_however_that_ends(end: str) -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    bodies: dict[str, dict[str, Any]] = {"fail": {"error": "no", "retryable": True}, "block": {"reason": "no key"}}
+    s.wait(40).given("A", end, task_id="T", token=token, **bodies.get(end, {}))
+    assert hour(s)["hold_p50_s"] == pytest.approx(40, rel=0.02)
+
+
+@pytest.mark.parametrize("verb", ["revoke", "cancel"])
+def test_an_operator_ends_a_hold_too(verb: str) -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    s.wait(40).given(OPS, verb, task_id="T")
+    assert hour(s)["hold_p50_s"] == pytest.approx(40, rel=0.02)
+
+
+def test_a_hold_that_began_before_the_fold_is_known_from_the_state() -> None:
+    s = Scenario()
+    token = s.holds("A", "T")
+    found = Activity()
+    found.adopt(s.state)
+    begin = len(s.log)
+    s.wait(40).given("A", "complete", task_id="T", token=token)
+    found.observe(s.log[begin:])
+    assert found.sums(s.now)["hold_p50_s"] == pytest.approx(40, rel=0.02)
+
+
 def test_a_delayed_task_waits_from_its_time_on() -> None:
     s = Scenario()
     s.given("A", "register")

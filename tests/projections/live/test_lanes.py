@@ -8,7 +8,8 @@ import pytest
 
 from domain.timestamps import format_timestamp
 from projections.live import lanes
-from projections.live.lanes import MAX_TICKS, WINDOW_S, Lanes
+from projections.live.lanes import WINDOW_S, Lanes
+from projections.live.segment import MAX_TICKS
 from tests.support.scenario import OPS, Scenario
 from tests.support.watched import Watched
 

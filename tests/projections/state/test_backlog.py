@@ -60,6 +60,7 @@ def seen(backlog: Backlog, workloads: Workloads) -> dict[str, object]:
         "size": len(backlog),
         "counts": {required: backlog.count(required) for required in backlog.kinds()},
         "avoided": {required: backlog.avoided_by_all(required) for required in backlog.kinds()},
+        "heads": {required: backlog.first_of(required) for required in backlog.kinds()},
         "first": [backlog.first(agent, limit, workloads) for agent in agents for limit in (1, 3, 9)],
     }
 
