@@ -1,0 +1,168 @@
+"""The pool as it was at a position: rebuilt from the nearest snapshot, one at a time, and the latest few kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from custody_dashboard.web.api_error import bad_request, busy
+from custody_dashboard.web.json_reply import to_json
+from domain.timestamps import EPOCH, after
+from handlers.follower.past import memory_at, position_of
+from handlers.memory.positions import time_at
+from projections.live.history import History
+from projections.live.live_view import LiveView, Reading
+from projections.reports.diff import DiffBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from domain.recorded import Recorded
+    from handlers.follower.follower import Follower
+    from handlers.memory.memory import Memory
+
+KEPT_STATES = 3
+MAX_KEPT_TASKS = 100_000
+"""Live tasks in all kept states together; at least one state is kept."""
+MAX_WAITING = 8
+"""Requests that wait for a state; one more is refused."""
+HISTORY_S = 3600.0
+HISTORY_EVENTS = 20_000
+"""Of the events before a moment, so many make its lanes, rates and latest events."""
+STEP_EVENTS = 20_000
+"""A kept state that is at most so far before the wanted one is moved there."""
+MAX_DIFF_EVENTS = 500_000
+MAX_CHANGES = 500
+"""Tasks, and agents, that a difference names."""
+_SLICE = 200
+
+
+class PastState:
+    """The pool at one position."""
+
+    def __init__(self, memory: Memory, view: LiveView, now: datetime) -> None:
+        self.memory = memory
+        self.view = view
+        self.now = now
+        self._document: bytes | None = None
+
+    @property
+    def position(self) -> int:
+        """The position."""
+        return self.memory.state.position
+
+    def reading(self) -> Reading:
+        """Return what documents of that moment are made from."""
+        return Reading(self.memory.state, self.now, self.memory.last_heard.heard_at, mode="past")
+
+    def document(self) -> bytes:
+        """Return the document of that moment as JSON."""
+        if self._document is None:
+            self.view.tick(self.reading())
+            self._document = to_json({**self.view.document(self.reading()), "past": True})
+        return self._document
+
+    def moved(self, now: datetime) -> None:
+        """Note that the memory was folded further, to a moment."""
+        self.now, self._document = now, None
+
+
+class PastStates:
+    """The past of one log."""
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._kept: OrderedDict[int, PastState] = OrderedDict()
+        self._rebuilding = asyncio.Lock()
+        self._waiting = 0
+
+    async def at(self, position: int) -> PastState:
+        """Return the pool at a position of the log. Raises ApiError, LogUnavailableError."""
+        return await self._one_at_a_time(lambda: self._at(position))
+
+    async def diff(self, earlier: Moment, later: Moment) -> dict[str, Any]:
+        """Return what changed between two moments. Raises ApiError, LogUnavailableError."""
+        if (later.position, later.now) < (earlier.position, earlier.now):
+            raise bad_request("from is after to: name the earlier moment first")
+        if later.position - earlier.position > MAX_DIFF_EVENTS:
+            raise bad_request(f"there are more than {MAX_DIFF_EVENTS} events between them: choose moments closer together")
+        return await self._one_at_a_time(lambda: self._diff(earlier, later))
+
+    def forget(self) -> None:
+        """Drop what is kept: nobody has looked at the past for a while, or the log is another one."""
+        self._kept.clear()
+
+    async def _one_at_a_time(self, work: Callable[[], Any]) -> Any:
+        if self._waiting >= MAX_WAITING:
+            raise busy("too many looks into the past at once; try again in a few seconds")
+        self._waiting += 1
+        try:
+            async with self._rebuilding:
+                return await work()
+        finally:
+            self._waiting -= 1
+
+    async def _at(self, position: int) -> PastState:
+        found = self._kept.pop(position, None)
+        if found is None:
+            now = await self._time_at(position)
+            found = await self._moved(position, now) or await self._rebuilt(position, now)
+        self._kept[position] = found
+        while len(self._kept) > 1 and (len(self._kept) > KEPT_STATES or self._kept_tasks() > MAX_KEPT_TASKS):
+            self._kept.popitem(last=False)
+        return found
+
+    def _kept_tasks(self) -> int:
+        return sum(len(each.memory.state.tasks) for each in self._kept.values())
+
+    async def _moved(self, position: int, now: datetime) -> PastState | None:
+        """Return the nearest kept state before a position, folded on to it; None if none is near."""
+        nearest = max((each for each in self._kept if each < position), default=None)
+        if nearest is None or position - nearest > STEP_EVENTS:
+            return None
+        # Not kept meanwhile: a fold that is broken off leaves it between two positions.
+        found = self._kept.pop(nearest)
+        view, state = found.view, found.memory.state
+        await self._fold(found.memory, position, lambda recorded: view.observe([recorded], state))
+        found.moved(now)
+        return found
+
+    async def _rebuilt(self, position: int, now: datetime) -> PastState:
+        begin = await position_of(self._follower, after(now, -HISTORY_S)) if position else 0
+        memory = await memory_at(self._follower, max(begin, position - HISTORY_EVENTS, 0))
+        history = History()
+        await self._fold(memory, position, lambda recorded: history.observe([recorded]))
+        view = LiveView()
+        view.reset(memory.state, history)
+        return PastState(memory, view, now)
+
+    async def _fold(self, memory: Memory, until: int, seen: Callable[[Recorded], None]) -> None:
+        """Fold on to a position, a slice in a turn of the event loop."""
+        if until <= memory.state.position:
+            return
+        async for chunk in self._follower.log.read(after=memory.state.position, until=until):
+            for start in range(0, len(chunk), _SLICE):
+                memory.fold(chunk[start : start + _SLICE], seen)
+                await asyncio.sleep(0)
+
+    async def _time_at(self, position: int) -> datetime:
+        return await time_at(self._follower.log, self._follower.codec, position) or EPOCH
+
+    async def _diff(self, earlier: Moment, later: Moment) -> dict[str, Any]:
+        memory = await memory_at(self._follower, earlier.position)
+        builder = DiffBuilder(memory.state, memory.statistics.totals(), earlier.now)
+        await self._fold(memory, later.position, builder.observe)
+        document = builder.result(memory.statistics.totals(), later.now).as_json()
+        for kind in ("tasks", "agents"):
+            document[f"more_{kind}"] = max(len(document[kind]) - MAX_CHANGES, 0)
+            document[kind] = document[kind][:MAX_CHANGES]
+        return document
+
+
+class Moment(NamedTuple):
+    """A point of the log: the last position by then, and the time."""
+
+    position: int
+    now: datetime
