@@ -64,7 +64,9 @@ VERBS = {
     "pause": _Verb(
         frozenset({"agent_id", "reason"}), (), "{agent_id} gets no more tasks", "the pool grants no more tasks"
     ),
-    "resume": _Verb(frozenset({"agent_id", "reason"}), (), "{agent_id} gets tasks again", "the pool grants tasks again"),
+    "resume": _Verb(
+        frozenset({"agent_id", "reason"}), (), "{agent_id} gets tasks again", "the pool grants tasks again"
+    ),
 }
 """What can be done from the page. Each is a command of operators; none is about all tasks that fit a filter."""
 

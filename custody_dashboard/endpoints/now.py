@@ -24,12 +24,10 @@ from projections.queries.statistics_view import kept_statistics
 from projections.reports.explain import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
     from starlette.requests import Request
 
     from custody_dashboard.endpoints.context import Context
+    from handlers.memory.memory import Memory
     from handlers.ports import Steady
     from projections.live.live_view import LiveView, Reading
 
@@ -62,6 +60,7 @@ class _Looked(NamedTuple):
 
     reading: Reading
     view: LiveView
+    memory: Memory
     past: bool
 
 
@@ -89,7 +88,7 @@ class NowEndpoints:
         )
         offset = given.number("offset", 0, 0, MAX_OFFSET)
         limit = given.number("limit", DEFAULT_WINDOW, 1, MAX_WINDOW)
-        reading, _, past = await self._look(given)
+        reading, _, _, past = await self._look(given)
         position, tasks = self._listed(wanted, reading, keep=not past)
         state, now = reading.state, reading.now
         return JsonReply(
@@ -107,7 +106,7 @@ class NowEndpoints:
         self._context.person(request)
         given = Parameters(request.query_params, ("id", "position"))
         task_id = _id_of(request, given, "task", checked_task_id)
-        reading, _, past = await self._look(given)
+        reading, _, _, past = await self._look(given)
         state, now = reading.state, reading.now
         records = [
             each
@@ -143,7 +142,7 @@ class NowEndpoints:
         self._context.person(request)
         given = Parameters(request.query_params, ("id", "position"))
         agent_id = _id_of(request, given, "agent", checked_agent_id)
-        reading, view, past = await self._look(given)
+        reading, view, _, past = await self._look(given)
         state, now = reading.state, reading.now
         records = [
             each
@@ -179,40 +178,36 @@ class NowEndpoints:
     async def steals(self, request: Request) -> JsonReply:
         """Answer with the open steals and the latest ended ones."""
         self._context.person(request)
-        reading, _, past = await self._look(Parameters(request.query_params, ("position",)))
+        reading, _, _, past = await self._look(Parameters(request.query_params, ("position",)))
         steals = latest_steals(reading.state, MAX_STEALS)
         return JsonReply({"position": reading.state.position, "past": past, "steals": steals})
 
     async def statistics(self, request: Request) -> JsonReply:
         """Answer with counts, and the last day minute by minute."""
         self._context.person(request)
-        reading, view, past = await self._look(Parameters(request.query_params, ("position",)))
+        reading, view, memory, past = await self._look(Parameters(request.query_params, ("position",)))
         state, now = reading.state, reading.now
-        memory_totals = (await self._totals(reading, past=past)) if past else self._context.watch.follower.memory
         activity = view.history.activity
         return JsonReply(
             {
                 "position": state.position,
                 "now": format_timestamp(now),
                 "past": past,
-                "statistics": kept_statistics(state, memory_totals.statistics.totals(), now),
+                "statistics": kept_statistics(state, memory.statistics.totals(), now),
                 "last_hour": activity.last_hour(now),
                 "series": {"minute": activity.series(now, len(state.backlog))},
             }
         )
-
-    async def _totals(self, reading: Reading, *, past: bool) -> Any:
-        return (await self._context.past.at(reading.state.position)).memory
 
     async def _look(self, given: Parameters) -> _Looked:
         """Return what a request looks at: the present, or the position that it names."""
         position = given.position("position")
         watch = self._context.watch
         if position is None:
-            return _Looked(watch.reading(), watch.view, past=False)
+            return _Looked(watch.reading(), watch.view, watch.follower.memory, past=False)
         await moment_at(watch.follower, position, "position")
         found = await self._context.past.at(position)
-        return _Looked(found.reading(), found.view, past=True)
+        return _Looked(found.reading(), found.view, found.memory, past=True)
 
     def _listed(self, wanted: TaskFilter, reading: Reading, *, keep: bool) -> tuple[int, list[Task]]:
         """Return the tasks that fit, and the position at which they do."""

@@ -6,8 +6,9 @@ import asyncio
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from custody_dashboard.web.api_error import bad_request, busy
+from custody_dashboard.web.api_error import bad_request
 from custody_dashboard.web.json_reply import to_json
+from custody_dashboard.web.turns import Turns
 from domain.timestamps import EPOCH, after
 from handlers.follower.past import memory_at, position_of
 from handlers.memory.positions import time_at
@@ -37,6 +38,13 @@ MAX_DIFF_EVENTS = 500_000
 MAX_CHANGES = 500
 """Tasks, and agents, that a difference names."""
 _SLICE = 200
+
+
+class Moment(NamedTuple):
+    """A point of the log: the last position by then, and the time."""
+
+    position: int
+    now: datetime
 
 
 class PastState:
@@ -75,34 +83,23 @@ class PastStates:
     def __init__(self, follower: Follower) -> None:
         self._follower = follower
         self._kept: OrderedDict[int, PastState] = OrderedDict()
-        self._rebuilding = asyncio.Lock()
-        self._waiting = 0
+        self._turns = Turns(MAX_WAITING, "looks into the past")
 
     async def at(self, position: int) -> PastState:
         """Return the pool at a position of the log. Raises ApiError, LogUnavailableError."""
-        return await self._one_at_a_time(lambda: self._at(position))
+        async with self._turns.turn():
+            return await self._at(position)
 
     async def diff(self, earlier: Moment, later: Moment) -> dict[str, Any]:
         """Return what changed between two moments. Raises ApiError, LogUnavailableError."""
         if (later.position, later.now) < (earlier.position, earlier.now):
             raise bad_request("from is after to: name the earlier moment first")
         if later.position - earlier.position > MAX_DIFF_EVENTS:
-            raise bad_request(f"there are more than {MAX_DIFF_EVENTS} events between them: choose moments closer together")
-        return await self._one_at_a_time(lambda: self._diff(earlier, later))
-
-    def forget(self) -> None:
-        """Drop what is kept: nobody has looked at the past for a while, or the log is another one."""
-        self._kept.clear()
-
-    async def _one_at_a_time(self, work: Callable[[], Any]) -> Any:
-        if self._waiting >= MAX_WAITING:
-            raise busy("too many looks into the past at once; try again in a few seconds")
-        self._waiting += 1
-        try:
-            async with self._rebuilding:
-                return await work()
-        finally:
-            self._waiting -= 1
+            raise bad_request(
+                f"there are more than {MAX_DIFF_EVENTS} events between them: choose moments closer together"
+            )
+        async with self._turns.turn():
+            return await self._diff(earlier, later)
 
     async def _at(self, position: int) -> PastState:
         found = self._kept.pop(position, None)
@@ -159,10 +156,3 @@ class PastStates:
             document[f"more_{kind}"] = max(len(document[kind]) - MAX_CHANGES, 0)
             document[kind] = document[kind][:MAX_CHANGES]
         return document
-
-
-class Moment(NamedTuple):
-    """A point of the log: the last position by then, and the time."""
-
-    position: int
-    now: datetime

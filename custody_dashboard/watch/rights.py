@@ -29,7 +29,9 @@ async def may_operate(connection: NatsConnection, pool: str) -> bool:
 
     forget = connection.violated.add(note)
     body = {"label": f"dashboard-{secrets.token_hex(8)}", "dry_run": True}
-    asking = asyncio.ensure_future(CustodyClient(connection.client, pool).request("ops.cancel", body, timeout=TIMEOUT_S))
+    asking = asyncio.ensure_future(
+        CustodyClient(connection.client, pool).request("ops.cancel", body, timeout=TIMEOUT_S)
+    )
     refusing = asyncio.ensure_future(refused.wait())
     try:
         await asyncio.wait((asking, refusing), return_when=asyncio.FIRST_COMPLETED)

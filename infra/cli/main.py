@@ -83,6 +83,7 @@ NOW_HELP = {
     "explain": "Where a task is now, why, and what happens next and when.",
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
+    "dashboard": "Serve a page that shows the pool: who does what, what needs you, what happened; until interrupted.",
 }
 PAST_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",
