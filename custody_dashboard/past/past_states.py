@@ -95,9 +95,7 @@ class PastStates:
         if (later.position, later.now) < (earlier.position, earlier.now):
             raise bad_request("from is after to: name the earlier moment first")
         if later.position - earlier.position > MAX_DIFF_EVENTS:
-            raise bad_request(
-                f"there are more than {MAX_DIFF_EVENTS} events between them: choose moments closer together"
-            )
+            raise bad_request(f"more than {MAX_DIFF_EVENTS} events are between them: choose moments closer together")
         async with self._turns.turn():
             return await self._diff(earlier, later)
 

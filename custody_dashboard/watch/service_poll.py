@@ -1,4 +1,4 @@
-"""What only the service knows: whether it serves the pool, and when it heard each agent last. Asked every few seconds."""
+"""What only the service knows: whether it serves the pool, and when it heard each agent last; asked now and then."""
 
 from __future__ import annotations
 

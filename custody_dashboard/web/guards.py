@@ -95,16 +95,12 @@ def host_name(host: str) -> str:
 def _same_origin(origin: str, host: str) -> bool:
     """Return whether an origin is the host that was asked, whatever the scheme: a proxy may end TLS."""
     try:
-        parts = urlsplit(origin)
-        asked = urlsplit(f"//{host}")
+        parts, asked = urlsplit(origin), urlsplit(f"//{host}")
         standard = {"http": 80, "https": 443}.get(parts.scheme)
-        return (
-            parts.scheme in {"http", "https"}
-            and parts.hostname == asked.hostname
-            and (parts.port or standard) == (asked.port or standard)
-        )
+        ports = parts.port or standard, asked.port or standard
     except ValueError:
         return False
+    return standard is not None and parts.hostname == asked.hostname and ports[0] == ports[1]
 
 
 class _HeaderSender:
