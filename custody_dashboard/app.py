@@ -9,11 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
 
 from custody_dashboard.endpoints.acting import Acting
-from custody_dashboard.endpoints.now import NowEndpoints
-from custody_dashboard.endpoints.past import PastEndpoints
-from custody_dashboard.endpoints.reports import ReportEndpoints
-from custody_dashboard.endpoints.session import SessionEndpoints
-from custody_dashboard.endpoints.stream import StreamEndpoint
+from custody_dashboard.endpoints.now_endpoints import NowEndpoints
+from custody_dashboard.endpoints.past_endpoints import PastEndpoints
+from custody_dashboard.endpoints.report_endpoints import ReportEndpoints
+from custody_dashboard.endpoints.session_endpoints import SessionEndpoints
+from custody_dashboard.endpoints.stream_endpoint import StreamEndpoint
 from custody_dashboard.web.api_error import ApiError, unavailable
 from custody_dashboard.web.guards import Guards
 from custody_dashboard.web.json_reply import JsonReply

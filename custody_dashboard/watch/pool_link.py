@@ -11,6 +11,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+from handlers.memory.snapshots import Snapshots
 from handlers.ports import LogError
 from infra.broker.data_dir import DataDirError
 from infra.cli.session.broker_access import find_access
@@ -19,6 +20,8 @@ from infra.cli.session.session import stream_info
 from infra.nats.api import JetStreamApi
 from infra.nats.broker_errors import BrokerError
 from infra.nats.event_log import NatsEventLog
+from infra.nats.snapshot_store import NatsSnapshots
+from infra.service.fold_build import fold_build
 from infra.settings.sources import SettingsError
 
 if TYPE_CHECKING:
@@ -50,10 +53,14 @@ class Linked(Protocol):
 class Link:
     """One connection, with the pool's log on it."""
 
-    def __init__(self, connection: NatsConnection, log: NatsEventLog, api: JetStreamApi) -> None:
+    def __init__(
+        self, connection: NatsConnection, log: NatsEventLog, api: JetStreamApi, snapshots: Snapshots | None = None
+    ) -> None:
+        """`snapshots`: where a copy of the pool may begin; None: at the log's beginning."""
         self.connection = connection
         self.log = log
         self.api = api
+        self.snapshots = snapshots
 
 
 class PoolLink:
@@ -117,6 +124,8 @@ async def _opened(session: Session) -> AsyncIterator[tuple[Link, Access]]:
         await stream_info(connection, session.settings.pool)
         log = await NatsEventLog.open(connection, session.settings.pool, request_timeout_s=session.timeout_s)
         try:
-            yield Link(connection, log, JetStreamApi(connection, timeout_s=session.timeout_s)), access
+            api, build = JetStreamApi(connection, timeout_s=session.timeout_s), fold_build()
+            snapshots = Snapshots(NatsSnapshots(api, session.settings.pool, build), build)
+            yield Link(connection, log, api, snapshots), access
         finally:
             await log.close()

@@ -16,11 +16,8 @@ from custody_dashboard.web.json_reply import to_json
 from domain.timestamps import format_timestamp, parse_timestamp
 from handlers.follower.follower import Follower
 from handlers.follower.live_feed import LiveFeed
-from handlers.memory.snapshots import Snapshots
 from infra.codec import CloudEventsCodec
 from infra.nats.contract_client import CustodyClient
-from infra.nats.snapshot_store import NatsSnapshots
-from infra.service.fold_build import fold_build
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping, Sequence
@@ -62,9 +59,8 @@ class PoolWatch:
 
     async def watch(self, link: Link) -> None:
         """Follow a link's log until cancelled. Raises LogUnavailableError if it cannot be read at first."""
-        settings, build = self.settings, fold_build()
-        snapshots = Snapshots(NatsSnapshots(link.api, settings.pool, build), build, 0)
-        feed = LiveFeed(Follower(settings.pool, link.log, self.codec, self.clock, settings.rules(), snapshots))
+        settings = self.settings
+        feed = LiveFeed(Follower(settings.pool, link.log, self.codec, self.clock, settings.rules(), link.snapshots))
         feed.health = self.service.health
         await feed.follower.open()
         feed.follower.listeners.append(self)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse
 
-from custody_dashboard.past.moments import moment_of
+from custody_dashboard.past.named_moments import moment_of
 from custody_dashboard.web.api_error import bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from custody_dashboard.past.moments import moment_at, moment_of
+from custody_dashboard.past.named_moments import moment_at, moment_of
 from custody_dashboard.past.timeline import timeline_document
 from custody_dashboard.web.api_error import bad_request
 from custody_dashboard.web.json_reply import EncodedReply, JsonReply

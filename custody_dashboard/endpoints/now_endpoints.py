@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from custody_dashboard.past.moments import moment_at
+from custody_dashboard.past.named_moments import moment_at
 from custody_dashboard.watch.task_story import lifecycle, story
 from custody_dashboard.web.api_error import bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
