@@ -93,6 +93,7 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
         for each in done:
             each.result()
     finally:
+        watch.hub.close()
         server.should_exit = True
         for each in works[1:]:
             each.cancel()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from custody_dashboard.watch.pool_watch import PoolWatch
     from custody_dashboard.web.people import People, Person
-    from handlers.follower.follower import Follower
+    from handlers.memory.memory import Memory
     from handlers.ports import Steady
 
 COOKIE = "custody-dashboard"
@@ -31,8 +31,8 @@ class Context:
         self.watch = watch
         self.people = people
         self._read_only = read_only
-        self._of: Follower | None = None
-        """The follower that what follows is of; another one reads another log, or over another connection."""
+        self._of: Memory | None = None
+        """The memory of the log that what follows is of; another one is of another log, or over another connection."""
         self._past: PastStates | None = None
         self._timeline: Timeline | None = None
         self._lookup: Lookup | None = None
@@ -93,11 +93,7 @@ class Context:
         if at is not None and seconds_between(at, self.watch.clock.steady()) > PAST_IDLE_S:
             self._past = self._looked_back_at = None
 
-    def log_changed(self) -> None:
-        """Drop everything that was read of the log: it is another one now."""
-        self._of = None
-
     def _renew(self) -> None:
-        if self._of is not self.watch.follower:
-            self._of = self.watch.follower
+        if self._of is not self.watch.follower.memory:
+            self._of = self.watch.follower.memory
             self._past = self._timeline = self._lookup = None

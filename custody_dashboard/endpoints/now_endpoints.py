@@ -15,7 +15,6 @@ from domain.events import Entity
 from domain.statuses import TaskStatus
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
-from projections.live.agent_rows import agent_row
 from projections.live.live_view import latest_steals
 from projections.live.recent import event_line
 from projections.live.task_rows import SORTS, TaskFilter, chosen_tasks, task_row
@@ -157,9 +156,6 @@ class NowEndpoints:
             agent = entity if isinstance(entity, Agent) else None
         held = [state.tasks[task_id] for task_id in state.held_by(agent_id)]
         heard_at = reading.heard_at(agent_id)
-        row = view.agents.rows().get(agent_id)
-        if row is None and agent_id in state.agents:
-            row = agent_row(state.agents[agent_id], state, now, heard_at)[0]
         lanes = view.history.lanes.document(now)
         return JsonReply(
             {
@@ -167,7 +163,7 @@ class NowEndpoints:
                 "now": format_timestamp(now),
                 "past": past,
                 "agent": None if agent is None else agent_document(agent, len(held), held, heard_at),
-                "row": row,
+                "row": view.agents.rows().get(agent_id),
                 "tasks": [task_row(task, state, now) for task in held[:MAX_WINDOW]],
                 "lane": lanes["agents"].get(agent_id, []),
                 "events": [event_line(each) for each in records[-MAX_AGENT_EVENTS:]],
@@ -194,7 +190,7 @@ class NowEndpoints:
                 "now": format_timestamp(now),
                 "past": past,
                 "statistics": kept_statistics(state, memory.statistics.totals(), now),
-                "last_hour": activity.last_hour(now),
+                "last_hour": activity.sums(now),
                 "series": {"minute": activity.series(now, len(state.backlog))},
             }
         )

@@ -55,6 +55,7 @@ class PastState:
         self.view = view
         self.now = now
         self._document: bytes | None = None
+        view.tick(self.reading())
 
     @property
     def position(self) -> int:
@@ -68,13 +69,13 @@ class PastState:
     def document(self) -> bytes:
         """Return the document of that moment as JSON."""
         if self._document is None:
-            self.view.tick(self.reading())
             self._document = to_json({**self.view.document(self.reading()), "past": True})
         return self._document
 
     def moved(self, now: datetime) -> None:
         """Note that the memory was folded further, to a moment."""
         self.now, self._document = now, None
+        self.view.tick(self.reading())
 
 
 class PastStates:

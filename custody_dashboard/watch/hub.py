@@ -64,6 +64,7 @@ class Hub:
         self._kept_bytes = 0
         self._number = 0
         self._state_frame: tuple[int, bytes] | None = None
+        self._closed = False
         self._run = secrets.token_hex(4)
         """Tells this dashboard's ids from those of an earlier start, whose deltas are gone."""
 
@@ -90,13 +91,19 @@ class Hub:
             each.needs_state = True
             each.changed.set()
 
+    def close(self) -> None:
+        """End every stream: the dashboard ends."""
+        self._closed = True
+        for each in self._browsers:
+            each.changed.set()
+
     def beat(self, document: Any) -> None:
         """Send a sign of life to every browser."""
         if self._browsers:
             self._offer(_frame("beat", to_json(document)))
 
     async def frames(self, last_id: str | None) -> AsyncIterator[bytes]:
-        """Yield one browser's frames for ever. `last_id`: that of the last frame it had, if it comes back.
+        """Yield one browser's frames until `close`. `last_id`: that of the last frame it had, if it comes back.
 
         Raises:
             ApiError: there are too many browsers.
@@ -111,14 +118,14 @@ class Hub:
         self._browsers.add(browser)
         try:
             yield b"retry: %d\n\n" % RETRY_MS
-            while True:
+            while not self._closed:
                 browser.changed.clear()
                 if browser.needs_state:
                     browser.needs_state = False
                     yield self._state_now()
                 while browser.waiting:
                     yield browser.waiting.popleft()
-                if not browser.needs_state:
+                if not (browser.needs_state or self._closed):
                     await browser.changed.wait()
         finally:
             self._browsers.discard(browser)

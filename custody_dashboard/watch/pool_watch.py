@@ -56,6 +56,8 @@ class PoolWatch:
         """Whether the broker lets the dashboard's credentials send commands; None: not known yet."""
         self._feed: LiveFeed | None = None
         self._dirty = False
+        self._generation = -1
+        """The view's generation that browsers have."""
 
     async def watch(self, link: Link) -> None:
         """Follow a link's log until cancelled. Raises LogUnavailableError if it cannot be read at first."""
@@ -64,8 +66,8 @@ class PoolWatch:
         feed.health = self.service.health
         await feed.follower.open()
         feed.follower.listeners.append(self)
-        self._feed, self.link = feed, link
-        self.on_reset(feed.follower.memory)
+        self._feed, self.link, self._generation = feed, link, -1
+        self._tick(feed)
         poll = ServicePoll(self.service, link.connection, settings.pool, self.clock, lambda: len(self.hub) > 0)
         try:
             await _together(feed.follower.run(), feed.run(), poll.run(), self._ask_rights(link))
@@ -93,10 +95,8 @@ class PoolWatch:
         self._dirty = True
 
     def on_reset(self, memory: Memory) -> None:  # noqa: ARG002 - the protocol's signature
-        """Begin anew: the follower's memory is another one."""
-        if self._feed is not None:
-            self._feed.tick()
-            self.hub.restart()
+        """Note that the follower's memory is another one."""
+        self._dirty = True
 
     def _tick(self, feed: LiveFeed) -> None:
         """Tell the hub what has changed since the last tick."""
@@ -106,7 +106,10 @@ class PoolWatch:
             self.service.changed = False
             feed.view.heard(_heard(self.service.agents))
         change = feed.tick() | ({} if self.link is not None else {"mode": self.mode})
-        if len(change) > _ALWAYS_THERE:
+        if feed.view.generation != self._generation:
+            self._generation = feed.view.generation
+            self.hub.restart()
+        elif len(change) > _ALWAYS_THERE:
             self.hub.publish(feed.follower.position, change)
 
     @property

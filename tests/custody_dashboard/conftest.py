@@ -39,7 +39,7 @@ class FakeClient:
         self,
         subject: str,
         payload: bytes,
-        timeout: float,
+        timeout: float,  # noqa: ASYNC109 - as the library has it
         headers: Mapping[str, str] | None = None,
     ) -> Any:
         if self._pool._service is None:  # noqa: SLF001 - the harness itself fails where there is none

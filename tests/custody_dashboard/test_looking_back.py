@@ -1,6 +1,7 @@
 """Back in time: any moment as it was, what changed between two, how busy it was when, and the morning report."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -85,7 +86,7 @@ async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
         assert document["position"] == position
         fresh = await past_states.PastStates(desk.watch.follower).at(position)
         for name in FORTUNES:
-            assert document[name] == __import__("json").loads(fresh.document())[name], (position, name)
+            assert document[name] == json.loads(fresh.document())[name], (position, name)
     assert len(rebuilt) == 1 + 10, "one for what is played; the others are what it is compared with"
     rebuilt.clear()
     for position in (55, 20, 30, 10, 8, 6, 4):

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from custody_dashboard.endpoints.now_endpoints import LIST_AGE_S, LISTS_KEPT, MAX_WINDOW
+from custody_dashboard.endpoints.now_endpoints import LIST_AGE_S, LISTS_KEPT, MAX_WINDOW, NowEndpoints
+from projections.live.task_rows import TaskFilter
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
 from tests.support.pool_harness import PoolHarness
@@ -67,12 +68,8 @@ async def test_a_list_is_sorted_at_most_every_half_second_for_each_filter(desk: 
 
 
 async def test_lists_that_are_kept_are_bounded(desk: Desk) -> None:
-    from custody_dashboard.endpoints.now_endpoints import NowEndpoints
-
     endpoints = NowEndpoints(desk.context)
     for number in range(3 * LISTS_KEPT):
-        from projections.live.task_rows import TaskFilter
-
         endpoints._listed(TaskFilter(q=f"q{number}"), desk.watch.reading(), keep=True)  # noqa: SLF001 - what is bounded
     assert len(endpoints._lists) == LISTS_KEPT  # noqa: SLF001 - same
 

@@ -135,7 +135,7 @@ def test_a_file_that_others_may_write_or_that_is_not_there_is_refused(file: Path
     file.chmod(0o666)
     with pytest.raises(TokenFileError, match="every user may write to it"):
         TokenHolders(file)
-    with pytest.raises(TokenFileError, match="cannot read .*: No such file"):
+    with pytest.raises(TokenFileError, match=r"cannot read .*: No such file"):
         TokenHolders(tmp_path / "none")
     file.chmod(0o600)
     file.write_bytes(b"\xff\xfe")

@@ -4,6 +4,8 @@ import asyncio
 from typing import Any
 
 from custody_dashboard.watch.hub import Hub
+from custody_dashboard.watch.pool_watch import PoolWatch
+from custody_dashboard.watch.rights import may_operate
 from domain.timestamps import format_timestamp
 from infra.nats.connection import PermissionViolation
 from tests.custody_dashboard.conftest import Desk, closed, take
@@ -97,8 +99,6 @@ async def test_a_quiet_pool_costs_a_browser_a_beat_a_second(desk: Desk, pool: Po
 
 
 async def test_before_the_log_is_read_nothing_is_called_live(desk: Desk, pool: PoolHarness) -> None:
-    from custody_dashboard.watch.pool_watch import PoolWatch
-
     watch = PoolWatch(desk.watch.settings, pool.clock)
     watch.unlinked("cannot use the broker at nats://127.0.0.1:1: connection refused")
     assert watch.beat()["mode"] == "starting"
@@ -106,7 +106,10 @@ async def test_before_the_log_is_read_nothing_is_called_live(desk: Desk, pool: P
     ((name, document),) = await stream(watch.hub, pool, 0)
     assert (name, document["mode"], document["position"]) == ("state", "starting", 0)
     desk.context.watch = watch
-    for path in ("/api/tasks", "/api/task?id=T1", "/api/agent?id=a", "/api/statistics", "/api/at?position=0", "/api/diff?from=0&to=0", "/api/timeline", "/api/morning", "/api/postmortem?task=T1"):  # fmt: skip
+    for path in (
+        *("/api/tasks", "/api/task?id=T1", "/api/agent?id=a", "/api/statistics", "/api/at?position=0"),
+        *("/api/diff?from=0&to=0", "/api/timeline", "/api/morning", "/api/postmortem?task=T1"),
+    ):
         answer = await desk.http.get(path)
         assert answer.status_code == 503, path
         assert "connection refused" in answer.json()["error"]["message"]
@@ -203,8 +206,6 @@ async def test_rights_are_asked_of_the_broker(desk: Desk, pool: PoolHarness) -> 
             violation = PermissionViolation("publish", subject.lower())
             asyncio.get_running_loop().call_soon(desk.connection.violated.notify, violation)
             await asyncio.Event().wait()
-
-    from custody_dashboard.watch.rights import may_operate
 
     connection: Any = desk.connection
     connection.client = Refusing()
