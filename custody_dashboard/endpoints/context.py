@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from custody_dashboard.past.past_states import PastStates
 from custody_dashboard.past.timeline import Timeline
+from custody_dashboard.watch.histories import agent_histories, task_histories
 from custody_dashboard.web.api_error import ApiError, unavailable
 from custody_dashboard.web.people import TokenFileError
 from domain.timestamps import seconds_between
@@ -14,7 +15,9 @@ from handlers.memory.lookup import Lookup
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from custody_dashboard.watch.histories import AgentStory, Histories
     from custody_dashboard.watch.pool_watch import PoolWatch
+    from custody_dashboard.watch.task_story import TaskStory
     from custody_dashboard.web.people import People, Person
     from handlers.memory.memory import Memory
     from handlers.ports import Steady
@@ -36,6 +39,8 @@ class Context:
         self._past: PastStates | None = None
         self._timeline: Timeline | None = None
         self._lookup: Lookup | None = None
+        self._tasks: Histories[TaskStory] | None = None
+        self._agents: Histories[AgentStory] | None = None
         self._looked_back_at: Steady | None = None
 
     def person(self, request: Request) -> Person:
@@ -87,6 +92,22 @@ class Context:
             self._lookup = Lookup(follower.pool_id, follower.log, follower.codec)
         return self._lookup
 
+    @property
+    def task_histories(self) -> Histories[TaskStory]:
+        """What happened to single tasks. Raises ApiError."""
+        reads = self.lookup.reads
+        if self._tasks is None:
+            self._tasks = task_histories(reads)
+        return self._tasks
+
+    @property
+    def agent_histories(self) -> Histories[AgentStory]:
+        """What happened to single agents. Raises ApiError."""
+        reads = self.lookup.reads
+        if self._agents is None:
+            self._agents = agent_histories(reads)
+        return self._agents
+
     def forget_idle(self) -> None:
         """Drop the rebuilt states if nobody has looked at one for a while."""
         at = self._looked_back_at
@@ -96,4 +117,4 @@ class Context:
     def _renew(self) -> None:
         if self._of is not self.watch.follower.memory:
             self._of = self.watch.follower.memory
-            self._past = self._timeline = self._lookup = None
+            self._past = self._timeline = self._lookup = self._tasks = self._agents = None

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from custody_dashboard.past.named_moments import moment_at
-from custody_dashboard.watch.task_story import lifecycle, story
+from custody_dashboard.watch.task_story import lifecycle
 from custody_dashboard.web.api_error import bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters, checked_agent_id, checked_task_id
@@ -16,7 +16,6 @@ from domain.statuses import TaskStatus
 from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from projections.live.live_view import latest_steals
-from projections.live.recent import event_line
 from projections.live.task_rows import SORTS, TaskFilter, chosen_tasks, task_row
 from projections.queries.documents import agent_document, task_document
 from projections.queries.statistics_view import kept_statistics
@@ -39,7 +38,6 @@ LIST_AGE_S = 0.5
 """A list is made anew at most so often while the pool changes."""
 LIST_COST_FACTOR = 20.0
 """And so rarely that it takes at most a twentieth of the time."""
-MAX_AGENT_EVENTS = 200
 MAX_STEALS = 200
 LARGE_POOL = 50_000
 """Live tasks from which on an explanation names no candidates."""
@@ -107,11 +105,7 @@ class NowEndpoints:
         task_id = _id_of(request, given, "task", checked_task_id)
         reading, _, _, past = await self._look(given)
         state, now = reading.state, reading.now
-        records = [
-            each
-            for each in await self._context.lookup.records((Entity.TASK, task_id))
-            if not past or each.position <= state.position
-        ]
+        story = await self._context.task_histories.of(task_id, state.position if past else None)
         task = state.task(task_id)
         if task is None:
             found = (
@@ -120,7 +114,7 @@ class NowEndpoints:
                 else await self._context.lookup.entity((Entity.TASK, task_id))
             )
             task = found if isinstance(found, Task) else None
-        if task is None:
+        if task is None or story is None:
             raise not_found(f"no task {task_id} was submitted {'by then' if past else 'to this pool'}")
         whole = state if not task.terminal and len(state.tasks) <= LARGE_POOL else None
         return JsonReply(
@@ -132,7 +126,7 @@ class NowEndpoints:
                 "row": task_row(task, state, now),
                 "explain": explain(task, state.pool, state.rules, now, state=whole).as_json(),
                 "lifecycle": lifecycle(task.status.value),
-                **story(records, now),
+                **story.document(now),
             }
         )
 
@@ -143,12 +137,8 @@ class NowEndpoints:
         agent_id = _id_of(request, given, "agent", checked_agent_id)
         reading, view, _, past = await self._look(given)
         state, now = reading.state, reading.now
-        records = [
-            each
-            for each in await self._context.lookup.records((Entity.AGENT, agent_id))
-            if not past or each.position <= state.position
-        ]
-        if not records:
+        story = await self._context.agent_histories.of(agent_id, state.position if past else None)
+        if story is None:
             raise not_found(f"no agent {agent_id} was registered {'by then' if past else 'in this pool'}")
         agent = state.agent(agent_id)
         if agent is None and not past:
@@ -166,8 +156,7 @@ class NowEndpoints:
                 "row": view.agents.rows().get(agent_id),
                 "tasks": [task_row(task, state, now) for task in held[:MAX_WINDOW]],
                 "lane": lanes["agents"].get(agent_id, []),
-                "events": [event_line(each) for each in records[-MAX_AGENT_EVENTS:]],
-                "events_left_out": max(len(records) - MAX_AGENT_EVENTS, 0),
+                **story.document(),
             }
         )
 

@@ -15,7 +15,7 @@ from custody_dashboard.web.api_error import busy
 from custody_dashboard.web.json_reply import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from typing import Any
 
 MAX_BROWSERS = 200
@@ -102,7 +102,7 @@ class Hub:
         if self._browsers:
             self._offer(_frame("beat", to_json(document)))
 
-    async def frames(self, last_id: str | None) -> AsyncIterator[bytes]:
+    async def frames(self, last_id: str | None) -> AsyncGenerator[bytes, None]:
         """Yield one browser's frames until `close`. `last_id`: that of the last frame it had, if it comes back.
 
         Raises:

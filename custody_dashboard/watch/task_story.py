@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from domain.events import task as ev
@@ -19,20 +20,72 @@ if TYPE_CHECKING:
 MAX_EVENTS = 500
 """The newest events that are shown."""
 MAX_ATTEMPTS = 100
-MAX_HANDOFFS = 50
+MAX_HANDOFFS = 20
 _HIDDEN = frozenset({TaskStatus.NEW, TaskStatus.UNHELD})
 """Statuses that no person sees: before the first event, and between two events of one append."""
 
 
-def story(records: Sequence[Recorded], now: datetime) -> dict[str, Any]:
-    """Return what happened to a task, by all its events; the newest ones of each kind if there are many."""
-    shown, attempts, handoffs = records[-MAX_EVENTS:], attempts_of(records), _handoffs(records, now)
-    return {
-        "events": [_event(each) for each in shown],
-        "events_left_out": len(records) - len(shown),
-        "attempts": attempts[-MAX_ATTEMPTS:],
-        "handoffs": handoffs[-MAX_HANDOFFS:],
-    }
+class TaskStory:
+    """What happened to a task, folded of its events; of many events the newest of each kind are kept."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        """Events so far."""
+        self._events: deque[dict[str, Any]] = deque(maxlen=MAX_EVENTS)
+        self._attempts: deque[dict[str, Any]] = deque(maxlen=MAX_ATTEMPTS)
+        self._handoffs: deque[tuple[Recorded, ev.Handoff]] = deque(maxlen=MAX_HANDOFFS)
+        self._held: dict[str, Any] | None = None
+
+    def observe(self, records: Sequence[Recorded]) -> None:
+        """Follow the task's events, in order."""
+        for recorded in records:
+            self.count += 1
+            self._events.append(_event(recorded))
+            self._follow_leases(recorded)
+            event = recorded.event
+            if isinstance(event, ev.Requeued | ev.Quarantined) and event.handoff is not None:
+                self._handoffs.append((recorded, event.handoff))
+
+    def document(self, now: datetime) -> dict[str, Any]:
+        """Return the story as JSON values.
+
+        `attempts`: the task's leases in order; who held it from when until when, how far they came, how it ended.
+        """
+        return {
+            "events": [*self._events],
+            "events_left_out": self.count - len(self._events),
+            "attempts": [*self._attempts],
+            "handoffs": [
+                {
+                    "position": recorded.position,
+                    "at": format_timestamp(recorded.time),
+                    "after": recorded.name,
+                    **handoff_document(handoff, now),
+                }
+                for recorded, handoff in self._handoffs
+            ],
+        }
+
+    def _follow_leases(self, recorded: Recorded) -> None:
+        event, held = recorded.event, self._held
+        if held is not None and recorded.name in LEASE_ENDING_EVENTS:
+            held |= {"until": format_timestamp(recorded.time), "end": recorded.name, "why": _why(event)}
+            self._held = None
+        if isinstance(event, ev.Grant):
+            self._held = {
+                "attempt": event.attempt,
+                "token": event.token,
+                "agent_id": event.agent_id,
+                "from": format_timestamp(recorded.time),
+                "until": None,
+                "end": None,
+                "why": None,
+                "percent": None,
+                "reports": 0,
+            }
+            self._attempts.append(self._held)
+        elif held is not None and isinstance(event, ev.Progressed):
+            held |= {"percent": event.percent, "reports": event.reports}
 
 
 def lifecycle(status: str) -> dict[str, Any]:
@@ -58,49 +111,9 @@ def lifecycle(status: str) -> dict[str, Any]:
     }
 
 
-def attempts_of(records: Sequence[Recorded]) -> list[dict[str, Any]]:
-    """Return a task's leases in order: who held it from when until when, how far they came, and how it ended."""
-    attempts: list[dict[str, Any]] = []
-    held: dict[str, Any] | None = None
-    for recorded in records:
-        event = recorded.event
-        if held is not None and recorded.name in LEASE_ENDING_EVENTS:
-            held |= {"until": format_timestamp(recorded.time), "end": recorded.name, "why": _why(event)}
-            held = None
-        if isinstance(event, ev.Grant):
-            held = {
-                "attempt": event.attempt,
-                "token": event.token,
-                "agent_id": event.agent_id,
-                "from": format_timestamp(recorded.time),
-                "until": None,
-                "end": None,
-                "why": None,
-                "percent": None,
-                "reports": 0,
-            }
-            attempts.append(held)
-        elif held is not None and isinstance(event, ev.Progressed):
-            held |= {"percent": event.percent, "reports": event.reports}
-    return attempts
-
-
 def _why(event: Any) -> str | None:
     why = getattr(event, "error", None) or getattr(event, "reason", None)
     return why if isinstance(why, str) else None
-
-
-def _handoffs(records: Sequence[Recorded], now: datetime) -> list[dict[str, Any]]:
-    return [
-        {
-            "position": each.position,
-            "at": format_timestamp(each.time),
-            "after": each.name,
-            **handoff_document(each.event.handoff, now),
-        }
-        for each in records
-        if isinstance(each.event, ev.Requeued | ev.Quarantined) and each.event.handoff is not None
-    ]
 
 
 def _event(recorded: Recorded) -> dict[str, Any]:

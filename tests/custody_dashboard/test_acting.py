@@ -30,7 +30,7 @@ async def acted(desk: Desk, **body: Any) -> dict[str, Any]:
 async def test_each_verb_does_what_it_says_under_the_persons_name(desk: Desk, pool: PoolHarness) -> None:
     await pool.holds("a1", "T1", "T2", "T3", "T4")
     await pool.register("a2")
-    done = [
+    done: list[tuple[dict[str, Any], str]] = [
         ({"verb": "cancel", "task_id": "T1", "reason": "not needed"}, "T1 is cancelled"),
         ({"verb": "revoke", "task_id": "T2", "reason": "hangs"}, "T2 was taken from its holder"),
         ({"verb": "retry", "task_id": "T1", "reason": "after all"}, "T1 was submitted again, as T1-r1"),
@@ -179,8 +179,12 @@ async def test_without_the_pages_own_token_nothing_is_done(desk: Desk, pool: Poo
     await pool.submit("T1")
     body = {"verb": "cancel", "task_id": "T1"}
     csrf = (await desk.get("/api/session"))["csrf"]
-    for headers in ({}, {"X-CSRF-Token": ""}, {"X-CSRF-Token": csrf[:-1]}, {"X-CSRF-Token": "é".encode()}):
-        answer = await desk.http.post("/api/act", json=body, headers=headers)
+    offered: list[dict[bytes, bytes]] = [
+        {},
+        *({b"X-CSRF-Token": each} for each in (b"", csrf[:-1].encode(), "é".encode())),
+    ]
+    for each in offered:
+        answer = await desk.http.post("/api/act", json=body, headers=each)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "csrf")
     headers = {"X-CSRF-Token": csrf, "Origin": "https://evil.example"}
     answer = await desk.http.post("/api/act", json=body, headers=headers)

@@ -25,8 +25,12 @@ def app(answer: Callable[[], None] | None = None) -> Guards:
     return Guards(endpoint, HOSTS)
 
 
-async def ask(method: str = "GET", *, of: Guards | None = None, **headers: str) -> httpx.Response:
-    transport = httpx.ASGITransport(of or app())
+async def ask(method: str = "GET", **headers: str) -> httpx.Response:
+    return await ask_of(app(), method, **headers)
+
+
+async def ask_of(guarded: Guards, method: str = "GET", **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(guarded)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:4280") as client:
         return await client.request(method, "/", headers=named)
@@ -115,7 +119,7 @@ async def test_a_failure_inside_is_told_without_its_traceback(caplog: pytest.Log
         raise RuntimeError("/a/secret/path")
 
     with caplog.at_level(logging.ERROR):
-        answer = await ask(of=app(fail))
+        answer = await ask_of(app(fail))
     assert answer.status_code == 500
     assert answer.json()["error"]["code"] == "internal"
     assert "secret" not in answer.text

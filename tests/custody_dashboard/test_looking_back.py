@@ -11,6 +11,7 @@ from custody_dashboard.past import past_states
 from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
 from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
 from domain.timestamps import format_timestamp
+from handlers.follower import past
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -69,11 +70,10 @@ async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
     desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rebuilt: list[int] = []
-    memory_at = past_states.memory_at
 
     async def counted(follower: Any, position: int) -> Any:
         rebuilt.append(position)
-        return await memory_at(follower, position)
+        return await past.memory_at(follower, position)
 
     monkeypatch.setattr(past_states, "memory_at", counted)
     await pool.register("a1", capacity=100)

@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Page:
         csrf = (await self.get("/api/session"))["csrf"]
         return await self.http.post("/api/act", json=body, headers={"X-CSRF-Token": csrf})
 
-    async def events(self, last_id: str | None = None) -> AsyncIterator[tuple[str, str | None, Any]]:
+    async def events(self, last_id: str | None = None) -> AsyncGenerator[tuple[str, str | None, Any], None]:
         """The stream's events: name, id, document."""
         headers = {} if last_id is None else {"Last-Event-ID": last_id}
         async with self.http.stream("GET", "/api/stream", headers=headers) as answer:
