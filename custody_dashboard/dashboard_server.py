@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import socket
-import sys
+import threading
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
@@ -174,23 +174,23 @@ async def _forget(context: Context) -> None:
 
 async def _stopped(stop: asyncio.Event, *, with_parent: bool) -> None:
     """Wait until the process is to end: by a signal, or with the program that started it."""
-    if not with_parent:
-        await stop.wait()
-        return
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    waiting = asyncio.ensure_future(stop.wait())
-    closed = asyncio.ensure_future(_standard_input_closed())
-    try:
-        await asyncio.wait((waiting, closed), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for each in (waiting, closed):
-            each.cancel()
-        await asyncio.gather(waiting, closed, return_exceptions=True)
+    if with_parent:
+        if hasattr(os, "nice"):
+            os.nice(NICENESS)
+        _end_with_standard_input(stop)
+    await stop.wait()
 
 
-async def _standard_input_closed() -> None:
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while await reader.read(1024):
-        pass
+def _end_with_standard_input(stop: asyncio.Event) -> None:
+    """Set the event once standard input is closed."""
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        # A loop that is closed by then needs no more telling.
+        with contextlib.suppress(OSError, RuntimeError):
+            while os.read(0, 1024):
+                pass
+            loop.call_soon_threadsafe(stop.set)
+
+    # A thread, because a loop cannot wait for every kind of input on every system.
+    threading.Thread(target=read, name="standard input", daemon=True).start()
