@@ -79,7 +79,8 @@ def timeline_document(samples: Sequence[Sample], buckets: int = BUCKETS) -> dict
         "last_at": format_timestamp(last.at),
         "points": [[each.position, format_timestamp(each.at)] for each in samples],
         "buckets": [
-            {"at": format_timestamp(at), "events": round(until - since)}
+            # Rounded before they are subtracted, so that none is counted twice or not at all.
+            {"at": format_timestamp(at), "events": round(until) - round(since)}
             for at, since, until in zip(edges, positions, positions[1:], strict=False)
         ],
     }

@@ -140,7 +140,7 @@ def frames_of(raw: bytes) -> list[tuple[str, Any]]:
     """The events in a stretch of a stream: each with its name and its document."""
     found = []
     for block in raw.decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
         if "event" in fields:
             found.append((fields["event"], json.loads(fields["data"])))
     return found

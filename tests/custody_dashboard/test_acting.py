@@ -34,7 +34,10 @@ async def test_each_verb_does_what_it_says_under_the_persons_name(desk: Desk, po
         ({"verb": "cancel", "task_id": "T1", "reason": "not needed"}, "T1 is cancelled"),
         ({"verb": "revoke", "task_id": "T2", "reason": "hangs"}, "T2 was taken from its holder"),
         ({"verb": "retry", "task_id": "T1", "reason": "after all"}, "T1 was submitted again, as T1-r1"),
-        ({"verb": "steal", "from": "a1", "to": "a2", "task_ids": ["T3"]}, "tasks moved from a1 to a2"),
+        (
+            {"verb": "steal", "from": "a1", "to": "a2", "task_ids": ["T3"], "reason": "idle"},
+            "tasks moved from a1 to a2",
+        ),
         ({"verb": "drain", "agent_id": "a1", "reason": "update"}, "a1 is asked to hand over"),
         ({"verb": "resume", "agent_id": "a1"}, "a1 gets tasks again"),
         ({"verb": "pause", "agent_id": "a1", "reason": "hot"}, "a1 gets no more tasks"),
