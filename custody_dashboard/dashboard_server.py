@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ from custody_dashboard.web.guards import LOOPBACK_NAMES
 from custody_dashboard.web.people import AnyoneHere, TokenFileError, TokenHolders
 from infra.cli.session.command_error import CommandError
 from infra.host.clock import SystemClock
+from infra.host.printable import PrintableFormatter
 from infra.host.stop_signals import stop_signal
 from infra.host.user import user_name
 
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from custody_dashboard.web.people import People
     from infra.cli.session.session import Session
 
-_LOG = logging.getLogger(__name__)
 MAX_CONNECTIONS = 1_000
 """Connections and requests at once; more are told to come later."""
 KEEP_ALIVE_S = 10
@@ -62,6 +63,7 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
     Raises:
         CommandError: it cannot be served so: the port is taken, or who may see it is not said.
     """
+    _configure_logging()
     stop = stop_signal()
     people = _people(options)
     watch = PoolWatch(session.settings, SystemClock())
@@ -99,6 +101,13 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
             each.cancel()
         await asyncio.gather(*works, return_exceptions=True)
         listening.close()
+
+
+def _configure_logging() -> None:
+    """Have warnings written as the service writes them, beside which the dashboard may run."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s dashboard %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def address(listening: socket.socket) -> str:

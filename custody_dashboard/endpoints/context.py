@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from handlers.memory.memory import Memory
     from handlers.ports import Steady
 
-COOKIE = "custody-dashboard"
 PAST_IDLE_S = 300.0
 """Rebuilt states are dropped when nobody has looked at one for so long."""
 
@@ -34,6 +33,8 @@ class Context:
         self.watch = watch
         self.people = people
         self._read_only = read_only
+        self.cookie = f"custody-dashboard-{watch.settings.pool}"
+        """Name of the session's cookie. Dashboards of other pools on the same machine are on the same host."""
         self._of: Memory | None = None
         """The memory of the log that what follows is of; another one is of another log, or over another connection."""
         self._past: PastStates | None = None
@@ -46,7 +47,7 @@ class Context:
     def person(self, request: Request) -> Person:
         """Return who asks. Raises ApiError if a login is needed."""
         try:
-            person = self.people.known_by(request.cookies.get(COOKIE))
+            person = self.people.known_by(request.cookies.get(self.cookie))
         except TokenFileError as error:
             raise unavailable(str(error)) from None
         if person is None:
@@ -61,7 +62,7 @@ class Context:
             return f"the role of {person.name} is viewer"
         if self.watch.may_operate is False:
             return "the broker does not let the dashboard's user send commands"
-        return None if self.watch.may_operate else "it is not known yet whether the broker allows commands"
+        return None
 
     @property
     def past(self) -> PastStates:

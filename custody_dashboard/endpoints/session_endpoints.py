@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from custody_dashboard.endpoints.context import COOKIE
 from custody_dashboard.web.api_error import ApiError, bad_request, unavailable
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters
@@ -62,14 +61,21 @@ class SessionEndpoints:
             raise ApiError(403, "unknown_token", "this token is not known here; whoever runs the dashboard has them")
         answer = JsonReply({"ok": True})
         answer.set_cookie(
-            COOKIE, cookie, max_age=SESSION_S, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+            self._context.cookie,
+            cookie,
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
         )
         return answer
 
     async def logout(self, request: Request) -> JsonReply:
         """End the session of this browser."""
         answer = JsonReply({"ok": True})
-        answer.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        answer.delete_cookie(
+            self._context.cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https"
+        )
         return answer
 
     async def _span(self) -> dict[str, object]:

@@ -23,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 SAME_ORIGIN_FETCHES = frozenset({"same-origin", "none"})
 """Values of `Sec-Fetch-Site` for requests of the page itself, and of a person who types the address."""
+API = "/api/"
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -54,7 +55,7 @@ class Guards:
             return
         sender = _HeaderSender(send)
         try:
-            self._check(scope["method"], Headers(scope=scope))
+            self._check(scope["method"], scope["path"], Headers(scope=scope))
             await self._app(scope, receive, sender)
         except ApiError as error:
             await JsonReply(error.as_json(), error.status)(scope, receive, sender)
@@ -65,7 +66,7 @@ class Guards:
             failure = ApiError(500, "internal", "this request failed inside the dashboard; its log says how")
             await JsonReply(failure.as_json(), failure.status)(scope, receive, sender)
 
-    def _check(self, method: str, headers: Headers) -> None:
+    def _check(self, method: str, path: str, headers: Headers) -> None:
         host = headers.get("host", "")
         if self._hosts is not None and host_name(host) not in self._hosts:
             raise ApiError(
@@ -74,14 +75,16 @@ class Guards:
                 f"this dashboard is not known as {host[:80]!r}; open it under another name, or start it with"
                 " --allow-host",
             )
-        if method in _SAFE_METHODS:
-            return
-        origin = headers.get("origin")
         site = headers.get("sec-fetch-site")
-        if (origin is not None and not _same_origin(origin, host)) or (
-            site is not None and site not in SAME_ORIGIN_FETCHES
-        ):
-            raise ApiError(403, "foreign_origin", "only the dashboard's own page may act; this came from another one")
+        foreign = site is not None and site not in SAME_ORIGIN_FETCHES
+        if method in _SAFE_METHODS:
+            # A link from elsewhere may be followed; what another page loads in passing only costs.
+            foreign = foreign and path.startswith(API) and headers.get("sec-fetch-mode") != "navigate"
+        else:
+            origin = headers.get("origin")
+            foreign = foreign or (origin is not None and not _same_origin(origin, host))
+        if foreign:
+            raise ApiError(403, "foreign_origin", "only the dashboard's own page may ask; this came from another one")
 
 
 def host_name(host: str) -> str:

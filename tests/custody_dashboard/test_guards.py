@@ -97,6 +97,23 @@ async def test_what_changes_something_comes_from_the_page_itself(headers: dict[s
     assert (await ask("GET", **headers)).status_code == 200, "reading is safe: its answer is for this origin only"
 
 
+@pytest.mark.parametrize(
+    ("path", "site", "mode", "status"),
+    [
+        ("/api/postmortem", "cross-site", "no-cors", 403),
+        ("/api/stream", "same-site", "cors", 403),
+        ("/api/postmortem", "cross-site", "navigate", 200),
+        ("/api/stream", "same-origin", "cors", 200),
+        ("/api/stream", "none", "navigate", 200),
+        ("/", "cross-site", "navigate", 200),
+    ],
+)
+async def test_another_page_cannot_make_the_dashboard_work(path: str, site: str, mode: str, status: int) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app()), base_url="http://localhost") as client:
+        answer = await client.get(path, headers={"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode})
+    assert answer.status_code == status
+
+
 async def test_behind_a_proxy_that_ends_tls_the_origin_is_still_the_host() -> None:
     for host, status in (("localhost", 200), ("localhost:443", 200), ("localhost:80", 403)):
         assert (await ask("POST", host=host, origin="https://localhost")).status_code == status
