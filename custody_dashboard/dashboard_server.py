@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import os
 import socket
@@ -142,7 +143,10 @@ def _people(options: DashboardOptions) -> People:
 
 def is_loopback(host: str) -> bool:
     """Return whether only this machine reaches an address."""
-    return host.lower() in LOOPBACK_NAMES or host.startswith("127.")
+    try:
+        return host.lower() in LOOPBACK_NAMES or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _hosts(options: DashboardOptions) -> frozenset[str] | None:

@@ -125,7 +125,10 @@ def test_a_hosts_name_is_found_without_its_port() -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("localhost", True), ("::1", True), ("127.1.2.3", True), ("0.0.0.0", False), ("::", False)],  # noqa: S104 - a case
+    [
+        *((each, True) for each in ("127.0.0.1", "localhost", "::1", "127.1.2.3")),
+        *((each, False) for each in ("0.0.0.0", "::", "192.168.1.2", "127.evil.example", "", "localhost.evil.example")),  # noqa: S104 - cases
+    ],
 )
 def test_which_addresses_only_this_machine_reaches(host: str, loopback: bool) -> None:  # noqa: FBT001 - a case
     assert is_loopback(host) is loopback
