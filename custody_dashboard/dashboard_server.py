@@ -39,8 +39,6 @@ KEEP_ALIVE_S = 10
 STOP_S = 2
 """How long requests may take once the dashboard is to end."""
 FORGET_EVERY_S = 60.0
-NICENESS = 5
-"""Beside a service the dashboard gives way."""
 
 
 class DashboardOptions(NamedTuple):
@@ -188,8 +186,6 @@ async def _forget(context: Context) -> None:
 async def _stopped(stop: asyncio.Event, *, with_parent: bool) -> None:
     """Wait until the process is to end: by a signal, or with the program that started it."""
     if with_parent:
-        if hasattr(os, "nice"):
-            os.nice(NICENESS)
         _end_with_standard_input(stop)
     await stop.wait()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ import typer
 from custody_dashboard import DEFAULT_PORT, LOOPBACK
 from infra.cli.session.session import Session
 from infra.host.shell import say
+
+NICENESS = 5
 
 
 async def dashboard(
@@ -36,6 +39,9 @@ async def dashboard(
     ] = False,
 ) -> None:
     """Serve a page that shows the pool: who does what, what needs you, what happened; until interrupted."""
+    if with_parent and hasattr(os, "nice"):
+        # Beside a service the dashboard gives way, from its imports on.
+        os.nice(NICENESS)
     from custody_dashboard.dashboard_server import DashboardOptions, run_dashboard
 
     options = DashboardOptions(
