@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import HTMLResponse
 
@@ -26,11 +27,14 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from custody_dashboard.endpoints.context import Context
+    from handlers.follower.follower import Follower
+    from handlers.memory.memory import Memory
 
 DEFAULT_SINCE_S = 12 * 3600.0
 """The morning report without `since`: the last twelve hours."""
 MAX_MORNING_EVENTS = 300_000
 """The latest events that a report is made of."""
+KEPT_MORNINGS = 4
 POSTMORTEM_EVENTS = 2_000
 MAX_WAITING = 8
 PAGE_HEADERS = {
@@ -44,12 +48,21 @@ PAGE_HEADERS = {
 }
 
 
+class _Kept(NamedTuple):
+    morning: Morning
+    memory: Memory
+    """The follower's; another one is of another log."""
+    begin: int
+    through: int
+
+
 class ReportEndpoints:
     """The endpoints that read a stretch of the log; one at a time."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._turns = Turns(MAX_WAITING, "reports")
+        self._mornings: OrderedDict[int, _Kept] = OrderedDict()
 
     async def morning(self, request: Request) -> JsonReply:
         """Answer with what happened since a moment, in ten lines."""
@@ -61,24 +74,36 @@ class ReportEndpoints:
         text = given.raw("since") or format_timestamp(after(follower.now, -DEFAULT_SINCE_S))
         moment = await moment_of(follower, text, "since")
         async with self._turns.turn():
-            end = follower.position
-            begin = max(moment.position, end - MAX_MORNING_EVENTS)
-            morning = Morning()
-            stretch = records_between(follower.log, follower.codec, after=begin, until=end)
-            if end > begin:
-                async with aclosing(stretch) as slices:
-                    async for records in slices:
-                        morning.observe(records)
-            document = report(morning.lines(follower.memory.state, follower.now), moment.now)
+            kept = await self._since(moment.position, follower)
+            document = report(kept.morning.lines(follower.memory.state, follower.now), moment.now)
         return JsonReply(
             {
                 **document,
                 "until": format_timestamp(follower.now),
-                "position": end,
-                "events": end - begin,
-                "events_left_out": begin - moment.position,
+                "position": kept.through,
+                "events": kept.through - kept.begin,
+                "events_left_out": kept.begin - moment.position,
             }
         )
+
+    async def _since(self, position: int, follower: Follower) -> _Kept:
+        """Return the fold of the events since a position; the latest few are kept, and only folded further."""
+        kept = self._mornings.pop(position, None)
+        if kept is None or kept.memory is not follower.memory:
+            begin = max(position, follower.position - MAX_MORNING_EVENTS)
+            kept = _Kept(Morning(), follower.memory, begin, begin)
+        until = follower.position
+        if until > kept.through:
+            stretch = records_between(follower.log, follower.codec, after=kept.through, until=until)
+            async with aclosing(stretch) as slices:
+                async for records in slices:
+                    kept.morning.observe(records)
+            kept = kept._replace(through=until)
+        # Not kept meanwhile: a fold that is broken off is between two positions.
+        self._mornings[position] = kept
+        while len(self._mornings) > KEPT_MORNINGS:
+            self._mornings.popitem(last=False)
+        return kept
 
     async def postmortem(self, request: Request) -> HTMLResponse:
         """Answer with the page that `custody postmortem` writes."""

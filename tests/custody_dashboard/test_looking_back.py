@@ -231,5 +231,9 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
     assert (await desk.get("/api/morning"))["events"] == pool.position
+    await pool.submit("T9")
+    await pool.advance(1)
+    again = await desk.get("/api/morning", since=format_timestamp(at))
+    assert again["events"] == found["events"] + 1, "what was folded is folded further"
     later = await desk.get("/api/morning", since=format_timestamp(pool.clock.now()))
     assert (later["lines"], later["events"]) == ([], 0)
