@@ -190,8 +190,7 @@ class NowEndpoints:
         watch = self._context.watch
         if position is None:
             return _Looked(watch.reading(), watch.view, watch.follower.memory, past=False)
-        await moment_at(watch.follower, position, "position")
-        found = await self._context.past.at(position)
+        found = await self._context.past.at(await moment_at(watch.follower, position, "position"))
         return _Looked(found.reading(), found.view, found.memory, past=True)
 
     def _listed(self, wanted: TaskFilter, reading: Reading, *, keep: bool) -> tuple[int, list[Task]]:

@@ -35,7 +35,7 @@ class PastEndpoints:
             if position is not None
             else await moment_of(follower, at or "", "at")
         )
-        return EncodedReply((await self._context.past.at(moment.position)).document())
+        return EncodedReply((await self._context.past.at(moment)).document())
 
     async def diff(self, request: Request) -> JsonReply:
         """Answer with what changed between two moments."""

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from custody_dashboard.web.api_error import bad_request
 from custody_dashboard.web.json_reply import to_json
 from custody_dashboard.web.turns import Turns
-from domain.timestamps import EPOCH, after
+from domain.timestamps import after
 from handlers.follower.past import memory_at, position_of
-from handlers.memory.positions import time_at
 from projections.live.history import History
 from projections.live.live_view import LiveView, Reading
 from projections.reports.diff import DiffBuilder
@@ -72,8 +71,11 @@ class PastState:
             self._document = to_json({**self.view.document(self.reading()), "past": True})
         return self._document
 
-    def moved(self, now: datetime) -> None:
-        """Note that the memory was folded further, to a moment."""
+    def move(self, now: datetime) -> None:
+        """Show the memory as it is at a moment; it may have been folded further."""
+        if now < self.now:
+            # What changes by time alone is only looked for forwards.
+            self.view.reset(self.memory.state, self.view.history)
         self.now, self._document = now, None
         self.view.tick(self.reading())
 
@@ -86,10 +88,10 @@ class PastStates:
         self._kept: OrderedDict[int, PastState] = OrderedDict()
         self._turns = Turns(MAX_WAITING, "looks into the past")
 
-    async def at(self, position: int) -> PastState:
-        """Return the pool at a position of the log. Raises ApiError, LogUnavailableError."""
+    async def at(self, moment: Moment) -> PastState:
+        """Return the pool at a moment of the log. Raises ApiError, LogUnavailableError."""
         async with self._turns.turn():
-            return await self._at(position)
+            return await self._at(moment.position, moment.now)
 
     async def diff(self, earlier: Moment, later: Moment) -> dict[str, Any]:
         """Return what changed between two moments. Raises ApiError, LogUnavailableError."""
@@ -100,11 +102,12 @@ class PastStates:
         async with self._turns.turn():
             return await self._diff(earlier, later)
 
-    async def _at(self, position: int) -> PastState:
+    async def _at(self, position: int, now: datetime) -> PastState:
         found = self._kept.pop(position, None)
         if found is None:
-            now = await self._time_at(position)
             found = await self._moved(position, now) or await self._rebuilt(position, now)
+        if found.now != now:
+            found.move(now)
         self._kept[position] = found
         while len(self._kept) > 1 and (len(self._kept) > KEPT_STATES or self._kept_tasks() > MAX_KEPT_TASKS):
             self._kept.popitem(last=False)
@@ -122,7 +125,7 @@ class PastStates:
         found = self._kept.pop(nearest)
         view, state = found.view, found.memory.state
         await self._fold(found.memory, position, lambda recorded: view.observe([recorded], state))
-        found.moved(now)
+        found.move(now)
         return found
 
     async def _rebuilt(self, position: int, now: datetime) -> PastState:
@@ -142,9 +145,6 @@ class PastStates:
             for start in range(0, len(chunk), _SLICE):
                 memory.fold(chunk[start : start + _SLICE], seen)
                 await asyncio.sleep(0)
-
-    async def _time_at(self, position: int) -> datetime:
-        return await time_at(self._follower.log, self._follower.codec, position) or EPOCH
 
     async def _diff(self, earlier: Moment, later: Moment) -> dict[str, Any]:
         memory = await memory_at(self._follower, earlier.position)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from custody_dashboard.past import past_states
+from custody_dashboard.past.named_moments import moment_at
 from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
 from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
 from domain.timestamps import format_timestamp
@@ -62,6 +63,9 @@ async def test_a_moment_may_be_named_by_a_time(desk: Desk, pool: PoolHarness) ->
     ):
         with case(text):
             assert (await desk.get("/api/at", at=text))["position"] == position
+    for later_s, wait_s in ((0, 0.0), (59, 59.0), (30, 30.0)):
+        found = await desk.get("/api/at", at=format_timestamp(at + timedelta(seconds=later_s)))
+        assert found["strip"]["oldest_wait_s"] == wait_s, "ages are those of the moment, not of the last event by then"
     assert (await desk.get("/api/at", at="1969-01-01T00:00:00Z"))["position"] == 0
     assert (await desk.get("/api/at", position=0))["agents"] == {}
 
@@ -84,7 +88,8 @@ async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
     for position in range(10, 60, 5):
         document = await desk.get("/api/at", position=position)
         assert document["position"] == position
-        fresh = await past_states.PastStates(desk.watch.follower).at(position)
+        moment = await moment_at(desk.watch.follower, position, "position")
+        fresh = await past_states.PastStates(desk.watch.follower).at(moment)
         for name in FORTUNES:
             assert document[name] == json.loads(fresh.document())[name], (position, name)
     assert len(rebuilt) == 1 + 10, "one for what is played; the others are what it is compared with"
