@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from handlers.ports import Steady
 
 PAST_IDLE_S = 300.0
-"""Rebuilt states are dropped when nobody has looked at one for so long."""
+"""Rebuilt states are dropped when none was asked for in so long."""
 
 
 class Context:
@@ -110,7 +110,7 @@ class Context:
         return self._agents
 
     def forget_idle(self) -> None:
-        """Drop the rebuilt states if nobody has looked at one for a while."""
+        """Drop the rebuilt states if none was asked for lately."""
         at = self._looked_back_at
         if at is not None and seconds_between(at, self.watch.clock.steady()) > PAST_IDLE_S:
             self._past = self._looked_back_at = None

@@ -33,7 +33,7 @@ MAX_WINDOW = 500
 DEFAULT_WINDOW = 100
 MAX_OFFSET = 10_000_000
 LISTS_KEPT = 16
-"""Sorted lists that are kept, one for each filter that somebody looks through."""
+"""Sorted lists that are kept, one for each filter, the latest used."""
 LIST_AGE_S = 0.5
 """A list is made anew at most so often while the pool changes."""
 LIST_COST_FACTOR = 20.0

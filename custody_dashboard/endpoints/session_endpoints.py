@@ -58,7 +58,7 @@ class SessionEndpoints:
         except TokenFileError as error:
             raise unavailable(str(error)) from None
         if cookie is None:
-            raise ApiError(403, "unknown_token", "this token is not known here; whoever runs the dashboard has them")
+            raise ApiError(403, "unknown_token", "this token is not in the dashboard's token file")
         answer = JsonReply({"ok": True})
         answer.set_cookie(
             self._context.cookie,

@@ -1,4 +1,4 @@
-"""The stream's changes for any number of browsers: each is encoded once, and a slow browser keeps nobody waiting.
+"""The stream's changes for any number of browsers: each is encoded once, and a slow browser delays no other.
 
 A browser has a short line of frames. If it falls behind by more than the line holds, the line is thrown away, and it
 gets the whole state instead: its memory is bounded, and it never shows a mixture.

@@ -36,7 +36,7 @@ class ServiceView:
 
     @property
     def served_by(self) -> str | None:
-        """Who answers for the pool; None: nobody does, or it is not known."""
+        """The leader that answers for the pool; None: no service does, or it is not known."""
         return self.health.leader if self.health.answered_at is not None and not self.health.failing_since else None
 
     def set_health(self, health: ServiceHealth) -> None:

@@ -40,7 +40,7 @@ class Person(NamedTuple):
     """Who asks."""
 
     name: str
-    """Recorded with what they do, as `ops/<name>`; empty: nobody gave a name."""
+    """Recorded with what they do, as `ops/<name>`; empty: no name is known."""
     may_act: bool
     csrf: str
     """What a request that acts has to carry: a page of another origin cannot read it."""
@@ -59,7 +59,7 @@ class People(Protocol):
 
 
 class AnyoneHere:
-    """One person: whoever reaches the page, which is only bound to this machine."""
+    """One person for every request, for a page that only this machine reaches."""
 
     def __init__(self, name: str) -> None:
         self._person = Person(name, may_act=True, csrf=secrets.token_urlsafe(32))
@@ -143,7 +143,7 @@ def _parsed(text: str, file: Path) -> dict[str, _Entry]:
             raise TokenFileError(f"{file}, line {number}: {problem}")
         entries[name] = _Entry(role, token)
     if not entries:
-        raise TokenFileError(f"{file} names nobody; a line is name:role:token")
+        raise TokenFileError(f"{file} names no person; a line is name:role:token")
     return entries
 
 

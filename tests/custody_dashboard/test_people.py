@@ -111,8 +111,8 @@ def test_a_name_may_have_dots(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "names nobody"),
-        ("# nobody\n", "names nobody"),
+        ("", "names no person"),
+        ("# no line\n", "names no person"),
         ("ann", "line 1: the role of ann should be one of viewer, operator"),
         (f":viewer:{ANN}", "line 1: a line is name:role:token"),
         (f"an n:viewer:{ANN}", "line 1: a line is name:role:token"),
