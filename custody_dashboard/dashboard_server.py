@@ -20,6 +20,7 @@ from custody_dashboard.watch.pool_link import PoolLink
 from custody_dashboard.watch.pool_watch import PoolWatch
 from custody_dashboard.web.guards import LOOPBACK_NAMES
 from custody_dashboard.web.people import AnyoneHere, TokenFileError, TokenHolders
+from domain.limits import MAX_ACTOR_CHARS
 from infra.cli.session.command_error import CommandError
 from infra.host.clock import SystemClock
 from infra.host.printable import PrintableFormatter
@@ -124,8 +125,11 @@ class _Server(uvicorn.Server):
 
 
 def _people(options: DashboardOptions) -> People:
+    person = options.person
+    if person is not None and not (0 < len(person) <= MAX_ACTOR_CHARS and person.isascii() and person.isprintable()):
+        raise CommandError(f"--as should be 1 to {MAX_ACTOR_CHARS} printable characters of ASCII")
     if options.token_file is not None:
-        if options.person is not None:
+        if person is not None:
             raise CommandError("--as goes without --token-file: each token has a person's name")
         try:
             return TokenHolders(options.token_file)
@@ -136,7 +140,7 @@ def _people(options: DashboardOptions) -> People:
             f"--host {options.host} can be reached by others: name those who may with --token-file (lines of"
             " name:role:token), or leave it at 127.0.0.1"
         )
-    return AnyoneHere((user_name() or "") if options.person is None else options.person)
+    return AnyoneHere((user_name() or "") if person is None else person)
 
 
 def is_loopback(host: str) -> bool:

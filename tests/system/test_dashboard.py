@@ -288,6 +288,8 @@ async def test_a_hundred_browsers_see_the_same(
         (ONLY_HERE._replace(host="0.0.0.0"), "--host 0.0.0.0 can be reached by others: name those who may"),  # noqa: S104 - what is refused
         (ONLY_HERE._replace(host="no.such.host.invalid"), "can be reached by others"),
         (ONLY_HERE._replace(token_file=Path("/none"), person=None), "cannot read /none"),
+        (ONLY_HERE._replace(person="ann\nbob"), "--as should be 1 to 128 printable characters"),
+        (ONLY_HERE._replace(person=""), "--as should be 1 to 128 printable characters"),
         (ONLY_HERE._replace(token_file=Path("/none")), "--as goes without --token-file"),
     ],
 )
