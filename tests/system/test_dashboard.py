@@ -222,6 +222,27 @@ async def test_it_comes_back_after_the_service_the_broker_and_itself(
     await service.stop()
 
 
+async def test_it_follows_the_broker_of_its_directory_to_another_port(
+    tmp_path: Path, new_page: Callable[..., Any], free_port: int
+) -> None:
+    data, pool = tmp_path / "data", "p1"
+
+    async def new_service(broker: EmbeddedBroker) -> PoolServer:
+        server = PoolServer(Settings(pool=pool), broker.url)
+        return await server.start(broker.auth, sync_interval="2m")
+
+    async with EmbeddedBroker(data, FAST) as broker:
+        page: Page = await new_page(Settings(pool=pool, data_dir=data))
+        service = await new_service(broker)
+        await page.mode("live", served_by=service.leader)
+        await service.stop()
+    assert (await page.mode("disconnected"))["position"] > 0
+    async with EmbeddedBroker(data, BrokerOptions(port=free_port, sync_interval=FAST.sync_interval)) as broker:
+        service = await new_service(broker)
+        await page.mode("live", served_by=service.leader)
+        await service.stop()
+
+
 async def test_a_log_that_was_deleted_and_made_anew_is_shown_anew(
     users_broker: EmbeddedBroker, new_page: Callable[..., Any]
 ) -> None:
@@ -404,3 +425,29 @@ async def test_0_means_none(tmp_path: Path) -> None:
         assert not [line for line in service.said if line.startswith("dashboard")]
         if sys.platform == "linux":
             assert children(service.pid) == []
+
+
+async def test_the_command_says_where_it_is_and_ends_by_a_signal(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli.main", "dashboard", "--json", "--port", "0", "--pool", "p1"),
+        *("--data-dir", str(tmp_path), "--nats", "nats://127.0.0.1:9"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            said = json.loads(await process.stdout.readline())
+            assert said["pool"] == "p1"
+            async with httpx.AsyncClient(base_url=said["address"]) as http:
+                assert (await http.get("/")).status_code == 200
+                assert (await http.get("/api/session")).json()["mode"] == "starting"
+            process.terminate()
+            _, logged = await process.communicate()
+        assert process.returncode == 0
+        assert b"not connected: cannot use the broker at nats://127.0.0.1:9: connection refused" in logged
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
