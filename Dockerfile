@@ -16,6 +16,7 @@ COPY domain domain
 COPY projections projections
 COPY handlers handlers
 COPY infra infra
+COPY custody_dashboard custody_dashboard
 COPY custody_demo custody_demo
 COPY custody_eventsourcing custody_eventsourcing
 RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-PACKAGES = ("domain", "projections", "handlers", "infra", "custody_demo", "custody_eventsourcing")
+PACKAGES = ("domain", "projections", "handlers", "infra", "custody_dashboard", "custody_demo", "custody_eventsourcing")
 COPY = re.compile(r"(?m)^COPY (?!--from)(?P<sources>.+) (?P<target>\S+)$")
 
 

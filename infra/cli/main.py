@@ -84,6 +84,7 @@ NOW_HELP = {
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "tail": "Show events as they happen, without missing one, until interrupted.",
     "notify": "Post chosen events, and what needs people, to webhooks and chat tools, without losing one.",
+    "dashboard": "Serve a page that shows the pool: who does what, what needs you, what happened; until interrupted.",
 }
 PAST_HELP = {
     "at": "Show every view as it was at a moment: tasks, leases, agents, workloads, backlog and counts.",

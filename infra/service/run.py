@@ -18,6 +18,7 @@ from infra.host.stop_signals import stop_signal
 from infra.nats.auth import Auth
 from infra.nats.broker_errors import BrokerError, BrokerUnavailableError, CredentialsRefusedError
 from infra.nats.connection import connect, without_password
+from infra.service.dashboard_process import DashboardProcess
 from infra.service.log_consent import NOTHING_ACCEPTED, LogConsent
 from infra.service.serving import PoolServedError, PoolServer, refuse_if_served
 from infra.settings.contradictions import contradictions
@@ -105,10 +106,15 @@ async def _serve(
         if server is None:
             return _status(ending.result())
         status = EXIT_OK
+        dashboard = _new_dashboard(settings, broker)
         try:
-            _greet(settings, server, url)
+            _greet(settings, server, url, dashboard)
+            if dashboard is not None:
+                await dashboard.start()
             status = await _until_stopped(server, ending)
         finally:
+            if dashboard is not None:
+                await dashboard.stop()
             settled = await server.stop()
     finally:
         ending.cancel()
@@ -246,7 +252,14 @@ def _status(why: str | None) -> int:
     return EXIT_OK if why is None else _failed(why)
 
 
-def _greet(settings: Settings, server: PoolServer, url: str) -> None:
+def _new_dashboard(settings: Settings, broker: EmbeddedBroker | None) -> DashboardProcess | None:
+    """Return the dashboard beside an embedded broker; None if there is none, or none is wanted."""
+    if broker is None or not settings.dashboard_port:
+        return None
+    return DashboardProcess(settings, broker.url, broker.auth("operator"))
+
+
+def _greet(settings: Settings, server: PoolServer, url: str, dashboard: DashboardProcess | None) -> None:
     facts = server.facts
     state = server.pool.memory.state
     if facts is not None:
@@ -258,6 +271,8 @@ def _greet(settings: Settings, server: PoolServer, url: str) -> None:
     unreadable = server.pool.memory.unreadable_count
     if unreadable:
         say(f"warning   {unreadable} events could not be read and are skipped; `custody verify` names them")
+    if dashboard is not None:
+        say(f"dashboard {dashboard.address}")
     if server.metrics_url is not None:
         say(f"metrics   {server.metrics_url}")
     where = without_password(url)

@@ -285,6 +285,9 @@ class ServiceSettings(_Group):
     """Events between two snapshots of the state, a cache for quick starts and looks into the past; 0: none."""
     reply_timeout_s: Annotated[float, Field(gt=0, le=300, allow_inf_nan=False)] = 5.0
     """How long a command may go unconfirmed by the broker before it is answered as unavailable, in seconds."""
+    dashboard_port: Annotated[int, Field(ge=0, le=65_535)] = 4280
+    """Loopback port of the page that `custody up` serves beside the service; the next free one if it is taken; 0: no
+    page."""
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least severe level that the service logs."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"

@@ -43,12 +43,12 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def up(path: Path, *options: str) -> Iterator[list[str]]:
+def up(path: Path, *options: str, dashboard: bool = False) -> Iterator[list[str]]:
     """`custody up` in a directory; gives the lines that it says until it is ready, and ends it the polite way."""
     service = subprocess.Popen(
         [Path(sys.executable).with_name("custody"), "up", *options],
         cwd=path,
-        env=environment(),
+        env=environment() | ({} if dashboard else {"CUSTODY_DASHBOARD_PORT": "0"}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -17,7 +17,10 @@ from tests.docs.pages import PAGES, name_of
 from tests.support.cases import case
 from tests.support.checkout import ROOT
 
-PACKAGES = "domain|projections|handlers|infra|custody_demo|custody_eventsourcing|docs|examples|tests|requirements"
+PACKAGES = (
+    "domain|projections|handlers|infra|custody_dashboard|custody_demo|custody_eventsourcing"
+    "|docs|examples|tests|requirements"
+)
 QUOTED = re.compile(rf"`((?:{PACKAGES})/[\w./-]*)`")
 
 ENTRY = re.compile(r"(?m)^- \[(.+)\]\(([^)]+)\)(.*)$")

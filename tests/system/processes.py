@@ -42,7 +42,8 @@ class Service:
         self._how = how
         self._arguments = arguments
         self._directory = directory
-        self._settings = {"data_dir": str(directory / "data"), **settings}
+        # A page beside each service would cost the tests their time: those that are about it say its port.
+        self._settings = {"data_dir": str(directory / "data"), "dashboard_port": 0, **settings}
         self._process: Process | None = None
         self._readers: list[asyncio.Task[None]] = []
         self._changed = asyncio.Event()

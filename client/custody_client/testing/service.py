@@ -62,7 +62,7 @@ def running_service(
     if command is None:
         raise NoServiceInstalledError("tests against a real service need the package `custody` in this environment")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
-    given = {**SHORT, **(settings or {}), "pool": pool, "data_dir": str(directory / "data")}
+    given = {**SHORT, "dashboard_port": "0", **(settings or {}), "pool": pool, "data_dir": str(directory / "data")}
     with (directory / "service.log").open("wb") as log:
         process = subprocess.Popen(
             [command, "up"],

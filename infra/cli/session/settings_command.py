@@ -20,15 +20,15 @@ from infra.settings.sources import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-_FIRST = frozenset({"config", "pool", "nats", "data_dir", "broker_port", "log_level"})
+_FIRST = frozenset({"config", "pool", "nats", "data_dir", "broker_port", "dashboard_port", "log_level"})
 """The settings that `--help` shows; each of the others belongs to the topic of its group."""
 _OF_CLIENTS = frozenset(
     name for name in BrokerSettings.model_fields if name.startswith("nats") or name.endswith("_password")
 )
 _UNUSED = {
-    "serve": frozenset(name for name in BrokerSettings.model_fields if name.startswith("broker_")),
+    "serve": frozenset(name for name in BrokerSettings.model_fields if name.startswith("broker_")) | {"dashboard_port"},
     "up": _OF_CLIENTS,
-    "demo": _OF_CLIENTS | {"broker_port", "broker_strict_inboxes"},
+    "demo": _OF_CLIENTS | {"broker_port", "broker_strict_inboxes", "dashboard_port"},
 }
 """Settings that a command does not use, so that they are no options of it: the broker runs already, or is its own."""
 NewLogOption = Annotated[

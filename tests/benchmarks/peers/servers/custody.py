@@ -25,7 +25,7 @@ class CustodyServer(Server):
         """Return the broker's address, the operator's password, the pool, and the seconds that the start took."""
         data = self.directory / "data"
         began = time.perf_counter()
-        environment = clean_environment() | {"PYTHONPATH": str(ROOT)} | self._settings
+        environment = clean_environment() | {"PYTHONPATH": str(ROOT), "CUSTODY_DASHBOARD_PORT": "0"} | self._settings
         process = self.run(sys.executable, *self.command, str(data), stdout=subprocess.PIPE, env=environment)
         if process.stdout is None or not any(line.startswith(b"ready") for line in process.stdout):
             raise RuntimeError(f"{type(self).__name__} did not start: {self.printed()}")

@@ -1,0 +1,244 @@
+"""Back in time: any moment as it was, what changed between two, how busy it was when, and the morning report."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from custody_dashboard.past import past_states
+from custody_dashboard.past.named_moments import moment_at
+from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
+from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
+from domain.timestamps import format_timestamp
+from handlers.follower import past
+from infra.codec import CloudEventsCodec
+from tests.custody_dashboard.conftest import Desk
+from tests.support.cases import case
+from tests.support.pool_harness import POOL, PoolHarness
+
+FORTUNES = ("position", "strip", "needs", "agents", "lanes", "steals", "recent", "tasks_changed")
+
+
+async def test_a_moment_is_shown_as_it_was_seen_then(desk: Desk, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1", "T2")
+    await pool.advance(1)
+    desk.watch._tick(desk.watch._opened())  # noqa: SLF001 - what is seen now
+    seen = desk.watch._opened().document()  # noqa: SLF001 - same
+    position = pool.position
+    await pool.given("ops.cancel", task_id="T1")
+    await pool.advance(30)
+    await pool.submit("T3")
+    await pool.advance(1)
+    found = await desk.get("/api/at", position=position)
+    assert found["past"] is True
+    assert found["mode"] == "past"
+    assert found["position"] == position
+    assert {agent_id: row["held"] for agent_id, row in found["agents"].items()} == {"a1": 2}
+    assert found["lanes"]["agents"].keys() == seen["lanes"]["agents"].keys()
+    assert [each["position"] for each in found["recent"]] == [each["position"] for each in seen["recent"]]
+    window = await desk.get("/api/tasks", position=position)
+    assert [(row["task_id"], row["status"]) for row in window["rows"]] == [("T1", "assigned"), ("T2", "assigned")]
+    task = await desk.get("/api/task", id="T1", position=position)
+    assert (task["past"], task["task"]["status"], task["lifecycle"]["at"]) == (True, "assigned", "assigned")
+    assert [each["event"] for each in task["events"]] == ["submitted", "leased"]
+    assert (await desk.get("/api/task", id="T1"))["task"]["status"] == "cancelled"
+    assert (await desk.refused("/api/task", id="T3", position=position))[0] == 404
+    assert (await desk.get("/api/statistics", position=position))["statistics"]["tasks"]["assigned"] == 2
+    assert (await desk.get("/api/agent", id="a1", position=position))["row"]["held"] == 2
+    assert (await desk.get("/api/steals", position=position))["steals"] == []
+
+
+async def test_a_moment_may_be_named_by_a_time(desk: Desk, pool: PoolHarness) -> None:
+    await pool.submit("T1")
+    position, at = pool.position, pool.clock.now()
+    await pool.advance(60)
+    await pool.submit("T2")
+    await pool.advance(1)
+    for text in (
+        format_timestamp(at),
+        format_timestamp(at + timedelta(seconds=59)),
+        (at + timedelta(seconds=30)).astimezone().isoformat(),
+    ):
+        with case(text):
+            assert (await desk.get("/api/at", at=text))["position"] == position
+    for later_s, wait_s in ((0, 0.0), (59, 59.0), (30, 30.0)):
+        found = await desk.get("/api/at", at=format_timestamp(at + timedelta(seconds=later_s)))
+        assert found["strip"]["oldest_wait_s"] == wait_s, "ages are those of the moment, not of the last event by then"
+    assert (await desk.get("/api/at", at="1969-01-01T00:00:00Z"))["position"] == 0
+    assert (await desk.get("/api/at", position=0))["agents"] == {}
+
+
+async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rebuilt: list[int] = []
+
+    async def counted(follower: Any, position: int) -> Any:
+        rebuilt.append(position)
+        return await past.memory_at(follower, position)
+
+    monkeypatch.setattr(past_states, "memory_at", counted)
+    await pool.register("a1", capacity=100)
+    for number in range(30):
+        await pool.submit(f"T{number}")
+        await pool.assign("a1", f"T{number}")
+        await pool.advance(1)
+    for position in range(10, 60, 5):
+        document = await desk.get("/api/at", position=position)
+        assert document["position"] == position
+        moment = await moment_at(desk.watch.follower, position, "position")
+        fresh = await past_states.PastStates(desk.watch.follower).at(moment)
+        for name in FORTUNES:
+            assert document[name] == json.loads(fresh.document())[name], (position, name)
+    assert len(rebuilt) == 1 + 10, "one for what is played; the others are what it is compared with"
+    rebuilt.clear()
+    for position in (55, 20, 30, 10, 8, 6, 4):
+        await desk.get("/api/at", position=position)
+    assert len(desk.context.past._kept) <= KEPT_STATES  # noqa: SLF001 - what is bounded
+    assert rebuilt
+
+
+async def test_states_are_dropped_when_nobody_has_looked_for_a_while(desk: Desk, pool: PoolHarness) -> None:
+    await desk.get("/api/at", position=1)
+    desk.context.forget_idle()
+    assert desk.context._past is not None  # noqa: SLF001 - what is dropped
+    await pool.advance(301)
+    desk.context.forget_idle()
+    assert desk.context._past is None  # noqa: SLF001 - same
+
+
+async def test_too_many_looks_into_the_past_are_told_to_come_again(desk: Desk, pool: PoolHarness) -> None:
+    await pool.submit(*(f"T{number}" for number in range(20)))
+    await pool.advance(1)
+    answers = await asyncio.gather(
+        *(desk.http.get("/api/at", params={"position": number}) for number in range(1, 2 * MAX_WAITING + 1))
+    )
+    statuses = [each.status_code for each in answers]
+    assert set(statuses) == {200, 503}
+    assert statuses.count(200) >= MAX_WAITING
+    assert all(each.json()["error"]["code"] == "busy" for each in answers if each.status_code == 503)
+
+
+async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1", "T2")
+    first, at = pool.position, pool.clock.now()
+    await pool.advance(10)
+    await pool.given("ops.cancel", task_id="T1")
+    await pool.submit("T3")
+    await pool.register("a2")
+    await pool.advance(1)
+    for start in (str(first), format_timestamp(at)):
+        found = await desk.get("/api/diff", **{"from": start, "to": str(pool.position)})
+        assert {each["task_id"]: each["change"] for each in found["tasks"]} == {"T1": "ended", "T3": "new"}
+        assert {each["agent_id"]: each["change"] for each in found["agents"]} == {"a1": "changed", "a2": "joined"}
+        assert (found["more_tasks"], found["more_agents"]) == (0, 0)
+        assert found["counts"]["tasks.queued"] == {"before": 0, "after": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "parameters", "said"),
+    [
+        ("/api/at", {}, "name either position or at"),
+        ("/api/at", {"position": "1", "at": "2026-11-21T08:00:00Z"}, "name either position or at"),
+        ("/api/at", {"position": "999"}, "position 999 is past the end of the log"),
+        ("/api/at", {"position": "-1"}, "position should be a whole number"),
+        ("/api/at", {"at": "yesterday"}, "at should be a time such as"),
+        ("/api/at", {"at": "2026-11-21T08:00:00"}, "at should be a time such as"),
+        ("/api/at", {"at": "2999-01-01T00:00:00Z"}, "at has not come yet"),
+        ("/api/at", {"at": "9" * 30}, "at should be a time such as"),
+        ("/api/diff", {"from": "1"}, "name both moments"),
+        ("/api/diff", {"from": "3", "to": "1"}, "from is after to"),
+        ("/api/diff", {"from": "1", "to": "x"}, "to should be a time such as"),
+        ("/api/morning", {"since": "soon"}, "since should be a time such as"),
+        ("/api/postmortem", {}, "name a task, an agent, or a range"),
+        ("/api/postmortem", {"task": "ü"}, "is not a task's id"),
+        ("/api/postmortem", {"from": "x"}, "from should be a time such as"),
+    ],
+)
+async def test_moments_that_there_are_not(
+    desk: Desk, pool: PoolHarness, path: str, parameters: dict[str, str], said: str
+) -> None:
+    await pool.submit("T1", "T2")
+    await pool.advance(1)
+    status, _, message = await desk.refused(path, **parameters)
+    assert (status, said in message) == (400, True), message
+
+
+async def test_a_difference_over_too_many_events_is_refused(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_states, "MAX_DIFF_EVENTS", 3)
+    await pool.submit("T1", "T2", "T3", "T4")
+    await pool.advance(1)
+    _, _, message = await desk.refused("/api/diff", **{"from": "0", "to": "6"})
+    assert "choose moments closer together" in message
+
+
+async def test_the_timeline_has_every_event_in_one_of_its_buckets(desk: Desk, pool: PoolHarness) -> None:
+    for number in range(40):
+        await pool.submit(f"T{number}")
+        await pool.advance(1 if number < 20 else 60)
+    found = await desk.get("/api/timeline")
+    assert (found["first_position"], found["last_position"]) == (1, pool.position)
+    assert len(found["buckets"]) == BUCKETS
+    assert sum(each["events"] for each in found["buckets"]) == pytest.approx(pool.position, abs=3)
+    assert found["buckets"][0]["events"] > found["buckets"][-1]["events"]
+    assert found["points"] == sorted(found["points"])
+
+
+async def test_a_timeline_reads_a_few_hundred_messages_however_long_the_log_is() -> None:
+    class Log:
+        reads = 0
+
+        async def get(self, position: int) -> Any:
+            self.reads += 1
+            return position
+
+    class Codec:
+        def decode(self, position: int) -> Any:
+            return Sample(position, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=position))
+
+    class Timed(Timeline):
+        async def _time(self, position: int, first: int) -> datetime:
+            log.reads += 1
+            return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=position)
+
+    log: Any = Log()
+    timeline = Timed(log, CloudEventsCodec(POOL))
+    last = 10_000_000
+    for _ in range(50):
+        samples = await timeline.samples(1, last)
+        assert len(samples) <= MAX_SAMPLES
+        assert (samples[0].position, samples[-1].position) == (1, last)
+        last += 997
+    assert log.reads < 2 * MAX_SAMPLES
+    assert await timeline.samples(1, 0) == []
+
+
+def test_a_timeline_of_events_at_one_moment_is_no_error() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert timeline_document([])["buckets"] == []
+    assert timeline_document([Sample(1, at), Sample(9, at)])["buckets"] == []
+    assert timeline_document([Sample(5, at)])["last_position"] == 5
+
+
+async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolHarness) -> None:
+    await pool.submit("T0")
+    at = pool.clock.now()
+    await pool.advance(60)
+    token = await pool.holds("a1", "T1")
+    await pool.given("agent.a1.fail", task_id="T1", token=token, error="broken", retryable=False)
+    await pool.advance(1)
+    found = await desk.get("/api/morning", since=format_timestamp(at))
+    assert 0 < len(found["lines"]) <= 10
+    assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
+    assert (found["position"], found["events_left_out"]) == (pool.position, 0)
+    assert (await desk.get("/api/morning"))["events"] == pool.position
+    await pool.submit("T9")
+    await pool.advance(1)
+    again = await desk.get("/api/morning", since=format_timestamp(at))
+    assert again["events"] == found["events"] + 1, "what was folded is folded further"
+    later = await desk.get("/api/morning", since=format_timestamp(pool.clock.now()))
+    assert (later["lines"], later["events"]) == ([], 0)
