@@ -1,0 +1,102 @@
+/** The page around the views: header, navigation, what is not live, the past, what was done. */
+import { useEffect, useRef } from 'preact/hooks';
+import { spoken } from '#/announce.js';
+import { words } from '#/format.js';
+import { helpShown, VIEWS } from '#/keys.js';
+import { live } from '#/pool.js';
+import { href, route } from '#/router.js';
+import { locked, logOut, refusal, session } from '#/session.js';
+import { contact } from '#/stream.js';
+import { nextTheme, theme } from '#/theme.js';
+import { classes, html, useSignal } from '#/ui.js';
+import { past } from '#/moments.js';
+import { ActDialog } from '#/parts/act.js';
+import { Banner, Badge } from '#/parts/contact.js';
+import { Help } from '#/parts/help.js';
+import { Login } from '#/parts/login.js';
+import { TimeBar } from '#/parts/time_bar.js';
+import { Told } from '#/parts/told.js';
+import { Agent } from '#/views/agent.js';
+import { Agents } from '#/views/agents.js';
+import { Morning } from '#/views/morning.js';
+import { Now } from '#/views/now.js';
+import { Past } from '#/views/past.js';
+import { Statistics } from '#/views/statistics.js';
+import { Steals } from '#/views/steals.js';
+import { Task } from '#/views/task.js';
+import { Tasks } from '#/views/tasks.js';
+
+const SHOWS = {
+  now: [Now, 'Now'],
+  agents: [Agents, 'Agents'],
+  agent: [Agent, 'Agent'],
+  tasks: [Tasks, 'Tasks'],
+  task: [Task, 'Task'],
+  steals: [Steals, 'Steals'],
+  statistics: [Statistics, 'Statistics'],
+  past: [Past, 'Past'],
+  morning: [Morning, 'Morning report'],
+};
+
+export function Frame() {
+  const isLocked = useSignal(locked);
+  return isLocked ? html`<${Login} />` : html`<${Page} />`;
+}
+
+function Page() {
+  const { view, id } = useSignal(route);
+  const isPast = useSignal(past) !== null;
+  const state = useSignal(contact);
+  const loaded = useSignal(live.loaded);
+  const [View, name] = SHOWS[view] ?? SHOWS.now;
+  const main = useRef(null);
+  const first = useRef(true);
+  useEffect(() => {
+    document.title = `${id ?? name} · Custody`;
+    if (!first.current) main.current?.focus({ preventScroll: true });
+    if (!first.current) scrollTo(0, 0);
+    first.current = false;
+  }, [view, id]);
+  const stale = !isPast && loaded && state !== 'live';
+  return html`
+    <${Header} current=${view} />
+    <${Banner} />
+    <${TimeBar} />
+    <main id="main" tabindex="-1" ref=${main} class=${classes('main', stale && 'stale', isPast && 'past')}>
+      <h1 class=${view === 'now' ? 'unseen' : ''} dir="auto">${id === null ? name : `${name} ${id}`}</h1>
+      ${loaded || isPast ? html`<${View} id=${id} key=${`${view}/${id}`} />` : html`<${Waiting} />`}
+    </main>
+    <${Told} />
+    <${ActDialog} />
+    <${Help} />
+    <${Speech} />`;
+}
+
+function Waiting() {
+  const why = useSignal(refusal);
+  return html`<p class="empty">${why || 'Waiting for the first word from the dashboard’s server.'}</p>`;
+}
+
+const Speech = () => html`<p class="unseen" role="status" aria-live="polite">${useSignal(spoken)}</p>`;
+
+function Header({ current }) {
+  const who = useSignal(session);
+  const shade = useSignal(theme);
+  const active = { agent: 'agents', task: 'tasks' }[current] ?? current;
+  return html`<header class="top">
+    <a class="brand" href=${href('now')}><span class="brand-name">Custody</span> <span class="pool" dir="auto">${who?.pool ?? ''}</span></a>
+    <${Badge} />
+    <nav class="views" aria-label="Views">
+      ${VIEWS.map(
+        ([key, view, name]) =>
+          html`<a key=${view} href=${href(view)} aria-current=${active === view ? 'page' : undefined} aria-keyshortcuts=${key}>${name}</a>`,
+      )}
+    </nav>
+    <div class="tools">
+      <span class="person" dir="auto" title=${who?.can_act ? 'You may act.' : (who?.why_not ?? '')}>${who?.person ?? ''}${who && !who.can_act ? ' (looks only)' : ''}</span>
+      <button type="button" class="quiet" onClick=${nextTheme} title="Theme (t)" aria-label=${`Theme: ${words(shade)}. Change`}>◐ <span aria-hidden="true">${shade}</span></button>
+      <button type="button" class="quiet" onClick=${() => (helpShown.value = true)} title="Keys (?)" aria-label="Keys and help">?</button>
+      ${who?.by_token ? html`<button type="button" class="quiet" onClick=${logOut}>Leave</button>` : null}
+    </div>
+  </header>`;
+}

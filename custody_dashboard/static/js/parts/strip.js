@@ -1,0 +1,55 @@
+/** The strip: the pool in a few numbers. */
+import { clockTime, count, duration, ms, NOTHING, number } from '#/format.js';
+import { shown, useNow } from '#/moments.js';
+import { live } from '#/pool.js';
+import { href } from '#/router.js';
+import { contact } from '#/stream.js';
+import { classes, html, useSignal } from '#/ui.js';
+import { Actions } from '#/parts/act.js';
+
+export function Strip() {
+  const pool = useSignal(shown);
+  const strip = useSignal(pool.strip);
+  const position = useSignal(pool.position);
+  const state = useSignal(contact);
+  const now = useNow();
+  const oldest = ms(strip.oldest_since);
+  const open = (strip.intake ?? 'open') === 'open';
+  const served = strip.served === false ? 'not answering' : (strip.served_by ?? NOTHING);
+  const figures = [
+    ['Served by', served, strip.served === false ? 'silent' : '', `position ${number(position)}`],
+    [
+      'State',
+      pool !== live ? 'Past' : state === 'live' ? 'Live' : state === 'behind' ? `${count(strip.behind_events ?? 0, 'event')} behind` : 'Not live',
+      pool !== live || state === 'live' ? '' : 'stalled',
+      strip.expiry_held ? 'expiry is held' : open ? 'takes work' : `intake ${strip.intake}`,
+    ],
+    ['Held', number(strip.held), '', `${number(strip.agents)} agents`, href('agents')],
+    ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
+    ['Oldest wait', oldest === null ? NOTHING : duration(Math.max(0, Math.round((now - oldest) / 1000))), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
+    ['Throughput', number(strip.throughput_per_min), '', 'completed a minute', href('statistics')],
+    ['Expiries', number(strip.expiries_1h), '', 'in the last hour'],
+    ['False recoveries', number(strip.false_recoveries_1h), strip.false_recoveries_1h ? 'stalled' : '', 'in the last hour'],
+    ['Backlog empty', ...emptyAt(strip, now)],
+  ];
+  return html`<section class="strip" aria-label="The pool in numbers">
+    <dl>
+      ${figures.map(
+        ([name, value, tone, note, link]) =>
+          html`<div key=${name} class=${classes('figure', tone && `tone-${tone}`)}>
+            <dt>${link ? html`<a href=${link}>${name}</a>` : name}</dt>
+            <dd class="value" dir="auto" title=${value}>${value}</dd>
+            <dd class="note">${note}</dd>
+          </div>`,
+      )}
+    </dl>
+    <${Actions} verbs=${open ? ['pause', 'drain'] : ['resume']} />
+  </section>`;
+}
+
+function emptyAt({ queued, backlog_empty_at: text }, now) {
+  if (queued === 0) return ['now', '', 'nothing is queued'];
+  const at = ms(text);
+  if (at === null) return [NOTHING, '', 'does not shrink'];
+  return [`in ${duration(Math.max(0, Math.round((at - now) / 60_000) * 60))}`, '', `about ${clockTime(at).slice(0, 5)}`];
+}
