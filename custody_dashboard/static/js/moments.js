@@ -16,8 +16,13 @@ export const failure = signal('');
 /** The pool that every view shows. */
 export const shown = computed(() => past.value ?? live);
 
-/** The moment as the server wants it: `{position}` or `{at}`. */
-export const momentQuery = at => (at === null ? {} : /^\d+$/.test(at) ? { position: at } : { at });
+/** The position of the past that is shown; null: the present. */
+export const pastPosition = computed(() => past.value?.position.value ?? null);
+/** The same as a part of a query. */
+export const momentQuery = position => (position === null ? {} : { position });
+
+/** A moment as the server wants it: `{position}` or `{at}`. */
+const asked = at => (/^\d+$/.test(at) ? { position: at } : { at });
 
 let underWay = new AbortController();
 
@@ -37,7 +42,7 @@ effect(() => {
 async function bring(at, signal) {
   loading.value = true;
   try {
-    const state = await get('/api/at', momentQuery(at), signal);
+    const state = await get('/api/at', asked(at), signal);
     const pool = createPool();
     applyState(pool, state);
     past.value = pool;

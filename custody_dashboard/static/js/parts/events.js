@@ -30,7 +30,7 @@ export const History = ({ caption, events, atMoment }) =>
         each =>
           html`<tr key=${each.position}>
             <td class="nowrap"><${Clock} at=${each.at ?? each.time} /></td>
-            <td class="nowrap">${words(each.event ?? each.kind)}</td>
+            <td class="nowrap">${words(each.event ?? String(each.kind ?? '').split('.').at(-1))}</td>
             <td><${Text} text=${each.what ?? each.text} most=${600} /></td>
             <td class="at-m"><${Text} text=${each.actor} most=${60} /></td>
             <td class="num at-m"><a href=${atMoment(each.position)} title="As it was then">${number(each.position)}</a></td>

@@ -9,7 +9,7 @@ import { locked, logOut, refusal, session } from '#/session.js';
 import { contact } from '#/stream.js';
 import { nextTheme, theme } from '#/theme.js';
 import { classes, html, useSignal } from '#/ui.js';
-import { past } from '#/moments.js';
+import { failure, moment, past } from '#/moments.js';
 import { ActDialog } from '#/parts/act.js';
 import { Banner, Badge } from '#/parts/contact.js';
 import { Help } from '#/parts/help.js';
@@ -46,6 +46,8 @@ export function Frame() {
 function Page() {
   const { view, id } = useSignal(route);
   const isPast = useSignal(past) !== null;
+  // What is on its way is not shown as the present meanwhile.
+  const awaited = useSignal(moment) !== null && !isPast;
   const state = useSignal(contact);
   const loaded = useSignal(live.loaded);
   const [View, name] = SHOWS[view] ?? SHOWS.now;
@@ -64,13 +66,15 @@ function Page() {
     <${TimeBar} />
     <main id="main" tabindex="-1" ref=${main} class=${classes('main', stale && 'stale', isPast && 'past')}>
       <h1 class=${view === 'now' ? 'unseen' : ''} dir="auto">${id === null ? name : `${name} ${id}`}</h1>
-      ${loaded || isPast ? html`<${View} id=${id} key=${`${view}/${id}`} />` : html`<${Waiting} />`}
+      ${awaited ? html`<${Awaited} />` : loaded || isPast ? html`<${View} id=${id} key=${`${view}/${id}`} />` : html`<${Waiting} />`}
     </main>
     <${Told} />
     <${ActDialog} />
     <${Help} />
     <${Speech} />`;
 }
+
+const Awaited = () => html`<p class="empty">${useSignal(failure) || 'Bringing that moment back…'}</p>`;
 
 function Waiting() {
   const why = useSignal(refusal);

@@ -1,7 +1,7 @@
 /** One agent: what it is, what it holds, what it did. */
 import { number, words } from '#/format.js';
 import { useFetched } from '#/fetched.js';
-import { moment, momentQuery, shown } from '#/moments.js';
+import { momentQuery, pastPosition, shown } from '#/moments.js';
 import { href } from '#/router.js';
 import { html, useSignal } from '#/ui.js';
 import { verbsOfAgent } from '#/verbs.js';
@@ -11,11 +11,11 @@ import { Ago, Empty, Facts, Meter, Panel, TaskLink, Text } from '#/parts/small.j
 
 export function Agent({ id }) {
   const pool = useSignal(shown);
-  const at = useSignal(moment);
+  const at = useSignal(pastPosition);
   const row = useSignal(pool.agents).get(id);
   const { document, failure } = useFetched('/api/agent', { id, ...momentQuery(at) }, row);
   if (!document) return html`<${Empty}>${failure?.message ?? 'Looking…'}<//>`;
-  const agent = { ...document.agent, ...row };
+  const agent = { ...document.agent, ...document.row, ...row };
   const holds = document.tasks ?? agent.holds ?? [];
   return html`<div class="view-one">
     <p class="headline"><span class=${`status tone-${agent.tone ?? 'ok'}`}>${words(agent.tone && agent.tone !== 'ok' ? agent.tone : agent.status)}</span>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { number, words } from '#/format.js';
 import { useFetched } from '#/fetched.js';
-import { moment, momentQuery } from '#/moments.js';
+import { momentQuery, pastPosition } from '#/moments.js';
 import { html, useSignal } from '#/ui.js';
 import { Empty, Facts, Panel } from '#/parts/small.js';
 import { Plot } from '#/parts/plot.js';
@@ -22,7 +22,7 @@ const PLOTS = [
 ];
 
 export function Statistics() {
-  const at = useSignal(moment);
+  const at = useSignal(pastPosition);
   const [hours, setHours] = useState(1);
   const [turn, setTurn] = useState(0);
   useEffect(() => {
@@ -44,7 +44,7 @@ export function Statistics() {
         ([title, id, unit, lines]) => html`<${Plot} key=${id} id=${`plot-${id}`} title=${title} unit=${unit} at=${times} lines=${lines.map(([name, key]) => [name, last(key)])} />`,
       )}
     </div>
-    <${Counts} now=${document.now ?? {}} />
+    <${Counts} now=${document.statistics ?? {}} />
   </div>`;
 }
 

@@ -2,7 +2,7 @@
 import { cut, dayTime, ms, number, words } from '#/format.js';
 import { queryOf } from '#/api.js';
 import { useFetched } from '#/fetched.js';
-import { moment, momentQuery, shown } from '#/moments.js';
+import { momentQuery, pastPosition, shown } from '#/moments.js';
 import { href } from '#/router.js';
 import { classes, html, useSignal } from '#/ui.js';
 import { verbsOfTask } from '#/verbs.js';
@@ -13,7 +13,7 @@ import { AgentLink, Ago, Clock, Empty, Facts, Meter, Panel, Since, Status, TaskL
 
 export function Task({ id }) {
   const pool = useSignal(shown);
-  const at = useSignal(moment);
+  const at = useSignal(pastPosition);
   const changed = useSignal(pool.tasksChanged);
   const { document, failure } = useFetched('/api/task', { id, ...momentQuery(at) }, at === null ? changed : 0);
   if (!document) return html`<${Empty}>${failure?.message ?? 'Looking…'}<//>`;

@@ -1,14 +1,14 @@
 /** Tasks: a table of all, with filters and search; only the rows in view are fetched. */
 import { useEffect, useMemo, useReducer, useState } from 'preact/hooks';
 import { count, NOTHING, words } from '#/format.js';
-import { moment, momentQuery, shown } from '#/moments.js';
+import { momentQuery, pastPosition, shown } from '#/moments.js';
 import { requery, route } from '#/router.js';
 import { html, useSignal } from '#/ui.js';
 import { Windows } from '#/windows.js';
 import { AgentLink, Ago, Meter, Since, Status, TaskLink, Text, Until } from '#/parts/small.js';
 import { Table } from '#/parts/table.js';
 
-const STATUSES = ['queued', 'assigned', 'in_progress', 'stuck', 'blocked', 'quarantined', 'completed', 'failed', 'cancelled', 'live', 'ended'];
+const STATUSES = ['queued', 'assigned', 'in_progress', 'stuck', 'blocked', 'quarantined', 'completed', 'failed', 'cancelled', 'ended'];
 const SEARCH_AFTER_MS = 250;
 
 const COLUMNS = [
@@ -28,7 +28,7 @@ const COLUMNS = [
 
 export function Tasks() {
   const pool = useSignal(shown);
-  const at = useSignal(moment);
+  const at = useSignal(pastPosition);
   const { query } = useSignal(route);
   const { status, label, agent, q, sort, desc } = query;
   const [, again] = useReducer(number => number + 1, 0);
@@ -45,7 +45,7 @@ export function Tasks() {
     <div class="filters">
       <${Search} q=${q} />
       <select aria-label="Status" value=${status ?? ''} onChange=${event => requery({ status: event.target.value || null })}>
-        <option value="">Any status</option>
+        <option value="">All live</option>
         ${STATUSES.map(each => html`<option key=${each} value=${each}>${words(each)}</option>`)}
       </select>
       <${Filter} name="label" value=${label} placeholder="Label" />
