@@ -13,6 +13,7 @@ class Asker {
     this.askedAt = -AGAIN_MS;
     this.abort = null;
     this.stale = false;
+    this.trigger = undefined;
   }
 
   point(path, query) {
@@ -69,7 +70,8 @@ export function useFetched(path, query, trigger) {
     return () => asker.stop();
   }, [key]);
   useEffect(() => {
-    if (answer !== NOTHING_YET) asker.renew();
+    if (asker.trigger !== undefined && asker.trigger !== trigger) asker.renew();
+    asker.trigger = trigger;
   }, [trigger]);
   return answer;
 }

@@ -4,7 +4,7 @@ import { setServerTime } from '#/clock.js';
 
 const KEPT_RECENT = 50;
 const KEPT_STEALS = 50;
-const KEPT_ARROWS = 2000;
+const KEPT_ARROWS = 200;
 
 /** A set of signals that one document of the server fills: the live pool's, or a moment's of the past. */
 export function createPool() {
@@ -41,7 +41,8 @@ export function applyState(pool, state) {
     };
     pool.steals.value = state.steals ?? [];
     pool.recent.value = state.recent ?? [];
-    pool.loaded.value = true;
+    // A dashboard that has not read the log yet knows nothing: that is no empty pool.
+    if (state.strip) pool.loaded.value = true;
   });
 }
 

@@ -20,12 +20,12 @@ export function Banner() {
   const state = useSignal(contact);
   const loaded = useSignal(live.loaded);
   const since = useSignal(lastWord);
-  const { behind_events: behind } = useSignal(beat);
+  const { behind_events: behind, why } = useSignal(beat);
   if (!loaded || state === 'live') return null;
   const time = since ? clockTime(ms(since)) : '';
   const text = {
     silent: `Not live: no word from the dashboard since ${time}. What is below is the last known state. It comes back by itself.`,
-    disconnected: `Not live: the dashboard has no contact with the pool's broker. What is below is the last known state. It comes back by itself.`,
+    disconnected: `Not live: ${why || 'the dashboard has no contact with the pool’s broker'}. What is below is the last known state. It comes back by itself.`,
     behind: `Catching up${behind ? `: ${count(behind, 'event')} behind` : ''}. What is below is not yet the present.`,
     starting: 'The dashboard is reading the log. What is below is not yet the present.',
   }[state];

@@ -6,7 +6,7 @@ import { helpShown, VIEWS } from '#/keys.js';
 import { live } from '#/pool.js';
 import { href, route } from '#/router.js';
 import { locked, logOut, refusal, session } from '#/session.js';
-import { contact } from '#/stream.js';
+import { beat, contact } from '#/stream.js';
 import { nextTheme, theme } from '#/theme.js';
 import { classes, html, useSignal } from '#/ui.js';
 import { failure, moment, past } from '#/moments.js';
@@ -50,15 +50,19 @@ function Page() {
   const awaited = useSignal(moment) !== null && !isPast;
   const state = useSignal(contact);
   const loaded = useSignal(live.loaded);
+  const { items, more = 0 } = useSignal(live.needs);
+  const needs = items.length + more;
   const [View, name] = SHOWS[view] ?? SHOWS.now;
   const main = useRef(null);
   const first = useRef(true);
   useEffect(() => {
-    document.title = `${id ?? name} · Custody`;
     if (!first.current) main.current?.focus({ preventScroll: true });
     if (!first.current) scrollTo(0, 0);
     first.current = false;
   }, [view, id]);
+  useEffect(() => {
+    document.title = `${needs ? `(${needs}) ` : ''}${id ?? name} · Custody`;
+  }, [view, id, needs]);
   const stale = !isPast && loaded && state !== 'live';
   return html`
     <${Header} current=${view} />
@@ -77,8 +81,9 @@ function Page() {
 const Awaited = () => html`<p class="empty">${useSignal(failure) || 'Bringing that moment back…'}</p>`;
 
 function Waiting() {
-  const why = useSignal(refusal);
-  return html`<p class="empty">${why || 'Waiting for the first word from the dashboard’s server.'}</p>`;
+  const refused = useSignal(refusal);
+  const { why } = useSignal(beat);
+  return html`<p class="empty">${refused || why || 'Waiting for the first word from the dashboard’s server.'}</p>`;
 }
 
 const Speech = () => html`<p class="unseen" role="status" aria-live="polite">${useSignal(spoken)}</p>`;

@@ -29,7 +29,7 @@ export function Lanes() {
       effect(() => {
         const ids = pool.agents.value.size ? [...pool.agents.value.keys()] : [...pool.lanes.value.agents.keys()];
         const lanes = pool.lanes.value.agents;
-        renew(view, busy ? ids.filter(id => lanes.get(id)?.length) : ids);
+        renew(view, busy ? ids.filter(id => hasWork(lanes.get(id), shownNow() - minutes * 60_000)) : ids);
         draw.soon();
       }),
       effect(() => {
@@ -95,6 +95,9 @@ function Summary({ pool, minutes }) {
   </p>`;
 }
 
+/** Whether a lane has a bar since a moment. */
+const hasWork = (bars, since) => bars?.some(each => !each.until || ms(each.until) > since) ?? false;
+
 /** Keep the order of lanes while the same agents are shown. */
 function renew(view, ids) {
   const known = new Set(view.ids);
@@ -146,6 +149,7 @@ function fit(canvas, context, width, height) {
 
 /** What is under the pointer: a bar, or only a lane. */
 function under(view, canvas, event) {
+  if (!view.place) return null;
   const { left, top } = canvas.getBoundingClientRect();
   const [x, y] = [event.clientX - left, event.clientY - top];
   const found = view.boxes.findLast(

@@ -19,9 +19,10 @@ const NARROW = matchMedia('(max-width: 640px)');
 /**
  * @param {{caption: string, columns: Column[], total: number, rowAt: (index: number) => any, keyOf: (row: any) => string,
  *   sort?: string, desc?: boolean, onSort?: (key: string) => void, onRange?: (first: number, last: number) => void,
- *   toneOf?: (row: any) => string, empty?: any}} props
+ *   toneOf?: (row: any) => string, empty?: any, source?: any}} props
+ *   `source`: what rows come from; another one is told the range again
  */
-export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSort, onRange, toneOf, empty }) {
+export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSort, onRange, toneOf, empty, source }) {
   const box = useRef(null);
   const wanted = useRef(null);
   const [, again] = useReducer(count => count + 1, 0);
@@ -42,7 +43,7 @@ export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSor
       element.removeEventListener('scroll', soon);
     };
   }, []);
-  useEffect(() => onRange?.(first, last), [first, last]);
+  useEffect(() => onRange?.(first, last), [first, last, source]);
   useLayoutEffect(() => {
     if (wanted.current === null) return;
     const link = box.current.querySelector(`tr[data-index="${wanted.current}"] a`);

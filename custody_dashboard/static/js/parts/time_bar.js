@@ -30,7 +30,9 @@ function Bar() {
   const settle = useRef(0);
   const first = ms(timeline?.first_at) ?? serverNow() - 3_600_000;
   const end = Math.max(serverNow(), first + 1000);
-  const shownAt = dragged ?? (at === null ? end : pool ? shownNow() : (ms(at) ?? end));
+  // A position has its time only once it is there.
+  const named = at === null ? end : /^\d+$/.test(at) ? null : ms(at);
+  const shownAt = dragged ?? named ?? (pool ? shownNow() : end);
 
   const show = time => showMoment(time >= end - 500 ? null : new Date(Math.max(first, time)).toISOString());
   const drag = event => {

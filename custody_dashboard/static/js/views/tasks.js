@@ -39,7 +39,7 @@ export function Tasks() {
   useEffect(() => () => windows.stop(), [windows]);
   const changed = useSignal(pool.tasksChanged);
   useEffect(() => {
-    if (windows.loaded && at === null) windows.renew();
+    if (at === null && (windows.loaded || windows.asking)) windows.renew();
   }, [changed, windows]);
   return html`<div class="view-list">
     <div class="filters">
@@ -54,7 +54,7 @@ export function Tasks() {
     </div>
     <${Table} caption="Tasks" columns=${COLUMNS} total=${windows.total} rowAt=${index => windows.rowAt(index)} keyOf=${row => row.task_id} sort=${sort} desc=${desc === 'true'}
       onSort=${key => requery({ sort: key, desc: sort === key && desc !== 'true' ? 'true' : null })} onRange=${(first, last) => windows.show(first, last)} key=${`${status} ${label} ${agent} ${q}`}
-      toneOf=${row => (row.stalled ? 'stalled' : ['stuck', 'quarantined'].includes(row.status) ? 'silent' : 'ok')} empty=${windows.loaded ? 'No task fits.' : ''} />
+      toneOf=${row => (row.stalled ? 'stalled' : ['stuck', 'quarantined'].includes(row.status) ? 'silent' : 'ok')} empty=${windows.loaded ? 'No task fits.' : ''} source=${windows} />
   </div>`;
 }
 
