@@ -1,8 +1,8 @@
 """The dashboard's page on a large busy pool: python -m tests.benchmarks.bench_dashboard [--minutes 2] [--events 500].
 
 500 agents, 20,000 live tasks, 500 events a second, written into the log of a real broker as the service writes them.
-The dashboard is a process, the browser a real one, without a window and a graphics card. Printed are the time to the first
-view, frames and long tasks of each view, the page's memory as minutes pass, and what the dashboard's process needs.
+The dashboard is a process, the browser a real one without a window and a graphics card. Printed are the time to the
+first view, frames and long tasks of each view, the page's memory as minutes pass, and what its process needs.
 """
 
 # ruff: noqa: T201 # prints what it measured

@@ -1,4 +1,5 @@
 /** The strip: the pool in a few numbers. */
+import { useMemo } from 'preact/hooks';
 import { clockTime, count, duration, ms, NOTHING, number } from '#/format.js';
 import { shown, useNow } from '#/moments.js';
 import { live } from '#/pool.js';
@@ -12,6 +13,8 @@ export function Strip() {
   const strip = useSignal(pool.strip);
   const position = useSignal(pool.position);
   const state = useSignal(contact);
+  const agents = useSignal(pool.agents);
+  const quiet = useMemo(() => [...agents.values()].filter(each => each.tone === 'silent' || each.tone === 'lost').length, [agents]);
   const now = useNow();
   const oldest = ms(strip.oldest_since);
   const open = (strip.intake ?? 'open') === 'open';
@@ -24,7 +27,8 @@ export function Strip() {
       pool !== live || state === 'live' ? '' : 'stalled',
       strip.expiry_held ? 'expiry is held' : open ? 'takes work' : `intake ${strip.intake}`,
     ],
-    ['Held', number(strip.held), '', `${number(strip.agents)} agents`, href('agents')],
+    ['Agents', number(strip.agents), quiet ? 'silent' : '', quiet ? `${number(quiet)} silent or lost` : 'all heard', href('agents', null, quiet ? { sort: 'tone' } : {})],
+    ['Held', number(strip.held), '', 'leases', href('tasks', null, { sort: 'expires_at' })],
     ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
     ['Oldest wait', oldest === null ? NOTHING : duration(Math.max(0, Math.round((now - oldest) / 1000))), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
     ['Throughput', number(strip.throughput_per_min), '', 'completed a minute', href('statistics')],
