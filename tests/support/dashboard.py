@@ -71,6 +71,12 @@ class Stage:
         result: dict[str, Any] = reply.get("result") or {}
         return result
 
+    def give(self, task_id: str, agent_id: str) -> int:
+        """Grant a task to an agent; return the token of the lease."""
+        self.ask("ops.assign", task_id=task_id, agent_id=agent_id)
+        token: int = self.ask("query.task", task_id=task_id)["token"]
+        return token
+
     def stop_broker(self) -> None:
         """End the broker; `start_broker` brings it back at the same address."""
         self.do(self.broker.stop())

@@ -6,6 +6,8 @@ import { applyDelta, applyState, live } from '#/pool.js';
 const SILENCE_MS = 3000;
 const CHECK_MS = 500;
 const AGAIN_MS = [500, 1000, 2000, 3000];
+/** A browser has six connections to a host for all its tabs: one that nobody looks at gives its stream back. */
+const HIDDEN_MS = 60_000;
 
 /**
  * Whether the state is live: `starting` (nothing is known yet), `live`, `behind` (the dashboard follows the log and has
@@ -23,12 +25,22 @@ let heardAt = 0;
 let failures = 0;
 let again = 0;
 let onRefused = () => {};
+let lastReopen = 0;
+let hidden = 0;
 
 /** Listen for ever. @param {() => void} refused called when a connection is refused: the session may have ended */
 export function listen(refused) {
   onRefused = refused;
   connect();
   setInterval(judge, CHECK_MS);
+  // A page that is kept for the way back would keep its connection, too.
+  addEventListener('pagehide', pause);
+  addEventListener('pageshow', event => event.persisted && connect());
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(hidden);
+    if (document.hidden) hidden = setTimeout(pause, HIDDEN_MS);
+    else if (source === null) connect();
+  });
 }
 
 function connect() {
@@ -44,6 +56,13 @@ function connect() {
     onRefused();
     again = setTimeout(connect, AGAIN_MS[Math.min(failures++, AGAIN_MS.length - 1)]);
   };
+}
+
+/** Let the connection go until someone looks again. */
+function pause() {
+  clearTimeout(again);
+  source?.close();
+  source = null;
 }
 
 function heard(document, apply) {
@@ -80,4 +99,3 @@ function judge() {
     }
   }
 }
-let lastReopen = 0;

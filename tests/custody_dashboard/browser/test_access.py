@@ -39,10 +39,10 @@ def _busy_pool(watched: tuple[Stage, object]) -> None:
     stage.ask("agent.axe-agent.register", capacity=3)
     for number in (1, 2, 3):
         stage.ask("ops.submit", task_id=f"axe-{number}", title=f"Task {number}", payload={"n": number})
-    (lease,) = stage.ask("agent.axe-agent.claim", task_id="axe-1")["leases"]
-    held = {"task_id": "axe-1", "token": lease["token"]}
+    token = stage.give("axe-1", "axe-agent")
+    held = {"task_id": "axe-1", "token": token}
     stage.ask("agent.axe-agent.progress", **held, percent=30, message="half of it", checkpoint=[1])
-    stage.ask("ops.block", task_id="axe-2", question="Which one?")
+    stage.ask("ops.block", task_id="axe-2", reason="asks", question="Which one?")
     stage.ask("ops.cancel", task_id="axe-3")
 
 

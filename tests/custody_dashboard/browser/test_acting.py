@@ -13,9 +13,9 @@ pytestmark = pytest.mark.system
 def _quarantined(stage: Stage, task_id: str) -> None:
     agent = f"fails-{task_id}"
     stage.ask(f"agent.{agent}.register", capacity=1)
-    stage.ask("ops.submit", task_id=task_id, title="Fails", budgets={"failures": 1})
-    (lease,) = stage.ask(f"agent.{agent}.claim", task_id=task_id)["leases"]
-    stage.ask(f"agent.{agent}.fail", task_id=task_id, token=lease["token"], error="no such file")
+    stage.ask("ops.submit", task_id=task_id, title="Fails", budgets={"releases": 1})
+    token = stage.give(task_id, agent)
+    stage.ask(f"agent.{agent}.release", task_id=task_id, token=token, reason="no such file")
 
 
 def test_a_requeue_with_a_reason(watcher: Watcher, stage: Stage) -> None:
@@ -29,7 +29,7 @@ def test_a_requeue_with_a_reason(watcher: Watcher, stage: Stage) -> None:
     watcher.sees("Q1 is in the queue again", ".told")
     watcher.sees_no_more("dialog")
     task = stage.ask("query.task", task_id="Q1")
-    assert task["task"]["status"] == "queued"
+    assert task["status"] == "queued"
     watcher.look("task", "Q1")
     watcher.sees("ops/Ada")
     watcher.sees("the disk is mounted again")
@@ -37,7 +37,7 @@ def test_a_requeue_with_a_reason(watcher: Watcher, stage: Stage) -> None:
 
 def test_an_answer_to_a_question(watcher: Watcher, stage: Stage) -> None:
     stage.ask("ops.submit", task_id="A1")
-    stage.ask("ops.block", task_id="A1", question="March or April?")
+    stage.ask("ops.block", task_id="A1", reason="asks", question="March or April?")
     watcher.look("task", "A1")
     watcher.click(".row-actions button", "Unblock")
     watcher.sees("March or April?", "dialog blockquote")
@@ -54,7 +54,7 @@ def test_leaving_a_dialog_does_nothing(watcher: Watcher, stage: Stage) -> None:
     watcher.click(".row-actions button", "Cancel")
     watcher.click("dialog .dialog-foot button", "Leave it")
     watcher.sees_no_more("dialog")
-    assert stage.ask("query.task", task_id="L1")["task"]["status"] == "queued"
+    assert stage.ask("query.task", task_id="L1")["status"] == "queued"
 
 
 def test_what_is_refused_is_said_in_the_dialog(watcher: Watcher, stage: Stage) -> None:

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.system
 def test_the_first_view_says_what_needs_a_person_who_works_and_that_it_is_live(watcher: Watcher, stage: Stage) -> None:
     stage.ask("agent.first.register", capacity=2)
     stage.ask("ops.submit", task_id="F1", title="Mend the roof")
-    stage.ask("agent.first.claim", task_id="F1")
+    stage.give("F1", "first")
     stage.ask("ops.submit", task_id="F2", title="Ask the owner")
-    stage.ask("ops.block", task_id="F2", question="Slate or tiles?")
+    stage.ask("ops.block", task_id="F2", reason="asks", question="Slate or tiles?")
     watcher.look()
     watcher.sees("Live", ".badge")
     watcher.sees("Slate or tiles?", ".needs")
@@ -43,8 +43,8 @@ def test_a_task_page_explains_shows_where_it_is_and_follows_it(watcher: Watcher,
     watcher.sees("Why, and what next")
     assert "queued" in watcher.text(".headline")
     assert watcher.text(".machine .here") == "queued"
-    (lease,) = stage.ask("agent.page-worker.claim", task_id="P1")["leases"]
-    held = {"task_id": "P1", "token": lease["token"]}
+    token = stage.give("P1", "page-worker")
+    held = {"task_id": "P1", "token": token}
     stage.ask("agent.page-worker.progress", **held, percent=40, message="page 2", checkpoint={"page": 2})
     watcher.sees("page 2")
     watcher.sees('"page": 2', ".json")

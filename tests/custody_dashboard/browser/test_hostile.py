@@ -22,13 +22,13 @@ def _hostile_pool(watched: tuple[Stage, object]) -> None:
     stage.ask("agent.hostile.register", capacity=9, session="s" * 64, labels=["<i>label</i>"])
     for number, text in enumerate((MARKUP, TURNED, SIGNS, LONG_WORD)):
         stage.ask("ops.submit", task_id=f"H{number}", title=text[:250], labels=["<u>"], payload={"<b>": text})
-        (lease,) = stage.ask("agent.hostile.claim", task_id=f"H{number}")["leases"]
-        held = {"task_id": f"H{number}", "token": lease["token"]}
+        token = stage.give(f"H{number}", "hostile")
+        held = {"task_id": f"H{number}", "token": token}
         stage.ask("agent.hostile.progress", **held, percent=5, message=text[:2000], checkpoint={"<p>": text})
-        stage.ask("agent.hostile.block", **held, question=text[:2000])
+        stage.ask("agent.hostile.block", **held, reason="asks", question=text[:2000])
     for task_id in (HOSTILE_ID, "W" * 128):
         stage.ask("ops.submit", task_id=task_id, title=MARKUP)
-        stage.ask("agent.hostile.claim", task_id=task_id)
+        stage.give(task_id, "hostile")
 
 
 VIEWS = (

@@ -55,7 +55,8 @@ class Watcher:
 
     def text(self, selector: str) -> str:
         """Return what an element shows."""
-        return str(self.page.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector))
+        script = "const e = document.querySelector(arguments[0]); return e?.innerText ?? e?.textContent ?? ''"
+        return str(self.page.run(script, selector))
 
     def focused(self) -> str:
         """Return what has the focus, in words."""

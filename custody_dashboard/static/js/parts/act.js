@@ -22,12 +22,11 @@ export function Actions({ verbs, task_id, agent_id, question, title }) {
   const who = useSignal(session);
   const isPast = useSignal(past) !== null;
   const isLive = useSignal(contact) === 'live';
-  if (!who?.can_act || isPast) return null;
+  const known = verbs.filter(verb => verb in VERBS);
+  if (!who?.can_act || isPast || !known.length) return null;
   const subject = task_id ?? agent_id ?? 'the pool';
   return html`<span class="actions">
-    ${verbs
-      .filter(verb => verb in VERBS)
-      .map(
+    ${known.map(
         verb =>
           html`<button
             key=${verb}
@@ -39,7 +38,7 @@ export function Actions({ verbs, task_id, agent_id, question, title }) {
           >
             ${VERBS[verb].label}
           </button>`,
-      )}
+    )}
   </span>`;
 }
 

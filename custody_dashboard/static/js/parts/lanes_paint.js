@@ -163,9 +163,9 @@ function ticks(context, each, x, box) {
   let before = -9;
   for (const at of each.ticks) {
     const place = Math.round(x(at));
-    if (place - before < 3) continue;
+    if (place - before < 4) continue;
     before = place;
-    context.fillRect(place, box.y + box.height * 0.45, 1, box.height * 0.55);
+    context.fillRect(place, box.y + box.height * 0.6, 1, box.height * 0.4);
   }
 }
 

@@ -59,7 +59,7 @@ function options(place, unit, lines) {
     cursor: { y: false },
     scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
     axes: [
-      { ...axis, space: 70, values: (_, splits) => splits.map(each => clockTime(each * 1000).slice(0, 5)) },
+      { ...axis, space: 70, size: size * 2.4, values: (_, splits) => splits.map(each => clockTime(each * 1000).slice(0, 5)) },
       { ...axis, size: size * 4.4, values: (_, splits) => splits.map(each => `${number(each)}${unit}`) },
     ],
     series: [

@@ -18,7 +18,7 @@ export function Strip() {
   const now = useNow();
   const oldest = ms(strip.oldest_since);
   const open = (strip.intake ?? 'open') === 'open';
-  const served = strip.served === false ? 'not answering' : (strip.served_by ?? NOTHING);
+  const served = strip.served === false ? 'not answering' : serverName(strip.served_by);
   const figures = [
     ['Served by', served, strip.served === false ? 'silent' : '', `position ${number(position)}`],
     [
@@ -31,7 +31,7 @@ export function Strip() {
     ['Held', number(strip.held), '', 'leases', href('tasks', null, { sort: 'expires_at' })],
     ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
     ['Oldest wait', oldest === null ? NOTHING : duration(Math.max(0, Math.round((now - oldest) / 1000))), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
-    ['Throughput', number(strip.throughput_per_min), '', 'completed a minute', href('statistics')],
+    ['Throughput', number(strip.throughput_per_min), '', 'done a minute', href('statistics')],
     ['Expiries', number(strip.expiries_1h), '', 'in the last hour'],
     ['False recoveries', number(strip.false_recoveries_1h), strip.false_recoveries_1h ? 'stalled' : '', 'in the last hour'],
     ['Backlog empty', ...emptyAt(strip, now)],
@@ -50,6 +50,9 @@ export function Strip() {
     <${Actions} verbs=${open ? ['pause', 'drain'] : ['resume']} />
   </section>`;
 }
+
+/** Host and process of `host:process:start`. */
+const serverName = text => (text ? text.split(':').slice(0, 2).join(' ') : NOTHING);
 
 function emptyAt({ queued, backlog_empty_at: text }, now) {
   if (queued === 0) return ['now', '', 'nothing is queued'];

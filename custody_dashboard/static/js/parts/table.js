@@ -75,7 +75,7 @@ export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSor
         </tr>
       </thead>
       <tbody>
-        ${top > 0 ? html`<tr key="above" class="spacer" aria-hidden="true"><td colspan=${columns.length} ref=${styled({ height: `${top}px` })}></td></tr>` : null}
+        ${top > 0 ? html`<tr key="above" class="spacer" aria-hidden="true"><td ref=${styled({ height: `${top}px` })}></td></tr>` : null}
         ${rows.map(index => {
           const row = rowAt(index);
           return html`<tr key=${row ? keyOf(row) : `at ${index}`} data-index=${index} aria-rowindex=${index + 2} class=${row && toneOf ? `row-${toneOf(row)}` : ''}>
@@ -85,7 +85,7 @@ export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSor
             )}
           </tr>`;
         })}
-        ${html`<tr key="below" class="spacer" aria-hidden="true"><td colspan=${columns.length} ref=${styled({ height: `${Math.max(0, room - top - rows.length * tall)}px` })}></td></tr>`}
+        ${html`<tr key="below" class="spacer" aria-hidden="true"><td ref=${styled({ height: `${Math.max(0, room - top - rows.length * tall)}px` })}></td></tr>`}
       </tbody>
     </table>
     ${total === 0 && empty ? html`<p class="empty">${empty}</p>` : null}
