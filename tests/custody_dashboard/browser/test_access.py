@@ -50,10 +50,10 @@ def _busy_pool(watched: tuple[Stage, object]) -> None:
 def test_axe_finds_nothing(watcher: Watcher, scheme: str) -> None:
     node(JAVASCRIPT)
     axe = (JAVASCRIPT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+    watcher.look(scheme=scheme)
+    watcher.page.run(axe)
     for view, subject in VIEWS:
-        watcher.look(view, subject, scheme=scheme)
-        watcher.page.until("return !/Looking…|Reading the log…/.test(document.body.innerText)")
-        watcher.page.run(axe)
+        watcher.go(view, subject)
         assert watcher.page.chrome.execute_async_script(RUN_AXE) == [], (view, scheme)
 
 
@@ -125,9 +125,9 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(watcher: Watcher) -> None:
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 2560])
 def test_nothing_sticks_out_sideways(watcher: Watcher, width: int) -> None:
+    watcher.look(width=width, height=740)
     for view, subject in VIEWS:
-        watcher.look(view, subject, width=width, height=740)
-        watcher.page.until("return !document.body.innerText.includes('Looking…')")
+        watcher.go(view, subject)
         assert watcher.page.run("return document.documentElement.scrollWidth") <= width, view
 
 

@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 
 from tests.support.browser import Page
 
-_EXPECTED = ("net::ERR_", "the server responded with a status of 503")
+_EXPECTED = ("net::ERR_", "responded with a status of 503", "responded with a status of 409")
 """What the browser logs by itself of requests that fail while something is down."""
 
 
@@ -29,6 +29,14 @@ class Watcher:
         self.page.visit(f"{self.url}#/{place}{query}", **how)
         self.page.until("return !!document.querySelector('.badge-live ~ nav, .badge-past ~ nav')")
         self.page.until("return !!document.querySelector('main h1')")
+
+    def go(self, view: str, task_or_agent: str | None = None) -> None:
+        """Go on to another view, as its link does, and wait until it shows what it has."""
+        place = view if task_or_agent is None else f"{view}/{quote(task_or_agent, safe='')}"
+        name = view if task_or_agent is None else f"{view}/{task_or_agent}"
+        self.page.run("location.hash = arguments[0]", f"#/{place}")
+        self.page.until("return document.getElementById('main').dataset.view === arguments[0]", name)
+        self.page.until("return !/Looking…|Reading the log…/.test(document.body.innerText)")
 
     def sees(self, text: str, within: str = "body", *, patience_s: float = 10.0) -> None:
         """Wait until a text is shown."""

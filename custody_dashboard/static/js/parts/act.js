@@ -76,9 +76,9 @@ function Asking({ act }) {
       <p class="subject" dir="auto"><strong>${cut(act.task_id ?? act.agent_id ?? `the pool ${who?.pool ?? ''}`, 200)}</strong>${act.title ? html` <span class="faint">${cut(act.title, 160)}</span>` : null}</p>
       <p>${verb.follows}</p>
       ${act.question ? html`<blockquote dir="auto">${cut(act.question, 2000)}</blockquote>` : null}
-      ${fields.includes('answer') ? html`<label>Answer<textarea name="answer" rows="3" maxlength="4000" autofocus required=${Boolean(act.question)}></textarea></label>` : null}
+      ${fields.includes('answer') ? html`<label>Answer<textarea name="answer" rows="3" maxlength="4000" data-first required=${Boolean(act.question)}></textarea></label>` : null}
       ${fields.includes('to') ? html`<${Receiver} from=${act.agent_id} />` : null}
-      <label>Reason, for the record<input name="reason" maxlength="1000" autocomplete="off" required autofocus=${!fields.length} /></label>
+      <label>Reason, for the record<input name="reason" maxlength="1000" autocomplete="off" required data-first=${fields.length ? undefined : true} /></label>
       <p class="faint">It goes on record as done by <strong dir="auto">${who?.person ?? 'you'}</strong>.</p>
       <p class="refused" role="alert">${refused}</p>
       <footer class="dialog-foot">
@@ -93,7 +93,7 @@ function Receiver({ from }) {
   const agents = useSignal(useSignal(shown).agents);
   const others = [...agents.values()].map(each => each.agent_id).filter(each => each !== from).sort();
   return html`
-    <label>To agent<input name="to" list="receivers" required autocomplete="off" /></label>
+    <label>To agent<input name="to" list="receivers" required autocomplete="off" data-first /></label>
     <datalist id="receivers">${others.slice(0, 500).map(each => html`<option key=${each} value=${each}></option>`)}</datalist>
     <label>How many tasks<input name="count" type="number" min="1" max="100" value="1" required /></label>`;
 }

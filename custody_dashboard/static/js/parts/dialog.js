@@ -1,4 +1,4 @@
-/** A modal dialog: the browser keeps the focus in it and brings it back. */
+/** A modal dialog: the browser keeps the focus in it. It begins at `data-first`, and goes back in the end. */
 import { useEffect, useRef } from 'preact/hooks';
 import { html } from '#/ui.js';
 
@@ -7,6 +7,7 @@ export function Dialog({ title, onClose, children }) {
   useEffect(() => {
     const before = document.activeElement;
     element.current.showModal();
+    element.current.querySelector('[data-first]')?.focus();
     return () => before?.isConnected && before.focus();
   }, []);
   const outside = event => event.target === element.current && onClose();

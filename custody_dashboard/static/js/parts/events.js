@@ -22,7 +22,7 @@ export const Recent = ({ lines }) =>
 
 /** A history as a table, the latest last; each row leads to that moment. */
 export const History = ({ caption, events, atMoment }) =>
-  html`<div class="scroll-x" tabindex="0" role="region" aria-label=${caption}><table class="plain">
+  html`<div class="scroll-x" tabindex="0" role="group" aria-label=${caption}><table class="plain">
     <caption class="unseen">${caption}</caption>
     <thead><tr><th scope="col">Time</th><th scope="col">Event</th><th scope="col">What</th><th scope="col" class="at-m">By</th><th scope="col" class="at-m">Position</th></tr></thead>
     <tbody>

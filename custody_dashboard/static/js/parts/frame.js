@@ -68,7 +68,7 @@ function Page() {
     <${Header} current=${view} />
     <${Banner} />
     <${TimeBar} />
-    <main id="main" tabindex="-1" ref=${main} class=${classes('main', stale && 'stale', isPast && 'past')}>
+    <main id="main" tabindex="-1" data-view=${id === null ? view : `${view}/${id}`} ref=${main} class=${classes('main', stale && 'stale', isPast && 'past')}>
       <h1 class=${view === 'now' ? 'unseen' : ''} dir="auto">${id === null ? name : `${name} ${id}`}</h1>
       ${awaited ? html`<${Awaited} />` : loaded || isPast ? html`<${View} id=${id} key=${`${view}/${id}`} />` : html`<${Waiting} />`}
     </main>

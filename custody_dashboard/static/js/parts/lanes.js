@@ -111,8 +111,10 @@ function drawer({ view, pool, box, canvas, minutes }) {
     frame = 0;
     if (document.hidden) return;
     const font = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    view.row = Math.round(font * 1.7);
     const axis = Math.round(font * 1.9);
+    // A few lanes share the room that there is.
+    const share = (box.clientHeight - axis) / Math.max(1, view.ids.length);
+    view.row = Math.round(Math.min(Math.max(font * 1.7, share), font * 2.6));
     const width = box.clientWidth;
     const height = Math.min(box.clientHeight, view.ids.length * view.row + axis);
     const room = canvas.parentElement;

@@ -163,9 +163,9 @@ function ticks(context, each, x, box) {
   let before = -9;
   for (const at of each.ticks) {
     const place = Math.round(x(at));
-    if (place - before < 4) continue;
+    if (place - before < 5) continue;
     before = place;
-    context.fillRect(place, box.y + box.height * 0.6, 1, box.height * 0.4);
+    context.fillRect(place, box.y + box.height * 0.68, 1, box.height * 0.32);
   }
 }
 

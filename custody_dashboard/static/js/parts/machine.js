@@ -22,7 +22,7 @@ export function Machine({ lifecycle }) {
   const { states, transitions, at } = lifecycle;
   const places = { ...PLACES };
   states.filter(each => !(each in PLACES)).forEach((each, index) => (places[each] = [70 + index * 165, 315]));
-  const tall = states.every(each => each in PLACES) ? 260 : 350;
+  const tall = states.every(each => each in PLACES) ? 270 : 350;
   const leaving = transitions.filter(([from]) => from === at);
   const onward = leaving.map(([, to]) => words(to)).join(', ');
   return html`<figure class="machine">
@@ -47,7 +47,8 @@ export function Machine({ lifecycle }) {
 /** A line from the edge of one state to the edge of another, bent so that there and back are two. */
 function way([x1, y1], [x2, y2]) {
   const length = Math.hypot(x2 - x1, y2 - y1) || 1;
-  const [bendX, bendY] = [(-(y2 - y1) / length) * 16, ((x2 - x1) / length) * 16];
+  const bend = 10 + length * 0.13;
+  const [bendX, bendY] = [(-(y2 - y1) / length) * bend, ((x2 - x1) / length) * bend];
   const [midX, midY] = [(x1 + x2) / 2 + bendX, (y1 + y2) / 2 + bendY];
   const [fromX, fromY] = edge(x1, y1, midX, midY);
   const [toX, toY] = edge(x2, y2, midX, midY);

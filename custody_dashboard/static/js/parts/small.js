@@ -24,13 +24,13 @@ export function Since({ at }) {
   return html`<time datetime=${at} title=${absolute(at)}>${duration(Math.max(0, Math.round((now - ms(at)) / 1000)))}</time>`;
 }
 
-/** How long until a moment; what is over says so. */
-export function Until({ at, over = 'over' }) {
+/** How long until a moment; what is over says so: by `over`, or as in `12 s ago`. */
+export function Until({ at, over }) {
   const now = useNow();
   if (ms(at) === null) return html`<span class="faint">${NOTHING}</span>`;
   const left = Math.round((ms(at) - now) / 1000);
   return html`<time datetime=${at} title=${absolute(at)} class=${left < 0 ? 'tone-stalled' : ''}>
-    ${left < 0 ? `${over} ${duration(-left)}` : duration(left)}
+    ${left >= 0 ? duration(left) : over ? `${over} ${duration(-left)}` : relative(at, now)}
   </time>`;
 }
 

@@ -1,6 +1,6 @@
 /** The strip: the pool in a few numbers. */
 import { useMemo } from 'preact/hooks';
-import { clockTime, count, duration, ms, NOTHING, number } from '#/format.js';
+import { clockTime, count, duration, ms, NOTHING, number, shortDuration } from '#/format.js';
 import { shown, useNow } from '#/moments.js';
 import { live } from '#/pool.js';
 import { href } from '#/router.js';
@@ -30,7 +30,7 @@ export function Strip() {
     ['Agents', number(strip.agents), quiet ? 'silent' : '', quiet ? `${number(quiet)} silent or lost` : 'all heard', href('agents', null, quiet ? { sort: 'tone' } : {})],
     ['Held', number(strip.held), '', 'leases', href('tasks', null, { sort: 'expires_at' })],
     ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
-    ['Oldest wait', oldest === null ? NOTHING : duration(Math.max(0, Math.round((now - oldest) / 1000))), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
+    ['Oldest wait', oldest === null ? NOTHING : shortDuration(Math.max(0, (now - oldest) / 1000)), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
     ['Throughput', number(strip.throughput_per_min), '', 'done a minute', href('statistics')],
     ['Expiries', number(strip.expiries_1h), '', 'in the last hour'],
     ['False recoveries', number(strip.false_recoveries_1h), strip.false_recoveries_1h ? 'stalled' : '', 'in the last hour'],

@@ -57,15 +57,15 @@ function Bar() {
       <span class="faint num">${at === null ? '' : `${duration(Math.round((end - shownAt) / 1000))} ago`}${pool && at !== null ? `, position ${number(pool.position.peek())}` : ''}</span>
       <span role="status" class="faint">${why ? why : busy ? 'Bringing it back…' : ''}</span>
       <span class="time-tools">
-        <button type="button" onClick=${() => step(-60)} aria-label="One minute earlier">−1 min</button>
-        <button type="button" onClick=${() => step(-1)} aria-label="One second earlier">−1 s</button>
+        <button type="button" onClick=${() => step(-60)} aria-label="−1 min: one minute earlier">−1 min</button>
+        <button type="button" onClick=${() => step(-1)} aria-label="−1 s: one second earlier">−1 s</button>
         <button type="button" onClick=${() => setSpeed(speed ? 0 : factor)} aria-pressed=${speed > 0} disabled=${at === null}>${speed ? 'Halt' : 'Play'}</button>
         <select aria-label="Speed of play" value=${factor} onChange=${event => {
           setFactor(Number(event.target.value));
           if (speed) setSpeed(Number(event.target.value));
         }}>${SPEEDS.map(each => html`<option key=${each} value=${each}>${each}×</option>`)}</select>
-        <button type="button" onClick=${() => step(1)} aria-label="One second later">+1 s</button>
-        <button type="button" onClick=${() => step(60)} aria-label="One minute later">+1 min</button>
+        <button type="button" onClick=${() => step(1)} aria-label="+1 s: one second later">+1 s</button>
+        <button type="button" onClick=${() => step(60)} aria-label="+1 min: one minute later">+1 min</button>
         ${at === null ? null : html`<button type="button" class="primary" onClick=${() => showMoment(null)}>Back to the present</button>`}
       </span>
     </div>

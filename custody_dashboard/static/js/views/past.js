@@ -54,7 +54,7 @@ function Diff({ diff }) {
   const counts = Object.entries(diff.counts ?? {}).filter(([, { before, after }]) => before !== after);
   return html`<p class="explained">${number(diff.events)} events from ${dayTime(ms(diff.from?.now))} (position ${number(diff.from?.position)}) to ${dayTime(ms(diff.to?.now))} (position ${number(diff.to?.position)}).</p>
     ${counts.length
-      ? html`<h3>Counts</h3><div class="scroll-x" tabindex="0" role="region" aria-label="Counts before and after"><table class="plain narrow">
+      ? html`<h3>Counts</h3><div class="scroll-x" tabindex="0" role="group" aria-label="Counts before and after"><table class="plain narrow">
           <caption class="unseen">Counts before and after</caption>
           <thead><tr><th scope="col">What</th><th scope="col">Before</th><th scope="col">After</th><th scope="col">Change</th></tr></thead>
           <tbody>${counts.map(([name, { before, after }]) => html`<tr key=${name}><td>${words(name)}</td><td class="num">${number(before)}</td><td class="num">${number(after)}</td><td class="num">${after > before ? '+' : '−'}${number(Math.abs(after - before))}</td></tr>`)}</tbody>
@@ -69,7 +69,7 @@ function Changes({ title, rows, total, link, keyOf }) {
   const most = rows.slice(0, MOST_ROWS);
   const left = (total ?? rows.length) - most.length;
   return html`<h3>${title}</h3>
-    <div class="scroll-x" tabindex="0" role="region" aria-label=${`${title} that changed`}><table class="plain">
+    <div class="scroll-x" tabindex="0" role="group" aria-label=${`${title} that changed`}><table class="plain">
       <caption class="unseen">${title} that changed</caption>
       <thead><tr><th scope="col">${title.slice(0, -1)}</th><th scope="col">Change</th><th scope="col">What</th></tr></thead>
       <tbody>${most.map(row => html`<tr key=${keyOf(row)}><td>${link(row)}</td><td>${words(row.change)}</td><td>${differences(row)}</td></tr>`)}</tbody>

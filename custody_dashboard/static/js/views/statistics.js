@@ -50,7 +50,7 @@ export function Statistics() {
 
 /** The counts of `query.statistics`, each group as a list of terms. */
 function Counts({ now }) {
-  const groups = Object.entries(now).filter(([, value]) => value && typeof value === 'object' && !Array.isArray(value));
+  const groups = Object.entries(now).filter(([name, value]) => value && typeof value === 'object' && name !== 'average_duration_by_agent_s');
   return html`<div class="counts">
     ${groups.map(([name, values]) => html`<${Panel} key=${name} title=${words(name)} id=${`count-${name}`} className="count">
       <${Facts} of=${Object.entries(values).filter(([, each]) => typeof each === 'number').map(([key, each]) => [words(key), number(each)])} />

@@ -8,7 +8,7 @@ export function Steals() {
   const pool = useSignal(shown);
   const steals = useSignal(pool.steals);
   if (!steals.length) return html`<${Empty}>No work was moved.<//>`;
-  return html`<div class="panel scroll-x" tabindex="0" role="region" aria-label="Steals"><table class="plain">
+  return html`<div class="panel scroll-x" tabindex="0" role="group" aria-label="Steals"><table class="plain">
     <caption class="unseen">Steals, the latest first</caption>
     <thead><tr>
       <th scope="col">Planned</th><th scope="col">From</th><th scope="col">To</th><th scope="col">Tasks</th><th scope="col">Moved</th>

@@ -25,15 +25,21 @@ export function Task({ id }) {
       <a class="button" href=${`/api/postmortem${queryOf({ task: id })}`} target="_blank" rel="noopener">Post-mortem</a>
     </div>
     ${task.question ? html`<${Panel} title="It asks" id="question" className="needs"><blockquote dir="auto">${cut(task.question, 4000)}</blockquote><//>` : null}
-    <${Why} explain=${explain} />
-    <${Panel} title="Where it is" id="machine"><${Machine} lifecycle=${lifecycle} /><//>
-    <${Lease} task=${task} />
+    <div class="halves">
+      <div class="half">
+        <${Why} explain=${explain} />
+        <${Lease} task=${task} />
+      </div>
+      <div class="half">
+        <${Panel} title="Where it is" id="machine"><${Machine} lifecycle=${lifecycle} /><//>
+        <${About} task=${task} />
+      </div>
+    </div>
     <${Attempts} attempts=${attempts} />
     <${Handoffs} handoffs=${handoffs} />
     <${Panel} title="Events" id="events" aside=${document.events_left_out ? html`<span class="faint">${number(document.events_left_out)} older ones are left out</span>` : null}>
       <${History} caption="Events of this task" events=${events} atMoment=${position => href('task', id, { at: position })} />
     <//>
-    <${About} task=${task} />
   </div>`;
 }
 
@@ -75,12 +81,12 @@ function Lease({ task }) {
   <//>`;
 }
 
-const Json = ({ value, label }) => html`<pre class="json" tabindex="0" role="region" aria-label=${label} dir="auto">${cut(JSON.stringify(value, null, 2), 20_000)}</pre>`;
+const Json = ({ value, label }) => html`<pre class="json" tabindex="0" role="group" aria-label=${label} dir="auto">${cut(JSON.stringify(value, null, 2), 20_000)}</pre>`;
 
 function Attempts({ attempts }) {
   if (!attempts.length) return null;
   return html`<${Panel} title="Attempts" id="attempts">
-    <div class="scroll-x" tabindex="0" role="region" aria-labelledby="attempts"><table class="plain">
+    <div class="scroll-x" tabindex="0" role="group" aria-labelledby="attempts"><table class="plain">
       <caption class="unseen">Attempts</caption>
       <thead><tr><th scope="col">Attempt</th><th scope="col">Agent</th><th scope="col">From</th><th scope="col">Until</th><th scope="col">Came to</th><th scope="col">Ended</th><th scope="col">Why</th></tr></thead>
       <tbody>${attempts.map(each => html`<tr key=${each.token}>
@@ -116,7 +122,7 @@ function About({ task }) {
       ['Labels', (task.labels ?? []).join(', ')],
       ['Retry of', task.retry_of ? html`<${TaskLink} id=${task.retry_of} />` : ''],
       ['Answer', task.answer],
-      ['Ended', outcome ? `${words(outcome.event)} by ${outcome.by}${outcome.detail ? `: ${cut(outcome.detail, 400)}` : ''}` : ''],
+      ['Outcome', outcome ? `${words(outcome.event)} by ${outcome.by}${outcome.detail ? `: ${cut(outcome.detail, 400)}` : ''}` : ''],
     ]} />
     ${task.payload !== null && task.payload !== undefined ? html`<h3>Payload</h3><${Json} value=${task.payload} label="Payload" />` : null}
     ${outcome?.result !== null && outcome?.result !== undefined ? html`<h3>Result</h3><${Json} value=${outcome.result} label="Result" />` : null}

@@ -18,7 +18,7 @@ const COLUMNS = [
   { key: 'agent', name: 'Holder', sort: 'agent_id', className: 'at-m', cell: row => html`<${AgentLink} id=${row.agent_id} />` },
   { key: 'percent', name: 'Done', sort: 'percent', className: 'at-l', cell: row => html`<${Meter} value=${row.percent} label="done" />` },
   { key: 'silent', name: 'Silent for', sort: 'heard_at', className: 'num at-m', cell: row => html`<${Since} at=${row.heard_at} />` },
-  { key: 'expires', name: 'Expires in', sort: 'expires_at', className: 'num', cell: row => html`<${Until} at=${row.expires_at} over="over by" />` },
+  { key: 'expires', name: 'Expires in', sort: 'expires_at', className: 'num', cell: row => html`<${Until} at=${row.expires_at} />` },
   { key: 'waiting', name: 'Waiting because', className: 'at-l', cell: row => html`<${Text} text=${row.waiting_because ?? ''} most=${140} />` },
   { key: 'priority', name: 'Priority', sort: 'priority', className: 'at-xl', cell: row => words(row.priority) },
   { key: 'labels', name: 'Labels', className: 'at-xl', cell: row => html`<${Text} text=${(row.labels ?? []).join(', ')} most=${60} />` },
