@@ -40,11 +40,13 @@ NOTES = (
 class BusyPool:
     """Agents that hold tasks and report on them; `records` since the last `take`."""
 
-    def __init__(self, *, agents: int, tasks: int, lease: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, agents: int, tasks: int, lease: dict[str, Any] | None = None, start: datetime = START
+    ) -> None:
         self.rules = Rules()
         self.codec = CloudEventsCodec(POOL)
         self.state = PoolState(POOL, self.rules)
-        self.now = START
+        self.now = start
         self.events: Counter[str] = Counter()
         self.held: list[tuple[str, str, int]] = []
         """Agent, task and token of every lease."""

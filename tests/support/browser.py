@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.support.requirements import missing
 
@@ -43,7 +46,7 @@ def browser() -> Iterator[webdriver.Chrome]:
 
 
 class Page:
-    """A page from a file, and what the browser logs about it."""
+    """A page from a file or a server, and what the browser logs about it."""
 
     def __init__(self, chrome: webdriver.Chrome) -> None:
         self.chrome = chrome
@@ -51,11 +54,30 @@ class Page:
     def open(self, file: Path, *, scripts: bool = True, width: int = 1400) -> None:
         """Load a file; forgets what was logged before."""
         self._tell("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self._tell("Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=False)
+        self.visit(file.as_uri(), width=width)
+
+    def visit(self, url: str, *, width: int = 1400, height: int = 1000, scheme: str = "light") -> None:
+        """Load an address; forgets what was logged before. `scheme`: what the system prefers, light or dark."""
+        self._tell("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self._tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.chrome.get("about:blank")
         self._logged("browser")
         self._logged("performance")
-        self.chrome.get(file.as_uri())
+        self.chrome.get(url)
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        ActionChains(self.chrome).send_keys(*keys).perform()
+
+    def until(self, script: str, *arguments: Any, patience_s: float = 10.0) -> Any:
+        """Wait until a script returns something true, and return it."""
+        try:
+            return WebDriverWait(self.chrome, patience_s, poll_frequency=0.03).until(
+                lambda _: self.run(script, *arguments)
+            )
+        except TimeoutException:
+            shown = self.run("return document.body.innerText")
+            pytest.fail(f"never true: {script} {arguments}; shown: {shown[:2000]}; logged: {self.complaints()}")
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Return what a script returns."""

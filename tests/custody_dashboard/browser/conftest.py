@@ -1,0 +1,42 @@
+"""One pool with its dashboard, and one browser, for all tests here; each test has tasks and agents of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.custody_dashboard.browser.watcher import Watcher
+from tests.support.browser import Page, browser
+from tests.support.dashboard import DashboardProcess, Stage, watched_pool
+
+
+@pytest.fixture(scope="session")
+def shared_page() -> Iterator[Page]:
+    with browser() as chrome:
+        yield Page(chrome)
+
+
+@pytest.fixture(scope="session")
+def watched(shared_page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, DashboardProcess]]:
+    # The browser is asked for first: without one nothing is started.
+    with watched_pool(tmp_path_factory.mktemp("watched"), "--as", "Ada") as found:
+        yield found
+
+
+@pytest.fixture
+def stage(watched: tuple[Stage, DashboardProcess]) -> Stage:
+    return watched[0]
+
+
+@pytest.fixture
+def dashboard(watched: tuple[Stage, DashboardProcess]) -> DashboardProcess:
+    return watched[1]
+
+
+@pytest.fixture
+def watcher(shared_page: Page, dashboard: DashboardProcess) -> Iterator[Watcher]:
+    """Someone who looks; whatever happens, the browser has complained of nothing that was not expected."""
+    found = Watcher(shared_page, dashboard.url)
+    yield found
+    found.check_complaints()

@@ -1,0 +1,58 @@
+"""What is not live never looks live, and it comes back by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.custody_dashboard.browser.watcher import Watcher
+from tests.support.dashboard import DashboardProcess, Stage
+
+pytestmark = pytest.mark.system
+
+
+def _loses_and_regains(watcher: Watcher) -> None:
+    watcher.may_fail = True
+    watcher.page.run("window.kept = 1")
+
+
+def test_without_its_server_the_page_says_so_and_comes_back(
+    watcher: Watcher, stage: Stage, dashboard: DashboardProcess
+) -> None:
+    watcher.look()
+    _loses_and_regains(watcher)
+    dashboard.kill()
+    watcher.sees("Not live", ".badge")
+    watcher.sees("no word from the dashboard", "#not-live")
+    assert watcher.page.run("return getComputedStyle(document.querySelector('main')).filter") == "grayscale(1)"
+    stage.ask("ops.submit", task_id="meanwhile-1")
+    dashboard.start()
+    watcher.sees("Live", ".badge", patience_s=20)
+    watcher.sees_no_more("#not-live")
+    watcher.sees("meanwhile-1", ".recent")
+    assert watcher.page.run("return window.kept") == 1, "it was not loaded again"
+
+
+def test_without_its_service_the_pool_is_not_served_and_acting_works_after_its_restart(
+    watcher: Watcher, stage: Stage
+) -> None:
+    watcher.look()
+    _loses_and_regains(watcher)
+    stage.stop_service()
+    watcher.sees("not answering", ".strip", patience_s=20)
+    stage.start_service()
+    watcher.page.until("return !document.querySelector('.strip').innerText.includes('not answering')", patience_s=20)
+    stage.ask("ops.submit", task_id="after-1")
+    watcher.sees("after-1", ".recent")
+
+
+def test_without_its_broker_it_is_not_live_and_comes_back(watcher: Watcher, stage: Stage) -> None:
+    watcher.look()
+    _loses_and_regains(watcher)
+    stage.stop_service()
+    stage.stop_broker()
+    watcher.sees("Not live", ".badge", patience_s=20)
+    stage.start_broker()
+    stage.start_service()
+    watcher.sees("Live", ".badge", patience_s=30)
+    stage.ask("ops.submit", task_id="after-2")
+    watcher.sees("after-2", ".recent", patience_s=20)
