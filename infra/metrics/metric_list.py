@@ -50,8 +50,8 @@ METRICS: Final = (
     Metric(
         "custody_silence_ratio",
         "histogram",
-        "Silence before a report, a recovery or an expiry, as a part of the lease's term and grace; expiries are at 1 "
-        "or more.",
+        "Silence before a report, a recovery or an expiry, as a part of the lease's term and grace, of one lease in "
+        "eight; expiries are at 1 or more.",
         _L,
     ),
     Metric(

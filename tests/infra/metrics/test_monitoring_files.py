@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ LABEL = re.compile(r'([a-z_]+)=~?"([a-z_.|]+)"')
 PARTS = re.compile(r"_(bucket|sum|count)$")
 
 
-def loaded(path: Any) -> Any:
+def loaded(path: Path) -> Any:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -49,21 +50,27 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 @pytest.fixture
-async def scraped() -> AsyncIterator[dict[str, list[dict[str, str]]]]:
-    """The labels of every sample of a new pool, by its name; buckets, sums and counts by that of their metric."""
+async def page() -> AsyncIterator[str]:
+    """The page of a new pool's metrics."""
     pool = PoolHarness()
     await pool.start()
     body, _ = await PoolMetrics(pool.service, ProcessFigures()).page("")
-    found: dict[str, list[dict[str, str]]] = {"custody_snapshot_age_events": [{}]}
-    for family in text_string_to_metric_families(body.decode()):
-        for sample in family.samples:
-            name = PARTS.sub("", sample.name) if family.type == "histogram" else sample.name
-            found.setdefault(name, []).append(sample.labels)
-    yield found
+    yield body.decode()
     await pool.finish()
 
 
-async def test_every_metric_that_they_name_is_there_with_each_value_of_a_label(
+@pytest.fixture
+def scraped(page: str) -> dict[str, list[dict[str, str]]]:
+    """The labels of every sample of a new pool, by its name; buckets, sums and counts by that of their metric."""
+    found: dict[str, list[dict[str, str]]] = {"custody_snapshot_age_events": [{}]}
+    for family in text_string_to_metric_families(page):
+        for sample in family.samples:
+            name = PARTS.sub("", sample.name) if family.type == "histogram" else sample.name
+            found.setdefault(name, []).append(sample.labels)
+    return found
+
+
+def test_every_metric_that_they_name_is_there_with_each_value_of_a_label(
     scraped: dict[str, list[dict[str, str]]],
 ) -> None:
     named = set()
@@ -88,6 +95,18 @@ def test_the_rules_do_what_their_tests_say() -> None:
 
 def test_prometheus_takes_the_configuration() -> None:
     assert "SUCCESS" in promtool("check", "config", "prometheus.yml", directory=PROMETHEUS)
+
+
+def test_what_the_dashboard_asks_for_parses(tmp_path: Path) -> None:
+    asked = [expression for _, expression in expressions()]
+    filled = [each.replace("$pool", ".*").replace("$__rate_interval", "1m") for each in asked]
+    rules_of = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(filled)]
+    (tmp_path / "panels.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules_of}]}))
+    assert f"{len(asked)} rules found" in promtool("check", "rules", "panels.yml", directory=tmp_path)
+
+
+async def test_promtool_finds_nothing_wrong_with_the_page(page: str) -> None:
+    assert promtool("check", "metrics", directory=PROMETHEUS, text=page) == ""
 
 
 def test_each_alert_is_tested_and_says_what_is_wrong() -> None:

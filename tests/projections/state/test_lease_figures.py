@@ -10,7 +10,7 @@ import pytest
 from domain.lifecycles import LeaseStatus
 from domain.rules import Rules
 from projections.state import lease_figures
-from projections.state.lease_figures import LeaseFigures
+from projections.state.lease_figures import LeaseFigures, is_followed
 from projections.state.statistics import Statistics
 from tests.support.scenario import OPS, START, Scenario
 
@@ -19,10 +19,18 @@ FIXED = {"mode": "fixed", "lease_s": 100, "grace_s": 20}
 LIVE = ("_queued_at", "_not_before", "_granted_at", "_beat_at")
 
 
+UNFOLLOWED = lease_figures.UNFOLLOWED
+
+
+@pytest.fixture(autouse=True)
+def every_lease_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_figures, "UNFOLLOWED", 0)
+
+
 @pytest.fixture
 def s() -> Scenario:
     scenario = Scenario(Rules(stuck_threshold_s=100_000, stall_s=0))
-    scenario.given("A", "register", capacity=10)
+    scenario.given("A", "register", capacity=100)
     scenario.given("B", "register", capacity=10)
     return scenario
 
@@ -203,3 +211,23 @@ def test_only_the_latest_expiries_are_remembered(s: Scenario, monkeypatch: pytes
     assert len(of(s).dump()["expired"]) == 1
     s.when("A", "progress", task_id="T", token=first, percent=1)
     assert of(s).false_recoveries == 0
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 4, 5, 7, 8, 16, 100, 1000])
+def test_one_lease_in_eight_is_followed_whatever_lies_between_their_grants(
+    step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease_figures, "UNFOLLOWED", UNFOLLOWED)
+    for first in range(5):
+        followed = [is_followed(first + step * number) for number in range(1_600)]
+        assert 180 <= sum(followed) <= 220
+
+
+def test_the_silences_of_the_others_are_not_counted(s: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease_figures, "UNFOLLOWED", UNFOLLOWED)
+    tokens = {f"T{number}": s.holds("A", f"T{number}") for number in range(16)}
+    followed = [token for token in tokens.values() if is_followed(token)]
+    assert 0 < len(followed) < 16
+    for task_id, token in tokens.items():
+        s.wait(1).given("A", "progress", task_id=task_id, token=token, percent=1)
+    assert of(s).silence_ratios.count == len(followed)
