@@ -23,15 +23,11 @@ from domain.refusal import Refusal
 from domain.timestamps import seconds_between
 from handlers.ports import LogUnavailableError
 from handlers.writer.agent_liveness import AgentLiveness
-from handlers.writer.append_costs import AppendCosts
-from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, append, pause
+from handlers.writer.appending import Conflicted, Rejected, Stored, Unsent, pause
 from handlers.writer.batch import Batch
-from handlers.writer.batch_sizing import BatchSizing
 from handlers.writer.broker_link import BrokerLink
-from handlers.writer.chain_appending import append_chain
 from handlers.writer.deciding import Decider
 from handlers.writer.deferred_reads import DeferredReads
-from handlers.writer.flights import Flight, Flights
 from handlers.writer.job_queue import JobQueue
 from handlers.writer.jobs import NOT_DECIDED, NOT_WRITER, OUTCOME_UNKNOWN, OVERLOADED, STOPPING, Answer, Job
 from handlers.writer.notable_events import NotableEvents
@@ -39,6 +35,7 @@ from handlers.writer.obeyed_directives import drop_obeyed_directives
 from handlers.writer.pool_clock import PoolClock
 from handlers.writer.refold import refold
 from handlers.writer.replies import REPLIES_AT_ONCE, BatchReplies
+from handlers.writer.sending import Sender
 from handlers.writer.waiting_claims import WaitingClaims
 from handlers.writer.watchdog import Watchdog
 
@@ -49,6 +46,7 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from handlers.memory.memory import Memory
     from handlers.ports import Clock, Codec, EventLog, Steady
+    from handlers.writer.flights import Flight
     from handlers.writer.observer import WriterObserver
 
 _LOG = logging.getLogger(__name__)
@@ -111,13 +109,12 @@ class Writer:
         self._queue = JobQueue(limits.queue_commands, limits.queue_bytes)
         self._open: Batch | None = None
         """The batch that is being decided."""
-        self._flights = Flights()
+        self._wake = asyncio.Event()
+        self._sender = Sender(log, clock, limits.batch_wait_s, self._wake.set)
+        self._flights = self._sender.flights
         self._replies: BatchReplies | None = None
         """The acknowledged batch whose jobs are not all answered yet."""
         self._deferred_reads = DeferredReads(memory)
-        self._wake = asyncio.Event()
-        self._append_costs = AppendCosts(takes_chains=log.takes_chains)
-        self._batch_sizing = BatchSizing(limits.batch_wait_s, self._wake.set)
         self._refolding = False
         self._log_doubted = False
         self._stopping = False
@@ -305,7 +302,7 @@ class Writer:
     def _new_batch(self) -> Batch:
         state = self.memory.state
         tail_hash = self._flights.last.batch.tail_hash if self._flights else self.memory.tail_hash
-        return Batch(state.position, self._batch_sizing.max_commands, tail_hash, state.last_time)
+        return Batch(state.position, self._sender.max_commands, tail_hash, state.last_time)
 
     def _looks_up_again(self, job: Job) -> bool:
         """Send a job back to be looked up if something that it names has left memory, or may have, since."""
@@ -323,54 +320,18 @@ class Writer:
     # Appending
 
     def _launch(self) -> None:
-        """Send the open batch, unless what is in flight cannot be followed or it should wait for more callers."""
+        """Send the open batch if it should go now."""
         batch = self._open
         if batch is None:
             return
-        if self._flights:
-            self._send_behind(batch)
-            return
-        if not batch.messages:
+        if not batch.messages and not self._flights:
             # Nothing was in flight, so its refusals rest on acknowledged state alone.
             self._open = None
             drop_obeyed_directives(self.memory, batch)
             BatchReplies(batch, self.waiting, self.submit_first).answer_rest()
-            return
-        if self._crowded and self._batch_sizing.should_wait(batch):
-            return
-        self._send(batch, chained=batch.divisible and self._append_costs.prefers_chain(len(batch.messages)))
-
-    @property
-    def _crowded(self) -> bool:
-        """Whether there are so many callers that a batch of their commands costs less than chains."""
-        return self._batch_sizing.expected > self._append_costs.chain_limit
-
-    def _send_behind(self, batch: Batch) -> None:
-        """Send the open batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""
-        limit = self._append_costs.chain_limit
-        if not batch.divisible or len(batch.messages) > limit:
-            self._log.stage(batch.messages, expected_position=batch.base)
-            return
-        fits = len(batch.messages) + self._flights.unacknowledged <= limit
-        if batch.messages and fits and not self._crowded and self._flights.may_be_followed:
-            self._send(batch, chained=True)
-
-    def _send(self, batch: Batch, *, chained: bool) -> None:
-        """Send the open batch, behind what is in flight."""
-        self._open = None
-        self._batch_sizing.sent()
-        loop, now = asyncio.get_running_loop(), self._clock.steady()
-        flight = Flight(batch, chained, not self._flights, now, loop.time(), self._wake.set)
-        if chained:
-            before = self._flights.last.outcome if self._flights else None
-            appending = append_chain(self._log, self._clock, flight, batch.base, before)
-        else:
-            appending = append(self._log, self._clock, batch.messages, batch.base)
-        flight.outcome = loop.create_task(appending)
-        flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._wake.set())
-        self._flights.add(flight)
-        self.broker_link.asked(now)
-        batch.note_sent()
+        elif self._sender.offer(batch):
+            self._open = None
+            self.broker_link.asked(self._clock.steady())
 
     async def _land(self, flight: Flight) -> None:
         """Act on what is known of the first append in flight."""
@@ -408,16 +369,8 @@ class Writer:
     def _learn(self, flight: Flight, stored: Batch) -> None:
         """Learn how many callers there are, and what an append costs."""
         waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
-        append_s = asyncio.get_running_loop().time() - flight.started_s
-        in_flight = len(self._flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
-        self._batch_sizing.stored(in_flight + waiting, append_s)
+        append_s = self._sender.stored(flight, stored, waiting)
         self._observer.appended(len(stored.jobs), append_s)
-        if flight.alone and flight.result is not None and not flight.in_doubt:
-            first_s, all_s = flight.seconds(self._clock.steady())
-            if flight.chained:
-                self._append_costs.chain_stored(flight.events, first_s, all_s)
-            else:
-                self._append_costs.batch_stored(flight.events, all_s)
 
     def _commit(self, batch: Batch) -> None:
         """Make an acknowledged batch final."""

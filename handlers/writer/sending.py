@@ -1,0 +1,90 @@
+"""Sending decided batches: when, and as a batch or as a chain; and learning from what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from handlers.writer.append_costs import AppendCosts
+from handlers.writer.appending import append
+from handlers.writer.batch_sizing import BatchSizing
+from handlers.writer.chain_appending import append_chain
+from handlers.writer.flights import Flight, Flights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from handlers.ports import Clock, EventLog
+    from handlers.writer.batch import Batch
+
+
+class Sender:
+    """Starts appends, one batch or several chains at a time; what they come to is for the writer to act on."""
+
+    def __init__(self, log: EventLog, clock: Clock, longest_wait_s: float, on_news: Callable[[], None]) -> None:
+        """`on_news`: called when more is known of an append in flight, or a batch has waited for long enough."""
+        self.flights = Flights()
+        self._log = log
+        self._clock = clock
+        self._on_news = on_news
+        self._costs = AppendCosts(takes_chains=log.takes_chains)
+        self._sizing = BatchSizing(longest_wait_s, on_news)
+
+    @property
+    def max_commands(self) -> int:
+        """How many commands the next batch takes at most."""
+        return self._sizing.max_commands
+
+    def offer(self, batch: Batch) -> bool:
+        """Send a batch and return True, unless it cannot follow what is in flight or should wait for more callers."""
+        if self.flights:
+            return self._offer_behind(batch)
+        if self._crowded and self._sizing.should_wait(batch):
+            return False
+        self._send(batch, chained=batch.divisible and self._costs.prefers_chain(len(batch.messages)))
+        return True
+
+    def stored(self, flight: Flight, stored: Batch, waiting: int) -> float:
+        """Learn from what was stored of an append while `waiting` jobs are queued; return its seconds until now."""
+        append_s = asyncio.get_running_loop().time() - flight.started_s
+        in_flight = len(self.flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
+        self._sizing.stored(in_flight + waiting, append_s)
+        if flight.alone and flight.result is not None and not flight.in_doubt:
+            first_s, all_s = flight.seconds(self._clock.steady())
+            if flight.chained:
+                self._costs.chain_stored(flight.events, first_s, all_s)
+            else:
+                self._costs.batch_stored(flight.events, all_s)
+        return append_s
+
+    @property
+    def _crowded(self) -> bool:
+        """Whether there are so many callers that a batch of their commands costs less than chains."""
+        return self._sizing.expected > self._costs.chain_limit
+
+    def _offer_behind(self, batch: Batch) -> bool:
+        """Send a batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""
+        limit = self._costs.chain_limit
+        if not batch.divisible or len(batch.messages) > limit:
+            self._log.stage(batch.messages, expected_position=batch.base)
+            return False
+        fits = len(batch.messages) + self.flights.unacknowledged <= limit
+        if not batch.messages or not fits or self._crowded or not self.flights.may_be_followed:
+            return False
+        self._send(batch, chained=True)
+        return True
+
+    def _send(self, batch: Batch, *, chained: bool) -> None:
+        """Send a batch behind what is in flight."""
+        self._sizing.sent()
+        loop, now = asyncio.get_running_loop(), self._clock.steady()
+        flight = Flight(batch, chained, not self.flights, now, loop.time(), self._on_news)
+        if chained:
+            before = self.flights.last.outcome if self.flights else None
+            appending = append_chain(self._log, self._clock, flight, batch.base, before)
+        else:
+            appending = append(self._log, self._clock, batch.messages, batch.base)
+        flight.outcome = loop.create_task(appending)
+        flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._on_news())
+        self.flights.add(flight)
+        batch.note_sent()
