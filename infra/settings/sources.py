@@ -25,6 +25,7 @@ OTHER_VARIABLES: Final = frozenset(
         "CUSTODY_BROKER_STORE", "CUSTODY_NATS_IMAGE",  # infra/broker/custody.conf and docker-compose.yml
         "CUSTODY_REQUIRE_BROWSER", "CUSTODY_REQUIRE_DOCKER", "CUSTODY_REQUIRE_NODE",  # the tests
         "CUSTODY_REQUIRE_POSTGRES",
+        "CUSTODY_REQUIRE_PROMTOOL",
         "CUSTODY_MODEL_EXAMPLES", "CUSTODY_WRITER_EXAMPLES",
         # What workers read, and what `custody-worker exec` tells a program, which may call `custody` in turn.
         "CUSTODY_AGENT", "CUSTODY_CAPABILITIES", "CUSTODY_CREDENTIALS", "CUSTODY_MCP_TOKEN", "CUSTODY_SLOTS",
