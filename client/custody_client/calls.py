@@ -114,12 +114,14 @@ class Calls:
             headers["Custody-Actor"] = self._actor
         first_at: float | None = None
         began_at, patience_s, pause_s, repeats = steady_s(), ANSWER_S, FIRST_PAUSE_S, 0
-        say_at = began_at + SAY_AFTER_S
+        say_at = float("inf")
         while True:
             left_s = None if limit_s is None else began_at + limit_s - steady_s()
             try:
                 await self.link.wait_up(left_s if left_s is None else max(left_s, 0.001))
-                first_at = first_at or steady_s()
+                if first_at is None:
+                    first_at = steady_s()
+                    say_at = first_at + SAY_AFTER_S
                 each_s = wait_s + patience_s
                 message = await self.link.request(
                     subject, data, each_s if left_s is None else max(min(each_s, left_s), 0.001), headers
@@ -137,8 +139,8 @@ class Calls:
                 pause_s = max(pause_s, float(reply.error.details.get("retry_after_s") or 0.0))
             if limit_s is not None and steady_s() - began_at + pause_s >= limit_s:
                 raise NoAnswerError(f"no outcome of {subject} in {limit_s:g} s: {reason}") from reason
-            if steady_s() > say_at:
-                waited_s, say_at = steady_s() - began_at, steady_s() + SAY_AGAIN_S
+            if first_at is not None and steady_s() > say_at:
+                waited_s, say_at = steady_s() - first_at, steady_s() + SAY_AGAIN_S
                 _log.warning(
                     "waiting for the service of pool %s: %s has had no outcome for %.0f s, and is repeated (%s)",
                     self.pool,
