@@ -62,6 +62,8 @@ class Calls:
         self._id = secrets.token_hex(12)
         self._numbers = itertools.count(1)
         self._positions = Positions()
+        self._silent_until = 0.0
+        """Until when nothing is said of an outage, by `steady_s`: a hundred callers wait for the same service."""
 
     async def command(
         self,
@@ -114,14 +116,11 @@ class Calls:
             headers["Custody-Actor"] = self._actor
         first_at: float | None = None
         began_at, patience_s, pause_s, repeats = steady_s(), ANSWER_S, FIRST_PAUSE_S, 0
-        say_at = float("inf")
         while True:
             left_s = None if limit_s is None else began_at + limit_s - steady_s()
             try:
                 await self.link.wait_up(left_s if left_s is None else max(left_s, 0.001))
-                if first_at is None:
-                    first_at = steady_s()
-                    say_at = first_at + SAY_AFTER_S
+                first_at = first_at or steady_s()
                 each_s = wait_s + patience_s
                 message = await self.link.request(
                     subject, data, each_s if left_s is None else max(min(each_s, left_s), 0.001), headers
@@ -139,18 +138,19 @@ class Calls:
                 pause_s = max(pause_s, float(reply.error.details.get("retry_after_s") or 0.0))
             if limit_s is not None and steady_s() - began_at + pause_s >= limit_s:
                 raise NoAnswerError(f"no outcome of {subject} in {limit_s:g} s: {reason}") from reason
-            if first_at is not None and steady_s() > say_at:
-                waited_s, say_at = steady_s() - first_at, steady_s() + SAY_AGAIN_S
-                _log.warning(
-                    "waiting for the service of pool %s: %s has had no outcome for %.0f s, and is repeated (%s)",
-                    self.pool,
-                    tail,
-                    waited_s,
-                    reason,
-                )
+            if first_at is not None:
+                self._say(tail, steady_s() - first_at, reason)
             await asyncio.sleep(pause_s * random.uniform(0.75, 1.0))  # noqa: S311 - spreads what comes back at once
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             repeats += first_at is not None
+
+    def _say(self, tail: str, waited_s: float, reason: Exception) -> None:
+        """Say what is waited for, once in a while."""
+        now = steady_s()
+        if waited_s > SAY_AFTER_S and now > self._silent_until:
+            self._silent_until = now + SAY_AGAIN_S
+            said = "waiting for the service of pool %s: %s has had no outcome for %.0f s, and is repeated (%s)"
+            _log.warning(said, self.pool, tail, waited_s, reason)
 
 
 def _check_sendable(tail: str, data: bytes) -> None:

@@ -138,6 +138,17 @@ async def test_a_pool_that_is_not_served_is_waited_for_and_said(
     await serving
 
 
+async def test_what_many_wait_for_is_said_once(
+    place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custody_client.calls.SAY_AFTER_S", 0.1)
+    async with Client(place.url, pool="elsewhere") as client:
+        waiting = [asyncio.create_task(client.task(f"T{number}").result(0.5)) for number in range(20)]
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(each) for each in results} == {TimeoutError}
+    assert len([each for each in caplog.messages if "waiting for the service of pool elsewhere" in each]) == 1
+
+
 @pytest.mark.parametrize(
     ("environment", "said"),
     [
