@@ -1,4 +1,4 @@
-"""Claims, in pace with the free slots: as many tasks are asked for as can be begun at once."""
+"""Claims, in pace with the free slots: no more tasks are asked for than can be begun at once."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from custody_client.wire import Lease, Leases
 
 _log = logging.getLogger("custody_client")
 
-MAX_WAITING = 8
+MAX_WAITING = 14
 """Claims under way at once; the service lets an agent have 16 that wait."""
+MERGE_S = 0.1
+"""After an answer without work the slots of other such answers are waited for, so that one claim asks for all."""
+MAX_SINGLE = 16
+"""Of more free slots than this, one claim asks for all: then one batch is quicker."""
 NOT_NOW_S = 1.0
 """Pause after a claim that cannot be granted now."""
 TOO_SOON = 0.5
@@ -36,6 +40,10 @@ class Claims:
         self._take = take
         self._wait_s = wait_s
         self._asked_for = 0
+        self._plenty = False
+        """Whether the last claim was granted all that it asked for."""
+        self._emptied = False
+        """Whether a claim came back without work."""
         self._changed = asyncio.Event()
         self.found_nothing = asyncio.Event()
         """Set when a claim that does not wait came back empty."""
@@ -49,7 +57,7 @@ class Claims:
         async with asyncio.TaskGroup() as claiming:
             under_way: set[asyncio.Task[None]] = set()
             while True:
-                wanted = min(self._free() - self._asked_for, MAX_CLAIM)
+                wanted = self._share(self._free() - self._asked_for)
                 if wanted > 0 and len(under_way) < MAX_WAITING:
                     self._asked_for += wanted
                     task = claiming.create_task(self._claim(wanted))
@@ -57,7 +65,18 @@ class Claims:
                     task.add_done_callback(under_way.discard)
                     continue
                 await self._changed.wait()
+                if self._emptied:
+                    await asyncio.sleep(MERGE_S)
+                    self._emptied = False
                 self._changed.clear()
+
+    def _share(self, free: int) -> int:
+        """Return how many tasks the next claim asks for, with so many slots free.
+
+        While there is more work than slots, a few slots ask for themselves: a claim that is granted several tasks is
+        one atomic batch of the log, which takes longer than as many single grants, and its tasks go on in step.
+        """
+        return 1 if self._plenty and 0 < free <= MAX_SINGLE else min(free, MAX_CLAIM)
 
     async def _claim(self, wanted: int) -> None:
         asked_at = steady_s()
@@ -65,6 +84,8 @@ class Claims:
             body = {"max": wanted, "wait_s": self._wait_s}
             answer = await self._life.command("claim", body, wait_s=self._wait_s)
             leases = answer.read(Leases).leases
+            self._plenty = len(leases) == wanted
+            self._emptied = not leases
             for lease in leases:
                 self._take(lease, answer)
             if not leases and steady_s() - asked_at < self._wait_s * TOO_SOON:

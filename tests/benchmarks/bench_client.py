@@ -124,7 +124,7 @@ async def measure(options: argparse.Namespace) -> None:
     """Run both, alternating, and print the medians."""
     load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     sys.stdout.write(f"{load}; {options.tasks} tasks a run, {options.rounds} rounds\n")
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         async with Service("up", Path(directory), broker_sync_interval="2m") as service:
             await service.ready()
             found = access(Path(directory) / "data")
