@@ -13,10 +13,12 @@ import argparse
 import asyncio
 import os
 import statistics
+import sys
 import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 from handlers.ports import MAX_BATCH_MESSAGES
@@ -24,9 +26,9 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
-from tests.benchmarks.busy_pool import EVENT_S, BusyPool
+from tests.benchmarks.busy_pool import EVENT_S, POOL, BusyPool
 from tests.support.browser import Page, browser
-from tests.support.dashboard import POOL, DashboardProcess
+from tests.support.dashboard import DashboardProcess
 
 AGENTS, HELD, QUEUED = 500, 2_000, 18_000
 LEASE = {"mode": "fixed", "lease_s": 3_600.0, "grace_s": 60.0}
@@ -72,7 +74,8 @@ class Source:
 
     def start(self) -> None:
         self._thread.start()
-        self._ready.wait()
+        while not self._ready.wait(1):
+            assert self._thread.is_alive(), "the log could not be written"
 
     def stop(self) -> None:
         self._stop.set()
@@ -100,9 +103,10 @@ class Source:
 
     async def _go_on(self, pool: BusyPool, log: NatsEventLog, position: int) -> None:
         began, batches = time.monotonic(), 0
+        messages = pool.messages(sys.maxsize)
         while not self._stop.is_set():
             pool.now = max(pool.now, datetime.now(UTC) - timedelta(seconds=BATCH_S))
-            batch = list(pool.messages(round(self._events_per_s * BATCH_S)))
+            batch = list(islice(messages, round(self._events_per_s * BATCH_S)))
             position = await log.append(batch, expected_position=position)
             batches += 1
             self.late_s = time.monotonic() - began - batches * BATCH_S
@@ -124,14 +128,32 @@ def frames(page: Page, view: str) -> str:
     page.run("location.hash = arguments[0]", f"#/{view}")
     time.sleep(2)
     page.chrome.set_script_timeout(FRAMES_S + 60)
+    before, began = page_cpu_s(page), time.monotonic()
     took, long = page.chrome.execute_async_script(FRAMES, FRAMES_S)
+    share = (page_cpu_s(page) - before) / (time.monotonic() - began)
     took.sort()
     late = sum(each > 50 for each in took)
     p95 = took[int(len(took) * 0.95)]
     return (
         f"{len(took) / FRAMES_S:5.1f} frames/s, p50 {statistics.median(took):5.1f} ms, p95 {p95:5.1f} ms,"
-        f" longest {took[-1]:6.1f} ms, {late} over 50 ms; {len(long)} long tasks, longest {max(long, default=0):.0f} ms"
+        f" longest {took[-1]:6.1f} ms, {late} over 50 ms; {len(long)} long tasks, longest {max(long, default=0):.0f} ms;"
+        f" {share:.0%} of a core"
     )
+
+
+def page_cpu_s(page: Page) -> float:
+    """Return the processor time of the browser's processes that show pages."""
+    service = page.chrome.service  # type: ignore[attr-defined] # every local driver has one
+    family, found = {service.process.pid}, 0.0
+    for pid in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
+        try:
+            parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            if parent in family:
+                family.add(pid)
+                found += process_usage(pid)[0] if b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes() else 0
+        except OSError:
+            continue
+    return found
 
 
 def memory(page: Page) -> str:
@@ -160,7 +182,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, browser() as chrome:
         source = Source(Path(directory), options.events)
         source.start()
-        dashboard = DashboardProcess(source.broker)
+        dashboard = DashboardProcess(source.broker, pool=POOL)
         page = Page(chrome)
         try:
             page.visit(dashboard.url, width=1920, height=1080)

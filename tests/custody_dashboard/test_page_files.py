@@ -68,6 +68,11 @@ def test_every_import_and_every_address_leads_to_a_file() -> None:
             assert (STATIC / address.removeprefix("/static/")).is_file()
 
 
+def test_every_module_is_asked_for_at_once() -> None:
+    asked = {STATIC / each for each in re.findall(r'rel="modulepreload" href="/static/([^"]+)"', INDEX)}
+    assert asked == {*OWN, *VENDOR.rglob("*.js")} - {STATIC / "js" / "main.js"}
+
+
 def test_every_module_is_used() -> None:
     used = {"main.js"}
     for file in OWN:

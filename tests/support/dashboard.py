@@ -102,12 +102,12 @@ class Stage:
 class DashboardProcess:
     """`custody dashboard` at a port that stays the same when it is started again."""
 
-    def __init__(self, broker: EmbeddedBroker, *options: str) -> None:
+    def __init__(self, broker: EmbeddedBroker, *options: str, pool: str = POOL) -> None:
         self._options = options
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")},
             "CUSTODY_NATS": broker.url,
-            "CUSTODY_POOL": POOL,
+            "CUSTODY_POOL": pool,
             "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
         }
         self.port = _free_port()

@@ -59,11 +59,13 @@ export function clockTime(at) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+// Made once: a formatter costs a hundred times what it formats.
+const days = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short' });
+
 /** The local day and time: `Sat 29 Nov 03:12:44`. @param {number|null} at ms */
 export function dayTime(at) {
   if (at === null) return NOTHING;
-  const day = new Date(at).toLocaleDateString('en-GB', { weekday: 'short', day: 'numeric', month: 'short' });
-  return `${day.replace(',', '')} ${clockTime(at)}`;
+  return `${days.format(at).replace(',', '')} ${clockTime(at)}`;
 }
 
 /** Both forms, for titles. @param {string} text RFC 3339 */

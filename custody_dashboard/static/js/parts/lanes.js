@@ -4,6 +4,7 @@ import { effect } from '@preact/signals-core';
 import { cut, ms } from '#/format.js';
 import { shown, shownNow } from '#/moments.js';
 import { go, href } from '#/router.js';
+import { rem } from '#/sizes.js';
 import { repaint } from '#/theme.js';
 import { html, useSignal } from '#/ui.js';
 import { describe, inOrder, lane, summary } from '#/parts/lanes_model.js';
@@ -38,15 +39,15 @@ export function Lanes() {
         draw.soon();
       }),
     ];
-    const observer = new ResizeObserver(draw.soon);
+    const observer = new ResizeObserver(draw.resized);
     observer.observe(box.current);
     const timer = setInterval(draw.soon, PAINT_EVERY_MS);
-    box.current.addEventListener('scroll', draw.soon, { passive: true });
+    box.current.addEventListener('scroll', draw.resized, { passive: true });
     return () => {
       stops.forEach(stop => stop());
       observer.disconnect();
       clearInterval(timer);
-      box.current?.removeEventListener('scroll', draw.soon);
+      box.current?.removeEventListener('scroll', draw.resized);
       draw.stop();
     };
   }, [pool, minutes, busy]);
@@ -106,22 +107,24 @@ function renew(view, ids) {
 
 function drawer({ view, pool, box, canvas, minutes }) {
   let frame = 0;
+  // Read when they change, and not for each frame: reading makes the browser lay out.
+  const size = { width: 0, height: 0, scroll: 0 };
   const context = canvas.getContext('2d');
   const draw = () => {
     frame = 0;
     if (document.hidden) return;
-    const font = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const font = rem();
     const axis = Math.round(font * 1.9);
     // A few lanes share the room that there is.
-    const share = (box.clientHeight - axis) / Math.max(1, view.ids.length);
+    const share = (size.height - axis) / Math.max(1, view.ids.length);
     view.row = Math.round(Math.min(Math.max(font * 1.7, share), font * 2.6));
-    const width = box.clientWidth;
-    const height = Math.min(box.clientHeight, view.ids.length * view.row + axis);
+    const { width } = size;
+    const height = Math.min(size.height, view.ids.length * view.row + axis);
     const room = canvas.parentElement;
     const tall = `${view.ids.length * view.row + axis}px`;
     if (room.style.height !== tall) room.style.setProperty('height', tall);
     fit(canvas, context, width, height);
-    const place = scale({ width, height, now: shownNow(), minutes, scroll: box.scrollTop, row: view.row, font });
+    const place = scale({ width, height, now: shownNow(), minutes, scroll: size.scroll, row: view.row, font });
     const { arrows, agents: lanes } = pool.lanes.peek();
     view.place = place;
     view.boxes = paint(context, place, {
@@ -133,7 +136,11 @@ function drawer({ view, pool, box, canvas, minutes }) {
     });
   };
   const soon = () => (frame ||= requestAnimationFrame(draw));
-  return { soon, stop: () => cancelAnimationFrame(frame) };
+  const resized = () => {
+    Object.assign(size, { width: box.clientWidth, height: box.clientHeight, scroll: box.scrollTop });
+    soon();
+  };
+  return { soon, resized, stop: () => cancelAnimationFrame(frame) };
 }
 
 const arrow = each => ({ at: ms(each.at), from: each.from_agent ?? each.from, to: each.to_agent ?? each.to });

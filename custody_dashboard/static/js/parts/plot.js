@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { clockTime, number } from '#/format.js';
+import { rem } from '#/sizes.js';
 import { colours, repaint } from '#/theme.js';
 import { html, useSignal } from '#/ui.js';
 
@@ -45,7 +46,7 @@ export function Plot({ title, id, unit, at, lines }) {
   </figure>`;
 }
 
-const tall = () => Math.round(TALL_REM * parseFloat(getComputedStyle(document.documentElement).fontSize));
+const tall = () => Math.round(TALL_REM * rem());
 const data = (at, lines) => [at, ...lines.map(([, values]) => values)];
 
 /** A line's value under the pointer; without one its last value and the highest. */
@@ -58,7 +59,7 @@ function described(values, unit, under) {
 
 function options(place, unit, lines, length, setUnder) {
   const shades = colours(['text', 'muted', 'line', 'accent', 'stalled']);
-  const size = parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.8;
+  const size = rem() * 0.8;
   const axis = { stroke: shades.muted, grid: { stroke: shades.line, width: 1 }, ticks: { show: false }, font: `${size}px system-ui` };
   return {
     width: Math.max(120, place.clientWidth),

@@ -1,5 +1,6 @@
 /** A table of any length: rows of one height, of which only those in view exist. */
 import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks';
+import { rem } from '#/sizes.js';
 import { classes, html, styled } from '#/ui.js';
 
 const SPARE_ROWS = 6;
@@ -103,8 +104,7 @@ function Head({ column: { key, name, sort: sortable, className }, sort, desc, on
 }
 
 function rowHeight() {
-  const font = parseFloat(getComputedStyle(document.documentElement).fontSize);
-  return Math.round(font * (NARROW.matches ? 3.6 : 2.3));
+  return Math.round(rem() * (NARROW.matches ? 3.6 : 2.3));
 }
 
 /** Which rows are in view, with a few to spare. */
