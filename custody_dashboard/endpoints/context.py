@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from custody_dashboard.past.past_states import PastStates
 from custody_dashboard.past.timeline import Timeline
-from custody_dashboard.watch.histories import agent_histories, task_histories
 from custody_dashboard.web.api_error import ApiError, unavailable
 from custody_dashboard.web.people import TokenFileError
 from domain.timestamps import seconds_between
+from handlers.follower.histories import agent_histories, task_histories
 from handlers.memory.lookup import Lookup
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from custody_dashboard.watch.histories import AgentStory, Histories
     from custody_dashboard.watch.pool_watch import PoolWatch
-    from custody_dashboard.watch.task_story import TaskStory
     from custody_dashboard.web.people import People, Person
+    from handlers.follower.histories import AgentStory, Histories
     from handlers.memory.memory import Memory
     from handlers.ports import Steady
+    from projections.live.task_story import TaskStory
 
 PAST_IDLE_S = 300.0
 """Rebuilt states are dropped when none was asked for in so long."""
@@ -66,7 +66,7 @@ class Context:
 
     @property
     def past(self) -> PastStates:
-        """The pool as it was. Raises ApiError."""
+        """The pool as it was. Raises UnwatchedError."""
         self.watch.linked()
         self._renew()
         if self._past is None:
@@ -76,7 +76,7 @@ class Context:
 
     @property
     def timeline(self) -> Timeline:
-        """How busy the pool was when. Raises ApiError."""
+        """How busy the pool was when. Raises UnwatchedError."""
         self.watch.linked()
         self._renew()
         if self._timeline is None:
@@ -85,7 +85,7 @@ class Context:
 
     @property
     def lookup(self) -> Lookup:
-        """Look-ups in the log. Raises ApiError."""
+        """Look-ups in the log. Raises UnwatchedError."""
         self.watch.linked()
         self._renew()
         if self._lookup is None:
@@ -95,7 +95,7 @@ class Context:
 
     @property
     def task_histories(self) -> Histories[TaskStory]:
-        """What happened to single tasks. Raises ApiError."""
+        """What happened to single tasks. Raises UnwatchedError."""
         reads = self.lookup.reads
         if self._tasks is None:
             self._tasks = task_histories(reads)
@@ -103,7 +103,7 @@ class Context:
 
     @property
     def agent_histories(self) -> Histories[AgentStory]:
-        """What happened to single agents. Raises ApiError."""
+        """What happened to single agents. Raises UnwatchedError."""
         reads = self.lookup.reads
         if self._agents is None:
             self._agents = agent_histories(reads)

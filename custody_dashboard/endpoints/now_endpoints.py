@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from custody_dashboard.past.named_moments import moment_at
-from custody_dashboard.watch.task_story import lifecycle
 from custody_dashboard.web.api_error import bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters, checked_agent_id, checked_task_id
@@ -17,9 +16,9 @@ from domain.task import Task
 from domain.timestamps import format_timestamp, seconds_between
 from projections.live.live_view import latest_steals
 from projections.live.task_rows import SORTS, TaskFilter, chosen_tasks, task_row
-from projections.queries.documents import agent_document, task_document
+from projections.live.task_story import task_page
+from projections.queries.documents import agent_document
 from projections.queries.statistics_view import kept_statistics
-from projections.reports.explain import explain
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,8 +38,6 @@ LIST_AGE_S = 0.5
 LIST_COST_FACTOR = 20.0
 """And so rarely that it takes at most a twentieth of the time."""
 MAX_STEALS = 200
-LARGE_POOL = 50_000
-"""Live tasks from which on an explanation names no candidates."""
 STATUSES = frozenset({"live", "ended", *(each.value for each in TaskStatus if each is not TaskStatus.NEW)})
 
 
@@ -116,17 +113,12 @@ class NowEndpoints:
             task = found if isinstance(found, Task) else None
         if task is None or story is None:
             raise not_found(f"no task {task_id} was submitted {'by then' if past else 'to this pool'}")
-        whole = state if not task.terminal and len(state.tasks) <= LARGE_POOL else None
         return JsonReply(
             {
                 "position": state.position,
                 "now": format_timestamp(now),
                 "past": past,
-                "task": task_document(task, now),
-                "row": task_row(task, state, now),
-                "explain": explain(task, state.pool, state.rules, now, state=whole).as_json(),
-                "lifecycle": lifecycle(task.status.value),
-                **story.document(now),
+                **task_page(task, story, state, now),
             }
         )
 
