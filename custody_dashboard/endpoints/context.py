@@ -9,18 +9,14 @@ from custody_dashboard.past.timeline import Timeline
 from custody_dashboard.web.api_error import ApiError, unavailable
 from custody_dashboard.web.people import TokenFileError
 from domain.timestamps import seconds_between
-from handlers.follower.histories import agent_histories, task_histories
-from handlers.memory.lookup import Lookup
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from custody_dashboard.watch.pool_watch import PoolWatch
     from custody_dashboard.web.people import People, Person
-    from handlers.follower.histories import AgentStory, Histories
     from handlers.memory.memory import Memory
     from handlers.ports import Steady
-    from projections.live.task_story import TaskStory
 
 PAST_IDLE_S = 300.0
 """Rebuilt states are dropped when none was asked for in so long."""
@@ -39,9 +35,6 @@ class Context:
         """The memory of the log that what follows is of; another one is of another log, or over another connection."""
         self._past: PastStates | None = None
         self._timeline: Timeline | None = None
-        self._lookup: Lookup | None = None
-        self._tasks: Histories[TaskStory] | None = None
-        self._agents: Histories[AgentStory] | None = None
         self._looked_back_at: Steady | None = None
 
     def person(self, request: Request) -> Person:
@@ -83,32 +76,6 @@ class Context:
             self._timeline = Timeline(self.watch.follower.log, self.watch.follower.codec)
         return self._timeline
 
-    @property
-    def lookup(self) -> Lookup:
-        """Look-ups in the log. Raises UnwatchedError."""
-        self.watch.linked()
-        self._renew()
-        if self._lookup is None:
-            follower = self.watch.follower
-            self._lookup = Lookup(follower.pool_id, follower.log, follower.codec)
-        return self._lookup
-
-    @property
-    def task_histories(self) -> Histories[TaskStory]:
-        """What happened to single tasks. Raises UnwatchedError."""
-        reads = self.lookup.reads
-        if self._tasks is None:
-            self._tasks = task_histories(reads)
-        return self._tasks
-
-    @property
-    def agent_histories(self) -> Histories[AgentStory]:
-        """What happened to single agents. Raises UnwatchedError."""
-        reads = self.lookup.reads
-        if self._agents is None:
-            self._agents = agent_histories(reads)
-        return self._agents
-
     def forget_idle(self) -> None:
         """Drop the rebuilt states if none was asked for lately."""
         at = self._looked_back_at
@@ -118,4 +85,4 @@ class Context:
     def _renew(self) -> None:
         if self._of is not self.watch.follower.memory:
             self._of = self.watch.follower.memory
-            self._past = self._timeline = self._lookup = self._tasks = self._agents = None
+            self._past = self._timeline = None

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import parse_timestamp
+from handlers.follower.close_ups import CloseUps
 from handlers.follower.follower import Follower
 from handlers.follower.live_feed import LiveFeed
 from infra.cli.watching.rights import may_operate
@@ -52,6 +53,8 @@ class WatchedPool:
         """Whether the broker lets the program's credentials send commands; None: not known yet."""
         self.feed: LiveFeed | None = None
         """None until the log was read once."""
+        self._close_ups: tuple[Memory, CloseUps] | None = None
+        """With the memory of the log that they are of."""
         self.changed = False
         """Whether something was folded since the last `tick`."""
 
@@ -123,6 +126,15 @@ class WatchedPool:
     def view(self) -> LiveView:
         """What is folded for people. Raises UnwatchedError if there is nothing yet."""
         return self._opened().view
+
+    @property
+    def close_ups(self) -> CloseUps:
+        """Single tasks and agents with their histories. Raises UnwatchedError."""
+        self.linked()
+        memory = self.follower.memory
+        if self._close_ups is None or self._close_ups[0] is not memory:
+            self._close_ups = memory, CloseUps(self.follower)
+        return self._close_ups[1]
 
     def reading(self) -> Reading:
         """Return what the present is read from. Raises UnwatchedError if nothing is known yet."""
