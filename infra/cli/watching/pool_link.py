@@ -75,7 +75,7 @@ class PoolLink:
         failures = 0
         while True:
             try:
-                async with _opened(self._session) as (link, access):
+                async with opened_link(self._session) as (link, access):
                     failures = 0
                     await self._watch(link, access)
                 why = "the broker has another address now"
@@ -117,8 +117,11 @@ class PoolLink:
 
 
 @contextlib.asynccontextmanager
-async def _opened(session: Session) -> AsyncIterator[tuple[Link, Access]]:
-    """A link, and where it leads. Raises BrokerError, LogError, CommandError, DataDirError, SettingsError."""
+async def opened_link(session: Session) -> AsyncIterator[tuple[Link, Access]]:
+    """A link that is not renewed, and where it leads.
+
+    Raises BrokerError, LogError, CommandError, DataDirError, SettingsError.
+    """
     access = find_access(session.settings, "operator", session.origins)
     async with session.connected() as connection:
         await stream_info(connection, session.settings.pool)

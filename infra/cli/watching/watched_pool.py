@@ -58,8 +58,11 @@ class WatchedPool:
         self.changed = False
         """Whether something was folded since the last `tick`."""
 
-    async def watch(self, link: Link) -> None:
-        """Follow a link's log until cancelled. Raises LogUnavailableError if it cannot be read at first."""
+    async def watch(self, link: Link, *, ask_rights: bool = True) -> None:
+        """Follow a link's log until cancelled. Raises LogUnavailableError if it cannot be read at first.
+
+        `ask_rights`: find out, too, whether commands may be sent.
+        """
         settings = self.settings
         feed = LiveFeed(Follower(settings.pool, link.log, self.codec, self.clock, settings.rules(), link.snapshots))
         feed.health = self.service.health
@@ -69,7 +72,8 @@ class WatchedPool:
         self.linked_anew()
         poll = ServicePoll(self.service, link.connection, settings.pool, self.clock, self.is_looked_at)
         try:
-            await _together(feed.follower.run(), feed.run(), poll.run(), self._ask_rights(link))
+            rights = (self._ask_rights(link),) if ask_rights else ()
+            await _together(feed.follower.run(), feed.run(), poll.run(), *rights)
         finally:
             self.link = None
 

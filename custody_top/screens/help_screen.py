@@ -1,0 +1,38 @@
+"""The page of keys on the screen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.binding import Binding
+from textual.screen import Screen
+
+from custody_top.screens.key_help import help_lines
+from custody_top.screens.strips import LinesWidget
+
+if TYPE_CHECKING:
+    from textual.app import ComposeResult
+
+
+class HelpScreen(Screen[None]):
+    """Shows the keys until one is pressed."""
+
+    BINDINGS: ClassVar = [
+        Binding("escape,q,question_mark,f1,enter", "app.pop_screen", "Back", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Yield the page."""
+        yield LinesWidget(id="whole")
+
+    def on_mount(self) -> None:
+        """Show the page once there is room."""
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        """Use the room that there is now."""
+        self.call_after_refresh(self.draw)
+
+    def draw(self) -> None:
+        """Show the page."""
+        self.query_one("#whole", LinesWidget).show_lines(help_lines())
