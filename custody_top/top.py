@@ -8,10 +8,10 @@ import logging
 import sys
 from typing import TYPE_CHECKING, NamedTuple
 
-from custody_top.acting import Acting
 from custody_top.glance import Glances
-from custody_top.screens.app import TopApp
-from custody_top.snapshot import WIDTH, snapshot_lines
+from custody_top.person_acts import Acting
+from custody_top.plain_snapshot import WIDTH, snapshot_lines
+from custody_top.screens.top_app import TopApp
 from infra.cli.session.command_error import CommandError
 from infra.cli.watching.pool_link import PoolLink, opened_link
 from infra.cli.watching.watched_pool import WatchedPool

@@ -189,6 +189,7 @@ SHARED_NAMES = {
     "pool.py": "the entity and its events",
     "pools.py": "the persistence module under its present and its earlier name",
     "steal.py": "the entity and its events",
+    "top.py": "the pool in a terminal, and the command that runs it",
 }
 
 

@@ -10,9 +10,9 @@ from textual.containers import Horizontal, Vertical
 from textual.message import Message
 from textual.widgets import Input
 
-from custody_top.acting import Came
 from custody_top.forms import KEY_OF, KEYS, form_of
 from custody_top.lines.cells import BAD, QUIET, STRONG, Cell, wrapped
+from custody_top.person_acts import Came
 from custody_top.screens.strips import LinesWidget
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from textual import events
     from textual.app import ComposeResult
 
-    from custody_top.acting import Acting, Outcome
     from custody_top.forms import Form
     from custody_top.lines.cells import Line
+    from custody_top.person_acts import Acting, Outcome
     from custody_top.tables.table import Target
 
 MAX_TYPED_CHARS = 4_000
@@ -42,6 +42,9 @@ class Asked(Vertical):
             super().__init__()
             self.said = said
             self.good = good
+
+    class Grown(Message):
+        """It takes another number of lines now."""
 
     @property
     def rows(self) -> int:
@@ -66,12 +69,9 @@ class Typed(Horizontal):
         """Yield the label and the input."""
         label = LinesWidget()
         label.styles.width = len(self._label) + 3
+        label.show_lines([(Cell(f" {self._label}:", QUIET),)])
         yield label
         yield self.input
-
-    def on_resize(self) -> None:
-        """Show the label."""
-        self.query_one(LinesWidget).show_lines([(Cell(f" {self._label}:", QUIET),)])
 
 
 class FilterLine(Asked):
@@ -121,19 +121,17 @@ class VerbMenu(Asked, can_focus=True):
         self.target = target
 
     def compose(self) -> ComposeResult:
-        """Yield the line."""
-        yield LinesWidget()
+        """Yield the verbs with their keys."""
+        cells = [Cell(f" {self.target.id or 'the pool'}: ", STRONG)]
+        for verb in self.target.actions:
+            cells += [Cell(KEY_OF[verb], f"{STRONG} reverse"), Cell(f" {verb}  ")]
+        line = LinesWidget()
+        line.show_lines([(*cells, Cell("Escape leaves", QUIET))])
+        yield line
 
     def on_mount(self) -> None:
         """Wait for a key."""
         self.focus()
-
-    def on_resize(self) -> None:
-        """Show the verbs with their keys."""
-        cells = [Cell(f" {self.target.id or 'the pool'}: ", STRONG)]
-        for verb in self.target.actions:
-            cells += [Cell(KEY_OF[verb], f"{STRONG} reverse"), Cell(f" {verb}  ")]
-        self.query_one(LinesWidget).show_lines([(*cells, Cell("Escape leaves", QUIET))])
 
     def on_key(self, event: events.Key) -> None:
         """Take the key of a verb."""
@@ -195,7 +193,7 @@ class ActForm(Asked):
         if self._command_id is not None:
             fields["command_id"] = self._command_id
         self._outcome = None
-        self._draw(sending=True)
+        self._draw()
         outcome = await self._acting.act(self.form.verb, fields)
         self._sending = None
         if outcome.came is Came.DONE:
@@ -220,13 +218,14 @@ class ActForm(Asked):
         said = wrapped(outcome.text, width)[:MAX_QUESTION_LINES]
         return [*((Cell(f" {each}", BAD),) for each in said), (Cell(f" {again}; Escape leaves it", QUIET),)]
 
-    def _draw(self, *, sending: bool = False) -> None:
+    def _draw(self) -> None:
         if not self.is_mounted:
             return
         question, outcome = self.query_one("#question", LinesWidget), self.query_one("#outcome", LinesWidget)
         asked = self._question()
-        said: Sequence[Line] = [(Cell(" sending …", STRONG),)] if sending else self._outcome_lines()
+        said: Sequence[Line] = [(Cell(" sending …", STRONG),)] if self._sending else self._outcome_lines()
         question.styles.height, outcome.styles.height = len(asked), len(said)
         self.styles.height = len(asked) + len(self._typed) + len(said)
-        self.call_after_refresh(question.show_lines, asked)
-        self.call_after_refresh(outcome.show_lines, said)
+        question.show_lines(asked)
+        outcome.show_lines(said)
+        self.post_message(self.Grown())

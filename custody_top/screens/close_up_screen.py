@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
-    from custody_top.acting import Acting
     from custody_top.glance import Glance
     from custody_top.lines.cells import Line
+    from custody_top.person_acts import Acting
     from infra.cli.watching.watched_pool import WatchedPool
 
 MAX_HELD = 50

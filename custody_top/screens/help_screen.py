@@ -23,16 +23,6 @@ class HelpScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Yield the page."""
-        yield LinesWidget(id="whole")
-
-    def on_mount(self) -> None:
-        """Show the page once there is room."""
-        self.call_after_refresh(self.draw)
-
-    def on_resize(self) -> None:
-        """Use the room that there is now."""
-        self.call_after_refresh(self.draw)
-
-    def draw(self) -> None:
-        """Show the page."""
-        self.query_one("#whole", LinesWidget).show_lines(help_lines())
+        page = LinesWidget(id="whole")
+        page.show_lines(help_lines())
+        yield page

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from textual.widget import Widget
 
-    from custody_top.acting import Acting
     from custody_top.glance import Glance
+    from custody_top.person_acts import Acting
     from custody_top.tables.table import Target
     from infra.cli.watching.watched_pool import WatchedPool
 

@@ -36,22 +36,27 @@ class LinesWidget(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - the library's name
         super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+        self._style = ""
         self._strips: list[Strip] = []
 
     def show_lines(self, lines: Sequence[Line], style: str = "") -> None:
-        """Show these lines from the top; those that are as before are not drawn again."""
+        """Show these lines from the top; those that are as before are not drawn again. `style`: added to all."""
+        self._lines, self._style = lines, style
+        self._make_strips()
+
+    def on_resize(self) -> None:
+        """Use the room that there is now."""
+        self._make_strips()
+
+    def _make_strips(self) -> None:
         width, before = self.size.width, self._strips
-        self._strips = [strip_of(line, width, style) for line in lines[: self.size.height]]
+        self._strips = [strip_of(line, width, self._style) for line in self._lines[: self.size.height]]
         for place in range(max(len(before), len(self._strips))):
             old = before[place] if place < len(before) else None
             new = self._strips[place] if place < len(self._strips) else None
             if old != new:
                 self.refresh(Region(0, place, width, 1))
-
-    @property
-    def texts(self) -> list[str]:
-        """What the lines say."""
-        return [strip.text for strip in self._strips]
 
     def render_line(self, y: int) -> Strip:
         """Return one line; what the library calls."""

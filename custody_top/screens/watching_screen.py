@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from textual.app import ComposeResult
     from textual.widget import Widget
 
-    from custody_top.acting import Acting
     from custody_top.glance import Glance
     from custody_top.lines.cells import Line
+    from custody_top.person_acts import Acting
 
 HEAD_LINES = 2
 SAID_TICKS = 20
@@ -128,6 +128,11 @@ class WatchingScreen(Screen[None]):
         self.focus_body()
         if left.said:
             self.say(left.said, good=left.good)
+        self.draw()
+
+    def on_asked_grown(self, grown: Asked.Grown) -> None:
+        """Give what was asked the lines that it takes."""
+        grown.stop()
         self.draw()
 
     def focus_body(self) -> None:

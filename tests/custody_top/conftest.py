@@ -12,8 +12,8 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
-from custody_top.acting import Acting
-from custody_top.screens.app import TopApp
+from custody_top.person_acts import Acting
+from custody_top.screens.top_app import TopApp
 from infra.cli.watching.watched_pool import WatchedPool
 from infra.settings.settings import Settings
 from tests.support.fake_link import FakeConnection, fake_link

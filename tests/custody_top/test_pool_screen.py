@@ -1,6 +1,7 @@
 """What the first screen shows, in a small terminal and in a large one, and what its keys do."""
 
 import pytest
+from rich.cells import cell_len
 
 from tests.custody_top.conftest import LARGE, SMALL, Seat, Sit
 from tests.support.cases import case
@@ -251,3 +252,35 @@ async def test_the_page_of_keys(sit: Sit) -> None:
         ):
             assert words in shown
         assert "NEEDS YOU" in await seat.press("escape")
+
+
+HOSTILE = (
+    "\x1b[31mred\x1b[2J",
+    "[bold red]markup[/] [@click=app.quit]x[/]",
+    "\u202eright to left",
+    "line\nbreak\ttab",
+    "🙂日本語" * 40,
+    "w" * 500,
+    "a\u0301\u0302\u0303" * 30,
+    "<img src=x onerror=alert(1)>",
+)
+
+
+async def test_hostile_texts_stay_text_in_their_place(sit: Sit, pool: PoolHarness) -> None:
+    for number, text in enumerate(HOSTILE):
+        token = await pool.holds(f"a{number}", f"T{number}", title=text[:200])
+        await pool.given(f"agent.a{number}.progress", task_id=f"T{number}", token=token, percent=1, message=text)
+    await pool.submit("Q1", title="q")
+    token = await pool.assign("a0", "Q1")
+    await pool.given("agent.a0.block", task_id="Q1", token=token, reason="x", question="\x1b]0;owned\x07 [red]?[/red]")
+    for size in (SMALL, LARGE):
+        async with sit(size) as seat:
+            for shown in (await seat.see(), (await seat.press("tab", "enter")).split("\n")):
+                assert len(shown) == size[1]
+                for line in shown:
+                    assert line.isprintable(), line
+                    assert cell_len(line) <= size[0], line
+            await seat.settled()
+            await seat.press("escape", "shift+tab", "shift+tab")
+            assert "\\x1b]0;owned\\x07 [red]?[/red]" in await seat.press("u"), "in the form, too"
+            assert len(rows(await seat.press("escape"), "AGENTS")) >= 6

@@ -12,7 +12,7 @@ from custody_top.screens.pool_screen import PoolScreen
 from custody_top.screens.watching_screen import WatchingScreen
 
 if TYPE_CHECKING:
-    from custody_top.acting import Acting
+    from custody_top.person_acts import Acting
     from infra.cli.watching.watched_pool import WatchedPool
 
 REDRAWN_EVERY_S = 0.5
@@ -22,7 +22,7 @@ class TopApp(App[None]):
     """Top on a terminal: its own 16 colours, no mouse, no animation."""
 
     CSS = """
-    Screen { layout: vertical; background: ansi_default; color: ansi_default; }
+    Screen { layout: vertical; overflow: hidden hidden; background: ansi_default; color: ansi_default; }
     LinesWidget { height: 1; width: 1fr; background: ansi_default; }
     #head { height: 2; }
     #page { height: 1fr; }
