@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -19,6 +20,11 @@ async def top(
     read_only: Annotated[bool, typer.Option("--read-only", help="Show everything, and do nothing.")] = False,
 ) -> None:
     """Show the pool in this terminal: who does what, what needs you; with keys to look closer and to act."""
-    from custody_top.top import TopOptions, run_top
+    if once or session.out.as_json or not (session.out.terminal and sys.stdin.isatty()):
+        from custody_top.once import print_once
 
-    await run_top(session, TopOptions(person=as_, read_only=read_only, once=once))
+        await print_once(session)
+    else:
+        from custody_top.top import TopOptions, run_top
+
+        await run_top(session, TopOptions(person=as_, read_only=read_only))
