@@ -68,6 +68,6 @@ class Glances:
         counted = self._counted_at
         if counted is None or counted[0] != generation or seconds_between(counted[1], steady) >= SERIES_EVERY_S:
             self._counted_at = generation, steady
-            series = watch.view.history.activity.series(reading.now, len(reading.state.backlog), SPARK_MINUTES)
+            series = watch.view.history.activity.series(reading.now, len(reading.state.indexes.backlog), SPARK_MINUTES)
             self._completed = series["completed"]
         return self._completed

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.cli.watching.watched_pool import WatchedPool
-    from projections.live.attention import Need
+    from projections.live.needs import Need
     from projections.live.live_view import Reading
 
 _ODD = frozenset({"stalled", "flood", "unworkable", "deadline"})

@@ -96,7 +96,7 @@ async def test_a_task_that_left_memory_is_read_from_the_log(sit: Sit, pool: Pool
         await seat.settled()
         await pool.given("ops.cancel", task_id="T1", reason="no longer needed")
         await pool.advance(1)
-        seat.watch.follower.memory.state.recent.clear()
+        seat.watch.follower.memory.state.ended.recent.clear()
         await seat.text()
         shown = await seat.settled()
         assert "is cancelled" in shown

@@ -4,6 +4,7 @@ import pytest
 from rich.cells import cell_len
 
 from tests.custody_top.conftest import LARGE, SMALL, Seat, Sit
+from tests.docs.pages import read
 from tests.support.cases import case
 from tests.support.pool_harness import PoolHarness
 
@@ -25,29 +26,16 @@ async def a_morning(pool: PoolHarness) -> None:
     await pool.advance(60)
 
 
+def screenshot() -> list[str]:
+    """The screen on the page about top."""
+    _, shown, _ = read("docs/top.md").split("```", 2)
+    return shown.removeprefix("text\n").removesuffix("\n").split("\n")
+
+
 async def test_a_small_terminal(sit: Sit, pool: PoolHarness) -> None:
     await a_morning(pool)
     async with sit(SMALL) as seat:
-        assert await seat.see() == [
-            " custody top p  LIVE 16  3 agents  served by host:1:1                 08:01:01Z",
-            " held 1  queued 2  oldest 1m  done █  0.98/min  expired 0/h",
-            " NEEDS YOU 2",
-            " blocked       1m T2            Choose a licence   MIT or Apache?",
-            " unworkable    1m T5            1 task needs cobol no live agent has it",
-            " AGENTS 3  by tone",
-            " agent         state    slots heard  cpu   % task            last words",
-            " alice         working    1/3    1m       40 Fix the parser  writing the test",
-            " bob           idle       0/3    1m",
-            " carol         idle       0/2    1m",
-            " TASKS 4 live  by heard",
-            " task       title          status      agent       % silent waits because, or …",
-            " T1         Fix the parser in progress alice      40     1m writing the test",
-            " T2         Choose a lice… blocked                          MIT or Apache?",
-            " T4         Wait           queued                           an agent with room…",
-            " T5         Port the payr… queued                           no live agent has …",
-            *[""] * 7,
-            " Tab table  Enter open  / filter  s sort  f status  a act  ? help  q quit",
-        ]
+        assert await seat.see() == screenshot()
 
 
 async def test_a_large_terminal(sit: Sit, pool: PoolHarness) -> None:

@@ -61,7 +61,7 @@ class ServicePoll:
     def __init__(
         self, view: ServiceView, connection: NatsConnection, pool: str, clock: Clock, watched: Callable[[], bool]
     ) -> None:
-        """`watched`: whether a browser looks: without one, agents are not asked for."""
+        """`watched`: whether a person looks: without one, agents are not asked for."""
         self._view = view
         self._connection = connection
         self._client = CustodyClient(connection.client, pool)
