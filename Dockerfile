@@ -17,6 +17,7 @@ COPY projections projections
 COPY handlers handlers
 COPY infra infra
 COPY custody_dashboard custody_dashboard
+COPY custody_top custody_top
 COPY custody_demo custody_demo
 COPY custody_eventsourcing custody_eventsourcing
 RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /dist . \

@@ -20,6 +20,7 @@ from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.page_files import STATIC, OwnFiles, PageFiles
 from custody_dashboard.web.parameters import Parameters
 from handlers.ports import LogError
+from infra.cli.watching.watched_pool import UnwatchedError
 from infra.nats.broker_errors import BrokerError
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def new_app(context: Context, hosts: Collection[str] | None, static: Path = STAT
         HTTPException: _on_http_error,
         LogError: _on_log_error,
         BrokerError: _on_log_error,
+        UnwatchedError: _on_unwatched,
     }
     app = Starlette(routes=routes, exception_handlers=handlers)
     app.router.redirect_slashes = False
@@ -98,4 +100,9 @@ async def _on_http_error(_: Request, error: Exception) -> Response:
 
 async def _on_log_error(_: Request, error: Exception) -> Response:
     answer = unavailable(f"the broker does not answer now, try again: {error}")
+    return JsonReply(answer.as_json(), answer.status)
+
+
+async def _on_unwatched(_: Request, error: Exception) -> Response:
+    answer = unavailable(str(error))
     return JsonReply(answer.as_json(), answer.status)

@@ -16,12 +16,12 @@ import uvicorn
 
 from custody_dashboard.app import new_app
 from custody_dashboard.endpoints.context import Context
-from custody_dashboard.watch.pool_link import PoolLink
 from custody_dashboard.watch.pool_watch import PoolWatch
 from custody_dashboard.web.guards import LOOPBACK_NAMES
 from custody_dashboard.web.people import AnyoneHere, TokenFileError, TokenHolders
 from domain.limits import MAX_ACTOR_CHARS
 from infra.cli.session.command_error import CommandError
+from infra.cli.watching.pool_link import PoolLink
 from infra.host.clock import SystemClock
 from infra.host.printable import PrintableFormatter
 from infra.host.stop_signals import stop_signal

@@ -25,7 +25,16 @@ PURE_MODULES = frozenset(
 )
 """What pure code may import. No clock, randomness, input, output, log or thread is on it."""
 
-PACKAGES = ("domain", "projections", "handlers", "infra", "custody_dashboard", "custody_demo", "custody_eventsourcing")
+PACKAGES = (
+    "domain",
+    "projections",
+    "handlers",
+    "infra",
+    "custody_dashboard",
+    "custody_demo",
+    "custody_eventsourcing",
+    "custody_top",
+)
 
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 CLOCK_READINGS = frozenset({"now", "utcnow", "today"})
@@ -180,6 +189,7 @@ SHARED_NAMES = {
     "pool.py": "the entity and its events",
     "pools.py": "the persistence module under its present and its earlier name",
     "steal.py": "the entity and its events",
+    "top.py": "the pool in a terminal, and the command that runs it",
 }
 
 

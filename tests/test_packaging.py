@@ -15,7 +15,16 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-PACKAGES = ("domain", "projections", "handlers", "infra", "custody_dashboard", "custody_demo", "custody_eventsourcing")
+PACKAGES = (
+    "domain",
+    "projections",
+    "handlers",
+    "infra",
+    "custody_dashboard",
+    "custody_demo",
+    "custody_eventsourcing",
+    "custody_top",
+)
 COPY = re.compile(r"(?m)^COPY (?!--from)(?P<sources>.+) (?P<target>\S+)$")
 
 

@@ -6,18 +6,14 @@ from typing import TYPE_CHECKING
 
 from custody_dashboard.past.past_states import PastStates
 from custody_dashboard.past.timeline import Timeline
-from custody_dashboard.watch.histories import agent_histories, task_histories
 from custody_dashboard.web.api_error import ApiError, unavailable
 from custody_dashboard.web.people import TokenFileError
 from domain.timestamps import seconds_between
-from handlers.memory.lookup import Lookup
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from custody_dashboard.watch.histories import AgentStory, Histories
     from custody_dashboard.watch.pool_watch import PoolWatch
-    from custody_dashboard.watch.task_story import TaskStory
     from custody_dashboard.web.people import People, Person
     from handlers.memory.memory import Memory
     from handlers.ports import Steady
@@ -39,9 +35,6 @@ class Context:
         """The memory of the log that what follows is of; another one is of another log, or over another connection."""
         self._past: PastStates | None = None
         self._timeline: Timeline | None = None
-        self._lookup: Lookup | None = None
-        self._tasks: Histories[TaskStory] | None = None
-        self._agents: Histories[AgentStory] | None = None
         self._looked_back_at: Steady | None = None
 
     def person(self, request: Request) -> Person:
@@ -66,7 +59,7 @@ class Context:
 
     @property
     def past(self) -> PastStates:
-        """The pool as it was. Raises ApiError."""
+        """The pool as it was. Raises UnwatchedError."""
         self.watch.linked()
         self._renew()
         if self._past is None:
@@ -76,38 +69,12 @@ class Context:
 
     @property
     def timeline(self) -> Timeline:
-        """How busy the pool was when. Raises ApiError."""
+        """How busy the pool was when. Raises UnwatchedError."""
         self.watch.linked()
         self._renew()
         if self._timeline is None:
             self._timeline = Timeline(self.watch.follower.log, self.watch.follower.codec)
         return self._timeline
-
-    @property
-    def lookup(self) -> Lookup:
-        """Look-ups in the log. Raises ApiError."""
-        self.watch.linked()
-        self._renew()
-        if self._lookup is None:
-            follower = self.watch.follower
-            self._lookup = Lookup(follower.pool_id, follower.log, follower.codec)
-        return self._lookup
-
-    @property
-    def task_histories(self) -> Histories[TaskStory]:
-        """What happened to single tasks. Raises ApiError."""
-        reads = self.lookup.reads
-        if self._tasks is None:
-            self._tasks = task_histories(reads)
-        return self._tasks
-
-    @property
-    def agent_histories(self) -> Histories[AgentStory]:
-        """What happened to single agents. Raises ApiError."""
-        reads = self.lookup.reads
-        if self._agents is None:
-            self._agents = agent_histories(reads)
-        return self._agents
 
     def forget_idle(self) -> None:
         """Drop the rebuilt states if none was asked for lately."""
@@ -118,4 +85,4 @@ class Context:
     def _renew(self) -> None:
         if self._of is not self.watch.follower.memory:
             self._of = self.watch.follower.memory
-            self._past = self._timeline = self._lookup = self._tasks = self._agents = None
+            self._past = self._timeline = None

@@ -2,54 +2,33 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from custody_dashboard.past.named_moments import moment_at
-from custody_dashboard.watch.task_story import lifecycle
 from custody_dashboard.web.api_error import bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters, checked_agent_id, checked_task_id
-from domain.agent import Agent
-from domain.events import Entity
 from domain.statuses import TaskStatus
-from domain.task import Task
-from domain.timestamps import format_timestamp, seconds_between
+from domain.timestamps import format_timestamp
+from handlers.follower.task_lists import TaskLists
 from projections.live.live_view import latest_steals
-from projections.live.task_rows import SORTS, TaskFilter, chosen_tasks, task_row
-from projections.queries.documents import agent_document, task_document
+from projections.live.task_rows import SORTS, TaskFilter, task_row
+from projections.live.task_story import task_page
+from projections.queries.documents import agent_document
 from projections.queries.statistics_view import kept_statistics
-from projections.reports.explain import explain
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from custody_dashboard.endpoints.context import Context
     from handlers.memory.memory import Memory
-    from handlers.ports import Steady
     from projections.live.live_view import LiveView, Reading
 
 MAX_WINDOW = 500
 DEFAULT_WINDOW = 100
 MAX_OFFSET = 10_000_000
-LISTS_KEPT = 16
-"""Sorted lists that are kept, one for each filter, the latest used."""
-LIST_AGE_S = 0.5
-"""A list is made anew at most so often while the pool changes."""
-LIST_COST_FACTOR = 20.0
-"""And so rarely that it takes at most a twentieth of the time."""
 MAX_STEALS = 200
-LARGE_POOL = 50_000
-"""Live tasks from which on an explanation names no candidates."""
 STATUSES = frozenset({"live", "ended", *(each.value for each in TaskStatus if each is not TaskStatus.NEW)})
-
-
-class _List(NamedTuple):
-    tasks: list[Task]
-    position: int
-    of: object
-    made_at: Steady
-    cost_s: float
 
 
 class _Looked(NamedTuple):
@@ -66,7 +45,7 @@ class NowEndpoints:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._lists: OrderedDict[TaskFilter, _List] = OrderedDict()
+        self._lists = TaskLists(context.watch.clock)
 
     async def tasks(self, request: Request) -> JsonReply:
         """Answer with a window of the tasks that fit a filter."""
@@ -86,11 +65,12 @@ class NowEndpoints:
         offset = given.number("offset", 0, 0, MAX_OFFSET)
         limit = given.number("limit", DEFAULT_WINDOW, 1, MAX_WINDOW)
         reading, _, _, past = await self._look(given)
-        position, tasks = self._listed(wanted, reading, keep=not past)
         state, now = reading.state, reading.now
+        listed = self._lists.listed(wanted, state, keep=not past)
+        tasks = listed.tasks
         return JsonReply(
             {
-                "position": position,
+                "position": listed.position,
                 "now": format_timestamp(now),
                 "total": len(tasks),
                 "offset": offset,
@@ -105,28 +85,15 @@ class NowEndpoints:
         task_id = _id_of(request, given, "task", checked_task_id)
         reading, _, _, past = await self._look(given)
         state, now = reading.state, reading.now
-        story = await self._context.task_histories.of(task_id, state.position if past else None)
-        task = state.task(task_id)
-        if task is None:
-            found = (
-                await self._context.lookup.task_at(task_id, state.position)
-                if past
-                else await self._context.lookup.entity((Entity.TASK, task_id))
-            )
-            task = found if isinstance(found, Task) else None
-        if task is None or story is None:
+        found = await self._context.watch.close_ups.task(task_id, state, past=past)
+        if found is None:
             raise not_found(f"no task {task_id} was submitted {'by then' if past else 'to this pool'}")
-        whole = state if not task.terminal and len(state.tasks) <= LARGE_POOL else None
         return JsonReply(
             {
                 "position": state.position,
                 "now": format_timestamp(now),
                 "past": past,
-                "task": task_document(task, now),
-                "row": task_row(task, state, now),
-                "explain": explain(task, state.pool, state.rules, now, state=whole).as_json(),
-                "lifecycle": lifecycle(task.status.value),
-                **story.document(now),
+                **task_page(found.task, found.story, state, now),
             }
         )
 
@@ -137,13 +104,10 @@ class NowEndpoints:
         agent_id = _id_of(request, given, "agent", checked_agent_id)
         reading, view, _, past = await self._look(given)
         state, now = reading.state, reading.now
-        story = await self._context.agent_histories.of(agent_id, state.position if past else None)
-        if story is None:
+        found = await self._context.watch.close_ups.agent(agent_id, state, past=past)
+        if found is None:
             raise not_found(f"no agent {agent_id} was registered {'by then' if past else 'in this pool'}")
-        agent = state.agent(agent_id)
-        if agent is None and not past:
-            entity = await self._context.lookup.entity((Entity.AGENT, agent_id))
-            agent = entity if isinstance(entity, Agent) else None
+        agent = found.agent
         held = [state.tasks[task_id] for task_id in state.held_by(agent_id)]
         heard_at = reading.heard_at(agent_id)
         lanes = view.history.lanes.document(now)
@@ -156,7 +120,7 @@ class NowEndpoints:
                 "row": view.agents.rows().get(agent_id),
                 "tasks": [task_row(task, state, now) for task in held[:MAX_WINDOW]],
                 "lane": lanes["agents"].get(agent_id, []),
-                **story.document(),
+                **found.story.document(),
             }
         )
 
@@ -192,27 +156,6 @@ class NowEndpoints:
             return _Looked(watch.reading(), watch.view, watch.follower.memory, past=False)
         found = await self._context.past.at(await moment_at(watch.follower, position, "position"))
         return _Looked(found.reading(), found.view, found.memory, past=True)
-
-    def _listed(self, wanted: TaskFilter, reading: Reading, *, keep: bool) -> tuple[int, list[Task]]:
-        """Return the tasks that fit, and the position at which they do."""
-        state, clock = reading.state, self._context.watch.clock
-        asked_at = clock.steady()
-        kept = self._lists.get(wanted) if keep else None
-        if kept is not None and kept.of is state:
-            age_s = seconds_between(kept.made_at, asked_at)
-            if kept.position == state.position or age_s < max(LIST_AGE_S, LIST_COST_FACTOR * kept.cost_s):
-                self._lists.move_to_end(wanted)
-                return kept.position, kept.tasks
-        try:
-            tasks = chosen_tasks(state, wanted)
-        except ValueError as error:
-            raise bad_request(str(error)) from None
-        if keep:
-            cost_s = seconds_between(asked_at, clock.steady())
-            self._lists[wanted] = _List(tasks, state.position, state, asked_at, cost_s)
-            while len(self._lists) > LISTS_KEPT:
-                self._lists.popitem(last=False)
-        return state.position, tasks
 
 
 def _id_of(request: Request, given: Parameters, kind: str, checked: Any) -> str:

@@ -13,6 +13,7 @@ from custody_dashboard.web.request_body import json_body
 from domain.timestamps import format_timestamp
 from handlers.memory.positions import time_at
 from handlers.ports import LogUnavailableError
+from infra.cli.watching.watched_pool import UnwatchedError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -87,7 +88,7 @@ class SessionEndpoints:
             follower = watch.follower
             first = await follower.log.first_position()
             began = await time_at(follower.log, follower.codec, min(first, follower.position), above=first - 1)
-        except (ApiError, LogUnavailableError):
+        except (UnwatchedError, LogUnavailableError):
             return unknown
         return {
             "position": follower.position,

@@ -38,6 +38,8 @@ class LiveFeed:
         self.view = LiveView()
         self.health: ServiceHealth | None = None
         """What the owner's polls of the service found; None: it is not polled."""
+        self.has_history = False
+        """Whether the last day's history is in the view."""
         self._resets = asyncio.Event()
         follower.listeners.append(self)
 
@@ -56,6 +58,7 @@ class LiveFeed:
     def on_reset(self, memory: Memory) -> None:
         """Begin anew with the present."""
         self.view.reset(memory.state)
+        self.has_history = False
         self._resets.set()
 
     def on_events(self, records: Sequence[Recorded], memory: Memory) -> None:
@@ -97,3 +100,4 @@ class LiveFeed:
             position = until
         if memory is follower.memory and not self._resets.is_set():
             self.view.replace_history(memory.state, history)
+            self.has_history = True

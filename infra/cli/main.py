@@ -80,6 +80,7 @@ CONTRACT_HELP = {
     "schema": "Print the wire contract as an AsyncAPI document: for generators and checks of other languages.",
 }
 NOW_HELP = {
+    "top": "Show the pool in this terminal: who does what, what needs you; with keys to look closer and to act.",
     "explain": "Where a task is now, why, and what happens next and when.",
     "history": "Every event of a task: when, what, who and why, with the numbers it was decided by.",
     "tail": "Show events as they happen, without missing one, until interrupted.",

@@ -5,62 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from types import SimpleNamespace
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
-from nats.errors import NoRespondersError
 
 from custody_dashboard.app import new_app
 from custody_dashboard.endpoints.context import Context
 from custody_dashboard.watch.pool_watch import PoolWatch
 from custody_dashboard.web.people import AnyoneHere, People
-from infra.nats.connection import Listeners, PermissionViolation
 from infra.settings.settings import Settings
+from tests.support.fake_link import FakeConnection, fake_link
 from tests.support.pool_harness import POOL, PoolHarness
-
-TURNS = 50_000
-"""Turns of the loop after which an answer is taken to be lost."""
-
-
-class FakeClient:
-    """Requests that go to the harness's service, as they would go over the broker."""
-
-    connected_url = None
-
-    def __init__(self, pool: PoolHarness) -> None:
-        self._pool = pool
-        self.silent = False
-        """Whether no request is answered."""
-
-    async def request(
-        self,
-        subject: str,
-        payload: bytes,
-        timeout: float,  # noqa: ASYNC109 - as the library has it
-        headers: Mapping[str, str] | None = None,
-    ) -> Any:
-        if self._pool._service is None:  # noqa: SLF001 - the harness itself fails where there is none
-            raise NoRespondersError
-        if self.silent:
-            raise TimeoutError
-        asked = self._pool.post(subject.removeprefix(f"custody.{POOL}."), payload, headers=headers)
-        for _ in range(TURNS):
-            if asked.replies:
-                return SimpleNamespace(data=asked.replies[0].raw)
-            await asyncio.sleep(0)
-        raise TimeoutError
-
-
-class FakeConnection:
-    """The connection of a link, as far as the dashboard uses it."""
-
-    def __init__(self, pool: PoolHarness) -> None:
-        self.client = FakeClient(pool)
-        self.is_connected = True
-        self.violated: Listeners[[PermissionViolation]] = Listeners()
 
 
 class Desk:
@@ -69,7 +26,7 @@ class Desk:
     def __init__(self, pool: PoolHarness, people: People, *, read_only: bool = False) -> None:
         self.pool = pool
         self.connection = FakeConnection(pool)
-        self.link: Any = SimpleNamespace(connection=self.connection, log=pool.log, api=None, snapshots=None)
+        self.link: Any = fake_link(pool, self.connection)
         self.watch = PoolWatch(Settings(pool=POOL), pool.clock)
         self.context = Context(self.watch, people, read_only=read_only)
         self.http = self.browser()

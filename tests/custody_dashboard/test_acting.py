@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from custody_dashboard.endpoints.acting import VERBS
 from custody_dashboard.web.people import TokenHolders
 from custody_dashboard.web.request_body import MAX_BODY_BYTES
 from domain.commands.operator_commands import OPS_COMMANDS
+from infra.cli.watching.acts import VERBS
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
 from tests.support.pool_harness import PoolHarness

@@ -24,8 +24,9 @@ FORTUNES = ("position", "strip", "needs", "agents", "lanes", "steals", "recent",
 async def test_a_moment_is_shown_as_it_was_seen_then(desk: Desk, pool: PoolHarness) -> None:
     await pool.holds("a1", "T1", "T2")
     await pool.advance(1)
-    desk.watch._tick(desk.watch._opened())  # noqa: SLF001 - what is seen now
-    seen = desk.watch._opened().document()  # noqa: SLF001 - same
+    desk.watch.tick()
+    assert desk.watch.feed is not None
+    seen = desk.watch.feed.document()
     position = pool.position
     await pool.given("ops.cancel", task_id="T1")
     await pool.advance(30)

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from custody_dashboard.endpoints.now_endpoints import LIST_AGE_S, LISTS_KEPT, MAX_WINDOW, NowEndpoints
+from custody_dashboard.endpoints.now_endpoints import MAX_WINDOW
+from handlers.follower.task_lists import LIST_AGE_S, LISTS_KEPT, TaskLists
 from projections.live.task_rows import TaskFilter
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -68,10 +69,10 @@ async def test_a_list_is_sorted_at_most_every_half_second_for_each_filter(desk: 
 
 
 async def test_lists_that_are_kept_are_bounded(desk: Desk) -> None:
-    endpoints = NowEndpoints(desk.context)
+    lists = TaskLists(desk.watch.clock)
     for number in range(3 * LISTS_KEPT):
-        endpoints._listed(TaskFilter(q=f"q{number}"), desk.watch.reading(), keep=True)  # noqa: SLF001 - what is bounded
-    assert len(endpoints._lists) == LISTS_KEPT  # noqa: SLF001 - same
+        lists.listed(TaskFilter(q=f"q{number}"), desk.watch.reading().state)
+    assert len(lists) == LISTS_KEPT
 
 
 async def test_a_task_with_its_story(desk: Desk, pool: PoolHarness) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 from custody_dashboard.watch.hub import Hub
 from custody_dashboard.watch.pool_watch import PoolWatch
-from custody_dashboard.watch.rights import may_operate
 from domain.timestamps import format_timestamp
+from infra.cli.watching.rights import may_operate
 from infra.nats.connection import PermissionViolation
 from tests.custody_dashboard.conftest import Desk, closed, take
 from tests.support.pool_harness import PoolHarness

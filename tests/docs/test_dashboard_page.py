@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from custody_dashboard import DEFAULT_PORT
-from custody_dashboard.endpoints.acting import VERBS
 from custody_dashboard.endpoints.now_endpoints import MAX_WINDOW
 from custody_dashboard.past.past_states import KEPT_STATES
 from custody_dashboard.watch.hub import MAX_BROWSERS, MAX_WAITING_FRAMES
@@ -12,6 +11,7 @@ from custody_dashboard.watch.pool_watch import TICK_S
 from custody_dashboard.web.people import MIN_TOKEN_CHARS, SESSION_S, TokenHolders
 from custody_dashboard.web.request_body import MAX_BODY_BYTES
 from handlers.follower.follower import LOST_CONTACT_S
+from infra.cli.watching.acts import VERBS
 from infra.service.dashboard_process import LOOPBACK
 from infra.settings.settings import Settings
 from projections.live.attention import DEADLINE_S

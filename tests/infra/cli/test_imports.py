@@ -22,7 +22,10 @@ except SystemExit as ended:
     print(f"\\nstatus {ended.code or 0}", *sys.modules)
 """
 NO_BROKER = ["--nats", "nats://127.0.0.1:1"]
-ROOMS = ("domain", "projections", "handlers", "infra", "custody_demo", "custody_eventsourcing")
+ROOMS = (
+    *("domain", "projections", "handlers", "infra"),
+    *("custody_dashboard", "custody_demo", "custody_eventsourcing", "custody_top"),
+)
 
 EXTRAS = frozenset({"eventsourcing", "jinja2", "cryptography", "sqlalchemy", "psycopg", "pyarrow", "matplotlib"})
 """Libraries that a single command needs, or another product."""
@@ -70,6 +73,8 @@ COMMANDS = [
     (["whatif", *NO_BROKER], 3, 175, 640, EXTRAS | SERVICE | DRAWING),
     (["export", "F", *NO_BROKER], 3, 94, 520, SHOW_EVENTS - {"infra.export.export_file"}),
     (["checkpoint", "keygen", "missing/F"], 1, 30, 450, REQUEST - {"cryptography"}),
+    (["top", *NO_BROKER], 3, 207, 630, (EXTRAS | SERVICE | {"textual", "custody_dashboard"}) - {"handlers.projector"}),
+    (["top", "--help"], 0, 42, 420, REQUEST | {"nats", "textual", "custody_top"}),
     (["config"], 0, 39, 420, REQUEST | {"nats"}),
     (["up", "--help"], 0, 40, 420, REQUEST | {"nats"}),
     (["serve", "--help"], 0, 40, 420, REQUEST | {"nats"}),

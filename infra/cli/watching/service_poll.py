@@ -39,6 +39,11 @@ class ServiceView:
         """The leader that answers for the pool; None: no service does, or it is not known."""
         return self.health.leader if self.health.answered_at is not None and not self.health.failing_since else None
 
+    @property
+    def asked(self) -> bool:
+        """Whether a poll has been answered, or has failed."""
+        return self.health.answered_at is not None or self.health.failing_since is not None
+
     def set_health(self, health: ServiceHealth) -> None:
         """Note what a poll found."""
         self.changed |= health._replace(answered_at=None) != self.health._replace(answered_at=None)
@@ -56,7 +61,7 @@ class ServicePoll:
     def __init__(
         self, view: ServiceView, connection: NatsConnection, pool: str, clock: Clock, watched: Callable[[], bool]
     ) -> None:
-        """`watched`: whether a browser looks: without one, agents are not asked for."""
+        """`watched`: whether a person looks: without one, agents are not asked for."""
         self._view = view
         self._connection = connection
         self._client = CustodyClient(connection.client, pool)

@@ -9,6 +9,9 @@ from domain.events import task as ev
 from domain.handoffs import handoff_document
 from domain.lifecycles import LEASE_ENDING_EVENTS, TASK, TaskStatus
 from domain.timestamps import format_timestamp
+from projections.live.task_rows import task_row
+from projections.queries.documents import task_document
+from projections.reports.explain import explain
 from projections.reports.history_entry import history_entry
 
 if TYPE_CHECKING:
@@ -16,11 +19,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.recorded import Recorded
+    from domain.task import Task
+    from projections.state.pool_state import PoolState
 
 MAX_EVENTS = 500
 """The newest events that are shown."""
 MAX_ATTEMPTS = 100
 MAX_HANDOFFS = 20
+LARGE_POOL = 50_000
+"""Live tasks from which on an explanation names no candidates."""
 _HIDDEN = frozenset({TaskStatus.NEW, TaskStatus.UNHELD})
 """Statuses that no person sees: before the first event, and between two events of one append."""
 
@@ -86,6 +93,22 @@ class TaskStory:
             self._attempts.append(self._held)
         elif held is not None and isinstance(event, ev.Progressed):
             held |= {"percent": event.percent, "reports": event.reports}
+
+
+def task_page(task: Task, story: TaskStory, state: PoolState, now: datetime) -> dict[str, Any]:
+    """Return all about one task as JSON values.
+
+    `{task, row, explain, lifecycle}`: `query.task`'s document, `task_row`, the explanation, and `lifecycle`; with what
+    its story tells.
+    """
+    whole = state if not task.terminal and len(state.tasks) <= LARGE_POOL else None
+    return {
+        "task": task_document(task, now),
+        "row": task_row(task, state, now),
+        "explain": explain(task, state.pool, state.rules, now, state=whole).as_json(),
+        "lifecycle": lifecycle(task.status.value),
+        **story.document(now),
+    }
 
 
 def lifecycle(status: str) -> dict[str, Any]:

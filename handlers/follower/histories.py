@@ -6,9 +6,9 @@ import asyncio
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from custody_dashboard.watch.task_story import TaskStory
 from domain.events import Entity
 from projections.live.recent import event_line
+from projections.live.task_story import TaskStory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

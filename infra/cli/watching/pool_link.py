@@ -1,4 +1,4 @@
-"""The dashboard's connection to the pool's log: made as soon as there is one, and made anew wherever it moves to.
+"""The connection of what watches a pool to its log: made as soon as there is one, and made anew wherever it moves to.
 
 The connection itself reconnects to its address for ever. What starts anew here is what that does not mend: an address
 or a password that changed with a broker's restart, a connection that was closed for good, a log that is not there yet.
@@ -75,7 +75,7 @@ class PoolLink:
         failures = 0
         while True:
             try:
-                async with _opened(self._session) as (link, access):
+                async with opened_link(self._session) as (link, access):
                     failures = 0
                     await self._watch(link, access)
                 why = "the broker has another address now"
@@ -90,7 +90,7 @@ class PoolLink:
 
     async def _watch(self, link: Link, access: Access) -> None:
         """Have the link watched until it ends by itself, or the broker moves."""
-        watching = asyncio.create_task(self._linked.watch(link), name="dashboard watch")
+        watching = asyncio.create_task(self._linked.watch(link), name="pool watch")
         moving = asyncio.create_task(self._moved(link.connection, access), name="broker address")
         try:
             await asyncio.wait((watching, moving), return_when=asyncio.FIRST_COMPLETED)
@@ -117,8 +117,11 @@ class PoolLink:
 
 
 @contextlib.asynccontextmanager
-async def _opened(session: Session) -> AsyncIterator[tuple[Link, Access]]:
-    """A link, and where it leads. Raises BrokerError, LogError, CommandError, DataDirError, SettingsError."""
+async def opened_link(session: Session) -> AsyncIterator[tuple[Link, Access]]:
+    """A link that is not renewed, and where it leads.
+
+    Raises BrokerError, LogError, CommandError, DataDirError, SettingsError.
+    """
     access = find_access(session.settings, "operator", session.origins)
     async with session.connected() as connection:
         await stream_info(connection, session.settings.pool)

@@ -1,4 +1,4 @@
-"""Whether the dashboard's own credentials may send commands of operators: asked of the broker, with a harmless one."""
+"""Whether the own credentials of what watches a pool may send commands of operators: asked of the broker, with a harmless one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def may_operate(connection: NatsConnection, pool: str) -> bool:
             refused.set()
 
     forget = connection.violated.add(note)
-    body = {"label": f"dashboard-{secrets.token_hex(8)}", "dry_run": True}
+    body = {"label": f"rights-{secrets.token_hex(8)}", "dry_run": True}
     asking = asyncio.ensure_future(
         CustodyClient(connection.client, pool).request("ops.cancel", body, timeout=TIMEOUT_S)
     )

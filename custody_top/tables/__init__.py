@@ -1,0 +1,1 @@
+"""The tables of top: which rows, in which order, and what each column says."""

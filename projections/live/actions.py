@@ -1,0 +1,41 @@
+"""What a person may do with a task or an agent, by what it is now: the verbs that the service would not refuse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from domain.lifecycles import TASK
+from domain.statuses import REQUEUEABLE, IntakeStatus, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+POOL_ACTIONS = ("pause", "resume", "drain")
+"""What may be done with a whole pool."""
+_EVENT_OF = {
+    "unblock": "unblocked",
+    "requeue": "requeued",
+    "revoke": "revoked",
+    "steal": "stolen",
+    "cancel": "cancelled",
+}
+"""The verbs on tasks that have not ended, and the event that each is about."""
+
+
+def task_actions(status: TaskStatus) -> tuple[str, ...]:
+    """Return the verbs for a task of a status."""
+    return tuple(
+        verb
+        for verb, event in _EVENT_OF.items()
+        if TASK.allows(status, event) and (verb != "requeue" or status in REQUEUEABLE)
+    ) + (("retry",) if status in {TaskStatus.FAILED, TaskStatus.CANCELLED} else ())
+
+
+def agent_actions(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the verbs for an agent, by its row."""
+    intake = row["intake"]
+    return (
+        "pause" if intake == IntakeStatus.OPEN else "resume",
+        *(("drain",) if intake != IntakeStatus.DRAINING else ()),
+        *(("steal",) if row["held"] else ()),
+    )

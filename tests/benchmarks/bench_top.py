@@ -1,0 +1,168 @@
+"""What `custody top` costs: python -m tests.benchmarks.bench_top [--agents 500] [--tasks 20000] [--rate 500].
+
+A pool at work is appended to the log of a real broker at so many events a second, without a service. One after the
+other, a small and a large terminal show it, and at last one where nothing happens. Prints the time from the start to
+the first view, the share of a core that the process of `custody top` takes, its memory, and what it writes.
+"""
+
+# ruff: noqa: T201 # prints what it measured
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import os
+import pty
+import struct
+import sys
+import tempfile
+import termios
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from handlers.ports import NewMessage
+from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from infra.nats.connection import connect
+from infra.nats.event_log import NatsEventLog
+from infra.nats.stream import ensure_stream
+from tests.benchmarks import busy_pool
+from tests.benchmarks.busy_pool import POOL, BusyPool
+from tests.support.checkout import ROOT
+
+AT_ONCE = 25
+SETTLE_S = 5.0
+TICKS = os.sysconf("SC_CLK_TCK")
+SCREENS = ((80, 24), (200, 50))
+
+
+class Top:
+    """The process, and what it writes."""
+
+    def __init__(self, process: asyncio.subprocess.Process, parent: int, began: float) -> None:
+        self._process = process
+        self._parent = parent
+        self._began = began
+        self.written = bytearray()
+        self.live = asyncio.Event()
+        self.first_view_s = 0.0
+        self.bytes = 0
+
+    def read(self) -> None:
+        try:
+            chunk = os.read(self._parent, 65_536)
+        except OSError:
+            asyncio.get_running_loop().remove_reader(self._parent)
+            return
+        self.bytes += len(chunk)
+        if not self.live.is_set():
+            self.written += chunk
+            if b"LIVE" in self.written and b"agent-1" in self.written:
+                self.first_view_s = time.monotonic() - self._began
+                self.live.set()
+
+    def cpu_s(self) -> float:
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+    def memory_mib(self) -> float:
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text(encoding="utf-8").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1024**2
+
+
+@contextlib.asynccontextmanager
+async def shown(data: Path, columns: int, rows: int) -> AsyncIterator[Top]:
+    """Run top in a terminal of this size."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(parent, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    began = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "infra.cli.main", "top", "--data-dir", str(data), "--pool", POOL),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm"},
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        start_new_session=True,
+    )
+    os.close(child)
+    top, loop = Top(process, parent, began), asyncio.get_running_loop()
+    loop.add_reader(parent, top.read)
+    try:
+        await top.live.wait()
+        yield top
+    finally:
+        os.write(parent, b"q")
+        await process.wait()
+        loop.remove_reader(parent)
+        os.close(parent)
+
+
+async def appended(log: NatsEventLog, messages: list[NewMessage], rate: float) -> None:
+    """Append events, so many a second; 0: as fast as it goes."""
+    position, began = await log.last_position(), time.monotonic()
+    for start in range(0, len(messages), AT_ONCE):
+        chunk = messages[start : start + AT_ONCE]
+        await log.append(chunk, expected_position=position)
+        position += len(chunk)
+        if rate:
+            await asyncio.sleep(max(began + (start + AT_ONCE) / rate - time.monotonic(), 0))
+
+
+async def measure(top: Top, seconds: float, what: str) -> None:
+    await asyncio.sleep(SETTLE_S)
+    cpu_s, written, began = top.cpu_s(), top.bytes, time.monotonic()
+    await asyncio.sleep(seconds)
+    took_s = time.monotonic() - began
+    share, per_s = (top.cpu_s() - cpu_s) / took_s, (top.bytes - written) / took_s
+    print(
+        f"{what:<24} first view {top.first_view_s:5.1f} s  {100 * share:5.1f} % of a core"
+        f"  {top.memory_mib():4.0f} MiB  writes {per_s / 1024:5.1f} KiB/s",
+        flush=True,
+    )
+
+
+async def run(options: argparse.Namespace) -> None:
+    busy_pool.EVENT_S = 1 / options.rate
+    busy_pool.START = datetime.now(UTC) - timedelta(seconds=(options.tasks + options.history) / options.rate)
+    pool = BusyPool(agents=options.agents, tasks=2 * options.agents)
+    for number in range(options.tasks - 2 * options.agents):
+        pool.ask("ops", "submit", {"task_id": f"Q{number}", "title": f"Wait {number}"})
+    before = [*pool.take(), *pool.messages(options.history)]
+    spans = [int(options.rate * (options.seconds + 2 * SETTLE_S + 15)) for _ in SCREENS]
+    works = [list(pool.messages(span)) for span in spans]
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory) / "data"
+        data.mkdir()
+        async with EmbeddedBroker(data, BrokerOptions(sync_interval="2m")) as broker:
+            connection = await connect(broker.url, name="bench", auth=broker.auth("writer"))
+            await ensure_stream(connection, POOL)
+            log = await NatsEventLog.open(connection, POOL)
+            await appended(log, before, 0)
+            print(f"load {os.getloadavg()[0]:.1f}; {len(pool.state.tasks):,} live tasks, {options.agents} agents")
+            for (columns, rows), messages in zip(SCREENS, works, strict=True):
+                working = asyncio.create_task(appended(log, messages, options.rate))
+                async with shown(data, columns, rows) as top:
+                    await measure(top, options.seconds, f"{columns}x{rows}, {options.rate} events/s")
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+            async with shown(data, *SCREENS[0]) as top:
+                await measure(top, options.seconds, "80x24, nothing happens")
+            await log.close()
+            await connection.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, default=500)
+    parser.add_argument("--tasks", type=int, default=20_000)
+    parser.add_argument("--rate", type=int, default=500, help="events a second")
+    parser.add_argument("--history", type=int, default=20_000, help="events before")
+    parser.add_argument("--seconds", type=float, default=30)
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
