@@ -132,18 +132,18 @@ def frames(page: Page, view: str) -> str:
     took, long = page.chrome.execute_async_script(FRAMES, FRAMES_S)
     share = (page_cpu_s(page) - before) / (time.monotonic() - began)
     took.sort()
-    late = sum(each > 50 for each in took)
+    late, longest_task = sum(each > 50 for each in took), max(long, default=0)
     p95 = took[int(len(took) * 0.95)]
     return (
         f"{len(took) / FRAMES_S:5.1f} frames/s, p50 {statistics.median(took):5.1f} ms, p95 {p95:5.1f} ms,"
-        f" longest {took[-1]:6.1f} ms, {late} over 50 ms; {len(long)} long tasks, longest {max(long, default=0):.0f} ms;"
+        f" longest {took[-1]:6.1f} ms, {late} over 50 ms; {len(long)} long tasks, longest {longest_task:.0f} ms;"
         f" {share:.0%} of a core"
     )
 
 
 def page_cpu_s(page: Page) -> float:
     """Return the processor time of the browser's processes that show pages."""
-    service = page.chrome.service  # type: ignore[attr-defined] # every local driver has one
+    service = page.chrome.service
     family, found = {service.process.pid}, 0.0
     for pid in sorted(int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()):
         try:
