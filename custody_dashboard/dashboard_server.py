@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
-import logging
 import os
 import socket
-import sys
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +21,7 @@ from domain.limits import MAX_ACTOR_CHARS
 from infra.cli.session.command_error import CommandError
 from infra.cli.watching.pool_link import PoolLink
 from infra.host.clock import SystemClock
-from infra.host.printable import PrintableFormatter
+from infra.host.log_output import configure_logging
 from infra.host.stop_signals import stop_signal
 from infra.host.user import user_name
 
@@ -40,6 +38,7 @@ KEEP_ALIVE_S = 10
 STOP_S = 2
 """How long requests may take once the dashboard is to end."""
 FORGET_EVERY_S = 60.0
+_LOG_FORMAT = "%(asctime)s %(levelname)s dashboard %(name)s: %(message)s"
 
 
 class DashboardOptions(NamedTuple):
@@ -63,7 +62,8 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
     Raises:
         CommandError: it cannot be served so: the port is taken, or who may see it is not said.
     """
-    _configure_logging()
+    # As the service beside which it may run.
+    configure_logging("warning", as_json=session.settings.log_format == "json", text_format=_LOG_FORMAT)
     stop = stop_signal()
     people = _people(options)
     watch = PoolWatch(session.settings, SystemClock())
@@ -101,13 +101,6 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
             each.cancel()
         await asyncio.gather(*works, return_exceptions=True)
         listening.close()
-
-
-def _configure_logging() -> None:
-    """Have warnings written as the service writes them, beside which the dashboard may run."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s dashboard %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
 def address(listening: socket.socket) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _LOG = logging.getLogger(__name__)
+TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,14 +38,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(found)
 
 
-def configure_logging(level: str, *, as_json: bool) -> None:
+def configure_logging(level: str, *, as_json: bool, text_format: str = TEXT_FORMAT) -> None:
     """Log records of a level or a more severe one to standard error.
 
     As JSON, warnings of Python and the fault that ends the process are records too: each line there is an object then.
     """
     handler = logging.StreamHandler(sys.stderr)
-    text = PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonFormatter() if as_json else text)
+    handler.setFormatter(JsonFormatter() if as_json else PrintableFormatter(text_format))
     logging.basicConfig(handlers=[handler], level=level.upper())
     if as_json:
         logging.captureWarnings(capture=True)
