@@ -27,6 +27,16 @@ def test_a_pool_at_work() -> None:
     assert strip["backlog_empty_at"] is None, "the queue has grown since the first event that is known"
 
 
+def test_a_task_whose_time_has_not_come_does_not_wait() -> None:
+    s = Watched()
+    s.given(OPS, "submit", task_id="T", delay_s=100)
+    s.wait(50)
+    strip = s.look()["strip"]
+    assert (strip["queued"], strip["delayed"], strip["oldest_wait_s"]) == (1, 1, None)
+    s.wait(60)
+    assert s.look()["strip"]["oldest_wait_s"] == 10.0
+
+
 def test_when_the_backlog_will_be_empty() -> None:
     s = Watched()
     s.given("A", "register", capacity=100)
