@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.cli.watching.watched_pool import WatchedPool
-    from projections.live.needs import Need
     from projections.live.live_view import Reading
+    from projections.live.needs import Need
 
 _ODD = frozenset({"stalled", "flood", "unworkable", "deadline"})
 
