@@ -185,7 +185,7 @@ async def chosen(seat: Seat) -> str:
 async def test_a_long_table_is_scrolled_and_says_where_it_is(sit: Sit, pool: PoolHarness) -> None:
     await pool.submit(*(f"T{number:03}" for number in range(300)))
     async with sit() as seat:
-        await seat.press("tab")
+        shown = await seat.press("tab")
         for keys, there in (
             (("down", "down", "j"), "T003"),
             (("up", "k"), "T001"),

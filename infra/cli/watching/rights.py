@@ -1,4 +1,4 @@
-"""Whether one's credentials may send commands of operators: asked of the broker, with a harmless one."""
+"""Whether one may send commands of operators with one's own credentials: asked of the broker, with a harmless one."""
 
 from __future__ import annotations
 

@@ -78,10 +78,6 @@ async def test_the_history_of_the_last_day_is_there() -> None:
         assert site.feed.view.history.activity.total("completed", site.s.now) == 2
 
 
-def has_history(site: Site) -> bool:
-    return site.feed.has_history
-
-
 async def test_with_a_snapshot_the_present_comes_first_and_then_the_history() -> None:
     s = night()
     store = Kept(_8=await snapshot_at(Log(Site(s).messages()), 8))
@@ -89,10 +85,9 @@ async def test_with_a_snapshot_the_present_comes_first_and_then_the_history() ->
     await site.follower.open()
     document = site.document()
     assert [bar["task_id"] for bar in document["lanes"]["agents"]["A"]] == ["T2"]
-    before = site.feed.view.generation
-    assert not has_history(site)
+    before, had_history = site.feed.view.generation, site.feed.has_history
     async with site.running():
-        assert has_history(site)
+        assert (had_history, site.feed.has_history) == (False, True)
         assert site.feed.view.generation > before
         assert [bar["task_id"] for bar in site.document()["lanes"]["agents"]["A"]] == ["T0", "T1", "T2"]
 

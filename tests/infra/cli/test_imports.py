@@ -73,7 +73,7 @@ COMMANDS = [
     (["whatif", *NO_BROKER], 3, 175, 640, EXTRAS | SERVICE | DRAWING),
     (["export", "F", *NO_BROKER], 3, 94, 520, SHOW_EVENTS - {"infra.export.export_file"}),
     (["checkpoint", "keygen", "missing/F"], 1, 30, 450, REQUEST - {"cryptography"}),
-    (["top", *NO_BROKER], 3, 207, 630, (EXTRAS | SERVICE | {"textual", "custody_dashboard"}) - {"handlers.projector"}),
+    (["top", *NO_BROKER], 3, 215, 630, (EXTRAS | SERVICE | {"textual", "custody_dashboard"}) - {"handlers.projector"}),
     (["top", "--help"], 0, 42, 420, REQUEST | {"nats", "textual", "custody_top"}),
     (["config"], 0, 39, 420, REQUEST | {"nats"}),
     (["up", "--help"], 0, 40, 420, REQUEST | {"nats"}),
