@@ -15,6 +15,7 @@ from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.timestamps import EPOCH, after, seconds_between
 from projections.live.distribution import Distribution
 from projections.live.minute import COUNTS, DURATIONS, Minute
+from projections.state.indexed_heap import IndexedHeap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ class Activity:
         """When the last of them is over."""
         self._begins_at: datetime | None = None
         """The time of the first folded event: what was before is unknown."""
-        self._queued: dict[str, datetime] = {}
+        self._queued: IndexedHeap[str, datetime] = IndexedHeap()
         """Since when each queued task can be granted, or when it can be."""
         self._granted: dict[str, datetime] = {}
         """When each held task was granted to its holder."""
@@ -84,9 +85,10 @@ class Activity:
 
     def adopt(self, state: PoolState) -> None:
         """Take over from the state at the same position what began before the first folded event."""
-        self._queued = {
-            task_id: task.waits_since for task_id, task in state.tasks.items() if task.status is TaskStatus.QUEUED
-        }
+        self._queued = IndexedHeap()
+        for task_id, task in state.tasks.items():
+            if task.status is TaskStatus.QUEUED:
+                self._queued.set(task_id, task.waits_since)
         self._granted = {
             task_id: task.lease.granted_at for task_id, task in state.tasks.items() if task.lease is not None
         }
@@ -127,7 +129,8 @@ class Activity:
         """Return the last minutes as columns for plots, the present minute last: `at` (epoch seconds) and others.
 
         Each of `COUNTS`; `<duration>_p50_s` and `<duration>_p95_s`, null in minutes without one; `queued`, how many
-        tasks were queued at the minute's end, from the number that are queued now. Begins with the first folded event.
+        tasks were queued at the minute's end, from the number that are queued now; `oldest_wait_s`, for how long one of
+        them had waited then. Begins with the first folded event.
         """
         last = _minute_of(now)
         first = max(last - minutes + 1, _minute_of(self._begins_at or now))
@@ -142,7 +145,27 @@ class Activity:
             columns[f"{name}_p50_s"] = [each and each.quantile(0.5) for each in durations]
             columns[f"{name}_p95_s"] = [each and each.quantile(0.95) for each in durations]
         columns["queued"] = _backwards(queued, [each.queued_net for each in found])
+        columns["oldest_wait_s"] = self._oldest_waits_s(numbers, now)
         return columns
+
+    def _oldest_since(self) -> datetime | None:
+        oldest = self._queued.peek()
+        return oldest[0] if oldest is not None else None
+
+    def _oldest_waits_s(self, numbers: range, now: datetime) -> list[float]:
+        """Return for how long a task had waited at each minute's end, or has until now; 0.0 where none did."""
+        if self._minutes:
+            self._minutes[-1].oldest_since = self._oldest_since()
+        since_at = {each.number: each.oldest_since for each in self._minutes}
+        # In a minute without events, the same task waits as at the end of the one before.
+        before = None if self._minutes else self._oldest_since()
+        since = next((since_at[each] for each in reversed(since_at) if each < numbers.start), before)
+        waits_s = []
+        for number in numbers:
+            since = since_at.get(number, since)
+            end = min(after(EPOCH, (number + 1) * MINUTE_S), now)
+            waits_s.append(max(seconds_between(since, end), 0.0) if since is not None else 0.0)
+        return waits_s
 
     def _since(self, now: datetime, minutes: int) -> list[Minute]:
         first = _minute_of(now) - minutes + 1
@@ -165,6 +188,8 @@ class Activity:
         self._ends_at = after(EPOCH, (number + 1) * MINUTE_S)
         if self._begins_at is None:
             self._begins_at = at
+        if self._minutes:
+            self._minutes[-1].oldest_since = self._oldest_since()
         minute = Minute(number)
         self._minutes.append(minute)
         while self._minutes[0].number <= number - self._kept_minutes:
@@ -173,10 +198,11 @@ class Activity:
 
     def _enqueue(self, minute: Minute, recorded: Recorded, not_before: datetime | None) -> None:
         minute.queued_net += recorded.entity_id not in self._queued
-        self._queued[recorded.entity_id] = max(recorded.time, not_before or recorded.time)
+        self._queued.set(recorded.entity_id, max(recorded.time, not_before or recorded.time))
 
     def _dequeue(self, minute: Minute, task_id: str) -> datetime | None:
-        since = self._queued.pop(task_id, None)
+        since = self._queued.priority(task_id)
+        self._queued.remove(task_id)
         minute.queued_net -= since is not None
         return since
 
@@ -190,9 +216,8 @@ class Activity:
         self._enqueue(minute, recorded, event.not_before)
 
     def _updated(self, _: Minute, recorded: Recorded, event: ev.Updated) -> None:
-        since = self._queued.get(recorded.entity_id)
-        if since is not None and event.not_before is not None:
-            self._queued[recorded.entity_id] = max(recorded.time, event.not_before)
+        if recorded.entity_id in self._queued and event.not_before is not None:
+            self._queued.set(recorded.entity_id, max(recorded.time, event.not_before))
 
     def _leased(self, minute: Minute, recorded: Recorded, _: ev.Leased) -> None:
         minute.add("granted")

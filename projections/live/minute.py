@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from projections.live.distribution import Distribution
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 COUNTS = (
     "events", "submitted", "granted", "reports", "completed", "failed", "cancelled", "expired", "false_recoveries",
@@ -18,7 +23,7 @@ how long the holders of expired leases had been silent when the lease was ended.
 class Minute:
     """What happened in one minute."""
 
-    __slots__ = ("counts", "durations", "number", "queued_net")
+    __slots__ = ("counts", "durations", "number", "oldest_since", "queued_net")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -27,6 +32,8 @@ class Minute:
         self.durations: dict[str, Distribution] = {}
         self.queued_net = 0
         """By how many more tasks were queued at its end than at its begin."""
+        self.oldest_since: datetime | None = None
+        """Since when the task waits that waits longest at its end; None: no task does."""
 
     def add(self, name: str, number: int = 1) -> None:
         """Count something of `COUNTS`."""

@@ -185,6 +185,29 @@ def test_the_series_has_a_column_a_name_and_a_row_a_minute() -> None:
     assert set(COUNTS) <= set(series)
 
 
+def test_the_age_of_the_queue_is_that_of_the_task_that_waits_longest_at_each_minutes_end() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=5)
+    s.given(OPS, "submit", task_id="T1")
+    s.wait(60).given(OPS, "submit", task_id="T2")
+    s.wait(180).given("A", "claim")
+    s.wait(60).given("A", "claim")
+    began = s.log[0].time.second
+    ends = [60 * minute - began for minute in range(1, 6)]
+    assert activity(s).series(s.now, 0)["oldest_wait_s"] == [
+        pytest.approx(each, abs=0.01) for each in (*ends[:4], ends[4] - 60, 0.0)
+    ]
+
+
+def test_a_task_that_waits_for_its_time_does_not_age_the_queue() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T1", delay_s=90)
+    s.wait(150)
+    found = activity(s).series(s.now, 1)["oldest_wait_s"]
+    assert found[0] == 0.0
+    assert found[-1] == pytest.approx(60, abs=0.01)
+
+
 def test_the_series_counts_the_queue_backwards_from_now() -> None:
     s = Scenario()
     for number in range(5):
