@@ -154,7 +154,7 @@ async def test_it_follows_a_pool_through_restarts_and_acts(tmp_path: Path, servi
             assert (task["outcome"]["by"], task["outcome"]["detail"]) == ("ops/ann", "not needed")
 
         terminal.mark()
-        # The broker goes with the service, and comes back on another port.
+        # The broker goes with the service.
         assert await service.stop() == 0
         await terminal.until("NOT CONNECTED", "NOT LIVE: out of touch")
         terminal.mark()
@@ -168,6 +168,8 @@ async def test_it_follows_a_pool_through_restarts_and_acts(tmp_path: Path, servi
 
         terminal.mark()
         terminal.resize(120, 40)
+        # The kernel sends it to the programs that a terminal controls; this one does not control any.
+        terminal.process.send_signal(signal.SIGWINCH)
         await terminal.until("waits because, or last words", "session")
         terminal.type("q")
         assert await terminal.ended() == 0
