@@ -152,7 +152,7 @@ def pages(memory: Memory) -> None:
     state, now = memory.state, memory.state.last_time + timedelta(seconds=1)
     totals = memory.statistics.totals()
     for name, query in QUERIES.items():
-        if name not in {"task", "health"}:
+        if name not in {"task", "explain", "health"}:
             timed(f"query.{name}, computed", partial(_computed, query, state, now, totals), 3)
     middle = backlog_cursor((0, -Priority.MEDIUM.rank, state.position // 2))
     timed("query.backlog, kept", lambda: kept_backlog(BacklogQuery(), state, now))
