@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from custody_top.lines.cells import Line
 
 SPARK_MINUTES = 60
-NARROW = 100
-"""In less cells the sparkline has half of the minutes."""
 
 
 class Liveness(NamedTuple):
@@ -101,23 +99,23 @@ def _intake(strip: Mapping[str, Any]) -> list[Cell]:
 
 
 def _figures(strip: Mapping[str, Any], completed: Sequence[float], now: datetime, width: int) -> Line:
+    """Return the second line; the bars take the room that the figures leave."""
     expired, false = strip["expiries_1h"], strip["false_recoveries_1h"]
-    delayed = f" +{strip['delayed']} later" if strip["delayed"] else ""
-    minutes = SPARK_MINUTES if width >= NARROW else SPARK_MINUTES // 4
-    bars = sparkline(list(completed)[-minutes:])
     found = [
         Cell(" held "),
         Cell(f"{strip['held']:,}", STRONG),
         Cell("  queued "),
         Cell(f"{strip['queued']:,}", STRONG),
-        Cell(delayed),
+        Cell(f" +{strip['delayed']:,} later" if strip["delayed"] else ""),
     ]
     if strip["oldest_since"] is not None:
         found += [Cell("  oldest "), Cell(since(strip["oldest_since"], now), STRONG)]
-    found += [Cell("  done "), Cell(bars, GOOD), Cell(f" {strip['throughput_per_min']:.3g}/min", STRONG)]
+    if strip["backlog_empty_at"] is not None:
+        found += [Cell("  empty in "), Cell(until(strip["backlog_empty_at"], now), STRONG)]
     found += [Cell("  expired "), Cell(f"{expired}/h", BAD if expired else STRONG)]
     if false:
         found.append(Cell(f" ({false} false)", ODD))
-    if strip["backlog_empty_at"] is not None:
-        found += [Cell("  empty in "), Cell(until(strip["backlog_empty_at"], now), STRONG)]
-    return tuple(found)
+    found += [Cell("  done "), Cell(f"{strip['throughput_per_min']:.3g}/min", STRONG)]
+    room = width - sum(cell_len(cell.text) for cell in found) - 2
+    minutes = list(completed)[-min(room, SPARK_MINUTES) :] if room > 0 else []
+    return (*found, Cell(f" {sparkline(minutes)}", GOOD))

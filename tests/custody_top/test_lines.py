@@ -137,8 +137,15 @@ def test_the_head_of_a_live_pool() -> None:
     assert plain(first).startswith(" custody top p  LIVE 12,345  500 agents  served by host:1:1")
     assert plain(first).endswith("08:00:00Z")
     assert plain(second) == (
-        " held 1,200  queued 34 +2 later  oldest 5m  done ▂▄█ 12.3/min  expired 3/h (1 false)  empty in 2h"
+        " held 1,200  queued 34 +2 later  oldest 5m  empty in 2h  expired 3/h (1 false)  done 12.3/min ▂▄█"
     )
+
+
+def test_the_bars_take_the_room_that_there_is() -> None:
+    for width, bars in ((200, 60), (100, 5), (87, 0), (40, 0)):
+        _, second = head_lines("p", Liveness("live"), STRIP, [1] * 90, NOW, width)
+        assert plain(second).count("█") == bars, width
+        assert cell_len(plain(second)) <= width
 
 
 @pytest.mark.parametrize(
