@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from infra.cli.watching.watched_pool import WatchedPool
 
 REDRAWN_EVERY_S = 0.5
+IDLE_TICKS = 2
+"""Without an event, it is redrawn every so-many-th time: what time alone changes."""
 
 
 class TopApp(App[None]):
@@ -41,6 +43,8 @@ class TopApp(App[None]):
         super().__init__(ansi_color=True)
         self.theme = "ansi-dark"
         self.animation_level = "none"
+        self._watch = watch
+        self._ticks = 0
         self._glances = Glances(watch)
         self._redrawn_every_s = redrawn_every_s
         self.pool_screen = PoolScreen(acting, watch)
@@ -49,8 +53,13 @@ class TopApp(App[None]):
         """Show the pool, and begin to redraw."""
         self.push_screen(self.pool_screen)
         if self._redrawn_every_s is not None:
-            self.set_interval(self._redrawn_every_s, self.redraw)
+            self.set_interval(self._redrawn_every_s, self._tick)
         self.call_after_refresh(self.redraw)
+
+    def _tick(self) -> None:
+        self._ticks += 1
+        if self._watch.changed or self._ticks % IDLE_TICKS == 0:
+            self.redraw()
 
     def redraw(self) -> None:
         """Look at the pool again, and show it on the screen that is seen."""
