@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
+from custody_top.hang_up import watch_terminal
 from custody_top.person_acts import Acting
 from custody_top.screens.top_app import TopApp
 from infra.cli.session.command_error import CommandError
@@ -52,7 +54,8 @@ async def run_top(session: Session, options: TopOptions) -> None:
 
 async def _stopped(app: TopApp, linking: asyncio.Task[None]) -> None:
     """Leave the screen when the process is asked to end, the terminal is closed, or the link fails for good."""
-    stop = stop_signal(hang_up=True)
+    stop, loop = stop_signal(hang_up=True), asyncio.get_running_loop()
+    watch_terminal(sys.stdin.fileno(), lambda: loop.call_soon_threadsafe(stop.set))
     waiting = asyncio.ensure_future(stop.wait())
     try:
         await asyncio.wait((waiting, linking), return_when=asyncio.FIRST_COMPLETED)

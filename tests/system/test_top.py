@@ -66,8 +66,14 @@ class Terminal:
         if self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
+        if self._parent >= 0:
+            self.close()
+
+    def close(self) -> None:
+        """Take the terminal away; it is not the process's own, so no signal says so."""
         asyncio.get_running_loop().remove_reader(self._parent)
         os.close(self._parent)
+        self._parent = -1
 
     def _read(self) -> None:
         try:
@@ -208,6 +214,13 @@ async def test_no_colour_and_no_broker(tmp_path: Path) -> None:
         assert await terminal.ended() == 0
     for codes in COLOUR.findall(terminal.raw):
         assert {int(code) for code in codes.split(";") if code} <= {0, 1, 2, 7, 22, 23, 24, 27, 39, 49}, codes
+
+
+async def test_it_ends_when_its_terminal_is_gone(tmp_path: Path) -> None:
+    async with Terminal("--nats", "nats://127.0.0.1:1", directory=tmp_path) as terminal:
+        await terminal.until("STARTING")
+        terminal.close()
+        assert await terminal.ended() == 0
 
 
 async def run(tmp_path: Path, *arguments: str, **variables: str) -> tuple[int, str, str]:
