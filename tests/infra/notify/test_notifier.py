@@ -1,4 +1,4 @@
-"""What endpoints are told: events once each, and what fails, is slow, or is another log."""
+"""What endpoints are told, with the queue on disk: events once each, and what fails, is slow, or is another log."""
 
 from __future__ import annotations
 
