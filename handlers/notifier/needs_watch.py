@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from projections.live.attention import Need
     from projections.live.service_health import ServiceHealth
 
+_OF_A_TASK = frozenset({"blocked", "quarantined", "deadline", "stuck", "stalled"})
+"""Kinds of need whose title is their task's."""
+
 
 class NeedsWatch:
     """Compares the needs with those that each endpoint was told, and queues the differences."""
@@ -121,8 +124,12 @@ def _tasks_of(need: Need) -> Sequence[str]:
 
 def need_data(pool: str, position: int, need: Need) -> dict[str, Any]:
     """Return what a message on a need says, as JSON values."""
-    named = need.title if need.task_id in {None, need.title} else f'"{need.title}"'
-    about = f"task {need.task_id} {named}" if need.task_id is not None else named
+    if need.kind in _OF_A_TASK and need.task_id is not None:
+        named = f' "{need.title}"' if need.title != need.task_id else ""
+        about = f"task {need.task_id}{named}"
+    else:
+        # The title says what it is.
+        about = f"{need.title} ({need.task_id})" if need.task_id is not None else need.title
     why = f": {need.detail}" if need.detail else ""
     question = f'; to be answered: "{need.question}"' if need.question else ""
     return {

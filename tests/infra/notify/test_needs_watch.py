@@ -44,6 +44,14 @@ async def test_a_need_is_told_when_it_appears_and_when_it_is_over(pool: Notified
         assert told.got[1].data["text"].startswith('over: blocked: task T1 "Merge"')
 
 
+async def test_a_need_that_is_not_about_one_task_says_what_it_is(pool: NotifiedPool) -> None:
+    told = pool.endpoint("e", needs=("unworkable",))
+    async with pool.notifying():
+        pool.given(OPS, "submit", task_id="T1", title="Train", required_capabilities=["gpu"])
+        await pool.clock.advance(5)
+    assert told.texts == ["needs you: unworkable: 1 task needs gpu (T1): no live agent has it"]
+
+
 async def test_a_need_that_comes_back_is_told_again_with_another_id(pool: NotifiedPool) -> None:
     told = pool.endpoint("e", needs=("blocked",))
     async with pool.notifying():
