@@ -7,6 +7,7 @@ import logging
 import ssl
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -91,7 +92,7 @@ class WebhookPost:
                 return await self._outcome(response)
         except TimeoutError:
             return Outcome(Verdict.FAILED, f"no answer within {self._endpoint.timeout_s:g} s")
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return Outcome(Verdict.FAILED, self._safe(str(error) or type(error).__name__))
 
     async def _outcome(self, response: httpx.Response) -> Outcome:
@@ -122,8 +123,8 @@ class WebhookPost:
 
     def _safe(self, reason: str) -> str:
         """Return a reason as one line in which the receiver repeats no secret."""
-        url = httpx.URL(self._access.url)
-        for secret in (self._access.url, url.raw_path.decode(errors="replace")):
+        parts = urlsplit(self._access.url)
+        for secret in (self._access.url, f"{parts.path}?{parts.query}" if parts.query else parts.path):
             if len(secret) > 1:
                 reason = reason.replace(secret, "…")
         return printable(reason)

@@ -21,6 +21,11 @@ class ServiceHealth(NamedTuple):
     leader: str | None = None
     """Who answered last."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a poll has ended, with an answer or without."""
+        return self.answered_at is not None or self.failing_since is not None
+
     def answered(self, now: datetime, result: Mapping[str, Any]) -> ServiceHealth:
         """Return what is known after an answer of `query.health`."""
         leader = result.get("leader")

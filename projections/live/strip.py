@@ -30,15 +30,15 @@ def strip(
 
     `{served_by, served, position, mode, behind_events, last_event_at, intake, expiry_held, held, queued, delayed,
     agents, oldest_wait_s, oldest_since, throughput_per_min, expiries_1h, false_recoveries_1h, backlog_empty_at}`.
-    `served`: whether the service answers; null if it is not polled. `oldest_wait_s`: how long the task waits that waits
-    longest, of those that could be granted; `oldest_since` is for who shows that by a clock of its own.
+    `served`: whether the service answers; null: not known. `oldest_wait_s`: how long the task waits that waits longest,
+    of those that could be granted; `oldest_since` is for who shows that by a clock of its own.
     `backlog_empty_at`: null if it does not shrink.
     """
     state.indexes.backlog.advance(now)
     oldest = state.indexes.backlog.ready_longest_since()
     return {
         "served_by": (health.leader if health is not None else None) or state.pool.leader,
-        "served": None if health is None else health.failing_since is None,
+        "served": None if health is None or not health.is_known else health.failing_since is None,
         "position": state.position,
         "mode": mode,
         "behind_events": behind_events,

@@ -10,6 +10,9 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether asking again may help: no answer, or a server that cannot answer now. A refusal stays one. */
+export const mayPass = ({ status }) => !(status >= 400 && status < 500);
+
 const PATIENCE_MS = 20_000;
 
 /**

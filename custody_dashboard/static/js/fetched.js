@@ -1,6 +1,6 @@
 /** A document of the server in a component: fetched, and fetched again when something says so. */
 import { useEffect, useState } from 'preact/hooks';
-import { get, queryOf } from '#/api.js';
+import { get, mayPass, queryOf } from '#/api.js';
 
 const AGAIN_MS = 1000;
 const NOTHING_YET = { document: null, failure: null };
@@ -50,6 +50,7 @@ class Asker {
     } catch (error) {
       if (abort.signal.aborted) return;
       this.take(before => ({ ...before, failure: error }));
+      this.stale ||= mayPass(error);
     }
     this.abort = null;
     if (this.stale) this.renew();

@@ -23,9 +23,10 @@ let before = contact.peek();
 effect(() => {
   const now = contact.value;
   if (now === before) return;
-  if (now === 'live' && before !== 'starting') {
+  if (now === 'live') {
+    // Also after `starting`: so says a server that has begun anew and reads its log.
     readSession();
-    announce('Live again.');
+    if (before !== 'starting') announce('Live again.');
   } else if (now === 'silent' || now === 'disconnected') {
     announce('Not live. What is shown is the last known state.');
   }

@@ -1,5 +1,5 @@
 /** Windows of a long list of tasks: blocks of rows that are fetched when they come into view, and again when tasks change. */
-import { get } from '#/api.js';
+import { get, mayPass } from '#/api.js';
 
 const BLOCK = 100;
 const KEPT_BLOCKS = 12;
@@ -71,6 +71,7 @@ export class Windows {
     } catch (error) {
       if (error.name === 'AbortError') return;
       this.failure = error.message;
+      this.stale ||= mayPass(error);
     }
     this.asking = null;
     this.loaded = true;

@@ -32,6 +32,24 @@ def test_without_its_server_the_page_says_so_and_comes_back(
     assert watcher.page.run("return window.kept") == 1, "it was not loaded again"
 
 
+def test_a_page_that_outlives_its_server_may_act_again(
+    watcher: Watcher, stage: Stage, dashboard: DashboardProcess
+) -> None:
+    stage.ask("ops.submit", task_id="outlived-1")
+    watcher.look("task", "outlived-1")
+    _loses_and_regains(watcher)
+    dashboard.kill()
+    watcher.sees("Not live", ".badge")
+    dashboard.start()
+    watcher.sees("Live", ".badge", patience_s=20)
+    watcher.click(".row-actions button", "Cancel")
+    watcher.type("dialog input[name=reason]", "no longer wanted")
+    watcher.click("dialog button[type=submit]")
+    watcher.sees_no_more("dialog")
+    assert stage.ask("query.task", task_id="outlived-1")["status"] == "cancelled"
+    assert watcher.page.run("return window.kept") == 1, "it was not loaded again"
+
+
 def test_without_its_service_the_pool_is_not_served_and_acting_works_after_its_restart(
     watcher: Watcher, stage: Stage
 ) -> None:

@@ -113,6 +113,11 @@ async def test_redirects_are_not_followed(receiver: WebhookReceiver) -> None:
     assert found == Outcome(Verdict.FAILED, "HTTP 307 Status, and redirects are not followed")
 
 
+async def test_an_address_that_is_none_fails_alone() -> None:
+    found = await post("https://1.2.3.400/hook")
+    assert found.verdict is Verdict.FAILED
+
+
 async def test_no_answer_is_waited_for_no_longer_than_allowed(receiver: WebhookReceiver) -> None:
     receiver.answer = lambda _: None
     assert await post(receiver.url, timeout_s=0.2) == Outcome(Verdict.FAILED, "no answer within 0.2 s")

@@ -64,6 +64,12 @@ def test_what_went_wrong_in_the_last_hour() -> None:
     assert (strip["expiries_1h"], strip["false_recoveries_1h"]) == (0, 0)
 
 
+def test_before_the_first_poll_it_is_unknown_whether_the_service_answers() -> None:
+    s = Watched()
+    s.health = ServiceHealth()
+    assert s.look()["strip"]["served"] is None
+
+
 def test_who_serves() -> None:
     s = Watched()
     s.health = ServiceHealth().answered(s.now, {"leader": "host:1:2"})

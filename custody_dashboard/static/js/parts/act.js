@@ -4,7 +4,7 @@ import { useMemo, useRef, useState } from 'preact/hooks';
 import { commandId, post } from '#/api.js';
 import { cut } from '#/format.js';
 import { past, shown } from '#/moments.js';
-import { session } from '#/session.js';
+import { readSession, session } from '#/session.js';
 import { contact } from '#/stream.js';
 import { html, useSignal } from '#/ui.js';
 import { VERBS } from '#/verbs.js';
@@ -67,6 +67,8 @@ function Asking({ act }) {
       tell(reply.said ?? `${verb.label}: done.`);
       close();
     } catch (error) {
+      // The server has begun anew, with another token: the next try has it.
+      if (error.code === 'csrf') await readSession();
       setRefused([0, 504].includes(error.status) ? `${error.message} It is not known whether it was done; sending it again does it once.` : error.message);
     }
     setBusy(false);

@@ -27,7 +27,7 @@ export function Strip() {
       pool !== live || state === 'live' ? '' : 'stalled',
       strip.expiry_held ? 'expiry is held' : open ? 'takes work' : `intake ${strip.intake}`,
     ],
-    ['Agents', number(strip.agents), quiet ? 'silent' : '', quiet ? `${number(quiet)} silent or lost` : 'all heard', href('agents', null, quiet ? { sort: 'tone' } : {})],
+    ['Agents', number(strip.agents), '', quiet ? `${number(quiet)} silent or lost` : 'all heard', href('agents', null, quiet ? { sort: 'tone' } : {}), quiet ? 'silent' : ''],
     ['Held', number(strip.held), '', 'leases', href('tasks', null, { sort: 'expires_at' })],
     ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
     ['Oldest wait', oldest === null ? NOTHING : shortDuration(Math.max(0, (now - oldest) / 1000)), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
@@ -39,11 +39,11 @@ export function Strip() {
   return html`<section class="strip" aria-label="The pool in numbers">
     <dl>
       ${figures.map(
-        ([name, value, tone, note, link]) =>
+        ([name, value, tone, note, link, noteTone]) =>
           html`<div key=${name} class=${classes('figure', tone && `tone-${tone}`)}>
             <dt>${link ? html`<a href=${link}>${name}</a>` : name}</dt>
             <dd class="value" dir="auto" title=${value}>${value}</dd>
-            <dd class="note">${note}</dd>
+            <dd class=${classes('note', noteTone && `tone-${noteTone}`)}>${note}</dd>
           </div>`,
       )}
     </dl>

@@ -35,6 +35,7 @@ export function Morning() {
     <div class="filters"><div class="chips" role="group" aria-label="Since">${CHOICES.map(([name], index) => html`<button key=${name} type="button" aria-pressed=${choice === index} onClick=${() => choose(index)}>${name}</button>`)}</div></div>
     <section class="panel" aria-labelledby="report">
       <header class="panel-head"><h2 id="report">Since ${dayTime(ms(document?.since ?? since))}</h2></header>
+      ${document?.events_left_out ? html`<p class="explained">The first ${number(document.events_left_out)} events since then are left out: there are too many.</p>` : null}
       ${!document ? html`<${Empty}>${failure?.message ?? 'Reading the log…'}<//>` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
     </section>
   </div>`;
