@@ -32,6 +32,10 @@ def _watch(descriptor: int, on_hang_up: Callable[[], object]) -> None:
     # No event is asked for: a hang-up and an error are always told.
     poll.register(descriptor, 0)
     poll.poll()
+    # What is still written goes nowhere: at the end of the process, a flush that fails would be its exit status.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for output in (1, 2):
+        os.dup2(nowhere, output)
     on_hang_up()
     time.sleep(GRACE_S)
     # The event loop may be blocked by a write that never ends. Nothing is lost: all state is in the log.

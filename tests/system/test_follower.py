@@ -114,6 +114,10 @@ async def test_it_lives_through_stops_and_kills_of_the_broker(users_broker: Embe
                 await users_broker.start()
                 assert await site.connection.wait_connected()
         assert site.resets == 1
+        async with asyncio.timeout(20):
+            # The history follows the present: it is told a moment later.
+            while site.feed.view.history.activity.total("events", site.follower.now, 10**6) < EVENTS:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
         assert site.feed.view.history.activity.total("events", site.follower.now, 10**6) == EVENTS
 
 
