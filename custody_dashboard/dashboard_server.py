@@ -26,7 +26,7 @@ from infra.host.stop_signals import stop_signal
 from infra.host.user import user_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from custody_dashboard.web.people import People
@@ -113,7 +113,7 @@ class _Server(uvicorn.Server):
     """uvicorn's server without its handlers of signals: the process has its own."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def] # noqa: ANN202 - as the library has it
+    def capture_signals(self) -> Generator[None]:
         yield
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import PACKAGES, ROOT
 
 PURE_PACKAGES = ("domain", "projections")
 
@@ -25,16 +25,6 @@ PURE_MODULES = frozenset(
 )
 """What pure code may import. No clock, randomness, input, output, log or thread is on it."""
 
-PACKAGES = (
-    "domain",
-    "projections",
-    "handlers",
-    "infra",
-    "custody_dashboard",
-    "custody_demo",
-    "custody_eventsourcing",
-    "custody_top",
-)
 
 IMPURE_CALLS = frozenset({"open", "print", "input", "exec", "eval", "__import__", "breakpoint"})
 CLOCK_READINGS = frozenset({"now", "utcnow", "today"})

@@ -13,18 +13,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import PACKAGES, ROOT
 
-PACKAGES = (
-    "domain",
-    "projections",
-    "handlers",
-    "infra",
-    "custody_dashboard",
-    "custody_demo",
-    "custody_eventsourcing",
-    "custody_top",
-)
 COPY = re.compile(r"(?m)^COPY (?!--from)(?P<sources>.+) (?P<target>\S+)$")
 
 

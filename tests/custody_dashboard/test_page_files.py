@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from pathlib import Path
 
 from tests.support.cases import case
 from tests.support.checkout import ROOT
+from tests.support.vendored import assert_as_published
 
 STATIC = ROOT / "custody_dashboard" / "static"
 VENDOR = STATIC / "vendor"
@@ -22,14 +22,7 @@ UNSAFE = re.compile(
 
 
 def test_vendored_files_are_as_published() -> None:
-    page = (VENDOR / "README.md").read_text(encoding="utf-8")
-    hashes = dict(re.findall(r"(?m)^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", page))
-    files = {
-        path.relative_to(VENDOR).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in VENDOR.rglob("*")
-        if path.is_file() and path.name != "README.md"
-    }
-    assert files == hashes
+    assert_as_published(VENDOR)
 
 
 def test_each_vendored_package_has_its_licence() -> None:

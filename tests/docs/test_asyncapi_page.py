@@ -1,8 +1,5 @@
 """docs/asyncapi.html in a real browser, from a file: it lays out every operation and asks for nothing from outside."""
 
-import hashlib
-import re
-
 import pytest
 from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.common.by import By
@@ -11,6 +8,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from docs.generate import DOCS
 from tests.support.asyncapi import document
 from tests.support.browser import Page, browser
+from tests.support.vendored import assert_as_published
 
 VENDOR = DOCS / "vendor"
 PATIENCE_S = 240
@@ -18,14 +16,7 @@ PATIENCE_S = 240
 
 
 def test_vendored_files_are_as_published() -> None:
-    page = (VENDOR / "README.md").read_text(encoding="utf-8")
-    hashes = dict(re.findall(r"(?m)^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", page))
-    files = {
-        path.relative_to(VENDOR).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in VENDOR.rglob("*")
-        if path.is_file() and path.name != "README.md"
-    }
-    assert files == hashes
+    assert_as_published(VENDOR)
 
 
 @pytest.mark.system

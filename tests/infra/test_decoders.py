@@ -54,7 +54,7 @@ from infra.sql.generations import read_watermark as register_watermark
 from projections.queries.questions import QUERIES
 from projections.state.state_image import SnapshotError
 from tests.support.cases import case
-from tests.support.checkout import ROOT
+from tests.support.checkout import PACKAGES, ROOT
 from tests.support.hostile_bytes import hostile
 from tests.support.scenario import OPS, START, Scenario
 from tests.support.virtual_clock import VirtualClock
@@ -391,7 +391,6 @@ DECODES = re.compile(
     r"json\.loads\(|from_json\(|msgspec\.convert\(|json\.Decoder\(|validate_json\(|tomllib\.loads\(|toml_file=|b64decode\("
     r"|zlib\.decompress|parse_json(?:_object)?\("
 )
-PRODUCTS = ("custody_dashboard", "custody_demo", "custody_eventsourcing", "custody_top")
 NOT_FROM_OUTSIDE = {
     "custody_dashboard/web/request_body.py": "tests/custody_dashboard/test_bad_input.py",
     "projections/reports/agreement.py": "its own JSON, to compare",
@@ -402,10 +401,9 @@ NOT_FROM_OUTSIDE = {
 
 
 def test_every_file_that_decodes_is_in_the_list() -> None:
-    rooms = ("domain", "projections", "handlers", "infra", *PRODUCTS)
     found = {
         path.relative_to(ROOT).as_posix()
-        for room in rooms
+        for room in PACKAGES
         for path in (ROOT / room).rglob("*.py")
         if DECODES.search(path.read_text())
     }
