@@ -62,17 +62,20 @@ _LEFT = 1_000
 class Story:
     """Tasks that are submitted, granted, started, reported on three times and completed; some otherwise."""
 
-    def __init__(self, pool: str = POOL, *, agents: int = AGENTS, open_tasks: int = OPEN_TASKS) -> None:
+    def __init__(
+        self, pool: str = POOL, *, agents: int = AGENTS, open_tasks: int = OPEN_TASKS, start: datetime = START
+    ) -> None:
         self._pool = pool
         self._agents = agents
         self._open_tasks = open_tasks
+        self._start = start
         self.position = 0
         self._versions: dict[str, int] = {}
 
     def record(self, entity: Entity, entity_id: str, actor: str, event: Event) -> Recorded:
         self.position += 1
         version = self._versions[entity_id] = self._versions.get(entity_id, 0) + 1
-        at = START + timedelta(seconds=EVENT_S * self.position)
+        at = self._start + timedelta(seconds=EVENT_S * self.position)
         return Recorded(
             self.position, entity, entity_id, version, at, actor, f"c{self.position}", event, "bench", keyed=True
         )
@@ -114,7 +117,7 @@ class Story:
 
     def _attempt(self, task_id: str, agent_id: str, attempt: int, *, reports: int) -> Generator[Recorded, None, int]:
         token, actor = self.position + 1, f"agent/{agent_id}"
-        until = START + timedelta(days=30)
+        until = self._start + timedelta(days=30)
         granted = ev.Leased(token=token, agent_id=agent_id, attempt=attempt, lease_s=180, grace_s=60, expires_at=until)
         yield self._of(task_id, actor, granted)
         yield self._of(task_id, actor, ev.Started(token=token))

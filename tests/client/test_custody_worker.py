@@ -17,6 +17,7 @@ from custody_client.cli import load, main
 from custody_client.lengths import seconds
 from custody_client.program import Program
 from tests.client.conftest import Place, eventually
+from tests.support.process_state import is_running
 
 RESULT_S = 15.0
 
@@ -128,7 +129,7 @@ async def test_a_program_that_ignores_sigterm_is_killed(place: Place, client: Cl
         task = await client.submit("sh")
         await eventually(lambda: file.exists() and bool(file.read_text().strip()))
         await task.cancel()
-        await eventually(lambda: not Path(f"/proc/{file.read_text().strip()}").exists())
+        await eventually(lambda: not is_running(int(file.read_text())))
 
 
 async def test_it_works_as_a_command_and_drains(place: Place, client: Client) -> None:

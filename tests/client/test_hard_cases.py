@@ -13,6 +13,7 @@ import pytest
 from custody_client import Client
 from tests.client.conftest import eventually
 from tests.client.fleet import LEASE, RESULT_S, Fleet, Up, events_of, eventually_at, tokens
+from tests.support.process_state import is_running
 from tests.system.processes import Service, access
 
 pytestmark = pytest.mark.system
@@ -141,12 +142,12 @@ async def test_a_program_of_a_handler_ends_with_it(fleet: Fleet, client: Client,
     file = fleet.directory / "pid"
     task = await client.submit("runs", fleet.job(pid=str(file)), task_id="T")
     await eventually(lambda: file.exists() and bool(file.read_text().strip()))
-    status = Path(f"/proc/{file.read_text().strip()}/stat")
+    pid = int(file.read_text())
     if end == "killed":
         first.kill()
     else:
         await task.cancel()
-    await eventually(lambda: not status.exists() or ") Z " in status.read_text())
+    await eventually(lambda: not is_running(pid))
 
 
 async def test_a_hundred_slots_in_a_process(fleet: Fleet, client: Client) -> None:

@@ -13,6 +13,7 @@ from custody_client import Client
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from tests.client.conftest import eventually
 from tests.client.fleet import LEASE, RESULT_S, Fleet, events_of, eventually_at, tokens
+from tests.support.process_state import process_state
 from tests.system.processes import Service, serve
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ async def test_a_task_that_is_stolen_while_it_starts_is_the_thiefs_alone(fleet: 
     lease = {"mode": "fixed", "lease_s": 60, "grace_s": 5}
     task = await client.submit("stands still", fleet.job(**{"in": "w1"}), task_id="T", lease=lease)
     await fleet.noted("began")
-    await eventually(lambda: ") T " in Path(f"/proc/{first.pid}/stat").read_text())
+    await eventually(lambda: process_state(first.pid) == "T")
     assert (await task.state()).status == "assigned"
     await fleet.worker("w2")
     await _registered(client, "w2")

@@ -9,12 +9,13 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from handlers.ports import NewMessage
 from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
-from tests.benchmarks.long_log import AGENTS, Story
+from tests.benchmarks.long_log import AGENTS, START, Story
 from tests.support.checkout import ROOT
 
 POOL = "default"
@@ -22,9 +23,9 @@ POLL_S = 0.01
 PATIENCE_S = 30
 
 
-def story(count: int, *, agents: int = AGENTS) -> list[NewMessage]:
-    """Return the messages of a log."""
-    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL, agents=agents).events(count)), None)
+def story(count: int, *, agents: int = AGENTS, start: datetime = START) -> list[NewMessage]:
+    """Return the messages of a log that begins at a time."""
+    messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL, agents=agents, start=start).events(count)), None)
     return messages
 
 

@@ -27,6 +27,7 @@ from infra.service.log_consent import LogConsent
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import FAST, Connect
+from tests.support.process_state import is_running
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
 from tests.system.processes import Service, access, client, delete_log, operator
@@ -342,13 +343,6 @@ def children(pid: int) -> list[int]:
                 if int(stat.rpartition(")")[2].split()[1]) == pid and b"dashboard" in (each / "cmdline").read_bytes():
                     found.append(int(each.name))
     return found
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
