@@ -11,6 +11,7 @@ from custody_dashboard.web.parameters import Parameters, checked_agent_id, check
 from domain.statuses import TaskStatus
 from domain.timestamps import format_timestamp
 from handlers.follower.task_lists import TaskLists
+from projections.live.activity import DAY_MINUTES
 from projections.live.live_view import latest_steals
 from projections.live.task_rows import SORTS, TaskFilter, task_row
 from projections.live.task_story import task_page
@@ -18,6 +19,8 @@ from projections.queries.documents import agent_document
 from projections.queries.statistics_view import kept_statistics
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.requests import Request
 
     from custody_dashboard.endpoints.context import Context
@@ -136,7 +139,11 @@ class NowEndpoints:
         return JsonReply({"position": reading.state.position, "past": past, "steals": steals})
 
     async def statistics(self, request: Request) -> JsonReply:
-        """Answer with counts, and the last day minute by minute."""
+        """Answer with counts, and the last day minute by minute.
+
+        `last_hour_since`, `series_since`: what they count begins only then, since a history has its limits; null: they
+        are complete.
+        """
         self._context.person(request)
         reading, view, memory, past = await self._look(Parameters(request.query_params, MOMENT))
         state, now = reading.state, reading.now
@@ -148,7 +155,9 @@ class NowEndpoints:
                 "past": past,
                 "statistics": kept_statistics(state, memory.statistics.totals(), now),
                 "last_hour": activity.sums(now),
+                "last_hour_since": _time(activity.incomplete_until(now)),
                 "series": {"minute": activity.series(now, len(state.indexes.backlog))},
+                "series_since": _time(activity.incomplete_until(now, DAY_MINUTES)),
             }
         )
 
@@ -167,6 +176,10 @@ class NowEndpoints:
     async def _look_again(self, looked: _Looked, given: Parameters) -> _Looked:
         """Return what a request looks at, after an `await`: another request may have moved a state of the past on."""
         return await self._look(given) if looked.past else looked
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else format_timestamp(at)
 
 
 def _id_of(request: Request, given: Parameters, kind: str, checked: Any) -> str:

@@ -97,6 +97,23 @@ async def test_every_page_of_the_past_has_the_ages_of_the_moment_and_not_of_the_
     assert (await desk.get("/api/agent", id="a1", position=position))["row"]["tone"] == "ok"
 
 
+async def test_a_past_whose_history_was_cut_says_since_when_it_counts(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await pool.submit(f"T{number}")
+        await pool.advance(60)
+    begun = format_timestamp(pool.records()[-2].time)
+    whole = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (whole["last_hour_since"], whole["last_hour"]["submitted"]) == (None, 5)
+    assert (await desk.get("/api/statistics"))["series_since"] is None
+    monkeypatch.setattr(past_states, "HISTORY_EVENTS", 2)
+    desk.context._past = None  # noqa: SLF001 - what is kept was not cut
+    cut = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (cut["last_hour_since"], cut["series_since"], cut["last_hour"]["submitted"]) == (begun, begun, 2)
+    assert (await desk.get("/api/at", at=format_timestamp(pool.clock.now())))["strip"]["last_hour_since"] == begun
+
+
 @pytest.mark.parametrize("kind", ["task", "agent"])
 async def test_a_page_of_the_past_is_of_its_own_moment_though_another_one_is_asked_for_meanwhile(
     desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, kind: str
