@@ -3,7 +3,7 @@
 | variable | |
 |---|---|
 | `CUSTODY_NATS` | the broker's address, several separated by commas; with user and password if it wants them |
-| `CUSTODY_CREDENTIALS` | a file of yours alone (`chmod 600`): `.creds`, an nkey's seed, or JSON `{"user": ..., "password": ...}` |
+| `CUSTODY_CREDENTIALS` | a file: `.creds`, an nkey's seed, or JSON `{"user": ..., "password": ...}`; with `chmod 600` |
 | `CUSTODY_NATS_INBOX_PREFIX` | where answers are heard, if that is not `_INBOX.<user>` |
 | `CUSTODY_DATA_DIR` | the directory of `custody up`, if that is not `./.custody` |
 | `CUSTODY_POOL`, `CUSTODY_AGENT`, `CUSTODY_CAPABILITIES` | pool, name and capabilities (separated by commas) |
