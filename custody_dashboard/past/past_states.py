@@ -137,6 +137,8 @@ class PastStates:
         await self._fold(memory, position, lambda recorded: history.observe([recorded]))
         view = LiveView()
         view.reset(memory.state, history)
+        # The first look at a large pool takes as long as the reset.
+        await asyncio.sleep(0)
         return PastState(memory, view, now)
 
     async def _fold(self, memory: Memory, until: int, seen: Callable[[Recorded], None]) -> None:
