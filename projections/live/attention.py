@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from projections.live.service_health import ServiceHealth
     from projections.state.pool_state import PoolState
 
-__all__ = ["ACTIONS", "KINDS", "Attention", "Need", "Needs"]
+__all__ = ["ACTIONS", "KINDS", "Attention", "Need", "Needs", "unworkable_kinds"]
 
 MAX_NEEDS = 500
 """Needs that are listed, the worst first."""
@@ -201,12 +201,17 @@ def _kind_of(task: Task) -> str | None:
     return kind
 
 
-def _unworkable(state: PoolState) -> Iterator[Need]:
-    """Find the kinds of waiting tasks that no live agent has the capabilities for."""
+def unworkable_kinds(state: PoolState) -> Iterator[frozenset[str]]:
+    """Yield the kinds of waiting tasks, by the capabilities they need, that no live agent has all of."""
     able = {agent.capabilities for agent in state.agents.values() if agent.status is AgentStatus.LIVE}
     for required in state.indexes.backlog.kinds():
-        if any(required <= capabilities for capabilities in able):
-            continue
+        if not any(required <= capabilities for capabilities in able):
+            yield required
+
+
+def _unworkable(state: PoolState) -> Iterator[Need]:
+    """Return a need for each kind of waiting tasks that no live agent has the capabilities for."""
+    for required in unworkable_kinds(state):
         names = ", ".join(sorted(required))
         waiting = state.indexes.backlog.count(required)
         task_id = state.indexes.backlog.first_of(required)
