@@ -111,10 +111,10 @@ async def test_a_position_past_the_end_is_refused(
 
 
 @contextlib.asynccontextmanager
-async def notifying(directory: Path, config: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def notifying(directory: Path, config: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the notifier in a process of its own; it must end well when it is asked to."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", config),
+        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", config, *options),
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
@@ -122,7 +122,8 @@ async def notifying(directory: Path, config: str) -> AsyncIterator[asyncio.subpr
     )
     assert process.stdout is not None
     try:
-        assert b"following pool" in await process.stdout.readline()
+        while b"following pool" not in (line := await process.stdout.readline()):
+            assert json.loads(line)["message"], "a record, where these are asked for"
         yield process
         process.send_signal(signal.SIGTERM)
         said = await process.stdout.read()
@@ -169,3 +170,21 @@ async def test_it_sends_keeps_dead_letters_and_sends_them_again(
     assert told(receiver) == ["T1", "T2", "T2"]
     assert receiver.got[1].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
     assert (await ask("notify", "--config", config, "--dead-letters")).out == "no dead letters\n"
+
+
+async def test_it_logs_as_the_service_does(ask: Run, run: Run, receiver: WebhookReceiver, directory: Path) -> None:
+    config = configured(directory, receiver, 'events = ["task.submitted"]')
+    answers = iter([answered(503, body="hostile \x1b[31m text")])
+    receiver.answer = lambda _: next(answers, answered(204))
+    async with notifying(directory, config, "--log-format", "json") as notifier:
+        await ask("submit", "T1")
+        assert notifier.stdout is not None
+        lines: list[dict[str, str]] = []
+        while len(lines) < 2:
+            record = json.loads(await notifier.stdout.readline())
+            lines += [record] if record["logger"] == "custody.notify" else []
+    assert [each["message"] for each in lines] == [
+        "endpoint hook: HTTP 503 Status: hostile \\x1b[31m text; trying again",
+        "endpoint hook: it works again",
+    ]
+    assert {each["level"] for each in lines} == {"warning"}
