@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.notifier.outbox import OutboxUnavailableError, Queued
+from handlers.notifier.outbox import ANY_END, OutboxUnavailableError, Queued
 from handlers.projector.read_model import ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.notify.state_file import json_text, message_of, moment
 
@@ -211,7 +211,7 @@ class SqliteOutbox:
         with self._file.transaction() as db:
             self._set_watermark(db, Watermark())
             db.execute("DELETE FROM needs")
-            db.execute("UPDATE endpoints SET since = 0")
+            db.execute("UPDATE endpoints SET since = ?", (ANY_END,))
             self._queue(db, messages)
         self._tell_queued(messages)
 

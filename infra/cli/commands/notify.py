@@ -56,6 +56,7 @@ async def notify(
     ] = None,
 ) -> None:
     """Post chosen events, and what needs people, to webhooks and chat tools, without losing one."""
+    from handlers.notifier.outbox import OutboxUnavailableError
     from handlers.projector.read_model import ReadModelError
     from infra.notify.notify_config import NotifyConfigError, load_config
 
@@ -81,7 +82,7 @@ async def notify(
             await run_notifier(session, loaded)
     except NotifyConfigError as error:
         raise SettingsError(str(error)) from None
-    except ReadModelError as error:
+    except (ReadModelError, OutboxUnavailableError) as error:
         raise CommandError(str(error)) from None
 
 

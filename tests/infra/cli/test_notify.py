@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from infra.notify import state_file
 from tests.infra.cli.conftest import Run
 from tests.support.checkout import ROOT
 from tests.support.webhook_receiver import WebhookReceiver, answered
@@ -188,3 +190,21 @@ async def test_it_logs_as_the_service_does(ask: Run, run: Run, receiver: Webhook
         "endpoint hook: it works again",
     ]
     assert {each["level"] for each in lines} == {"warning"}
+
+
+async def test_a_state_file_that_cannot_be_written_now_is_said(
+    ask: Run, run: Run, receiver: WebhookReceiver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(directory, receiver)
+    async with notifying(directory, config):
+        await ask("submit", "T1")
+        await receiver.until(1)
+    monkeypatch.setattr(state_file, "_LOCK_WAIT_S", 0.01)
+    with contextlib.closing(sqlite3.connect(directory / "custody-notify.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for option in ((), ("--retry-dead",)):
+            result = await run("notify", "--config", config, *option)
+            assert (result.status, result.err.splitlines()[-1]) == (
+                1,
+                f"custody: {directory / 'custody-notify.db'}: database is locked",
+            )
