@@ -25,7 +25,7 @@ from infra.cli.session.rebuilding import restore_memory
 from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import errors_only
 from infra.host.clock import SystemClock
-from infra.host.log_output import configure_logging, logs_json
+from infra.host.log_output import logs_json
 from infra.host.stop_signals import stop_signal
 from infra.notify.health_poll import HealthPoll
 from infra.notify.outbox_desk import OutboxDesk
@@ -58,8 +58,6 @@ class _Reached(NamedTuple):
 async def run_notifier(session: Session, config: NotifyConfig) -> None:
     """Notify until a signal. Raises NotifyConfigError, ReadModelError, CommandError."""
     pool, clock = session.settings.pool, SystemClock()
-    if session.settings.log_format == "json":
-        configure_logging(session.settings.log_level, as_json=True)
     async with contextlib.AsyncExitStack() as stack:
         reached = [await _reach(stack, config, each) for each in config.endpoint]
         stack.enter_context(_only_one(config.state_file))

@@ -190,6 +190,16 @@ async def test_it_logs_as_the_service_does(ask: Run, run: Run, receiver: Webhook
         "endpoint hook: it works again",
     ]
     assert {each["level"] for each in lines} == {"warning"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUSTODY_LOG_FORMAT": "json"}
+    wrong = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", "none.toml"),
+        cwd=directory,
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await wrong.communicate()
+    assert wrong.returncode == 2
+    assert json.loads(said)["message"] == "cannot read none.toml: No such file or directory"
 
 
 async def test_a_state_file_that_cannot_be_written_now_is_said(

@@ -98,12 +98,12 @@ async def told_when_killed_at(directory: Path, killer: Killer, step: int) -> int
             for task_id in TASKS:
                 pool.given(OPS, "submit", task_id=task_id, required_capabilities=["gpu"])
                 await pool.clock.advance(2)
-            await pool.clock.advance(60)
+            await pool.clock.advance(20)
         pool.given("a2", "register", capabilities=["gpu"])
         async with mortal(pool, killer):
-            await pool.clock.advance(60)
+            await pool.clock.advance(20)
         async with pool.notifying():
-            await pool.clock.advance(60)
+            await pool.clock.advance(20)
         check(receiver, pool)
         return killer.steps
     finally:

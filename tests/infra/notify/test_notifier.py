@@ -187,11 +187,11 @@ async def test_the_age_of_what_was_put_back_counts_from_then(pool: NotifiedPool)
 
 async def test_what_was_put_back_takes_no_place_of_what_is_new(pool: NotifiedPool) -> None:
     pool.reopen(max_pending=3)
-    down = pool.endpoint("down", events=("task.submitted",))
+    down = pool.endpoint("down", events=("task.submitted",), limits=Limits(max_age_s=HOUR_S))
     down.answer = lambda _: DOWN
     async with pool.notifying():
         submit(pool, "T1", "T2", "T3")
-        await pool.clock.advance(25 * HOUR_S)
+        await pool.clock.advance(1.1 * HOUR_S)
         assert pool.desk.retry_dead(pool.clock.now()) == 3
         submit(pool, "new")
         await pool.clock.advance(1)
