@@ -31,6 +31,7 @@ _CONNECTION = (
     "nats_ca", "nats_cert", "nats_key", "nats_plaintext", "nats_inbox_prefix",
 )  # fmt: skip
 """The settings that every client command takes as options."""
+_LOGGING = ("log_format",)
 
 
 _FILE = inspect.Parameter(
@@ -49,19 +50,20 @@ def client_command(
     *,
     reads_exports: bool = False,
     own_config: bool = False,
-    more_settings: Sequence[str] = (),
+    logs: bool = False,
 ) -> Callable[..., None]:
     """Return a command's function for an async function that takes a `session`, with the connection's options added.
 
     `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker. `own_config`: the
-    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone. `more_settings`
-    are options, too.
+    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone. `logs`: it logs
+    as the service does, and `--log-format` is added.
     """
     connection = tuple(name for name in _CONNECTION if name != "config" or not own_config)
+    named = (*connection, *(_LOGGING if logs else ()))
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
-        flags = {name: values.pop(name) for name in (*connection, *more_settings)}
+        flags = {name: values.pop(name) for name in named}
         as_json, timeout_s = values.pop("json_"), values.pop("timeout")
         file = values.pop("file") if reads_exports else None
 
@@ -82,26 +84,14 @@ def client_command(
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     if reads_exports:
         parameters.append(_FILE)
-    if more_settings:
-        parameters += _setting_parameters(more_settings)
+    if logs:
+        parameters += _setting_parameters(_LOGGING, panel=None)
     set_parameters(command, [*parameters, *_connection_parameters(connection)])
     command.__doc__ = function.__doc__
     return command
 
 
-def _setting_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_from_model
-    from infra.settings.settings import Settings
-
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, as_named=True)}
-    return [specs[name].to_parameter() for name in names]
-
-
 def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_from_model
-    from infra.settings.settings import Settings
-
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL, as_named=True)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",
@@ -114,9 +104,18 @@ def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
     return [
         inspect.Parameter("json_", kind, default=False, annotation=Annotated[bool, json_option]),
-        *(specs[name].to_parameter() for name in names),
+        *_setting_parameters(names, panel=_PANEL),
         inspect.Parameter("timeout", kind, default=None, annotation=Annotated[float | None, timeout_option]),
     ]
+
+
+def _setting_parameters(names: Sequence[str], *, panel: str | None) -> list[inspect.Parameter]:
+    """Return the options of settings."""
+    from infra.cli.framework.options import options_from_model
+    from infra.settings.settings import Settings
+
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=panel, as_named=True)}
+    return [specs[name].to_parameter() for name in names]
 
 
 def _print_warnings_safely() -> None:
