@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["tests.support.servers"]
+pytest_plugins = ["tests.support.servers", "tests.support.timeouts"]
 
 # A slow machine is no failure; what CI finds can be repeated.
 settings.register_profile("local", deadline=None)
