@@ -342,7 +342,7 @@ class WriterModel(RuleBasedStateMachine):
 
 
 # Finding the smallest failing life takes longer than a test may.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]
 
 TestWriterModel = WriterModel.TestCase
 TestWriterModel.settings = settings(

@@ -122,6 +122,13 @@ def test_where_the_log_ends_first_it_is_undecided(s: Scenario) -> None:
     assert measured(s, fixed(60)).held_s == 0
 
 
+def test_what_the_record_had_not_come_to_judge_when_it_ended_is_not_judged(s: Scenario) -> None:
+    s.given(OPS, "submit", task_id="last", at=250)
+    outcome = under(s, fixed(60), fixed(245))
+    assert counts(outcome.recorded.measures) == counts(outcome.replayed.measures) == (0, 0, 0), "due at 240 s"
+    assert [each.measures.recoveries for each in outcome.policies] == [1, 0]
+
+
 def test_only_what_followed_the_last_checkpoint_is_redone(s: Scenario) -> None:
     token = s.token("T")
     s.given("A", "progress", task_id="T", token=token, at=50, checkpoint={"at": 1}, **PROGRESS)
