@@ -28,7 +28,11 @@ let onRefused = () => {};
 let lastReopen = 0;
 let hidden = 0;
 
-/** Listen for ever. @param {() => void} refused called when a connection is refused: the session may have ended */
+/**
+ * Listen for ever.
+ * @param {() => void} refused called when a connection is refused, and when the server says `session`: it may have
+ *   ended, or have other rights
+ */
 export function listen(refused) {
   onRefused = refused;
   connect();
@@ -50,6 +54,7 @@ function connect() {
   source.addEventListener('state', event => heard(JSON.parse(event.data), applyState));
   source.addEventListener('delta', event => heard(JSON.parse(event.data), applyDelta));
   source.addEventListener('beat', event => heard(JSON.parse(event.data), takeBeat));
+  source.addEventListener('session', () => onRefused());
   source.onerror = () => {
     // A broken connection is opened again by the browser, which says where it was; a refused one is not.
     if (source.readyState !== EventSource.CLOSED) return;
