@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import HTMLResponse
 
-from custody_dashboard.past.named_moments import moment_at, moment_of
+from custody_dashboard.past.named_moments import moment_asked, moment_of
 from custody_dashboard.past.past_states import Moment
 from custody_dashboard.web.api_error import ApiError, bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from projections.live.morning import Line
 
 DEFAULT_SINCE_S = 12 * 3600.0
-"""The morning report without `since`: the last twelve hours."""
+"""The morning report without `since`: the last twelve hours, from a full hour on, so that it is one report for an hour
+and is not begun anew at each request."""
 MAX_MORNING_EVENTS = 5_000_000
 """The latest events that a report is made of: about a minute of one core, in slices."""
 STEP_S = 1.5
@@ -96,22 +97,14 @@ class ReportEndpoints:
         )
 
     async def _stretch(self, request: Request, follower: Follower) -> _Stretch:
-        """Return what a request asks for: `since` a moment, and up to `position` or `at`, otherwise up to now."""
+        """Return what a request asks for: `since` a moment, and up to the moment that it names, otherwise up to now."""
         given = Parameters(request.query_params, ("since", "position", "at"))
-        position, at = given.position("position"), given.raw("at")
-        if position is not None and at is not None:
-            raise bad_request("name either position or at")
-        until, past = Moment(follower.position, follower.now), True
-        if at is not None:
-            until = await moment_of(follower, at, "at")
-        elif position is not None:
-            until = await moment_at(follower, position, "position")
-        else:
-            past = False
-        since = await moment_of(follower, given.raw("since") or _before(until.now, DEFAULT_SINCE_S), "since")
+        asked = await moment_asked(follower, given)
+        until = asked or Moment(follower.position, follower.now)
+        since = await moment_of(follower, given.raw("since") or _full_hour_before(until.now, DEFAULT_SINCE_S), "since")
         if since.position > until.position or since.now > until.now:
             raise bad_request("since is after the moment up to which the report goes")
-        return _Stretch(since, until, past)
+        return _Stretch(since, until, asked is not None)
 
     async def _fold(self, stretch: _Stretch, follower: Follower) -> MorningFold:
         """Return the whole fold of a stretch; the latest few are kept, and only folded further.
@@ -168,5 +161,5 @@ class ReportEndpoints:
         return HTMLResponse(made.html, headers=PAGE_HEADERS)
 
 
-def _before(moment: datetime, seconds: float) -> str:
-    return format_timestamp(after(moment, -seconds))
+def _full_hour_before(moment: datetime, seconds: float) -> str:
+    return format_timestamp(after(moment, -seconds).replace(minute=0, second=0, microsecond=0))

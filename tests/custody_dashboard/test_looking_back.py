@@ -230,7 +230,7 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
         ("/api/diff", {"from": "1", "to": "x"}, "to should be a time such as"),
         ("/api/morning", {"since": "soon"}, "since should be a time such as"),
         ("/api/morning", {"since": "3", "position": "2"}, "since is after the moment up to which"),
-        ("/api/morning", {"position": "2", "at": "2026-11-21T08:00:00Z"}, "name either position or at"),
+        ("/api/morning", {"position": "2", "at": "2026-11-20T08:00:00Z"}, "the log did not end at position 2"),
         ("/api/morning", {"at": "2999-01-01T00:00:00Z"}, "at has not come yet"),
         ("/api/postmortem", {}, "name a task, an agent, or a range"),
         ("/api/postmortem", {"task": "ü"}, "is not a task's id"),
@@ -315,7 +315,8 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert 0 < len(found["lines"]) <= 10
     assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
-    assert (await desk.get("/api/morning"))["events"] == pool.position
+    by_default = await desk.get("/api/morning")
+    assert (by_default["events"], by_default["since"]) == (pool.position, "2026-11-20T20:00:00.000000Z")
     await pool.submit("T9")
     await pool.advance(1)
     again = await desk.get("/api/morning", since=format_timestamp(at))
