@@ -14,10 +14,13 @@ from custody_dashboard.web.api_error import ApiError, bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters
 from custody_dashboard.web.turns import Turns
+from domain.events import Entity
+from domain.subjects import subject_token
 from domain.timestamps import after, format_timestamp
 from handlers.follower.morning_fold import MorningFold
 from handlers.follower.past import position_of
 from handlers.memory.positions import time_at
+from handlers.ports import evt_prefix
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import BrokerLog
 from infra.cli.session.postmortem_page import make_page
@@ -41,6 +44,8 @@ STEP_S = 1.5
 """For how long one request folds; until the report is whole, each is answered with how far it is."""
 KEPT_MORNINGS = 8
 POSTMORTEM_EVENTS = 2_000
+AGENT_SPAN_S = 86_400.0
+"""An agent's post-mortem, where no range is named, is of so long before and after its newest event."""
 MAX_WAITING = 8
 PAGE_HEADERS = {
     # The page names its own script and style by digest, in a policy of its own; from here it may not do more.
@@ -151,6 +156,8 @@ class ReportEndpoints:
         if begin is not None:
             first = max(first, (await moment_of(follower, begin, "from")).position)
         last = follower.position if end is None else (await moment_of(follower, end, "to")).position
+        if agent is not None and task is None and begin is None and end is None:
+            first, last = await _around(agent, follower, first, last)
         log = BrokerLog(watch.settings.pool, link.log, link.api, first=first, last=last)
         session = Session(watch.settings, Output(as_json=True, now=datetime.now(UTC)), 0.0)
         async with self._turns.turn():
@@ -159,6 +166,24 @@ class ReportEndpoints:
             except CommandError as error:
                 raise not_found(str(error)) from None
         return HTMLResponse(made.html, headers=PAGE_HEADERS)
+
+
+async def _around(agent: str, follower: Follower, first: int, last: int) -> tuple[int, int]:
+    """Return the range of a day before and after the newest event about an agent, within a range.
+
+    Of a task the range is its own life; an agent may have been there for months.
+    """
+    newest = await follower.log.last_by_subject(
+        f"{evt_prefix(follower.pool_id)}{Entity.AGENT.value}.{subject_token(agent)}.>"
+    )
+    at = None if newest is None else await time_at(follower.log, follower.codec, newest.position)
+    if at is None:
+        return first, last
+    begin, end = (
+        await position_of(follower, after(at, -AGENT_SPAN_S)),
+        await position_of(follower, after(at, AGENT_SPAN_S)),
+    )
+    return max(first, begin + 1), min(last, end)
 
 
 def _full_hour_before(moment: datetime, seconds: float) -> str:

@@ -15,6 +15,7 @@ from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeli
 from domain.timestamps import format_timestamp
 from handlers.follower import morning_fold, past
 from handlers.follower.histories import Histories
+from infra.cli.session.postmortem_page import MadePage
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -402,3 +403,31 @@ async def test_a_morning_report_reaches_back_a_month_at_most(
     assert found["from"] > format_timestamp(since)
     assert found["events_left_out"] > 0
     assert any("1 submitted" in line["text"] for line in found["lines"])
+
+
+async def test_the_post_mortem_of_an_agent_is_of_the_time_around_its_newest_event(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[int, int]] = []
+
+    async def made(_: Any, __: Any, ___: Any, ____: Any, span: tuple[int, int], _____: int) -> MadePage:
+        spans.append(span)
+        return MadePage("", 0, 0)
+
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_S", 60.0)
+    monkeypatch.setattr(report_endpoints, "make_page", made)
+    await pool.register("a1")
+    await pool.advance(120)
+    begin = pool.position + 1
+    await pool.submit("before")
+    await pool.advance(30)
+    await pool.register("a1", capacity=7)
+    await pool.advance(30)
+    await pool.submit("after")
+    end = pool.position
+    await pool.advance(60)
+    await pool.submit("late")
+    await pool.advance(1)
+    for parameters in ({"agent": "a1"}, {"agent": "a1", "from": "1"}, {"agent": "none"}):
+        assert (await desk.http.get("/api/postmortem", params=parameters)).status_code == 200
+    assert spans == [(begin, end), (1, pool.position), (1, pool.position)]
