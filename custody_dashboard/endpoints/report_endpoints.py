@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import HTMLResponse
 
-from custody_dashboard.past.named_moments import moment_at, moment_of
+from custody_dashboard.past.named_moments import moment_asked, moment_of
 from custody_dashboard.past.past_states import Moment
 from custody_dashboard.web.api_error import ApiError, bad_request, not_found
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters
 from custody_dashboard.web.turns import Turns
-from domain.timestamps import after, format_timestamp
+from domain.events import Entity
+from domain.subjects import subject_token
+from domain.timestamps import EPOCH, after, format_timestamp
 from handlers.follower.morning_fold import MorningFold
 from handlers.follower.past import position_of
 from handlers.memory.positions import time_at
+from handlers.ports import evt_prefix
 from infra.cli.session.command_error import CommandError
 from infra.cli.session.log_opening import BrokerLog
 from infra.cli.session.postmortem_page import make_page
@@ -33,13 +36,18 @@ if TYPE_CHECKING:
     from projections.live.morning import Line
 
 DEFAULT_SINCE_S = 12 * 3600.0
-"""The morning report without `since`: the last twelve hours."""
+"""The morning report without `since`: the last twelve hours, from a full hour on, so that it is one report for an hour
+and is not begun anew at each request."""
 MAX_MORNING_EVENTS = 5_000_000
 """The latest events that a report is made of: about a minute of one core, in slices."""
 STEP_S = 1.5
 """For how long one request folds; until the report is whole, each is answered with how far it is."""
 KEPT_MORNINGS = 8
 POSTMORTEM_EVENTS = 2_000
+AGENT_SPAN_S = 86_400.0
+"""An agent's post-mortem, where no range is named, is of so long before and after its newest event."""
+AGENT_SPAN_EVENTS = 40_000
+"""And of no more events before it, nor after it: all of them are folded, at some 50 µs each."""
 MAX_WAITING = 8
 PAGE_HEADERS = {
     # The page names its own script and style by digest, in a policy of its own; from here it may not do more.
@@ -81,7 +89,9 @@ class ReportEndpoints:
         stretch = await self._stretch(request, follower)
         fold = await self._fold(stretch, follower)
         left_out = fold.begin - stretch.since.position
-        first = stretch.since.now if left_out <= 0 else await time_at(follower.log, follower.codec, fold.begin + 1)
+        first: datetime | None = stretch.since.now
+        if left_out > 0 or first == EPOCH:
+            first = await time_at(follower.log, follower.codec, fold.begin + 1)
         lines, until = await self._lines(fold, stretch, follower)
         return JsonReply(
             {
@@ -96,22 +106,14 @@ class ReportEndpoints:
         )
 
     async def _stretch(self, request: Request, follower: Follower) -> _Stretch:
-        """Return what a request asks for: `since` a moment, and up to `position` or `at`, otherwise up to now."""
+        """Return what a request asks for: `since` a moment, and up to the moment that it names, otherwise up to now."""
         given = Parameters(request.query_params, ("since", "position", "at"))
-        position, at = given.position("position"), given.raw("at")
-        if position is not None and at is not None:
-            raise bad_request("name either position or at")
-        until, past = Moment(follower.position, follower.now), True
-        if at is not None:
-            until = await moment_of(follower, at, "at")
-        elif position is not None:
-            until = await moment_at(follower, position, "position")
-        else:
-            past = False
-        since = await moment_of(follower, given.raw("since") or _before(until.now, DEFAULT_SINCE_S), "since")
+        asked = await moment_asked(follower, given)
+        until = asked or Moment(follower.position, follower.now)
+        since = await moment_of(follower, given.raw("since") or _full_hour_before(until.now, DEFAULT_SINCE_S), "since")
         if since.position > until.position or since.now > until.now:
             raise bad_request("since is after the moment up to which the report goes")
-        return _Stretch(since, until, past)
+        return _Stretch(since, until, asked is not None)
 
     async def _fold(self, stretch: _Stretch, follower: Follower) -> MorningFold:
         """Return the whole fold of a stretch; the latest few are kept, and only folded further.
@@ -158,6 +160,8 @@ class ReportEndpoints:
         if begin is not None:
             first = max(first, (await moment_of(follower, begin, "from")).position)
         last = follower.position if end is None else (await moment_of(follower, end, "to")).position
+        if agent is not None and task is None and begin is None and end is None:
+            first, last = await _around(agent, follower, first, last)
         log = BrokerLog(watch.settings.pool, link.log, link.api, first=first, last=last)
         session = Session(watch.settings, Output(as_json=True, now=datetime.now(UTC)), 0.0)
         async with self._turns.turn():
@@ -168,5 +172,22 @@ class ReportEndpoints:
         return HTMLResponse(made.html, headers=PAGE_HEADERS)
 
 
-def _before(moment: datetime, seconds: float) -> str:
-    return format_timestamp(after(moment, -seconds))
+async def _around(agent: str, follower: Follower, first: int, last: int) -> tuple[int, int]:
+    """Return the range of a day, at most, before and after the newest event about an agent, within a range.
+
+    Of a task the range is its own life; an agent may have been there for months.
+    """
+    newest = await follower.log.last_by_subject(
+        f"{evt_prefix(follower.pool_id)}{Entity.AGENT.value}.{subject_token(agent)}.>"
+    )
+    at = None if newest is None else await time_at(follower.log, follower.codec, newest.position)
+    if newest is None or at is None:
+        return first, last
+    begin = await position_of(follower, after(at, -AGENT_SPAN_S)) + 1
+    end = await position_of(follower, after(at, AGENT_SPAN_S))
+    first = max(first, begin, newest.position - AGENT_SPAN_EVENTS)
+    return first, min(last, end, newest.position + AGENT_SPAN_EVENTS)
+
+
+def _full_hour_before(moment: datetime, seconds: float) -> str:
+    return format_timestamp(after(moment, -seconds).replace(minute=0, second=0, microsecond=0))

@@ -15,6 +15,7 @@ from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeli
 from domain.timestamps import format_timestamp
 from handlers.follower import morning_fold, past
 from handlers.follower.histories import Histories
+from infra.cli.session.postmortem_page import MadePage
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -230,7 +231,7 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
         ("/api/diff", {"from": "1", "to": "x"}, "to should be a time such as"),
         ("/api/morning", {"since": "soon"}, "since should be a time such as"),
         ("/api/morning", {"since": "3", "position": "2"}, "since is after the moment up to which"),
-        ("/api/morning", {"position": "2", "at": "2026-11-21T08:00:00Z"}, "name either position or at"),
+        ("/api/morning", {"position": "2", "at": "2026-11-20T08:00:00Z"}, "the log did not end at position 2"),
         ("/api/morning", {"at": "2999-01-01T00:00:00Z"}, "at has not come yet"),
         ("/api/postmortem", {}, "name a task, an agent, or a range"),
         ("/api/postmortem", {"task": "ü"}, "is not a task's id"),
@@ -315,7 +316,8 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert 0 < len(found["lines"]) <= 10
     assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
-    assert (await desk.get("/api/morning"))["events"] == pool.position
+    by_default = await desk.get("/api/morning")
+    assert (by_default["events"], by_default["since"]) == (pool.position, "2026-11-20T20:00:00.000000Z")
     await pool.submit("T9")
     await pool.advance(1)
     again = await desk.get("/api/morning", since=format_timestamp(at))
@@ -363,6 +365,7 @@ async def test_a_morning_report_says_how_far_it_is_until_it_is_whole(
     assert said[0] == f"Reading the log: 3 of {pool.position} events, {300 // pool.position} %"
     found = await desk.get("/api/morning", since="0")
     assert (found["events"], found["events_left_out"]) == (pool.position, 0)
+    assert found["from"] > found["since"], "of the log's beginning"
     monkeypatch.setattr(report_endpoints, "STEP_S", 60.0)
     at_once = await desk.get("/api/morning", since=format_timestamp(since))
     assert [each["text"] for each in at_once["lines"]] == [each["text"] for each in found["lines"]]
@@ -401,3 +404,34 @@ async def test_a_morning_report_reaches_back_a_month_at_most(
     assert found["from"] > format_timestamp(since)
     assert found["events_left_out"] > 0
     assert any("1 submitted" in line["text"] for line in found["lines"])
+
+
+async def test_the_post_mortem_of_an_agent_is_of_the_time_around_its_newest_event(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[int, int]] = []
+
+    async def made(_: Any, __: Any, ___: Any, ____: Any, span: tuple[int, int], _____: int) -> MadePage:
+        spans.append(span)
+        return MadePage("", 0, 0)
+
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_S", 60.0)
+    monkeypatch.setattr(report_endpoints, "make_page", made)
+    await pool.register("a1")
+    await pool.advance(120)
+    begin = pool.position + 1
+    await pool.submit("before")
+    await pool.advance(30)
+    await pool.register("a1", capacity=7)
+    await pool.advance(30)
+    await pool.submit("after")
+    end = pool.position
+    await pool.advance(60)
+    await pool.submit("late")
+    await pool.advance(1)
+    for parameters in ({"agent": "a1"}, {"agent": "a1", "from": "1"}, {"agent": "none"}):
+        assert (await desk.http.get("/api/postmortem", params=parameters)).status_code == 200
+    assert spans == [(begin, end), (1, pool.position), (1, pool.position)]
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_EVENTS", 1)
+    await desk.http.get("/api/postmortem", params={"agent": "a1"})
+    assert spans[-1] == (begin, end), "the newest event, and one on each side"

@@ -31,8 +31,6 @@ _CONNECTION = (
     "nats_ca", "nats_cert", "nats_key", "nats_plaintext", "nats_inbox_prefix",
 )  # fmt: skip
 """The settings that every client command takes as options."""
-_LOGGING = ("log_format",)
-
 
 _FILE = inspect.Parameter(
     "file",
@@ -50,20 +48,19 @@ def client_command(
     *,
     reads_exports: bool = False,
     own_config: bool = False,
-    logs: bool = False,
+    more_settings: Sequence[str] = (),
 ) -> Callable[..., None]:
     """Return a command's function for an async function that takes a `session`, with the connection's options added.
 
     `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker. `own_config`: the
-    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone. `logs`: it logs
-    as the service does, and `--log-format` is added.
+    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone. `more_settings`
+    are options, too.
     """
     connection = tuple(name for name in _CONNECTION if name != "config" or not own_config)
-    named = (*connection, *(_LOGGING if logs else ()))
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
-        flags = {name: values.pop(name) for name in named}
+        flags = {name: values.pop(name) for name in (*connection, *more_settings)}
         as_json, timeout_s = values.pop("json_"), values.pop("timeout")
         file = values.pop("file") if reads_exports else None
 
@@ -84,8 +81,8 @@ def client_command(
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     if reads_exports:
         parameters.append(_FILE)
-    if logs:
-        parameters += _setting_parameters(_LOGGING, panel=None)
+    if more_settings:
+        parameters += _setting_parameters(more_settings)
     set_parameters(command, [*parameters, *_connection_parameters(connection)])
     command.__doc__ = function.__doc__
     return command
@@ -109,7 +106,7 @@ def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
     ]
 
 
-def _setting_parameters(names: Sequence[str], *, panel: str | None) -> list[inspect.Parameter]:
+def _setting_parameters(names: Sequence[str], *, panel: str | None = None) -> list[inspect.Parameter]:
     """Return the options of settings."""
     from infra.cli.framework.options import options_from_model
     from infra.settings.settings import Settings
