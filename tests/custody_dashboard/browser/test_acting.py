@@ -39,7 +39,7 @@ def test_an_answer_to_a_question(watcher: Watcher, stage: Stage) -> None:
     stage.ask("ops.submit", task_id="A1")
     stage.ask("ops.block", task_id="A1", reason="asks", question="March or April?")
     watcher.look("task", "A1")
-    watcher.click(".row-actions button", "Unblock")
+    watcher.click(".row-actions button", "Answer")
     watcher.sees("March or April?", "dialog blockquote")
     watcher.type("dialog textarea", "April, it is the corrected one")
     watcher.type("dialog input[name=reason]", "asked the owner")
