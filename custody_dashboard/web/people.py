@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from infra.host.small_files import read_own
+from infra.host.small_files import read_own_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,7 +191,7 @@ class TokenHolders:
             found = self._file.stat()
             stamp = (found.st_mtime_ns, found.st_size)
             if stamp != self._stamp:
-                self._entries = _parsed(read_own(self._file, TokenFileError).decode(), self._file)
+                self._entries = _parsed(read_own_secret(self._file, TokenFileError).decode(), self._file)
                 self._stamp = stamp
         except OSError as error:
             raise TokenFileError(f"cannot read {self._file}: {error.strerror}") from None

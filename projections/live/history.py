@@ -13,6 +13,7 @@ from projections.live.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from domain.recorded import Recorded
     from projections.state.pool_state import PoolState
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 class History:
     """The folds that need no state but what they adopt."""
 
-    def __init__(self, lanes_window_s: float = WINDOW_S) -> None:
-        self.activity = Activity()
+    def __init__(self, lanes_window_s: float = WINDOW_S, known_since: datetime | None = None) -> None:
+        """`known_since`: as of `Activity`."""
+        self.activity = Activity(known_since=known_since)
         self.lanes = Lanes(lanes_window_s)
         self.recent = Recent()
 

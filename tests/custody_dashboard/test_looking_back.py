@@ -13,6 +13,7 @@ from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
 from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
 from domain.timestamps import format_timestamp
 from handlers.follower import past
+from handlers.follower.histories import Histories
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -69,6 +70,78 @@ async def test_a_moment_may_be_named_by_a_time(desk: Desk, pool: PoolHarness) ->
         assert found["strip"]["oldest_wait_s"] == wait_s, "ages are those of the moment, not of the last event by then"
     assert (await desk.get("/api/at", at="1969-01-01T00:00:00Z"))["position"] == 0
     assert (await desk.get("/api/at", position=0))["agents"] == {}
+
+
+async def test_every_page_of_the_past_has_the_ages_of_the_moment_and_not_of_the_last_event(
+    desk: Desk, pool: PoolHarness
+) -> None:
+    await pool.holds("a1", "T1")
+    position, granted_at = pool.position, pool.clock.now()
+    moment_at = format_timestamp(granted_at + timedelta(seconds=200))
+    await pool.advance(600)
+    assert pool.names(position), "something happened since"
+    for given in ({"at": moment_at}, {"at": moment_at, "position": position}):
+        for path, more in (
+            ("/api/tasks", {}),
+            ("/api/task", {"id": "T1"}),
+            ("/api/agent", {"id": "a1"}),
+            ("/api/statistics", {}),
+        ):
+            with case(f"{path} {given}"):
+                found = await desk.get(path, **given, **more)
+                assert (found["position"], found["now"]) == (position, moment_at)
+        agent = await desk.get("/api/agent", id="a1", **given)
+        assert agent["row"]["tone"] == "silent", "at its last event it was not"
+    steals = await desk.get("/api/steals", at=moment_at)
+    assert (steals["position"], steals["past"]) == (position, True)
+    assert (await desk.get("/api/agent", id="a1", position=position))["row"]["tone"] == "ok"
+
+
+async def test_a_past_whose_history_was_cut_says_since_when_it_counts(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await pool.submit(f"T{number}")
+        await pool.advance(60)
+    begun = format_timestamp(pool.records()[-2].time)
+    whole = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (whole["last_hour_since"], whole["last_hour"]["submitted"]) == (None, 5)
+    assert (await desk.get("/api/statistics"))["series_since"] is None
+    monkeypatch.setattr(past_states, "HISTORY_EVENTS", 2)
+    desk.context._past = None  # noqa: SLF001 - what is kept was not cut
+    cut = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (cut["last_hour_since"], cut["series_since"], cut["last_hour"]["submitted"]) == (begun, begun, 2)
+    assert (await desk.get("/api/at", at=format_timestamp(pool.clock.now())))["strip"]["last_hour_since"] == begun
+
+
+@pytest.mark.parametrize("kind", ["task", "agent"])
+async def test_a_page_of_the_past_is_of_its_own_moment_though_another_one_is_asked_for_meanwhile(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    await pool.register("a1", capacity=10)
+    await pool.submit("T1", "T2")
+    await pool.assign("a1", "T1")
+    position = pool.position
+    await pool.advance(60)
+    await pool.assign("a1", "T2")
+    await pool.given("ops.cancel", task_id="T1")
+    later = pool.position
+    await pool.advance(1)
+    path, entity_id = f"/api/{kind}", "T1" if kind == "task" else "a1"
+    alone = await desk.get(path, id=entity_id, position=position)
+    reads, entered, go_on = Histories.of, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Any, *given: Any) -> Any:
+        entered.set()
+        await go_on.wait()
+        return await reads(self, *given)
+
+    monkeypatch.setattr(Histories, "of", slow)
+    asked = asyncio.create_task(desk.get(path, id=entity_id, position=position))
+    await entered.wait()
+    await desk.get("/api/at", position=later)
+    go_on.set()
+    assert await asked == alone
 
 
 async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
@@ -141,8 +214,10 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
 @pytest.mark.parametrize(
     ("path", "parameters", "said"),
     [
-        ("/api/at", {}, "name either position or at"),
-        ("/api/at", {"position": "1", "at": "2026-11-21T08:00:00Z"}, "name either position or at"),
+        ("/api/at", {}, "name position, at or both"),
+        ("/api/at", {"position": "1", "at": "2026-11-21T07:59:59Z"}, "the log did not end at position 1"),
+        ("/api/tasks", {"position": "1", "at": "2126-11-21T08:00:00Z"}, "the log did not end at position 1"),
+        ("/api/task", {"id": "T1", "position": "1", "at": "now"}, "at should be a time"),
         ("/api/at", {"position": "999"}, "position 999 is past the end of the log"),
         ("/api/at", {"position": "-1"}, "position should be a whole number"),
         ("/api/at", {"at": "yesterday"}, "at should be a time such as"),

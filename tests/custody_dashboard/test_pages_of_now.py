@@ -192,7 +192,7 @@ async def test_hostile_texts_arrive_as_they_are(desk: Desk, pool: PoolHarness) -
         ("/api/tasks", {"desc": "maybe"}, 400, "desc should be 1 or 0"),
         ("/api/tasks", {"q": "x" * 201}, 400, "q should have at most 200 characters"),
         ("/api/tasks", {"agent": "a b"}, 400, "agent 'a b' is not an agent's name"),
-        ("/api/tasks", {"agnet": "a"}, 400, "unknown parameter 'agnet'; known here: agent, desc"),
+        ("/api/tasks", {"agnet": "a"}, 400, "unknown parameter 'agnet'; known here: agent, at, desc"),
         ("/api/tasks", {"limit": ["1", "2"]}, 400, "limit is given twice"),
         ("/api/tasks", {"position": "99999"}, 400, "position: position 99999 is past the end of the log"),
         ("/api/task", {}, 400, "name the task, as ?id="),

@@ -18,6 +18,7 @@ export function Strip() {
   const oldest = ms(strip.oldest_since);
   const open = (strip.intake ?? 'open') === 'open';
   const served = strip.served === false ? 'not answering' : serverName(strip.served_by);
+  const lastHour = strip.last_hour_since ? `since ${clockTime(ms(strip.last_hour_since)).slice(0, 5)} only` : 'last hour';
   const figures = [
     ['Served by', served, strip.served === false ? 'silent' : '', html`<${Term}>position<//> ${number(position)}`],
     ['Intake', open ? 'open' : words(strip.intake), open ? '' : 'stalled', strip.expiry_held ? 'expiry is held' : open ? 'gives out work' : 'gives out none'],
@@ -26,7 +27,7 @@ export function Strip() {
     ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
     ['Oldest wait', oldest === null ? NOTHING : shortDuration(Math.max(0, (now - oldest) / 1000)), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
     ['Throughput', number(strip.throughput_per_min), '', 'done a minute', href('statistics')],
-    ['Expiries', number(strip.expiries_1h), '', html`<${Term} of="false recoveries">${number(strip.false_recoveries_1h)} false<//>, last hour`, null, strip.false_recoveries_1h ? 'stalled' : ''],
+    ['Expiries', number(strip.expiries_1h), '', html`<${Term} of="false recoveries">${number(strip.false_recoveries_1h)} false<//>, ${lastHour}`, null, strip.false_recoveries_1h ? 'stalled' : ''],
     ['Queue empty', ...emptyAt(strip, now)],
   ];
   return html`<section class="strip" aria-label="The pool in numbers">

@@ -1,6 +1,6 @@
 /** Statistics: the last hours as plots, and the counts of now. */
 import { useEffect, useState } from 'preact/hooks';
-import { number, words } from '#/format.js';
+import { clockTime, ms, number, words } from '#/format.js';
 import { useFetched } from '#/fetched.js';
 import { momentQuery, pastPosition } from '#/moments.js';
 import { classes, html, useSignal } from '#/ui.js';
@@ -39,6 +39,7 @@ export function Statistics() {
     <${Stale} asOf=${asOf} failure=${failure} />
     <div class="filters">
       <div class="chips" role="group" aria-label="Hours">${HOURS.map(each => html`<button key=${each} type="button" aria-pressed=${hours === each} onClick=${() => setHours(each)}>${each} h</button>`)}</div>
+      <span class="faint">${document.series_since ? `What was before ${clockTime(ms(document.series_since)).slice(0, 5)} is not counted here.` : ''}</span>
     </div>
     <div class="plots">
       ${PLOTS.filter(([, , , lines]) => lines.some(([, name]) => series[name])).map(
