@@ -131,6 +131,17 @@ def test_nothing_sticks_out_sideways(watcher: Watcher, width: int) -> None:
         assert watcher.page.run("return document.documentElement.scrollWidth") <= width, view
 
 
+def test_every_view_is_reached_on_a_phone(watcher: Watcher) -> None:
+    watcher.look(width=360, height=740)
+    names = "return [...document.querySelectorAll('nav.views > a')].map(each => each.innerText)"
+    assert watcher.page.run(names) == ["Now", "Agents", "Tasks", "Morning"]
+    watcher.click(".views summary", "More")
+    watcher.click(".more-list a", "Past")
+    watcher.sees("What changed between two moments")
+    watcher.sees("Past", ".views summary")
+    assert not watcher.page.run("return document.querySelector('.more-views').open")
+
+
 def test_the_theme_follows_the_system_and_can_be_switched(watcher: Watcher) -> None:
     background = "return getComputedStyle(document.body).backgroundColor"
     watcher.look(scheme="dark")
