@@ -214,9 +214,10 @@ function steals(context, { x, y, row: tall, from, first, last }, ids, arrows) {
   if (!arrows.length) return 0;
   let painted = 0;
   const places = new Map(ids.map((id, index) => [id, index]));
-  context.strokeStyle = palette.text;
+  // Pale lines with strong heads: many arrows must not hide the bars.
+  context.strokeStyle = palette.muted;
   context.fillStyle = palette.text;
-  context.lineWidth = 1.2;
+  context.lineWidth = 1;
   for (const each of arrows) {
     const [one, other] = [places.get(each.from), places.get(each.to)];
     if (each.at < from || one === undefined || other === undefined) continue;

@@ -24,7 +24,7 @@ export function Strip() {
     ['Intake', open ? 'open' : words(strip.intake), open ? '' : 'stalled', strip.expiry_held ? 'expiry is held' : open ? 'gives out work' : 'gives out none'],
     ['Agents', number(strip.agents), '', quiet ? `${number(quiet)} silent or lost` : 'all heard', href('agents', null, quiet ? { sort: 'tone' } : {}), quiet ? 'silent' : ''],
     ['Held', number(strip.held), '', 'leases', href('tasks', null, { sort: 'expires_at' })],
-    ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} wait for their time` : 'none delayed', href('tasks', null, { status: 'queued' })],
+    ['Queued', number(strip.queued), '', strip.delayed ? `${number(strip.delayed)} delayed` : 'none delayed', href('tasks', null, { status: 'queued' })],
     ['Oldest wait', oldest === null ? NOTHING : shortDuration(Math.max(0, (now - oldest) / 1000)), '', oldest === null ? 'nothing waits' : `since ${clockTime(oldest)}`],
     ['Throughput', number(strip.throughput_per_min), '', 'done a minute', href('statistics')],
     ['Expiries', number(strip.expiries_1h), '', html`<${Term} of="false recoveries">${number(strip.false_recoveries_1h)} false<//>, ${lastHour}`, null, strip.false_recoveries_1h ? 'stalled' : ''],

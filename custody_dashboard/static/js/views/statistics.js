@@ -17,7 +17,7 @@ const PLOTS = [
   ['Throughput, a minute', 'throughput', '', [['completed', 'completed'], ['submitted', 'submitted']]],
   ['Queue, at the end of each minute', 'queue', '', [['queued', 'queued']]],
   ['Age of the queue', 'age', ' s', [['oldest', 'oldest_wait_s']]],
-  ['Leases expired, a minute; false: the holder came back later', 'recoveries', '', [['expired', 'expired'], ['false', 'false_recoveries']]],
+  ['Expired leases; false: holder came back', 'recoveries', '', [['expired', 'expired'], ['false', 'false_recoveries']]],
   ['Time to notice silence', 'notice', ' s', [['p50', 'notice_p50_s'], ['p95', 'notice_p95_s']]],
   ['Tasks moved, a minute', 'stolen', '', [['moved', 'stolen']]],
 ];
