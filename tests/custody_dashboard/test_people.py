@@ -184,7 +184,7 @@ def test_a_file_that_cannot_be_used_says_where(file: Path, text: str, said: str)
 
 def test_a_file_that_others_may_write_or_that_is_not_there_is_refused(file: Path, tmp_path: Path) -> None:
     file.chmod(0o666)
-    with pytest.raises(TokenFileError, match="every user may write to it"):
+    with pytest.raises(TokenFileError, match="other users may read or write it: chmod 600"):
         TokenHolders(file)
     with pytest.raises(TokenFileError, match=r"cannot read .*: No such file"):
         TokenHolders(tmp_path / "none")

@@ -10,7 +10,12 @@ from selenium.webdriver.common.by import By
 
 from tests.support.browser import Page
 
-_EXPECTED = ("net::ERR_", "responded with a status of 503", "responded with a status of 409")
+_EXPECTED = (
+    "net::ERR_",
+    "responded with a status of 401",
+    "responded with a status of 503",
+    "responded with a status of 409",
+)
 """What the browser logs by itself of requests that fail while something is down."""
 
 
