@@ -21,6 +21,7 @@ def _quarantined(stage: Stage, task_id: str) -> None:
 def test_a_requeue_with_a_reason(watcher: Watcher, stage: Stage) -> None:
     _quarantined(stage, "Q1")
     watcher.look()
+    watcher.open_needs()
     watcher.sees("Q1", ".needs")
     watcher.click(".needs button", "Requeue Q1")
     watcher.sees("Return this task to the queue?", "dialog")

@@ -18,6 +18,7 @@ def test_the_first_view_says_what_needs_a_person_who_works_and_that_it_is_live(w
     stage.ask("ops.block", task_id="F2", reason="asks", question="Slate or tiles?")
     watcher.look()
     watcher.sees("Live", ".badge")
+    watcher.open_needs()
     watcher.sees("Slate or tiles?", ".needs")
     watcher.sees("Ask the owner", ".needs")
     watcher.sees("F1", ".recent")

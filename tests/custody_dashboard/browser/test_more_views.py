@@ -154,7 +154,7 @@ def test_one_logs_in_by_token_looks_only_and_logs_out(shared_page: Page, stage: 
     watcher.type("#token", TOKEN)
     watcher.click(".login button")
     watcher.sees("wall (looks only)", ".person")
-    watcher.sees("Who may answer?", ".needs")
+    watcher.sees("Question", ".needs")
     watcher.go("task", "only-1")
     watcher.sees("Who may answer?", "blockquote")
     assert shared_page.run("return document.querySelectorAll('button.act').length") == 0
