@@ -1,13 +1,13 @@
 /** Morning report: what happened since a moment, in ten lines. */
 import { useState } from 'preact/hooks';
 import { queryOf } from '#/api.js';
-import { dayTime, ms, number, parsedDayTime } from '#/format.js';
+import { absolute, dayTime, ms, number, parsedDayTime } from '#/format.js';
 import { useFetched } from '#/fetched.js';
 import { momentQuery, pastPosition, shownNow } from '#/moments.js';
 import { href } from '#/router.js';
 import { classes, html, useSignal } from '#/ui.js';
 import { MomentField } from '#/parts/moment_field.js';
-import { Clock, Empty, Text } from '#/parts/small.js';
+import { Empty, Text } from '#/parts/small.js';
 import { Awaited, Stale } from '#/parts/stale.js';
 
 const HOUR_MS = 3_600_000;
@@ -54,22 +54,26 @@ export function Morning() {
     <section class="panel" aria-labelledby="report">
       <header class="panel-head"><h2 id="report">Since ${dayTime(ms(document?.since ?? since))}</h2><span class="faint">${document ? `${number(document.events)} events, until ${dayTime(ms(document.until))}` : ''}</span></header>
       ${document?.events_left_out ? html`<p class="explained">The first ${number(document.events_left_out)} events since then are left out: there are too many.</p>` : null}
-      ${!document ? html`<${Awaited} failure=${failure} doing="Reading the log…" />` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
+      ${!document ? html`<${Awaited} failure=${failure} doing="Reading the log…" />` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} until=${document.until} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
     </section>
   </div>`;
 }
 
-function Line({ line }) {
+function Line({ line, until }) {
   const [name, address, outside] = target(line.link ?? {});
   return html`<li>
-    ${line.first_at ? html`<span class="report-when num"><${Times} first=${line.first_at} last=${line.last_at} /></span>` : null}
+    ${line.first_at ? html`<span class="report-when num"><${Times} first=${line.first_at} last=${line.last_at} until=${until} /></span>` : null}
     <span class="report-text"><${Text} text=${line.text} most=${400} /></span>
     ${address ? html`<a class="aside-link" href=${address} target=${outside ? '_blank' : undefined} rel=${outside ? 'noopener' : undefined}>${name}</a>` : null}
   </li>`;
 }
 
-/** When something happened: `03:12:44`, or from the first to the last time. */
-const Times = ({ first, last }) => html`<${Clock} at=${first} />${last && last !== first ? html` – <${Clock} at=${last} />` : null}`;
+/** When something happened: `03:12:44`, or from the first to the last time; with the day, where that is another one. */
+function Times({ first, last, until }) {
+  const [from, to, end] = [first, last ?? first, until].map(each => dayTime(ms(each)));
+  const short = text => (text.slice(0, 10) === end.slice(0, 10) ? text.slice(11) : text);
+  return html`<time datetime=${first} title=${absolute(first)}>${short(from)}</time>${to === from ? null : html` – <time datetime=${last} title=${absolute(last)}>${from.slice(0, 10) === to.slice(0, 10) ? to.slice(11) : short(to)}</time>`}`;
+}
 
 /** Where a line leads: its name, its address, and whether that is a page of its own. */
 function target({ kind, task_id, agent_id, status }) {
