@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from domain.due import due_at, not_due_before
@@ -97,12 +98,12 @@ class DueTimes:
         first = self._times.peek()
         return first is not None and first[0] < moment
 
-    def next_at(self, pool: Pool) -> datetime | None:
+    def next_at(self, pool: Pool, looks: int | None = None) -> datetime | None:
         """Return the moment at which the next task falls due, or None if none will.
 
-        It is too early where more than `SETTLED_AT_ONCE` entries are: call it again.
+        `looks`: compute at most so many entries. If that does not do, the moment is one before which none falls due.
         """
-        for _ in range(SETTLED_AT_ONCE):
+        for _ in range(looks) if looks is not None else itertools.repeat(None):
             first = self._times.peek()
             if first is None:
                 return None
