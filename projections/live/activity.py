@@ -80,8 +80,9 @@ class Activity:
     def observe(self, records: Sequence[Recorded]) -> None:
         """Follow acknowledged events, in their order."""
         takes = self._takes
-        if self._begins_at is None and self._known_since is None and records and records[0].position > 1:
-            self._known_since = records[0].time
+        if self._begins_at is None and records:
+            # Nothing was before the log's first event.
+            self._known_since = None if records[0].position <= 1 else self._known_since or records[0].time
         for recorded in records:
             minute = self._minutes[-1] if recorded.time < self._ends_at else self._begin_minute(recorded.time)
             minute.counts["events"] = minute.counts.get("events", 0) + 1

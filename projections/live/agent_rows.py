@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TONES = ("ok", "silent", "stalled", "lost")
 """`silent`: a lease of it has expired and it was not heard since, its task is stuck, or it was not heard for half of
 `lost_after_s`. Whether an agent that holds nothing is heard, the log does not tell: it counts as silent only if it is
-known beside the log when it was heard."""
+known beside the log when it was heard. An outage of the service is no silence: nothing could hear it."""
 MAX_HOLDS = 20
 """Held tasks that one row names, the oldest grants."""
 
@@ -184,7 +184,9 @@ def _silent_from(state: PoolState, agent: Agent, held: Sequence[Task], signs: Si
         return None
     moments = [] if signs.expired_at is None else [signs.expired_at]
     if signs.heard_at is not None and (held or signs.beside_log):
-        moments.append(after(signs.heard_at, state.rules.lost_after_s / 2))
+        due = after(signs.heard_at, state.rules.lost_after_s / 2)
+        # After an outage it has as long as it was out of reach, as its leases have.
+        moments.append(due if state.pool.not_before is None else max(due, state.pool.not_before))
     for task in held:
         lease = task.held_lease
         if task.status is TaskStatus.STUCK:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from custody_dashboard.watch import hub as hub_module
 from custody_dashboard.web import people as people_module
 from custody_dashboard.web.people import TokenHolders
 from custody_dashboard.web.request_body import MAX_BODY_BYTES
@@ -281,6 +282,14 @@ async def test_a_stream_ends_with_the_session_that_it_was_opened_with(
         await pool.advance(1.2)
         await rest_of(bobs)
         assert len(desk.watch.hub) == 0
+
+
+async def test_a_stream_that_is_refused_says_why_in_the_session(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await desk.get("/api/session"))["why_no_stream"] is None
+    monkeypatch.setattr(hub_module, "MAX_BROWSERS", 0)
+    status, code, said = await desk.refused("/api/stream")
+    assert (status, code) == (503, "busy")
+    assert (await desk.get("/api/session"))["why_no_stream"] == said
 
 
 async def test_a_session_in_use_goes_on_and_ends_with_the_logout(

@@ -205,6 +205,20 @@ async def test_a_service_that_is_gone_is_told_though_the_log_is_live(desk: Desk,
     assert (await stream(desk.watch.hub, pool, 0))[0][1]["needs"]["items"] == []
 
 
+async def test_while_no_service_answers_no_agent_turns_silent(desk: Desk, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1")
+    await pool.advance(2)
+    await pool.kill()
+    await pool.advance(900)
+    found = (await stream(desk.watch.hub, pool, 0))[0][1]
+    assert found["mode"] == "live"
+    assert found["agents"]["a1"]["tone"] == "ok", "nothing could hear it"
+    assert [each["kind"] for each in found["needs"]["items"]] == ["writer_down"]
+    await pool.start()
+    await pool.advance(3)
+    assert (await stream(desk.watch.hub, pool, 0))[0][1]["agents"]["a1"]["tone"] == "ok", "it has as long as before"
+
+
 async def test_agents_are_heard_by_the_service_where_the_log_says_nothing(desk: Desk, pool: PoolHarness) -> None:
     await pool.register("a1")
     async with closed(desk.watch.hub.frames(None)) as frames:

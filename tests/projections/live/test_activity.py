@@ -184,6 +184,9 @@ def test_it_says_until_when_something_is_missing() -> None:
     known.observe(s.log[1:])
     assert known.incomplete_until(s.now) == s.log[0].time
     assert known.incomplete_until(after(s.now, 3600)) is None
+    of_a_young_log = Activity(known_since=s.log[0].time)
+    of_a_young_log.observe(s.log)
+    assert of_a_young_log.incomplete_until(s.now, DAY_MINUTES) is None
     adopted, empty = Activity(), Activity()
     adopted.adopt(s.state)
     assert adopted.incomplete_until(s.now) == s.log[1].time, "only the state is known"
