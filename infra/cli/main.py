@@ -107,7 +107,7 @@ READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "what
 """The commands that can read an export with `--file`: those that do not ask about the present."""
 _OWN_CONFIG = frozenset({"notify"})
 """The commands whose `--config` is a file of their own."""
-_MORE_SETTINGS = {"dashboard": ("log_format",)}
+_MORE_SETTINGS = {"dashboard": ("log_format",), "notify": ("log_format",)}
 """Settings that are options of a command, beside those of the connection."""
 _OF_MOMENTS = frozenset({"at", "diff"})
 """The commands whose arguments are moments."""

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 
+from custody_dashboard.endpoints import report_endpoints
 from custody_dashboard.past import past_states
 from custody_dashboard.past.named_moments import moment_at
 from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
 from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
 from domain.timestamps import format_timestamp
-from handlers.follower import past
+from handlers.follower import morning_fold, past
 from handlers.follower.histories import Histories
+from infra.cli.session.postmortem_page import MadePage
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -228,6 +230,9 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
         ("/api/diff", {"from": "3", "to": "1"}, "from is after to"),
         ("/api/diff", {"from": "1", "to": "x"}, "to should be a time such as"),
         ("/api/morning", {"since": "soon"}, "since should be a time such as"),
+        ("/api/morning", {"since": "3", "position": "2"}, "since is after the moment up to which"),
+        ("/api/morning", {"position": "2", "at": "2026-11-20T08:00:00Z"}, "the log did not end at position 2"),
+        ("/api/morning", {"at": "2999-01-01T00:00:00Z"}, "at has not come yet"),
         ("/api/postmortem", {}, "name a task, an agent, or a range"),
         ("/api/postmortem", {"task": "ü"}, "is not a task's id"),
         ("/api/postmortem", {"from": "x"}, "from should be a time such as"),
@@ -311,10 +316,118 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert 0 < len(found["lines"]) <= 10
     assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
-    assert (await desk.get("/api/morning"))["events"] == pool.position
+    by_default = await desk.get("/api/morning")
+    assert (by_default["events"], by_default["since"]) == (pool.position, "2026-11-20T20:00:00.000000Z")
     await pool.submit("T9")
     await pool.advance(1)
     again = await desk.get("/api/morning", since=format_timestamp(at))
     assert again["events"] == found["events"] + 1, "what was folded is folded further"
     later = await desk.get("/api/morning", since=format_timestamp(pool.clock.now()))
     assert (later["lines"], later["events"]) == ([], 0)
+
+
+async def test_a_morning_report_may_end_in_the_past(desk: Desk, pool: PoolHarness) -> None:
+    since = pool.clock.now()
+    await pool.advance(1)
+    token = await pool.holds("a1", "T1")
+    await pool.given("agent.a1.block", task_id="T1", token=token, reason="unclear", question="Which?")
+    await pool.advance(60)
+    position, at = pool.position, pool.clock.now()
+    await pool.advance(60)
+    await pool.given("ops.unblock", task_id="T1", answer="main")
+    await pool.submit("T2")
+    await pool.advance(1)
+    by_time = await desk.get("/api/morning", since=format_timestamp(since), at=format_timestamp(at))
+    assert by_time["until"] == format_timestamp(at)
+    for found in (by_time, await desk.get("/api/morning", since=format_timestamp(since), position=position)):
+        assert found["lines"][0]["text"] == "1 task blocked, and waiting for an answer: T1"
+        assert (found["past"], found["position"]) == (True, position)
+        assert found["lines"][0]["first_at"] == format_timestamp(since + timedelta(seconds=1))
+    now = await desk.get("/api/morning", since=format_timestamp(since))
+    assert not any("blocked" in line["text"] for line in now["lines"])
+    assert (now["past"], now["position"]) == (False, pool.position)
+
+
+async def test_a_morning_report_says_how_far_it_is_until_it_is_whole(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(morning_fold, "SLICE", 3)
+    monkeypatch.setattr(report_endpoints, "STEP_S", 0.0)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit(*(f"T{number}" for number in range(8)))
+    await pool.advance(1)
+    said = []
+    for _ in range(pool.position // 3):
+        status, code, message = await desk.refused("/api/morning", since="0")
+        said.append(message)
+        assert (status, code) == (503, "reading")
+    assert said[0] == f"Reading the log: 3 of {pool.position} events, {300 // pool.position} %"
+    found = await desk.get("/api/morning", since="0")
+    assert (found["events"], found["events_left_out"]) == (pool.position, 0)
+    monkeypatch.setattr(report_endpoints, "STEP_S", 60.0)
+    at_once = await desk.get("/api/morning", since=format_timestamp(since))
+    assert [each["text"] for each in at_once["lines"]] == [each["text"] for each in found["lines"]]
+
+
+async def test_a_morning_report_that_leaves_events_out_says_from_when_it_is(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_endpoints, "MAX_MORNING_EVENTS", 2)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit("T1", "T2")
+    await pool.advance(60)
+    first = pool.clock.now()
+    await pool.submit("T3")
+    await pool.submit("T4")
+    await pool.advance(1)
+    found = await desk.get("/api/morning", since=format_timestamp(since))
+    assert (found["events"], found["events_left_out"]) == (2, 2)
+    assert found["since"] == format_timestamp(since)
+    assert found["from"] == format_timestamp(first)
+    assert found["lines"][1]["text"] == "0 tasks completed, 2 submitted"
+
+
+async def test_a_morning_report_reaches_back_a_month_at_most(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_endpoints, "LONGEST_MINUTES", 1)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit("T1")
+    await pool.advance(90)
+    await pool.submit("T2")
+    await pool.advance(1)
+    found = await desk.get("/api/morning", since=format_timestamp(since))
+    assert found["from"] > format_timestamp(since)
+    assert found["events_left_out"] > 0
+    assert any("1 submitted" in line["text"] for line in found["lines"])
+
+
+async def test_the_post_mortem_of_an_agent_is_of_the_time_around_its_newest_event(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[int, int]] = []
+
+    async def made(_: Any, __: Any, ___: Any, ____: Any, span: tuple[int, int], _____: int) -> MadePage:
+        spans.append(span)
+        return MadePage("", 0, 0)
+
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_S", 60.0)
+    monkeypatch.setattr(report_endpoints, "make_page", made)
+    await pool.register("a1")
+    await pool.advance(120)
+    begin = pool.position + 1
+    await pool.submit("before")
+    await pool.advance(30)
+    await pool.register("a1", capacity=7)
+    await pool.advance(30)
+    await pool.submit("after")
+    end = pool.position
+    await pool.advance(60)
+    await pool.submit("late")
+    await pool.advance(1)
+    for parameters in ({"agent": "a1"}, {"agent": "a1", "from": "1"}, {"agent": "none"}):
+        assert (await desk.http.get("/api/postmortem", params=parameters)).status_code == 200
+    assert spans == [(begin, end), (1, pool.position), (1, pool.position)]

@@ -98,6 +98,7 @@ async def test_a_task_with_its_story(desk: Desk, pool: PoolHarness) -> None:
     assert (latest["agent_id"], latest["token"], latest["until"], latest["end"]) == ("a2", second, None, None)
     (handoff,) = found["handoffs"]
     assert (handoff["from_agent"], handoff["progress"], handoff["after"]) == ("a1", 40, "requeued")
+    assert found["actions"] == ["revoke", "steal", "cancel"]
     lifecycle = found["lifecycle"]
     assert lifecycle["at"] == "assigned"
     assert ["queued", "assigned", ["leased"]] in lifecycle["transitions"]

@@ -51,7 +51,7 @@ function connect() {
   clearTimeout(again);
   source?.close();
   source = new EventSource('/api/stream');
-  source.addEventListener('state', event => heard(JSON.parse(event.data), applyState));
+  source.addEventListener('state', event => heard(JSON.parse(event.data), applyState, true));
   source.addEventListener('delta', event => heard(JSON.parse(event.data), applyDelta));
   source.addEventListener('beat', event => heard(JSON.parse(event.data), takeBeat));
   source.addEventListener('session', () => onRefused());
@@ -70,16 +70,17 @@ function pause() {
   source = null;
 }
 
-function heard(document, apply) {
+function heard(document, apply, whole = false) {
   heardAt = performance.now();
   failures = 0;
   if (document.now) lastWord.value = document.now;
   apply(live, document);
+  // First whether this is live: a time that is told while it is not must not move the clock.
   judge();
+  setServerTime(document.now, whole);
 }
 
 function takeBeat(pool, document) {
-  setServerTime(document.now);
   beat.value = document;
   if (document.mode !== undefined) pool.mode.value = document.mode;
 }
@@ -93,7 +94,7 @@ function judge() {
       ? 'silent'
       : 'starting'
     : (MODES[String(live.mode.peek()).toLowerCase()] ?? 'live');
-  freeze(found === 'silent' || found === 'disconnected');
+  freeze(found !== 'live');
   contact.value = found;
   // A connection that is open and says nothing is taken for lost.
   if (silent && source?.readyState === EventSource.OPEN && heardAt) {

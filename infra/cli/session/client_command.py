@@ -32,7 +32,6 @@ _CONNECTION = (
 )  # fmt: skip
 """The settings that every client command takes as options."""
 
-
 _FILE = inspect.Parameter(
     "file",
     inspect.Parameter.KEYWORD_ONLY,
@@ -89,19 +88,7 @@ def client_command(
     return command
 
 
-def _setting_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_from_model
-    from infra.settings.settings import Settings
-
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, as_named=True)}
-    return [specs[name].to_parameter() for name in names]
-
-
 def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_from_model
-    from infra.settings.settings import Settings
-
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL, as_named=True)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",
@@ -114,9 +101,18 @@ def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
     return [
         inspect.Parameter("json_", kind, default=False, annotation=Annotated[bool, json_option]),
-        *(specs[name].to_parameter() for name in names),
+        *_setting_parameters(names, panel=_PANEL),
         inspect.Parameter("timeout", kind, default=None, annotation=Annotated[float | None, timeout_option]),
     ]
+
+
+def _setting_parameters(names: Sequence[str], *, panel: str | None = None) -> list[inspect.Parameter]:
+    """Return the options of settings."""
+    from infra.cli.framework.options import options_from_model
+    from infra.settings.settings import Settings
+
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=panel, as_named=True)}
+    return [specs[name].to_parameter() for name in names]
 
 
 def _print_warnings_safely() -> None:

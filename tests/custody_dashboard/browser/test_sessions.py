@@ -39,7 +39,7 @@ def test_a_session_begins_with_a_token_and_ends_with_it_or_by_leaving(
         watcher.click("button[type=submit]")
         watcher.sees("bob (looks only)", ".person")
         watcher.sees("Live", ".badge")
-        watcher.click("button", "Leave")
+        watcher.click("button", "Log out")
         watcher.sees("Token", "label")
         watcher.check_complaints()
     finally:

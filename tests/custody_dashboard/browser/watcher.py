@@ -62,6 +62,11 @@ class Watcher:
             text,
         )
 
+    def open_needs(self) -> None:
+        """Have every need listed: of many of one kind only the first are."""
+        self.page.until("return !!document.querySelector('.need')")
+        self.page.run("document.querySelectorAll('.need-more [aria-expanded=false]').forEach(each => each.click())")
+
     def type(self, selector: str, text: str) -> None:
         """Type into a field."""
         self.page.chrome.find_element(By.CSS_SELECTOR, selector).send_keys(text)
