@@ -65,14 +65,7 @@ def read_own_secret(path: Path, failed: type[Exception]) -> bytes:
         failed: another user could have written it, or can read it.
     """
     with path.open("rb") as file:
-        found = os.fstat(file.fileno())
-        if os.name != "nt":
-            # A pipe, such as a shell's `<(...)`, cannot be opened by others.
-            mode = found.st_mode if stat.S_ISREG(found.st_mode) else 0
-            fault = secret_fault(mode, found.st_uid, os.geteuid())
-            if fault is not None:
-                said = fault.replace("{path}", str(path))
-                raise failed(f"{path} is not used: {said}")
+        check_secret(path, os.fstat(file.fileno()), failed)
         return file.read(LONGEST_FILE_BYTES)
 
 
@@ -83,6 +76,18 @@ def check_owner(path: Path, found: os.stat_result, failed: type[Exception]) -> N
     fault = owner_fault(found.st_mode, found.st_uid, os.geteuid())
     if fault is not None:
         raise failed(f"{path} is not used: {fault}")
+
+
+def check_secret(path: Path, found: os.stat_result, failed: type[Exception]) -> None:
+    """Raise `failed` if another user could have written the file, or can read it. On Windows never."""
+    if os.name == "nt":
+        return
+    # A pipe, such as a shell's `<(...)`, cannot be opened by others.
+    mode = found.st_mode if stat.S_ISREG(found.st_mode) else 0
+    fault = secret_fault(mode, found.st_uid, os.geteuid())
+    if fault is not None:
+        said = fault.replace("{path}", str(path))
+        raise failed(f"{path} is not used: {said}")
 
 
 def owner_fault(mode: int, owner: int, user: int) -> str | None:

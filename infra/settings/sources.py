@@ -6,11 +6,12 @@ import difflib
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
+from pydantic import SecretStr
 from pydantic_settings import EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
-from infra.host.small_files import check_owner
+from infra.host.small_files import check_owner, check_secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,12 +59,22 @@ class FileSource(TomlConfigSettingsSource):
         """Return the file's settings.
 
         Raises:
-            SettingsError: it names a configuration file.
+            SettingsError: it names a configuration file, or holds a password that other users can read.
         """
         found: dict[str, Any] = super().__call__()
+        path = self.toml_file_path
         if "config" in found:
-            raise SettingsError(f"config from {self.toml_file_path}: not allowed in the file itself")
+            raise SettingsError(f"config from {path}: not allowed in the file itself")
+        if isinstance(path, Path) and any(_is_secret(self.settings_cls, name, found[name]) for name in found):
+            check_secret(path, path.stat(), SettingsError)
         return found
+
+
+def _is_secret(settings_class: type[BaseSettings], name: str, value: object) -> bool:
+    """Return whether a setting is a password or a token, or an address that has one in it."""
+    field = settings_class.model_fields.get(name)
+    is_secret = field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
+    return is_secret or (name == "nats" and "@" in str(value))
 
 
 def environment_source(settings_class: type[BaseSettings]) -> EnvSettingsSource:

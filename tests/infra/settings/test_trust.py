@@ -193,6 +193,24 @@ def test_a_configuration_file_that_could_be_anothers_is_refused(
         load_settings({"config": file})
 
 
+def test_a_configuration_file_with_a_password_is_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "custody.toml"
+    for text in ('nats_user = "u"\nnats_password = "hush"\n', 'nats_user = "u"\nnats = "nats://v:hush@h:1"\n'):
+        file.write_text(text)
+        for mode in (0o644, 0o640, 0o604):
+            file.chmod(mode)
+            with pytest.raises(SettingsError, match=r"custody\.toml is not used: other users may read .*: chmod 600 "):
+                load_settings()
+    file.chmod(0o600)
+    assert load_settings().settings.nats_user == "u"
+    file.write_text('nats_user = "u"\n')
+    file.chmod(0o644)
+    assert load_settings().settings.nats_user == "u", "without one it may be read"
+
+
 @HOW
 @pytest.mark.parametrize("name", ["broker.json", "credentials.json"])
 def test_a_data_directory_that_could_be_anothers_is_refused(
