@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from custody_dashboard.endpoints.context import Context
     from handlers.follower.follower import Follower
+    from handlers.memory.memory import Memory
     from projections.live.morning import Line
 
 DEFAULT_SINCE_S = 12 * 3600.0
@@ -76,6 +77,8 @@ class ReportEndpoints:
         self._context = context
         self._turns = Turns(MAX_WAITING, "reports")
         self._mornings: OrderedDict[tuple[int, int | None], MorningFold] = OrderedDict()
+        self._of: Memory | None = None
+        """The memory of the log that these are of; another one is of another log, or over another connection."""
 
     async def morning(self, request: Request) -> JsonReply:
         """Answer with what happened since a moment, up to now or to another moment, in ten lines.
@@ -123,8 +126,11 @@ class ReportEndpoints:
         since, until, past = stretch
         key = (since.position, until.position if past else None)
         async with self._turns.turn():
+            if self._of is not follower.memory:
+                self._of = follower.memory
+                self._mornings.clear()
             fold = self._mornings.pop(key, None)
-            if fold is None or fold.memory is not follower.memory:
+            if fold is None:
                 begin = max(since.position, until.position - MAX_MORNING_EVENTS)
                 oldest = after(until.now, -60.0 * LONGEST_MINUTES)
                 if since.now < oldest:

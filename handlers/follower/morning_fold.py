@@ -29,8 +29,6 @@ class MorningFold:
         self.begin = begin
         self.through = begin
         """The position of the last event that was folded or left out."""
-        self.memory = follower.memory
-        """The follower's at the beginning; another one is of another log."""
         self._log = follower.log
         self._codec = follower.codec
 

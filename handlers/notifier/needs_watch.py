@@ -68,8 +68,8 @@ class NeedsWatch:
     def look(self, now: datetime, *, stale: bool = False) -> None:
         """Queue what has changed since the last look, of this run or an earlier one.
 
-        `stale`: the log cannot be read now, so that only the service's own need can be new. Raises
-        OutboxUnavailableError.
+        `stale`: the state is one of the past, because the log cannot be read now or is being caught up with; only the
+        service's own need can be new then. Raises OutboxUnavailableError.
         """
         state = self._state
         if state is None:

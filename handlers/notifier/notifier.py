@@ -212,7 +212,7 @@ class Notifier:
             projector = self._projector
             if projector is not None and projector.following:
                 try:
-                    self._watch.look(self._clock.now(), stale=projector.failing)
+                    self._watch.look(self._clock.now(), stale=projector.failing or projector.behind)
                 except OutboxUnavailableError as error:
                     self._notify(f"{error}; trying again")
             await self._clock.sleep(NEEDS_EVERY_S)

@@ -95,6 +95,11 @@ class Projector(Generic[C]):
         """Whether the broker or the store does not answer."""
         return self._backoff.failing
 
+    @property
+    def behind(self) -> bool:
+        """Whether the log is known to have events beyond what is written: it is being caught up with."""
+        return self.watermark.position < self.log_end
+
     def stop(self) -> None:
         """Make `run` return once the write under way is done."""
         self._stop.set()

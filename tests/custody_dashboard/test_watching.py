@@ -1,6 +1,7 @@
 """What browsers are shown is the pool, and what is not true now is never called live."""
 
 import asyncio
+import json
 from typing import Any
 
 from custody_dashboard.watch.hub import Hub
@@ -235,6 +236,7 @@ async def test_a_log_that_was_replaced_is_shown_anew(desk: Desk, pool: PoolHarne
     await pool.submit("T1")
     await pool.advance(1)
     messages = [*pool.log.messages]
+    assert "1 submitted" in json.dumps(await desk.get("/api/morning", since="0"))
     async with closed(desk.watch.hub.frames(None)) as frames:
         await take(frames, 1)
         await pool.kill()
@@ -247,6 +249,7 @@ async def test_a_log_that_was_replaced_is_shown_anew(desk: Desk, pool: PoolHarne
         assert states[0][1]["position"] == 2
     assert (await desk.get("/api/tasks"))["total"] == 0
     assert (await desk.refused("/api/task", id="T1"))[0] == 404
+    assert "submitted" not in json.dumps(await desk.get("/api/morning", since="0"))
     assert len(messages) > 2
     pool.foreign = True
 

@@ -202,3 +202,19 @@ async def test_of_each_kind_so_many_are_told_at_a_time_and_the_next_when_one_is_
         await pool.clock.advance(5)
     blocked = [(each.type.rpartition(".")[2], each.data["task_id"]) for each in told.got if each.data["task_id"]]
     assert sorted(blocked) == [("opened", "T0"), ("opened", "T1"), ("opened", "T2"), ("resolved", "T0")]
+
+
+async def test_what_was_needed_only_in_between_is_not_told_while_the_log_is_caught_up_with(pool: NotifiedPool) -> None:
+    told = pool.endpoint("e", needs=("blocked",), resolved=True)
+    async with pool.notifying() as notifier:
+        projector = notifier._projector  # noqa: SLF001 # it learns where the log ends, as after an outage
+        assert projector is not None
+        projector.note_log_end(pool.scenario.state.position + 4)
+        block(pool, "T1")
+        await pool.clock.advance(60)
+        pool.given(OPS, "cancel", task_id="T1")
+        await pool.clock.advance(60)
+        assert told.got == []
+        block(pool, "T2")
+        await pool.clock.advance(60)
+    assert [each.data["task_id"] for each in told.got] == ["T2"]
