@@ -16,6 +16,7 @@ from custody_dashboard.app import new_app
 from custody_dashboard.endpoints.context import Context
 from custody_dashboard.watch.pool_watch import PoolWatch
 from custody_dashboard.web.guards import LOOPBACK_NAMES
+from custody_dashboard.web.limited_http import LimitedHttp
 from custody_dashboard.web.people import AnyoneHere, TokenFileError, TokenHolders
 from domain.limits import MAX_ACTOR_CHARS
 from infra.cli.session.command_error import CommandError
@@ -72,6 +73,7 @@ async def run_dashboard(session: Session, options: DashboardOptions, say: Callab
     server = _Server(
         uvicorn.Config(
             new_app(context, _hosts(options)),
+            http=LimitedHttp,
             log_config=None,
             access_log=False,
             lifespan="off",

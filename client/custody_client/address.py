@@ -3,7 +3,7 @@
 | variable | |
 |---|---|
 | `CUSTODY_NATS` | the broker's address, several separated by commas; with user and password if it wants them |
-| `CUSTODY_CREDENTIALS` | a file: `.creds`, the seed of an nkey, or JSON `{"user": ..., "password": ...}` |
+| `CUSTODY_CREDENTIALS` | a file: `.creds`, an nkey's seed, or JSON `{"user": ..., "password": ...}`; with `chmod 600` |
 | `CUSTODY_NATS_INBOX_PREFIX` | where answers are heard, if that is not `_INBOX.<user>` |
 | `CUSTODY_DATA_DIR` | the directory of `custody up`, if that is not `./.custody` |
 | `CUSTODY_POOL`, `CUSTODY_AGENT`, `CUSTODY_CAPABILITIES` | pool, name and capabilities (separated by commas) |
@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from custody_client.errors import AddressError, NotUpError
+from custody_client.secret_file import read_secret
 
 DEFAULT_POOL = "default"
 DEFAULT_DATA_DIR = ".custody"
@@ -143,7 +144,7 @@ def _of_directory(data: Path) -> Address:
         broker = msgspec.json.decode((data / "broker.json").read_bytes(), type=_BrokerFile)
         if not broker.users:
             return Address((broker.url,), found=True)
-        passwords = msgspec.json.decode((data / "credentials.json").read_bytes(), type=dict[str, str])
+        passwords = msgspec.json.decode(read_secret(data / "credentials.json"), type=dict[str, str])
         return Address((broker.url,), user=_LOCAL_USER, password=passwords[_LOCAL_USER], found=True)
     except FileNotFoundError as error:
         raise NotUpError(
@@ -157,7 +158,7 @@ def _of_directory(data: Path) -> Address:
 def _with_file(address: Address, file: Path) -> Address:
     """Return the address with the credentials of a file, whose content says which kind they are."""
     try:
-        content = file.read_text(encoding="utf-8").strip()
+        content = read_secret(file).decode().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise AddressError(f"the credentials in {file} cannot be read: {error}") from None
     if "BEGIN NATS USER JWT" in content:

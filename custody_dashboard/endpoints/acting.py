@@ -51,6 +51,9 @@ class Acting:
         if why_not is not None:
             raise ApiError(403, "not_allowed", why_not)
         document = await json_body(request)
+        reason = document.get("reason")
+        if not isinstance(reason, str) or not reason.strip():
+            raise bad_request("reason should say why, for the record: everything that is done here needs one")
         try:
             verb, body = command_of(document.pop("verb", None), document, "dashboard")
         except ActError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from custody_dashboard.past.past_states import PastStates
 from custody_dashboard.past.timeline import Timeline
@@ -11,6 +11,8 @@ from custody_dashboard.web.people import TokenFileError
 from domain.timestamps import seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from custody_dashboard.watch.pool_watch import PoolWatch
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 PAST_IDLE_S = 300.0
 """Rebuilt states are dropped when none was asked for in so long."""
+
+
+class Rights(NamedTuple):
+    """What the page of a person has to know anew when it changes."""
+
+    why_not_act: str | None
+    renews: bool
+    """Whether it is time to renew their session."""
 
 
 class Context:
@@ -47,13 +57,37 @@ class Context:
             raise ApiError(401, "login_needed", "log in with your token")
         return person
 
+    def renewed(self, request: Request, person: Person) -> str | None:
+        """Return the cookie with which a person's session goes on, None if it is not time for it. Raises ApiError."""
+        if not person.renews:
+            return None
+        try:
+            return self.people.renewed(request.cookies.get(self.cookie))
+        except TokenFileError as error:
+            raise unavailable(str(error)) from None
+
+    def rights(self, request: Request) -> Callable[[], Rights | None]:
+        """Return what tells at any later time what a request's person may do; None: they may not even look any more."""
+        cookie = request.cookies.get(self.cookie)
+
+        def now() -> Rights | None:
+            try:
+                person = self.people.known_by(cookie)
+            except TokenFileError:
+                return None
+            return None if person is None else Rights(self.why_not_act(person), person.renews)
+
+        return now
+
     def why_not_act(self, person: Person) -> str | None:
         """Return why a person may do nothing to the pool, None if they may."""
         if self._read_only:
             return "this dashboard was started with --read-only"
         if not person.may_act:
             return f"the role of {person.name} is viewer"
-        if self.watch.may_operate is False:
+        if self.watch.may_operate is None:
+            return "it is not known yet whether the broker lets the dashboard's user send commands"
+        if not self.watch.may_operate:
             return "the broker does not let the dashboard's user send commands"
         return None
 

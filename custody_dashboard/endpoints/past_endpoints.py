@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from custody_dashboard.past.named_moments import moment_at, moment_of
+from custody_dashboard.past.named_moments import moment_asked, moment_of
 from custody_dashboard.past.timeline import timeline_document
 from custody_dashboard.web.api_error import bad_request
 from custody_dashboard.web.json_reply import EncodedReply, JsonReply
@@ -26,15 +26,9 @@ class PastEndpoints:
         """Answer with the document of a moment, as the stream's `state` is."""
         self._context.person(request)
         given = Parameters(request.query_params, ("position", "at"))
-        follower = self._context.watch.follower
-        position, at = given.position("position"), given.raw("at")
-        if (position is None) == (at is None):
-            raise bad_request("name either position or at")
-        moment = (
-            await moment_at(follower, position, "position")
-            if position is not None
-            else await moment_of(follower, at or "", "at")
-        )
+        moment = await moment_asked(self._context.watch.follower, given)
+        if moment is None:
+            raise bad_request("name position, at or both")
         return EncodedReply((await self._context.past.at(moment)).document())
 
     async def diff(self, request: Request) -> JsonReply:

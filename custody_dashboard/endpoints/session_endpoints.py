@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from custody_dashboard.endpoints.stream_endpoint import stream_owner
 from custody_dashboard.web.api_error import ApiError, bad_request, unavailable
 from custody_dashboard.web.json_reply import JsonReply
 from custody_dashboard.web.parameters import Parameters
@@ -36,18 +37,24 @@ class SessionEndpoints:
         context, watch = self._context, self._context.watch
         person = context.person(request)
         why_not = context.why_not_act(person)
-        return JsonReply(
+        answer = JsonReply(
             {
                 "pool": watch.settings.pool,
                 "person": person.name,
+                "by_token": person.by_token,
                 "can_act": why_not is None,
                 "why_not": why_not,
                 "csrf": person.csrf,
+                "why_no_stream": watch.hub.why_full(stream_owner(person)),
                 "version": SOFTWARE,
                 "mode": watch.mode,
                 **await self._span(),
             }
         )
+        cookie = context.renewed(request, person)
+        if cookie is not None:
+            self._set_cookie(request, answer, cookie)
+        return answer
 
     async def login(self, request: Request) -> JsonReply:
         """Begin a session for who has a token."""
@@ -61,6 +68,10 @@ class SessionEndpoints:
         if cookie is None:
             raise ApiError(403, "unknown_token", "this token is not in the dashboard's token file")
         answer = JsonReply({"ok": True})
+        self._set_cookie(request, answer, cookie)
+        return answer
+
+    def _set_cookie(self, request: Request, answer: JsonReply, cookie: str) -> None:
         answer.set_cookie(
             self._context.cookie,
             cookie,
@@ -69,10 +80,13 @@ class SessionEndpoints:
             samesite="strict",
             secure=request.url.scheme == "https",
         )
-        return answer
 
     async def logout(self, request: Request) -> JsonReply:
-        """End the session of this browser."""
+        """End the session of this browser, and its streams."""
+        try:
+            self._context.people.logout(request.cookies.get(self._context.cookie))
+        except TokenFileError as error:
+            raise unavailable(str(error)) from None
         answer = JsonReply({"ok": True})
         answer.delete_cookie(
             self._context.cookie, httponly=True, samesite="strict", secure=request.url.scheme == "https"

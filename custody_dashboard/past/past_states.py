@@ -129,12 +129,16 @@ class PastStates:
         return found
 
     async def _rebuilt(self, position: int, now: datetime) -> PastState:
-        begin = await position_of(self._follower, after(now, -HISTORY_S)) if position else 0
-        memory = await memory_at(self._follower, max(begin, position - HISTORY_EVENTS, 0))
-        history = History()
+        since = after(now, -HISTORY_S) if position else now
+        begin = await position_of(self._follower, since) if position else 0
+        least = position - HISTORY_EVENTS
+        history, begin = (History(known_since=since), begin) if begin >= least else (History(), least)
+        memory = await memory_at(self._follower, begin)
         await self._fold(memory, position, lambda recorded: history.observe([recorded]))
         view = LiveView()
         view.reset(memory.state, history)
+        # The first look at a large pool takes as long as the reset.
+        await asyncio.sleep(0)
         return PastState(memory, view, now)
 
     async def _fold(self, memory: Memory, until: int, seen: Callable[[Recorded], None]) -> None:

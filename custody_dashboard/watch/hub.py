@@ -15,11 +15,13 @@ from custody_dashboard.web.api_error import busy
 from custody_dashboard.web.json_reply import to_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Hashable
     from typing import Any
 
 MAX_BROWSERS = 200
 """Open streams at once."""
+MAX_BROWSERS_OF_ONE = 40
+"""Open streams of one person, so that no one takes them all."""
 MAX_WAITING_FRAMES = 40
 """Frames that wait for one browser: some eight seconds of a busy pool."""
 KEPT_DELTAS = 300
@@ -34,17 +36,47 @@ class _Kept(NamedTuple):
     frame: bytes
 
 
+def _always() -> Hashable:
+    return ()
+
+
 class Browser:
     """One open stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: str | None, rights: Callable[[], Hashable | None]) -> None:
+        self.owner = owner
+        self._rights = rights
+        self._known_rights = rights()
+        # It may have asked for its session before it lost an earlier stream.
+        self.needs_session = rights is not _always
+        """It is told next to read its session again."""
+        self.ended = False
+        """Nothing more is sent to it."""
         self.waiting: deque[bytes] = deque()
         self.needs_state = True
         """It gets the whole state next, and what waits after that."""
         self.changed = asyncio.Event()
 
+    def has_more(self) -> bool:
+        """Return whether there is something to send, or nothing will ever be."""
+        return self.ended or self.needs_state or self.needs_session or bool(self.waiting)
+
+    def check(self) -> None:
+        """End it if its person may not look any more; tell it if they may do something else now."""
+        rights = self._rights()
+        if rights is None:
+            self.ended = True
+            self.waiting.clear()
+            self.changed.set()
+        elif rights != self._known_rights:
+            self._known_rights = rights
+            self.needs_session = True
+            self.changed.set()
+
     def offer(self, frame: bytes) -> None:
         """Put a frame into the line, or empty the line if it is full."""
+        if self.ended:
+            return
         if len(self.waiting) >= MAX_WAITING_FRAMES:
             self.waiting.clear()
             self.needs_state = True
@@ -98,19 +130,35 @@ class Hub:
             each.changed.set()
 
     def beat(self, document: Any) -> None:
-        """Send a sign of life to every browser."""
+        """Send a sign of life to every browser whose person may still look."""
+        for each in self._browsers:
+            each.check()
         if self._browsers:
             self._offer(_frame("beat", to_json(document)))
 
-    async def frames(self, last_id: str | None) -> AsyncGenerator[bytes, None]:
+    def why_full(self, owner: str | None) -> str | None:
+        """Return why there is no stream for one more browser; None if there is one. `owner`: as of `frames`."""
+        if len(self._browsers) >= MAX_BROWSERS:
+            return f"{MAX_BROWSERS} browsers are watching already; close one"
+        if owner is not None and sum(each.owner == owner for each in self._browsers) >= MAX_BROWSERS_OF_ONE:
+            return f"{owner} has {MAX_BROWSERS_OF_ONE} pages open already; close one"
+        return None
+
+    async def frames(
+        self, last_id: str | None, rights: Callable[[], Hashable | None] = _always, owner: str | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """Yield one browser's frames until `close`. `last_id`: that of the last frame it had, if it comes back.
+
+        `rights` is asked at each beat: None ends the stream, another value than before has it tell `session`.
+        `owner`: whose streams are counted together; None: all people are one.
 
         Raises:
             ApiError: there are too many browsers.
         """
-        if len(self._browsers) >= MAX_BROWSERS:
-            raise busy(f"{MAX_BROWSERS} browsers are watching already; close one")
-        browser = Browser()
+        why_full = self.why_full(owner)
+        if why_full is not None:
+            raise busy(why_full)
+        browser = Browser(owner, rights)
         missed = self._since(last_id)
         if missed is not None:
             browser.waiting.extend(missed)
@@ -118,14 +166,17 @@ class Hub:
         self._browsers.add(browser)
         try:
             yield b"retry: %d\n\n" % RETRY_MS
-            while not self._closed:
+            while not (self._closed or browser.ended):
                 browser.changed.clear()
                 if browser.needs_state:
                     browser.needs_state = False
                     yield self._state_now()
+                if browser.needs_session:
+                    browser.needs_session = False
+                    yield _SESSION_FRAME
                 while browser.waiting:
                     yield browser.waiting.popleft()
-                if not (browser.needs_state or self._closed):
+                if not (browser.has_more() or self._closed):
                     await browser.changed.wait()
         finally:
             self._browsers.discard(browser)
@@ -161,3 +212,6 @@ def _frame(event: str, body: bytes, event_id: str | None = None) -> bytes:
     """Return one event of a stream. The body is one line, as JSON is."""
     head = f"id: {event_id}\n" if event_id is not None else ""
     return f"{head}event: {event}\ndata: ".encode() + body + b"\n\n"
+
+
+_SESSION_FRAME = _frame("session", b"{}")

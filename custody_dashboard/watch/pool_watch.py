@@ -62,7 +62,7 @@ class PoolWatch(WatchedPool):
             "position": 0 if follower is None else follower.position,
             "behind_events": 0 if follower is None else follower.behind_events,
             "served_by": self.service.served_by if mode == "live" else None,
-            "now": format_timestamp(self.clock.now()),
+            "now": format_timestamp(self.clock.now() if follower is None else follower.now),
             "why": self.why_not_live,
         }
 

@@ -1,7 +1,7 @@
 """Who asks, and what they may do: anyone on this machine, or those whom a file of tokens names.
 
-A session is a cookie that proves a token without holding it: name, end and a digest keyed with the token. So it
-survives a restart of the dashboard, and ends as soon as the token leaves the file.
+A session is a cookie that proves a token without holding it: name, a number of its own, end, and a digest keyed with
+the token. So it survives a restart of the dashboard, and ends as soon as the token leaves the file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from infra.host.small_files import read_own
+from infra.host.small_files import read_own_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,12 @@ ROLES = (VIEWER, OPERATOR)
 MIN_TOKEN_CHARS = 20
 """Shorter ones could be guessed."""
 MAX_PEOPLE = 200
-SESSION_S = 30 * 86_400
-"""How long a login lasts."""
+SESSION_S = 12 * 3600
+"""How long a session lasts after it was renewed last. A page that is open renews it."""
+RENEW_S = SESSION_S // 4
+"""A session that is so old is renewed."""
+MAX_LOGGED_OUT = 10_000
+"""Ended sessions that are remembered until their time is over; beyond that the oldest are forgotten."""
 _PERSON = re.compile(r"[!-9;-~]{1,64}")
 """Printable ASCII without blanks and colons: it becomes the actor `ops/<person>`."""
 _TOKEN = re.compile(r"[!-~]+")
@@ -44,6 +48,10 @@ class Person(NamedTuple):
     may_act: bool
     csrf: str
     """What a request that acts has to carry: a page of another origin cannot read it."""
+    by_token: bool
+    """Whether they logged in, and can log out."""
+    renews: bool = False
+    """Whether it is time to renew their session."""
 
 
 class People(Protocol):
@@ -57,12 +65,20 @@ class People(Protocol):
         """Return the cookie of a new session, None for a token that is unknown."""
         ...
 
+    def renewed(self, cookie: str | None) -> str | None:
+        """Return the cookie with which a session goes on, None for one that cannot be renewed."""
+        ...
+
+    def logout(self, cookie: str | None) -> None:
+        """End the session that a cookie proves, in every browser that has it."""
+        ...
+
 
 class AnyoneHere:
     """One person for every request, for a page that only this machine reaches."""
 
     def __init__(self, name: str) -> None:
-        self._person = Person(name, may_act=True, csrf=secrets.token_urlsafe(32))
+        self._person = Person(name, may_act=True, csrf=secrets.token_urlsafe(32), by_token=False)
 
     def known_by(self, cookie: str | None) -> Person:  # noqa: ARG002 - the protocol's signature
         """Return the one person."""
@@ -71,6 +87,22 @@ class AnyoneHere:
     def login(self, token: str) -> None:  # noqa: ARG002 - the protocol's signature
         """None: there is nothing to log in to."""
         return
+
+    def renewed(self, cookie: str | None) -> None:  # noqa: ARG002 - the protocol's signature
+        """None: there are no sessions."""
+        return
+
+    def logout(self, cookie: str | None) -> None:
+        """Do nothing: there are no sessions."""
+
+
+class _Session(NamedTuple):
+    """What a cookie proves."""
+
+    name: str
+    number: str
+    """Of this session, in all its renewals."""
+    end_s: int
 
 
 class _Entry(NamedTuple):
@@ -87,21 +119,19 @@ class TokenHolders:
         self._now_s = now_s
         self._stamp: tuple[int, int] | None = None
         self._entries: dict[str, _Entry] = {}
+        self._logged_out: dict[str, int] = {}
+        """Ended sessions by number, each with the time after which none of its cookies is valid."""
         self._refresh()
 
     def known_by(self, cookie: str | None) -> Person | None:
         """Return the person whose session a cookie proves; None: a login is needed. Raises TokenFileError."""
-        self._refresh()
-        if cookie is None or len(cookie) > _COOKIE_CHARS or not cookie.isascii():
+        session = self._session(cookie)
+        if session is None:
             return None
-        signed, _, mac = cookie.rpartition(".")
-        name, _, end = signed.rpartition(".")
-        entry = self._entries.get(name)
-        if entry is None or not end.isdigit() or int(end) <= self._now_s():
-            return None
-        if not hmac.compare_digest(mac, _mac(entry.token, "session", signed)):
-            return None
-        return Person(name, entry.role == OPERATOR, _mac(entry.token, "csrf", signed))
+        entry = self._entries[session.name]
+        csrf = _mac(entry.token, "csrf", f"{session.name}.{session.number}")
+        renews = session.end_s - self._now_s() <= SESSION_S - RENEW_S
+        return Person(session.name, entry.role == OPERATOR, csrf, by_token=True, renews=renews)
 
     def login(self, token: str) -> str | None:
         """Return the cookie of a new session, None for a token that is unknown. Raises TokenFileError."""
@@ -115,15 +145,53 @@ class TokenHolders:
         if found is None:
             return None
         name, entry = found
-        signed = f"{name}.{int(self._now_s()) + SESSION_S}"
+        return self._cookie(name, secrets.token_hex(16), entry)
+
+    def renewed(self, cookie: str | None) -> str | None:
+        """Return the cookie with which a session goes on, None for one that is over. Raises TokenFileError."""
+        session = self._session(cookie)
+        return None if session is None else self._cookie(session.name, session.number, self._entries[session.name])
+
+    def logout(self, cookie: str | None) -> None:
+        """End the session that a cookie proves, in every browser that has it. Raises TokenFileError."""
+        session = self._session(cookie)
+        if session is None:
+            return
+        now_s = self._now_s()
+        # A renewal of it that another browser got ends by then, too.
+        self._logged_out[session.number] = int(now_s) + SESSION_S + 1
+        while self._logged_out:
+            oldest, over_s = next(iter(self._logged_out.items()))
+            if over_s > now_s and len(self._logged_out) <= MAX_LOGGED_OUT:
+                break
+            del self._logged_out[oldest]
+
+    def _cookie(self, name: str, number: str, entry: _Entry) -> str:
+        signed = f"{name}.{number}.{int(self._now_s()) + SESSION_S}"
         return f"{signed}.{_mac(entry.token, 'session', signed)}"
+
+    def _session(self, cookie: str | None) -> _Session | None:
+        """Return the session that a cookie proves; None if it proves none."""
+        self._refresh()
+        if cookie is None or len(cookie) > _COOKIE_CHARS or not cookie.isascii():
+            return None
+        signed, _, mac = cookie.rpartition(".")
+        # A name may have dots.
+        head, _, end = signed.rpartition(".")
+        name, _, number = head.rpartition(".")
+        entry = self._entries.get(name)
+        if entry is None or not end.isdigit() or int(end) <= self._now_s() or number in self._logged_out:
+            return None
+        if not hmac.compare_digest(mac, _mac(entry.token, "session", signed)):
+            return None
+        return _Session(name, number, int(end))
 
     def _refresh(self) -> None:
         try:
             found = self._file.stat()
             stamp = (found.st_mtime_ns, found.st_size)
             if stamp != self._stamp:
-                self._entries = _parsed(read_own(self._file, TokenFileError).decode(), self._file)
+                self._entries = _parsed(read_own_secret(self._file, TokenFileError).decode(), self._file)
                 self._stamp = stamp
         except OSError as error:
             raise TokenFileError(f"cannot read {self._file}: {error.strerror}") from None

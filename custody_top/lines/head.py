@@ -112,7 +112,9 @@ def _figures(strip: Mapping[str, Any], completed: Sequence[float], now: datetime
         found += [Cell("  oldest "), Cell(since(strip["oldest_since"], now), STRONG)]
     if strip["backlog_empty_at"] is not None:
         found += [Cell("  empty in "), Cell(until(strip["backlog_empty_at"], now), STRONG)]
-    found += [Cell("  expired "), Cell(f"{expired}/h", BAD if expired else STRONG)]
+    # The time that is counted, where not all of the last hour is known.
+    of = since(strip["last_hour_since"], now) or "h"
+    found += [Cell("  expired "), Cell(f"{expired}/{of}", BAD if expired else STRONG)]
     if false:
         found.append(Cell(f" ({false} false)", ODD))
     found += [Cell("  done "), Cell(f"{strip['throughput_per_min']:.3g}/min", STRONG)]

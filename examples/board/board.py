@@ -43,6 +43,7 @@ class Board:
 
     def open(self, asked: dict[str, Any]) -> dict[str, Any]:
         """Open an issue."""
+        _check(asked, "title", "by")
         with self._lock:
             number = str(len(self._kept["issues"]) + 1)
             issue: dict[str, Any] = {
@@ -55,6 +56,7 @@ class Board:
 
     def comment(self, number: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Add a comment."""
+        _check(asked, "body", "by")
         with self._lock:
             issue = self.issue(number)
             issue["comments"].append({"body": asked["body"], "by": asked["by"]})
@@ -63,6 +65,7 @@ class Board:
 
     def update(self, number: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Change what is given."""
+        _check(asked, "by")
         with self._lock:
             issue = self.issue(number)
             before = issue["state"]
@@ -83,6 +86,13 @@ class Board:
         partial = self._path.with_suffix(".part")
         partial.write_text(json.dumps(self._kept))
         partial.replace(self._path)
+
+
+def _check(asked: dict[str, Any], *names: str) -> None:
+    """Raise ValueError unless all of these are there, before anything is changed."""
+    missing = [name for name in names if not isinstance(asked.get(name), str)]
+    if missing:
+        raise ValueError(f"needed, as text: {', '.join(missing)}")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -116,8 +126,10 @@ class Handler(BaseHTTPRequestHandler):
         try:
             asked = json.loads(self.rfile.read(length) or b"{}")
             self._answer(200, work(urlsplit(self.path).path.strip("/").split("/"), asked))
-        except (KeyError, IndexError, ValueError) as error:
-            self._answer(404, {"error": repr(error)})
+        except (KeyError, IndexError):
+            self._answer(404, {"error": "there is no such issue"})
+        except (ValueError, AttributeError) as error:
+            self._answer(400, {"error": str(error)})
 
     def _answer(self, status: int, document: Any) -> None:
         body = json.dumps(document).encode()

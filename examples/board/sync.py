@@ -15,6 +15,7 @@ From the board to the pool, by reading the board's changes behind a serial that 
     issue opened                      -> ops.submit of the task `board#NUMBER`
     comment that begins with /answer  -> ops.unblock with the answer
     issue closed as completed         -> ops.complete; closed otherwise -> ops.cancel
+    issue reopened                    -> nothing: a task that has ended stays so; open a new issue
 
 From the pool to the board, by the webhooks of `custody notify`: an event becomes a comment, and the issue's labels and
 state are made those of the task as it is now.
@@ -56,10 +57,12 @@ STATE = Path(os.environ.get("SYNC_STATE", "sync.json"))
 ME = "board-sync"
 """Who this program is, on both sides."""
 PREFIX = f"{os.environ.get('SYNC_BOARD', 'board')}#"
+HINT = " - answer with a comment that begins with /answer"
 POLL_S = float(os.environ.get("SYNC_POLL_S", "2"))
 TOLERANCE_S = 300
 AGAIN = {"overloaded", "not_writer", "unavailable"}
 """Refusals after which the same command is sent again; after any other there is nothing left to do."""
+GONE = {404, 410}
 OURS = "custody: "
 """What labels of this program begin with."""
 LABELS = {
@@ -112,9 +115,13 @@ class Sync:
         return None
 
     async def call(self, method: str, path: str, **body: Any) -> Any:
-        """Call the board. Raises NotNow."""
+        """Call the board; None if it has no such issue. Raises NotNow."""
         try:
             answer = await self._board.request(method, path, json=body or None)
+            if answer.status_code in GONE:
+                # It was deleted, or never was: asking again would hold up everything behind it.
+                print(f"the board has no {path}", flush=True)
+                return None
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise NotNow(f"board: {error!r}") from None
@@ -138,6 +145,8 @@ class Sync:
         # A change that is read twice has the same id, and is carried out once.
         task = {"task_id": f"{PREFIX}{change['issue']}", "command_id": f"{PREFIX}change-{change['serial']}"}
         issue = await self.call("GET", f"/issues/{change['issue']}")
+        if issue is None:
+            return
         match change["action"]:
             case "opened":
                 payload = {"issue": issue["number"], "body": issue["body"]}
@@ -145,6 +154,8 @@ class Sync:
             case "commented" if change["body"].startswith("/answer "):
                 answer = change["body"].removeprefix("/answer ").strip()
                 await self.ask("ops.unblock", **task, answer=answer, reason=f"answered by {change['by']}")
+            case "closed" if issue["state"] != "closed":
+                pass  # It was reopened meanwhile.
             case "closed" if issue["state_reason"] == "completed":
                 await self.ask("ops.complete", **task, result={"closed_by": change["by"]})
             case "closed":
@@ -158,11 +169,14 @@ class Sync:
             return
         path = f"/issues/{task_id.removeprefix(PREFIX)}"
         issue = await self.call("GET", path)
+        if issue is None:
+            return
         task = await self.ask("query.task", task_id=task_id)
         if data.get("actor") != f"ops/{ME}":
             mark = f"({webhook_id})"
             if not any(each["body"].endswith(mark) for each in issue["comments"]):
-                await self.call("POST", f"{path}/comments", body=f"{data['text']} {mark}", by=ME)
+                hint = HINT if data["kind"] == "task.blocked" else ""
+                await self.call("POST", f"{path}/comments", body=f"{data['text']}{hint} {mark}", by=ME)
         if task is None:
             return
         status = task["status"]
@@ -215,6 +229,8 @@ def application(sync: Sync, secret: bytes) -> Starlette:
 
 async def main() -> None:
     """Sync until interrupted."""
+    if not os.environ.get("SYNC_SECRET", "").startswith("whsec_"):
+        sys.exit("set SYNC_SECRET to the secret of the endpoint: export SYNC_SECRET=whsec_$(openssl rand -base64 32)")
     nc = await connect()
     secret = base64.b64decode(os.environ["SYNC_SECRET"].removeprefix("whsec_"))
     async with httpx.AsyncClient(base_url=BOARD, timeout=5, trust_env=False) as board:

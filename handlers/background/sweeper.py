@@ -118,6 +118,8 @@ class Sweeper:
                 await self._ask(EndDrain(agent_id), "drain")
         steady = self._clock.steady()
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > steady}
+        while self._pool.state.settle_due(now):  # noqa: ASYNC110 # others get a turn; nothing is waited for
+            await asyncio.sleep(0)
         await asyncio.gather(*(self._judge_due(now) for _ in range(IN_FLIGHT)))
 
     async def _judge_due(self, now: datetime) -> None:
@@ -218,10 +220,10 @@ class Sweeper:
         return pause_s
 
     def _next_judgement(self) -> datetime | None:
-        """Return when a task falls due that is not set aside, or when the first of those comes back."""
+        """Return when a task falls due that is not set aside, or when the first of those comes back; or earlier."""
         state = self._pool.state
         if not self._set_aside:
-            return state.next_due_at()
+            return state.due_not_before()
         now = self._pool.now
         moments = [after(now, seconds_between(self._clock.steady(), min(self._set_aside.values())))]
         for task_id in state.due(after(now, self._interval_s), len(self._set_aside) + 1):

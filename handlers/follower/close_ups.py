@@ -45,11 +45,14 @@ class CloseUps:
 
         `past`: the state is not the log's end. Raises LogUnavailableError.
         """
-        story = await self._tasks.of(task_id, state.position if past else None)
-        task = state.task(task_id)
+        position, task = state.position, state.task(task_id)
+        story = await self._tasks.of(task_id, position if past else None)
+        if not past:
+            # The present went on meanwhile, and the story with it; a state of the past may have been moved anywhere.
+            task = state.task(task_id)
         if task is None:
             key = (Entity.TASK, task_id)
-            found = await (self.lookup.task_at(task_id, state.position) if past else self.lookup.entity(key))
+            found = await (self.lookup.task_at(task_id, position) if past else self.lookup.entity(key))
             task = found if isinstance(found, Task) else None
         return None if task is None or story is None else TaskCloseUp(task, story)
 
@@ -58,10 +61,12 @@ class CloseUps:
 
         `past`: the state is not the log's end. Raises LogUnavailableError.
         """
+        agent = state.agent(agent_id)
         story = await self._agents.of(agent_id, state.position if past else None)
         if story is None:
             return None
-        agent = state.agent(agent_id)
+        if not past:
+            agent = state.agent(agent_id)
         if agent is None and not past:
             found = await self.lookup.entity((Entity.AGENT, agent_id))
             agent = found if isinstance(found, Agent) else None

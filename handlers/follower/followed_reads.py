@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from handlers.memory.memory import Memory
-    from handlers.ports import Clock
     from projections.state.pool_state import PoolState
 
 _T = TypeVar("_T")
@@ -18,9 +17,10 @@ _T = TypeVar("_T")
 class FollowedReads:
     """The reads of one memory (`PoolReads`)."""
 
-    def __init__(self, memory: Memory, clock: Clock) -> None:
+    def __init__(self, memory: Memory, now: Callable[[], datetime]) -> None:
+        """`now` returns the follower's time."""
         self.memory = memory
-        self._clock = clock
+        self._now = now
 
     @property
     def state(self) -> PoolState:
@@ -29,8 +29,8 @@ class FollowedReads:
 
     @property
     def now(self) -> datetime:
-        """The wall clock's time, and never before the last event's."""
-        return max(self._clock.now(), self.memory.state.last_time)
+        """The follower's time."""
+        return self._now()
 
     def heard_at(self, agent_id: str) -> datetime | None:
         """Return when an agent did last what is on record; None for an unknown one."""

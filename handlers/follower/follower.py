@@ -10,9 +10,9 @@ import asyncio
 import logging
 from contextlib import aclosing
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from domain.timestamps import seconds_between
+from domain.timestamps import after, seconds_between
 from handlers.answering.log_health import log_health
 from handlers.answering.pool_answers import Answered, PoolAnswers
 from handlers.follower.followed_reads import FollowedReads
@@ -56,6 +56,13 @@ class FollowerState(StrEnum):
     DISCONNECTED = "disconnected"
 
 
+class _Contact(NamedTuple):
+    """When the broker was heard."""
+
+    steady: Steady
+    wall: datetime
+
+
 class Follower:
     """The state and views of one pool, from its log alone."""
 
@@ -89,7 +96,10 @@ class Follower:
         self.log_end = 0
         """The log's last position, as far as it is known here."""
         self._opened = False
-        self._contact_at: Steady | None = None
+        self._contact: _Contact | None = None
+        """When the broker was heard last; None: it never was."""
+        self._ended_at: datetime | None = None
+        """The time at which following ended; None: it has not begun, or goes on."""
         self._reach: tuple[int, Steady] | None = None
         """An end of the log that is not reached yet, and since when it is known."""
         self.trouble = ""
@@ -112,8 +122,17 @@ class Follower:
 
     @property
     def now(self) -> datetime:
-        """The pool's time: the wall clock's, and never before the last event's."""
-        return FollowedReads(self.memory, self.clock).now
+        """The pool's time: the wall clock's, and never before the last event's.
+
+        While it is disconnected it stands still: a silence or a wait that went on growing would be a claim about what
+        is not known.
+        """
+        now = self.clock.now()
+        if self._ended_at is not None:
+            now = self._ended_at
+        elif self._contact is not None:
+            now = min(now, after(self._contact.wall, LOST_CONTACT_S))
+        return max(now, self.memory.state.last_time)
 
     @property
     def behind_events(self) -> int:
@@ -123,7 +142,7 @@ class Follower:
     @property
     def last_contact_s(self) -> float | None:
         """For how many seconds the broker has not been heard; None: it never was."""
-        return None if self._contact_at is None else seconds_between(self._contact_at, self.clock.steady())
+        return None if self._contact is None else seconds_between(self._contact.steady, self.clock.steady())
 
     @property
     def state(self) -> FollowerState:
@@ -131,7 +150,7 @@ class Follower:
         if not self._opened:
             return FollowerState.STARTING
         silent_s = self.last_contact_s
-        if silent_s is None or silent_s > LOST_CONTACT_S:
+        if silent_s is None or silent_s > LOST_CONTACT_S or self._ended_at is not None:
             return FollowerState.DISCONNECTED
         reach = self._reach
         late = reach is not None and reach[0] > self.position
@@ -154,6 +173,7 @@ class Follower:
         if self.snapshots is not None:
             await restore_nearest(memory, self.snapshots.store, self.log, build=self.snapshots.build, until=goal)
         await catch_up(memory, self.log, until=goal)
+        self._note_contact()
         self.memory = memory
         self._answers = self._new_answers()
         self._opened = True
@@ -162,6 +182,7 @@ class Follower:
 
     async def run(self) -> None:
         """Open, if that was not done, and follow for ever; returns only by being cancelled."""
+        self._ended_at = None
         polling = asyncio.ensure_future(self._poll())
         try:
             while True:
@@ -178,13 +199,14 @@ class Follower:
                     _LOG.info("the log cannot be followed: %s", error)
                 await self.clock.sleep(RETRY_S)
         finally:
+            self._ended_at = self.now
             polling.cancel()
             await asyncio.gather(polling, return_exceptions=True)
 
     def _new_answers(self) -> PoolAnswers:
         """Return what answers about this log: look-ups are kept for good, so not beyond the log that they are of."""
         lookup = Lookup(self.pool_id, self.log, self.codec, lambda: self.position)
-        return PoolAnswers(FollowedReads(self.memory, self.clock), self.log, lookup, self.clock, dict)
+        return PoolAnswers(FollowedReads(self.memory, lambda: self.now), self.log, lookup, self.clock, dict)
 
     async def _follow(self) -> None:
         async with aclosing(self.log.follow_chunks(after=self.position)) as chunks:
@@ -214,7 +236,7 @@ class Follower:
             await self.clock.sleep(POLL_S)
 
     def _note_contact(self) -> None:
-        self._contact_at = self.clock.steady()
+        self._contact = _Contact(self.clock.steady(), self.clock.now())
         self.trouble = ""
 
     def _note_end(self, end: int) -> None:

@@ -89,8 +89,10 @@ class LiveFeed:
     async def _fold_history(self) -> None:
         follower, memory = self.follower, self.follower.memory
         end = follower.position
-        start = max(await position_of(follower, after(follower.now, -HISTORY_S)), end - MAX_HISTORY_EVENTS, 0)
-        history, position = History(), start
+        since = after(follower.now, -HISTORY_S)
+        start = await position_of(follower, since)
+        least = end - MAX_HISTORY_EVENTS
+        history, position = (History(known_since=since), start) if start >= least else (History(), least)
         while position < follower.position and not self._resets.is_set():
             until = follower.position
             stretch = records_between(follower.log, follower.codec, after=position, until=until)

@@ -1,20 +1,28 @@
-"""Bringing a memory up to the log's end, or to a position before it."""
+"""Bringing a memory up to the log's end, or to a position before it.
+
+What else the process does goes on meanwhile: a slice of the log is folded in a turn of the event loop, and the indexes
+of a large pool are made in a thread.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import gc
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable, Iterator
 
     from domain.recorded import Recorded
     from handlers.memory.memory import Memory
     from handlers.ports import ReadableLog
     from projections.state.pool_state import PoolState
 
+SLICE = 250
+"""Messages that are folded in a turn of the event loop: a few milliseconds."""
+LARGE_POOL = 5_000
+"""Live tasks beyond which a thread is worth its cost."""
 AGED_FROM_EVENTS = 10_000
 """So many events take over 100 ms to fold; the objects of fewer are left to the collector."""
 
@@ -36,22 +44,44 @@ async def catch_up(
     """
     state = memory.state
     goal = await log.last_position() if until is None else until
-    if goal > state.position:
-        with _folding(state, goal - state.position, indexed=indexed):
-            async for chunk in log.read(after=memory.state.position, until=goal):
-                memory.fold(chunk, seen)
-                if progress is not None:
-                    progress(memory.state.position, goal)
+    events = goal - state.position
+    if events <= 0:
+        return state.position
+
+    async def fold() -> None:
+        async for chunk in log.read(after=memory.state.position, until=goal):
+            for start in range(0, len(chunk), SLICE):
+                memory.fold(chunk[start : start + SLICE], seen)
+                await asyncio.sleep(0)
+            if progress is not None:
+                progress(memory.state.position, goal)
+
+    if indexed:
+        with without_gc():
+            await fold()
+    elif events <= len(state.tasks) + len(state.agents):
+        await fold()
+    else:
+        # Making the indexes anew costs what is alive; keeping them costs what happens.
+        await _rebuilt(state, fold, ages=events >= AGED_FROM_EVENTS)
     return memory.state.position
 
 
-def _folding(state: PoolState, events: int, *, indexed: bool) -> AbstractContextManager[None]:
-    """Return the context for folding so many events."""
-    if indexed:
-        return without_gc()
-    # Making the indexes anew costs what is alive; keeping them costs what happens.
-    rebuilds = events > len(state.tasks) + len(state.agents)
-    return rebuilding(state, ages=events >= AGED_FROM_EVENTS) if rebuilds else nullcontext()
+async def _rebuilt(state: PoolState, fold: Callable[[], Awaitable[None]], *, ages: bool) -> None:
+    """Fold, and make the indexes at the end."""
+    state.begin_rebuild()
+    try:
+        with without_gc():
+            try:
+                await fold()
+            finally:
+                if ages:
+                    age_objects()
+        if len(state.tasks) > LARGE_POOL:
+            await asyncio.to_thread(state.end_rebuild)
+    finally:
+        if not state.is_indexed:
+            state.end_rebuild()
 
 
 @contextmanager

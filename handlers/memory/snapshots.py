@@ -11,8 +11,9 @@ import hashlib
 import json
 import logging
 import zlib
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -34,17 +35,20 @@ from projections.state.state_image import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from domain.task import Task
     from handlers.memory.outcomes import OutcomeKey
     from handlers.ports import ReadableLog
 
+_T = TypeVar("_T")
 _LOG = logging.getLogger(__name__)
 FORMAT = "custody-snapshot"
 VERSION = 2
 MAX_BYTES = 4 * 1024**3
 """Bytes of an unpacked snapshot, at most."""
+LARGE_BYTES = 256 * 1024
+"""A snapshot beyond it, of some 3,000 live tasks, is read in a thread."""
 _COMPRESSION_LEVEL = 1
 _OUTCOMES_A_LINE = 500
 _read_outcomes = msgspec.json.Decoder(list[tuple[tuple[str, str, str], tuple[int, ...]]]).decode
@@ -262,7 +266,8 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog
             break
         try:
             with without_gc():
-                adopt(memory, await _usable(memory, store, log, build, position))
+                image, large = await _usable(memory, store, log, build, position)
+                await _run(adopt, memory, image, in_a_thread=large)
                 age_objects()
         except (SnapshotError, LogUnavailableError) as error:
             _LOG.warning("the snapshot at position %d is ignored: %s", position, error)
@@ -271,13 +276,25 @@ async def restore_nearest(memory: Memory, store: SnapshotStore, log: ReadableLog
     return 0
 
 
-async def _usable(memory: Memory, store: SnapshotStore, log: ReadableLog, build: str, position: int) -> MemoryImage:
-    """Return the image of the snapshot at a position, if it is one of this very log; raises SnapshotError."""
-    outcomes = memory.outcomes.capacity > 0
-    image = decode(await store.get(position), build=build, pool_id=memory.pool_id, outcomes=outcomes)
+async def _usable(
+    memory: Memory, store: SnapshotStore, log: ReadableLog, build: str, position: int
+) -> tuple[MemoryImage, bool]:
+    """Return the image of the snapshot at a position, if it is one of this very log, and whether it is a large one.
+
+    Raises SnapshotError, LogUnavailableError.
+    """
+    document = await store.get(position)
+    large = len(document) > LARGE_BYTES
+    reading = partial(decode, build=build, pool_id=memory.pool_id, outcomes=memory.outcomes.capacity > 0)
+    image = await _run(reading, document, in_a_thread=large)
     if image.state.position != position:
         raise SnapshotError(f"it is of position {image.state.position}")
     stored = await log.get(position)
     if stored is None or memory.codec.hash_of(stored) != image.tail_hash:
         raise SnapshotError("it belongs to another log: the hash at its position differs")
-    return image
+    return image, large
+
+
+async def _run(compute: Callable[..., _T], *given: object, in_a_thread: bool) -> _T:
+    """Return what `compute` returns; in a thread, so that the event loop goes on, if that is worth its cost."""
+    return await asyncio.to_thread(compute, *given) if in_a_thread else compute(*given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from domain.timestamps import format_timestamp, seconds_between
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from projections.live.attention import Need
     from projections.live.service_health import ServiceHealth
 
+MAX_LOOKED_AT = 100_000
+"""Needs that are compared with those that were told; with more of them, none is known to be over."""
+MAX_TOLD = 500
+"""Needs of one kind that one endpoint is told and that are open: the next one is told when one of them is over."""
 _OF_A_TASK = frozenset({"blocked", "quarantined", "deadline", "stuck", "stalled"})
 """Kinds of need whose title is their task's."""
 
@@ -72,7 +77,7 @@ class NeedsWatch:
         if stale:
             needs, more = Attention().needs(PoolState(self._pool, state.rules), now, self._health())
         else:
-            needs, more = self._attention.needs(state, now, self._health())
+            needs, more = self._attention.needs(state, now, self._health(), most=MAX_LOOKED_AT)
         for subscription in self._subscriptions:
             if self._outbox.disabled(subscription.endpoint) is None:
                 self._tell(subscription, state, needs, now, complete=not more and not stale)
@@ -85,7 +90,7 @@ class NeedsWatch:
         known = self._outbox.known_needs(endpoint)
         # One that is missing from a list that is not complete may be open all the same.
         over = [key for key in known if key not in wanted] if complete else []
-        settled = self._settled(subscription, [*(key for key in wanted if key not in known), *over], now)
+        settled = self._settled(subscription, [*_not_told(wanted, known, over), *over], now)
         opened = {
             key: self._message(endpoint, NEED_OPENED, need_data(self._pool, state.position, wanted[key]), now)
             for key in settled
@@ -111,6 +116,19 @@ class NeedsWatch:
         position = data["position"]
         what = f"{type_} {data['key']} {data['since']}"
         return Message(endpoint, message_id(self._pool, position, endpoint, what), position, type_, now, data)
+
+
+def _not_told(wanted: Mapping[str, Need], known: Mapping[str, Message], over: Sequence[str]) -> list[str]:
+    """Return the keys of needs to be told: of each kind at most as many as there is room for beside those told."""
+    room = Counter[str]()
+    room.subtract(message.data["kind"] for message in known.values())
+    room.update(known[key].data["kind"] for key in over)
+    found = []
+    for key, need in wanted.items():
+        if key not in known and room[need.kind] + MAX_TOLD > 0:
+            room[need.kind] -= 1
+            found.append(key)
+    return found
 
 
 def _wants(subscription: Subscription, need: Need, state: PoolState) -> bool:

@@ -9,7 +9,7 @@ from handlers.notifier.endpoint_sender import EndpointSender, Limits, Post
 from handlers.notifier.event_selection import EventSelection, Wanted
 from handlers.notifier.message import LOG_REPLACED, Message, message_id
 from handlers.notifier.needs_watch import NeedsWatch
-from handlers.notifier.outbox import OutboxUnavailableError
+from handlers.notifier.outbox import ANY_END, OutboxUnavailableError
 from handlers.projector.projector import Projector
 from handlers.projector.read_model import OutdatedError, ReadModelUnavailableError
 
@@ -154,6 +154,7 @@ class Notifier:
                 max_events=MAX_EVENTS,
                 # Nothing is queued yet: what happened before the first start is not told.
                 replace_all=not before.position,
+                begin_at=None if before.position else self._first_end(),
             )
             self._projector = projector
             try:
@@ -162,6 +163,14 @@ class Notifier:
                 await self._begin_anew(before if before.position else projector.watermark, str(error))
             else:
                 return
+
+    def _first_end(self) -> int | None:
+        """Return the log's end as it was when the first endpoint was registered; None: another log has come since.
+
+        A first start that was killed before it wrote a watermark begins there, too.
+        """
+        first = min((self._outbox.since(each.name) for each in self._endpoints), default=ANY_END)
+        return None if first == ANY_END else first
 
     async def _watermark(self) -> Watermark:
         while True:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+ANY_END = -1
+"""The position behind which an endpoint begins after the log was replaced: wherever the new one ends."""
+
+
 class Queued(NamedTuple):
     """A message that waits to be sent."""
 
@@ -68,7 +72,7 @@ class Outbox(ReadModel["Sequence[Message]"], Protocol):
         ...
 
     def since(self, endpoint: str) -> int:
-        """Return the position behind which an endpoint begins."""
+        """Return the position behind which an endpoint begins; `ANY_END` after the log was replaced."""
         ...
 
     def on_queued(self, call: Callable[[], None]) -> None:

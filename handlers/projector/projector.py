@@ -57,11 +57,13 @@ class Projector(Generic[C]):
         *,
         max_events: int,
         replace_all: bool = False,
+        begin_at: int | None = None,
     ) -> None:
         """Prepare; `run` does the work.
 
         `max_events`: the most events in one write. `replace_all`: the first write is the whole content as of the log's
-        end, whatever the watermark. `notify` gets one line for the user on every change of circumstances.
+        end, or as of `begin_at`, whatever the watermark. `notify` gets one line for the user on every change of
+        circumstances.
         """
         self._log, self._codec, self._fold_until = source
         self._model = model
@@ -72,6 +74,7 @@ class Projector(Generic[C]):
         self._notify = notify
         self._max_events = max_events
         self._replace_all = replace_all
+        self._begin_at = begin_at
         self._pending: PendingChanges[C] | None = None
         """Folded up to the watermark; None when the log has to be folded anew."""
         self._check_log = False
@@ -179,10 +182,12 @@ class Projector(Generic[C]):
         return await self._stop.interrupting(self._model.finish_catch_up(outdated=readers)) is None
 
     async def _start(self) -> PendingChanges[C]:
-        """Read the watermark, and fold the log up to it; with `replace_all`, up to the log's end, and write that."""
+        """Read the watermark, and fold the log up to it; with `replace_all`, up to its position, and write that."""
         self.watermark = await self._model.watermark()
         await self._ensure_same_log()
-        end = await self._log.last_position() if self._replace_all else self.watermark.position
+        end = self.watermark.position
+        if self._replace_all:
+            end = await self._log.last_position() if self._begin_at is None else self._begin_at
         memory = await self._fold_until(end)
         first_hash = await log_id(self._log, self._codec) if self._replace_all else self.watermark.log_id
         pending = PendingChanges(memory, self._new_projection(memory.state), self._codec, first_hash)

@@ -18,7 +18,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from infra.host.small_files import read_own
+from infra.host.small_files import read_own, read_own_secret
 
 PASSWORD_BYTES = 24
 LAST_PORT = 65_535
@@ -159,10 +159,10 @@ class DataDir:
         """Return the passwords by user name; empty if there is no file yet.
 
         Raises:
-            DataDirError: the file exists but cannot be read, or could be another user's.
+            DataDirError: the file exists but cannot be read, could be another user's, or can be read by others.
         """
         try:
-            return _PASSWORDS.validate_json(read_own(self.credentials, DataDirError))
+            return _PASSWORDS.validate_json(read_own_secret(self.credentials, DataDirError))
         except FileNotFoundError:
             return {}
         except (OSError, ValidationError) as error:

@@ -107,6 +107,8 @@ READS_EXPORTS = frozenset({"history", "audit", "at", "diff", "postmortem", "what
 """The commands that can read an export with `--file`: those that do not ask about the present."""
 _OWN_CONFIG = frozenset({"notify"})
 """The commands whose `--config` is a file of their own."""
+_MORE_SETTINGS = {"dashboard": ("log_format",), "notify": ("log_format",)}
+"""Settings that are options of a command, beside those of the connection."""
 _OF_MOMENTS = frozenset({"at", "diff"})
 """The commands whose arguments are moments."""
 CHECKPOINT_HELP = {
@@ -145,7 +147,10 @@ def _load_log_command(name: str) -> Any:
     from infra.cli.session.client_command import client_command
 
     function = client_command(
-        command_function(name), reads_exports=name in READS_EXPORTS, own_config=name in _OWN_CONFIG
+        command_function(name),
+        reads_exports=name in READS_EXPORTS,
+        own_config=name in _OWN_CONFIG,
+        more_settings=_MORE_SETTINGS.get(name, ()),
     )
     return typer_command(name, function, cls=PastCommand if name in _OF_MOMENTS else HelpfulCommand)
 

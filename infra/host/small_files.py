@@ -1,8 +1,12 @@
-"""Reading small files: keys, credentials, addresses. None is believed that another user could have written."""
+"""Reading small files: keys, credentials, addresses. None is believed that another user could have written.
+
+A file with a secret is refused, too, if other users can read it.
+"""
 
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +14,10 @@ if TYPE_CHECKING:
 
 LONGEST_FILE_BYTES = 64 * 1024
 ROOT = 0
+_PRIVATE_KEY = b"PRIVATE KEY-----"
 _WRITABLE_BY_ALL = 0o002
+_OF_OTHERS = 0o077
+_WRITABLE_BY_OTHERS = 0o022
 
 
 def read_small(path: Path, failed: type[Exception]) -> bytes:
@@ -33,6 +40,42 @@ def read_own(path: Path, failed: type[Exception]) -> bytes:
         return file.read(LONGEST_FILE_BYTES)
 
 
+def read_secret(path: Path, failed: type[Exception]) -> bytes:
+    """Return the content of a file with a secret; raises `failed` with a message of one line."""
+    try:
+        return read_own_secret(path, failed)
+    except OSError as error:
+        raise failed(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_pem(path: Path, failed: type[Exception]) -> bytes:
+    """Return the content of a PEM file; one with a private key is a file with a secret, whatever else it has.
+
+    Raises `failed` with a message of one line.
+    """
+    content = read_small(path, failed)
+    return read_secret(path, failed) if _PRIVATE_KEY in content else content
+
+
+def read_own_secret(path: Path, failed: type[Exception]) -> bytes:
+    """Return the content of a file with a secret, at most `LONGEST_FILE_BYTES` of it.
+
+    Raises:
+        OSError: it cannot be read.
+        failed: another user could have written it, or can read it.
+    """
+    with path.open("rb") as file:
+        found = os.fstat(file.fileno())
+        if os.name != "nt":
+            # A pipe, such as a shell's `<(...)`, cannot be opened by others.
+            mode = found.st_mode if stat.S_ISREG(found.st_mode) else 0
+            fault = secret_fault(mode, found.st_uid, os.geteuid())
+            if fault is not None:
+                said = fault.replace("{path}", str(path))
+                raise failed(f"{path} is not used: {said}")
+        return file.read(LONGEST_FILE_BYTES)
+
+
 def check_owner(path: Path, found: os.stat_result, failed: type[Exception]) -> None:
     """Raise `failed` if another user could have written the file. On Windows, which has no such modes, never."""
     if os.name == "nt":
@@ -44,6 +87,21 @@ def check_owner(path: Path, found: os.stat_result, failed: type[Exception]) -> N
 
 def owner_fault(mode: int, owner: int, user: int) -> str | None:
     """Return what speaks against believing a file that a user reads; None if nothing does."""
-    if owner not in {user, ROOT}:
-        return f"it belongs to another user (uid {owner}, not {user})"
-    return "every user may write to it" if mode & _WRITABLE_BY_ALL else None
+    return _foreign(owner, user) or ("every user may write to it" if mode & _WRITABLE_BY_ALL else None)
+
+
+def secret_fault(mode: int, owner: int, user: int) -> str | None:
+    """Return what speaks against using a file with a secret, with `{path}` for the file; None if nothing does.
+
+    As `ssh` has it for keys: what belongs to the user is for the user alone. Root's files may be read by others, since
+    a service reads what root, or what runs its container, put there (`/run/secrets`), but not be written by them.
+    """
+    if owner == user and mode & _OF_OTHERS:
+        return "other users may read or write it: chmod 600 {path}"
+    if owner != user and mode & _WRITABLE_BY_OTHERS:
+        return _foreign(owner, user) or "others than root may write to it: chmod go-w {path}"
+    return _foreign(owner, user)
+
+
+def _foreign(owner: int, user: int) -> str | None:
+    return None if owner in {user, ROOT} else f"it belongs to another user (uid {owner}, not {user})"

@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from infra.host.small_files import read_small
+from infra.host.small_files import read_pem, read_secret
 from infra.nats.broker_errors import CredentialsError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Tls:
             raise CredentialsError(f"{self.key} is the key of no certificate: name that too")
         for path in (self.ca, self.cert, self.key):
             if path is not None:
-                read_small(path, CredentialsError)
+                read_pem(path, CredentialsError)
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except ssl.SSLError:
@@ -94,7 +94,7 @@ class Creds(NamedTuple):
 
 def read_creds(path: Path) -> Creds:
     """Return a user's JWT and seed; raises CredentialsError."""
-    lines = [line.strip() for line in read_small(path, CredentialsError).splitlines()]
+    lines = [line.strip() for line in read_secret(path, CredentialsError).splitlines()]
     parts = []
     for title in (_JWT, _SEED):
         begins = next((number for number, line in enumerate(lines) if b"BEGIN " + title in line), None)
@@ -108,7 +108,7 @@ def read_creds(path: Path) -> Creds:
 
 def read_seed(path: Path) -> bytes:
     """Return the seed of a user's nkey; raises CredentialsError."""
-    seed = read_small(path, CredentialsError).strip()
+    seed = read_secret(path, CredentialsError).strip()
     _check_seed(seed, path)
     return seed
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 KINDS = tuple(f"{each.entity.value}.{each.name}" for each in EVENT_TYPES.values())
 """The kinds of event, such as `task.completed`."""
 _LONGEST_FILE_BYTES = 1024 * 1024
+LEAST_BODY_BYTES = 4096
+"""Enough for what names a message in the form `standard`, whatever is escaped in it."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -118,7 +120,7 @@ class EndpointConfig(_Section):
     """How long a post may take."""
     max_age_s: Annotated[float, Field(ge=1, le=30 * 86_400)] = 86_400.0
     """What happened longer ago is not sent any more: it becomes a dead letter."""
-    max_body_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 64 * 1024
+    max_body_bytes: Annotated[int, Field(ge=LEAST_BODY_BYTES, le=1024 * 1024)] = 64 * 1024
     """Form standard: a larger message leaves the event's own fields out."""
     allow_http: bool = False
     """Send without TLS to another machine, too."""

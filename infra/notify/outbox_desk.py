@@ -43,10 +43,13 @@ class OutboxDesk:
         return self._file.read(_dead_letter, "SELECT * FROM given_up ORDER BY endpoint, dead, number")
 
     def retry_dead(self, now: datetime) -> int:
-        """Queue all dead letters of endpoints in use again, as if they had happened now; return how many."""
+        """Queue all dead letters of endpoints in use again; return how many.
+
+        Their ids, their times and what they say stay, so that a receiver knows a repeat; their age counts from now.
+        """
         with self._file.transaction() as db:
             return db.execute(
-                "UPDATE messages SET dead = NULL, attempts = 0, due = ?, time = ? WHERE dead IS NOT NULL "
+                "UPDATE messages SET dead = NULL, attempts = 0, due = ?, aged_from = ? WHERE dead IS NOT NULL "
                 "AND endpoint IN (SELECT name FROM endpoints WHERE disabled IS NULL)",
                 (now.timestamp(), now.timestamp()),
             ).rowcount

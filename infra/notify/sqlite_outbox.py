@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from domain.timestamps import format_timestamp, parse_timestamp
-from handlers.notifier.outbox import OutboxUnavailableError, Queued
+from handlers.notifier.outbox import ANY_END, OutboxUnavailableError, Queued
 from handlers.projector.read_model import ReadModelUnavailableError, Watermark, WatermarkMovedError
 from infra.notify.state_file import json_text, message_of, moment
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from infra.notify.state_file import Row, StateFile
 
 MAX_PENDING = 10_000
-"""Messages that wait for one endpoint; further ones become dead letters at once."""
+"""Messages that wait for one endpoint, beside dead letters that were put back; further ones become dead letters."""
 MAX_DEAD = 10_000
 """Dead letters kept for one endpoint; the oldest are dropped first."""
 _BURY = "UPDATE messages SET dead = ?, reason = ? || coalesce('; last: ' || reason, '') "
-_BURY_OLDER = _BURY + "WHERE endpoint = ? AND dead IS NULL AND time < ?"
+_BURY_OLDER = _BURY + "WHERE endpoint = ? AND dead IS NULL AND coalesce(aged_from, time) < ?"
 _BURY_ALL = _BURY + "WHERE endpoint = ? AND dead IS NULL"
 
 
@@ -153,17 +153,14 @@ class SqliteOutbox:
     def bury_older(self, endpoint: str, than: datetime, reason: str, now: datetime) -> int:
         """Give up an endpoint's messages on what happened before a moment; return how many."""
         found = self._file.value(
-            "SELECT 1 FROM messages WHERE endpoint = ? AND dead IS NULL AND time < ? LIMIT 1",
+            "SELECT 1 FROM messages WHERE endpoint = ? AND dead IS NULL AND coalesce(aged_from, time) < ? LIMIT 1",
             endpoint,
             than.timestamp(),
         )
         if found is None:
             return 0
-        return self._bury_all(endpoint, _BURY_OLDER, (now.timestamp(), reason, endpoint, than.timestamp()))
-
-    def _bury_all(self, endpoint: str, statement: str, arguments: tuple[object, ...]) -> int:
         with self._file.transaction() as db:
-            buried = db.execute(statement, arguments).rowcount
+            buried = db.execute(_BURY_OLDER, (now.timestamp(), reason, endpoint, than.timestamp())).rowcount
             self._drop_excess(db, endpoint)
         return buried
 
@@ -171,7 +168,8 @@ class SqliteOutbox:
         """Send nothing to an endpoint any more, and give up what waits for it."""
         with self._file.transaction() as db:
             db.execute("UPDATE endpoints SET disabled = ? WHERE name = ?", (reason, endpoint))
-        self._bury_all(endpoint, _BURY_ALL, (now.timestamp(), f"the endpoint is disabled: {reason}", endpoint))
+            db.execute(_BURY_ALL, (now.timestamp(), f"the endpoint is disabled: {reason}", endpoint))
+            self._drop_excess(db, endpoint)
 
     def disabled(self, endpoint: str) -> str | None:
         """Return why nothing is sent to an endpoint; None if it is in use."""
@@ -213,7 +211,7 @@ class SqliteOutbox:
         with self._file.transaction() as db:
             self._set_watermark(db, Watermark())
             db.execute("DELETE FROM needs")
-            db.execute("UPDATE endpoints SET since = 0")
+            db.execute("UPDATE endpoints SET since = ?", (ANY_END,))
             self._queue(db, messages)
         self._tell_queued(messages)
 
@@ -234,7 +232,7 @@ class SqliteOutbox:
             full = counts[endpoint] >= self._max_pending
             dead, reason = (now, "too many messages wait") if full else (None, None)
             db.execute(
-                "INSERT OR IGNORE INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+                "INSERT OR IGNORE INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, NULL)",
                 (*message[:4], time, json_text(message.data), now, dead, reason),
             )
             counts[endpoint] += not full
@@ -242,7 +240,8 @@ class SqliteOutbox:
             self._drop_excess(db, endpoint)
 
     def _pending(self, endpoint: str) -> int:
-        return int(self._file.value("SELECT count(*) FROM messages WHERE endpoint = ? AND dead IS NULL", endpoint) or 0)
+        query = "SELECT count(*) FROM messages WHERE endpoint = ? AND dead IS NULL AND aged_from IS NULL"
+        return int(self._file.value(query, endpoint) or 0)
 
     def _failed(self, db: sqlite3.Connection, endpoint: str, reason: str) -> None:
         db.execute("UPDATE endpoints SET last_failure = ? WHERE name = ?", (reason, endpoint))

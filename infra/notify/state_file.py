@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-_FORM = 1
+_FORM = 2
+"""Form 1 had no `messages.aged_from`; such a file is brought to form 2 when it is opened."""
 _LOCK_WAIT_S = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS notify_state (
@@ -35,10 +36,11 @@ CREATE TABLE IF NOT EXISTS endpoints (
 CREATE TABLE IF NOT EXISTS messages (
     number INTEGER PRIMARY KEY AUTOINCREMENT, endpoint TEXT NOT NULL, message_id TEXT NOT NULL,
     position INTEGER NOT NULL, type TEXT NOT NULL, time REAL NOT NULL, data TEXT NOT NULL,
-    attempts INTEGER NOT NULL, due REAL NOT NULL, dead REAL, reason TEXT, UNIQUE (endpoint, message_id)
+    attempts INTEGER NOT NULL, due REAL NOT NULL, dead REAL, reason TEXT, aged_from REAL,
+    UNIQUE (endpoint, message_id)
 );
 CREATE INDEX IF NOT EXISTS messages_due ON messages (endpoint, due, number) WHERE dead IS NULL;
-CREATE INDEX IF NOT EXISTS messages_time ON messages (endpoint, time) WHERE dead IS NULL;
+CREATE INDEX IF NOT EXISTS messages_age ON messages (endpoint, coalesce(aged_from, time)) WHERE dead IS NULL;
 CREATE INDEX IF NOT EXISTS messages_position ON messages (endpoint, position) WHERE dead IS NULL;
 CREATE INDEX IF NOT EXISTS messages_dead ON messages (endpoint, dead, number) WHERE dead IS NOT NULL;
 CREATE VIEW IF NOT EXISTS waiting AS
@@ -68,6 +70,7 @@ class StateFile:
             self._db = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._bring_to_form_2()
             self._db.executescript(_SCHEMA)
             self._db.execute(
                 "INSERT OR IGNORE INTO notify_state VALUES (1, ?, ?, 0, NULL, NULL, NULL, 0)", (_FORM, pool)
@@ -78,6 +81,22 @@ class StateFile:
         if (form, kept) != (_FORM, pool):
             found = f"of pool {kept}, not {pool}" if kept != pool else f"of form {form}, and this version has {_FORM}"
             raise ReadModelError(f"{path} is the state {found}")
+
+    def _bring_to_form_2(self) -> None:
+        """Add what a file of form 1 lacks, all or nothing."""
+        if not self._is_of_form_1():
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        # Another process may have done it meanwhile.
+        if self._is_of_form_1():
+            self._db.execute("ALTER TABLE messages ADD COLUMN aged_from REAL")
+            self._db.execute("DROP INDEX IF EXISTS messages_time")
+            self._db.execute("UPDATE notify_state SET form = 2")
+        self._db.execute("COMMIT")
+
+    def _is_of_form_1(self) -> bool:
+        kept = self._db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'messages'").fetchone()
+        return bool(kept) and self._db.execute("SELECT form FROM notify_state").fetchone() == (1,)
 
     def close(self) -> None:
         """Close the file."""

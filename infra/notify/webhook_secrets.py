@@ -9,7 +9,7 @@ import hmac
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from infra.host.small_files import read_small
+from infra.host.small_files import read_secret
 from infra.notify.notify_config import NotifyConfigError, check_url
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def signature(secrets: Sequence[bytes], message_id: str, timestamp: int, body: b
 def _read(variable: str | None, path: Path | None, named: str) -> str:
     if path is not None:
         try:
-            return read_small(path, NotifyConfigError).decode()
+            return read_secret(path, NotifyConfigError).decode()
         except UnicodeDecodeError:
             raise NotifyConfigError(f"{named}: {path} is no text") from None
     found = os.environ.get(variable or "")

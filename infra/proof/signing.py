@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from infra.host.small_files import read_small
+from infra.host.small_files import read_pem, read_small
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def make_keys(private: Path, public: Path, passphrase: bytes | None) -> str:
 
 def read_private_key(path: Path, passphrase: bytes | None) -> Ed25519PrivateKey:
     """Return the key in a file; raises KeyFileError."""
-    data = read_small(path, KeyFileError)
+    data = read_pem(path, KeyFileError)
     if passphrase and b"ENCRYPTED" not in data:
         passphrase = None
     try:

@@ -291,7 +291,7 @@ class ServiceSettings(_Group):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The least severe level that the service logs."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    """How the service logs: `text`, or `json` with one object a line."""
+    """How the service and the dashboard log: `text`, or `json` with one object a line."""
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Port on which the service shows its metrics to Prometheus, at `/metrics`; 0: none."""
     metrics_host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from domain.lifecycles import TASK
-from domain.statuses import REQUEUEABLE, IntakeStatus, TaskStatus
+from domain.statuses import REQUEUEABLE, AgentStatus, IntakeStatus, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +32,12 @@ def task_actions(status: TaskStatus) -> tuple[str, ...]:
 
 
 def agent_actions(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the verbs for an agent, by its row."""
-    intake = row["intake"]
+    """Return the verbs for an agent, by its row. Only what has not begun is stolen, and nothing of a lost agent."""
+    intake, holds = row["intake"], row["holds"]
+    # A row names only some of what its agent holds.
+    may_have = len(holds) < row["held"] or any(each["status"] == TaskStatus.ASSIGNED for each in holds)
     return (
         "pause" if intake == IntakeStatus.OPEN else "resume",
         *(("drain",) if intake != IntakeStatus.DRAINING else ()),
-        *(("steal",) if row["held"] else ()),
+        *(("steal",) if may_have and row["status"] == AgentStatus.LIVE else ()),
     )

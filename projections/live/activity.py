@@ -37,8 +37,12 @@ MAX_EXPIRED = 10_000
 class Activity:
     """The last minutes in which something happened. Memory: these, and the queued tasks."""
 
-    def __init__(self, minutes: int = DAY_MINUTES) -> None:
-        """`minutes`: how far back they are kept."""
+    def __init__(self, minutes: int = DAY_MINUTES, known_since: datetime | None = None) -> None:
+        """`minutes`: how far back they are kept. `known_since`: every event from then on will be folded.
+
+        Without it nothing counts as known that was before the first folded event, unless that is the log's first.
+        """
+        self._known_since = known_since
         self._kept_minutes = minutes
         self._minutes: deque[Minute] = deque()
         self._ends_at = EPOCH
@@ -76,6 +80,9 @@ class Activity:
     def observe(self, records: Sequence[Recorded]) -> None:
         """Follow acknowledged events, in their order."""
         takes = self._takes
+        if self._begins_at is None and records:
+            # Nothing was before the log's first event.
+            self._known_since = None if records[0].position <= 1 else self._known_since or records[0].time
         for recorded in records:
             minute = self._minutes[-1] if recorded.time < self._ends_at else self._begin_minute(recorded.time)
             minute.counts["events"] = minute.counts.get("events", 0) + 1
@@ -101,6 +108,12 @@ class Activity:
         self._expired = OrderedDict.fromkeys(sorted(tokens | self._expired.keys())[-MAX_EXPIRED:])
         if self._begins_at is None and state.position:
             self._begins_at = state.last_time
+            self._known_since = self._known_since or state.last_time
+
+    def incomplete_until(self, now: datetime, minutes: int = HOUR_MINUTES) -> datetime | None:
+        """Return before which time events of the last minutes are not known; None if all of them are."""
+        since, first = self._known_since, after(EPOCH, (_minute_of(now) - minutes + 1) * MINUTE_S)
+        return since if since is not None and since > first else None
 
     def sums(self, now: datetime, minutes: int = HOUR_MINUTES) -> dict[str, Any]:
         """Return the sums of the last minutes: `COUNTS`, and `<duration>_p50_s` and `<duration>_p95_s`, or None."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from domain.agent import Agent
     from domain.recorded import Recorded
     from domain.task import Task
+    from projections.live.silences import Silences
     from projections.state.pool_state import PoolState
 
     HeardAt = Callable[[str], datetime | None]
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 TONES = ("ok", "silent", "stalled", "lost")
 """`silent`: a lease of it has expired and it was not heard since, its task is stuck, or it was not heard for half of
 `lost_after_s`. Whether an agent that holds nothing is heard, the log does not tell: it counts as silent only if it is
-known beside the log when it was heard."""
+known beside the log when it was heard. An outage of the service is no silence: nothing could hear it."""
 MAX_HOLDS = 20
 """Held tasks that one row names, the oldest grants."""
 
@@ -52,8 +53,6 @@ class AgentRows:
         self._holder_of: dict[str, str] = {}
         self._heard: dict[str, datetime] = {}
         """What was heard of an agent beside the log."""
-        self._expired_at: dict[str, datetime] = {}
-        """By agent that was not heard since: when a lease of it expired."""
         self._touched: set[str] = set()
 
     def reset(self, state: PoolState) -> None:
@@ -62,11 +61,6 @@ class AgentRows:
         self._holder_of = {
             task_id: agent_id for agent_id in state.workloads.holders() for task_id in state.held_by(agent_id)
         }
-        self._expired_at = {}
-        for task in state.tasks.values():
-            last = task.last_lease
-            if task.late_token is not None and last is not None and last.token == task.late_token:
-                self._expired_at[last.agent_id] = last.expires_at
 
     def observe(self, records: Sequence[Recorded], state: PoolState) -> None:
         """Follow acknowledged events; `state` is as it is after them."""
@@ -76,7 +70,6 @@ class AgentRows:
             actor = acting_agent(recorded.actor)
             if actor is not None:
                 touched.add(actor)
-                self._expired_at.pop(actor, None)
             if recorded.entity is Entity.AGENT:
                 touched.add(entity_id)
             elif recorded.entity is Entity.TASK:
@@ -91,7 +84,7 @@ class AgentRows:
                 if now is not None and before != now:
                     holder_of[entity_id] = now
                 if type(recorded.event) is ev.Expired:
-                    self._expired_at[recorded.event.agent_id] = recorded.event.numbers.expires_at
+                    touched.add(recorded.event.agent_id)
             elif recorded.entity is Entity.POOL:
                 touched.update(state.agents)
 
@@ -103,12 +96,16 @@ class AgentRows:
                 self._heard[agent_id] = at
                 self._touched.add(agent_id)
 
+    def touch_all(self, state: PoolState) -> None:
+        """Make every row anew at the next `take_changes`."""
+        self._touched.update(state.agents)
+
     def take_changes(
-        self, state: PoolState, now: datetime, heard_at: HeardAt
+        self, state: PoolState, now: datetime, heard_at: HeardAt, silences: Silences
     ) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """Return the rows that changed since the last call, and the agents that are gone.
 
-        `heard_at`: when an agent was heard last, by the log.
+        `heard_at`: when an agent was heard last, by the log. `silences`: followed the same events.
         """
         touched, self._touched = self._touched, set()
         touched.update(agent_id for agent_id, at in self._turns_at.items() if at is not None and at <= now)
@@ -118,17 +115,17 @@ class AgentRows:
             if agent is None:
                 self._heard.pop(agent_id, None)
                 self._turns_at.pop(agent_id, None)
-                self._expired_at.pop(agent_id, None)
                 if self._rows.pop(agent_id, None) is not None:
                     gone.append(agent_id)
                 continue
-            row, self._turns_at[agent_id] = agent_row(agent, state, now, self._signs(agent_id, heard_at))
+            row, self._turns_at[agent_id] = agent_row(agent, state, now, self._signs(agent_id, heard_at, silences))
             if self._rows.get(agent_id) != row:
                 self._rows[agent_id] = changed[agent_id] = row
         return changed, gone
 
-    def _signs(self, agent_id: str, heard_at: HeardAt) -> Signs:
-        logged, polled, expired_at = heard_at(agent_id), self._heard.get(agent_id), self._expired_at.get(agent_id)
+    def _signs(self, agent_id: str, heard_at: HeardAt, silences: Silences) -> Signs:
+        logged, polled = heard_at(agent_id), self._heard.get(agent_id)
+        expired_at = silences.expired_at(agent_id, logged)
         known = [at for at in (logged, polled) if at is not None]
         if expired_at is not None and polled is not None and polled > expired_at:
             expired_at = None
@@ -187,7 +184,9 @@ def _silent_from(state: PoolState, agent: Agent, held: Sequence[Task], signs: Si
         return None
     moments = [] if signs.expired_at is None else [signs.expired_at]
     if signs.heard_at is not None and (held or signs.beside_log):
-        moments.append(after(signs.heard_at, state.rules.lost_after_s / 2))
+        due = after(signs.heard_at, state.rules.lost_after_s / 2)
+        # After an outage it has as long as it was out of reach, as its leases have.
+        moments.append(due if state.pool.not_before is None else max(due, state.pool.not_before))
     for task in held:
         lease = task.held_lease
         if task.status is TaskStatus.STUCK:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from projections.live.service_health import ServiceHealth
     from projections.state.pool_state import PoolState
 
-__all__ = ["ACTIONS", "KINDS", "Attention", "Need", "Needs"]
+__all__ = ["ACTIONS", "KINDS", "Attention", "Need", "Needs", "unworkable_kinds"]
 
 MAX_NEEDS = 500
 """Needs that are listed, the worst first."""
@@ -81,11 +81,15 @@ class Attention:
                 else:
                     self._lost.pop(task_id, None)
 
-    def needs(self, state: PoolState, now: datetime, health: ServiceHealth | None = None) -> Needs:
+    def needs(
+        self, state: PoolState, now: datetime, health: ServiceHealth | None = None, *, most: int | None = None
+    ) -> Needs:
         """Return what needs a person now. The cost follows the needs, the agents and the kinds of waiting tasks.
 
-        `health`: what a poll of the service found; None: it is not polled.
+        `health`: what a poll of the service found; None: it is not polled. `most`: how many are listed; absent:
+        `MAX_NEEDS`.
         """
+        most = most or MAX_NEEDS
         state.indexes.backlog.advance(now)
         found: dict[str, Sequence[Need]] = dict.fromkeys(KINDS, ())
         down_since = None if health is None else health.failing_since
@@ -93,18 +97,18 @@ class Attention:
             found["writer_down"] = [need_of_service(health, down_since)]
         total = len(found["writer_down"])
         for kind, task_ids in self._by_kind.items():
-            listed = [self._task_need(kind, state.tasks[task_id]) for task_id in islice(task_ids, MAX_NEEDS)]
+            listed = [self._task_need(kind, state.tasks[task_id]) for task_id in islice(task_ids, most)]
             found[kind] = sorted(listed, key=_since)
             total += len(task_ids)
         for kind, needs in (
-            ("deadline", self._due_soon(state, now)),
-            ("unworkable", list(islice(_unworkable(state), MAX_NEEDS))),
+            ("deadline", self._due_soon(state, now, most)),
+            ("unworkable", list(islice(_unworkable(state), most))),
             ("lost_agent", list(self._lost_agents(state))),
             ("flood", [need_of_flood(each) for each in self.floods.now(now)]),
         ):
             found[kind] = needs
             total += len(needs)
-        items = [need for kind in KINDS for need in found[kind]][:MAX_NEEDS]
+        items = [need for kind in KINDS for need in found[kind]][:most]
         known = {need.key for need in items}
         self._known = {key: each for key, each in self._known.items() if key in known}
         return Needs(items, total - len(items))
@@ -147,12 +151,15 @@ class Attention:
         self._known[key] = (task, need)
         return need
 
-    def _due_soon(self, state: PoolState, now: datetime) -> list[Need]:
-        limit, next_one = after(now, DEADLINE_S), self._deadlines.peek()
-        if next_one is None or next_one[0] > limit:
-            return []
-        first = self._deadlines.first(MAX_NEEDS)
-        return [self._task_need("deadline", state.tasks[task_id]) for deadline, task_id in first if deadline <= limit]
+    def _due_soon(self, state: PoolState, now: datetime, most: int) -> list[Need]:
+        limit = after(now, DEADLINE_S)
+        taken: list[tuple[datetime, str]] = []
+        while len(taken) < most and (first := self._deadlines.peek()) is not None and first[0] <= limit:
+            taken.append(first)
+            self._deadlines.remove(first[1])
+        for deadline, task_id in taken:
+            self._deadlines.set(task_id, deadline)
+        return [self._task_need("deadline", state.tasks[task_id]) for _, task_id in taken]
 
     def _lost_agents(self, state: PoolState) -> Iterator[Need]:
         for agent_id in self._lost:
@@ -201,12 +208,17 @@ def _kind_of(task: Task) -> str | None:
     return kind
 
 
-def _unworkable(state: PoolState) -> Iterator[Need]:
-    """Find the kinds of waiting tasks that no live agent has the capabilities for."""
+def unworkable_kinds(state: PoolState) -> Iterator[frozenset[str]]:
+    """Yield the kinds of waiting tasks, by the capabilities they need, that no live agent has all of."""
     able = {agent.capabilities for agent in state.agents.values() if agent.status is AgentStatus.LIVE}
     for required in state.indexes.backlog.kinds():
-        if any(required <= capabilities for capabilities in able):
-            continue
+        if not any(required <= capabilities for capabilities in able):
+            yield required
+
+
+def _unworkable(state: PoolState) -> Iterator[Need]:
+    """Return a need for each kind of waiting tasks that no live agent has the capabilities for."""
+    for required in unworkable_kinds(state):
         names = ", ".join(sorted(required))
         waiting = state.indexes.backlog.count(required)
         task_id = state.indexes.backlog.first_of(required)

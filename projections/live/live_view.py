@@ -75,6 +75,8 @@ class LiveView:
         """Take over a history that was folded of earlier events, up to the position of the state."""
         history.adopt(state)
         self.history = history
+        # Who counts as silent depends on it.
+        self.agents.touch_all(state)
         self.generation += 1
 
     def observe(self, records: Sequence[Recorded], state: PoolState) -> None:
@@ -118,7 +120,7 @@ class LiveView:
             if self._shown.get(name) != value:
                 self._shown[name] = value
                 change[name] = value.as_json() if isinstance(value, Needs) else value
-        rows, gone = self.agents.take_changes(state, now, reading.heard_at)
+        rows, gone = self.agents.take_changes(state, _heard_until(reading), reading.heard_at, self.history.silences)
         if rows or gone:
             change["agents"] = {"set": rows, "gone": gone}
         lanes = self.history.lanes.take_changes(now)
@@ -136,6 +138,12 @@ class LiveView:
             "agents": self.agents.rows(),
             "lanes": self.history.lanes.document(reading.now),
         }
+
+
+def _heard_until(reading: Reading) -> datetime:
+    """Return until when agents could be heard: an outage of the service is no silence of theirs."""
+    failing_since = None if reading.health is None else reading.health.failing_since
+    return reading.now if failing_since is None else min(reading.now, failing_since)
 
 
 def latest_steals(state: PoolState, limit: int = KEPT_STEALS) -> list[dict[str, Any]]:

@@ -15,10 +15,11 @@ from projections.reports.wording import describe
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from domain.events import Event
     from domain.recorded import Recorded
 
 KEPT = 50
-QUIET = frozenset({ev.Progressed, ev.Renewed, ev.Started, ag.Heartbeat, ag.LoadReported})
+QUIET: frozenset[type[Event]] = frozenset({ev.Progressed, ev.Renewed, ev.Started, ag.Heartbeat, ag.LoadReported})
 """Left out: they come all the time, and the rows of agents and tasks show them."""
 
 

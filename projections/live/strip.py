@@ -29,13 +29,15 @@ def strip(
     """Return the strip's document; its cost does not grow with the pool.
 
     `{served_by, served, position, mode, behind_events, last_event_at, intake, expiry_held, held, queued, delayed,
-    agents, oldest_wait_s, oldest_since, throughput_per_min, expiries_1h, false_recoveries_1h, backlog_empty_at}`.
+    agents, oldest_wait_s, oldest_since, throughput_per_min, expiries_1h, false_recoveries_1h, last_hour_since,
+    backlog_empty_at}`.
     `served`: whether the service answers; null: not known. `oldest_wait_s`: how long the task waits that waits longest,
     of those that could be granted; `oldest_since` is for who shows that by a clock of its own.
+    `last_hour_since`: what is counted of the last hour begins only then; null: all of it is counted.
     `backlog_empty_at`: null if it does not shrink.
     """
     state.indexes.backlog.advance(now)
-    oldest = state.indexes.backlog.ready_longest_since()
+    oldest, since = state.indexes.backlog.ready_longest_since(), activity.incomplete_until(now)
     return {
         "served_by": (health.leader if health is not None else None) or state.pool.leader,
         "served": None if health is None or not health.is_known else health.failing_since is None,
@@ -54,6 +56,7 @@ def strip(
         "throughput_per_min": round(activity.per_minute("completed", now), 2),
         "expiries_1h": activity.total("expired", now),
         "false_recoveries_1h": activity.total("false_recoveries", now),
+        "last_hour_since": None if since is None else format_timestamp(since),
         "backlog_empty_at": _empty_at(len(state.indexes.backlog), activity.queue_grows_per_s(now), now),
     }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from domain.statuses import TERMINAL, AgentStatus, TaskStatus
+from domain.statuses import TERMINAL, TaskStatus
 from domain.task import Task
 from domain.timestamps import after, format_timestamp
 from projections.queries.documents import task_summary
+from projections.reports.explain import why_unable
 from projections.reports.time_text import moment
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 SORTS = ("task_id", "title", "status", "priority", "attempt", "agent_id", "percent", "submitted_at", "status_since",
          "heard_at", "expires_at", "deadline")  # fmt: skip
 """What a table can be sorted by. Rows without a value come last, whichever way it is sorted."""
+_NUMBERS = re.compile(r"(\d+)")
 
 
 class TaskFilter(NamedTuple):
@@ -37,7 +41,7 @@ class TaskFilter(NamedTuple):
 
 
 def chosen_tasks(state: PoolState, wanted: TaskFilter) -> list[Task]:
-    """Return the tasks in memory that fit, sorted. Goes through all of them: 20,000 take some 20 ms.
+    """Return the tasks in memory that fit, sorted; of equal ones by id, T2 before T10. Goes through all of them.
 
     Raises:
         ValueError: the filter names a status or an order that there is not.
@@ -52,6 +56,7 @@ def chosen_tasks(state: PoolState, wanted: TaskFilter) -> list[Task]:
         found = [task for task in found if task.holder == wanted.agent_id]
     if words:
         found = [task for task in found if _says(task, words)]
+    found = sorted(found, key=_by_id)
     return found if wanted.sort == "task_id" and not wanted.desc else _sorted(found, wanted.sort, desc=wanted.desc)
 
 
@@ -99,13 +104,7 @@ def _queued_because(task: Task, state: PoolState, now: datetime) -> str:
         return "an agent with room can take it" if avoided is None else f"others than {avoided} are preferred"
     if state.workloads.able_agents(required):
         return "every agent that can do it is full"
-    live = [agent for agent in state.agents.values() if agent.status is AgentStatus.LIVE]
-    if any(required <= agent.capabilities for agent in live):
-        return "every agent that can do it takes no work now"
-    missing = required - frozenset().union(*(agent.capabilities for agent in live))
-    if not live:
-        return "no agent is live"
-    return f"no live agent has {', '.join(sorted(missing or required))}"
+    return why_unable(task, state) or "every agent that can do it takes no work now"
 
 
 def _detail(task: Task) -> str | None:
@@ -113,7 +112,7 @@ def _detail(task: Task) -> str | None:
 
 
 def _of_status(state: PoolState, status: str | None) -> list[Task]:
-    """Return the tasks in memory of a status, in the order of their ids."""
+    """Return the tasks in memory of a status, in the order of their ids as texts."""
     if status == "live":
         return [state.tasks[task_id] for task_id in state.indexes.counts.ids]
     if status == "ended":
@@ -150,8 +149,18 @@ def _task_id(task: Task) -> str:
     return task.task_id
 
 
+@lru_cache(maxsize=65_536)
+def natural_key(text: str) -> tuple[str | int, ...]:
+    """Return a key that sorts texts with numbers by what the numbers are: T2 before T10."""
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(_NUMBERS.split(text)))
+
+
+def _by_id(task: Task) -> tuple[str | int, ...]:
+    return natural_key(task.task_id)
+
+
 _KEYS: dict[str, Callable[[Task], Any]] = {
-    "task_id": _task_id,
+    "task_id": _by_id,
     "title": lambda task: task.definition.title or None,
     "status": lambda task: task.status.value,
     "priority": lambda task: task.definition.priority.rank,

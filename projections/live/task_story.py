@@ -9,6 +9,7 @@ from domain.events import task as ev
 from domain.handoffs import handoff_document
 from domain.lifecycles import LEASE_ENDING_EVENTS, TASK, TaskStatus
 from domain.timestamps import format_timestamp
+from projections.live.actions import task_actions
 from projections.live.task_rows import task_row
 from projections.queries.documents import task_document
 from projections.reports.explain import explain
@@ -98,8 +99,8 @@ class TaskStory:
 def task_page(task: Task, story: TaskStory, state: PoolState, now: datetime) -> dict[str, Any]:
     """Return all about one task as JSON values.
 
-    `{task, row, explain, lifecycle}`: `query.task`'s document, `task_row`, the explanation, and `lifecycle`; with what
-    its story tells.
+    `{task, row, explain, lifecycle, actions}`: `query.task`'s document, `task_row`, the explanation, `lifecycle`, and
+    the verbs that the service would not refuse; with what its story tells.
     """
     whole = state if not task.terminal and len(state.tasks) <= LARGE_POOL else None
     return {
@@ -107,6 +108,7 @@ def task_page(task: Task, story: TaskStory, state: PoolState, now: datetime) -> 
         "row": task_row(task, state, now),
         "explain": explain(task, state.pool, state.rules, now, state=whole).as_json(),
         "lifecycle": lifecycle(task.status.value),
+        "actions": list(task_actions(task.status)),
         **story.document(now),
     }
 

@@ -75,7 +75,7 @@ def explain(task: Task, pool: Pool, rules: Rules, now: datetime, *, state: PoolS
             *_aged(task, rules, now),
             *(_prospects(task, state, candidates, now) if queued and state is not None else ()),
         ),
-        next=next_steps(task, pool, rules, now),
+        next=next_steps(task, pool, rules, now, unable=why_unable(task, state) if state is not None else None),
         budgets=() if task.terminal else _budgets(task),
         candidates=candidates,
     )
@@ -192,8 +192,24 @@ def _prospects(task: Task, state: PoolState, candidates: tuple[Candidate, ...], 
     )
     prospects = [] if is_delayed(task, now) else ["first in line" if ahead == 0 else waited]
     if not any(candidate.can for candidate in candidates):
-        prospects.append("no registered agent can take it now")
+        unable = why_unable(task, state)
+        prospects.append("no registered agent can take it now" + (f": {unable}" if unable is not None else ""))
     return prospects
+
+
+def why_unable(task: Task, state: PoolState) -> str | None:
+    """Return why no live agent has all that a task requires, as a phrase that names what is missing; None if one has.
+
+    Whether such an agent has room, or takes grants now, does not count.
+    """
+    required = frozenset(task.definition.required_capabilities)
+    live = [agent for agent in state.agents.values() if agent.status is AgentStatus.LIVE]
+    if any(required <= agent.capabilities for agent in live):
+        return None
+    if not live:
+        return "no agent is live"
+    missing = required - frozenset().union(*(agent.capabilities for agent in live))
+    return f"no live agent has {', '.join(sorted(missing or required))}"
 
 
 def candidates_for(task: Task, state: PoolState, now: datetime) -> tuple[Candidate, ...]:

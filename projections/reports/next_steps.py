@@ -34,13 +34,18 @@ class NextStep(NamedTuple):
     what: str
 
 
-def next_steps(task: Task, pool: Pool, rules: Rules, now: datetime) -> tuple[NextStep, ...]:
-    """Return the next steps in the order of time; those without a time come last."""
+def next_steps(
+    task: Task, pool: Pool, rules: Rules, now: datetime, *, unable: str | None = None
+) -> tuple[NextStep, ...]:
+    """Return the next steps in the order of time; those without a time come last.
+
+    `unable`: why no live agent can do the task, as a phrase; None: one can, or that is not known.
+    """
     found = [
         *_deadline(task, rules),
         *_in_queue(task, rules, now),
         *_on_lease(task, pool, rules),
-        *_without_time(task, pool, now),
+        *_without_time(task, pool, now, unable),
     ]
     return tuple(sorted(found, key=lambda each: (each.at is None, each.at or now)))
 
@@ -117,8 +122,11 @@ def _after_delay(task: Task, now: datetime) -> str:
     return ", after its delay" if task.not_before is not None and task.not_before > now else ""
 
 
-def _without_time(task: Task, pool: Pool, now: datetime) -> Iterator[NextStep]:
+def _without_time(task: Task, pool: Pool, now: datetime, unable: str | None) -> Iterator[NextStep]:
     match task.status:
+        case TaskStatus.QUEUED if unable is not None:
+            gate = "" if pool.accepts_grants else f" and the pool is no longer {pool.intake}"
+            yield NextStep(None, f"not granted before another agent is registered or comes back{gate}: {unable}")
         case TaskStatus.QUEUED:
             gate = "" if pool.accepts_grants else f", once the pool is no longer {pool.intake}"
             yield NextStep(None, f"granted at the next claim of an agent that can do it{_after_delay(task, now)}{gate}")

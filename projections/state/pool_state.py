@@ -154,11 +154,16 @@ class PoolState(SearchableState):
         if self._capture is not None:
             self._capture.broken = True
 
+    @property
+    def is_indexed(self) -> bool:
+        """Whether the indexes are those of the entities: they are not during a rebuild."""
+        return self._indexed
+
     def end_rebuild(self) -> None:
         """Make the indexes of all live entities, and keep them from now on."""
-        self._indexed = True
-        self.indexes = Indexes(self.rules, self.tasks)
-        self.indexes.fill(self.agents, self.last_time)
+        indexes = Indexes(self.rules, self.tasks)
+        indexes.fill(self.agents, self.last_time)
+        self.indexes, self._indexed = indexes, True
 
     def skip(self, position: int) -> None:
         """Move past a message of the log that could not be read or applied."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from domain.events import Entity
 from domain.pool import Pool
 from domain.timestamps import EPOCH
+from projections.state.due_times import SETTLED_AT_ONCE
 from projections.state.ended_entities import EndedEntities
 from projections.state.indexes import Indexes
 
@@ -111,9 +112,17 @@ class SearchableState:
         """Return the ids of at most `limit` tasks on which a judgement is due."""
         return self.indexes.due_times.due(now, limit, self.pool)
 
+    def settle_due(self, now: datetime) -> bool:
+        """Do a part of what `due` would have to do first; return whether there may be more of it."""
+        return self.indexes.due_times.settle(now, self.pool)
+
     def next_due_at(self) -> datetime | None:
         """Return the moment at which the next judgement falls due."""
         return self.indexes.due_times.next_at(self.pool)
+
+    def due_not_before(self) -> datetime | None:
+        """Return a moment before which no judgement falls due: the next one's, unless there is much to settle first."""
+        return self.indexes.due_times.next_at(self.pool, SETTLED_AT_ONCE)
 
     def drains_to_end(self) -> Sequence[tuple[datetime, str]]:
         """Return the draining agents that hold something and have a deadline, with it; the first one first."""

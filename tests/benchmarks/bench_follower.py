@@ -1,8 +1,8 @@
 """What watching a pool costs: python -m tests.benchmarks.bench_follower [--agents 500] [--tasks 20000] [--seconds 60].
 
-Events of a pool at work are folded as a follower folds them, with the live view of a dashboard; at every 250 ms of the
-log's time a tick gathers what has changed. Prints the time of each part, and its share of a core at so many events a
-second. Alternates with a fold that has no view, in one run.
+Events of a pool at work are folded as a follower folds them, with the live view of a dashboard; as often as in the
+dashboard, by the log's time, a tick gathers what has changed. Prints the time of each part, and its share of a core at
+so many events a second. Alternates with a fold that has no view, in one run.
 """
 
 # ruff: noqa: T201 # prints what it measured
@@ -17,6 +17,7 @@ import statistics
 import time
 from collections.abc import Iterable
 
+from custody_dashboard.watch.pool_watch import TICK_S
 from domain.recorded import Recorded
 from domain.rules import Rules
 from handlers.memory.catch_up import age_objects
@@ -28,7 +29,6 @@ from projections.live.task_rows import TaskFilter, chosen_tasks, task_row
 from tests.benchmarks import busy_pool
 from tests.benchmarks.busy_pool import POOL, BusyPool
 
-TICK_S = 0.25
 CHUNK = 25
 """Messages that come together."""
 

@@ -1,12 +1,15 @@
 """Where the broker is, and as whom to connect."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from custody_client import AddressError, NotUpError
 from custody_client.address import Address, agent_name, capability_names, find_address, pool_name
+from custody_client.secret_file import _fault, read_secret
+from tests.support.secret_files import write_secret
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def data(tmp_path: Path) -> Path:
     data = tmp_path / ".custody"
     data.mkdir()
     (data / "broker.json").write_text(json.dumps({"url": "nats://127.0.0.1:4999", "pid": 1, "users": True}))
-    (data / "credentials.json").write_text(json.dumps({"operator": "secret", "writer": "other"}))
+    write_secret(data / "credentials.json", json.dumps({"operator": "secret", "writer": "other"}))
     return tmp_path
 
 
@@ -60,8 +63,7 @@ def test_answers_are_heard_where_the_user_may_listen() -> None:
     ],
 )
 def test_a_file_of_credentials_says_what_it_is(tmp_path: Path, content: str, options: dict[str, str]) -> None:
-    file = tmp_path / "credentials"
-    file.write_text(content)
+    file = write_secret(tmp_path / "credentials", content)
     found = find_address(environ={"CUSTODY_NATS": "h:1", "CUSTODY_CREDENTIALS": str(file)})
     wanted = {name: str(file) if value == "FILE" else value for name, value in options.items()}
     assert {name: value for name, value in found.options().items() if name in wanted} == wanted
@@ -78,6 +80,31 @@ def test_a_file_of_credentials_says_what_it_is(tmp_path: Path, content: str, opt
 def test_what_is_missing_is_said(tmp_path: Path, environ: dict[str, str], said: str) -> None:
     with pytest.raises(AddressError, match=said):
         find_address(environ=environ, directory=tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o644])
+def test_credentials_that_other_users_can_read_or_write_are_not_used(data: Path, mode: int) -> None:
+    file = data / ".custody" / "credentials.json"
+    file.chmod(mode)
+    for environ in ({}, {"CUSTODY_NATS": "h:1", "CUSTODY_CREDENTIALS": str(file)}):
+        with pytest.raises(AddressError, match=r"credentials.json are not used: other users may .* \(chmod 600\)"):
+            find_address(environ=environ, directory=data)
+
+
+def test_roots_files_may_be_readable_and_a_pipe_may_bring_credentials(tmp_path: Path) -> None:
+    for mode, owner, user, used in (
+        (0o444, 0, 1000, True),
+        (0o640, 0, 1000, True),
+        (0o660, 0, 1000, False),
+        (0o600, 1001, 1000, False),
+        (0o444, 0, 0, False),
+    ):
+        assert (_fault(mode, owner, user) is None) is used, (mode, owner, user)
+    reading, writing = os.pipe()
+    os.write(writing, b"a secret")
+    os.close(writing)
+    assert read_secret(Path(f"/dev/fd/{reading}")) == b"a secret"
+    os.close(reading)
 
 
 def test_a_damaged_file_is_named(data: Path) -> None:

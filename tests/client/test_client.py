@@ -72,7 +72,7 @@ async def test_a_task_is_explained_while_it_waits_and_when_it_has_ended(place: P
     task = await client.submit("report")
     queued = await task.explain()
     assert queued.headline.startswith("queued")
-    assert queued.why[-1] == "no registered agent can take it now"
+    assert queued.why[-1] == "no registered agent can take it now: no live agent has report"
     assert [(each.agent_id, each.can, each.why) for each in queued.candidates] == [("a1", False, "lacks report")]
     await task.cancel("not needed")
     ended = await task.explain()

@@ -21,6 +21,7 @@ from custody_client.link import Link
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user
 from tests.client.conftest import Place, eventually
+from tests.support.secret_files import write_secret
 
 RESULT_S = 15.0
 PROGRAM = """
@@ -61,7 +62,7 @@ def leave_address(directory: Path, url: str) -> None:
     assert user == "operator"
     data = directory / ".custody"
     data.mkdir(exist_ok=True)
-    (data / "credentials.json").write_text(json.dumps({user: password}))
+    write_secret(data / "credentials.json", json.dumps({user: password}))
     (data / "broker.json").write_text(json.dumps({"url": f"nats://{host}", "pid": 1, "users": True}))
 
 
@@ -210,7 +211,7 @@ async def test_credentials_that_are_not_taken_end_a_worker_and_a_client(broker: 
 async def test_credentials_that_cannot_be_used_end_it_too(
     broker: EmbeddedBroker, tmp_path: Path, content: str, said: str
 ) -> None:
-    (tmp_path / "creds").write_text(content)
+    write_secret(tmp_path / "creds", content)
     with pytest.raises(CredentialsError, match=said):
         async with Client(broker.url, credentials=tmp_path / "creds"):
             pass

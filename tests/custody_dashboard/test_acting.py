@@ -1,17 +1,20 @@
 """What a person does from the page: recorded under their name, refused without rights, and said in words."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
+from custody_dashboard.watch import hub as hub_module
+from custody_dashboard.web import people as people_module
 from custody_dashboard.web.people import TokenHolders
 from custody_dashboard.web.request_body import MAX_BODY_BYTES
 from domain.commands.operator_commands import OPS_COMMANDS
 from infra.cli.watching.acts import VERBS
-from tests.custody_dashboard.conftest import Desk
+from tests.custody_dashboard.conftest import Desk, closed, frames_of, take
 from tests.support.cases import case
 from tests.support.pool_harness import PoolHarness
 
@@ -19,8 +22,21 @@ ANN, BOB = "ann-token-0123456789-abc", "bob-token-0123456789-abc"
 NewDesk = Callable[..., Awaitable[Desk]]
 
 
+def token_file(directory: Path, *, bob: str = "viewer") -> Path:
+    """Write the file of tokens."""
+    file = directory / "tokens"
+    file.write_text(f"ann:operator:{ANN}\nbob:{bob}:{BOB}\n")
+    file.chmod(0o600)
+    return file
+
+
+async def rest_of(frames: AsyncIterator[bytes]) -> list[tuple[str, Any]]:
+    """The last frames of a stream that ends."""
+    return [found async for raw in frames for found in frames_of(raw)]
+
+
 async def acted(desk: Desk, **body: Any) -> dict[str, Any]:
-    answer = await desk.act(**body)
+    answer = await desk.act(**{"reason": "a test", **body})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     assert found["ok"] is True
@@ -52,7 +68,8 @@ async def test_each_verb_does_what_it_says_under_the_persons_name(desk: Desk, po
             assert f"on record at position {found['events'][-1]['position']}" in found["said"]
             record = pool.records(found["events"][0]["position"] - 1)[0]
             assert (record.actor, record.causation_id) == ("ops/ann", found["command_id"])
-            assert getattr(record.event, "reason", body.get("reason")) == body.get("reason")
+            reason = body.get("reason", "a test")
+            assert getattr(record.event, "reason", reason) == reason
 
 
 async def test_a_blocked_task_is_answered_and_a_quarantined_one_requeued(desk: Desk, pool: PoolHarness) -> None:
@@ -98,7 +115,7 @@ async def test_what_the_pool_refuses_is_told_in_its_words(desk: Desk, pool: Pool
         ({"verb": "revoke", "task_id": "T1"}, "illegal_transition"),
         ({"verb": "drain", "agent_id": "none"}, "unknown_agent"),
     ):
-        answer = await desk.act(**body)
+        answer = await desk.act(reason="a test", **body)
         assert (answer.status_code, answer.json()["ok"], answer.json()["error"]["code"]) == (409, False, code)
         assert answer.json()["error"]["message"].startswith(code)
 
@@ -106,16 +123,16 @@ async def test_what_the_pool_refuses_is_told_in_its_words(desk: Desk, pool: Pool
 async def test_without_a_service_and_without_an_answer_it_says_what_to_do(desk: Desk, pool: PoolHarness) -> None:
     await pool.submit("T1")
     desk.connection.client.silent = True
-    answer = await desk.act(verb="cancel", task_id="T1", command_id="c1")
+    answer = await desk.act(verb="cancel", task_id="T1", command_id="c1", reason="a test")
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "unknown_outcome")
     assert "command_id c1" in answer.json()["error"]["message"]
     desk.connection.client.silent = False
     await pool.kill()
-    answer = await desk.act(verb="cancel", task_id="T1")
+    answer = await desk.act(verb="cancel", task_id="T1", reason="a test")
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unavailable")
     await pool.start()
     desk.connection.is_connected = False
-    answer = await desk.act(verb="cancel", task_id="T1")
+    answer = await desk.act(verb="cancel", task_id="T1", reason="a test")
     assert answer.status_code == 503
     assert "the broker is not reached now" in answer.json()["error"]["message"]
     assert pool.task("T1").status.value == "queued"
@@ -141,13 +158,17 @@ async def test_without_a_service_and_without_an_answer_it_says_what_to_do(desk: 
         ({"verb": "drain", "deadline_s": 5}, "deadline_s goes with agent_id"),
         ({"verb": "drain", "agent_id": "a1", "deadline_s": -1}, "deadline_s: "),
         ({"verb": "unblock", "task_id": "T1", "answer": {}}, "answer: "),
+        ({"verb": "cancel", "task_id": "T1", "reason": None}, "reason should say why"),
+        ({"verb": "cancel", "task_id": "T1", "reason": ""}, "reason should say why"),
+        ({"verb": "resume", "reason": " \n"}, "reason should say why"),
+        ({"verb": "pause", "reason": ["x"]}, "reason should say why"),
     ],
 )
 async def test_a_command_that_cannot_be_meant_is_refused_before_it_is_sent(
     desk: Desk, pool: PoolHarness, body: dict[str, Any], said: str
 ) -> None:
     position = pool.position
-    answer = await desk.act(**body)
+    answer = await desk.act(**{"reason": "a test", **body})
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_request")
     assert said in answer.json()["error"]["message"]
     assert pool.position == position
@@ -214,11 +235,86 @@ async def test_without_the_brokers_permission_there_are_no_buttons(desk: Desk) -
     assert (await desk.act(verb="pause")).status_code == 403
 
 
+async def test_until_the_brokers_permission_is_known_there_are_no_buttons_and_then_the_page_is_told(
+    desk: Desk, pool: PoolHarness
+) -> None:
+    desk.watch.may_operate = None
+    session = await desk.get("/api/session")
+    assert (session["can_act"], session["by_token"]) == (False, False)
+    assert "it is not known yet whether the broker lets" in session["why_not"]
+    answer = await desk.act(verb="pause", reason="a test")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "not_allowed")
+    async with closed(
+        desk.watch.hub.frames(None, desk.context.rights(Request({"type": "http", "headers": []})))
+    ) as frames:
+        await take(frames, 2)
+        desk.watch.may_operate = True
+        await pool.advance(1.2)
+        assert "session" in {name for name, _ in await take(frames, 2)}
+    assert (await desk.get("/api/session"))["can_act"] is True
+
+
+async def test_a_stream_ends_with_the_session_that_it_was_opened_with(
+    new_desk: NewDesk, pool: PoolHarness, tmp_path: Path
+) -> None:
+    file = token_file(tmp_path)
+    people = TokenHolders(file)
+    desk = await new_desk(people)
+    cookies = {name: people.login(token) for name, token in (("ann", ANN), ("bob", BOB))}
+
+    def frames_for(name: str) -> Any:
+        cookie = f"{desk.context.cookie}={cookies[name]}"
+        request = Request({"type": "http", "headers": [(b"cookie", cookie.encode())]})
+        return desk.watch.hub.frames(None, desk.context.rights(request), name)
+
+    async with closed(frames_for("ann")) as anns, closed(frames_for("bob")) as bobs:
+        for each in (anns, bobs):
+            await take(each, 2)
+        token_file(tmp_path, bob="operator")
+        await pool.advance(1.2)
+        assert "session" in {name for name, _ in await take(bobs, 2)}, "another role is told"
+        file.write_text(f"bob:operator:{BOB}\n")
+        await pool.submit("T1")
+        await pool.advance(1.2)
+        assert [name for name, _ in await rest_of(anns)][-1:] != ["beat"]
+        assert len(desk.watch.hub) == 1, "ann's token was revoked"
+        people.logout(cookies["bob"])
+        await pool.advance(1.2)
+        await rest_of(bobs)
+        assert len(desk.watch.hub) == 0
+
+
+async def test_a_stream_that_is_refused_says_why_in_the_session(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (await desk.get("/api/session"))["why_no_stream"] is None
+    monkeypatch.setattr(hub_module, "MAX_BROWSERS", 0)
+    status, code, said = await desk.refused("/api/stream")
+    assert (status, code) == (503, "busy")
+    assert (await desk.get("/api/session"))["why_no_stream"] == said
+
+
+async def test_a_session_in_use_goes_on_and_ends_with_the_logout(
+    new_desk: NewDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = await new_desk(TokenHolders(token_file(tmp_path)))
+    logged = await desk.http.post("/api/login", json={"token": ANN})
+    assert f"Max-Age={12 * 3600}" in logged.headers["set-cookie"]
+    session = await desk.http.get("/api/session")
+    assert session.json()["by_token"] is True
+    assert "set-cookie" not in session.headers
+    monkeypatch.setattr(people_module, "RENEW_S", 0)
+    session = await desk.http.get("/api/session")
+    assert "Max-Age=" in session.headers["set-cookie"]
+    copy = dict(desk.http.cookies)
+    assert (await desk.http.post("/api/logout")).status_code == 200
+    async with desk.browser() as thief:
+        thief.cookies.update(copy)
+        assert (await thief.get("/api/session")).status_code == 401
+
+
 async def test_a_token_is_needed_where_a_file_names_people(
     new_desk: NewDesk, pool: PoolHarness, tmp_path: Path
 ) -> None:
-    file = tmp_path / "tokens"
-    file.write_text(f"ann:operator:{ANN}\nbob:viewer:{BOB}\n")
+    file = token_file(tmp_path)
     desk = await new_desk(TokenHolders(file))
     await pool.submit("T1")
     for path in (
@@ -255,8 +351,7 @@ async def test_a_token_is_needed_where_a_file_names_people(
 
 
 async def test_the_cookie_is_for_encrypted_connections_where_there_is_one(new_desk: NewDesk, tmp_path: Path) -> None:
-    file = tmp_path / "tokens"
-    file.write_text(f"ann:operator:{ANN}\n")
+    file = token_file(tmp_path)
     desk = await new_desk(TokenHolders(file))
     for base, secure in (("http://localhost", False), ("https://localhost", True)):
         async with desk.browser(base) as browser:

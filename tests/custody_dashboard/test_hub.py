@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from custody_dashboard.watch import hub as hub_module
-from custody_dashboard.watch.hub import KEPT_DELTAS, MAX_BROWSERS, MAX_WAITING_FRAMES, Hub
+from custody_dashboard.watch.hub import KEPT_DELTAS, MAX_BROWSERS, MAX_BROWSERS_OF_ONE, MAX_WAITING_FRAMES, Hub
 from custody_dashboard.web.api_error import ApiError
 from tests.custody_dashboard.conftest import closed, take
 from tests.support.cases import case
@@ -177,6 +177,49 @@ async def test_more_browsers_than_there_may_be_are_refused(pool: Pool) -> None:
         await anext(one_more)
     for each in browsers:
         await each.aclose()
+
+
+async def test_one_person_has_not_all_the_streams(pool: Pool) -> None:
+    browsers = [pool.hub.frames(None, owner="ann") for _ in range(MAX_BROWSERS_OF_ONE)]
+    for each in browsers:
+        await anext(each)
+    assert pool.hub.why_full("ann") == "ann has 40 pages open already; close one"
+    with pytest.raises(ApiError, match="ann has 40 pages open already"):
+        await anext(pool.hub.frames(None, owner="ann"))
+    for owner in ("bob", None):
+        assert pool.hub.why_full(owner) is None
+        browsers.append(pool.hub.frames(None, owner=owner))
+        await anext(browsers[-1])
+    await browsers.pop(0).aclose()
+    assert pool.hub.why_full("ann") is None
+    for each in browsers:
+        await each.aclose()
+
+
+async def test_rights_are_asked_for_at_each_beat_and_their_end_ends_the_stream(pool: Pool) -> None:
+    rights: list[str | None] = ["operator"]
+    async with closed(pool.hub.frames(None, lambda: rights[0])) as frames:
+        assert await take(frames, 2) == [("state", {"position": 0}), ("session", {})]
+        pool.hub.beat({"mode": "live"})
+        rights[0] = "viewer"
+        pool.hub.beat({"mode": "live"})
+        assert sorted(name for name, _ in await take(frames, 3)) == ["beat", "beat", "session"]
+        pool.publish()
+        rights[0] = None
+        pool.hub.beat({"mode": "live"})
+        with pytest.raises(StopAsyncIteration):
+            await anext(frames)
+    assert len(pool.hub) == 0
+
+
+async def test_a_browser_that_takes_nothing_is_told_of_its_rights_behind_the_state(pool: Pool) -> None:
+    rights = ["operator"]
+    async with closed(pool.hub.frames(None, lambda: rights[0])) as frames:
+        await take(frames, 2)
+        rights[0] = "viewer"
+        pool.hub.beat({})
+        pool.publish(MAX_WAITING_FRAMES + 1)
+        assert await take(frames, 2) == [("state", {"position": pool.position}), ("session", {})]
 
 
 async def test_a_line_break_in_a_text_does_not_end_an_event(pool: Pool) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from custody_dashboard.endpoints import report_endpoints
 from custody_dashboard.past import past_states
 from custody_dashboard.past.named_moments import moment_at
 from custody_dashboard.past.past_states import KEPT_STATES, MAX_WAITING
 from custody_dashboard.past.timeline import BUCKETS, MAX_SAMPLES, Sample, Timeline, timeline_document
 from domain.timestamps import format_timestamp
-from handlers.follower import past
+from handlers.follower import morning_fold, past
+from handlers.follower.histories import Histories
+from infra.cli.session.postmortem_page import MadePage
 from infra.codec import CloudEventsCodec
 from tests.custody_dashboard.conftest import Desk
 from tests.support.cases import case
@@ -69,6 +72,78 @@ async def test_a_moment_may_be_named_by_a_time(desk: Desk, pool: PoolHarness) ->
         assert found["strip"]["oldest_wait_s"] == wait_s, "ages are those of the moment, not of the last event by then"
     assert (await desk.get("/api/at", at="1969-01-01T00:00:00Z"))["position"] == 0
     assert (await desk.get("/api/at", position=0))["agents"] == {}
+
+
+async def test_every_page_of_the_past_has_the_ages_of_the_moment_and_not_of_the_last_event(
+    desk: Desk, pool: PoolHarness
+) -> None:
+    await pool.holds("a1", "T1")
+    position, granted_at = pool.position, pool.clock.now()
+    moment_at = format_timestamp(granted_at + timedelta(seconds=200))
+    await pool.advance(600)
+    assert pool.names(position), "something happened since"
+    for given in ({"at": moment_at}, {"at": moment_at, "position": position}):
+        for path, more in (
+            ("/api/tasks", {}),
+            ("/api/task", {"id": "T1"}),
+            ("/api/agent", {"id": "a1"}),
+            ("/api/statistics", {}),
+        ):
+            with case(f"{path} {given}"):
+                found = await desk.get(path, **given, **more)
+                assert (found["position"], found["now"]) == (position, moment_at)
+        agent = await desk.get("/api/agent", id="a1", **given)
+        assert agent["row"]["tone"] == "silent", "at its last event it was not"
+    steals = await desk.get("/api/steals", at=moment_at)
+    assert (steals["position"], steals["past"]) == (position, True)
+    assert (await desk.get("/api/agent", id="a1", position=position))["row"]["tone"] == "ok"
+
+
+async def test_a_past_whose_history_was_cut_says_since_when_it_counts(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await pool.submit(f"T{number}")
+        await pool.advance(60)
+    begun = format_timestamp(pool.records()[-2].time)
+    whole = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (whole["last_hour_since"], whole["last_hour"]["submitted"]) == (None, 5)
+    assert (await desk.get("/api/statistics"))["series_since"] is None
+    monkeypatch.setattr(past_states, "HISTORY_EVENTS", 2)
+    desk.context._past = None  # noqa: SLF001 - what is kept was not cut
+    cut = await desk.get("/api/statistics", at=format_timestamp(pool.clock.now()))
+    assert (cut["last_hour_since"], cut["series_since"], cut["last_hour"]["submitted"]) == (begun, begun, 2)
+    assert (await desk.get("/api/at", at=format_timestamp(pool.clock.now())))["strip"]["last_hour_since"] == begun
+
+
+@pytest.mark.parametrize("kind", ["task", "agent"])
+async def test_a_page_of_the_past_is_of_its_own_moment_though_another_one_is_asked_for_meanwhile(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    await pool.register("a1", capacity=10)
+    await pool.submit("T1", "T2")
+    await pool.assign("a1", "T1")
+    position = pool.position
+    await pool.advance(60)
+    await pool.assign("a1", "T2")
+    await pool.given("ops.cancel", task_id="T1")
+    later = pool.position
+    await pool.advance(1)
+    path, entity_id = f"/api/{kind}", "T1" if kind == "task" else "a1"
+    alone = await desk.get(path, id=entity_id, position=position)
+    reads, entered, go_on = Histories.of, asyncio.Event(), asyncio.Event()
+
+    async def slow(self: Any, *given: Any) -> Any:
+        entered.set()
+        await go_on.wait()
+        return await reads(self, *given)
+
+    monkeypatch.setattr(Histories, "of", slow)
+    asked = asyncio.create_task(desk.get(path, id=entity_id, position=position))
+    await entered.wait()
+    await desk.get("/api/at", position=later)
+    go_on.set()
+    assert await asked == alone
 
 
 async def test_playing_moves_one_state_on_and_what_is_kept_is_bounded(
@@ -141,8 +216,10 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
 @pytest.mark.parametrize(
     ("path", "parameters", "said"),
     [
-        ("/api/at", {}, "name either position or at"),
-        ("/api/at", {"position": "1", "at": "2026-11-21T08:00:00Z"}, "name either position or at"),
+        ("/api/at", {}, "name position, at or both"),
+        ("/api/at", {"position": "1", "at": "2026-11-21T07:59:59Z"}, "the log did not end at position 1"),
+        ("/api/tasks", {"position": "1", "at": "2126-11-21T08:00:00Z"}, "the log did not end at position 1"),
+        ("/api/task", {"id": "T1", "position": "1", "at": "now"}, "at should be a time"),
         ("/api/at", {"position": "999"}, "position 999 is past the end of the log"),
         ("/api/at", {"position": "-1"}, "position should be a whole number"),
         ("/api/at", {"at": "yesterday"}, "at should be a time such as"),
@@ -153,6 +230,9 @@ async def test_what_changed_between_two_moments(desk: Desk, pool: PoolHarness) -
         ("/api/diff", {"from": "3", "to": "1"}, "from is after to"),
         ("/api/diff", {"from": "1", "to": "x"}, "to should be a time such as"),
         ("/api/morning", {"since": "soon"}, "since should be a time such as"),
+        ("/api/morning", {"since": "3", "position": "2"}, "since is after the moment up to which"),
+        ("/api/morning", {"position": "2", "at": "2026-11-20T08:00:00Z"}, "the log did not end at position 2"),
+        ("/api/morning", {"at": "2999-01-01T00:00:00Z"}, "at has not come yet"),
         ("/api/postmortem", {}, "name a task, an agent, or a range"),
         ("/api/postmortem", {"task": "ü"}, "is not a task's id"),
         ("/api/postmortem", {"from": "x"}, "from should be a time such as"),
@@ -236,10 +316,122 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert 0 < len(found["lines"]) <= 10
     assert found["lines"][0]["link"] == {"kind": "postmortem", "task_id": "T1"}
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
-    assert (await desk.get("/api/morning"))["events"] == pool.position
+    by_default = await desk.get("/api/morning")
+    assert (by_default["events"], by_default["since"]) == (pool.position, "2026-11-20T20:00:00.000000Z")
     await pool.submit("T9")
     await pool.advance(1)
     again = await desk.get("/api/morning", since=format_timestamp(at))
     assert again["events"] == found["events"] + 1, "what was folded is folded further"
     later = await desk.get("/api/morning", since=format_timestamp(pool.clock.now()))
     assert (later["lines"], later["events"]) == ([], 0)
+
+
+async def test_a_morning_report_may_end_in_the_past(desk: Desk, pool: PoolHarness) -> None:
+    since = pool.clock.now()
+    await pool.advance(1)
+    token = await pool.holds("a1", "T1")
+    await pool.given("agent.a1.block", task_id="T1", token=token, reason="unclear", question="Which?")
+    await pool.advance(60)
+    position, at = pool.position, pool.clock.now()
+    await pool.advance(60)
+    await pool.given("ops.unblock", task_id="T1", answer="main")
+    await pool.submit("T2")
+    await pool.advance(1)
+    by_time = await desk.get("/api/morning", since=format_timestamp(since), at=format_timestamp(at))
+    assert by_time["until"] == format_timestamp(at)
+    for found in (by_time, await desk.get("/api/morning", since=format_timestamp(since), position=position)):
+        assert found["lines"][0]["text"] == "1 task blocked, and waiting for an answer: T1"
+        assert (found["past"], found["position"]) == (True, position)
+        assert found["lines"][0]["first_at"] == format_timestamp(since + timedelta(seconds=1))
+    now = await desk.get("/api/morning", since=format_timestamp(since))
+    assert not any("blocked" in line["text"] for line in now["lines"])
+    assert (now["past"], now["position"]) == (False, pool.position)
+
+
+async def test_a_morning_report_says_how_far_it_is_until_it_is_whole(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(morning_fold, "SLICE", 3)
+    monkeypatch.setattr(report_endpoints, "STEP_S", 0.0)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit(*(f"T{number}" for number in range(8)))
+    await pool.advance(1)
+    said = []
+    for _ in range(pool.position // 3):
+        status, code, message = await desk.refused("/api/morning", since="0")
+        said.append(message)
+        assert (status, code) == (503, "reading")
+    assert said[0] == f"Reading the log: 3 of {pool.position} events, {300 // pool.position} %"
+    found = await desk.get("/api/morning", since="0")
+    assert (found["events"], found["events_left_out"]) == (pool.position, 0)
+    assert found["from"] > found["since"], "of the log's beginning"
+    monkeypatch.setattr(report_endpoints, "STEP_S", 60.0)
+    at_once = await desk.get("/api/morning", since=format_timestamp(since))
+    assert [each["text"] for each in at_once["lines"]] == [each["text"] for each in found["lines"]]
+
+
+async def test_a_morning_report_that_leaves_events_out_says_from_when_it_is(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_endpoints, "MAX_MORNING_EVENTS", 2)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit("T1", "T2")
+    await pool.advance(60)
+    first = pool.clock.now()
+    await pool.submit("T3")
+    await pool.submit("T4")
+    await pool.advance(1)
+    found = await desk.get("/api/morning", since=format_timestamp(since))
+    assert (found["events"], found["events_left_out"]) == (2, 2)
+    assert found["since"] == format_timestamp(since)
+    assert found["from"] == format_timestamp(first)
+    assert found["lines"][1]["text"] == "0 tasks completed, 2 submitted"
+
+
+async def test_a_morning_report_reaches_back_a_month_at_most(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_endpoints, "LONGEST_MINUTES", 1)
+    since = pool.clock.now()
+    await pool.advance(1)
+    await pool.submit("T1")
+    await pool.advance(90)
+    await pool.submit("T2")
+    await pool.advance(1)
+    found = await desk.get("/api/morning", since=format_timestamp(since))
+    assert found["from"] > format_timestamp(since)
+    assert found["events_left_out"] > 0
+    assert any("1 submitted" in line["text"] for line in found["lines"])
+
+
+async def test_the_post_mortem_of_an_agent_is_of_the_time_around_its_newest_event(
+    desk: Desk, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans: list[tuple[int, int]] = []
+
+    async def made(_: Any, __: Any, ___: Any, ____: Any, span: tuple[int, int], _____: int) -> MadePage:
+        spans.append(span)
+        return MadePage("", 0, 0)
+
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_S", 60.0)
+    monkeypatch.setattr(report_endpoints, "make_page", made)
+    await pool.register("a1")
+    await pool.advance(120)
+    begin = pool.position + 1
+    await pool.submit("before")
+    await pool.advance(30)
+    await pool.register("a1", capacity=7)
+    await pool.advance(30)
+    await pool.submit("after")
+    end = pool.position
+    await pool.advance(60)
+    await pool.submit("late")
+    await pool.advance(1)
+    for parameters in ({"agent": "a1"}, {"agent": "a1", "from": "1"}, {"agent": "none"}):
+        assert (await desk.http.get("/api/postmortem", params=parameters)).status_code == 200
+    assert spans == [(begin, end), (1, pool.position), (1, pool.position)]
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_EVENTS", 1)
+    await desk.http.get("/api/postmortem", params={"agent": "a1"})
+    assert spans[-1] == (begin, end), "the newest event, and one on each side"

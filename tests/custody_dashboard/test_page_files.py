@@ -90,3 +90,21 @@ def test_modules_stay_small() -> None:
     for file in OWN:
         with case(file.name):
             assert len(file.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def _luminance(colour: str) -> float:
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    linear = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_what_is_painted_on_a_canvas_stands_out_from_its_panel() -> None:
+    """WCAG 1.4.11: 3 to 1. No tool looks into a canvas."""
+    base = (STATIC / "style" / "base.css").read_text(encoding="utf-8")
+    pairs = dict(re.findall(r"--([a-z-]+): light-dark\((#[0-9a-f]{6}, #[0-9a-f]{6})\)", base))
+    panels = [_luminance(each) for each in pairs["panel"].split(", ")]
+    for name in ("ended", "accent", "stalled", "silent", "grace", "text"):
+        for colour, panel in zip(pairs[name].split(", "), panels, strict=True):
+            low, high = sorted((_luminance(colour), panel))
+            with case(f"{name} {colour}"):
+                assert (high + 0.05) / (low + 0.05) >= 3

@@ -98,6 +98,7 @@ async def test_a_task_with_its_story(desk: Desk, pool: PoolHarness) -> None:
     assert (latest["agent_id"], latest["token"], latest["until"], latest["end"]) == ("a2", second, None, None)
     (handoff,) = found["handoffs"]
     assert (handoff["from_agent"], handoff["progress"], handoff["after"]) == ("a1", 40, "requeued")
+    assert found["actions"] == ["revoke", "steal", "cancel"]
     lifecycle = found["lifecycle"]
     assert lifecycle["at"] == "assigned"
     assert ["queued", "assigned", ["leased"]] in lifecycle["transitions"]
@@ -191,7 +192,7 @@ async def test_hostile_texts_arrive_as_they_are(desk: Desk, pool: PoolHarness) -
         ("/api/tasks", {"desc": "maybe"}, 400, "desc should be 1 or 0"),
         ("/api/tasks", {"q": "x" * 201}, 400, "q should have at most 200 characters"),
         ("/api/tasks", {"agent": "a b"}, 400, "agent 'a b' is not an agent's name"),
-        ("/api/tasks", {"agnet": "a"}, 400, "unknown parameter 'agnet'; known here: agent, desc"),
+        ("/api/tasks", {"agnet": "a"}, 400, "unknown parameter 'agnet'; known here: agent, at, desc"),
         ("/api/tasks", {"limit": ["1", "2"]}, 400, "limit is given twice"),
         ("/api/tasks", {"position": "99999"}, 400, "position: position 99999 is past the end of the log"),
         ("/api/task", {}, 400, "name the task, as ?id="),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from custody_dashboard.web.people import SESSION_S, AnyoneHere, TokenFileError, TokenHolders
+from custody_dashboard.web import people as people_module
+from custody_dashboard.web.people import RENEW_S, SESSION_S, AnyoneHere, TokenFileError, TokenHolders
 from tests.support.cases import case
 
 ANN, BOB = "ann-token-0123456789-abc", "bob-token-0123456789-abc"
@@ -22,6 +23,7 @@ class Time:
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "tokens"
     path.write_text(LINES)
+    path.chmod(0o600)
     return path
 
 
@@ -50,7 +52,7 @@ def test_a_session_survives_a_restart_and_ends_with_its_time(file: Path) -> None
     person = again.known_by(cookie)
     assert person is not None
     time.now_s += SESSION_S - 1
-    assert again.known_by(cookie) == person
+    assert again.known_by(cookie) == person._replace(renews=True)
     time.now_s += 1
     assert again.known_by(cookie) is None
 
@@ -67,37 +69,86 @@ def test_a_cookie_that_was_changed_proves_nothing(file: Path) -> None:
     people = TokenHolders(file)
     cookie = people.login(BOB)
     assert cookie is not None
-    name, end, mac = cookie.split(".")
+    name, number, end, mac = cookie.split(".")
+    head = f"{name}.{number}"
     for changed in (
         None,
         "",
         "..",
-        f"ann.{end}.{mac}",
-        f"{name}.{int(end) + 1}.{mac}",
-        f"{name}.{end}.",
-        f"{name}.{end}.{mac}0",
-        f"{name}.x.{mac}",
-        f"{name}.{end}.{'0' * len(mac)}",
+        "...",
+        f"ann.{number}.{end}.{mac}",
+        f"{name}.{end}.{mac}",
+        f"{name}.{number}0.{end}.{mac}",
+        f"{head}.{int(end) + 1}.{mac}",
+        f"{head}.{end}.",
+        f"{head}.{end}.{mac}0",
+        f"{head}.x.{mac}",
+        f"{head}.{end}.{'0' * len(mac)}",
         cookie + "é",
         "9" * 10_000,
-        f"{name}.{'9' * 5_000}.{mac}",
+        f"{head}.{'9' * 5_000}.{mac}",
     ):
         with case(str(changed)[:60]):
             assert people.known_by(changed) is None
 
 
 def test_each_session_has_a_csrf_token_of_its_own(file: Path) -> None:
-    time = Time()
-    people = TokenHolders(file, time)
+    people = TokenHolders(file)
     found = set()
     for token in (ANN, BOB):
         for _ in range(2):
-            time.now_s += 1
             person = people.known_by(people.login(token))
             assert person is not None
             found.add(person.csrf)
     assert len(found) == 4
     assert AnyoneHere("ann").known_by(None).csrf != AnyoneHere("ann").known_by(None).csrf
+
+
+def test_a_session_in_use_is_renewed_and_keeps_its_csrf_token(file: Path) -> None:
+    time = Time()
+    people = TokenHolders(file, time)
+    cookie = people.login(ANN)
+    first = people.known_by(cookie)
+    assert first is not None
+    assert not first.renews
+    for _ in range(10):
+        time.now_s += RENEW_S
+        person = people.known_by(cookie)
+        assert person is not None
+        assert (person.renews, person.csrf) == (True, first.csrf), "what a page acts with stays"
+        before, cookie = cookie, people.renewed(cookie)
+        assert cookie != before
+        assert people.known_by(cookie) == first
+    time.now_s += SESSION_S
+    assert people.renewed(cookie) is None
+
+
+def test_a_logout_ends_the_session_with_all_its_renewals_and_no_other(file: Path) -> None:
+    time = Time()
+    people = TokenHolders(file, time)
+    cookie, other = people.login(ANN), people.login(ANN)
+    time.now_s += RENEW_S
+    later = people.renewed(cookie)
+    people.logout(cookie)
+    for each in (cookie, later):
+        assert people.known_by(each) is None
+        assert people.renewed(each) is None
+    assert people.known_by(other) is not None
+    people.logout("of.no.session.0")
+    people.logout(None)
+
+
+def test_what_is_remembered_of_logouts_is_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people_module, "MAX_LOGGED_OUT", 10)
+    time = Time()
+    people = TokenHolders(file, time)
+    cookies = [people.login(ANN) for _ in range(12)]
+    for each in cookies:
+        people.logout(each)
+    assert [people.known_by(each) is None for each in cookies] == [False, False] + 10 * [True]
+    time.now_s += SESSION_S + 2
+    people.logout(people.login(ANN))
+    assert len(people._logged_out) == 1  # noqa: SLF001 - what must not grow
 
 
 def test_a_name_may_have_dots(file: Path) -> None:
@@ -133,7 +184,7 @@ def test_a_file_that_cannot_be_used_says_where(file: Path, text: str, said: str)
 
 def test_a_file_that_others_may_write_or_that_is_not_there_is_refused(file: Path, tmp_path: Path) -> None:
     file.chmod(0o666)
-    with pytest.raises(TokenFileError, match="every user may write to it"):
+    with pytest.raises(TokenFileError, match="other users may read or write it: chmod 600"):
         TokenHolders(file)
     with pytest.raises(TokenFileError, match=r"cannot read .*: No such file"):
         TokenHolders(tmp_path / "none")

@@ -13,6 +13,8 @@ import uvicorn
 
 from custody_dashboard.app import new_app
 from custody_dashboard.watch.hub import MAX_WAITING_FRAMES, Hub
+from custody_dashboard.web import limited_http, request_body
+from custody_dashboard.web.limited_http import LimitedHttp
 from tests.custody_dashboard.conftest import Desk
 
 ASK = b"GET /api/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -29,7 +31,8 @@ async def served(desk: Desk) -> AsyncIterator[Served]:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     app = new_app(desk.context, {"localhost", "127.0.0.1"})
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    config = uvicorn.Config(app, http=LimitedHttp, log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     yield Served(listening.getsockname()[1], desk.watch.hub)
     desk.watch.hub.close()
@@ -70,6 +73,36 @@ async def test_a_browser_that_reads_nothing_holds_a_short_line_and_nobody_up(ser
     stalled.close()
     served.hub.beat({"mode": "live"})
     await until(0, served.hub)
+
+
+async def test_a_connection_that_takes_nothing_ends(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited_http, "SEND_TIMEOUT_S", 0.05)
+    with socket.socket() as stalled:
+        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stalled.setblocking(False)  # noqa: FBT003 - the library's signature
+        await asyncio.get_running_loop().sock_connect(stalled, ("127.0.0.1", served.port))
+        await asyncio.get_running_loop().sock_sendall(stalled, ASK)
+        await until(1, served.hub)
+        for number in range(MAX_WAITING_FRAMES):
+            served.hub.publish(number, {"text": "x" * 1_000_000})
+        await until(0, served.hub)
+
+
+async def test_a_connection_that_asks_nothing_or_too_slowly_ends(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limited_http, "HEAD_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.05)
+    ask = b"GET /api/session HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    body = (
+        b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+    )
+    for sent, answered in ((b"", b""), (ask[:9], b""), (ask, b"HTTP/1.1 200"), (body, b"HTTP/1.1 408")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        writer.write(sent)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.read(12) == answered, sent
+        writer.close()
 
 
 async def test_what_is_no_http_ends_its_connection_alone(served: Served) -> None:

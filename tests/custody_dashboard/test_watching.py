@@ -148,6 +148,48 @@ async def test_a_link_that_ended_is_not_live(desk: Desk, pool: PoolHarness) -> N
     assert (await desk.get("/api/tasks"))["total"] == 2
 
 
+async def test_while_the_broker_is_gone_time_stands_still_and_no_agent_turns_silent(
+    desk: Desk, pool: PoolHarness
+) -> None:
+    await pool.holds("a1", "T1")
+    await pool.advance(2)
+    await pool.kill()
+    pool.log.fail_reads(10_000)
+    desk.connection.is_connected = False
+    await pool.advance(3)
+    known = desk.watch.beat()
+    assert known["mode"] == "disconnected"
+    found = await stream(desk.watch.hub, pool, 10)
+    await pool.advance(900)
+    found += await stream(desk.watch.hub, pool, 10)
+    assert {name for name, _ in found} == {"state", "beat"}, "nothing changes"
+    assert {document["now"] for _, document in found} == {known["now"]}
+    shown = applied(found)
+    assert shown["agents"]["a1"]["tone"] == "ok"
+    assert shown["needs"]["items"] == []
+    assert (await desk.get("/api/tasks"))["now"] == known["now"]
+    pool.log.fail_reads(0)
+    desk.connection.is_connected = True
+    await pool.start()
+    await pool.advance(2)
+    assert desk.watch.mode == "live"
+    assert desk.watch.beat()["now"] == format_timestamp(pool.clock.now())
+
+
+async def test_a_link_that_ended_holds_the_clock(desk: Desk, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1")
+    await pool.advance(1)
+    desk._works[0].cancel()  # noqa: SLF001 - the link, as its owner ends it
+    await asyncio.gather(desk._works[0], return_exceptions=True)  # noqa: SLF001 - same
+    desk.watch.unlinked("the broker has another address now")
+    ended_at = format_timestamp(pool.clock.now())
+    found = await stream(desk.watch.hub, pool, 10)
+    await pool.advance(900)
+    found += await stream(desk.watch.hub, pool, 10)
+    assert {document["now"] for _, document in found} == {ended_at}
+    assert applied(found)["agents"]["a1"]["tone"] == "ok"
+
+
 async def test_a_service_that_is_gone_is_told_though_the_log_is_live(desk: Desk, pool: PoolHarness) -> None:
     await pool.advance(2)
     assert desk.watch.beat()["served_by"] == "host:1:1"
@@ -161,6 +203,20 @@ async def test_a_service_that_is_gone_is_told_though_the_log_is_live(desk: Desk,
     await pool.advance(3)
     assert desk.watch.beat()["served_by"] == "host:1:2"
     assert (await stream(desk.watch.hub, pool, 0))[0][1]["needs"]["items"] == []
+
+
+async def test_while_no_service_answers_no_agent_turns_silent(desk: Desk, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1")
+    await pool.advance(2)
+    await pool.kill()
+    await pool.advance(900)
+    found = (await stream(desk.watch.hub, pool, 0))[0][1]
+    assert found["mode"] == "live"
+    assert found["agents"]["a1"]["tone"] == "ok", "nothing could hear it"
+    assert [each["kind"] for each in found["needs"]["items"]] == ["writer_down"]
+    await pool.start()
+    await pool.advance(3)
+    assert (await stream(desk.watch.hub, pool, 0))[0][1]["agents"]["a1"]["tone"] == "ok", "it has as long as before"
 
 
 async def test_agents_are_heard_by_the_service_where_the_log_says_nothing(desk: Desk, pool: PoolHarness) -> None:

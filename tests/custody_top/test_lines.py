@@ -24,7 +24,7 @@ STRIP: dict[str, Any] = {
     "served_by": "host:1:1", "served": True, "position": 12_345, "mode": "live", "behind_events": 0, "intake": "open",
     "expiry_held": False, "held": 1_200, "queued": 34, "delayed": 2, "agents": 500, "oldest_wait_s": 300.0,
     "oldest_since": format_timestamp(NOW - timedelta(minutes=5)), "throughput_per_min": 12.34, "expiries_1h": 3,
-    "false_recoveries_1h": 1, "backlog_empty_at": format_timestamp(NOW + timedelta(hours=2)),
+    "false_recoveries_1h": 1, "last_hour_since": None, "backlog_empty_at": format_timestamp(NOW + timedelta(hours=2)),
 }  # fmt: skip
 
 
@@ -139,6 +139,11 @@ def test_the_head_of_a_live_pool() -> None:
     assert plain(second) == (
         " held 1,200  queued 34 +2 later  oldest 5m  empty in 2h  expired 3/h (1 false)  done 12.3/min ▂▄█"
     )
+
+
+def test_the_head_says_over_what_is_counted_where_not_all_of_the_last_hour_is_known() -> None:
+    changed = STRIP | {"last_hour_since": format_timestamp(NOW - timedelta(minutes=12))}
+    assert "  expired 3/12m (1 false)  " in plain(head_lines("p", Liveness("live"), changed, [], NOW, 120)[1])
 
 
 def test_the_bars_take_the_room_that_there_is() -> None:

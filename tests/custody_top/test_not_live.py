@@ -34,6 +34,24 @@ async def test_a_broker_that_does_not_answer_and_then_does(sit: Sit, pool: PoolH
         assert "LIVE" in shown
 
 
+async def test_what_is_old_does_not_age(sit: Sit, pool: PoolHarness) -> None:
+    await pool.holds("a1", "T1")
+    async with sit() as seat:
+        await pool.kill()
+        pool.log.fail_reads(10_000)
+        seat.connection.is_connected = False
+        await pool.advance(4)
+        before = await seat.see()
+        await pool.advance(600)
+        after = await seat.see()
+        assert "out of touch for 10m" in "\n".join(after)
+        assert [line for line in after if "out of touch" not in line] == [
+            line for line in before if "out of touch" not in line
+        ]
+        pool.log.fail_reads(0)
+        await pool.start()
+
+
 async def test_events_that_are_not_read_yet(sit: Sit, pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     async with sit() as seat:
         far = pool.position + 1_234

@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack
@@ -183,7 +184,27 @@ async def test_a_board_and_a_pool_are_in_step_both_ways(site: Site) -> None:
     # A comment that failed because the board was away comes behind later ones.
     events = sorted(each.split(": ")[1].split(" by ")[0] for each in said)
     assert events == ["blocked", "completed", "leased", "leased"]
-    assert any("Which colour?" in each for each in said)
+    (asked,) = (each for each in said if "Which colour?" in each)
+    assert asked.endswith("answer with a comment that begins with /answer")
+
+
+async def test_a_task_without_an_issue_holds_up_no_other(site: Site) -> None:
+    await site.ask("ops.submit", task_id=site.task_id.replace("#1", "#99"), labels=["board"])
+    await site.ask("ops.cancel", task_id=site.task_id.replace("#1", "#99"))
+    site.call("POST", "/issues", title="Mend the fence")
+    await site.until_task("queued")
+    await site.ask(f"agent.{AGENT}.register")
+    await site.claim()
+    await site.until_issue(1, "a comment", lambda issue: len(comments(issue)) == 1)
+
+
+async def test_what_lacks_a_field_is_refused_and_changes_nothing(site: Site) -> None:
+    for body in ({"title": "no name", "by": None}, {"by": "ann"}):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            site.call("POST", "/issues", **body)
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        site.issue(1)
+    assert site.call("GET", "/changes?after=0") == []
 
 
 @pytest.mark.parametrize(("reason", "status"), [("completed", "completed"), ("not_planned", "cancelled")])

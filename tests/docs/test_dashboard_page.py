@@ -6,7 +6,7 @@ from pathlib import Path
 from custody_dashboard import DEFAULT_PORT
 from custody_dashboard.endpoints.now_endpoints import MAX_WINDOW
 from custody_dashboard.past.past_states import KEPT_STATES
-from custody_dashboard.watch.hub import MAX_BROWSERS, MAX_WAITING_FRAMES
+from custody_dashboard.watch.hub import MAX_BROWSERS, MAX_BROWSERS_OF_ONE, MAX_WAITING_FRAMES
 from custody_dashboard.watch.pool_watch import TICK_S
 from custody_dashboard.web.people import MIN_TOKEN_CHARS, SESSION_S, TokenHolders
 from custody_dashboard.web.request_body import MAX_BODY_BYTES
@@ -30,7 +30,8 @@ def test_its_numbers_are_the_programs() -> None:
         f"windows of {MAX_WINDOW} tasks",
         f"bodies of {MAX_BODY_BYTES // 1024} KiB",
         f"at least {MIN_TOKEN_CHARS} characters",
-        f"it lasts {SESSION_S // 86_400} days",
+        f"It lasts {SESSION_S // 3600} hours",
+        f"{MAX_BROWSERS_OF_ONE} of them one person's",
         f"gathered for {TICK_S * 1000:.0f} ms",
         f"within the last {['', 'one', 'two'][round(LOST_CONTACT_S)]} seconds",
         f"deadlines within {['ten'][round(DEADLINE_S / 60) - 10]} minutes",

@@ -57,6 +57,7 @@ from tests.support.cases import case
 from tests.support.checkout import PACKAGES, ROOT
 from tests.support.hostile_bytes import hostile
 from tests.support.scenario import OPS, START, Scenario
+from tests.support.secret_files import write_secret
 from tests.support.virtual_clock import VirtualClock
 
 POOL = "default"
@@ -325,7 +326,7 @@ FILES: dict[str, FileDecoder] = {
     "a broker's passwords": FileDecoder(
         "infra/broker/data_dir.py",
         lambda path: DataDir(path.parent).read_passwords(),
-        lambda path, content: (path.parent / "credentials.json").write_bytes(content),
+        lambda path, content: write_secret(path.parent / "credentials.json", content),
         lambda _: b'{"writer": "x"}',
         (DataDirError,),
     ),
@@ -338,7 +339,7 @@ FILES: dict[str, FileDecoder] = {
     "a notifier's secrets": FileDecoder(
         "infra/notify/webhook_secrets.py",
         lambda path: access_of(load_config(path.parent / "notify.toml").endpoint[0]),
-        PLAIN,
+        write_secret,
         _notify_secrets,
         (NotifyConfigError,),
     ),

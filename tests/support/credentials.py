@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from infra.broker.users import BrokerUser
+from tests.support.secret_files import write_secret
 
 ISSUED_AT = 1_700_000_000
 NO_LIMIT = {"subs": -1, "data": -1, "payload": -1}
@@ -100,12 +101,12 @@ class Operator:
             "pub": {"allow": list(user.publish)}, "sub": {"allow": list(user.subscribe)},
         }  # fmt: skip
         text = jwt(self._account, key.public, user.name, claims, **more)
-        path.write_text(
+        return write_secret(
+            path,
             f"-----BEGIN NATS USER JWT-----\n{text}\n------END NATS USER JWT------\n\n"
             "************************* IMPORTANT *************************\n\n"
-            f"-----BEGIN USER NKEY SEED-----\n{key.seed.decode()}\n------END USER NKEY SEED------\n"
+            f"-----BEGIN USER NKEY SEED-----\n{key.seed.decode()}\n------END USER NKEY SEED------\n",
         )
-        return path
 
 
 class Authority:
@@ -143,10 +144,11 @@ class Authority:
         certificate = self._builder(subject, key).add_extension(here, critical=False).sign(self._key, hashes.SHA256())
         files = self._directory / f"{name}.pem", self._directory / f"{name}.key"
         files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        files[1].write_bytes(
+        write_secret(
+            files[1],
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
+            ),
         )
         return files
 
@@ -154,10 +156,11 @@ class Authority:
 def lock(key: Path, locked: Path) -> None:
     """Write a private key once more, under a passphrase."""
     loaded = serialization.load_pem_private_key(key.read_bytes(), None)
-    locked.write_bytes(
+    write_secret(
+        locked,
         loaded.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.BestAvailableEncryption(b"hush"),
-        )
+        ),
     )

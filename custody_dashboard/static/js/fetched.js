@@ -1,9 +1,10 @@
 /** A document of the server in a component: fetched, and fetched again when something says so. */
 import { useEffect, useState } from 'preact/hooks';
 import { get, mayPass, queryOf } from '#/api.js';
+import { serverNow } from '#/clock.js';
 
 const AGAIN_MS = 1000;
-const NOTHING_YET = { document: null, failure: null };
+const NOTHING_YET = { document: null, asOf: null, failure: null };
 
 /** Asks one address, at most once a second, and never twice at once. */
 class Asker {
@@ -46,7 +47,7 @@ class Asker {
     try {
       const document = await get(this.path, this.query, abort.signal);
       if (abort.signal.aborted) return;
-      this.take({ document, failure: null });
+      this.take({ document, asOf: serverNow(), failure: null });
     } catch (error) {
       if (abort.signal.aborted) return;
       this.take(before => ({ ...before, failure: error }));
@@ -58,9 +59,10 @@ class Asker {
 }
 
 /**
- * Return what an address answers, and why it does not.
+ * Return what an address answers, and why it does not. With both, the document is the last one, of the moment `asOf`:
+ * show it with `Stale`.
  * @param {string} path @param {object} query @param {any} [trigger] a change of it asks again
- * @returns {{document: any, failure: {status: number, message: string}|null}}
+ * @returns {{document: any, asOf: number|null, failure: {status: number, message: string}|null}}
  */
 export function useFetched(path, query, trigger) {
   const [answer, setAnswer] = useState(NOTHING_YET);

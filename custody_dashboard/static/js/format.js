@@ -59,18 +59,23 @@ export function clockTime(at) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-// Made once: a formatter costs a hundred times what it formats.
-const days = new Intl.DateTimeFormat('en-GB', { weekday: 'short', day: 'numeric', month: 'short' });
-
-/** The local day and time: `Sat 29 Nov 03:12:44`. @param {number|null} at ms */
+/** The local day and time: `2026-11-29 03:12:44`. @param {number|null} at ms */
 export function dayTime(at) {
   if (at === null) return NOTHING;
-  return `${days.format(at).replace(',', '')} ${clockTime(at)}`;
+  const date = new Date(at);
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clockTime(at)}`;
+}
+
+/** ms since 1970 of a local day and time as `dayTime` writes it, also with less of the time; null: it is none. */
+export function parsedDayTime(text) {
+  const [, day, time = '00:00'] = /^\s*(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d)?))?\s*$/.exec(text) ?? [];
+  return day ? ms(`${day}T${time}`) : null;
 }
 
 /** Both forms, for titles. @param {string} text RFC 3339 */
 export const absolute = text => (ms(text) === null ? '' : `${dayTime(ms(text))} (${text})`);
 
+// Made once: a formatter costs a hundred times what it formats.
 const numbers = new Intl.NumberFormat('en-GB', { maximumFractionDigits: 1 });
 
 /** A number with separators. */

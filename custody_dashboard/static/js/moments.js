@@ -16,10 +16,13 @@ export const failure = signal('');
 /** The pool that every view shows. */
 export const shown = computed(() => past.value ?? live);
 
-/** The position of the past that is shown; null: the present. */
-export const pastPosition = computed(() => past.value?.position.value ?? null);
-/** The same as a part of a query. */
-export const momentQuery = position => (position === null ? {} : { position });
+/** The position and the time of the past that is shown; null: the present. */
+export const pastPosition = computed(() => {
+  const pool = past.value;
+  return pool && { position: pool.position.value, at: pool.now.value };
+});
+/** The same as a part of a query: ages are those of the time, not of the last event by then. */
+export const momentQuery = moment => moment ?? {};
 
 /** A moment as the server wants it: `{position}` or `{at}`. */
 const asked = at => (/^\d+$/.test(at) ? { position: at } : { at });

@@ -1,6 +1,5 @@
 /** The pool as the page knows it: a state, and the deltas since. Each part is a signal of its own. */
 import { batch, signal } from '@preact/signals-core';
-import { setServerTime } from '#/clock.js';
 
 const KEPT_RECENT = 50;
 const KEPT_STEALS = 50;
@@ -58,7 +57,6 @@ export function applyDelta(pool, delta) {
 }
 
 function applyPlain(pool, document) {
-  if (pool === live) setServerTime(document.now);
   if (document.position !== undefined) pool.position.value = document.position;
   if (document.mode !== undefined) pool.mode.value = document.mode;
   if (document.now !== undefined) pool.now.value = document.now;

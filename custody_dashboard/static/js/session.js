@@ -14,7 +14,8 @@ export async function readSession() {
   try {
     session.value = await get('/api/session');
     locked.value = false;
-    refusal.value = '';
+    // A stream that is refused cannot say why.
+    refusal.value = session.value.why_no_stream ?? '';
   } catch (error) {
     if (error.status === 401) locked.value = true;
     else refusal.value = error.message;

@@ -28,7 +28,11 @@ let onRefused = () => {};
 let lastReopen = 0;
 let hidden = 0;
 
-/** Listen for ever. @param {() => void} refused called when a connection is refused: the session may have ended */
+/**
+ * Listen for ever.
+ * @param {() => void} refused called when a connection is refused, and when the server says `session`: it may have
+ *   ended, or have other rights
+ */
 export function listen(refused) {
   onRefused = refused;
   connect();
@@ -47,9 +51,10 @@ function connect() {
   clearTimeout(again);
   source?.close();
   source = new EventSource('/api/stream');
-  source.addEventListener('state', event => heard(JSON.parse(event.data), applyState));
+  source.addEventListener('state', event => heard(JSON.parse(event.data), applyState, true));
   source.addEventListener('delta', event => heard(JSON.parse(event.data), applyDelta));
   source.addEventListener('beat', event => heard(JSON.parse(event.data), takeBeat));
+  source.addEventListener('session', () => onRefused());
   source.onerror = () => {
     // A broken connection is opened again by the browser, which says where it was; a refused one is not.
     if (source.readyState !== EventSource.CLOSED) return;
@@ -65,16 +70,17 @@ function pause() {
   source = null;
 }
 
-function heard(document, apply) {
+function heard(document, apply, whole = false) {
   heardAt = performance.now();
   failures = 0;
   if (document.now) lastWord.value = document.now;
   apply(live, document);
+  // First whether this is live: a time that is told while it is not must not move the clock.
   judge();
+  setServerTime(document.now, whole);
 }
 
 function takeBeat(pool, document) {
-  setServerTime(document.now);
   beat.value = document;
   if (document.mode !== undefined) pool.mode.value = document.mode;
 }
@@ -88,7 +94,7 @@ function judge() {
       ? 'silent'
       : 'starting'
     : (MODES[String(live.mode.peek()).toLowerCase()] ?? 'live');
-  freeze(found === 'silent' || found === 'disconnected');
+  freeze(found !== 'live');
   contact.value = found;
   // A connection that is open and says nothing is taken for lost.
   if (silent && source?.readyState === EventSource.OPEN && heardAt) {

@@ -1,5 +1,6 @@
 /** Windows of a long list of tasks: blocks of rows that are fetched when they come into view, and again when tasks change. */
 import { get, mayPass } from '#/api.js';
+import { serverNow } from '#/clock.js';
 
 const BLOCK = 100;
 const KEPT_BLOCKS = 12;
@@ -12,7 +13,10 @@ export class Windows {
     this.changed = changed;
     this.total = 0;
     this.loaded = false;
-    this.failure = '';
+    /** @type {{status: number, message: string}|null} */
+    this.failure = null;
+    /** Of which moment the rows are, in ms; null: there are none yet. */
+    this.asOf = /** @type {number|null} */ (null);
     /** @type {Map<number, any[]>} */
     this.blocks = new Map();
     this.range = [0, BLOCK];
@@ -67,10 +71,11 @@ export class Windows {
       const limit = (Math.max(...wanted) - first + 1) * BLOCK;
       const answer = await get('/api/tasks', { ...this.query, offset: first * BLOCK, limit }, this.asking.signal);
       this.#take(first, limit / BLOCK, answer, again);
-      this.failure = '';
+      this.failure = null;
+      this.asOf = serverNow();
     } catch (error) {
       if (error.name === 'AbortError') return;
-      this.failure = error.message;
+      this.failure = error;
       this.stale ||= mayPass(error);
     }
     this.asking = null;

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,12 +16,12 @@ from infra.cli.session.session import Session
 from infra.cli.terminal.output import print_error
 from infra.host.atomic_file import FileWriteError, atomic_file
 from infra.host.shell import EXIT_FAILED
+from infra.host.small_files import read_secret
 
 if TYPE_CHECKING:
     from infra.proof.checkpoint import Checkpoint
 
 PASSPHRASE_VARIABLE = "CUSTODY_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 PassphraseFile = Annotated[
     Path | None,
@@ -67,8 +66,6 @@ async def sign(
         private = read_private_key(key, _passphrase(passphrase_file))
     except KeyFileError as error:
         raise CommandError(str(error)) from None
-    if os.name == "posix" and key.stat().st_mode & _OTHERS:
-        print_error(f"{key} can be read by others than its owner; chmod 600 {key}")
     checkpoint = await _checkpoint_now(session)
     document = checkpoint.signed(private)
     if output is None:
@@ -119,11 +116,7 @@ def _passphrase(file: Path | None) -> bytes | None:
     """Return the passphrase, None if there is none; raises CommandError."""
     if file is None:
         return os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
-    try:
-        with file.open("rb") as lines:
-            found = lines.readline().rstrip(b"\r\n")
-    except OSError as error:
-        raise CommandError(f"cannot read {file}: {error.strerror}") from None
+    found = read_secret(file, CommandError).partition(b"\n")[0].rstrip(b"\r\n")
     if not found:
         raise CommandError(f"{file} holds no passphrase: its first line is empty")
     return found

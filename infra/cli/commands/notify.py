@@ -56,9 +56,13 @@ async def notify(
     ] = None,
 ) -> None:
     """Post chosen events, and what needs people, to webhooks and chat tools, without losing one."""
+    from handlers.notifier.outbox import OutboxUnavailableError
     from handlers.projector.read_model import ReadModelError
+    from infra.host.log_output import configure_logging
     from infra.notify.notify_config import NotifyConfigError, load_config
 
+    if session.settings.log_format == "json":
+        configure_logging(session.settings.log_level, as_json=True)
     chosen = [dry_run, test is not None, status, dead_letters, retry_dead, enable is not None]
     if sum(chosen) > 1:
         raise typer.BadParameter("give one of them", param_hint="--dry-run, --test, --status, --dead-letters, …")
@@ -81,7 +85,7 @@ async def notify(
             await run_notifier(session, loaded)
     except NotifyConfigError as error:
         raise SettingsError(str(error)) from None
-    except ReadModelError as error:
+    except (ReadModelError, OutboxUnavailableError) as error:
         raise CommandError(str(error)) from None
 
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
-from infra.broker.data_dir import BrokerRecord, DataDir
+from infra.broker.data_dir import BrokerRecord, DataDir, DataDirError
 from infra.nats.auth import Auth
 from infra.settings.credentials import auth_for, secrets_for
 from infra.settings.sources import SettingsError
@@ -68,6 +68,16 @@ def find_access(settings: Settings, user: str = "operator", origins: Mapping[str
 def find_url(settings: Settings) -> str:
     """Return the address that `find_access` returns. Raises DataDirError."""
     return _record_and_url(settings)[1]
+
+
+def running_broker(settings: Settings) -> str | None:
+    """Return the address of the broker that runs on the data directory, None if none does or it is not known."""
+    directory = DataDir.at(settings.data_dir)
+    try:
+        record = directory.read_record()
+    except DataDirError:
+        return None
+    return None if record is None or _has_ended(record.pid, directory) else record.url
 
 
 def _record_and_url(settings: Settings) -> tuple[BrokerRecord | None, str]:

@@ -32,7 +32,6 @@ _CONNECTION = (
 )  # fmt: skip
 """The settings that every client command takes as options."""
 
-
 _FILE = inspect.Parameter(
     "file",
     inspect.Parameter.KEYWORD_ONLY,
@@ -45,18 +44,23 @@ _FILE = inspect.Parameter(
 
 
 def client_command(
-    function: Callable[..., Awaitable[None]], *, reads_exports: bool = False, own_config: bool = False
+    function: Callable[..., Awaitable[None]],
+    *,
+    reads_exports: bool = False,
+    own_config: bool = False,
+    more_settings: Sequence[str] = (),
 ) -> Callable[..., None]:
     """Return a command's function for an async function that takes a `session`, with the connection's options added.
 
     `reads_exports`: `--file` is added, too, to read an exported log instead of the one at the broker. `own_config`: the
-    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone.
+    command's `--config` is a file of its own, and the settings' file is named by CUSTODY_CONFIG alone. `more_settings`
+    are options, too.
     """
     connection = tuple(name for name in _CONNECTION if name != "config" or not own_config)
     own = [each for each in inspect.signature(function, eval_str=True).parameters.values() if each.name != "session"]
 
     def command(**values: Any) -> None:
-        flags = {name: values.pop(name) for name in connection}
+        flags = {name: values.pop(name) for name in (*connection, *more_settings)}
         as_json, timeout_s = values.pop("json_"), values.pop("timeout")
         file = values.pop("file") if reads_exports else None
 
@@ -77,16 +81,14 @@ def client_command(
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
     if reads_exports:
         parameters.append(_FILE)
+    if more_settings:
+        parameters += _setting_parameters(more_settings)
     set_parameters(command, [*parameters, *_connection_parameters(connection)])
     command.__doc__ = function.__doc__
     return command
 
 
 def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
-    from infra.cli.framework.options import options_from_model
-    from infra.settings.settings import Settings
-
-    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=_PANEL, as_named=True)}
     json_option = typer.Option("--json", help="Print JSON: the exact reply, or one line for each event.")
     timeout_option = typer.Option(
         "--timeout",
@@ -99,9 +101,18 @@ def _connection_parameters(names: Sequence[str]) -> list[inspect.Parameter]:
     kind = inspect.Parameter.KEYWORD_ONLY
     return [
         inspect.Parameter("json_", kind, default=False, annotation=Annotated[bool, json_option]),
-        *(specs[name].to_parameter() for name in names),
+        *_setting_parameters(names, panel=_PANEL),
         inspect.Parameter("timeout", kind, default=None, annotation=Annotated[float | None, timeout_option]),
     ]
+
+
+def _setting_parameters(names: Sequence[str], *, panel: str | None = None) -> list[inspect.Parameter]:
+    """Return the options of settings."""
+    from infra.cli.framework.options import options_from_model
+    from infra.settings.settings import Settings
+
+    specs = {spec.parameter: spec for spec in options_from_model(Settings, panel=panel, as_named=True)}
+    return [specs[name].to_parameter() for name in names]
 
 
 def _print_warnings_safely() -> None:

@@ -25,6 +25,7 @@ from infra.cli.session.rebuilding import restore_memory
 from infra.cli.terminal.output import print_error
 from infra.cli.terminal.progress import errors_only
 from infra.host.clock import SystemClock
+from infra.host.log_output import logs_json
 from infra.host.stop_signals import stop_signal
 from infra.notify.health_poll import HealthPoll
 from infra.notify.outbox_desk import OutboxDesk
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from infra.cli.session.session import Session
     from infra.notify.notify_config import EndpointConfig, NotifyConfig
     from infra.notify.webhook_secrets import Access
+
+
+_LOG = logging.getLogger("custody.notify")
 
 
 class _Reached(NamedTuple):
@@ -65,9 +69,7 @@ async def run_notifier(session: Session, config: NotifyConfig) -> None:
         await stack.enter_async_context(poll.running())
         endpoints = [_endpoint(*each) for each in reached]
         jitter = random.Random()  # noqa: S311 # it only spreads retries
-        notifier = Notifier(
-            pool, _source(session, log), outbox, endpoints, lambda: poll.health, clock, jitter, print_error
-        )
+        notifier = Notifier(pool, _source(session, log), outbox, endpoints, lambda: poll.health, clock, jitter, _say)
         stack.callback(log.api.connection.reconnected.add(notifier.request_log_check))
         stop = asyncio.ensure_future(stop_signal().wait())
         stop.add_done_callback(lambda _: notifier.stop())
@@ -80,6 +82,14 @@ async def run_notifier(session: Session, config: NotifyConfig) -> None:
             session.out.json_line({"status": "stopped", "position": notifier.position, "sent": notifier.sent})
         else:
             session.out.line(f"stopped at position {notifier.position}; {notifier.sent} messages sent")
+
+
+def _say(line: str) -> None:
+    """Say what has changed, on standard error."""
+    if logs_json():
+        _LOG.warning("%s", line)
+    else:
+        print_error(line)
 
 
 async def _say_when_it_follows(session: Session, notifier: Notifier, names: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -52,7 +53,8 @@ async def make_page(
     collected, unreadable = await _collected(session, log, task, agent, (first, last), limit)
     if not collected.events:
         raise _nothing_happened(task, agent)
-    text = _page(session, _title(session, task, agent), collected, unreadable)
+    # In a thread, for the dashboard: the page of many events takes a while.
+    text = await asyncio.to_thread(_page, session, _title(session, task, agent), collected, unreadable)
     return MadePage(text, len(collected.events), collected.dropped)
 
 

@@ -7,6 +7,7 @@ the terminal.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+_LOG = logging.getLogger(__name__)
 STYLES = {
     "queued": "cyan",
     "assigned": "blue",
@@ -222,7 +224,14 @@ def _fitted(names: list[str], cells: list[list[str]], width: int) -> tuple[list[
 
 
 def print_error(text: str) -> None:
-    """Print one line on standard error."""
+    """Print one line on standard error; where records are logged as JSON, as a record."""
+    # Most commands configure no logging, and need not load what does.
+    if logging.getLogger().handlers:
+        from infra.host.log_output import logs_json
+
+        if logs_json():
+            _LOG.warning("%s", text)
+            return
     complain(printable(text))
 
 

@@ -61,7 +61,7 @@ def test_axe_finds_nothing_in_a_dialog_the_sheet_of_keys_and_the_past(watcher: W
     node(JAVASCRIPT)
     axe = (JAVASCRIPT / "node_modules" / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
     watcher.look("task", "axe-2")
-    watcher.click(".row-actions button", "Unblock")
+    watcher.click(".row-actions button", "Answer")
     watcher.sees("Which one?", "dialog")
     watcher.page.run(axe)
     assert watcher.page.chrome.execute_async_script(RUN_AXE) == []
@@ -129,6 +129,17 @@ def test_nothing_sticks_out_sideways(watcher: Watcher, width: int) -> None:
     for view, subject in VIEWS:
         watcher.go(view, subject)
         assert watcher.page.run("return document.documentElement.scrollWidth") <= width, view
+
+
+def test_every_view_is_reached_on_a_phone(watcher: Watcher) -> None:
+    watcher.look(width=360, height=740)
+    names = "return [...document.querySelectorAll('nav.views > a')].map(each => each.innerText)"
+    assert watcher.page.run(names) == ["Now", "Agents", "Tasks", "Morning"]
+    watcher.click(".views summary", "More")
+    watcher.click(".more-list a", "Past")
+    watcher.sees("What changed between two moments")
+    watcher.sees("Past", ".views summary")
+    assert not watcher.page.run("return document.querySelector('.more-views').open")
 
 
 def test_the_theme_follows_the_system_and_can_be_switched(watcher: Watcher) -> None:

@@ -21,6 +21,7 @@ def _quarantined(stage: Stage, task_id: str) -> None:
 def test_a_requeue_with_a_reason(watcher: Watcher, stage: Stage) -> None:
     _quarantined(stage, "Q1")
     watcher.look()
+    watcher.open_needs()
     watcher.sees("Q1", ".needs")
     watcher.click(".needs button", "Requeue Q1")
     watcher.sees("Return this task to the queue?", "dialog")
@@ -39,7 +40,7 @@ def test_an_answer_to_a_question(watcher: Watcher, stage: Stage) -> None:
     stage.ask("ops.submit", task_id="A1")
     stage.ask("ops.block", task_id="A1", reason="asks", question="March or April?")
     watcher.look("task", "A1")
-    watcher.click(".row-actions button", "Unblock")
+    watcher.click(".row-actions button", "Answer")
     watcher.sees("March or April?", "dialog blockquote")
     watcher.type("dialog textarea", "April, it is the corrected one")
     watcher.type("dialog input[name=reason]", "asked the owner")

@@ -18,11 +18,66 @@ def test_the_first_view_says_what_needs_a_person_who_works_and_that_it_is_live(w
     stage.ask("ops.block", task_id="F2", reason="asks", question="Slate or tiles?")
     watcher.look()
     watcher.sees("Live", ".badge")
+    watcher.open_needs()
     watcher.sees("Slate or tiles?", ".needs")
     watcher.sees("Ask the owner", ".needs")
     watcher.sees("F1", ".recent")
+    watcher.sees("Answer", ".needs .act")
     assert watcher.page.run("return document.querySelector('.lanes canvas').width") > 300
     assert all(each.startswith(watcher.url) for each in watcher.page.requests() if each.startswith("http"))
+
+
+def test_the_first_view_answers_who_is_silent_what_waits_and_why_and_leads_to_last_night(
+    watcher: Watcher, stage: Stage
+) -> None:
+    stage.ask("agent.mute.register", capacity=1)
+    lease = {"mode": "fixed", "lease_s": 1.0, "grace_s": 60.0}
+    stage.ask("ops.submit", task_id="mute-1", lease=lease)
+    stage.give("mute-1", "mute")
+    for number in range(12):
+        stage.ask("ops.submit", task_id=f"rare-{number}", required_capabilities=[f"rare-{number}"])
+    watcher.look()
+    watcher.sees("mute not heard for", ".silent")
+    watcher.sees("mute-1", ".silent")
+    watcher.sees("no live agent has rare-0", ".waiting")
+    watcher.sees("No agent can", ".needs")
+    assert watcher.page.run("return document.querySelectorAll('.need-grave').length") < 12, "of a kind, the first few"
+    watcher.click(".needs button", "kinds of work that no agent can do")
+    watcher.sees("rare-11", ".needs")
+    watcher.type(".find input", "rare-3")
+    watcher.click(".find button")
+    watcher.sees("no live agent has rare-3", ".reason")
+    watcher.sees("not granted before another agent", ".next")
+    assert "granted at the next claim" not in watcher.text("main")
+    watcher.look("now")
+    watcher.click(".recent a", "Last night")
+    watcher.sees("Morning report", "h1")
+    for number in range(12):
+        stage.ask("ops.cancel", task_id=f"rare-{number}")
+
+
+def test_ids_are_in_the_order_of_their_numbers_and_the_head_shows_it(watcher: Watcher, stage: Stage) -> None:
+    for number in (10, 2, 1):
+        stage.ask("ops.submit", task_id=f"nat-{number}")
+    watcher.look("tasks", query="?q=nat-")
+    watcher.sees("3 tasks", ".filters")
+    ids = "return [...document.querySelectorAll('.rows .id')].map(each => each.innerText).filter(Boolean)"
+    watcher.page.until(f"return (() => {{ {ids} }})().length >= 3")
+    assert [each for each in watcher.page.run(ids) if each.startswith("nat-")] == ["nat-1", "nat-2", "nat-10"]
+    assert watcher.text(".sort-mark.sorted") == "↑"
+
+
+def test_what_comes_all_the_time_is_one_line_that_opens(watcher: Watcher, stage: Stage) -> None:
+    stage.ask("agent.talks.register", capacity=1)
+    stage.ask("ops.submit", task_id="talks-1")
+    token = stage.give("talks-1", "talks")
+    for percent in (10, 20, 30, 40):
+        stage.ask("agent.talks.progress", task_id="talks-1", token=token, percent=percent, message=f"part {percent}")
+    watcher.look("task", "talks-1")
+    watcher.sees("4 events until", ".run")
+    assert "part 20" not in watcher.text("#events ~ *, .scroll-x:last-of-type")
+    watcher.click(".run button")
+    watcher.sees("part 20", ".plain")
 
 
 def test_a_change_arrives_without_a_reload(watcher: Watcher, stage: Stage) -> None:

@@ -9,6 +9,16 @@ from tests.support.dashboard import DashboardProcess, Stage
 
 pytestmark = pytest.mark.system
 
+TIME_AFTER_BEATS = """
+const done = arguments[arguments.length - 1];
+Promise.all([import('#/clock.js'), import('#/stream.js')]).then(([{serverNow}, {beat}]) => {
+  const before = serverNow();
+  let beats = 0;
+  beat.subscribe(() => { beats += 1; if (beats === 4) setTimeout(() => done([before, serverNow()])); });
+});
+"""
+"""What time the page shows, and what time after three more beats."""
+
 
 def _loses_and_regains(watcher: Watcher) -> None:
     watcher.may_fail = True
@@ -69,8 +79,38 @@ def test_without_its_broker_it_is_not_live_and_comes_back(watcher: Watcher, stag
     stage.stop_service()
     stage.stop_broker()
     watcher.sees("Not live", ".badge", patience_s=20)
+    before, after = watcher.page.chrome.execute_async_script(TIME_AFTER_BEATS)
+    assert after == before, "the time of what is shown stands still, whatever the beats say"
     stage.start_broker()
     stage.start_service()
     watcher.sees("Live", ".badge", patience_s=30)
     stage.ask("ops.submit", task_id="after-2")
     watcher.sees("after-2", ".recent", patience_s=20)
+
+
+@pytest.mark.parametrize(
+    ("view", "subject", "address"),
+    [("task", "unread-1", "*/api/task?*"), ("agent", "unread", "*/api/agent?*"), ("tasks", None, "*/api/tasks?*")],
+)
+def test_what_cannot_be_read_again_says_of_when_it_is(
+    watcher: Watcher, stage: Stage, view: str, subject: str | None, address: str
+) -> None:
+    stage.ask("agent.unread.register", capacity=9)
+    changing = f"unread-{view}"
+    for task_id in ("unread-1", changing):
+        stage.ask("ops.submit", task_id=task_id, title="Read once")
+    watcher.look(view, subject)
+    watcher.sees("unread")
+    assert not watcher.text(".stale-note")
+    chrome = watcher.page.chrome
+    watcher.may_fail = True
+    chrome.execute_cdp_cmd("Network.enable", {})
+    chrome.execute_cdp_cmd("Network.setBlockedURLs", {"urls": [address]})
+    try:
+        stage.give(changing, "unread")
+        watcher.sees("it could not be read again", ".stale-note")
+        assert watcher.text(".stale-note").startswith("As of ")
+        watcher.sees("unread")
+    finally:
+        chrome.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    watcher.sees_no_more(".stale-note")

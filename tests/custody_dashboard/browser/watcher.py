@@ -10,7 +10,12 @@ from selenium.webdriver.common.by import By
 
 from tests.support.browser import Page
 
-_EXPECTED = ("net::ERR_", "responded with a status of 503", "responded with a status of 409")
+_EXPECTED = (
+    "net::ERR_",
+    "responded with a status of 401",
+    "responded with a status of 503",
+    "responded with a status of 409",
+)
 """What the browser logs by itself of requests that fail while something is down."""
 
 
@@ -56,6 +61,11 @@ class Watcher:
             selector,
             text,
         )
+
+    def open_needs(self) -> None:
+        """Have every need listed: of many of one kind only the first are."""
+        self.page.until("return !!document.querySelector('.need')")
+        self.page.run("document.querySelectorAll('.need-more [aria-expanded=false]').forEach(each => each.click())")
 
     def type(self, selector: str, text: str) -> None:
         """Type into a field."""

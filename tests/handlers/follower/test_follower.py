@@ -279,6 +279,28 @@ async def test_the_pools_time_is_never_before_its_last_event(site: Site) -> None
         assert follower.now == site.clock.now()
 
 
+async def test_while_it_is_disconnected_its_time_stands_still(site: Site) -> None:
+    site.append(tasks(1))
+    async with site.running() as follower:
+        site.log.reachable = False
+        seen = []
+        for _ in range(40):
+            await site.clock.advance(POLL_S / 2)
+            seen.append((follower.state, follower.now))
+        assert [at for _, at in seen] == sorted(at for _, at in seen), "it never goes back"
+        still = {at for state, at in seen if state is FollowerState.DISCONNECTED}
+        assert len(still) == 1
+        site.log.reachable = True
+        await site.clock.advance(POLL_S)
+        assert follower.now == site.clock.now()
+    ended_at = site.clock.now()
+    assert follower.state is FollowerState.DISCONNECTED
+    await site.clock.advance(10)
+    assert follower.now == ended_at
+    async with site.running():
+        assert (follower.state, follower.now) == (FollowerState.LIVE, site.clock.now())
+
+
 async def test_a_fault_of_a_listener_is_not_swallowed(site: Site) -> None:
     class Broken(Told):
         def on_events(self, records: Sequence[Recorded], memory: Memory) -> None:

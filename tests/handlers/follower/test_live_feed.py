@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.rules import Rules
+from domain.timestamps import format_timestamp
 from handlers.follower import live_feed
 from handlers.follower.follower import RETRY_S, Follower
 from handlers.follower.live_feed import LiveFeed
@@ -121,6 +122,14 @@ async def test_so_many_events_are_folded_for_it_at_most(monkeypatch: pytest.Monk
     async with site.running():
         site.feed.tick()
         assert site.feed.view.history.activity.total("events", site.s.now) == 3
+        assert site.document()["strip"]["last_hour_since"] == format_timestamp(site.s.log[-3].time)
+
+
+async def test_of_the_last_hour_nothing_is_missing_where_the_limit_is_not_reached() -> None:
+    site = Site(night())
+    await site.follower.open()
+    async with site.running():
+        assert site.document()["strip"]["last_hour_since"] is None
 
 
 async def test_a_log_that_was_cut_has_another_history() -> None:

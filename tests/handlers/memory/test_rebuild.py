@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
+import threading
+from itertools import pairwise
 
 import pytest
 
@@ -13,6 +16,7 @@ from handlers.memory.catch_up import catch_up, rebuilding
 from handlers.memory.memory import Memory
 from handlers.ports import LogUnavailableError, NewMessage
 from projections.state import ended_entities
+from projections.state.pool_state import PoolState
 from tests.support.invariants import check_indexes
 from tests.support.memory_log import MemoryEventLog
 from tests.support.scenario import OPS, Scenario
@@ -103,6 +107,32 @@ async def test_a_rebuild_and_a_follower_remember_the_same(
     assert [one.directives.stops(agent) for agent in "ABCD"] == [other.directives.stops(agent) for agent in "ABCD"]
     keys = [("agent/A", "progress", f"p{percent}") for percent in (10, 50, 90)]
     assert [one.outcomes.get(key) for key in keys] == [other.outcomes.get(key) for key in keys]
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_a_rebuild_holds_the_event_loop_for_a_slice_at_most(
+    s: Scenario, monkeypatch: pytest.MonkeyPatch, *, large: bool
+) -> None:
+    monkeypatch.setattr(catching_up, "SLICE", 4)
+    monkeypatch.setattr(catching_up, "LARGE_POOL", 0 if large else 5_000)
+    reached: list[int] = []
+    makers: list[int] = []
+    make = PoolState.end_rebuild
+
+    def made(self: PoolState) -> None:
+        makers.append(threading.get_ident())
+        make(self)
+
+    monkeypatch.setattr(PoolState, "end_rebuild", made)
+    memory = Memory("default", s.rules, s.codec, outcomes=0)
+    folding = asyncio.create_task(catch_up(memory, log_of(s)))
+    while not folding.done():
+        reached.append(memory.state.position)
+        await asyncio.sleep(0)
+    await folding
+    assert max(later - earlier for earlier, later in pairwise([*reached, memory.state.position])) <= 4
+    assert [each == threading.get_ident() for each in makers] == [not large]
+    check_indexes(memory.state, s.now)
 
 
 async def test_after_a_rebuild_the_indexes_follow_event_by_event(s: Scenario) -> None:

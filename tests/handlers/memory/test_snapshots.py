@@ -6,8 +6,10 @@ import asyncio
 import functools
 import json
 import logging
+import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields, replace
 
 from handlers.background.snapshotter import Snapshotter
+from handlers.memory import snapshots
 from handlers.memory.catch_up import catch_up
 from handlers.memory.memory import Memory
 from handlers.memory.snapshots import MemoryImage, Snapshots, adopt, decode, encode, image_of, restore_nearest
@@ -168,6 +171,22 @@ async def test_the_nearest_at_or_before_is_used(log: MemoryEventLog) -> None:
         memory = await restored(store, log, until)
         await catch_up(memory, log, until=until)
         check_same(folded(every_event()[:until], outcomes=0), memory)
+
+
+async def test_a_large_one_is_read_in_a_thread(log: MemoryEventLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[int] = []
+
+    def read(*given: Any, **more: Any) -> Any:
+        readers.append(threading.get_ident())
+        return decode(*given, **more)
+
+    monkeypatch.setattr(snapshots, "decode", read)
+    store = stored_at(5)
+    wanted = folded(every_event()[:5], outcomes=0)
+    check_same(await restored(store, log, 9), wanted)
+    monkeypatch.setattr(snapshots, "LARGE_BYTES", 0)
+    check_same(await restored(store, log, 9), wanted)
+    assert [each == threading.get_ident() for each in readers] == [True, False]
 
 
 def damaged(document: bytes) -> bytes:

@@ -15,6 +15,7 @@ from infra.service.serving import PoolServer
 from tests.infra.cli.conftest import Run, invoke
 from tests.infra.cli.test_verify_tampering import Log, rechained, renumbered
 from tests.support.broker import Connect
+from tests.support.secret_files import write_secret
 
 CHECK = ("--checkpoint", "point.json", "--public-key", "key.pub")
 
@@ -36,7 +37,7 @@ def text_of(name: str) -> str:
 
 
 def write(name: str, text: str) -> None:
-    Path(name).write_text(text, encoding="utf-8")
+    write_secret(Path(name), text)
 
 
 def mode_of(name: str) -> int:
@@ -251,9 +252,10 @@ def _readable_key(signed: Run) -> None:
 
 
 @pytest.mark.usefixtures("_readable_key")
-async def test_a_private_key_that_others_can_read_is_pointed_out(signed: Run) -> None:
-    said = (await signed("checkpoint", "sign", "--key", "key")).err
-    assert said == "custody: key can be read by others than its owner; chmod 600 key\n"
+async def test_a_private_key_that_others_can_read_is_not_used(run: Run) -> None:
+    result = await run("checkpoint", "sign", "--key", "key")
+    said = "custody: key is not used: other users may read or write it: chmod 600 key\n"
+    assert (result.status, result.out, result.err) == (1, "", said)
 
 
 async def test_an_empty_pool_has_nothing_to_sign(run: Run, at_broker: EmbeddedBroker, pool: str) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from infra.notify import state_file
 from tests.infra.cli.conftest import Run
 from tests.support.checkout import ROOT
 from tests.support.webhook_receiver import WebhookReceiver, answered
@@ -111,10 +113,10 @@ async def test_a_position_past_the_end_is_refused(
 
 
 @contextlib.asynccontextmanager
-async def notifying(directory: Path, config: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def notifying(directory: Path, config: str, *options: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run the notifier in a process of its own; it must end well when it is asked to."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", config),
+        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", config, *options),
         cwd=directory,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
@@ -122,7 +124,8 @@ async def notifying(directory: Path, config: str) -> AsyncIterator[asyncio.subpr
     )
     assert process.stdout is not None
     try:
-        assert b"following pool" in await process.stdout.readline()
+        while b"following pool" not in (line := await process.stdout.readline()):
+            assert json.loads(line)["message"], "a record, where these are asked for"
         yield process
         process.send_signal(signal.SIGTERM)
         said = await process.stdout.read()
@@ -169,3 +172,49 @@ async def test_it_sends_keeps_dead_letters_and_sends_them_again(
     assert told(receiver) == ["T1", "T2", "T2"]
     assert receiver.got[1].headers["webhook-id"] == receiver.got[2].headers["webhook-id"]
     assert (await ask("notify", "--config", config, "--dead-letters")).out == "no dead letters\n"
+
+
+async def test_it_logs_as_the_service_does(ask: Run, run: Run, receiver: WebhookReceiver, directory: Path) -> None:
+    config = configured(directory, receiver, 'events = ["task.submitted"]')
+    answers = iter([answered(503, body="hostile \x1b[31m text")])
+    receiver.answer = lambda _: next(answers, answered(204))
+    async with notifying(directory, config, "--log-format", "json") as notifier:
+        await ask("submit", "T1")
+        assert notifier.stdout is not None
+        lines: list[dict[str, str]] = []
+        while len(lines) < 2:
+            record = json.loads(await notifier.stdout.readline())
+            lines += [record] if record["logger"] == "custody.notify" else []
+    assert [each["message"] for each in lines] == [
+        "endpoint hook: HTTP 503 Status: hostile \\x1b[31m text; trying again",
+        "endpoint hook: it works again",
+    ]
+    assert {each["level"] for each in lines} == {"warning"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "CUSTODY_LOG_FORMAT": "json"}
+    wrong = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", "from infra.cli.main import main; main()", "notify", "--config", "none.toml"),
+        cwd=directory,
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await wrong.communicate()
+    assert wrong.returncode == 2
+    assert json.loads(said)["message"] == "cannot read none.toml: No such file or directory"
+
+
+async def test_a_state_file_that_cannot_be_written_now_is_said(
+    ask: Run, run: Run, receiver: WebhookReceiver, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(directory, receiver)
+    async with notifying(directory, config):
+        await ask("submit", "T1")
+        await receiver.until(1)
+    monkeypatch.setattr(state_file, "_LOCK_WAIT_S", 0.01)
+    with contextlib.closing(sqlite3.connect(directory / "custody-notify.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for option in ((), ("--retry-dead",)):
+            result = await run("notify", "--config", config, *option)
+            assert (result.status, result.err.splitlines()[-1]) == (
+                1,
+                f"custody: {directory / 'custody-notify.db'}: database is locked",
+            )

@@ -73,8 +73,27 @@ def test_serve_goes_to_the_named_broker(arguments: list[str], url: str, monkeypa
         return 0
 
     stub(monkeypatch, "infra.service.run", run_serve=run_serve)
-    assert invoke("serve", *arguments).status == 0
+    result = invoke("serve", *arguments)
+    assert (result.status, result.err) == (0, "")
     assert asked == [url]
+
+
+def test_serve_says_that_it_does_not_go_to_the_broker_of_up(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_serve(settings: Settings, nats_url: str, *, consent: LogConsent) -> int:
+        return 0
+
+    stub(monkeypatch, "infra.service.run", run_serve=run_serve)
+    (directory / ".custody").mkdir()
+    record = directory / ".custody" / "broker.json"
+    record.write_text('{"url": "nats://127.0.0.1:38233", "pid": 1, "users": true}')
+    warning = (
+        "custody: `custody up` runs in .custody with a broker at nats://127.0.0.1:38233, and serves it;"
+        " this service goes to nats://127.0.0.1:4222: name another address with --nats\n"
+    )
+    for ended, said in ((False, warning), (True, "")):
+        monkeypatch.setattr("infra.broker.process.has_ended", lambda *_, ended=ended: ended)
+        assert invoke("serve").err == said
+    assert invoke("serve", "--nats", "nats://h:1").err == ""
 
 
 @pytest.mark.parametrize(

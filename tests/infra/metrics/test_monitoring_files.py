@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from handlers.telemetry import ProcessFigures
 from infra.metrics.metric_list import METRICS
 from infra.metrics.pool_metrics import PoolMetrics
+from tests.support.cases import case
 from tests.support.checkout import ROOT
 from tests.support.pool_harness import PoolHarness
 from tests.support.promtool import promtool
@@ -134,6 +135,30 @@ def test_the_dashboard_lays_out_its_panels_side_by_side() -> None:
     assert len({panel["id"] for panel in panels()}) == len(panels())
 
 
+def test_the_dashboard_is_of_one_source_that_is_chosen_and_its_units_are_grafanas() -> None:
+    dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
+    source, pool = dashboard["templating"]["list"]
+    assert (source["name"], source["type"], source["query"]) == ("datasource", "datasource", "prometheus")
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    (annotation,) = dashboard["annotations"]["list"]
+    asked = [panel for panel in panels() if panel["type"] != "row"]
+    targets = [target for panel in asked for target in panel["targets"]]
+    assert all(each["datasource"] == chosen for each in (pool, annotation, *asked, *targets))
+    # 36 is the first schema in which a data source is an object with its uid.
+    assert 36 <= dashboard["schemaVersion"] <= 41
+    for panel in asked:
+        with case(panel["title"]):
+            assert panel["type"] in {"stat", "timeseries", "heatmap"}
+            assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"])
+            labels = [re.findall(r"{{(\w+)}}", target["legendFormat"]) for target in panel["targets"]]
+            for target, shown in zip(panel["targets"], labels, strict=True):
+                grouped = re.search(r"by \(([a-z, ]+)\)", target["expr"])
+                kept = set(grouped[1].split(", ")) - {"le"} if grouped and panel["type"] != "heatmap" else set()
+                assert kept <= set(shown), "two series would have one name"
+            if panel["type"] != "heatmap":
+                assert panel["fieldConfig"]["defaults"]["unit"] in {"short", "s", "ops", "bytes"}
+
+
 def test_compose_scrapes_the_service_and_shows_the_dashboard() -> None:
     services = loaded(ROOT / "docker-compose.yml")["services"]
     environment = services["custody"]["environment"]
@@ -150,4 +175,10 @@ def test_compose_scrapes_the_service_and_shows_the_dashboard() -> None:
     source = loaded(GRAFANA / "provisioning" / "datasources" / "prometheus.yml")["datasources"][0]
     assert source["url"] == "http://prometheus:9090"
     provider = loaded(GRAFANA / "provisioning" / "dashboards" / "custody.yml")["providers"][0]
+    assert services["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == (
+        f"{provider['options']['path']}/{DASHBOARD.name}"
+    )
+    assert "./infra/metrics/grafana/provisioning:/etc/grafana/provisioning:ro" in services["grafana"]["volumes"]
+    assert "./infra/metrics/prometheus:/etc/prometheus:ro" in services["prometheus"]["volumes"]
+    assert "--config.file=/etc/prometheus/prometheus.yml" in services["prometheus"]["command"]
     assert f"./infra/metrics/grafana/dashboards:{provider['options']['path']}:ro" in services["grafana"]["volumes"]

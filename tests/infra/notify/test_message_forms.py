@@ -7,12 +7,12 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.notifier.message import Message
 from infra.notify.message_forms import body_of, link_of
-from infra.notify.notify_config import Form
+from infra.notify.notify_config import LEAST_BODY_BYTES, Form
 from tests.support.virtual_clock import START
 
 HOSTILE = [
@@ -37,6 +37,45 @@ def told(text: str, **data: Any) -> Message:
 
 def posted(message: Message, form: Form, dashboard_url: str | None = None, max_bytes: int = 65_536) -> Any:
     return json.loads(body_of(message, form, dashboard_url=dashboard_url, max_bytes=max_bytes))
+
+
+MARKS = "*_~`|>#-[]()<@:&\\!\n\x1b\u202eä日\U0001f600 a"
+TEXTS = st.text(max_size=1_500) | st.text(MARKS, max_size=1_500) | st.sampled_from(MARKS).map(lambda mark: mark * 2_500)
+TASK_IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=256)
+BASES = st.sampled_from(
+    [None, "https://d.example", "https://d.example/" + "x" * 500, "https://d.example/" + "x" * 3_000]
+)
+
+
+@given(TEXTS, TASK_IDS, BASES)
+@example("*" * 3_000, "#" * 256, "https://d.example")
+@example("\U0001f600" * 3_000, "#" * 256, "https://d.example")
+@example("&" * 3_000, "#" * 256, "https://d.example")
+def test_every_chat_tool_gets_what_it_takes_with_its_escapes_and_the_link(
+    text: str, task_id: str, base: str | None
+) -> None:
+    message = told(text, task_id=task_id)
+    link = link_of(message.data, base)
+    discord = posted(message, Form.DISCORD, base)["content"]
+    assert len(discord.encode("utf-16-le")) // 2 <= 2_000
+    slack = posted(message, Form.SLACK, base)
+    assert len(slack["text"]) <= 4_000
+    texts = [slack["blocks"][0]["text"]["text"], *(each["elements"][0]["text"] for each in slack["blocks"][1:])]
+    assert all(len(each) <= 3_000 for each in texts)
+    assert len(body_of(message, Form.TEAMS, dashboard_url=base, max_bytes=1_024)) <= 28_000
+    card = posted(message, Form.TEAMS, base)["attachments"][0]["content"]
+    links = [
+        discord.rpartition("\n<")[2][:-1] if "\n<" in discord else None,
+        texts[1][1:].partition("|Open")[0] if len(texts) > 1 else None,
+        card["actions"][0]["url"] if "actions" in card else None,
+    ]
+    assert links == 3 * [link if link is not None and len(link) <= 1_500 else None], "whole, or not at all"
+    if text.strip():
+        assert discord.split("\n")[0], "there is room for words"
+    named = told(text, task_id=task_id, agent_id="a" * 128, key=f"quarantined:{task_id}", title=text, event={"x": text})
+    standard = body_of(named, Form.STANDARD, dashboard_url=base, max_bytes=LEAST_BODY_BYTES)
+    assert len(standard) <= LEAST_BODY_BYTES
+    assert json.loads(standard)["data"]["key"] == f"quarantined:{task_id}"
 
 
 def test_programs_get_type_timestamp_and_data() -> None:

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from domain.commands.service_commands import MarkLost
+from handlers.notifier import needs_watch
+from projections.live import attention
 from tests.support.notified_pool import DELIVERED, DOWN, NotifiedPool
 from tests.support.scenario import OPS
 
@@ -152,3 +155,50 @@ async def test_what_comes_and_goes_within_a_moment_is_not_told(pool: NotifiedPoo
         pool.given("a1", "block", task_id="T1", token=token, reason="again")
         await pool.clock.advance(60)
         assert told.kinds == ["blocked"]
+
+
+def lose(pool: NotifiedPool, agent_id: str, task_id: str) -> None:
+    """Have an agent be lost with a task in its hands."""
+    pool.given(agent_id, "register")
+    pool.given(OPS, "submit", task_id=task_id)
+    pool.given(OPS, "assign", task_id=task_id, agent_id=agent_id)
+    pool.scenario.asks(MarkLost(agent_id, 1_000.0))
+    pool.append()
+
+
+async def test_what_comes_last_is_told_and_resolved_however_much_comes_before_it(
+    pool: NotifiedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "MAX_NEEDS", 3)
+    chosen = pool.endpoint("chosen", needs=("lost_agent",), resolved=True)
+    told = pool.endpoint("all", needs=("*",), resolved=True)
+    async with pool.notifying():
+        for number in range(6):
+            block(pool, f"T{number}")
+        lose(pool, "a2", "L")
+        await pool.clock.advance(5)
+        assert chosen.kinds == ["lost_agent"]
+        assert sorted(told.kinds) == [*6 * ["blocked"], "lost_agent"]
+        pool.given("a2", "register")
+        await pool.clock.advance(5)
+    assert chosen.got[-1].type == "custody.need.resolved"
+    assert (told.got[-1].type, told.got[-1].data["kind"]) == ("custody.need.resolved", "lost_agent")
+
+
+async def test_of_each_kind_so_many_are_told_at_a_time_and_the_next_when_one_is_over(
+    pool: NotifiedPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(needs_watch, "MAX_TOLD", 2)
+    told = pool.endpoint("e", needs=("*",), resolved=True)
+    web = pool.endpoint("web", needs=("blocked",), labels=("web",))
+    async with pool.notifying():
+        for number in range(5):
+            block(pool, f"T{number}", labels=["web"] if number > 3 else [])
+        lose(pool, "a2", "L")
+        await pool.clock.advance(5)
+        assert sorted(told.kinds) == ["blocked", "blocked", "lost_agent"]
+        assert [each.data["task_id"] for each in web.got] == ["T4"], "what an endpoint does not want takes no place"
+        pool.given(OPS, "unblock", task_id="T0")
+        await pool.clock.advance(5)
+    blocked = [(each.type.rpartition(".")[2], each.data["task_id"]) for each in told.got if each.data["task_id"]]
+    assert sorted(blocked) == [("opened", "T0"), ("opened", "T1"), ("opened", "T2"), ("resolved", "T0")]

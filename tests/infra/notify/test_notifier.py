@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,8 +168,56 @@ async def test_what_is_too_old_becomes_a_dead_letter_and_can_be_sent_again(pool:
         assert pool.desk.retry_dead(pool.clock.now()) == 1
         await pool.clock.advance(10)
         assert [each.data["task_id"] for each in down.got] == ["T2", "T1"]
-        assert down.got[-1].message_id == letter.message.message_id
+        assert down.got[-1] == letter.message, "its id, its time and what it says are the same"
         assert not pool.desk.dead_letters()
+
+
+async def test_the_age_of_what_was_put_back_counts_from_then(pool: NotifiedPool) -> None:
+    down = pool.endpoint("down", events=("task.submitted",), limits=Limits(max_age_s=HOUR_S))
+    down.answer = lambda _: DOWN
+    async with pool.notifying():
+        submit(pool, "T1")
+        await pool.clock.advance(3 * HOUR_S)
+        assert pool.desk.retry_dead(pool.clock.now()) == 1
+        await pool.clock.advance(0.9 * HOUR_S)
+        assert not pool.desk.dead_letters()
+        await pool.clock.advance(0.2 * HOUR_S)
+        assert [each.message.data["task_id"] for each in pool.desk.dead_letters()] == ["T1"]
+
+
+async def test_what_was_put_back_takes_no_place_of_what_is_new(pool: NotifiedPool) -> None:
+    pool.reopen(max_pending=3)
+    down = pool.endpoint("down", events=("task.submitted",), limits=Limits(max_age_s=HOUR_S))
+    down.answer = lambda _: DOWN
+    async with pool.notifying():
+        submit(pool, "T1", "T2", "T3")
+        await pool.clock.advance(1.1 * HOUR_S)
+        assert pool.desk.retry_dead(pool.clock.now()) == 3
+        submit(pool, "new")
+        await pool.clock.advance(1)
+        (status,) = pool.desk.statuses()
+        assert (status.pending, status.dead) == (4, 0)
+
+
+async def test_a_state_file_of_the_form_before_is_brought_up_to_date(pool: NotifiedPool, tmp_path: Path) -> None:
+    down = pool.endpoint("down", events=("task.submitted",))
+    down.answer = lambda _: DOWN
+    async with pool.notifying():
+        submit(pool, "T1")
+        await pool.clock.advance(1)
+    pool.file.close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.executescript(
+            "DROP VIEW waiting; DROP VIEW given_up; DROP INDEX messages_age;"
+            "ALTER TABLE messages DROP COLUMN aged_from; UPDATE notify_state SET form = 1;"
+            "CREATE INDEX messages_time ON messages (endpoint, time) WHERE dead IS NULL;"
+        )
+    pool.reopen()
+    down.answer = lambda _: DELIVERED
+    async with pool.notifying():
+        submit(pool, "T2")
+        await pool.clock.advance(60)
+    assert [each.data["task_id"] for each in down.got] == ["T1", "T2"]
 
 
 async def test_what_the_receiver_refuses_is_tried_three_times_and_holds_up_nothing(pool: NotifiedPool) -> None:

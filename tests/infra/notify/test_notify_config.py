@@ -9,6 +9,7 @@ import pytest
 
 from infra.notify.notify_config import KINDS, Form, NotifyConfigError, load_config
 from infra.notify.webhook_secrets import access_of
+from tests.support.secret_files import write_secret
 
 ENDPOINT = """
 [[endpoint]]
@@ -114,7 +115,7 @@ def test_a_missing_file_is_said(tmp_path: Path) -> None:
 
 
 def test_secrets_come_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "secret").write_text(f"{SECRET}\n{SECRET}\n")
+    write_secret(tmp_path / "secret", f"{SECRET}\n{SECRET}\n")
     (endpoint,) = load_config(written(tmp_path, ENDPOINT)).endpoint
     access = access_of(endpoint)
     assert len(access.secrets) == 2
@@ -138,7 +139,7 @@ def test_secrets_come_from_a_file_or_the_environment(tmp_path: Path, monkeypatch
 )
 def test_what_is_no_secret_is_said_without_it(tmp_path: Path, content: str | bytes | None, said: str) -> None:
     if content is not None:
-        (tmp_path / "secret").write_bytes(content if isinstance(content, bytes) else content.encode())
+        write_secret(tmp_path / "secret", content)
     (endpoint,) = load_config(written(tmp_path, ENDPOINT)).endpoint
     with pytest.raises(NotifyConfigError) as raised:
         access_of(endpoint)

@@ -20,6 +20,7 @@ from infra.notify.notify_config import EndpointConfig, NotifyConfig
 from infra.notify.webhook_post import WebhookPost
 from infra.notify.webhook_secrets import Access
 from tests.support.credentials import Authority
+from tests.support.virtual_clock import VirtualClock
 from tests.support.webhook_receiver import WebhookReceiver, answered
 
 OLD, NEW = b"o" * 24, b"n" * 32
@@ -58,6 +59,23 @@ async def test_the_official_library_verifies_what_is_posted(receiver: WebhookRec
     assert request.headers["webhook-id"] == "msg_7"
     verified = Webhook(encoded(OLD)).verify(request.body, request.headers)
     assert verified["data"]["text"] == "task T1: failed – 日本"
+
+
+async def test_a_repeat_has_the_same_id_and_body_and_is_signed_with_the_time_of_its_own_attempt(
+    receiver: WebhookReceiver,
+) -> None:
+    clock = VirtualClock()
+    endpoint = EndpointConfig(name="e", url_env="HOOK", secret_env="SECRET", events=("*",))
+    async with WebhookPost(NotifyConfig(endpoint=(endpoint,)), endpoint, Access(receiver.url, (OLD,)), clock) as poster:
+        await poster(MESSAGE)
+        await clock.advance(86_400)
+        await poster(MESSAGE)
+    first, second = receiver.got
+    assert first.headers["webhook-id"] == second.headers["webhook-id"] == "msg_7"
+    assert first.body == second.body
+    # A receiver refuses a timestamp that is minutes old: https://github.com/standard-webhooks/standard-webhooks
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 86_400
+    assert first.headers["webhook-signature"] != second.headers["webhook-signature"]
 
 
 async def test_each_of_several_secrets_verifies_it(receiver: WebhookReceiver) -> None:

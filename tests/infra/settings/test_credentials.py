@@ -24,6 +24,7 @@ from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 from tests.support.credentials import Authority, Nkey, Operator, lock, user_nkey
 from tests.support.own_server import own_server
+from tests.support.secret_files import write_secret
 
 
 def rights(user: BrokerUser) -> str:
@@ -52,11 +53,11 @@ async def test_a_pool_is_served_with_nkeys(tmp_path: Path) -> None:
     users = []
     for user in SERVICE_USERS:
         key = user_nkey()
-        (tmp_path / f"{user.name}.nk").write_bytes(key.seed + b"\n")
+        write_secret(tmp_path / f"{user.name}.nk", key.seed + b"\n")
         users.append(f"{{ nkey: {key.public}, {rights(user)} }}")
     async with own_server(tmp_path, f"authorization {{ users: [{', '.join(users)}] }}") as url:
         await served(url, Settings(nats_nkey=tmp_path / "{user}.nk"))
-        (tmp_path / "other.nk").write_bytes(user_nkey().seed)
+        write_secret(tmp_path / "other.nk", user_nkey().seed)
         with pytest.raises(BrokerUnavailableError, match="it refuses the credentials"):
             await connect(url, name="test", auth=Auth(nkey=tmp_path / "other.nk"))
 
@@ -164,12 +165,12 @@ def files(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch)
     for name in ("a", "b"):
         authority.signs(name)
     lock(tmp_path / "a.key", tmp_path / "locked.key")
-    (tmp_path / "odd").write_bytes(b"\xff\x00 odd")
-    (tmp_path / "account.nk").write_bytes(Nkey.made(nkeys.PREFIX_BYTE_ACCOUNT).seed)
+    write_secret(tmp_path / "odd", b"\xff\x00 odd")
+    write_secret(tmp_path / "account.nk", Nkey.made(nkeys.PREFIX_BYTE_ACCOUNT).seed)
     jwt, seed = b"-----BEGIN NATS USER JWT-----\n", b"-----BEGIN USER NKEY SEED-----\n"
-    (tmp_path / "half.creds").write_bytes(jwt + b"e.y.J\n")
-    (tmp_path / "empty.creds").write_bytes(jwt + seed)
-    (tmp_path / "seedless.creds").write_bytes(jwt + b"e.y.J\n" + seed + b"SUX\n")
+    write_secret(tmp_path / "half.creds", jwt + b"e.y.J\n")
+    write_secret(tmp_path / "empty.creds", jwt + seed)
+    write_secret(tmp_path / "seedless.creds", jwt + b"e.y.J\n" + seed + b"SUX\n")
 
 
 @pytest.mark.usefixtures("files")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.broker.data_dir import DataDir, DataDirError
-from infra.host.small_files import owner_fault
-from infra.nats.auth import read_seed
+from custody_dashboard.web.people import TokenHolders
+from infra.broker.data_dir import DataDir, DataDirError, write_private
+from infra.cli.commands.checkpoint import _passphrase
+from infra.host.small_files import owner_fault, read_secret, secret_fault
+from infra.nats.auth import Tls, read_creds, read_seed
 from infra.nats.broker_errors import CredentialsError
+from infra.notify.notify_config import EndpointConfig
+from infra.notify.webhook_secrets import access_of
+from infra.proof.signing import read_private_key
 from infra.settings.credentials import secrets_for
 from infra.settings.loading import Origin, load_settings
 from infra.settings.settings import Settings
 from infra.settings.sources import SettingsError
 from infra.settings.trust import Trust, may_go, misrouted, trust_of, trust_of_data_dir
+from tests.support.cases import case
 
 FLAG = Origin("flag", "--x")
 ENVIRONMENT = Origin("environment", "CUSTODY_X")
@@ -97,6 +104,67 @@ def test_whose_files_are_believed(mode: int, owner: int, user: int, fault: str |
     assert (found is None) if fault is None else (fault in (found or ""))
 
 
+@pytest.mark.parametrize(
+    ("mode", "owner", "user", "fault"),
+    [
+        (0o600, 1000, 1000, None),
+        (0o400, 1000, 1000, None),
+        (0o600, 0, 0, None),
+        (0o640, 1000, 1000, "other users may read or write it"),
+        (0o620, 1000, 1000, "other users may read or write it"),
+        (0o604, 1000, 1000, "other users may read or write it"),
+        (0o644, 0, 0, "other users may read or write it"),
+        (0o444, 0, 1000, None),
+        (0o640, 0, 1000, None),
+        (0o660, 0, 1000, "others than root may write to it"),
+        (0o600, 1001, 1000, "another user"),
+        (0o600, 1000, 0, "another user"),
+        (0o602, 0, 1000, "others than root may write to it"),
+    ],
+)
+def test_which_files_may_hold_secrets(mode: int, owner: int, user: int, fault: str | None) -> None:
+    found = secret_fault(mode, owner, user)
+    assert (found is None) if fault is None else (fault in (found or ""))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604, 0o644])
+def test_every_file_with_a_secret_is_refused_if_others_can_read_or_write_it(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "secret"
+    file.write_text("a secret")
+    (tmp_path / "broker").mkdir()
+    directory = DataDir(tmp_path)
+    directory.credentials.write_text("{}")
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
+    for path in (file, directory.credentials, key):
+        path.chmod(mode)
+    endpoint = EndpointConfig.model_validate(
+        {"name": "e", "url": "https://a.example", "secret_file": file, "needs": ["*"]}
+    )
+    reads: dict[str, Callable[[], object]] = {
+        "tokens": lambda: TokenHolders(file),
+        "creds": lambda: read_creds(file),
+        "nkey": lambda: read_seed(file),
+        "client key": lambda: Tls(cert=key).context(),
+        "webhook secret": lambda: access_of(endpoint),
+        "signing key": lambda: read_private_key(key, None),
+        "passphrase": lambda: _passphrase(file),
+        "passwords of the data directory": directory.read_passwords,
+    }
+    for name, read in reads.items():
+        with case(name), pytest.raises(Exception, match="is not used: ") as refused:
+            read()
+        assert "chmod 600 " in str(refused.value), name
+
+
+def test_a_pipe_may_bring_a_secret(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"a secret")
+    os.close(writing)
+    assert read_secret(Path(f"/dev/fd/{reading}"), SettingsError) == b"a secret"
+    os.close(reading)
+
+
 def make_anothers(path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Make it look as if another user could have written the file."""
     if how == "world-writable":
@@ -131,8 +199,8 @@ def test_a_data_directory_that_could_be_anothers_is_refused(
     tmp_path: Path, how: str, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "broker.json").write_text('{"url": "nats://127.0.0.1:1", "pid": 1, "users": true}')
-    (tmp_path / "credentials.json").write_text('{"operator": "x"}')
     data = DataDir.at(tmp_path)
+    write_private(data.credentials, '{"operator": "x"}')
     assert (data.read_record() is not None, data.read_passwords()) == (True, {"operator": "x"})
     make_anothers(tmp_path / name, how, monkeypatch)
     with pytest.raises(DataDirError, match=f"{name} is not used"):

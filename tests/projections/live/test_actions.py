@@ -27,14 +27,22 @@ def test_a_task(status: TaskStatus, actions: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("intake", "held", "actions"),
+    ("status", "intake", "holds", "actions"),
     [
-        ("open", 0, ("pause", "drain")),
-        ("open", 2, ("pause", "drain", "steal")),
-        ("paused", 0, ("resume", "drain")),
-        ("draining", 1, ("resume", "steal")),
+        ("live", "open", (), ("pause", "drain")),
+        ("live", "open", ("in_progress", "assigned"), ("pause", "drain", "steal")),
+        ("live", "open", ("in_progress", "stuck"), ("pause", "drain")),
+        ("live", "paused", (), ("resume", "drain")),
+        ("live", "draining", ("assigned",), ("resume", "steal")),
+        ("lost", "open", ("assigned",), ("pause", "drain")),
     ],
 )
-def test_an_agent(intake: str, held: int, actions: tuple[str, ...]) -> None:
-    assert agent_actions({"intake": intake, "held": held}) == actions
+def test_an_agent(status: str, intake: str, holds: tuple[str, ...], actions: tuple[str, ...]) -> None:
+    named = [{"status": each} for each in holds]
+    assert agent_actions({"status": status, "intake": intake, "held": len(holds), "holds": named}) == actions
     assert set(actions) | set(POOL_ACTIONS) <= set(OPS_COMMANDS)
+
+
+def test_an_agent_that_holds_more_than_its_row_names() -> None:
+    row = {"status": "live", "intake": "open", "held": 2, "holds": [{"status": "in_progress"}]}
+    assert "steal" in agent_actions(row), "the other one may not have begun"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.timestamps import after
 from projections.live.activity import COUNTS, DAY_MINUTES, Activity
 from tests.support.scenario import OPS, Scenario
 
@@ -168,6 +169,28 @@ def test_rates_are_over_what_is_known() -> None:
     assert found.per_minute("completed", s.now) == pytest.approx(12)
     assert found.queue_grows_per_s(s.now) == pytest.approx(6 / 20)
     assert Activity().per_minute("completed", s.now) == 0
+
+
+def test_it_says_until_when_something_is_missing() -> None:
+    s = Scenario()
+    for task_id in ("T1", "T2"):
+        s.given(OPS, "submit", task_id=task_id)
+        s.wait(600)
+    whole, rest = activity(s), activity(s, since=1)
+    assert whole.incomplete_until(s.now) is None, "nothing was before the log's first event"
+    assert rest.incomplete_until(s.now) == s.log[1].time
+    assert rest.incomplete_until(s.now, 5) is None, "all of the last five minutes is known"
+    known = Activity(known_since=s.log[0].time)
+    known.observe(s.log[1:])
+    assert known.incomplete_until(s.now) == s.log[0].time
+    assert known.incomplete_until(after(s.now, 3600)) is None
+    of_a_young_log = Activity(known_since=s.log[0].time)
+    of_a_young_log.observe(s.log)
+    assert of_a_young_log.incomplete_until(s.now, DAY_MINUTES) is None
+    adopted, empty = Activity(), Activity()
+    adopted.adopt(s.state)
+    assert adopted.incomplete_until(s.now) == s.log[1].time, "only the state is known"
+    assert empty.incomplete_until(s.now) is None
 
 
 def test_the_series_has_a_column_a_name_and_a_row_a_minute() -> None:

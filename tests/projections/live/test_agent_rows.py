@@ -6,6 +6,7 @@ import pytest
 
 from domain.commands.service_commands import MarkLost, Rearm
 from domain.timestamps import after, format_timestamp
+from projections.live.history import History
 from tests.support.scenario import OPS
 from tests.support.watched import Watched
 
@@ -99,6 +100,33 @@ def test_an_agent_whose_lease_expired_is_silent_until_it_is_heard() -> None:
     assert late.row("A")["tone"] == "silent"
     s.given("A", "heartbeat")
     assert s.row("A")["tone"] == "ok"
+
+
+def test_a_view_that_begins_later_knows_who_is_silent_though_others_took_the_work() -> None:
+    s = Watched()
+    s.holds("A", "T")
+    s.sweep(1000)
+    s.holds("B", "T")
+    assert (s.row("A")["tone"], s.row("B")["tone"]) == ("silent", "ok")
+    late = Watched()
+    late.state, late.last_heard, late.now = s.state, s.last_heard, s.now
+    late.view.reset(s.state)
+    history = History()
+    history.observe(s.log)
+    late.view.replace_history(s.state, history)
+    assert (late.row("A")["tone"], late.row("B")["tone"]) == ("silent", "ok")
+
+
+def test_an_agent_that_was_heard_since_its_lease_expired_is_not_silent_to_a_view_that_begins_later() -> None:
+    s = Watched()
+    s.holds("A", "T")
+    s.sweep(1000)
+    s.wait(5).given("A", "heartbeat")
+    assert s.row("A")["tone"] == "ok"
+    late = Watched()
+    late.state, late.last_heard, late.now = s.state, s.last_heard, s.now
+    late.view.reset(s.state)
+    assert late.row("A")["tone"] == "ok"
 
 
 def test_a_stuck_holder_is_silent() -> None:

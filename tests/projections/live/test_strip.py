@@ -58,7 +58,7 @@ def test_what_went_wrong_in_the_last_hour() -> None:
     s.given("A", "heartbeat")
     s.when("A", "progress", task_id="T", token=token, percent=5)
     strip = s.look()["strip"]
-    assert (strip["expiries_1h"], strip["false_recoveries_1h"]) == (1, 1)
+    assert (strip["expiries_1h"], strip["false_recoveries_1h"], strip["last_hour_since"]) == (1, 1, None)
     s.wait(4000)
     strip = s.look()["strip"]
     assert (strip["expiries_1h"], strip["false_recoveries_1h"]) == (0, 0)

@@ -72,6 +72,14 @@ def test_the_other_way_round_those_without_a_value_are_still_last() -> None:
     assert ids(pool(), status="live", sort="task_id", desc=True) == ["T3", "T2", "T1"]
 
 
+def test_ids_are_sorted_by_what_their_numbers_are() -> None:
+    s = Scenario()
+    for task_id in ("T10", "T2", "T1", "a-3-b-20", "a-3-b-4", "9" * 40):
+        s.given(OPS, "submit", task_id=task_id)
+    assert ids(s, status="live") == ["9" * 40, "T1", "T2", "T10", "a-3-b-4", "a-3-b-20"]
+    assert ids(s, status="queued", sort="status")[-2:] == ["a-3-b-4", "a-3-b-20"], "also those of equal value"
+
+
 @pytest.mark.parametrize("sort", SORTS)
 @pytest.mark.parametrize("desc", [False, True])
 def test_every_order_has_every_task(sort: str, *, desc: bool) -> None:

@@ -156,8 +156,25 @@ def test_who_could_claim_a_queued_task_and_who_not() -> None:
     assert explained(s).why[-1] == "no registered agent can take it now"
 
 
+def test_a_task_that_no_agent_can_do_says_what_is_missing_and_promises_no_grant() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T", required_capabilities=["gpu", "linux"])
+    before = "not granted before another agent is registered or comes back"
+    assert list(coming(s)) == [f"{before}: no agent is live"]
+    s.given("plain", "register", capabilities=["linux"])
+    assert explained(s).why[-1] == "no registered agent can take it now: no live agent has gpu"
+    assert list(coming(s)) == [f"{before}: no live agent has gpu"]
+    s.given(OPS, "pause")
+    assert list(coming(s)) == [f"{before} and the pool is no longer paused: no live agent has gpu"]
+    s.given("card", "register", capabilities=["gpu"])
+    assert explained(s).why[-1] == "no registered agent can take it now: no live agent has gpu, linux"
+    s.given("able", "register", capabilities=["gpu", "linux"])
+    assert all("not granted" not in each for each in coming(s))
+
+
 def test_a_task_for_later_says_until_when() -> None:
     s = Scenario()
+    s.given("A", "register")
     s.given(OPS, "submit", task_id="T", delay_s=60)
     s.given(OPS, "submit", task_id="U", priority="low")
     told = explained(s)
@@ -203,6 +220,7 @@ def test_without_aging_nothing_is_told_of_it() -> None:
 
 def test_a_paused_pool_is_named() -> None:
     s = Scenario()
+    s.given("A", "register")
     s.given(OPS, "submit", task_id="T")
     s.given(OPS, "pause")
     assert "the pool is paused: nothing is granted until it is resumed" in explained(s).why

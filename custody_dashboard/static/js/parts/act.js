@@ -12,13 +12,13 @@ import { Dialog } from '#/parts/dialog.js';
 import { tell } from '#/parts/told.js';
 
 /**
- * @typedef {{verb: string, task_id?: string, agent_id?: string, question?: string|null, title?: string}} Act
+ * @typedef {{verb: string, task_id?: string, agent_id?: string, holder?: string|null, question?: string|null, title?: string}} Act
  */
 
 const asked = signal(/** @type {Act|null} */ (null));
 
 /** Buttons for what may be done; none without the rights, and none in the past. */
-export function Actions({ verbs, task_id, agent_id, question, title }) {
+export function Actions({ verbs, task_id, agent_id, holder, question, title }) {
   const who = useSignal(session);
   const isPast = useSignal(past) !== null;
   const isLive = useSignal(contact) === 'live';
@@ -33,14 +33,17 @@ export function Actions({ verbs, task_id, agent_id, question, title }) {
             type="button"
             class=${VERBS[verb].grave ? 'act grave' : 'act'}
             disabled=${!isLive}
-            aria-label=${`${VERBS[verb].label.replace('…', '')} ${cut(subject, 60)}`}
-            onClick=${() => (asked.value = { verb, task_id, agent_id, question, title })}
+            aria-label=${`${plainLabel(verb, question)} ${cut(subject, 60)}`}
+            onClick=${() => (asked.value = { verb, task_id, agent_id, holder, question, title })}
           >
-            ${VERBS[verb].label}
+            ${labelOf(verb, question)}
           </button>`,
     )}
   </span>`;
 }
+
+const labelOf = (verb, question) => (question && VERBS[verb].labelAsked) || VERBS[verb].label;
+const plainLabel = (verb, question) => labelOf(verb, question).replace('…', '');
 
 export function ActDialog() {
   const act = useSignal(asked);
@@ -73,35 +76,36 @@ function Asking({ act }) {
     }
     setBusy(false);
   };
-  return html`<${Dialog} title=${verb.asks} onClose=${close}>
+  return html`<${Dialog} title=${(act.question && verb.asksAsked) || verb.asks} onClose=${close}>
     <form ref=${form} onSubmit=${submit} id="act">
       <p class="subject" dir="auto"><strong>${cut(act.task_id ?? act.agent_id ?? `the pool ${who?.pool ?? ''}`, 200)}</strong>${act.title ? html` <span class="faint">${cut(act.title, 160)}</span>` : null}</p>
       <p>${verb.follows}</p>
       ${act.question ? html`<blockquote dir="auto">${cut(act.question, 2000)}</blockquote>` : null}
       ${fields.includes('answer') ? html`<label>Answer<textarea name="answer" rows="3" maxlength="4000" data-first required=${Boolean(act.question)}></textarea></label>` : null}
-      ${fields.includes('to') ? html`<${Receiver} from=${act.agent_id} />` : null}
+      ${fields.includes('to') ? html`<${Receiver} from=${act.agent_id ?? act.holder} one=${Boolean(act.task_id)} />` : null}
       <label>Reason, for the record<input name="reason" maxlength="1000" autocomplete="off" required data-first=${fields.length ? undefined : true} /></label>
       <p class="faint">It goes on record as done by <strong dir="auto">${who?.person ?? 'you'}</strong>.</p>
       <p class="refused" role="alert">${refused}</p>
       <footer class="dialog-foot">
         <button type="button" onClick=${close}>Leave it</button>
-        <button type="submit" class=${verb.grave ? 'primary grave' : 'primary'} disabled=${busy}>${verb.label.replace('…', '')}</button>
+        <button type="submit" class=${verb.grave ? 'primary grave' : 'primary'} disabled=${busy}>${plainLabel(act.verb, act.question)}</button>
       </footer>
     </form>
   <//>`;
 }
 
-function Receiver({ from }) {
+function Receiver({ from, one }) {
   const agents = useSignal(useSignal(shown).agents);
   const others = [...agents.values()].map(each => each.agent_id).filter(each => each !== from).sort();
   return html`
     <label>To agent<input name="to" list="receivers" required autocomplete="off" data-first /></label>
     <datalist id="receivers">${others.slice(0, 500).map(each => html`<option key=${each} value=${each}></option>`)}</datalist>
-    <label>How many tasks<input name="count" type="number" min="1" max="100" value="1" required /></label>`;
+    ${one ? null : html`<label>How many tasks<input name="count" type="number" min="1" max="100" value="1" required /></label>`}`;
 }
 
 /** The request's body of an act and what was filled in. */
-function body({ verb, task_id, agent_id }, values, id) {
+function body({ verb, task_id, agent_id, holder }, values, id) {
+  if (verb === 'steal' && task_id) return { verb, from: holder, task_ids: [task_id], ...values, command_id: id };
   if (verb === 'steal') return { verb, from: agent_id, ...values, count: Number(values.count), command_id: id };
   return { verb, ...(task_id ? { task_id } : {}), ...(agent_id ? { agent_id } : {}), ...values, command_id: id };
 }

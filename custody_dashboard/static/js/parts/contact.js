@@ -2,6 +2,7 @@
 import { clockTime, count, ms } from '#/format.js';
 import { live } from '#/pool.js';
 import { moment } from '#/moments.js';
+import { session } from '#/session.js';
 import { beat, contact, lastWord } from '#/stream.js';
 import { classes, html, useSignal } from '#/ui.js';
 
@@ -21,10 +22,11 @@ export function Banner() {
   const loaded = useSignal(live.loaded);
   const since = useSignal(lastWord);
   const { behind_events: behind, why } = useSignal(beat);
+  const whyNone = useSignal(session)?.why_no_stream;
   if (!loaded || state === 'live') return null;
   const time = since ? clockTime(ms(since)) : '';
   const text = {
-    silent: `Not live: no word from the dashboard since ${time}. What is below is the last known state. It comes back by itself.`,
+    silent: `Not live: ${whyNone || `no word from the dashboard since ${time}`}. What is below is the last known state. It comes back by itself.`,
     disconnected: `Not live: ${why || 'the dashboard has no contact with the pool’s broker'}. What is below is the last known state. It comes back by itself.`,
     behind: `Catching up${behind ? `: ${count(behind, 'event')} behind` : ''}. What is below is not yet the present.`,
     starting: 'The dashboard is reading the log. What is below is not yet the present.',

@@ -1,5 +1,5 @@
 /** The page around the views: header, navigation, what is not live, the past, what was done. */
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { spoken } from '#/announce.js';
 import { words } from '#/format.js';
 import { helpShown, VIEWS } from '#/keys.js';
@@ -82,8 +82,9 @@ const Awaited = () => html`<p class="empty">${useSignal(failure) || 'Bringing th
 
 function Waiting() {
   const refused = useSignal(refusal);
+  const whyNone = useSignal(session)?.why_no_stream;
   const { why } = useSignal(beat);
-  return html`<p class="empty">${refused || why || 'Waiting for the first word from the dashboard’s server.'}</p>`;
+  return html`<p class="empty">${refused || whyNone || why || 'Waiting for the first word from the dashboard’s server.'}</p>`;
 }
 
 const Speech = () => html`<p class="unseen" role="status" aria-live="polite">${useSignal(spoken)}</p>`;
@@ -95,17 +96,45 @@ function Header({ current }) {
   return html`<header class="top">
     <a class="brand" href=${href('now')}><span class="brand-name">Custody</span> <span class="pool" dir="auto">${who?.pool ?? ''}</span></a>
     <${Badge} />
-    <nav class="views" aria-label="Views">
-      ${VIEWS.map(
-        ([key, view, name]) =>
-          html`<a key=${view} href=${href(view)} aria-current=${active === view ? 'page' : undefined} aria-keyshortcuts=${key}>${name}</a>`,
-      )}
-    </nav>
+    <${Views} active=${active} />
     <div class="tools">
       <span class="person" dir="auto" title=${who?.can_act ? 'You may act.' : (who?.why_not ?? '')}>${who?.person ?? ''}${who && !who.can_act ? ' (looks only)' : ''}</span>
       <button type="button" class="quiet" onClick=${nextTheme} title="Theme (t)" aria-label=${`Theme: ${words(shade)}. Change`}>◐ <span aria-hidden="true">${shade}</span></button>
       <button type="button" class="quiet" onClick=${() => (helpShown.value = true)} title="Keys (?)" aria-label="Keys and help">?</button>
-      ${who?.by_token ? html`<button type="button" class="quiet" onClick=${logOut}>Leave</button>` : null}
+      ${who?.by_token ? html`<button type="button" class="quiet" onClick=${logOut} id="log-out">Log out</button>` : null}
     </div>
   </header>`;
+}
+
+/** The views; where the window is narrow, those that are used less are under "More". */
+function Views({ active }) {
+  const narrow = useNarrow();
+  const more = useRef(null);
+  const link = ([key, view, name]) =>
+    html`<a key=${view} href=${href(view)} aria-current=${active === view ? 'page' : undefined} aria-keyshortcuts=${key}>${name}</a>`;
+  const first = narrow ? VIEWS.filter(([, view]) => FIRST_VIEWS.has(view)) : VIEWS;
+  const others = narrow ? VIEWS.filter(([, view]) => !FIRST_VIEWS.has(view)) : [];
+  const chosen = others.find(([, view]) => view === active);
+  return html`<nav class="views" aria-label="Views">
+    ${first.map(link)}
+    ${others.length
+      ? html`<details class="more-views" ref=${more} onClick=${event => event.target.closest('a') && (more.current.open = false)}>
+          <summary class=${chosen ? 'chosen' : ''}>${chosen ? chosen[2] : 'More'} ▾</summary>
+          <div class="more-list">${others.map(link)}</div>
+        </details>`
+      : null}
+  </nav>`;
+}
+
+const FIRST_VIEWS = new Set(['now', 'agents', 'tasks', 'morning']);
+const NARROW = matchMedia('(max-width: 640px)');
+
+function useNarrow() {
+  const [narrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const renew = () => setNarrow(NARROW.matches);
+    NARROW.addEventListener('change', renew);
+    return () => NARROW.removeEventListener('change', renew);
+  }, []);
+  return narrow;
 }

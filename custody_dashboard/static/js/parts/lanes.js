@@ -127,13 +127,16 @@ function drawer({ view, pool, box, canvas, minutes }) {
     const place = scale({ width, height, now: shownNow(), minutes, scroll: size.scroll, row: view.row, font });
     const { arrows, agents: lanes } = pool.lanes.peek();
     view.place = place;
-    view.boxes = paint(context, place, {
+    const painted = paint(context, place, {
       ids: view.ids,
       agents: pool.agents.peek(),
       lanes,
       arrows: arrows.map(arrow),
       chosen: view.chosen,
     });
+    view.boxes = painted.boxes;
+    canvas.dataset.bars = String(painted.boxes.length);
+    canvas.dataset.arrows = String(painted.arrows);
   };
   const soon = () => (frame ||= requestAnimationFrame(draw));
   const resized = () => {

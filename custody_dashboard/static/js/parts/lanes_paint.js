@@ -33,8 +33,8 @@ export function scale({ width, height, now, minutes, scroll, row, font }) {
 }
 
 /**
- * Paint, and return the rectangles of the bars for the pointer.
- * @returns {{x: number, y: number, width: number, height: number, index: number, bar: import('./lanes_model.js').Bar}[]}
+ * Paint, and return the rectangles of the bars for the pointer, and how many arrows were painted.
+ * @returns {{boxes: {x: number, y: number, width: number, height: number, index: number, bar: import('./lanes_model.js').Bar}[], arrows: number}}
  */
 export function paint(context, place, { ids, agents, lanes, arrows, chosen }) {
   palette ??= colours(NAMES);
@@ -59,9 +59,9 @@ export function paint(context, place, { ids, agents, lanes, arrows, chosen }) {
       found.push({ ...box, index, bar: each });
     }
   }
-  steals(context, place, ids, arrows);
+  const painted = steals(context, place, ids, arrows);
   context.restore();
-  return found;
+  return { boxes: found, arrows: painted };
 }
 
 const NONE = [];
@@ -153,7 +153,13 @@ function bar(context, { x, now }, each, box) {
   const expires = each.expires ?? now;
   fill(each.from, Math.min(now, expires), palette.accent);
   if (expires < now) fill(expires, now, palette.stalled);
-  if (expires > now) fill(now, expires, palette['accent-soft']);
+  if (expires > now) {
+    fill(now, expires, palette['accent-soft']);
+    // The pale fill alone is too like the panel.
+    context.strokeStyle = palette.accent;
+    context.lineWidth = 1;
+    context.strokeRect(x(now) + 0.5, box.y + 0.5, Math.max(0, x(expires) - x(now) - 1), Math.max(0, box.height - 1));
+  }
   if (each.grace !== null && each.grace > Math.max(now, expires)) hatch(context, x(Math.max(now, expires)), x(each.grace), box);
   ticks(context, each, x, box);
 }
@@ -205,11 +211,13 @@ function outline(context, box) {
 }
 
 function steals(context, { x, y, row: tall, from, first, last }, ids, arrows) {
-  if (!arrows.length) return;
+  if (!arrows.length) return 0;
+  let painted = 0;
   const places = new Map(ids.map((id, index) => [id, index]));
-  context.strokeStyle = palette.text;
+  // Pale lines with strong heads: many arrows must not hide the bars.
+  context.strokeStyle = palette.muted;
   context.fillStyle = palette.text;
-  context.lineWidth = 1.2;
+  context.lineWidth = 1;
   for (const each of arrows) {
     const [one, other] = [places.get(each.from), places.get(each.to)];
     if (each.at < from || one === undefined || other === undefined) continue;
@@ -226,5 +234,7 @@ function steals(context, { x, y, row: tall, from, first, last }, ids, arrows) {
     context.lineTo(across - 4, end - way * 7);
     context.lineTo(across + 4, end - way * 7);
     context.fill();
+    painted += 1;
   }
+  return painted;
 }

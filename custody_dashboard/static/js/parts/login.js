@@ -17,6 +17,7 @@ export function Login() {
   return html`<main class="login" id="main" tabindex="-1">
     <h1>Custody</h1>
     <form onSubmit=${submit}>
+      <input type="text" autocomplete="username" value="custody" hidden readonly />
       <label for="token">Token</label>
       <input id="token" type="password" autocomplete="current-password" required value=${token} onInput=${event => setToken(event.target.value)} />
       <button type="submit" class="primary">Look at the pool</button>

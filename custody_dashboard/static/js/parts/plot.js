@@ -54,7 +54,7 @@ function described(values, unit, under) {
   if (under !== null) return `${number(values[under])}${values[under] === null ? '' : unit}`;
   const known = values.filter(each => each !== null && each !== undefined);
   if (!known.length) return 'nothing yet';
-  return `${number(known.at(-1))}${unit}, most ${number(Math.max(...known))}${unit}`;
+  return `${number(known.at(-1))}${unit} last, ${number(Math.max(...known))}${unit} at most`;
 }
 
 function options(place, unit, lines, length, setUnder) {

@@ -3,6 +3,7 @@ import { useNow } from '#/moments.js';
 import { absolute, clockTime, cut, duration, ms, NOTHING, relative, words } from '#/format.js';
 import { href } from '#/router.js';
 import { classes, html, styled } from '#/ui.js';
+import { Term } from '#/parts/term.js';
 
 /** A moment, relative; its title has the absolute. */
 export function Ago({ at }) {
@@ -29,7 +30,7 @@ export function Until({ at, over }) {
   const now = useNow();
   if (ms(at) === null) return html`<span class="faint">${NOTHING}</span>`;
   const left = Math.round((ms(at) - now) / 1000);
-  return html`<time datetime=${at} title=${absolute(at)} class=${left < 0 ? 'tone-stalled' : ''}>
+  return html`<time datetime=${at} title=${absolute(at)} class=${left < 0 ? 'tone-stalled' : 'muted'}>
     ${left >= 0 ? duration(left) : over ? `${over} ${duration(-left)}` : relative(at, now)}
   </time>`;
 }
@@ -45,9 +46,9 @@ export const AgentLink = ({ id, ...rest }) =>
     ? html`<a class="id" dir="auto" href=${href('agent', id)} title=${id} ...${rest}>${cut(id, 80)}</a>`
     : html`<span class="faint">${NOTHING}</span>`;
 
-/** A text of the log, cut where it is long; the title has all of it. */
-export const Text = ({ text, most = 160, className = '' }) =>
-  html`<span class=${classes('text', className)} dir="auto" title=${String(text ?? '').length > most ? text : undefined}>${cut(text, most)}</span>`;
+/** A text of the log, cut where it is long; the title has all of it. `narrow`: its place may be too small for it. */
+export const Text = ({ text, most = 160, className = '', narrow = false }) =>
+  html`<span class=${classes('text', className)} dir="auto" title=${narrow || String(text ?? '').length > most ? text : undefined}>${cut(text, most)}</span>`;
 
 const STATUS_TONES = { stuck: 'silent', quarantined: 'silent', failed: 'muted', blocked: 'stalled', in_progress: 'on', assigned: 'on' };
 
@@ -82,5 +83,5 @@ export const Facts = ({ of }) =>
   html`<dl class="facts">
     ${of
       .filter(([, value]) => value !== undefined && value !== null && value !== '')
-      .map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd dir="auto">${value}</dd></div>`)}
+      .map(([name, value]) => html`<div key=${name}><dt><${Term}>${name}<//></dt><dd dir="auto">${value}</dd></div>`)}
   </dl>`;

@@ -2,6 +2,7 @@
 import { useEffect, useLayoutEffect, useReducer, useRef } from 'preact/hooks';
 import { rem } from '#/sizes.js';
 import { classes, html, styled } from '#/ui.js';
+import { Term } from '#/parts/term.js';
 
 const SPARE_ROWS = 6;
 /** No browser scrolls further than some tens of millions of pixels; a longer table is scrolled in larger steps. */
@@ -89,7 +90,7 @@ export function Table({ caption, columns, total, rowAt, keyOf, sort, desc, onSor
         ${html`<tr key="below" class="spacer" aria-hidden="true"><td ref=${styled({ height: `${Math.max(0, room - top - rows.length * tall)}px` })}></td></tr>`}
       </tbody>
     </table>
-    ${total === 0 && empty ? html`<p class="empty">${empty}</p>` : null}
+    ${total === 0 && empty ? html`<div class="empty">${empty}</div>` : null}
   </div>`;
 }
 
@@ -98,8 +99,8 @@ function Head({ column: { key, name, sort: sortable, className }, sort, desc, on
   const active = sortable && sort === order;
   return html`<th scope="col" class=${classes(className, `col-${key}`)} aria-sort=${active ? (desc ? 'descending' : 'ascending') : undefined}>
     ${sortable && onSort
-      ? html`<button type="button" class="sort" onClick=${() => onSort(order)}>${name}<span aria-hidden="true">${active ? (desc ? ' ↓' : ' ↑') : ''}</span></button>`
-      : name}
+      ? html`<button type="button" class="sort" onClick=${() => onSort(order)}><${Term}>${name}<//><span class=${classes('sort-mark', active && 'sorted')} aria-hidden="true">${active ? (desc ? '↓' : '↑') : '↕'}</span></button>`
+      : html`<${Term}>${name}<//>`}
   </th>`;
 }
 

@@ -1,7 +1,7 @@
 /** The slider over the log: puts every view into the past, and plays it. */
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { get } from '#/api.js';
 import { clockTime, count, dayTime, duration, ms, number } from '#/format.js';
+import { useFetched } from '#/fetched.js';
 import { failure, loading, moment, past, showMoment, shownNow } from '#/moments.js';
 import { serverNow } from '#/clock.js';
 import { route } from '#/router.js';
@@ -23,7 +23,7 @@ function Bar() {
   const pool = useSignal(past);
   const busy = useSignal(loading);
   const why = useSignal(failure);
-  const timeline = useTimeline();
+  const { document: timeline, failure: unread } = useFetched('/api/timeline', {});
   const [dragged, setDragged] = useState(null);
   const [speed, setSpeed] = useState(0);
   const [factor, setFactor] = useState(60);
@@ -55,7 +55,7 @@ function Bar() {
     <div class="time-head">
       <strong class="num">${at === null && dragged === null ? 'The present' : dayTime(shownAt)}</strong>
       <span class="faint num">${at === null ? '' : `${duration(Math.round((end - shownAt) / 1000))} ago`}${pool && at !== null ? `, position ${number(pool.position.peek())}` : ''}</span>
-      <span role="status" class="faint">${why ? why : busy ? 'Bringing it back…' : ''}</span>
+      <span role="status" class="faint">${why || (busy ? 'Bringing it back…' : unread && !timeline ? `The log’s span could not be read: ${unread.message}` : '')}</span>
       <span class="time-tools">
         <button type="button" onClick=${() => step(-60)} aria-label="−1 min: one minute earlier">−1 min</button>
         <button type="button" onClick=${() => step(-1)} aria-label="−1 s: one second earlier">−1 s</button>
@@ -76,16 +76,6 @@ function Bar() {
     </div>
     <div class="slider-ends faint num"><span>${dayTime(first)}</span><span>${clockTime(end)}</span></div>
   </section>`;
-}
-
-function useTimeline() {
-  const [timeline, setTimeline] = useState(null);
-  useEffect(() => {
-    const abort = new AbortController();
-    get('/api/timeline', {}, abort.signal).then(setTimeline, () => {});
-    return () => abort.abort();
-  }, []);
-  return timeline;
 }
 
 /** Step on by the speed each second, once the last moment is there. */

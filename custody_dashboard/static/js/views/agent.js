@@ -1,26 +1,30 @@
 /** One agent: what it is, what it holds, what it did. */
+import { queryOf } from '#/api.js';
 import { number, words } from '#/format.js';
 import { useFetched } from '#/fetched.js';
 import { momentQuery, pastPosition, shown } from '#/moments.js';
 import { href } from '#/router.js';
-import { html, useSignal } from '#/ui.js';
+import { classes, html, useSignal } from '#/ui.js';
 import { verbsOfAgent } from '#/verbs.js';
 import { Actions } from '#/parts/act.js';
 import { History } from '#/parts/events.js';
 import { Ago, Empty, Facts, Meter, Panel, TaskLink, Text } from '#/parts/small.js';
+import { Awaited, Stale } from '#/parts/stale.js';
 
 export function Agent({ id }) {
   const pool = useSignal(shown);
   const at = useSignal(pastPosition);
   const row = useSignal(pool.agents).get(id);
-  const { document, failure } = useFetched('/api/agent', { id, ...momentQuery(at) }, row);
-  if (!document) return html`<${Empty}>${failure?.message ?? 'Looking…'}<//>`;
+  const { document, asOf, failure } = useFetched('/api/agent', { id, ...momentQuery(at) }, row);
+  if (!document) return html`<${Awaited} failure=${failure} />`;
   const agent = { ...document.agent, ...document.row, ...row };
   const holds = document.tasks ?? agent.holds ?? [];
-  return html`<div class="view-one">
+  return html`<div class=${classes('view-one', failure && 'stale')}>
+    <${Stale} asOf=${asOf} failure=${failure} />
     <p class="headline"><span class=${`status tone-${agent.tone ?? 'ok'}`}>${words(agent.tone && agent.tone !== 'ok' ? agent.tone : agent.status)}</span>
       <${Text} text=${agent.words ?? ''} most=${300} />
-      <${Actions} verbs=${verbsOfAgent(agent.intake)} agent_id=${id} />
+      ${document.agent || row ? html`<${Actions} verbs=${verbsOfAgent(agent)} agent_id=${id} />` : null}
+      <a class="aside-link" href=${`/api/postmortem${queryOf({ agent: id })}`} target="_blank" rel="noopener">Post-mortem</a>
     </p>
     <${Panel} title="What it is" id="facts">
       <${Facts} of=${[

@@ -25,11 +25,11 @@ const COLUMNS = [
   { key: 'held', name: 'Slots', sort: 'held', className: 'num', cell: row => `${number(row.held)} / ${number(row.slots)}` },
   { key: 'task', name: 'Task', className: 'at-m', cell: row => html`<${TaskLink} id=${row.task_id} title=${row.task} />` },
   { key: 'percent', name: 'Done', sort: 'percent', className: 'at-m', cell: row => html`<${Meter} value=${row.percent} label="done" />` },
-  { key: 'words', name: 'Last words', className: 'at-m', cell: row => html`<${Text} text=${row.words ?? ''} most=${120} />` },
+  { key: 'words', name: 'Last words', className: 'at-m', cell: row => html`<${Text} text=${row.words ?? ''} most=${120} narrow />` },
   { key: 'heard', name: 'Last heard', sort: 'heard', className: 'num', cell: row => html`<${Ago} at=${row.heard_at} />` },
   { key: 'load', name: 'CPU / mem', sort: 'load', className: 'num at-l', cell: load },
   { key: 'intake', name: 'Intake', className: 'at-l', cell: row => words(row.intake) },
-  { key: 'session', name: 'Session', className: 'at-xl', cell: row => html`<${Text} text=${row.session ?? NOTHING} most=${24} />` },
+  { key: 'session', name: 'Session', className: 'at-xl', cell: row => html`<${Text} text=${row.session ?? NOTHING} most=${24} narrow />` },
 ];
 
 function stateOf(row) {

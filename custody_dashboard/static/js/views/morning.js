@@ -1,20 +1,23 @@
 /** Morning report: what happened since a moment, in ten lines. */
 import { useState } from 'preact/hooks';
 import { queryOf } from '#/api.js';
-import { serverNow } from '#/clock.js';
-import { dayTime, ms, number } from '#/format.js';
+import { absolute, dayTime, ms, number, parsedDayTime } from '#/format.js';
 import { useFetched } from '#/fetched.js';
+import { momentQuery, pastPosition, shownNow } from '#/moments.js';
 import { href } from '#/router.js';
-import { classes, html } from '#/ui.js';
+import { classes, html, useSignal } from '#/ui.js';
+import { MomentField } from '#/parts/moment_field.js';
 import { Empty, Text } from '#/parts/small.js';
+import { Awaited, Stale } from '#/parts/stale.js';
 
 const HOUR_MS = 3_600_000;
 const CHOICES = [
-  ['Last hour', () => serverNow() - HOUR_MS],
-  ['Last 8 hours', () => serverNow() - 8 * HOUR_MS],
-  ['Since 18:00', () => eveningBefore(serverNow())],
-  ['Last 24 hours', () => serverNow() - 24 * HOUR_MS],
+  ['Last hour', () => shownNow() - HOUR_MS],
+  ['Last 8 hours', () => shownNow() - 8 * HOUR_MS],
+  ['Since 18:00', () => eveningBefore(shownNow())],
+  ['Last 24 hours', () => shownNow() - 24 * HOUR_MS],
 ];
+const AT_FIRST = 2;
 
 /** The last six o'clock in the evening, by the local clock. */
 function eveningBefore(now) {
@@ -23,38 +26,60 @@ function eveningBefore(now) {
   return date.getTime() > now ? date.getTime() - 24 * HOUR_MS : date.getTime();
 }
 
+const isoOf = at => new Date(at).toISOString();
+
 export function Morning() {
-  const [choice, setChoice] = useState(2);
-  const [since, setSince] = useState(() => new Date(CHOICES[2][1]()).toISOString());
-  const { document, failure } = useFetched('/api/morning', { since });
+  const at = useSignal(pastPosition);
+  const [choice, setChoice] = useState(/** @type {number|null} */ (AT_FIRST));
+  const [since, setSince] = useState(() => isoOf(CHOICES[AT_FIRST][1]()));
+  const [text, setText] = useState(() => dayTime(ms(since)));
+  const { document, asOf, failure } = useFetched('/api/morning', { since, ...momentQuery(at) });
   const choose = index => {
+    const at = CHOICES[index][1]();
     setChoice(index);
-    setSince(new Date(CHOICES[index][1]()).toISOString());
+    setSince(isoOf(at));
+    setText(dayTime(at));
   };
-  return html`<div class="view-one">
-    <div class="filters"><div class="chips" role="group" aria-label="Since">${CHOICES.map(([name], index) => html`<button key=${name} type="button" aria-pressed=${choice === index} onClick=${() => choose(index)}>${name}</button>`)}</div></div>
+  const submit = event => {
+    event.preventDefault();
+    setChoice(null);
+    setSince(isoOf(parsedDayTime(text)));
+  };
+  return html`<div class=${classes('view-one', failure && document && 'stale')}>
+    <div class="filters">
+      <div class="chips" role="group" aria-label="Since">${CHOICES.map(([name], index) => html`<button key=${name} type="button" aria-pressed=${choice === index} onClick=${() => choose(index)}>${name}</button>`)}</div>
+      <form class="filters" onSubmit=${submit}><${MomentField} label="Since" value=${text} onText=${setText} /><button type="submit">Show</button></form>
+    </div>
+    <${Stale} asOf=${asOf} failure=${failure} />
     <section class="panel" aria-labelledby="report">
-      <header class="panel-head"><h2 id="report">Since ${dayTime(ms(document?.since ?? since))}</h2></header>
+      <header class="panel-head"><h2 id="report">Since ${dayTime(ms(document?.since ?? since))}</h2><span class="faint">${document ? `${number(document.events)} events, until ${dayTime(ms(document.until))}` : ''}</span></header>
       ${document?.events_left_out ? html`<p class="explained">The first ${number(document.events_left_out)} events since then are left out: there are too many.</p>` : null}
-      ${!document ? html`<${Empty}>${failure?.message ?? 'Reading the log…'}<//>` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
+      ${!document ? html`<${Awaited} failure=${failure} doing="Reading the log…" />` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} until=${document.until} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
     </section>
   </div>`;
 }
 
-function Line({ line }) {
+function Line({ line, until }) {
   const [name, address, outside] = target(line.link ?? {});
   return html`<li>
-    <span class="report-count num">${number(line.count)}</span>
+    ${line.first_at ? html`<span class="report-when num"><${Times} first=${line.first_at} last=${line.last_at} until=${until} /></span>` : null}
     <span class="report-text"><${Text} text=${line.text} most=${400} /></span>
-    ${address ? html`<a class=${classes('button', outside && 'outside')} href=${address} target=${outside ? '_blank' : undefined} rel=${outside ? 'noopener' : undefined}>${name}</a>` : null}
+    ${address ? html`<a class="aside-link" href=${address} target=${outside ? '_blank' : undefined} rel=${outside ? 'noopener' : undefined}>${name}</a>` : null}
   </li>`;
+}
+
+/** When something happened: `03:12:44`, or from the first to the last time; with the day, where that is another one. */
+function Times({ first, last, until }) {
+  const [from, to, end] = [first, last ?? first, until].map(each => dayTime(ms(each)));
+  const short = text => (text.slice(0, 10) === end.slice(0, 10) ? text.slice(11) : text);
+  return html`<time datetime=${first} title=${absolute(first)}>${short(from)}</time>${to === from ? null : html` – <time datetime=${last} title=${absolute(last)}>${from.slice(0, 10) === to.slice(0, 10) ? to.slice(11) : short(to)}</time>`}`;
 }
 
 /** Where a line leads: its name, its address, and whether that is a page of its own. */
 function target({ kind, task_id, agent_id, status }) {
   switch (kind) {
     case 'postmortem':
-      return ['Post-mortem', `/api/postmortem${queryOf({ task: task_id })}`, true];
+      return [`Post-mortem of ${task_id ?? agent_id}`, `/api/postmortem${queryOf({ task: task_id, agent: agent_id })}`, true];
     case 'task':
       return ['Task', href('task', task_id), false];
     case 'agent':

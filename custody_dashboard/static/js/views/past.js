@@ -2,10 +2,12 @@
 import { useState } from 'preact/hooks';
 import { get } from '#/api.js';
 import { serverNow } from '#/clock.js';
-import { dayTime, ms, NOTHING, number, words } from '#/format.js';
+import { dayTime, ms, NOTHING, number, parsedDayTime, words } from '#/format.js';
 import { moment, shown, shownNow } from '#/moments.js';
+import { live } from '#/pool.js';
 import { href } from '#/router.js';
 import { html, useSignal } from '#/ui.js';
+import { MomentField } from '#/parts/moment_field.js';
 import { AgentLink, Empty, Panel, TaskLink } from '#/parts/small.js';
 
 const HOUR_MS = 3_600_000;
@@ -14,15 +16,15 @@ const MOST_ROWS = 200;
 export function Past() {
   useSignal(shown);
   useSignal(moment);
-  const [from, setFrom] = useState(() => local(serverNow() - HOUR_MS));
-  const [to, setTo] = useState(() => local(serverNow()));
+  const [from, setFrom] = useState(() => dayTime(serverNow() - HOUR_MS));
+  const [to, setTo] = useState('');
   const [diff, setDiff] = useState(null);
   const [refused, setRefused] = useState('');
   const compare = async event => {
     event.preventDefault();
     setRefused('Comparing…');
     try {
-      setDiff(await get('/api/diff', { from: new Date(from).toISOString(), to: new Date(to).toISOString() }));
+      setDiff(await get('/api/diff', { from: iso(from), to: to.trim() ? iso(to) : live.position.peek() }));
       setRefused('');
     } catch (error) {
       setRefused(error.message);
@@ -32,10 +34,10 @@ export function Past() {
     <p class="faint">Move the slider to put every view into the past: then look at <a href=${href('now')}>Now</a>, <a href=${href('agents')}>Agents</a> or <a href=${href('tasks')}>Tasks</a> as they were.</p>
     <${Panel} title="What changed between two moments" id="diff">
       <form class="filters" onSubmit=${compare}>
-        <label>From <input type="datetime-local" step="1" required value=${from} onInput=${event => setFrom(event.target.value)} /></label>
-        <button type="button" onClick=${() => setFrom(local(shownNow()))}>The moment shown</button>
-        <label>To <input type="datetime-local" step="1" required value=${to} onInput=${event => setTo(event.target.value)} /></label>
-        <button type="button" onClick=${() => setTo(local(shownNow()))}>The moment shown</button>
+        <${MomentField} label="From" value=${from} onText=${setFrom} />
+        <button type="button" onClick=${() => setFrom(dayTime(shownNow()))} aria-label="From the moment shown">The moment shown</button>
+        <${MomentField} label="To" value=${to} onText=${setTo} empty="now" />
+        <button type="button" onClick=${() => setTo(dayTime(shownNow()))} aria-label="To the moment shown">The moment shown</button>
         <button type="submit" class="primary">Compare</button>
         <span role="status" class="faint">${refused}</span>
       </form>
@@ -44,11 +46,7 @@ export function Past() {
   </div>`;
 }
 
-/** A moment as the field for times wants it: local, without a zone. */
-function local(at) {
-  const date = new Date(at);
-  return new Date(at - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-}
+const iso = text => new Date(parsedDayTime(text) ?? NaN).toISOString();
 
 function Diff({ diff }) {
   const counts = Object.entries(diff.counts ?? {}).filter(([, { before, after }]) => before !== after);
@@ -57,17 +55,17 @@ function Diff({ diff }) {
       ? html`<h3>Counts</h3><div class="scroll-x" tabindex="0" role="group" aria-label="Counts before and after"><table class="plain narrow">
           <caption class="unseen">Counts before and after</caption>
           <thead><tr><th scope="col">What</th><th scope="col">Before</th><th scope="col">After</th><th scope="col">Change</th></tr></thead>
-          <tbody>${counts.map(([name, { before, after }]) => html`<tr key=${name}><td>${words(name)}</td><td class="num">${number(before)}</td><td class="num">${number(after)}</td><td class="num">${after > before ? '+' : '−'}${number(Math.abs(after - before))}</td></tr>`)}</tbody>
+          <tbody>${counts.map(([name, { before, after }]) => html`<tr key=${name}><td>${words(name).replaceAll('.', ': ')}</td><td class="num">${number(before)}</td><td class="num">${number(after)}</td><td class="num">${after > before ? '+' : '−'}${number(Math.abs(after - before))}</td></tr>`)}</tbody>
         </table></div>`
       : null}
-    <${Changes} title="Tasks" rows=${diff.tasks ?? []} total=${diff.tasks_total} link=${row => html`<${TaskLink} id=${row.task_id} />`} keyOf=${row => row.task_id} />
-    <${Changes} title="Agents" rows=${diff.agents ?? []} total=${diff.agents_total} link=${row => html`<${AgentLink} id=${row.agent_id} />`} keyOf=${row => row.agent_id} />`;
+    <${Changes} title="Tasks" rows=${diff.tasks ?? []} more=${diff.more_tasks} link=${row => html`<${TaskLink} id=${row.task_id} />`} keyOf=${row => row.task_id} />
+    <${Changes} title="Agents" rows=${diff.agents ?? []} more=${diff.more_agents} link=${row => html`<${AgentLink} id=${row.agent_id} />`} keyOf=${row => row.agent_id} />`;
 }
 
-function Changes({ title, rows, total, link, keyOf }) {
+function Changes({ title, rows, more = 0, link, keyOf }) {
   if (!rows.length) return html`<h3>${title}</h3><${Empty}>None changed.<//>`;
   const most = rows.slice(0, MOST_ROWS);
-  const left = (total ?? rows.length) - most.length;
+  const left = rows.length + more - most.length;
   return html`<h3>${title}</h3>
     <div class="scroll-x" tabindex="0" role="group" aria-label=${`${title} that changed`}><table class="plain">
       <caption class="unseen">${title} that changed</caption>

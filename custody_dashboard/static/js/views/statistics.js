@@ -1,10 +1,11 @@
 /** Statistics: the last hours as plots, and the counts of now. */
 import { useEffect, useState } from 'preact/hooks';
-import { number, words } from '#/format.js';
+import { clockTime, ms, number, words } from '#/format.js';
 import { useFetched } from '#/fetched.js';
 import { momentQuery, pastPosition } from '#/moments.js';
-import { html, useSignal } from '#/ui.js';
-import { Empty, Facts, Panel } from '#/parts/small.js';
+import { classes, html, useSignal } from '#/ui.js';
+import { Facts, Panel } from '#/parts/small.js';
+import { Awaited, Stale } from '#/parts/stale.js';
 import { Plot } from '#/parts/plot.js';
 
 const AGAIN_MS = 10_000;
@@ -14,9 +15,9 @@ const PLOTS = [
   ['Time to a grant', 'wait', ' s', [['p50', 'wait_p50_s'], ['p95', 'wait_p95_s']]],
   ['Time from grant to completion', 'hold', ' s', [['p50', 'hold_p50_s'], ['p95', 'hold_p95_s']]],
   ['Throughput, a minute', 'throughput', '', [['completed', 'completed'], ['submitted', 'submitted']]],
-  ['Queue', 'queue', '', [['queued', 'queued']]],
+  ['Queue, at the end of each minute', 'queue', '', [['queued', 'queued']]],
   ['Age of the queue', 'age', ' s', [['oldest', 'oldest_wait_s']]],
-  ['Recoveries, a minute', 'recoveries', '', [['expired', 'expired'], ['false', 'false_recoveries']]],
+  ['Expired leases; false: holder came back', 'recoveries', '', [['expired', 'expired'], ['false', 'false_recoveries']]],
   ['Time to notice silence', 'notice', ' s', [['p50', 'notice_p50_s'], ['p95', 'notice_p95_s']]],
   ['Tasks moved, a minute', 'stolen', '', [['moved', 'stolen']]],
 ];
@@ -29,15 +30,16 @@ export function Statistics() {
     const timer = setInterval(() => setTurn(each => each + 1), AGAIN_MS);
     return () => clearInterval(timer);
   }, []);
-  const { document, failure } = useFetched('/api/statistics', momentQuery(at), turn);
-  if (!document) return html`<${Empty}>${failure?.message ?? 'Looking…'}<//>`;
+  const { document, asOf, failure } = useFetched('/api/statistics', momentQuery(at), at === null ? turn : 0);
+  if (!document) return html`<${Awaited} failure=${failure} />`;
   const series = document.series?.minute ?? {};
   const times = (series.at ?? []).slice(-hours * 60);
   const last = name => (series[name] ?? []).slice(-hours * 60);
-  return html`<div class="view-statistics">
+  return html`<div class=${classes('view-statistics', failure && 'stale')}>
+    <${Stale} asOf=${asOf} failure=${failure} />
     <div class="filters">
       <div class="chips" role="group" aria-label="Hours">${HOURS.map(each => html`<button key=${each} type="button" aria-pressed=${hours === each} onClick=${() => setHours(each)}>${each} h</button>`)}</div>
-      <span class="faint">${failure ? failure.message : ''}</span>
+      <span class="faint">${document.series_since ? `What was before ${clockTime(ms(document.series_since)).slice(0, 5)} is not counted here.` : ''}</span>
     </div>
     <div class="plots">
       ${PLOTS.filter(([, , , lines]) => lines.some(([, name]) => series[name])).map(

@@ -5,24 +5,29 @@ import { useFetched } from '#/fetched.js';
 import { momentQuery, pastPosition, shown } from '#/moments.js';
 import { href } from '#/router.js';
 import { classes, html, useSignal } from '#/ui.js';
-import { verbsOfTask } from '#/verbs.js';
 import { Actions } from '#/parts/act.js';
 import { History } from '#/parts/events.js';
 import { Machine } from '#/parts/machine.js';
-import { AgentLink, Ago, Clock, Empty, Facts, Meter, Panel, Since, Status, TaskLink, Text, Until } from '#/parts/small.js';
+import { AgentLink, Ago, Clock, Facts, Meter, Panel, Since, Status, TaskLink, Text, Until } from '#/parts/small.js';
+import { Awaited, Stale } from '#/parts/stale.js';
+
+/** Agents that are named for one reason. */
+const MOST_AGENTS = 12;
 
 export function Task({ id }) {
   const pool = useSignal(shown);
   const at = useSignal(pastPosition);
   const changed = useSignal(pool.tasksChanged);
-  const { document, failure } = useFetched('/api/task', { id, ...momentQuery(at) }, at === null ? changed : 0);
-  if (!document) return html`<${Empty}>${failure?.message ?? 'Looking…'}<//>`;
-  const { task, explain, events = [], lifecycle, handoffs = [], attempts = [] } = document;
-  return html`<div class="view-one">
+  const { document, asOf, failure } = useFetched('/api/task', { id, ...momentQuery(at) }, at === null ? changed : 0);
+  if (!document) return html`<${Awaited} failure=${failure} />`;
+  const { task, row = {}, explain, events = [], lifecycle, handoffs = [], attempts = [], actions = [] } = document;
+  return html`<div class=${classes('view-one', failure && 'stale')}>
+    <${Stale} asOf=${asOf} failure=${failure} />
     <p class="headline"><${Status} status=${task.status} stalled=${task.stalled} /> <${Text} text=${task.title} most=${256} className="strong" /></p>
+    ${row.waiting_because && row.waiting_because !== task.question ? html`<p class="reason">It waits because: <${Text} text=${row.waiting_because} most=${600} className="strong" /></p>` : null}
     <div class="row-actions">
-      <${Actions} verbs=${verbsOfTask(task.status)} task_id=${id} question=${task.question} title=${task.title} />
-      <a class="button" href=${`/api/postmortem${queryOf({ task: id })}`} target="_blank" rel="noopener">Post-mortem</a>
+      <${Actions} verbs=${actions} task_id=${id} holder=${task.agent_id} question=${task.question} title=${task.title} />
+      <a class="aside-link" href=${`/api/postmortem${queryOf({ task: id })}`} target="_blank" rel="noopener">Post-mortem</a>
     </div>
     ${task.question ? html`<${Panel} title="It asks" id="question" className="needs"><blockquote dir="auto">${cut(task.question, 4000)}</blockquote><//>` : null}
     <div class="halves">
@@ -31,7 +36,7 @@ export function Task({ id }) {
         <${Lease} task=${task} />
       </div>
       <div class="half">
-        <${Panel} title="Where it is" id="machine"><${Machine} lifecycle=${lifecycle} /><//>
+        <${Panel} title="Where it is" id="machine"><${Machine} lifecycle=${lifecycle} events=${events} /><//>
         <${About} task=${task} />
       </div>
     </div>
@@ -55,11 +60,21 @@ function Why({ explain }) {
       : null}
     ${candidates.length
       ? html`<h3>Who could take it</h3>
-          <ul class="candidates">${candidates.slice(0, 30).map(each => html`<li key=${each.agent_id} class=${each.can ? '' : 'faint'}><${AgentLink} id=${each.agent_id} /> ${each.can ? 'can' : 'cannot'}: <${Text} text=${each.why} most=${200} /></li>`)}
-          ${candidates.length > 30 ? html`<li class="faint">and ${candidates.length - 30} more</li>` : null}</ul>`
+          <ul class="candidates">${byReason(candidates).map(([why, can, agents]) => html`<li key=${why} class=${can ? '' : 'faint'}>${can ? 'can' : 'cannot'}: <${Text} text=${why} most=${200} />: ${agents.slice(0, MOST_AGENTS).map(id => html`<${AgentLink} key=${id} id=${id} /> `)}${agents.length > MOST_AGENTS ? `and ${number(agents.length - MOST_AGENTS)} more` : ''}</li>`)}</ul>`
       : null}
     ${budgets.length ? html`<h3>Budgets</h3><ul class="sentences">${budgets.map((each, index) => html`<li key=${index}><${Text} text=${each} most=${300} /></li>`)}</ul>` : null}
   <//>`;
+}
+
+/** Agents with the same reason together: the reason, whether they can, and their ids. */
+function byReason(candidates) {
+  const found = new Map();
+  for (const { agent_id, can, why } of candidates) {
+    const known = found.get(why) ?? [why, can, []];
+    known[2].push(agent_id);
+    found.set(why, known);
+  }
+  return [...found.values()];
 }
 
 function Lease({ task }) {
@@ -71,7 +86,7 @@ function Lease({ task }) {
       ['Since', html`<${Since} at=${lease.granted_at} />`],
       ['Done', html`<${Meter} value=${lease.percent} label="done" />`],
       ['Silent for', html`<${Since} at=${lease.last_beat_at ?? lease.granted_at} />`],
-      ['Expires in', html`<${Until} at=${lease.expires_at} over="over by" />`],
+      ['Lease left', html`<${Until} at=${lease.expires_at} over="over by" />`],
       ['Grace', lease.grace_s ? `${number(lease.grace_s)} s` : ''],
       ['Token', number(lease.token)],
       ['Reports', number(lease.reports)],
