@@ -98,6 +98,8 @@ class RecordedBehaviour:
         self._attempts: dict[int, Attempt] = {}
         self._holding: dict[str, dict[int, Attempt]] = {}
         self._group: list[_Event] = []
+        self._next_due_at: datetime | None = None
+        """When judging was due next, before the last event of the pool."""
 
     def take(self, recorded: Recorded) -> Iterator[Step]:
         """Fold one event; if it belongs to a new command, yield the steps of the previous command.
@@ -109,6 +111,8 @@ class RecordedBehaviour:
         if group and (group[0][0].causation_id, group[0][0].actor) != (recorded.causation_id, recorded.actor):
             yield from self.flush()
         before = self.record.task(recorded.entity_id) if recorded.entity is Entity.TASK else None
+        if isinstance(recorded.event, pool_ev.PoolEvent):
+            self._next_due_at = self.record.next_due_at()
         self.record.fold(recorded)
         self._group.append((recorded, before))
 
@@ -184,9 +188,10 @@ class RecordedBehaviour:
         if isinstance(event, pool_ev.Rearmed):
             # The writer notices an outage by looking at the clock every second, so it began up to a second earlier.
             blind_s = event.blind_s + (WATCH_S if event.reason == "outage" else 0.0)
-            yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
+            since = after(time, -blind_s)
+            yield PoolChanged(time, since, self.record.pool, event.reason, event.blind_s, self._next_due_at)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
-            yield PoolChanged(time, time, self.record.pool, event.name, 0.0)
+            yield PoolChanged(time, time, self.record.pool, event.name, 0.0, self._next_due_at)
         elif isinstance(event, ev.Extended):
             if (attempt := self._attempts.get(event.token)) is not None:
                 yield ProbeEvidence(time, attempt, event.probe, event.evidence)

@@ -238,6 +238,13 @@ def test_no_lease_is_judged_while_agents_could_not_be_heard(s: Scenario) -> None
     assert counts(measured(s, fixed(40))) == (1, 1, 0)
 
 
+def test_what_the_record_had_not_come_to_judge_when_an_outage_began_is_not_judged(s: Scenario) -> None:
+    s.at(250).asks(Rearm("outage", 3.0), actor="writer")
+    s.given("A", "complete", task_id="T", token=s.token("T"), at=251)
+    assert counts(measured(s, fixed(200, 44))) == (0, 0, 0), "due at 240 s in the record"
+    assert counts(measured(s, fixed(200, 30))) == (1, 1, 0)
+
+
 def test_no_lease_is_judged_while_expiry_is_held(s: Scenario) -> None:
     for at_s, event in ((100, pool_ev.ExpiryHeld()), (1000, pool_ev.ExpiryResumed())):
         draft = Draft(s.state, Request(Judge(()), "writer", f"c{at_s}"), s.at(at_s).now, s.rules)
