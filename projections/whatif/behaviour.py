@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from domain.actors import acting_agent
 from domain.commands.agent_commands import Progress
-from domain.due import due_at
+from domain.due import due_moments
 from domain.events import Entity
 from domain.events import agent as agent_ev
 from domain.events import pool as pool_ev
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
+from domain.policies.sweeping import first_due_at
 from domain.timestamps import after
 from projections.state.pool_state import PoolState
 from projections.whatif.reconstructed_commands import reconstruct_commands
@@ -63,10 +66,12 @@ def _waited(group: Sequence[_Event]) -> bool:
 class _OverdueInRecord:
     """The leases that the record had overdue before a command. Evaluated only where a policy finds a lease due."""
 
-    def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event]) -> None:
+    def __init__(self, record: PoolState, rules: Rules, group: Sequence[_Event], *, at_deadline: bool = False) -> None:
+        """`at_deadline`: the event is that a task's deadline passed, which is no sign that the pool judges late."""
         self._record = record
         self._rules = rules
         self._group = group
+        self._at_deadline = at_deadline
 
     def __contains__(self, attempt: object) -> bool:
         if not isinstance(attempt, Attempt) or not self._group:
@@ -75,7 +80,10 @@ class _OverdueInRecord:
         task = next(changed, self._record.task(attempt.task_id))
         if task is None or task.lease is None or task.lease.token != attempt.token:
             return False
-        due = due_at(task, self._record.pool, self._rules)
+        moments = due_moments(task, self._record.pool, self._rules)
+        if self._at_deadline:
+            moments = replace(moments, deadline_exceeded_at=None)
+        due = first_due_at(task.status, moments)
         return due is not None and due <= self._group[0][0].time
 
 
@@ -90,6 +98,8 @@ class RecordedBehaviour:
         self._attempts: dict[int, Attempt] = {}
         self._holding: dict[str, dict[int, Attempt]] = {}
         self._group: list[_Event] = []
+        self._next_due_at: datetime | None = None
+        """When judging was due next, before the last event of the pool."""
 
     def take(self, recorded: Recorded) -> Iterator[Step]:
         """Fold one event; if it belongs to a new command, yield the steps of the previous command.
@@ -101,6 +111,8 @@ class RecordedBehaviour:
         if group and (group[0][0].causation_id, group[0][0].actor) != (recorded.causation_id, recorded.actor):
             yield from self.flush()
         before = self.record.task(recorded.entity_id) if recorded.entity is Entity.TASK else None
+        if isinstance(recorded.event, pool_ev.PoolEvent):
+            self._next_due_at = self.record.next_due_at()
         self.record.fold(recorded)
         self._group.append((recorded, before))
 
@@ -176,9 +188,10 @@ class RecordedBehaviour:
         if isinstance(event, pool_ev.Rearmed):
             # The writer notices an outage by looking at the clock every second, so it began up to a second earlier.
             blind_s = event.blind_s + (WATCH_S if event.reason == "outage" else 0.0)
-            yield PoolChanged(time, after(time, -blind_s), self.record.pool, event.reason, event.blind_s)
+            since = after(time, -blind_s)
+            yield PoolChanged(time, since, self.record.pool, event.reason, event.blind_s, self._next_due_at)
         elif isinstance(event, pool_ev.ExpiryHeld | pool_ev.ExpiryResumed):
-            yield PoolChanged(time, time, self.record.pool, event.name, 0.0)
+            yield PoolChanged(time, time, self.record.pool, event.name, 0.0, self._next_due_at)
         elif isinstance(event, ev.Extended):
             if (attempt := self._attempts.get(event.token)) is not None:
                 yield ProbeEvidence(time, attempt, event.probe, event.evidence)
@@ -221,11 +234,11 @@ class RecordedBehaviour:
         if attempt is None:
             return
         of_stuck = isinstance(recorded.event, ev.Revoked) and before is not None and before.status is TaskStatus.STUCK
-        # A deadline that passed is no sign that the pool was late in judging leases.
-        group = [] if isinstance(recorded.event, ev.Failed) else [(recorded, before)]
+        at_deadline = isinstance(recorded.event, ev.Failed)
+        overdue = _OverdueInRecord(self.record, self._rules, [(recorded, before)], at_deadline=at_deadline)
         attempt.expired = of_stuck
         self._remove(attempt)
-        yield LeaseEnded(recorded.time, attempt, of_stuck, _OverdueInRecord(self.record, self._rules, group))
+        yield LeaseEnded(recorded.time, attempt, of_stuck, overdue)
 
     def _remove(self, attempt: Attempt) -> None:
         held = self._holding.get(attempt.agent_id)

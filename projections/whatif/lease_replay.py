@@ -87,7 +87,7 @@ class LeaseReplay:
     def take(self, step: Step) -> None:
         """Judge what falls due before the step, then apply the step."""
         if isinstance(step, PoolChanged):
-            self._judge_until(step.since)
+            self._judge_until(_judged_until(step.since, step.unjudged_since))
             self._change_pool(step)
             return
         self._judge_until(after(step.time, -PROBE_WINDOW_S))
@@ -120,9 +120,7 @@ class LeaseReplay:
         `unjudged_since`: since when something had been due that the record had not come to judge when it ended. What
         fell due from then on is not judged here either.
         """
-        if unjudged_since is not None and unjudged_since <= end:
-            end = max(unjudged_since - _INSTANT, after(end, -PROBE_WINDOW_S))
-        self._judge_until(end)
+        self._judge_until(_judged_until(end, unjudged_since))
         for key, attempt in list(self._attempts.items()):
             for _ in range(_JUDGEMENTS):
                 if attempt.expired and key in self._tasks:
@@ -304,3 +302,10 @@ class LeaseReplay:
                 self._expiries[attempt.task_id] = task.expiries
             else:
                 self._expiries.pop(attempt.task_id, None)
+
+
+def _judged_until(moment: datetime, unjudged_since: datetime | None) -> datetime:
+    """Return until when the record had judged what fell due, at a moment when something was due since another."""
+    if unjudged_since is None or unjudged_since > moment:
+        return moment
+    return max(unjudged_since - _INSTANT, after(moment, -PROBE_WINDOW_S))

@@ -109,6 +109,8 @@ class PoolChanged(NamedTuple):
     reason: str
     blind_s: float
     """0: judging was suspended or resumed."""
+    unjudged_since: datetime | None
+    """When the first of what was due before it, and not judged yet, had fallen due; later or None: nothing was due."""
 
 
 class ExpiriesReset(NamedTuple):

@@ -147,6 +147,15 @@ def test_what_the_record_had_not_come_to_judge_when_it_ended_is_not_judged(s: Sc
     assert [each.measures.recoveries for each in outcome.policies] == [1, 0]
 
 
+def test_a_lease_that_was_overdue_when_its_task_failed_at_its_deadline_is_not_judged() -> None:
+    s = Scenario()
+    s.holds("A", "T", deadline_s=245.0)
+    assert s.sweep(at=250).names == ["failed"]
+    outcome = under(s, fixed(60), fixed(200, 44))
+    assert counts(outcome.replayed.measures) == (0, 0, 0), "due at 240 s"
+    assert [each.measures.recoveries for each in outcome.policies] == [1, 0]
+
+
 def test_only_what_followed_the_last_checkpoint_is_redone(s: Scenario) -> None:
     token = s.token("T")
     s.given("A", "progress", task_id="T", token=token, at=50, checkpoint={"at": 1}, **PROGRESS)
@@ -227,6 +236,13 @@ def test_no_lease_is_judged_while_agents_could_not_be_heard(s: Scenario) -> None
     s.given("A", "complete", task_id="T", token=s.token("T"), at=200)
     assert counts(measured(s, fixed(60))) == (0, 0, 0)
     assert counts(measured(s, fixed(40))) == (1, 1, 0)
+
+
+def test_what_the_record_had_not_come_to_judge_when_an_outage_began_is_not_judged(s: Scenario) -> None:
+    s.at(250).asks(Rearm("outage", 3.0), actor="writer")
+    s.given("A", "complete", task_id="T", token=s.token("T"), at=251)
+    assert counts(measured(s, fixed(200, 44))) == (0, 0, 0), "due at 240 s in the record"
+    assert counts(measured(s, fixed(200, 30))) == (1, 1, 0)
 
 
 def test_no_lease_is_judged_while_expiry_is_held(s: Scenario) -> None:
