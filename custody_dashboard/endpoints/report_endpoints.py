@@ -16,7 +16,7 @@ from custody_dashboard.web.parameters import Parameters
 from custody_dashboard.web.turns import Turns
 from domain.events import Entity
 from domain.subjects import subject_token
-from domain.timestamps import EPOCH, after, format_timestamp
+from domain.timestamps import after, format_timestamp
 from handlers.follower.morning_fold import MorningFold
 from handlers.follower.past import position_of
 from handlers.memory.positions import time_at
@@ -93,7 +93,7 @@ class ReportEndpoints:
         fold = await self._fold(stretch, follower)
         left_out = fold.begin - stretch.since.position
         first: datetime | None = stretch.since.now
-        if left_out > 0 or first == EPOCH:
+        if left_out > 0 or fold.begin < await follower.log.first_position():
             first = await time_at(follower.log, follower.codec, fold.begin + 1)
         lines, until = await self._lines(fold, stretch, follower)
         return JsonReply(

@@ -101,7 +101,9 @@ def _queued_because(task: Task, state: PoolState, now: datetime) -> str:
     required = frozenset(task.definition.required_capabilities)
     if state.best_agent(required) is not None:
         avoided = task.avoids if task.avoids_until is not None and task.avoids_until > now else None
-        return "an agent with room can take it" if avoided is None else f"others than {avoided} are preferred"
+        return (
+            "an agent with room has not claimed it yet" if avoided is None else f"others than {avoided} are preferred"
+        )
     if state.workloads.able_agents(required):
         return "every agent that can do it is full"
     return why_unable(task, state) or "every agent that can do it takes no work now"

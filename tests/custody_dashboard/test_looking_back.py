@@ -318,6 +318,7 @@ async def test_the_morning_report_links_to_what_happened(desk: Desk, pool: PoolH
     assert (found["position"], found["events_left_out"]) == (pool.position, 0)
     by_default = await desk.get("/api/morning")
     assert (by_default["events"], by_default["since"]) == (pool.position, "2026-11-20T20:00:00.000000Z")
+    assert by_default["from"] > by_default["since"], "the log began later"
     await pool.submit("T9")
     await pool.advance(1)
     again = await desk.get("/api/morning", since=format_timestamp(at))

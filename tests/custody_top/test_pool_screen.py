@@ -49,7 +49,7 @@ async def test_a_large_terminal(sit: Sit, pool: PoolHarness) -> None:
         "agent state slots heard cpu % task last words session",
         "task title status try priority agent % silent ends in waits because, or last words",
         "T1 Fix the parser in progress 1 medium alice 40 1m 2m writing the test",
-        "T4 Wait queued 1 medium an agent with room can take it",
+        "T4 Wait queued 1 medium an agent with room has not claimed it yet",
         "T5 Port the payroll queued 1 medium no live agent has cobol",
     ):
         with case(words):

@@ -14,7 +14,7 @@
 
 /** @type {Record<string, Verb>} */
 export const VERBS = {
-  cancel: { label: 'Cancel', asks: 'Cancel this task?', follows: 'The task ends as cancelled; its holder is told at its next report.', grave: true },
+  cancel: { label: 'Cancel task', asks: 'Cancel this task?', follows: 'The task ends as cancelled; its holder is told at its next report.', grave: true },
   requeue: { label: 'Requeue', asks: 'Return this task to the queue?', follows: 'The next agent that fits may claim it.' },
   revoke: { label: 'Revoke', asks: 'Take this task from its holder?', follows: 'The lease ends now and the task goes back to the queue.', grave: true },
   unblock: { label: 'Unblock', labelAsked: 'Answer', asks: 'Return this blocked task to the queue?', asksAsked: 'What do you answer?', follows: 'The task goes back to the queue; its next holder reads the question and your answer.', fields: ['answer'] },

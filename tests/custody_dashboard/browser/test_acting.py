@@ -52,7 +52,7 @@ def test_an_answer_to_a_question(watcher: Watcher, stage: Stage) -> None:
 def test_leaving_a_dialog_does_nothing(watcher: Watcher, stage: Stage) -> None:
     stage.ask("ops.submit", task_id="L1")
     watcher.look("task", "L1")
-    watcher.click(".row-actions button", "Cancel")
+    watcher.click(".row-actions button", "Cancel task")
     watcher.click("dialog .dialog-foot button", "Leave it")
     watcher.sees_no_more("dialog")
     assert stage.ask("query.task", task_id="L1")["status"] == "queued"
@@ -61,7 +61,7 @@ def test_leaving_a_dialog_does_nothing(watcher: Watcher, stage: Stage) -> None:
 def test_what_is_refused_is_said_in_the_dialog(watcher: Watcher, stage: Stage) -> None:
     stage.ask("ops.submit", task_id="R1")
     watcher.look("task", "R1")
-    watcher.click(".row-actions button", "Cancel")
+    watcher.click(".row-actions button", "Cancel task")
     stage.ask("ops.cancel", task_id="R1")
     watcher.type("dialog input[name=reason]", "twice")
     watcher.may_fail = True

@@ -117,13 +117,13 @@ def test_what_the_service_would_refuse_is_not_offered(watcher: Watcher, stage: S
     stage.ask("ops.submit", task_id="offers-1")
     watcher.look("task", "offers-1")
     watcher.page.until("return !!document.querySelector('.row-actions button:not(:disabled)')")
-    assert watcher.page.run(names) == ["Cancel"]
+    assert watcher.page.run(names) == ["Cancel task"]
     token = stage.give("offers-1", "offers")
     watcher.sees("Move…", ".row-actions")
-    assert watcher.page.run(names) == ["Revoke", "Move…", "Cancel"]
+    assert watcher.page.run(names) == ["Revoke", "Move…", "Cancel task"]
     stage.ask("agent.offers.progress", task_id="offers-1", token=token, percent=1)
     watcher.page.until("return !document.querySelector('.row-actions').innerText.includes('Move…')")
-    assert watcher.page.run(names) == ["Revoke", "Cancel"]
+    assert watcher.page.run(names) == ["Revoke", "Cancel task"]
     stage.ask("agent.offers.complete", task_id="offers-1", token=token)
     watcher.page.until("return !document.querySelector('.row-actions button')")
 

@@ -52,7 +52,7 @@ def test_a_page_that_outlives_its_server_may_act_again(
     watcher.sees("Not live", ".badge")
     dashboard.start()
     watcher.sees("Live", ".badge", patience_s=20)
-    watcher.click(".row-actions button", "Cancel")
+    watcher.click(".row-actions button", "Cancel task")
     watcher.type("dialog input[name=reason]", "no longer wanted")
     watcher.click("dialog button[type=submit]")
     watcher.sees_no_more("dialog")

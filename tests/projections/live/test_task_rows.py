@@ -132,7 +132,7 @@ def test_with_an_agent_that_is_full_paused_or_free() -> None:
     s.given(OPS, "pause", agent_id="A")
     assert because(s) == "every agent that can do it takes no work now"
     s.given("B", "register")
-    assert because(s) == "an agent with room can take it"
+    assert because(s) == "an agent with room has not claimed it yet"
 
 
 def test_delayed_and_in_a_pool_that_is_closed() -> None:

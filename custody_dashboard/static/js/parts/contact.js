@@ -1,5 +1,6 @@
 /** Whether what is shown is live: the badge in the header, and the banner when it is not. */
-import { clockTime, count, ms } from '#/format.js';
+import { second } from '#/clock.js';
+import { clockTime, count, dayTime, ms } from '#/format.js';
 import { live } from '#/pool.js';
 import { moment } from '#/moments.js';
 import { session } from '#/session.js';
@@ -14,7 +15,14 @@ export function Badge() {
   const position = useSignal(live.position);
   return html`<span class=${classes('badge', `badge-${isPast ? 'past' : state}`)} title=${`Position ${position}`}>
     <span class="dot" aria-hidden="true"></span>${isPast ? 'Past' : BADGES[state]}
+    ${isPast ? null : html`<${Clock} />`}
   </span>`;
+}
+
+/** The moment that is shown: it goes on while the page is live. Hidden from voices, which would read it every second. */
+function Clock() {
+  const at = useSignal(second);
+  return html`<time class="clock num" aria-hidden="true" title=${`The page shows ${dayTime(at)}, by your machine’s time zone.`}>${clockTime(at)}</time>`;
 }
 
 export function Banner() {

@@ -78,6 +78,7 @@ export function Lanes() {
       </span>
     </header>
     <${Summary} pool=${pool} minutes=${minutes} />
+    <${Legend} />
     <div class="lanes-box" ref=${box} tabindex="0" role="application" aria-roledescription="lanes" aria-labelledby="lanes-title" aria-describedby="lanes-text"
       onKeyDown=${key} onBlur=${() => show(null)}>
       <div class="lanes-room"><canvas ref=${canvas} role="img" aria-labelledby="lanes-text" onPointerMove=${hover} onPointerLeave=${() => show(null)} onClick=${open}></canvas></div>
@@ -86,6 +87,15 @@ export function Lanes() {
     <p class="unseen" aria-live="polite" ref=${said}></p>
   </section>`;
 }
+
+const Legend = () => html`<ul class="legend" aria-label="What the drawing shows">
+  <li><i class="swatch held" aria-hidden="true"></i>held, with a tick for each sign of life on record</li>
+  <li><i class="swatch left" aria-hidden="true"></i>lease left</li>
+  <li><i class="swatch grace" aria-hidden="true"></i>grace</li>
+  <li><i class="swatch ended" aria-hidden="true"></i>ended</li>
+  <li><i class="swatch-sign crossed" aria-hidden="true">✕</i>expired</li>
+  <li><i class="swatch-sign" aria-hidden="true">↑</i>moved by a steal</li>
+</ul>`;
 
 /** The canvas in words, renewed only when the words change. */
 function Summary({ pool, minutes }) {

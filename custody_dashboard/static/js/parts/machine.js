@@ -42,7 +42,9 @@ export function Machine({ lifecycle, events }) {
   const went = statuses(events.map(each => each.event), transitions);
   const gone = new Set(went.slice(1).map((each, index) => `${went[index]} ${each}`));
   const usual = transitions.map(([from, to]) => `${from} ${to}`).filter(each => each in USUAL && !gone.has(each));
-  const onward = transitions.filter(([from]) => from === at).map(([, to]) => words(to)).join(', ');
+  const onward = transitions.filter(([from]) => from === at).map(([, to]) => to);
+  const usually = onward.filter(to => `${at} ${to}` in USUAL).map(words);
+  const seldom = onward.filter(to => !(`${at} ${to}` in USUAL)).map(words);
   const shown = went.slice(-MOST_STEPS).map(words).join(' → ');
   return html`<figure class="machine">
     <svg viewBox=${`0 0 660 ${tall}`} role="img" aria-labelledby="machine-text">
@@ -61,7 +63,7 @@ export function Machine({ lifecycle, events }) {
       })}
     </svg>
     <figcaption id="machine-text">
-      Now ${words(at)}. ${went.length > 1 ? `Its way: ${went.length > MOST_STEPS ? '… → ' : ''}${shown}. ` : ''}${onward ? `From here it can become ${onward}.` : 'This is final.'}
+      Now ${words(at)}. ${went.length > 1 ? `Its way: ${went.length > MOST_STEPS ? '… → ' : ''}${shown}. ` : ''}${!onward.length ? 'This is final.' : ''}${usually.length ? `Usually next: ${usually.join(', ')}. ` : ''}${seldom.length ? `Possible, too: ${seldom.join(', ')}.` : ''}
     </figcaption>
   </figure>`;
 }

@@ -1,7 +1,7 @@
 /** Plots over time, drawn by uPlot, each with its latest values in words. */
 import { useEffect, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
-import { clockTime, number } from '#/format.js';
+import { clockTime, duration, number, shortDuration } from '#/format.js';
 import { rem } from '#/sizes.js';
 import { colours, repaint } from '#/theme.js';
 import { html, useSignal } from '#/ui.js';
@@ -14,7 +14,7 @@ const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_
 
 /**
  * @param {{title: string, id: string, unit: string, at: number[], lines: [string, (number|null)[]][]}} props
- *   `at`: seconds since 1970; a line: its name and its values
+ *   `unit`: 's' or none; `at`: seconds since 1970; a line: its name and its values
  */
 export function Plot({ title, id, unit, at, lines }) {
   const place = useRef(null);
@@ -51,10 +51,11 @@ const data = (at, lines) => [at, ...lines.map(([, values]) => values)];
 
 /** A line's value under the pointer; without one its last value and the highest. */
 function described(values, unit, under) {
-  if (under !== null) return `${number(values[under])}${values[under] === null ? '' : unit}`;
+  const said = value => (unit === 's' ? duration(value) : number(value));
+  if (under !== null) return said(values[under]);
   const known = values.filter(each => each !== null && each !== undefined);
   if (!known.length) return 'nothing yet';
-  return `${number(known.at(-1))}${unit} last, ${number(Math.max(...known))}${unit} at most`;
+  return `${said(known.at(-1))} last, ${said(Math.max(...known))} at most`;
 }
 
 function options(place, unit, lines, length, setUnder) {
@@ -70,7 +71,7 @@ function options(place, unit, lines, length, setUnder) {
     scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
     axes: [
       { ...axis, space: 70, size: size * 2.4, values: (_, splits) => splits.map(each => clockTime(each * 1000).slice(0, 5)) },
-      { ...axis, size: size * 4.4, ...(unit ? {} : { incrs: WHOLE }), values: (_, splits) => splits.map(each => `${number(each)}${unit}`) },
+      { ...axis, size: size * 4.4, ...(unit ? {} : { incrs: WHOLE }), values: (_, splits) => splits.map(each => (unit === 's' ? shortDuration(each) : number(each))) },
     ],
     series: [
       {},

@@ -54,6 +54,7 @@ export function Morning() {
     <section class="panel" aria-labelledby="report">
       <header class="panel-head"><h2 id="report">Since ${dayTime(ms(document?.since ?? since))}</h2><span class="faint">${document ? `${number(document.events)} events, until ${dayTime(ms(document.until))}` : ''}</span></header>
       ${document?.events_left_out ? html`<p class="explained">The first ${number(document.events_left_out)} events since then are left out: there are too many. It begins at ${dayTime(ms(document.from))}.</p>` : null}
+      ${document && !document.events_left_out && ms(document.from) - ms(document.since) > 1000 ? html`<p class="explained">The log begins at ${dayTime(ms(document.from))}: nothing is known of what was before.</p>` : null}
       ${!document ? html`<${Awaited} failure=${failure} doing="Reading the log…" />` : document.lines.length ? html`<ol class="report">${document.lines.map((line, index) => html`<${Line} key=${index} line=${line} until=${document.until} />`)}</ol>` : html`<${Empty}>Nothing happened.<//>`}
     </section>
   </div>`;

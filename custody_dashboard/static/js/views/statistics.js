@@ -12,15 +12,17 @@ const AGAIN_MS = 10_000;
 const HOURS = [1, 6, 24];
 
 const PLOTS = [
-  ['Time to a grant', 'wait', ' s', [['p50', 'wait_p50_s'], ['p95', 'wait_p95_s']]],
-  ['Time from grant to completion', 'hold', ' s', [['p50', 'hold_p50_s'], ['p95', 'hold_p95_s']]],
+  ['Time to a grant', 'wait', 's', [['p50', 'wait_p50_s'], ['p95', 'wait_p95_s']]],
+  ['Time from grant to completion', 'hold', 's', [['p50', 'hold_p50_s'], ['p95', 'hold_p95_s']]],
   ['Throughput, a minute', 'throughput', '', [['completed', 'completed'], ['submitted', 'submitted']]],
   ['Queue, at the end of each minute', 'queue', '', [['queued', 'queued']]],
-  ['Age of the queue', 'age', ' s', [['oldest', 'oldest_wait_s']]],
+  ['Age of the queue', 'age', 's', [['oldest', 'oldest_wait_s']]],
   ['Expired leases; false: holder came back', 'recoveries', '', [['expired', 'expired'], ['false', 'false_recoveries']]],
-  ['Time to notice silence', 'notice', ' s', [['p50', 'notice_p50_s'], ['p95', 'notice_p95_s']]],
+  ['Time to notice silence', 'notice', 's', [['p50', 'notice_p50_s'], ['p95', 'notice_p95_s']]],
   ['Tasks moved, a minute', 'stolen', '', [['moved', 'stolen']]],
 ];
+
+const COUNTED = new Set(['completed', 'submitted', 'expired', 'false_recoveries', 'stolen']);
 
 export function Statistics() {
   const at = useSignal(pastPosition);
@@ -34,7 +36,8 @@ export function Statistics() {
   if (!document) return html`<${Awaited} failure=${failure} />`;
   const series = document.series?.minute ?? {};
   const times = (series.at ?? []).slice(-hours * 60);
-  const last = name => (series[name] ?? []).slice(-hours * 60);
+  // What is counted in a minute is not known before its end.
+  const last = name => (series[name] ?? []).map((each, index, all) => (COUNTED.has(name) && index === all.length - 1 && index ? null : each)).slice(-hours * 60);
   return html`<div class=${classes('view-statistics', failure && 'stale')}>
     <${Stale} asOf=${asOf} failure=${failure} />
     <div class="filters">
