@@ -38,8 +38,12 @@ STAMP = VENV / "custody-setup.json"
 LOG = VENV / "custody-setup.log"
 MINIMUM_BROKER = (2, 12, 1)
 
-SPREAD = ("-n", "logical", "--maxprocesses", "8", "--dist", "worksteal")
-"""How the tests are spread over the cores. An option of the user's comes later and counts, such as `-n 0`."""
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+SPREAD = ("-n", str(min(2 * CORES, 8)), "--dist", "worksteal")
+"""How the tests are spread: two processes for a core, for the tests of real processes wait for most of their time.
+
+An option of the user's comes later and counts, such as `-n 0`.
+"""
 
 PLACE = f"Python {sys.version_info[0]}.{sys.version_info[1]} on {platform.machine()} in {ROOT}"
 """What an environment is bound to: anywhere else it has to be made anew."""

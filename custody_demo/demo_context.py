@@ -45,6 +45,10 @@ class DemoContext:
         self._tasks_with_incident: set[str] = set()
         self.initial_tasks_submitted = asyncio.Event()
         """Set once the initial tasks are submitted."""
+        self.all_tasks_submitted = asyncio.Event()
+        """Set once all tasks are submitted."""
+        self.submitted: dict[str, bool] = {}
+        """The tasks whose submission was sent -> whether it was answered."""
         self._started_at_s = time.monotonic()
 
     def elapsed_s(self) -> float:

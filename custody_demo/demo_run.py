@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from infra.broker.embedded import EmbeddedBroker
     from infra.settings.settings import Settings
 
+_MOST_LIMITS = 3
+"""A machine that takes longer than so many time limits to submit the tasks has time for no more."""
+
 
 class DemoRun:
     """Runs the service with all its simulated clients, then checks the log."""
@@ -130,17 +133,22 @@ class DemoRun:
         raise BrokerUnavailableError(f"the broker ended by itself, with status {status}")
 
     async def _wait_for_end(self) -> None:
-        """Return when every task is at rest, or at the time limit."""
+        """Return when every task is at rest, or at the time limit, which submissions that come late put off."""
+        timings = self._plan.timings
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._plan.timings.limit_s):
+            async with asyncio.timeout(_MOST_LIMITS * timings.limit_s):
+                await self.context.all_tasks_submitted.wait()
+            async with asyncio.timeout(timings.limit_s - self._plan.tasks[-1].at_s):
                 await self._all_at_rest.wait()
                 # The last replies are still in flight, and the screen should show the final state for a moment.
-                await asyncio.sleep(2 * self._plan.timings.beat_s)
+                await asyncio.sleep(2 * timings.beat_s)
 
     async def _check_log(self, log: NatsEventLog, server: PoolServer) -> Verdict:
         inspection = LogInspection(self._settings.pool, self._settings.rules(), self._codec)
         await inspect_log(inspection, log)
-        return inspection.verdict(self._plan.task_ids, server.pool.memory.state)
+        submitted = self.context.submitted
+        accepted = [task_id for task_id, answered in submitted.items() if answered]
+        return inspection.verdict(accepted, server.pool.memory.state, unanswered=submitted.keys() - set(accepted))
 
     def _on_event(self, recorded: Recorded, before: Task | None) -> None:
         self.activity.observe(recorded, before)

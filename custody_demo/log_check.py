@@ -13,7 +13,7 @@ from projections.reports.verification import LogChecker
 from projections.state.pool_state import PoolState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from domain.recorded import Recorded
     from domain.rules import Rules
@@ -85,16 +85,19 @@ class LogInspection:
         if task is not None:
             self.statuses[task.task_id] = task.status
 
-    def verdict(self, submitted: Sequence[str], live: PoolState) -> Verdict:
-        """Compare the log with the tasks that were submitted and with the service's state."""
+    def verdict(self, submitted: Sequence[str], live: PoolState, *, unanswered: Collection[str] = ()) -> Verdict:
+        """Compare the log with the tasks that were submitted and with the service's state.
+
+        `unanswered`: tasks whose submission was sent and not answered. They may be in the log.
+        """
         findings = [str(finding) for finding in self._checker.findings]
-        findings += self._lost(submitted)
+        findings += self._lost(submitted, unanswered)
         findings += self._differences(live)
         return Verdict(tuple(findings), self.fold.position, self.statuses, self.tally)
 
-    def _lost(self, submitted: Sequence[str]) -> list[str]:
+    def _lost(self, submitted: Sequence[str], unanswered: Collection[str]) -> list[str]:
         missing = [task_id for task_id in submitted if task_id not in self.statuses]
-        unasked = sorted(self.statuses.keys() - set(submitted))
+        unasked = sorted(self.statuses.keys() - {*submitted, *unanswered})
         return [f"task {task_id} was accepted, but is not in the log" for task_id in missing] + [
             f"task {task_id} is in the log, but was not submitted" for task_id in unasked
         ]

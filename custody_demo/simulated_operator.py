@@ -61,7 +61,10 @@ class SimulatedOperator:
             if number == plan.initial_tasks:
                 self._context.initial_tasks_submitted.set()
             await self._until(task.at_s)
+            self._context.submitted[task.task_id] = False
             await self._send_until_done("submit", {"task_id": task.task_id, **task.body})
+            self._context.submitted[task.task_id] = True
+        self._context.all_tasks_submitted.set()
 
     async def _drain(self, at_s: float, agent: str) -> None:
         await self._until(at_s)

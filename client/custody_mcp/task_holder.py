@@ -148,8 +148,9 @@ class Holder:
         except LOST as refused:
             raise lease_lost(*lease.key, refused) from None
 
-    async def _command(self, verb: str, body: dict[str, Any], *, limit_s: float = ANSWER_S, **options: Any) -> Any:
+    async def _command(self, verb: str, body: dict[str, Any], *, limit_s: float | None = None, **options: Any) -> Any:
         subject, session = f"agent.{self._agent}", {"session": self._kept.session}
+        limit_s = ANSWER_S if limit_s is None else limit_s
         try:
             return await self._calls.command(f"{subject}.{verb}", {**body, **session}, limit_s=limit_s, **options)
         except UnknownAgent:

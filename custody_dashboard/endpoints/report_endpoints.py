@@ -16,7 +16,7 @@ from custody_dashboard.web.parameters import Parameters
 from custody_dashboard.web.turns import Turns
 from domain.events import Entity
 from domain.subjects import subject_token
-from domain.timestamps import after, format_timestamp
+from domain.timestamps import EPOCH, after, format_timestamp
 from handlers.follower.morning_fold import MorningFold
 from handlers.follower.past import position_of
 from handlers.memory.positions import time_at
@@ -46,6 +46,8 @@ KEPT_MORNINGS = 8
 POSTMORTEM_EVENTS = 2_000
 AGENT_SPAN_S = 86_400.0
 """An agent's post-mortem, where no range is named, is of so long before and after its newest event."""
+AGENT_SPAN_EVENTS = 40_000
+"""And of no more events before it, nor after it: all of them are folded, at some 50 µs each."""
 MAX_WAITING = 8
 PAGE_HEADERS = {
     # The page names its own script and style by digest, in a policy of its own; from here it may not do more.
@@ -87,7 +89,9 @@ class ReportEndpoints:
         stretch = await self._stretch(request, follower)
         fold = await self._fold(stretch, follower)
         left_out = fold.begin - stretch.since.position
-        first = stretch.since.now if left_out <= 0 else await time_at(follower.log, follower.codec, fold.begin + 1)
+        first: datetime | None = stretch.since.now
+        if left_out > 0 or first == EPOCH:
+            first = await time_at(follower.log, follower.codec, fold.begin + 1)
         lines, until = await self._lines(fold, stretch, follower)
         return JsonReply(
             {
@@ -169,7 +173,7 @@ class ReportEndpoints:
 
 
 async def _around(agent: str, follower: Follower, first: int, last: int) -> tuple[int, int]:
-    """Return the range of a day before and after the newest event about an agent, within a range.
+    """Return the range of a day, at most, before and after the newest event about an agent, within a range.
 
     Of a task the range is its own life; an agent may have been there for months.
     """
@@ -177,13 +181,12 @@ async def _around(agent: str, follower: Follower, first: int, last: int) -> tupl
         f"{evt_prefix(follower.pool_id)}{Entity.AGENT.value}.{subject_token(agent)}.>"
     )
     at = None if newest is None else await time_at(follower.log, follower.codec, newest.position)
-    if at is None:
+    if newest is None or at is None:
         return first, last
-    begin, end = (
-        await position_of(follower, after(at, -AGENT_SPAN_S)),
-        await position_of(follower, after(at, AGENT_SPAN_S)),
-    )
-    return max(first, begin + 1), min(last, end)
+    begin = await position_of(follower, after(at, -AGENT_SPAN_S)) + 1
+    end = await position_of(follower, after(at, AGENT_SPAN_S))
+    first = max(first, begin, newest.position - AGENT_SPAN_EVENTS)
+    return first, min(last, end, newest.position + AGENT_SPAN_EVENTS)
 
 
 def _full_hour_before(moment: datetime, seconds: float) -> str:

@@ -118,6 +118,8 @@ class Sweeper:
                 await self._ask(EndDrain(agent_id), "drain")
         steady = self._clock.steady()
         self._set_aside = {task_id: until for task_id, until in self._set_aside.items() if until > steady}
+        while self._pool.state.settle_due(now):  # noqa: ASYNC110 # others get a turn; nothing is waited for
+            await asyncio.sleep(0)
         await asyncio.gather(*(self._judge_due(now) for _ in range(IN_FLIGHT)))
 
     async def _judge_due(self, now: datetime) -> None:

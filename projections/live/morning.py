@@ -160,6 +160,8 @@ class Morning:
         """Say what waits, and which no live agent is able to do, whenever it was submitted."""
         state.indexes.backlog.advance(now)
         kinds = set(unworkable_kinds(state))
+        if not kinds:
+            return
         waiting = [
             task
             for task in state.tasks.values()
@@ -168,6 +170,7 @@ class Morning:
             and frozenset(task.definition.required_capabilities) in kinds
         ]
         if not waiting:
+            # The backlog's own moment may be a later one.
             return
         each = Counter(", ".join(sorted(task.definition.required_capabilities)) for task in waiting)
         (names, number), *others = each.most_common(MAX_NAMED)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from domain.task import Task
 
+SETTLED_AT_ONCE = 1_000
+"""Entries that are computed exactly between two turns of the event loop: some 10 ms."""
+
 
 class DueTimes:
     """A lower bound of each task's due time, computed exactly when it comes to the front.
@@ -65,6 +68,21 @@ class DueTimes:
             self._times.set(task_id, exact)
         return [task_id for _, task_id in found]
 
+    def settle(self, now: datetime, pool: Pool) -> bool:
+        """Put entries of the past that are not due at their exact times; return whether there may be more of them.
+
+        After an outage, which sets a floor, that is all leases. `due` then finds few of them in its way.
+        """
+        for _ in range(SETTLED_AT_ONCE):
+            first = self._times.peek()
+            if first is None or first[0] > now:
+                return False
+            exact = self._exact(first[1], pool)
+            if exact is not None and exact <= now:
+                return False
+            self._put(first[1], exact)
+        return True
+
     def may_be_due(self, task_id: str, now: datetime) -> bool:
         """Return whether a task may be due now; cheap, and never wrong when it says no."""
         bound = self._times.priority(task_id)
@@ -80,15 +98,27 @@ class DueTimes:
         return first is not None and first[0] < moment
 
     def next_at(self, pool: Pool) -> datetime | None:
-        """Return the moment at which the next task falls due, or None if none will."""
-        while (first := self._times.peek()) is not None:
+        """Return the moment at which the next task falls due, or None if none will.
+
+        It is too early where more than `SETTLED_AT_ONCE` entries are: call it again.
+        """
+        for _ in range(SETTLED_AT_ONCE):
+            first = self._times.peek()
+            if first is None:
+                return None
             exact = self._exact(first[1], pool)
             if exact is not None and exact <= first[0]:
-                return first[0]
-            self._times.pop()
-            if exact is not None:
-                self._times.set(first[1], exact)
-        return None
+                break
+            self._put(first[1], exact)
+        first = self._times.peek()
+        return None if first is None else first[0]
+
+    def _put(self, task_id: str, exact: datetime | None) -> None:
+        """Put an entry at its exact time; None: it will not fall due."""
+        if exact is None:
+            self._times.remove(task_id)
+        else:
+            self._times.set(task_id, exact)
 
     def _exact(self, task_id: str, pool: Pool) -> datetime | None:
         task = self._task(task_id)

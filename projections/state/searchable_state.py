@@ -111,8 +111,12 @@ class SearchableState:
         """Return the ids of at most `limit` tasks on which a judgement is due."""
         return self.indexes.due_times.due(now, limit, self.pool)
 
+    def settle_due(self, now: datetime) -> bool:
+        """Do a part of what `due` would have to do first; return whether there may be more of it."""
+        return self.indexes.due_times.settle(now, self.pool)
+
     def next_due_at(self) -> datetime | None:
-        """Return the moment at which the next judgement falls due."""
+        """Return the moment at which the next judgement falls due, or an earlier one while there is much to settle."""
         return self.indexes.due_times.next_at(self.pool)
 
     def drains_to_end(self) -> Sequence[tuple[datetime, str]]:

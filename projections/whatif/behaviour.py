@@ -55,6 +55,11 @@ def _mark_heard(attempts: Iterable[Attempt], time: datetime) -> None:
         attempt.last_heard_at = time
 
 
+def _waited(group: Sequence[_Event]) -> bool:
+    """Return whether a claim was granted that had waited: its agent was heard when it was sent, not now."""
+    return any(isinstance(recorded.event, ev.Leased) and recorded.event.asked_at is not None for recorded, _ in group)
+
+
 class _OverdueInRecord:
     """The leases that the record had overdue before a command. Evaluated only where a policy finds a lease due."""
 
@@ -126,7 +131,7 @@ class RecordedBehaviour:
         held = self._renewed_by(agent_id, group)
         overdue = _OverdueInRecord(self.record, self._rules, group)
         commands = reconstruct_commands(group)
-        if not commands:
+        if not commands and not _waited(group):
             yield AgentHeard(time, agent_id, held, overdue)
             _mark_heard(held, time)
         leaves = any(isinstance(recorded.event, agent_ev.Deregistered) for recorded, _ in group)

@@ -79,8 +79,9 @@ class Comparison:
         for step in self._behaviour.flush():
             self._step(step)
         if self._last_at is not None:
+            unjudged_since = self._behaviour.record.next_due_at()
             for replay in self._replays:
-                replay.finish(self._last_at)
+                replay.finish(self._last_at, unjudged_since)
         for replay in self._replays:
             replay.counter.steals = self._steals[replay.policy.rules.steal].moved
         open_tokens = self._behaviour.open_tokens()

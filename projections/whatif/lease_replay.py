@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 PROBE_WINDOW_S = 15.0
 """How long judging a due lease waits for a probe's evidence. A probe starts when the lease is due."""
+_INSTANT = timedelta(microseconds=1)
 _BATCH = 200
 """Leases judged at once."""
 _JUDGEMENTS = 2
@@ -112,8 +114,14 @@ class LeaseReplay:
             case ExpiriesReset():
                 self._expiries.pop(step.task_id, None)
 
-    def finish(self, end: datetime) -> None:
-        """Judge what falls due until the end of the record; leases that expired in the record also beyond it."""
+    def finish(self, end: datetime, unjudged_since: datetime | None) -> None:
+        """Judge what falls due until the end of the record; leases that expired in the record also beyond it.
+
+        `unjudged_since`: since when something had been due that the record had not come to judge when it ended. What
+        fell due from then on is not judged here either.
+        """
+        if unjudged_since is not None and unjudged_since <= end:
+            end = max(unjudged_since - _INSTANT, after(end, -PROBE_WINDOW_S))
         self._judge_until(end)
         for key, attempt in list(self._attempts.items()):
             for _ in range(_JUDGEMENTS):

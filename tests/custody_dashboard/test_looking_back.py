@@ -365,6 +365,7 @@ async def test_a_morning_report_says_how_far_it_is_until_it_is_whole(
     assert said[0] == f"Reading the log: 3 of {pool.position} events, {300 // pool.position} %"
     found = await desk.get("/api/morning", since="0")
     assert (found["events"], found["events_left_out"]) == (pool.position, 0)
+    assert found["from"] > found["since"], "of the log's beginning"
     monkeypatch.setattr(report_endpoints, "STEP_S", 60.0)
     at_once = await desk.get("/api/morning", since=format_timestamp(since))
     assert [each["text"] for each in at_once["lines"]] == [each["text"] for each in found["lines"]]
@@ -431,3 +432,6 @@ async def test_the_post_mortem_of_an_agent_is_of_the_time_around_its_newest_even
     for parameters in ({"agent": "a1"}, {"agent": "a1", "from": "1"}, {"agent": "none"}):
         assert (await desk.http.get("/api/postmortem", params=parameters)).status_code == 200
     assert spans == [(begin, end), (1, pool.position), (1, pool.position)]
+    monkeypatch.setattr(report_endpoints, "AGENT_SPAN_EVENTS", 1)
+    await desk.http.get("/api/postmortem", params={"agent": "a1"})
+    assert spans[-1] == (begin, end), "the newest event, and one on each side"

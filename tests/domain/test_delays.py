@@ -137,8 +137,8 @@ def test_who_failed_gets_it_back_when_there_is_no_other(other: str) -> None:
 def test_a_claim_looks_past_a_limited_number_of_tasks_that_others_should_take() -> None:
     s = Scenario()
     s.given("A", "register", capacity=500)
-    for number in range(MAX_SKIPPED + 1):
-        s.given(OPS, "submit", task_id=f"T{number:03}", retry=PLAIN | {"max_delay_s": 10})
+    tasks = [{"task_id": f"T{number:03}", "retry": PLAIN | {"max_delay_s": 10}} for number in range(MAX_SKIPPED + 1)]
+    s.given(OPS, "submit_many", tasks=tasks)
     for number in range(MAX_SKIPPED + 1):
         s.given(OPS, "assign", task_id=f"T{number:03}", agent_id="A")
     for number in range(MAX_SKIPPED + 1):

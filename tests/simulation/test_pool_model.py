@@ -169,7 +169,7 @@ def profile(examples: int) -> settings:
 
 
 # Finding the smallest failing life takes longer than a test may.
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.simulation, pytest.mark.timeout(900)]
 
 TestPoolModel = PoolModel.TestCase
 TestPoolModel.settings = profile(EXAMPLES)

@@ -10,6 +10,7 @@ import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from msgspec.structs import replace
@@ -31,11 +32,13 @@ from infra.nats.event_log import NatsEventLog
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import invoke
 from tests.support.broker import FAST
+from tests.support.cases import case
 from tests.support.checkout import ROOT
 from tests.support.scenario import OPS, Scenario
 
 POOL = "shown"
 AGENTS, TASKS, SECONDS = 10, 60, 9.0
+TOLD = ("crashed, holding", "fell silent", "is back", "started again", "is refused, stale_token", "goes on at")
 DATA_DIR = re.compile(r"^kept in +(\S+)$", re.MULTILINE)
 
 
@@ -57,37 +60,45 @@ async def _inspected(data_dir: Path) -> LogInspection:
     return inspection
 
 
-@pytest.mark.system
-@pytest.mark.slow
-async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+class Shown(NamedTuple):
+    """A demo that has ended."""
+
+    data_dir: Path
+    log: LogInspection
+    missing: list[str]
+    """What did not happen, or was not told."""
+
+
+async def _shown(seconds: float, capsys: pytest.CaptureFixture[str]) -> Shown:
     settings = Settings(pool=POOL, broker_sync_interval="2m")
-    status = await run_demo(settings, agents=AGENTS, tasks=TASKS, seconds=SECONDS, seed=DEFAULT_SEED, keep=True)
+    status = await run_demo(settings, agents=AGENTS, tasks=TASKS, seconds=seconds, seed=DEFAULT_SEED, keep=True)
     output = capsys.readouterr()
     assert status == EXIT_OK, output
     assert "passed: all " in output.out
     assert "\x1b" not in output.out, "no colour codes without a terminal"
-    for word in (
-        "crashed, holding",
-        "fell silent",
-        "is back",
-        "started again",
-        "is refused, stale_token",
-        "goes on at",
-    ):
-        assert word in output.out, word
     assert len(output.out.splitlines()) < 5 * len(Incident) + 40, "the lines of each kind are limited"
-
     kept = DATA_DIR.search(output.out)
     assert kept is not None
-    inspection = await _inspected(Path(kept[1]))
-    missing = [kind.value for kind in Incident if kind not in UNLOGGED and not inspection.tally[kind]]
-    assert not missing, f"never happened: {missing}"
-    assert len(inspection.statuses) == TASKS
+    log = await _inspected(Path(kept[1]))
+    assert len(log.statuses) == TASKS
+    missing = [kind.value for kind in Incident if kind not in UNLOGGED and not log.tally[kind]]
+    return Shown(Path(kept[1]), log, missing + [each for each in TOLD if each not in output.out])
 
-    config = str(Path(kept[1]) / CONFIG)
+
+@pytest.mark.system
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    demo = await _shown(SECONDS, capsys)
+    if demo.missing:
+        # On a busy machine an agent may be too late for what it was to do in a short run.
+        demo = await _shown(4 * SECONDS, capsys)
+    assert not demo.missing, f"never happened: {demo.missing}"
+
+    config = str(demo.data_dir / CONFIG)
     page = tmp_path / "demo.html"
     asked = await asyncio.to_thread(invoke, "postmortem", "--config", config, "--output", str(page))
     assert (asked.status, page.exists()) == (0, True), asked.err
@@ -95,7 +106,7 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     assert (shown["pool"]["value"], shown["stuck_threshold_s"]["from"]) == (POOL, config)
     replayed = json.loads((await asyncio.to_thread(invoke, "whatif", "--config", config, "--json")).out)
     assert replayed["agreement"]["whole"], replayed["agreement"]
-    assert replayed["agreement"]["recorded"] == inspection.tally[Incident.EXPIRED] > 0
+    assert replayed["agreement"]["recorded"] == demo.log.tally[Incident.EXPIRED] > 0
     assert (await asyncio.to_thread(invoke, "whatif", "--config", config)).err == ""
 
 
@@ -203,6 +214,16 @@ def test_an_honest_log_passes(scenario: Scenario, capsys: pytest.CaptureFixture[
     printed = capsys.readouterr().out
     assert "still open when time was up: T2 (assigned)" in printed
     assert max(map(len, printed.splitlines())) < 80
+
+
+def test_a_submission_that_was_not_answered_may_be_in_the_log_or_not(scenario: Scenario) -> None:
+    inspection = LogInspection("default", scenario.rules, CloudEventsCodec("default"))
+    for message in scenario.messages:
+        inspection.take(message)
+    for unanswered in ((), ("T3",), ("T2", "T3")):
+        with case(str(unanswered)):
+            submitted = [task_id for task_id in ("T1", "T2") if task_id not in unanswered]
+            assert inspection.verdict(submitted, scenario.state, unanswered=unanswered).ok
 
 
 def _changed(messages: list[StoredMessage]) -> list[StoredMessage]:

@@ -128,6 +128,42 @@ def test_what_the_service_would_refuse_is_not_offered(watcher: Watcher, stage: S
     watcher.page.until("return !document.querySelector('.row-actions button')")
 
 
+def test_of_a_lost_agent_only_what_it_still_holds_can_be_revoked(watcher: Watcher, stage: Stage) -> None:
+    stage.ask("agent.keeps.register", capacity=2)
+    for task_id in ("kept-1", "again-1"):
+        stage.ask("ops.submit", task_id=task_id)
+    stage.give("kept-1", "keeps")
+    watcher.look()
+    watcher.sees("kept-1", ".recent")
+    watcher.page.chrome.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "import('#/pool.js').then(({live}) => { window.live = live; done(); })"
+    )
+    # It takes ten minutes to become lost: the need is put in the page's place for them, beside the real agent's row.
+    need = {
+        "kind": "lost_agent",
+        "key": "lost_agent:keeps",
+        "task_id": None,
+        "agent_id": "keeps",
+        "question": None,
+        "title": "keeps is lost",
+        "detail": "still holds 1 task",
+        "actions": ["revoke"],
+        "since": "2026-01-01T00:00Z",
+        "task_ids": ["kept-1", "again-1"],
+    }
+    watcher.page.until(
+        "window.live.needs.value = {items: [arguments[0]], more: 0};"
+        "return document.querySelectorAll('.needs .held-list li').length === 2",
+        need,
+    )
+    rows = "return [...document.querySelectorAll('.needs .held-list li')].map(each => each.innerText.trim())"
+    kept, again = watcher.page.run(rows)
+    assert "Revoke" in kept
+    assert "Revoke" not in again
+    assert "waits for another agent" in again
+
+
 @pytest.fixture(scope="module")
 def looks_only(watched: tuple[Stage, DashboardProcess], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a dashboard of the same pool that needs a token, and does nothing."""

@@ -99,8 +99,8 @@ def test_what_cannot_be_read_again_says_of_when_it_is(
     changing = f"unread-{view}"
     for task_id in ("unread-1", changing):
         stage.ask("ops.submit", task_id=task_id, title="Read once")
-    watcher.look(view, subject)
-    watcher.sees("unread")
+    watcher.look(view, subject, query="" if subject else "?q=unread")
+    watcher.sees("unread", "main")
     assert not watcher.text(".stale-note")
     chrome = watcher.page.chrome
     watcher.may_fail = True

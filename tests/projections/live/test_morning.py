@@ -192,8 +192,12 @@ def test_a_task_whose_time_has_not_come_does_not_wait_for_an_agent() -> None:
     s = Scenario()
     s.given(OPS, "submit", task_id="T", required_capabilities=["gpu"], delay_s=60)
     assert not any("wait" in text for text in texts(s))
+    before = s.now
     s.wait(61)
     assert any("1 task waits for gpu" in text for text in texts(s))
+    morning = Morning()
+    morning.observe(s.log)
+    assert not any("wait" in line.text for line in morning.lines(s.state, before)), "asked for an earlier moment again"
 
 
 def test_the_report_is_the_same_without_the_events_that_it_leaves_out() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from domain.commands.service_commands import Judge, Rearm
@@ -11,6 +12,8 @@ from domain.draft import Draft
 from domain.events import pool as pool_ev
 from domain.request import Request
 from domain.rules import Rules
+from domain.task import Task
+from projections.state.due_times import SETTLED_AT_ONCE, DueTimes
 from tests.support.scenario import OPS, START, Scenario
 
 
@@ -142,3 +145,32 @@ def test_a_quicker_rhythm_makes_a_lease_due_earlier_than_the_slower_one_before_i
         s.given("A", "progress", task_id="T", token=token, percent=30, at=at)
 
     assert s.state.next_due_at() == START + timedelta(seconds=242 + 300 + 60)
+
+
+def test_a_floor_over_many_leases_is_settled_in_parts() -> None:
+    s = Scenario()
+    s.holds("A", "T")
+    held = s.state.task("T")
+    looks: list[str] = []
+
+    def task(task_id: str) -> Task | None:
+        looks.append(task_id)
+        return held
+
+    times = DueTimes(s.rules, task)
+    for number in range(5 * SETTLED_AT_ONCE // 2):
+        times.replace(f"T{number}", held)
+    floor = START + timedelta(hours=1)
+    pool = msgspec.structs.replace(s.state.pool, not_before=floor)
+    now = START + timedelta(minutes=30)
+
+    bound = times.next_at(pool)
+    assert bound is not None
+    assert bound < now
+    assert (times.settle(now, pool), times.settle(now, pool)) == (True, False)
+    assert len(looks) <= 3 * SETTLED_AT_ONCE
+    looks.clear()
+    assert times.due(now, 10, pool) == []
+    assert not looks
+    assert times.next_at(pool) == floor
+    assert len(times.due(floor, 10, pool)) == 10

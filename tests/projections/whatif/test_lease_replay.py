@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from domain.commands.service_commands import Extend, Judge, Rearm
 from domain.draft import Draft
@@ -94,6 +95,23 @@ def test_beats_on_other_business_count_while_the_record_has_the_lease(s: Scenari
     assert counts(measured(s, fixed(110))) == (0, 0, 0)
 
 
+def test_a_claim_that_waited_is_a_sign_of_life_when_it_was_sent_not_when_it_is_answered() -> None:
+    s = Scenario()
+    s.given("A", "register", capacity=2)
+    s.given(OPS, "submit", task_id="T")
+    s.given("A", "claim")
+    sent = s.at(215).request("A", "claim", wait_s=30)
+    sent_at = s.now
+    assert s.send(sent).names == ["renewed"]
+    s.given(OPS, "submit", task_id="U", at=240)
+    assert s.send(replace(sent, asked_at=sent_at)).names == ["leased"]
+    s.given(OPS, "cancel", task_id="U")
+    sweep_at(s, 456)
+    outcome = under(s)
+    assert outcome.recorded.measures.recoveries == 1
+    assert outcome.agreement.largest_difference_s == pytest.approx(0.0, abs=1e-3), "due at 455 s here too"
+
+
 def test_beats_on_other_business_do_not_revive_what_the_record_took_away(s: Scenario) -> None:
     sweep_at(s, 250)
     s.given("A", "heartbeat", at=300)
@@ -120,6 +138,13 @@ def test_where_the_log_ends_first_it_is_undecided(s: Scenario) -> None:
     s.given(OPS, "submit", task_id="later", at=100)
     assert counts(measured(s, fixed(60))) == (1, 0, 1)
     assert measured(s, fixed(60)).held_s == 0
+
+
+def test_what_the_record_had_not_come_to_judge_when_it_ended_is_not_judged(s: Scenario) -> None:
+    s.given(OPS, "submit", task_id="last", at=250)
+    outcome = under(s, fixed(60), fixed(245))
+    assert counts(outcome.recorded.measures) == counts(outcome.replayed.measures) == (0, 0, 0), "due at 240 s"
+    assert [each.measures.recoveries for each in outcome.policies] == [1, 0]
 
 
 def test_only_what_followed_the_last_checkpoint_is_redone(s: Scenario) -> None:
