@@ -112,6 +112,7 @@ def _apply(agent: Agent, event: Event, recorded: Recorded) -> Agent:
             session=event.session,
             vouches=False,
             last_recorded_at=recorded.time,
+            heard_before_loss_at=None,
         )
     if isinstance(event, ev.Heartbeat):
         agent = replace(agent, vouches=event.vouches, last_recorded_at=recorded.time)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from domain.agent import evolve_agent
 from domain.commands.service_commands import MarkLost
 from domain.decisions import membership
 from domain.events.agent import Deregistered, Heartbeat, Lost, Registered
@@ -53,6 +54,19 @@ def test_registering_again_updates_what_differs_and_else_says_nothing() -> None:
     s.when("A", "register", capabilities=["gpu"], capacity=3).then("registered")
 
     assert (s.agent("A").capacity, s.agent("A").registered_position) == (3, first)
+
+
+def test_a_registration_after_the_end_sets_every_field_for_what_was_before_has_left_memory() -> None:
+    s = Scenario()
+    s.given("A", "register", capabilities=["gpu"], capacity=5, priority=2.0, labels=["x"], session="s1")
+    s.given("A", "heartbeat", load={"cpu": 90.0})
+    s.given(OPS, "pause", agent_id="A")
+    lost(s.wait(701))
+    s.given("A", "deregister")
+    s.wait(10).given("A", "register")
+    (again,) = [recorded for recorded in s.log[-1:] if isinstance(recorded.event, Registered)]
+
+    assert evolve_agent(None, again) == s.agent("A")
 
 
 @pytest.mark.parametrize(
