@@ -152,13 +152,22 @@ def create(connection: Connection, pool: str, status: str, now: datetime) -> Gen
     return made
 
 
+def check_any_live(found: list[Generation]) -> None:
+    """Raise OutdatedError if no generation is live: the register, or its rows, were removed by hand."""
+    if newest_with_status(found, LIVE) is None:
+        raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+
+
 def missing_indexes(connection: Connection, number: int) -> list[Index]:
     """Return the indexes that a generation's tables do not have yet.
 
     Raises:
         RebuiltError: the generation was dropped, or is retired.
+        OutdatedError: so are all others.
     """
-    if all(each.number != number or each.status == RETIRED for each in list_generations(connection)):
+    found = list_generations(connection)
+    if all(each.number != number or each.status == RETIRED for each in found):
+        check_any_live(found)
         raise RebuiltError
     found = inspect(connection)
     missing = []

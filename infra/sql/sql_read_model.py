@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select
 
 from handlers.projector.read_model import (
-    OutdatedError,
     ReadModelError,
     ReadModelUnavailableError,
     RebuiltError,
@@ -18,7 +17,7 @@ from handlers.projector.read_model import (
 )
 from infra.sql import generations as gen
 from infra.sql.row_writing import write_rows
-from infra.sql.schema import REGISTER, REGISTER_NAME
+from infra.sql.schema import REGISTER
 from projections.read_models.tables import EVENTS, VERSION
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ class SqlReadModel:
         if not orphans and not found:
             return gen.create(connection, self._pool, gen.LIVE, self._clock.now())
         if not self._rebuild:
-            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+            gen.check_any_live(found)
         return self._open_building(connection, found)
 
     def _open_building(self, connection: Connection, found: list[gen.Generation]) -> gen.Generation:
@@ -135,8 +134,8 @@ class SqlReadModel:
         mine = next((each for each in found if each.number == self._generation), None)
         if mine is not None and mine.status != gen.RETIRED:
             gen.check_complete(connection, mine)
-        elif gen.newest_with_status(found, gen.LIVE) is None:
-            raise OutdatedError(f"its register {REGISTER_NAME} is gone, or has no live tables")
+        else:
+            gen.check_any_live(found)
 
     async def finish_catch_up(self, *, outdated: Watermark | None = None) -> Watermark | None:
         """Make the indexes; switch readers over to a rebuilt generation, unless it is behind the live one.

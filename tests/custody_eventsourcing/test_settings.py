@@ -15,6 +15,7 @@ from custody_eventsourcing.pools import PoolFactory
 from infra.broker.users import OPERATOR
 from infra.nats.auth import Auth, Tls
 from tests.support.credentials import Authority, Operator, user_nkey
+from tests.support.secret_files import write_secret
 
 URL = "nats://broker.example:4222"
 
@@ -33,7 +34,7 @@ def test_the_address_is_all_that_is_needed() -> None:
 
 def test_everything_can_be_set(tmp_path: Path) -> None:
     Operator().creds(OPERATOR, tmp_path / "nats.creds")
-    (tmp_path / "user.nk").write_bytes(user_nkey().seed)
+    write_secret(tmp_path / "user.nk", user_nkey().seed)
     authority = Authority(tmp_path)
     certificate, key = authority.signs("client")
     assert settings(

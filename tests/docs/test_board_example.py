@@ -117,11 +117,9 @@ class Site:
         await until(f"{self.task_id} {status}", has, self.said)
         return await self.ask("query.task", task_id=self.task_id)
 
-    async def claim(self) -> int:
-        """Claim the first issue's task; return its token."""
-        (lease,) = (await self.ask(f"agent.{AGENT}.claim"))["leases"]
-        assert lease["task_id"] == self.task_id
-        token: int = lease["token"]
+    async def hold(self) -> int:
+        """Have the agent hold the first issue's task; return its token. A claim may get a task of another test."""
+        token: int = (await self.ask("ops.assign", task_id=self.task_id, agent_id=AGENT))["token"]
         return token
 
     def said(self) -> list[str]:
@@ -159,7 +157,7 @@ async def test_a_board_and_a_pool_are_in_step_both_ways(site: Site) -> None:
     # Issue opened: a task. An agent blocks it: a label, and the question as a comment.
     site.call("POST", "/issues", title="Mend the fence", body="It fell.", labels=["garden"])
     assert (await site.until_task("queued"))["title"] == "Mend the fence"
-    held = {"task_id": site.task_id, "token": await site.claim()}
+    held = {"task_id": site.task_id, "token": await site.hold()}
     await site.ask(f"agent.{AGENT}.block", **held, reason="unclear", question="Which colour?")
     blocked = await site.until_issue(1, "blocked", lambda issue: "custody: blocked" in issue["labels"])
     assert blocked["labels"] == ["garden", "custody: blocked"]
@@ -174,7 +172,7 @@ async def test_a_board_and_a_pool_are_in_step_both_ways(site: Site) -> None:
     # The notifier is killed; what it missed it tells later.
     site.notify.kill()
     site.notify.wait()
-    held = {"task_id": site.task_id, "token": await site.claim()}
+    held = {"task_id": site.task_id, "token": await site.hold()}
     await site.ask(f"agent.{AGENT}.complete", **held, result={"colour": "green"})
     site.notify = site.start_notify()
     done = await site.until_issue(1, "closed", lambda issue: issue["state"] == "closed")
@@ -194,7 +192,7 @@ async def test_a_task_without_an_issue_holds_up_no_other(site: Site) -> None:
     site.call("POST", "/issues", title="Mend the fence")
     await site.until_task("queued")
     await site.ask(f"agent.{AGENT}.register")
-    await site.claim()
+    await site.hold()
     await site.until_issue(1, "a comment", lambda issue: len(comments(issue)) == 1)
 
 

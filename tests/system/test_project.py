@@ -244,7 +244,7 @@ async def test_a_table_that_is_dropped_while_nothing_happens_is_one_line(
         assert await running.end() == 1
     # The projector may have met the lock of the very drop, and said that it waits.
     *waited, said = (each for each in running.said if each.startswith("custody: "))
-    assert all("locked" in each for each in waited)
+    assert [each for each in waited if "locked" not in each] == []
     assert why in said
     assert said.endswith("; --rebuild makes it anew from the log")
     assert await ran(site.broker, tmp_path, "project", "--sql", site.url, "--rebuild", "--once") == (0, "")

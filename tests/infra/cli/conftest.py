@@ -18,6 +18,7 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.cli.main import cli
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
+from infra.service import agent_path
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 
@@ -105,8 +106,9 @@ async def run(at_broker: EmbeddedBroker) -> Run:
 
 
 @pytest.fixture
-async def service(at_broker: EmbeddedBroker) -> AsyncIterator[PoolServer]:
-    """A service for the pool."""
+async def service(at_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[PoolServer]:
+    """A service for the pool. A slow machine is no outage to it, which would be an event of its own in the log."""
+    monkeypatch.setattr(agent_path, "OUT_OF_REACH_S", 60.0)
     server = PoolServer(Settings(), at_broker.url)
     await server.start(at_broker.auth)
     yield server

@@ -10,6 +10,8 @@ const TALL_REM = 12;
 const STROKES = ['accent', 'muted'];
 /** With more values than this each is no longer a point of its own. */
 const MOST_POINTS = 120;
+/** Steps of an axis of seconds: whole ones of its units, which `shortDuration` writes exactly. */
+const OF_TIME = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 const WHOLE = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
 /**
@@ -71,7 +73,7 @@ function options(place, unit, lines, length, setUnder) {
     scales: { x: { time: true }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1, (high ?? 1) * 1.08)] } },
     axes: [
       { ...axis, space: 70, size: size * 2.4, values: (_, splits) => splits.map(each => clockTime(each * 1000).slice(0, 5)) },
-      { ...axis, size: size * 4.4, ...(unit ? {} : { incrs: WHOLE }), values: (_, splits) => splits.map(each => (unit === 's' ? shortDuration(each) : number(each))) },
+      { ...axis, size: size * 4.4, incrs: unit === 's' ? OF_TIME : WHOLE, values: (_, splits) => splits.map(each => (unit !== 's' ? number(each) : each < 10 ? duration(each) : shortDuration(each))) },
     ],
     series: [
       {},
