@@ -131,6 +131,21 @@ def test_nothing_sticks_out_sideways(watcher: Watcher, width: int) -> None:
         assert watcher.page.run("return document.documentElement.scrollWidth") <= width, view
 
 
+def test_no_number_is_cut_off_on_a_phone(watcher: Watcher) -> None:
+    watcher.look("agents", width=360, height=740)
+    watcher.sees("axe-agent", ".rows")
+    watcher.page.run("document.querySelector('.rows td.col-heard time').textContent = '59 min ago'")
+    cut_off = """
+    return [...document.querySelectorAll('.rows th, .rows td.num')].filter(each => each.offsetWidth).filter(each => {
+        const range = document.createRange();
+        range.selectNodeContents(each);
+        const [inner, outer] = [range.getBoundingClientRect(), each.getBoundingClientRect()];
+        return inner.left < outer.left || inner.right > outer.right;
+    }).map(each => each.innerText)
+    """
+    assert watcher.page.run(cut_off) == []
+
+
 def test_every_view_is_reached_on_a_phone(watcher: Watcher) -> None:
     watcher.look(width=360, height=740)
     names = "return [...document.querySelectorAll('nav.views > a')].map(each => each.innerText)"
