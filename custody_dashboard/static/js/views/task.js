@@ -21,6 +21,7 @@ export function Task({ id }) {
   const { document, asOf, failure } = useFetched('/api/task', { id, ...momentQuery(at) }, at === null ? changed : 0);
   if (!document) return html`<${Awaited} failure=${failure} />`;
   const { task, row = {}, explain, events = [], lifecycle, handoffs = [], attempts = [], actions = [] } = document;
+  const asks = task.status === 'blocked';
   return html`<div class=${classes('view-one', failure && 'stale')}>
     <${Stale} asOf=${asOf} failure=${failure} />
     <p class="headline"><${Status} status=${task.status} stalled=${task.stalled} /> <${Text} text=${task.title} most=${256} className="strong" /></p>
@@ -29,7 +30,7 @@ export function Task({ id }) {
       <${Actions} verbs=${actions} task_id=${id} holder=${task.agent_id} question=${task.question} title=${task.title} />
       <a class="aside-link" href=${`/api/postmortem${queryOf({ task: id })}`} target="_blank" rel="noopener">Post-mortem</a>
     </div>
-    ${task.question ? html`<${Panel} title="It asks" id="question" className="needs"><blockquote dir="auto">${cut(task.question, 4000)}</blockquote><//>` : null}
+    ${task.question ? html`<${Panel} title=${asks ? 'It asks' : 'It asked'} id="question" className=${classes('needs', !asks && 'calm')}><blockquote dir="auto">${cut(task.question, 4000)}</blockquote><//>` : null}
     <div class="halves">
       <div class="half">
         <${Why} explain=${explain} />
