@@ -135,6 +135,8 @@ def test_no_number_is_cut_off_on_a_phone(watcher: Watcher) -> None:
     watcher.look("agents", width=360, height=740)
     watcher.sees("axe-agent", ".rows")
     watcher.page.run("document.querySelector('.rows td.col-heard time').textContent = '59 min ago'")
+    one_line = "const [word] = document.querySelectorAll('.rows .status'); word.textContent = 'working'; return word"
+    assert watcher.page.run(f"{one_line}.getClientRects().length") == 1
     cut_off = """
     return [...document.querySelectorAll('.rows th, .rows td.num')].filter(each => each.offsetWidth).filter(each => {
         const range = document.createRange();
