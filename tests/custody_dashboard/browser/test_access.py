@@ -47,14 +47,14 @@ def _busy_pool(watched: tuple[Stage, object]) -> None:
     stage.ask("agent.axe-agent.progress", **held, percent=30, message="half of it", checkpoint=[1])
     stage.ask("ops.block", task_id="axe-2", reason="asks", question="Which one?")
     stage.ask("ops.cancel", task_id="axe-3")
-    stage.ask("agent.axe-asker.register", capacity=1)
+    stage.ask("agent.asker.register", capacity=1)
     stage.ask("ops.submit", task_id="axe-long", title="W" * 250)
-    held = {"task_id": "axe-long", "token": stage.give("axe-long", "axe-asker")}
-    stage.ask("agent.axe-asker.progress", **held, percent=30, message=LONG)
-    stage.ask("agent.axe-asker.block", **held, reason="asks", question=LONG)
+    held = {"task_id": "axe-long", "token": stage.give("axe-long", "asker")}
+    stage.ask("agent.asker.progress", **held, percent=30, message=LONG)
+    stage.ask("agent.asker.block", **held, reason="asks", question=LONG)
     stage.ask("ops.unblock", task_id="axe-long", answer=LONG)
-    held = {"task_id": "axe-long", "token": stage.give("axe-long", "axe-asker")}
-    stage.ask("agent.axe-asker.progress", **held, percent=40, message=LONG)
+    held = {"task_id": "axe-long", "token": stage.give("axe-long", "asker")}
+    stage.ask("agent.asker.progress", **held, percent=40, message=LONG)
     stage.ask("ops.submit", task_id="axe-asks", title="W" * 250)
     stage.ask("ops.block", task_id="axe-asks", reason="asks", question=LONG)
 
