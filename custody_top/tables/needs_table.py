@@ -27,7 +27,7 @@ class NeedsTable(Table):
     name = "needs you"
     columns: ClassVar[Sequence[Column]] = (
         Column("what", 11),
-        Column("for", 4, right=True),
+        Column("for", 6, right=True),
         Column("task or agent", 13, rank=1),
         Column("title", 12, stretch=2),
         Column("why", 20, stretch=3),

@@ -247,7 +247,9 @@ _WORDINGS: dict[type[Event], Callable[[Any], str]] = {
     ev.Requeued: _requeued,
     ev.Completed: _completed,
     ev.Failed: _failed,
-    ev.Cancelled: lambda event: (f"held by {event.agent_id}" if event.agent_id else "") + _because(event.reason),
+    ev.Cancelled: lambda event: (
+        f"held by {event.agent_id}{_because(event.reason)}" if event.agent_id else event.reason or ""
+    ),
     ev.LateProgress: _late_progress,
     ev.Noted: _noted,
     ev.Updated: _updated,

@@ -10,6 +10,7 @@ from domain.timestamps import format_timestamp
 from infra.cli.watching.rights import may_operate
 from infra.nats.connection import PermissionViolation
 from tests.custody_dashboard.conftest import Desk, closed, take
+from tests.support.cases import case
 from tests.support.pool_harness import PoolHarness
 
 
@@ -230,6 +231,19 @@ async def test_agents_are_heard_by_the_service_where_the_log_says_nothing(desk: 
         await pool.advance(8)
         assert desk.watch.view.agents.rows()["a1"]["heard_at"] == heard_at
         assert heard_at not in [each.time for each in pool.records()]
+
+
+async def test_when_agents_were_heard_is_known_soon_after_the_first_look(desk: Desk, pool: PoolHarness) -> None:
+    await pool.register("a1")
+    for unwatched_s in (10.0, 11.0, 12.0, 13.0, 14.0):  # wherever in the rhythm of questions the look falls
+        await pool.advance(unwatched_s)
+        await pool.given("agent.a1.heartbeat")
+        heard_at = format_timestamp(pool.clock.now())
+        async with closed(desk.watch.hub.frames(None)) as frames:
+            await take(frames, 1)
+            await pool.advance(2.2)
+            with case(unwatched_s):
+                assert desk.watch.view.agents.rows()["a1"]["heard_at"] == heard_at
 
 
 async def test_a_log_that_was_replaced_is_shown_anew(desk: Desk, pool: PoolHarness) -> None:

@@ -118,6 +118,12 @@ async def test_tasks_are_filtered_as_words_are_typed(sit: Sit, pool: PoolHarness
         assert len(rows(shown, "TASKS")) == 4
 
 
+async def test_a_deadline_says_how_far_ahead_it_is(sit: Sit, pool: PoolHarness) -> None:
+    await pool.submit("T1", title="Publish", deadline_s=595)
+    async with sit(SMALL) as seat:
+        assert "deadline in 9m T1 Publish" in " ".join("\n".join(await seat.see()).split())
+
+
 async def test_agents_and_needs_are_filtered_too(sit: Sit, pool: PoolHarness) -> None:
     await a_morning(pool)
     async with sit() as seat:

@@ -88,11 +88,16 @@ export const count = (value, noun, plural = `${noun}s`) => `${number(value)} ${v
 /** A fraction of one as per cent. */
 export const percent = value => (value === null || value === undefined ? NOTHING : `${Math.round(value * 100)} %`);
 
-/** Cut a text for a place of limited width; titles show the whole one. */
+/** Signs that turn, hide or control what stands beside them. */
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const code = sign => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
+/** Cut a text for a place of limited width; titles show the whole one. Signs that nobody sees are shown as codes. */
 export function cut(text, most = 120) {
   const whole = String(text ?? '');
   const parts = Array.from(whole.slice(0, most * 2 + 2));
-  return parts.length > most ? `${parts.slice(0, most).join('')}…` : whole;
+  const shown = parts.length > most ? `${parts.slice(0, most).join('')}…` : whole;
+  return shown.replace(UNSEEN, code);
 }
 
 /** The words for a status: `in_progress` is `in progress`. */

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 HEALTH_EVERY_S = 1.0
 AGENTS_EVERY_TURNS = 5
-"""Agents are asked for at so many-th question about the health."""
+"""Agents are asked for at so many-th question about the health, and at the first one after somebody begins to look."""
 TIMEOUT_S = 1.9
 MAX_AGENT_PAGES = 10
 
@@ -70,12 +70,13 @@ class ServicePoll:
 
     async def run(self) -> None:
         """Ask until cancelled."""
-        turn = 0
+        turn = agents_due = 0
         while True:
             if self._connection.is_connected:
                 await self._ask_health()
-                if turn % AGENTS_EVERY_TURNS == 0 and self._watched() and self._view.served_by is not None:
+                if turn >= agents_due and self._watched() and self._view.served_by is not None:
                     await self._ask_agents()
+                    agents_due = turn + AGENTS_EVERY_TURNS
             else:
                 self._view.forget()
             turn += 1

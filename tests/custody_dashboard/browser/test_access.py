@@ -20,11 +20,14 @@ VIEWS = (
     ("tasks", None),
     ("task", "axe-1"),
     ("task", "axe-2"),
+    ("task", "axe-long"),
+    ("task", "axe-asks"),
     ("steals", None),
     ("statistics", None),
     ("past", None),
     ("morning", None),
 )
+LONG = "What now? " * 200
 RUN_AXE = """
 const done = arguments[arguments.length - 1];
 const words = node => `${node.html.slice(0, 200)} ${node.failureSummary}`;
@@ -44,6 +47,16 @@ def _busy_pool(watched: tuple[Stage, object]) -> None:
     stage.ask("agent.axe-agent.progress", **held, percent=30, message="half of it", checkpoint=[1])
     stage.ask("ops.block", task_id="axe-2", reason="asks", question="Which one?")
     stage.ask("ops.cancel", task_id="axe-3")
+    stage.ask("agent.asker.register", capacity=1)
+    stage.ask("ops.submit", task_id="axe-long", title="W" * 250)
+    held = {"task_id": "axe-long", "token": stage.give("axe-long", "asker")}
+    stage.ask("agent.asker.progress", **held, percent=30, message=LONG)
+    stage.ask("agent.asker.block", **held, reason="asks", question=LONG)
+    stage.ask("ops.unblock", task_id="axe-long", answer=LONG)
+    held = {"task_id": "axe-long", "token": stage.give("axe-long", "asker")}
+    stage.ask("agent.asker.progress", **held, percent=40, message=LONG)
+    stage.ask("ops.submit", task_id="axe-asks", title="W" * 250)
+    stage.ask("ops.block", task_id="axe-asks", reason="asks", question=LONG)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -54,7 +67,7 @@ def test_axe_finds_nothing(watcher: Watcher, scheme: str) -> None:
     watcher.page.run(axe)
     for view, subject in VIEWS:
         watcher.go(view, subject)
-        assert watcher.page.chrome.execute_async_script(RUN_AXE) == [], (view, scheme)
+        assert watcher.page.chrome.execute_async_script(RUN_AXE) == [], (view, subject, scheme)
 
 
 def test_axe_finds_nothing_in_a_dialog_the_sheet_of_keys_and_the_past(watcher: Watcher) -> None:
@@ -64,6 +77,12 @@ def test_axe_finds_nothing_in_a_dialog_the_sheet_of_keys_and_the_past(watcher: W
     watcher.click(".row-actions button", "Answer")
     watcher.sees("Which one?", "dialog")
     watcher.page.run(axe)
+    assert watcher.page.chrome.execute_async_script(RUN_AXE) == []
+    watcher.page.press(Keys.ESCAPE)
+    watcher.sees_no_more("dialog")
+    watcher.go("task", "axe-asks")
+    watcher.click(".row-actions button", "Answer")
+    watcher.sees("What now?", "dialog")
     assert watcher.page.chrome.execute_async_script(RUN_AXE) == []
     watcher.page.press(Keys.ESCAPE)
     watcher.sees_no_more("dialog")
@@ -129,6 +148,23 @@ def test_nothing_sticks_out_sideways(watcher: Watcher, width: int) -> None:
     for view, subject in VIEWS:
         watcher.go(view, subject)
         assert watcher.page.run("return document.documentElement.scrollWidth") <= width, view
+
+
+def test_no_number_is_cut_off_on_a_phone(watcher: Watcher) -> None:
+    watcher.look("agents", width=360, height=740)
+    watcher.sees("axe-agent", ".rows")
+    watcher.page.run("document.querySelector('.rows td.col-heard time').textContent = '59 min ago'")
+    one_line = "const [word] = document.querySelectorAll('.rows .status'); word.textContent = 'working'; return word"
+    assert watcher.page.run(f"{one_line}.getClientRects().length") == 1
+    cut_off = """
+    return [...document.querySelectorAll('.rows th, .rows td.num')].filter(each => each.offsetWidth).filter(each => {
+        const range = document.createRange();
+        range.selectNodeContents(each);
+        const [inner, outer] = [range.getBoundingClientRect(), each.getBoundingClientRect()];
+        return inner.left < outer.left || inner.right > outer.right;
+    }).map(each => each.innerText)
+    """
+    assert watcher.page.run(cut_off) == []
 
 
 def test_every_view_is_reached_on_a_phone(watcher: Watcher) -> None:

@@ -47,6 +47,8 @@ def test_an_answer_to_a_question(watcher: Watcher, stage: Stage) -> None:
     watcher.click("dialog button[type=submit]")
     watcher.sees("queue again", ".told")
     watcher.sees("April, it is the corrected one")
+    watcher.sees("It asked", "#question")
+    assert watcher.page.run("return !!document.querySelector('.needs.calm')"), "what is answered needs nobody"
 
 
 def test_leaving_a_dialog_does_nothing(watcher: Watcher, stage: Stage) -> None:

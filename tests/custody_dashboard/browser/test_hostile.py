@@ -56,6 +56,16 @@ def test_hostile_texts_stay_text_and_in_their_place(watcher: Watcher, width: int
         assert watcher.page.run(root) <= 0, (view, subject, width)
 
 
+def test_signs_that_turn_or_hide_a_text_are_shown_as_codes(watcher: Watcher) -> None:
+    watcher.look("task", "H1")
+    watcher.sees("\\u202egnp.exe\\u2066", ".headline")
+    watcher.sees("\u05e9\u05dc\u05d5\u05dd", ".headline")
+    unseen = "/[\\u202a-\\u202e\\u2066-\\u2069]/"
+    assert not watcher.page.run(f"return {unseen}.test(document.querySelector('main').innerText)")
+    watcher.look("task", "H2")
+    watcher.sees("\U0001f468\u200d\U0001f469\u200d\U0001f467", ".headline")
+
+
 def test_hostile_texts_are_shown_as_written(watcher: Watcher) -> None:
     watcher.look("task", HOSTILE_ID)
     watcher.sees(MARKUP[:40], ".headline")

@@ -64,6 +64,16 @@ def test_an_expiry_names_its_numbers() -> None:
     assert said["progressed"] == "70 % (report 3); held until 2026-11-21 08:06:10Z (term 5m, grace 1m)"
 
 
+def test_a_reason_with_nothing_before_it_begins_the_words() -> None:
+    s = Scenario()
+    s.given(OPS, "submit", task_id="T")
+    s.given(OPS, "cancel", task_id="T", reason="not needed")
+    assert lines(s)["cancelled"] == "not needed"
+    s.holds("A", "U")
+    s.given(OPS, "cancel", task_id="U", reason="not needed")
+    assert lines(s)["cancelled"] == "held by A: not needed"
+
+
 def test_staleness_names_its_threshold() -> None:
     s = Scenario()
     token = s.holds("A", "T", lease={"mode": "fixed", "lease_s": 3600})

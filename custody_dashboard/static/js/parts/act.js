@@ -9,6 +9,7 @@ import { contact } from '#/stream.js';
 import { html, useSignal } from '#/ui.js';
 import { VERBS } from '#/verbs.js';
 import { Dialog } from '#/parts/dialog.js';
+import { Question } from '#/parts/small.js';
 import { tell } from '#/parts/told.js';
 
 /**
@@ -80,7 +81,7 @@ function Asking({ act }) {
     <form ref=${form} onSubmit=${submit} id="act">
       <p class="subject" dir="auto"><strong>${cut(act.task_id ?? act.agent_id ?? `the pool ${who?.pool ?? ''}`, 200)}</strong>${act.title ? html` <span class="faint">${cut(act.title, 160)}</span>` : null}</p>
       <p>${verb.follows}</p>
-      ${act.question ? html`<blockquote dir="auto">${cut(act.question, 2000)}</blockquote>` : null}
+      ${act.question ? html`<${Question} text=${act.question} most=${2000} />` : null}
       ${fields.includes('answer') ? html`<label>Answer<textarea name="answer" rows="3" maxlength="4000" data-first required=${Boolean(act.question)}></textarea></label>` : null}
       ${fields.includes('to') ? html`<${Receiver} from=${act.agent_id ?? act.holder} one=${Boolean(act.task_id)} />` : null}
       <label>Reason, for the record<input name="reason" maxlength="1000" autocomplete="off" required data-first=${fields.length ? undefined : true} /></label>

@@ -1,11 +1,11 @@
 /** What needs a person, the worst first, with what can be done about it; needs of one kind together. */
 import { useState } from 'preact/hooks';
-import { cut, number } from '#/format.js';
+import { number } from '#/format.js';
 import { shown } from '#/moments.js';
 import { href } from '#/router.js';
 import { classes, html, useSignal } from '#/ui.js';
 import { Actions } from '#/parts/act.js';
-import { AgentLink, Panel, Since, TaskLink, Text, Until } from '#/parts/small.js';
+import { AgentLink, Panel, Question, Since, TaskLink, Text, Until } from '#/parts/small.js';
 
 /** Of each kind its name, and the same of several. */
 const KINDS = {
@@ -65,7 +65,7 @@ function Need({ need }) {
       ${title && title !== task_id && title !== agent_id ? html`<${Text} text=${title} most=${140} className="strong" /> ` : null}
       <${Text} text=${detail} most=${320} />
     </p>
-    ${question ? html`<blockquote dir="auto" title=${question}>${cut(question, 400)}</blockquote>` : null}
+    ${question ? html`<${Question} text=${question} most=${400} title=${question} />` : null}
     ${kind === 'unworkable'
       ? html`<p class="need-words">${task_ids.map(id => html`<${TaskLink} key=${id} id=${id} /> `)}<a href=${href('tasks', null, { status: 'queued', q: capabilities(need) })}>All that wait for it</a></p>`
       : kind === 'lost_agent' && task_ids.length

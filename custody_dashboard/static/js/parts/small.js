@@ -78,10 +78,24 @@ export const Panel = ({ title, id, aside, className = '', children }) =>
     ${children}
   </section>`;
 
+/** What a text is longer than that may not fit into its place: that one scrolls, so the keyboard has to reach it. */
+const SHORT = 150;
+const SHORT_LINES = 6;
+const isLong = text => typeof text === 'string' && (text.length > SHORT || text.split('\n').length > SHORT_LINES);
+const reached = (text, label) => (isLong(text) ? { tabindex: '0', role: 'group', 'aria-label': label } : {});
+
+/** A question that waits for an answer. */
+export const Question = ({ text, most = 4000, ...rest }) =>
+  html`<blockquote dir="auto" ...${reached(text, 'Question')} ...${rest}>${cut(text, most)}</blockquote>`;
+
+/** A text with its lines, such as an agent's last words. */
+export const Lines = ({ text, label, most = 4000 }) =>
+  html`<p class="text" dir="auto" ...${reached(text, label)}>${cut(text, most)}</p>`;
+
 /** Names with values, as a list of terms. */
 export const Facts = ({ of }) =>
   html`<dl class="facts">
     ${of
       .filter(([, value]) => value !== undefined && value !== null && value !== '')
-      .map(([name, value]) => html`<div key=${name}><dt><${Term}>${name}<//></dt><dd dir="auto">${value}</dd></div>`)}
+      .map(([name, value]) => html`<div key=${name}><dt><${Term}>${name}<//></dt><dd dir="auto" tabindex=${isLong(value) ? '0' : undefined}>${typeof value === 'string' ? cut(value, 4000) : value}</dd></div>`)}
   </dl>`;

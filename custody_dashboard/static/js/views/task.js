@@ -8,7 +8,7 @@ import { classes, html, useSignal } from '#/ui.js';
 import { Actions } from '#/parts/act.js';
 import { History } from '#/parts/events.js';
 import { Machine } from '#/parts/machine.js';
-import { AgentLink, Ago, Clock, Facts, Meter, Panel, Since, Status, TaskLink, Text, Until } from '#/parts/small.js';
+import { AgentLink, Ago, Clock, Facts, Lines, Meter, Panel, Question, Since, Status, TaskLink, Text, Until } from '#/parts/small.js';
 import { Awaited, Stale } from '#/parts/stale.js';
 
 /** Agents that are named for one reason. */
@@ -21,6 +21,7 @@ export function Task({ id }) {
   const { document, asOf, failure } = useFetched('/api/task', { id, ...momentQuery(at) }, at === null ? changed : 0);
   if (!document) return html`<${Awaited} failure=${failure} />`;
   const { task, row = {}, explain, events = [], lifecycle, handoffs = [], attempts = [], actions = [] } = document;
+  const asks = task.status === 'blocked';
   return html`<div class=${classes('view-one', failure && 'stale')}>
     <${Stale} asOf=${asOf} failure=${failure} />
     <p class="headline"><${Status} status=${task.status} stalled=${task.stalled} /> <${Text} text=${task.title} most=${256} className="strong" /></p>
@@ -29,7 +30,7 @@ export function Task({ id }) {
       <${Actions} verbs=${actions} task_id=${id} holder=${task.agent_id} question=${task.question} title=${task.title} />
       <a class="aside-link" href=${`/api/postmortem${queryOf({ task: id })}`} target="_blank" rel="noopener">Post-mortem</a>
     </div>
-    ${task.question ? html`<${Panel} title="It asks" id="question" className="needs"><blockquote dir="auto">${cut(task.question, 4000)}</blockquote><//>` : null}
+    ${task.question ? html`<${Panel} title=${asks ? 'It asks' : 'It asked'} id="question" className=${classes('needs', !asks && 'calm')}><${Question} text=${task.question} /><//>` : null}
     <div class="halves">
       <div class="half">
         <${Why} explain=${explain} />
@@ -91,7 +92,7 @@ function Lease({ task }) {
       ['Token', number(lease.token)],
       ['Reports', number(lease.reports)],
     ]} />
-    ${lease.note ? html`<h3>Last words</h3><p class="text" dir="auto">${cut(lease.note, 4000)}</p>` : null}
+    ${lease.note ? html`<h3>Last words</h3><${Lines} text=${lease.note} label="Last words" />` : null}
     ${lease.checkpoint !== null && lease.checkpoint !== undefined ? html`<h3>Checkpoint</h3><${Json} value=${lease.checkpoint} label="Checkpoint" />` : null}
   <//>`;
 }
@@ -118,7 +119,7 @@ function Handoffs({ handoffs }) {
   return html`<${Panel} title="Hand-offs" id="handoffs">
     <ol class="handoffs">${handoffs.map(each => html`<li key=${each.position}>
       <p><${Clock} at=${each.at} /> after ${words(each.after)}${each.from_agent ? html` from <${AgentLink} id=${each.from_agent} />` : ''}${each.progress ? `, at ${number(each.progress)} %` : ''}</p>
-      ${each.instructions || each.last_note ? html`<p class="text" dir="auto">${cut(each.instructions || each.last_note, 2000)}</p>` : null}
+      ${each.instructions || each.last_note ? html`<${Lines} text=${each.instructions || each.last_note} label="Instructions of this hand-off" most=${2000} />` : null}
       ${each.last_checkpoint !== null && each.last_checkpoint !== undefined ? html`<${Json} value=${each.last_checkpoint} label="Checkpoint of this hand-off" />` : null}
     </li>`)}</ol>
   <//>`;
