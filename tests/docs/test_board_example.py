@@ -153,7 +153,7 @@ def comments(issue: Any) -> list[str]:
 
 
 async def test_a_board_and_a_pool_are_in_step_both_ways(site: Site) -> None:
-    await site.ask(f"agent.{AGENT}.register")
+    await site.ask(f"agent.{AGENT}.register", capacity=100)
     # Issue opened: a task. An agent blocks it: a label, and the question as a comment.
     site.call("POST", "/issues", title="Mend the fence", body="It fell.", labels=["garden"])
     assert (await site.until_task("queued"))["title"] == "Mend the fence"
@@ -191,7 +191,7 @@ async def test_a_task_without_an_issue_holds_up_no_other(site: Site) -> None:
     await site.ask("ops.cancel", task_id=site.task_id.replace("#1", "#99"))
     site.call("POST", "/issues", title="Mend the fence")
     await site.until_task("queued")
-    await site.ask(f"agent.{AGENT}.register")
+    await site.ask(f"agent.{AGENT}.register", capacity=100)
     await site.hold()
     await site.until_issue(1, "a comment", lambda issue: len(comments(issue)) == 1)
 
