@@ -73,8 +73,10 @@ class NameResolution:
         state = memory.state
         while True:
             job.begin_look_up(state.committed_position)
+            names = [name for name in job.names if not state.knows(name)]
             try:
-                found = [(name, await self._lookup.entity(name)) for name in job.names if not state.knows(name)]
+                # One after the other, a thousand new tasks would wait for a thousand answers of the broker.
+                entities = await asyncio.gather(*map(self._lookup.entity, names))
             except LogUnavailableError:
                 message = "the broker did not answer a look-up in time; nothing was done; try again"
                 self._writer.refuse(job, unavailable(message))
@@ -82,5 +84,6 @@ class NameResolution:
             if state.ended.evicted_through <= job.looked_up_at:
                 break
             # Meanwhile what was found may have changed, come into memory and left it again.
+        found = zip(names, entities, strict=True)
         job.end_look_up(name for name, entity in found if entity is None or not memory.load_ended(name, entity))
         self._writer.submit(job)

@@ -128,6 +128,16 @@ async def test_a_task_that_leaves_memory_while_its_command_waits_is_looked_up_ag
     assert again.answer.names == []
 
 
+async def test_all_that_a_command_names_is_looked_up_at_once(pool: PoolHarness) -> None:
+    before, turns = pool.log.reads, 20
+    asked = pool.post("ops.submit_many", {"tasks": [{"task_id": f"T{number}"} for number in range(50)]})
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    assert pool.log.reads - before >= 50, "each read takes a turn at least"
+    await pool.rest()
+    assert len(asked.answer["events"]) == 50
+
+
 async def test_an_agent_that_left_long_ago_comes_back(pool: PoolHarness) -> None:
     await pool.register("a", capacity=3)
     await pool.given("agent.a.deregister")
