@@ -10,7 +10,10 @@ import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    _Check = Callable[[Path, os.stat_result, type[Exception]], None]
 
 LONGEST_FILE_BYTES = 64 * 1024
 ROOT = 0
@@ -22,10 +25,7 @@ _WRITABLE_BY_OTHERS = 0o022
 
 def read_small(path: Path, failed: type[Exception]) -> bytes:
     """Return a file's content, at most `LONGEST_FILE_BYTES` of it; raises `failed` with a message of one line."""
-    try:
-        return read_own(path, failed)
-    except OSError as error:
-        raise failed(f"cannot read {path}: {error.strerror}") from None
+    return _read_or_fail(read_own, path, failed)
 
 
 def read_own(path: Path, failed: type[Exception]) -> bytes:
@@ -35,17 +35,12 @@ def read_own(path: Path, failed: type[Exception]) -> bytes:
         OSError: it cannot be read.
         failed: another user could have written it.
     """
-    with path.open("rb") as file:
-        check_owner(path, os.fstat(file.fileno()), failed)
-        return file.read(LONGEST_FILE_BYTES)
+    return _read_checked(path, failed, check_owner)
 
 
 def read_secret(path: Path, failed: type[Exception]) -> bytes:
     """Return the content of a file with a secret; raises `failed` with a message of one line."""
-    try:
-        return read_own_secret(path, failed)
-    except OSError as error:
-        raise failed(f"cannot read {path}: {error.strerror}") from None
+    return _read_or_fail(read_own_secret, path, failed)
 
 
 def read_pem(path: Path, failed: type[Exception]) -> bytes:
@@ -64,9 +59,7 @@ def read_own_secret(path: Path, failed: type[Exception]) -> bytes:
         OSError: it cannot be read.
         failed: another user could have written it, or can read it.
     """
-    with path.open("rb") as file:
-        check_secret(path, os.fstat(file.fileno()), failed)
-        return file.read(LONGEST_FILE_BYTES)
+    return _read_checked(path, failed, check_secret)
 
 
 def check_owner(path: Path, found: os.stat_result, failed: type[Exception]) -> None:
@@ -106,6 +99,20 @@ def secret_fault(mode: int, owner: int, user: int) -> str | None:
     if owner != user and mode & _WRITABLE_BY_OTHERS:
         return _foreign(owner, user) or "others than root may write to it: chmod go-w {path}"
     return _foreign(owner, user)
+
+
+def _read_checked(path: Path, failed: type[Exception], check: _Check) -> bytes:
+    with path.open("rb") as file:
+        # Of the open file: the name may lead to another one a moment later.
+        check(path, os.fstat(file.fileno()), failed)
+        return file.read(LONGEST_FILE_BYTES)
+
+
+def _read_or_fail(read: Callable[[Path, type[Exception]], bytes], path: Path, failed: type[Exception]) -> bytes:
+    try:
+        return read(path, failed)
+    except OSError as error:
+        raise failed(f"cannot read {path}: {error.strerror}") from None
 
 
 def _foreign(owner: int, user: int) -> str | None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from domain.commands.service_commands import MarkLost
@@ -12,14 +9,6 @@ from handlers.notifier import needs_watch
 from projections.live import attention
 from tests.support.notified_pool import DELIVERED, DOWN, NotifiedPool
 from tests.support.scenario import OPS
-
-
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[NotifiedPool]:
-    pool = NotifiedPool(tmp_path / "state.db")
-    pool.given("a1", "register")
-    yield pool
-    pool.file.close()
 
 
 def block(pool: NotifiedPool, task_id: str, **definition: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,6 @@ from tests.support.notified_pool import DELIVERED, DOWN, GONE, REFUSED, Notified
 from tests.support.scenario import OPS
 
 HOUR_S = 3_600.0
-
-
-@pytest.fixture
-def pool(tmp_path: Path) -> Iterator[NotifiedPool]:
-    pool = NotifiedPool(tmp_path / "state.db")
-    pool.given("a1", "register")
-    yield pool
-    pool.file.close()
 
 
 def submit(pool: NotifiedPool, *task_ids: str, **definition: object) -> None:
