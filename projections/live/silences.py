@@ -24,6 +24,7 @@ class Silences:
         self._acted: set[str] = set()
         """Agents that were heard in the folded events: the state tells nothing of them that these do not."""
         self._adopted: dict[str, datetime] = {}
+        """As `_expired_at`, of leases that expired before the first folded event."""
 
     def observe(self, records: Sequence[Recorded]) -> None:
         """Follow acknowledged events, in their order."""

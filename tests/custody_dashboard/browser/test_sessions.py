@@ -27,16 +27,13 @@ def test_a_session_begins_with_a_token_and_ends_with_it_or_by_leaving(
         # What is asked for without a session is refused, which the browser logs.
         watcher.may_fail = True
         shared_page.visit(dashboard.url)
-        watcher.type("#token", ANN)
-        watcher.click("button[type=submit]")
+        watcher.log_in(ANN)
         watcher.sees("Live", ".badge")
         watcher.sees("Drain", ".strip .actions button")
         write_secret(file, BOTH.replace("ann:operator", "ann:viewer"))
         watcher.sees("looks only", ".person")
         write_secret(file, f"bob:viewer:{BOB}\n")
-        watcher.sees("Token", "label")
-        watcher.type("#token", BOB)
-        watcher.click("button[type=submit]")
+        watcher.log_in(BOB)
         watcher.sees("bob (looks only)", ".person")
         watcher.sees("Live", ".badge")
         watcher.click("button", "Log out")
