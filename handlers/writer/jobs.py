@@ -6,9 +6,9 @@ again, parked as a waiting claim, or followed by a second part; in the end it is
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from domain.errors import RefusalCode
@@ -34,8 +34,7 @@ class Answer(NamedTuple):
     refusal: Refusal | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Job:
+class Job(msgspec.Struct, eq=False):
     """A command in the queue, in a batch, or parked as a waiting claim."""
 
     request: Request
@@ -46,7 +45,7 @@ class Job:
     """Bytes of its request, for the limit on the queue."""
     names: tuple[EntityKey, ...] = ()
     """Entities that the command names; each must be in memory, or known to be absent from the log."""
-    callers: list[str] = field(default_factory=list)
+    callers: list[str] = msgspec.field(default_factory=list)
     """Reply subjects of those who wait for the answer."""
     on_timeout: Callable[[Job], None] | None = None
     """Called once to answer the callers that the outcome is not known yet; the job's own answer still follows."""
@@ -63,7 +62,7 @@ class Job:
     """Its place in the line of waiting claims, once it waits."""
     session_number: int = 0
     """The session of its agent in which a waiting claim was sent; see `WaitingClaims`."""
-    prior: list[Recorded] = field(default_factory=list)
+    prior: list[Recorded] = msgspec.field(default_factory=list)
     """Events that earlier appends of the same command made."""
     alone: bool = False
     """Whether it needs a batch of its own, because one that it shared was rejected."""
