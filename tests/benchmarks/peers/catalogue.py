@@ -140,6 +140,16 @@ CONTENDERS = (
         "jobs in a table with the events of their status; no progress",
     ),
     Contender(
+        "dbos",
+        "DBOS",
+        "postgres",
+        "peers",
+        "every commit: `synchronous_commit = on`",
+        "one worker process, a workflow in a thread of its own, at most 32 connections, a queue polled every 10 ms",
+        "durable workflows, progress as an event that is a step of the workflow; no leases",
+        callers="dbos_queue",
+    ),
+    Contender(
         "taskiq_nats",
         "taskiq-nats",
         "nats",
