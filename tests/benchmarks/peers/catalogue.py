@@ -122,6 +122,16 @@ CONTENDERS = (
         callers="celery",
     ),
     Contender(
+        "dbos",
+        "DBOS",
+        "postgres",
+        "peers",
+        "every commit: `synchronous_commit = on`",
+        "one worker process with a thread for each workflow, at most 32 connections, a queue polled every 10 ms",
+        "workflows and their steps in tables; progress as an event (`set_event`), which is a step; no leases",
+        callers="dbos_queue",
+    ),
+    Contender(
         "dramatiq",
         "Dramatiq",
         "redis",
@@ -138,16 +148,6 @@ CONTENDERS = (
         "every commit: `synchronous_commit = on`",
         "one worker process, asynchronous jobs, at most 32 connections, notifications",
         "jobs in a table with the events of their status; no progress",
-    ),
-    Contender(
-        "dbos",
-        "DBOS",
-        "postgres",
-        "peers",
-        "every commit: `synchronous_commit = on`",
-        "one worker process, a workflow in a thread of its own, at most 32 connections, a queue polled every 10 ms",
-        "durable workflows, progress as an event that is a step of the workflow; no leases",
-        callers="dbos_queue",
     ),
     Contender(
         "taskiq_nats",

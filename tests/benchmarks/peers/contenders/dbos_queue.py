@@ -1,4 +1,4 @@
-"""DBOS on PostgreSQL: workflows from a queue that is polled; progress is an event of the workflow, recorded as a step.
+"""DBOS on PostgreSQL: workflows from a polled queue; progress is an event of the workflow, which is recorded as a step.
 
 Run as `python -m tests.benchmarks.peers.contenders.dbos_queue WORKERS`, it is the worker process.
 """
@@ -18,9 +18,9 @@ from tests.benchmarks.peers.contenders.worker_framework import WorkerFramework, 
 
 NAME = "peers"
 CONNECTIONS = 32
-POLL_S = 0.01
-"""DBOS's default is 1 s. A claim takes as many tasks as there are free workers, and each waits for the next poll."""
 FINISH_S = 5
+POLL_S = 0.01
+"""DBOS's default is 1 s. A poll claims a task for every free worker; one that becomes free waits for the next poll."""
 
 
 async def open_contender(address: dict[str, Any]) -> DbosQueue:
@@ -70,12 +70,12 @@ def serve(workers: int) -> None:
         DBOS.launch()
         threading.Event().wait()
     finally:
-        # A workflow that is cut off before its outcome is recorded would run again in the next turn.
+        # A workflow without a recorded outcome would be recovered, and run again, in the next turn.
         DBOS.destroy(workflow_completion_timeout_sec=FINISH_S)
 
 
 def register_queue(workers: int) -> None:
-    """Set the queue's concurrency: before the launch, which polls it at once with what the turn before has set."""
+    """Set the queue's concurrency, before the launch: it starts polling with the settings that it finds."""
     client = DBOSClient(system_database_url=server_url(), application_name=NAME)
     client.register_queue(NAME, worker_concurrency=workers, polling_interval_sec=POLL_S)
     client.destroy()
