@@ -122,6 +122,16 @@ CONTENDERS = (
         callers="celery",
     ),
     Contender(
+        "dbos",
+        "DBOS",
+        "postgres",
+        "peers",
+        "every commit: `synchronous_commit = on`",
+        "one worker process with a thread for each workflow, at most 32 connections, a queue polled every 10 ms",
+        "workflows and their steps in tables; progress as an event (`set_event`), which is a step; no leases",
+        callers="dbos_queue",
+    ),
+    Contender(
         "dramatiq",
         "Dramatiq",
         "redis",

@@ -62,7 +62,7 @@ CALLERS = (("1 caller", 1), ("64 callers", 64), ("512 callers", 512))
 STORES = ("custody", "postgres", "redis")
 QUICK = (*STORES, "bare")
 """Those of `--quick`: the others need seconds for each start of their workers."""
-FRAMEWORKS = ("bullmq", "celery", "celery_rabbitmq", "dramatiq", "procrastinate", "taskiq_nats")
+FRAMEWORKS = ("bullmq", "celery", "celery_rabbitmq", "dbos", "dramatiq", "procrastinate", "taskiq_nats")
 
 COMPARISONS = (
     Comparison(
