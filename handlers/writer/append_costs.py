@@ -3,9 +3,22 @@
 A chain costs a write for each event, a batch about the same whatever its size. Where the two meet depends on the broker
 and its disk: with one copy at some 14 events if every write is synced, at hundreds if not. So both are measured as the
 writer goes along. What is not measured yet has the values of a broker that syncs every write.
+
+Three costs are measured: a single event, sent to a broker with nothing else to do; a further event of a chain, by what
+longer chains take beyond that, and by the pace at which events are stored while chains are in flight without a break;
+and a batch. A disk or a processor that is busy with something else delays single appends by many times their usual
+time, of either way, so of each cost the median of the last measurements counts.
 """
 
 from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from domain.timestamps import seconds_between
+
+if TYPE_CHECKING:
+    from handlers.ports import Steady
 
 MAX_CHAIN = 256
 """Events that are sent as chains at most before they are acknowledged."""
@@ -13,12 +26,10 @@ PROBE_EVERY = 256
 """After so many groups of a size near the limit, one goes the other way, to measure that again."""
 _NEAR = 4
 """Sizes up to so many times less or more than the limit are near it: the other way costs them little more."""
-_WEIGHT = 0.2
-"""Of a new measurement, beside those before it."""
-_OUTLIER = 3.0
-"""A measurement counts as so many times the average at most: a disk that stalls once says nothing of either way."""
-_LEAST_S = 0.000_01
-"""What an average counts as at least there, so that it can grow again."""
+_MEASUREMENTS = 15
+"""Whose median counts."""
+_PACED_EVENTS = 8
+"""Stored events over which a pace is measured: acknowledgements of several are often read at once."""
 _HYSTERESIS = 1.25
 """The limit changes only where the measurements speak for one that is so many times more or less."""
 _FIRST_S = 0.001
@@ -29,16 +40,17 @@ _BATCHED_EACH_S = 0.000_03
 
 
 class AppendCosts:
-    """Exponential averages of both ways' costs, in seconds, and the size up to which a chain costs less."""
+    """Both ways' costs, and the size up to which a chain costs less."""
 
     def __init__(self, *, takes_chains: bool) -> None:
         """`takes_chains`: whether there is a choice at all; see `EventLog.takes_chains`."""
         self.chain_limit = 0
         """Events that go best as a chain, at most; 0: there are no chains."""
         self._takes_chains = takes_chains
-        self._first_s = _FIRST_S
-        self._each_s = _EACH_S
-        self._batch_s = _BATCH_S
+        self._first = _Median(_FIRST_S)
+        self._each = _Median(_EACH_S)
+        self._batch = _Median(_BATCH_S)
+        self._pace = _Pace()
         self._since_probe = 0
         if takes_chains:
             self.chain_limit = self._best_limit()
@@ -53,22 +65,31 @@ class AppendCosts:
                 return not chain
         return chain
 
-    def chain_stored(self, events: int, first_s: float, all_s: float) -> None:
-        """Learn from a chain that was sent to an idle broker: the times to its first and last acknowledgements.
+    def chain_stored(self, events: int, all_s: float) -> None:
+        """Learn from a chain that was sent to an idle broker, and took so long.
 
         A clock that did not advance measured nothing.
         """
         if all_s <= 0:
             return
-        self._first_s = _averaged(self._first_s, first_s)
-        if events > 1:
-            self._each_s = _averaged(self._each_s, (all_s - first_s) / (events - 1))
+        if events == 1:
+            self._first.add(all_s)
+        else:
+            # By the whole: acknowledgements may come together, though each was sent when its event was stored.
+            self._each.add(max(0.0, all_s - self._first.seconds) / (events - 1))
         self._adjust()
+
+    def chain_ended(self, events: int, now: Steady, *, more: bool) -> None:
+        """Learn from the pace of chains that follow each other; `more`: others are in flight still."""
+        each_s = self._pace.stored(events, now, more=more)
+        if each_s:
+            self._each.add(each_s)
+            self._adjust()
 
     def batch_stored(self, events: int, all_s: float) -> None:
         """Learn from a batch; one of a single event is no batch to the broker."""
         if events > 1 and all_s > 0:
-            self._batch_s = _averaged(self._batch_s, max(0.0, all_s - events * _BATCHED_EACH_S))
+            self._batch.add(max(0.0, all_s - events * _BATCHED_EACH_S))
             self._adjust()
 
     def _is_near(self, events: int) -> bool:
@@ -81,12 +102,50 @@ class AppendCosts:
                 self.chain_limit = best
 
     def _best_limit(self) -> int:
-        saved_s = self._batch_s - self._first_s
-        more_s = self._each_s - _BATCHED_EACH_S
+        first_s = self._first.seconds
+        saved_s = self._batch.seconds - first_s
+        # A further event costs a write, and the first one that and the way to the broker and back. So a pace that is
+        # slower was not the broker's: callers came at it.
+        more_s = min(self._each.seconds, first_s) - _BATCHED_EACH_S
         if saved_s <= 0:
             return 1
         return min(MAX_CHAIN, 1 + int(saved_s / more_s)) if more_s > 0 else MAX_CHAIN
 
 
-def _averaged(average_s: float, measured_s: float) -> float:
-    return average_s + _WEIGHT * (min(measured_s, _OUTLIER * max(average_s, _LEAST_S)) - average_s)
+class _Median:
+    """The median of the last measurements, in seconds; at first it is what is expected."""
+
+    def __init__(self, expected_s: float) -> None:
+        self.seconds = expected_s
+        self._measured_s = deque([expected_s] * _MEASUREMENTS, _MEASUREMENTS)
+
+    def add(self, measured_s: float) -> None:
+        """Count one more measurement, and forget the oldest."""
+        self._measured_s.append(measured_s)
+        self.seconds = sorted(self._measured_s)[_MEASUREMENTS // 2]
+
+
+class _Pace:
+    """How quickly events are stored while chains are in flight without a break."""
+
+    def __init__(self) -> None:
+        self._since: Steady | None = None
+        """When the stretch began that is measured; None while nothing is."""
+        self._events = 0
+
+    def stored(self, events: int, now: Steady, *, more: bool) -> float | None:
+        """Count events that were stored by now; return the seconds of each where there were enough for a measurement.
+
+        `more`: the stretch goes on, for others are in flight.
+        """
+        each_s = None
+        if self._since is not None:
+            self._events += events
+            if self._events >= _PACED_EVENTS:
+                each_s = seconds_between(self._since, now) / self._events
+                self._since = None
+        if not more:
+            self._since = None
+        elif self._since is None:
+            self._since, self._events = now, 0
+        return each_s

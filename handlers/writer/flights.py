@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from domain.timestamps import seconds_between
 from handlers.writer.appending import Stored
 
 if TYPE_CHECKING:
@@ -40,8 +39,6 @@ class Flight:
     """Of these, how many are stored for certain, one by one."""
     committed: int = 0
     """Of these, how many were taken out of `batch`."""
-    first_at: Steady | None = None
-    """When the first one was acknowledged."""
     in_doubt: bool = False
     """Whether an acknowledgement failed to come, so that its outcome has to be found out."""
 
@@ -65,20 +62,15 @@ class Flight:
             return Stored()
         return self.outcome.result() if self.outcome.done() else None
 
-    def note_stored(self, count: int, now: Steady) -> None:
+    def note_stored(self, count: int) -> None:
         """Note that the first `count` events are stored."""
         self.acknowledged = count
-        self.first_at = self.first_at or now
         self.on_news()
 
     def take_stored(self) -> Batch | None:
         """Take the commands out whose events are acknowledged one by one; None: there are none."""
         count, self.committed = self.acknowledged - self.committed, self.acknowledged
         return self.batch.take_first(count) if count else None
-
-    def seconds(self, now: Steady) -> tuple[float, float]:
-        """Return the seconds from its sending to the first acknowledgement, and to now."""
-        return seconds_between(self.sent_at, self.first_at or now), seconds_between(self.sent_at, now)
 
 
 class Flights:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from domain.timestamps import seconds_between
 from handlers.writer.append_costs import AppendCosts
-from handlers.writer.appending import append
+from handlers.writer.appending import Stored, append
 from handlers.writer.batch_sizing import BatchSizing
 from handlers.writer.chain_appending import append_chain
 from handlers.writer.flights import Flight, Flights
@@ -49,18 +50,25 @@ class Sender:
         append_s = asyncio.get_running_loop().time() - flight.started_s
         in_flight = len(self.flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
         self._sizing.stored(in_flight + waiting, append_s)
-        if flight.alone and flight.result is not None and not flight.in_doubt:
-            first_s, all_s = flight.seconds(self._clock.steady())
-            if flight.chained:
-                self._costs.chain_stored(flight.events, first_s, all_s)
-            else:
-                self._costs.batch_stored(flight.events, all_s)
+        if isinstance(flight.result, Stored):
+            self._learn_costs(flight)
         return append_s
 
     @property
     def _crowded(self) -> bool:
         """Whether there are so many callers that a batch of their commands costs less than chains."""
         return self._sizing.expected > self._costs.chain_limit
+
+    def _learn_costs(self, flight: Flight) -> None:
+        """Learn from an append of which all is stored; it is still the first one in flight."""
+        now = self._clock.steady()
+        all_s = seconds_between(flight.sent_at, now)
+        if flight.chained:
+            if flight.alone and not flight.in_doubt:
+                self._costs.chain_stored(flight.events, all_s)
+            self._costs.chain_ended(flight.events, now, more=len(self.flights) > 1 and not flight.in_doubt)
+        elif not flight.in_doubt:
+            self._costs.batch_stored(flight.events, all_s)
 
     def _offer_behind(self, batch: Batch) -> bool:
         """Send a batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from handlers.ports import Steady, steadily_after
 from handlers.writer.append_costs import MAX_CHAIN, PROBE_EVERY, AppendCosts
 
 MS = 0.001
 LEARNED = 60
-"""Measurements after which the averages are those of the broker."""
+"""Measurements after which the medians are those of the broker."""
+START = Steady(datetime(2026, 11, 29, tzinfo=UTC))
 
 
 def measured(costs: AppendCosts, *, first_ms: float, each_ms: float, batch_ms: float) -> None:
     """Have both ways measured often enough, on a broker where they cost so much."""
+    singles_and_batches(costs, first_ms=first_ms, batch_ms=batch_ms)
     for events in [2, 8, 16] * (LEARNED // 3):
-        costs.chain_stored(events, first_ms * MS, (first_ms + each_ms * (events - 1)) * MS)
+        costs.chain_stored(events, (first_ms + each_ms * (events - 1)) * MS)
+
+
+def singles_and_batches(costs: AppendCosts, *, first_ms: float, batch_ms: float) -> None:
+    """Have single events and batches measured often enough, and no longer chains."""
+    for events in [2, 8, 16] * (LEARNED // 3):
+        costs.chain_stored(1, first_ms * MS)
         costs.batch_stored(events, (batch_ms + 0.03 * events) * MS)
+
+
+def chains_behind_each_other(costs: AppendCosts, *, each_ms: float, together: int = 1, more: bool = True) -> None:
+    """Have chains of one event stored without a break, so many acknowledgements of them read at once."""
+    for number in range(300):
+        costs.chain_ended(1, steadily_after(START, number // together * together * each_ms * MS), more=more)
 
 
 def test_where_there_are_no_chains_none_is_preferred() -> None:
@@ -38,9 +55,70 @@ def test_a_disk_that_stalls_once_changes_nothing(stalled_ms: float) -> None:
     measured(costs, first_ms=0.9, each_ms=0.12, batch_ms=5.6)
     before = costs.chain_limit
 
-    costs.chain_stored(1, stalled_ms * MS, stalled_ms * MS)
+    costs.chain_stored(1, stalled_ms * MS)
 
-    assert costs.chain_limit > before / 2
+    assert costs.chain_limit == before
+
+
+def test_a_machine_that_is_busy_now_and_then_changes_nothing() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.9, each_ms=0.4, batch_ms=5)
+    before = costs.chain_limit
+
+    for number in range(LEARNED):
+        slower = 20 if number % 3 == 0 else 1
+        costs.chain_stored(1, 0.9 * MS * slower)
+        costs.chain_stored(4, 2.1 * MS * slower)
+        assert costs.chain_limit == before
+
+
+def test_a_spell_in_which_chains_cost_too_much_is_got_over_without_any() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=6, each_ms=5, batch_ms=5)
+    assert costs.chain_limit == 1
+
+    singles_and_batches(costs, first_ms=0.9, batch_ms=4)
+
+    assert costs.chain_limit >= 4
+
+
+def test_acknowledgements_that_come_together_do_not_make_a_chain_seem_free() -> None:
+    costs = AppendCosts(takes_chains=True)
+    singles_and_batches(costs, first_ms=0.9, batch_ms=5)
+    for _ in range(LEARNED):
+        costs.chain_stored(2, 1.3 * MS)
+
+    assert 8 <= costs.chain_limit <= 14
+
+
+@pytest.mark.parametrize("together", [1, 4])
+def test_where_chains_are_always_in_flight_their_pace_says_what_an_event_costs(together: int) -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=1.2, each_ms=0.03, batch_ms=6)
+    assert costs.chain_limit > 200
+
+    chains_behind_each_other(costs, each_ms=0.8, together=together)
+
+    assert costs.chain_limit < 10
+
+
+def test_a_pace_that_callers_set_says_nothing_of_the_broker() -> None:
+    costs = AppendCosts(takes_chains=True)
+    singles_and_batches(costs, first_ms=0.9, batch_ms=5)
+
+    chains_behind_each_other(costs, each_ms=30)
+
+    assert costs.chain_limit >= 5
+
+
+def test_there_is_no_pace_while_nothing_is_in_flight() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.9, each_ms=0.03, batch_ms=5)
+    before = costs.chain_limit
+
+    chains_behind_each_other(costs, each_ms=0.8, more=False)
+
+    assert costs.chain_limit == before
 
 
 def test_a_disk_that_becomes_slower_for_good_is_noticed() -> None:
@@ -127,7 +205,8 @@ def test_a_clock_that_stands_still_teaches_nothing() -> None:
     costs = AppendCosts(takes_chains=True)
     limit = costs.chain_limit
     for _ in range(LEARNED):
-        costs.chain_stored(8, 0.0, 0.0)
+        costs.chain_stored(8, 0.0)
+        costs.chain_ended(8, START, more=True)
         costs.batch_stored(8, 0.0)
 
     assert costs.chain_limit == limit

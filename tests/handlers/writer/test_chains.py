@@ -95,6 +95,23 @@ async def test_where_many_are_in_flight_what_comes_gathers_for_a_batch(pool: Poo
     assert batch + len(chains) == 12 * 3
 
 
+async def test_where_a_single_write_takes_longer_than_a_batch_what_comes_together_goes_as_one(
+    pool: PoolHarness,
+) -> None:
+    for number in range(10):
+        with pool.log.held():
+            submits(pool, f"slow {number}")
+            await pool.rest()
+            await pool.advance(0.05)
+        await pool.rest()
+
+    submits(pool, "0", "1", "2")
+    await pool.rest()
+
+    assert pool.log.append_sizes[-1] == 3
+    assert 3 not in pool.log.chain_sizes
+
+
 async def test_what_is_acknowledged_is_answered_while_the_rest_is_unknown(pool: PoolHarness) -> None:
     pool.log.fail_next(Midway(2, LoseRequest()))
     asked = submits(pool, "0", "1", "2", "3")
