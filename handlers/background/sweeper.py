@@ -61,6 +61,8 @@ class Sweeper:
         """Tasks that are not judged for a while: a probe looks at them, or judging changed nothing."""
         self._judging: set[str] = set()
         """Tasks that a command in flight judges."""
+        self._looked_at = clock.steady()
+        """When the last sweep looked what is due."""
         self._advanced = False
         """Whether a judgement of the last sweep made an event."""
         self._probing: set[asyncio.Task[None]] = set()
@@ -106,7 +108,7 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Judge everything that is due now."""
-        now = self._pool.now
+        now, self._looked_at = self._pool.now, self._clock.steady()
         self._advanced = False
         self._pool.end_timed_out_waits()
         self._pool.release_delayed()
@@ -214,10 +216,12 @@ class Sweeper:
         pause_s = min(pauses_s)
         if pause_s < self._interval_s and self._pool.cannot_judge:
             return RECHECK_S
-        if pause_s <= 0:
-            # What falls due while others are judged comes next; what cannot be judged must not make a busy loop.
-            return 0.0 if self._advanced else RECHECK_S
-        return pause_s
+        if pause_s > 0:
+            return pause_s
+        # What fell due since the sweep looked comes next, also where a timer woke it a moment too early; what cannot be
+        # judged must not make a busy loop.
+        fell_due_since = -pause_s < seconds_between(self._looked_at, self._clock.steady())
+        return 0.0 if self._advanced or fell_due_since else RECHECK_S
 
     def _next_judgement(self) -> datetime | None:
         """Return when a task falls due that is not set aside, or when the first of those comes back; or earlier."""

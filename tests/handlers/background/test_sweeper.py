@@ -20,6 +20,7 @@ from domain.rules import Rules
 from domain.task import Task
 from handlers.background import sweeper
 from handlers.writer import deciding
+from handlers.writer.pool_access import PoolAccess
 from projections.state import due_times
 from projections.state.due_times import DueTimes
 from tests.handlers.conftest import MakePool
@@ -70,6 +71,25 @@ async def test_it_does_not_poll(make_pool: MakePool, monkeypatch: pytest.MonkeyP
     del sweeps[:]
     await pool.advance(2999)
     assert [round(at) for at in sweeps] == [240, 500, 600]
+
+
+async def test_what_falls_due_while_a_sweep_looks_is_judged_at_once(
+    pool: PoolHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pool.holds("a", "T")
+    await pool.advance(DUE_S - 0.001)
+    silent_agents = PoolAccess.silent_agents
+
+    def look_slowly(access: PoolAccess) -> list[tuple[str, float]]:
+        pool.clock.suspend(0.002)
+        return silent_agents(access)
+
+    # A timer may fire a moment early, and looking takes a moment.
+    monkeypatch.setattr(PoolAccess, "silent_agents", look_slowly)
+    pool.service.sweeper.plan_again()
+    await pool.advance(0.01)
+
+    assert pool.task("T").status == "queued"
 
 
 async def test_an_earlier_due_moment_wakes_it(pool: PoolHarness) -> None:
