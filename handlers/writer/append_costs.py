@@ -5,9 +5,9 @@ and its disk: with one copy at some 14 events if every write is synced, at hundr
 writer goes along. What is not measured yet has the values of a broker that syncs every write.
 
 Three costs are measured: a single event, sent to a broker with nothing else to do; a further event of a chain, by what
-longer chains take beyond that, and by the pace at which events are stored while chains are in flight without a break;
-and a batch. A disk or a processor that is busy with something else delays single appends by many times their usual
-time, of either way, so of each cost the median of the last measurements counts.
+longer chains take, and by the pace at which events are stored while enough of them wait at the broker; and a batch.
+A disk or a processor that is busy with something else delays single appends by many times their usual time, of either
+way, so of each cost the median of the last measurements counts.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ _MEASUREMENTS = 15
 """Whose median counts."""
 _PACED_EVENTS = 8
 """Stored events over which a pace is measured: acknowledgements of several are often read at once."""
+_QUEUED_EVENTS = 4
+"""While at least so many events of chains wait at the broker, the pace is its own, and not that of the callers."""
 _HYSTERESIS = 1.25
 """The limit changes only where the measurements speak for one that is so many times more or less."""
 _FIRST_S = 0.001
@@ -51,6 +53,8 @@ class AppendCosts:
         self._each = _Median(_EACH_S)
         self._batch = _Median(_BATCH_S)
         self._pace = _Pace()
+        self._single_was_last = True
+        """Whether a single event was measured later than a further one."""
         self._since_probe = 0
         if takes_chains:
             self.chain_limit = self._best_limit()
@@ -74,23 +78,30 @@ class AppendCosts:
             return
         if events == 1:
             self._first.add(all_s)
-        else:
-            # By the whole: acknowledgements may come together, though each was sent when its event was stored.
-            self._each.add(max(0.0, all_s - self._first.seconds) / (events - 1))
-        self._adjust()
-
-    def chain_ended(self, events: int, now: Steady, *, more: bool) -> None:
-        """Learn from the pace of chains that follow each other; `more`: others are in flight still."""
-        each_s = self._pace.stored(events, now, more=more)
-        if each_s:
-            self._each.add(each_s)
+            self._single_was_last = True
             self._adjust()
+        else:
+            # By the whole: acknowledgements may come together, though each was sent when its event was stored. The
+            # first event took its share at least, and all of it at most.
+            first_s = min(max(self._first.seconds, all_s / events), all_s)
+            self._event_stored((all_s - first_s) / (events - 1))
+
+    def chain_ended(self, events: int, now: Steady, *, queued: int) -> None:
+        """Learn from the pace of chains that follow each other; `queued`: so many events are in flight still."""
+        each_s = self._pace.stored(events, now, goes_on=queued >= _QUEUED_EVENTS)
+        if each_s:
+            self._event_stored(each_s)
 
     def batch_stored(self, events: int, all_s: float) -> None:
         """Learn from a batch; one of a single event is no batch to the broker."""
         if events > 1 and all_s > 0:
             self._batch.add(max(0.0, all_s - events * _BATCHED_EACH_S))
             self._adjust()
+
+    def _event_stored(self, each_s: float) -> None:
+        self._each.add(each_s)
+        self._single_was_last = False
+        self._adjust()
 
     def _is_near(self, events: int) -> bool:
         return self.chain_limit <= events * _NEAR and events <= self.chain_limit * _NEAR
@@ -102,11 +113,11 @@ class AppendCosts:
                 self.chain_limit = best
 
     def _best_limit(self) -> int:
-        first_s = self._first.seconds
-        saved_s = self._batch.seconds - first_s
-        # A further event costs a write, and the first one that and the way to the broker and back. So a pace that is
-        # slower was not the broker's: callers came at it.
-        more_s = min(self._each.seconds, first_s) - _BATCHED_EACH_S
+        first_s, each_s = self._first.seconds, self._each.seconds
+        if each_s > first_s:
+            # A single event costs as much as a further one, and the way to the broker and back. So one of both is old.
+            first_s = each_s = first_s if self._single_was_last else each_s
+        saved_s, more_s = self._batch.seconds - first_s, each_s - _BATCHED_EACH_S
         if saved_s <= 0:
             return 1
         return min(MAX_CHAIN, 1 + int(saved_s / more_s)) if more_s > 0 else MAX_CHAIN
@@ -126,17 +137,17 @@ class _Median:
 
 
 class _Pace:
-    """How quickly events are stored while chains are in flight without a break."""
+    """How quickly the broker stores events while enough of them wait there."""
 
     def __init__(self) -> None:
         self._since: Steady | None = None
         """When the stretch began that is measured; None while nothing is."""
         self._events = 0
 
-    def stored(self, events: int, now: Steady, *, more: bool) -> float | None:
+    def stored(self, events: int, now: Steady, *, goes_on: bool) -> float | None:
         """Count events that were stored by now; return the seconds of each where there were enough for a measurement.
 
-        `more`: the stretch goes on, for others are in flight.
+        `goes_on`: the broker goes on to store others without a pause.
         """
         each_s = None
         if self._since is not None:
@@ -144,7 +155,7 @@ class _Pace:
             if self._events >= _PACED_EVENTS:
                 each_s = seconds_between(self._since, now) / self._events
                 self._since = None
-        if not more:
+        if not goes_on:
             self._since = None
         elif self._since is None:
             self._since, self._events = now, 0

@@ -66,7 +66,8 @@ class Sender:
         if flight.chained:
             if flight.alone and not flight.in_doubt:
                 self._costs.chain_stored(flight.events, all_s)
-            self._costs.chain_ended(flight.events, now, more=len(self.flights) > 1 and not flight.in_doubt)
+            queued = 0 if flight.in_doubt else self.flights.unacknowledged
+            self._costs.chain_ended(flight.events, now, queued=queued)
         elif not flight.in_doubt:
             self._costs.batch_stored(flight.events, all_s)
 

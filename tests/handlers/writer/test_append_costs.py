@@ -29,10 +29,10 @@ def singles_and_batches(costs: AppendCosts, *, first_ms: float, batch_ms: float)
         costs.batch_stored(events, (batch_ms + 0.03 * events) * MS)
 
 
-def chains_behind_each_other(costs: AppendCosts, *, each_ms: float, together: int = 1, more: bool = True) -> None:
-    """Have chains of one event stored without a break, so many acknowledgements of them read at once."""
+def chains_behind_each_other(costs: AppendCosts, *, each_ms: float, together: int = 1, queued: int = 20) -> None:
+    """Have chains of one event stored behind each other, so many acknowledgements of them read at once."""
     for number in range(300):
-        costs.chain_ended(1, steadily_after(START, number // together * together * each_ms * MS), more=more)
+        costs.chain_ended(1, steadily_after(START, number // together * together * each_ms * MS), queued=queued)
 
 
 def test_where_there_are_no_chains_none_is_preferred() -> None:
@@ -102,23 +102,26 @@ def test_where_chains_are_always_in_flight_their_pace_says_what_an_event_costs(t
     assert costs.chain_limit < 10
 
 
-def test_a_pace_that_callers_set_says_nothing_of_the_broker() -> None:
-    costs = AppendCosts(takes_chains=True)
-    singles_and_batches(costs, first_ms=0.9, batch_ms=5)
-
-    chains_behind_each_other(costs, each_ms=30)
-
-    assert costs.chain_limit >= 5
-
-
-def test_there_is_no_pace_while_nothing_is_in_flight() -> None:
+@pytest.mark.parametrize("queued", [0, 1, 3])
+def test_a_pace_that_callers_set_says_nothing_of_the_broker(queued: int) -> None:
     costs = AppendCosts(takes_chains=True)
     measured(costs, first_ms=0.9, each_ms=0.03, batch_ms=5)
     before = costs.chain_limit
 
-    chains_behind_each_other(costs, each_ms=0.8, more=False)
+    chains_behind_each_other(costs, each_ms=30, queued=queued)
 
     assert costs.chain_limit == before
+
+
+def test_a_disk_that_becomes_slow_while_many_call_is_noticed_without_a_single_event() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.9, each_ms=0.4, batch_ms=5)
+
+    chains_behind_each_other(costs, each_ms=10)
+    for _ in range(LEARNED):
+        costs.batch_stored(40, 60 * MS)
+
+    assert costs.chain_limit <= 7
 
 
 def test_a_disk_that_becomes_slower_for_good_is_noticed() -> None:
@@ -206,7 +209,7 @@ def test_a_clock_that_stands_still_teaches_nothing() -> None:
     limit = costs.chain_limit
     for _ in range(LEARNED):
         costs.chain_stored(8, 0.0)
-        costs.chain_ended(8, START, more=True)
+        costs.chain_ended(8, START, queued=8)
         costs.batch_stored(8, 0.0)
 
     assert costs.chain_limit == limit
