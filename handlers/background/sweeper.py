@@ -36,7 +36,7 @@ MAX_JUDGED = 300
 IN_FLIGHT = 2
 """Commands that judge at a time: one is decided while the other is appended. What others ask goes with the next."""
 RECHECK_S = 1.0
-"""Pause before a task is judged again that could not be judged, because agents could not be heard."""
+"""Pause before what was due and could not be done is tried again."""
 
 
 class _Plan(NamedTuple):
@@ -218,10 +218,13 @@ class Sweeper:
             return RECHECK_S
         if pause_s > 0:
             return pause_s
-        # What fell due since the sweep looked comes next, also where a timer woke it a moment too early; what cannot be
-        # judged must not make a busy loop.
-        fell_due_since = -pause_s < seconds_between(self._looked_at, self._clock.steady())
-        return 0.0 if self._advanced or fell_due_since else RECHECK_S
+        # What fell due since the sweep looked comes next, also where a timer woke it a moment too early; what was due
+        # before and cannot be done must not make a busy loop.
+        passed_s = seconds_between(self._looked_at, self._clock.steady())
+        fell_due_since = any(-passed_s < each <= 0 for each in pauses_s)
+        if self._advanced or fell_due_since:
+            return 0.0
+        return min(RECHECK_S, *(each for each in pauses_s if each > 0))
 
     def _next_judgement(self) -> datetime | None:
         """Return when a task falls due that is not set aside, or when the first of those comes back; or earlier."""

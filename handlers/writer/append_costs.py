@@ -24,10 +24,16 @@ MAX_CHAIN = 256
 """Events that are sent as chains at most before they are acknowledged."""
 PROBE_EVERY = 256
 """After so many groups of a size near the limit, one goes the other way, to measure that again."""
-_NEAR = 4
-"""Sizes up to so many times less or more than the limit are near it: the other way costs them little more."""
-_MEASUREMENTS = 15
+FIRST_PROBES_EVERY = 16
+"""The same while the other way was not measured often enough."""
+_NEAR = 8
+"""Sizes up to so many times less or more than the limit are near it: so much does trying the other way cost at most."""
+_MEASUREMENTS = 9
 """Whose median counts."""
+_EXPECTED = 3
+"""Of these, so many are what is expected at first."""
+_ENOUGH = 5
+"""Measurements after which the median is one of them, whatever was there before."""
 _PACED_EVENTS = 8
 """Stored events over which a pace is measured: acknowledgements of several are often read at once."""
 _QUEUED_EVENTS = 4
@@ -53,8 +59,8 @@ class AppendCosts:
         self._each = _Median(_EACH_S)
         self._batch = _Median(_BATCH_S)
         self._pace = _Pace()
-        self._single_was_last = True
-        """Whether a single event was measured later than a further one."""
+        self._singles = 0
+        """How many single events were measured since a further one was."""
         self._since_probe = 0
         if takes_chains:
             self.chain_limit = self._best_limit()
@@ -64,7 +70,8 @@ class AppendCosts:
         chain = events <= self.chain_limit
         if self._takes_chains and 1 < events <= MAX_CHAIN and self._is_near(events):
             self._since_probe += 1
-            if self._since_probe >= PROBE_EVERY:
+            other = self._batch if chain else self._each
+            if self._since_probe >= (PROBE_EVERY if other.measured >= _ENOUGH else FIRST_PROBES_EVERY):
                 self._since_probe = 0
                 return not chain
         return chain
@@ -76,9 +83,10 @@ class AppendCosts:
         """
         if all_s <= 0:
             return
-        if events == 1:
+        if events == 1 or all_s < self._first.seconds:
             self._first.add(all_s)
-            self._single_was_last = True
+        if events == 1:
+            self._singles += 1
             self._adjust()
         else:
             # By the whole: acknowledgements may come together, though each was sent when its event was stored. The
@@ -92,6 +100,10 @@ class AppendCosts:
         if each_s:
             self._event_stored(each_s)
 
+    def idle(self) -> None:
+        """Note that nothing is in flight: what is stored next has no pace with what was stored before."""
+        self._pace.end()
+
     def batch_stored(self, events: int, all_s: float) -> None:
         """Learn from a batch; one of a single event is no batch to the broker."""
         if events > 1 and all_s > 0:
@@ -100,7 +112,7 @@ class AppendCosts:
 
     def _event_stored(self, each_s: float) -> None:
         self._each.add(each_s)
-        self._single_was_last = False
+        self._singles = 0
         self._adjust()
 
     def _is_near(self, events: int) -> bool:
@@ -116,7 +128,7 @@ class AppendCosts:
         first_s, each_s = self._first.seconds, self._each.seconds
         if each_s > first_s:
             # A single event costs as much as a further one, and the way to the broker and back. So one of both is old.
-            first_s = each_s = first_s if self._single_was_last else each_s
+            first_s = each_s = first_s if self._singles >= _ENOUGH else each_s
         saved_s, more_s = self._batch.seconds - first_s, each_s - _BATCHED_EACH_S
         if saved_s <= 0:
             return 1
@@ -128,12 +140,15 @@ class _Median:
 
     def __init__(self, expected_s: float) -> None:
         self.seconds = expected_s
-        self._measured_s = deque([expected_s] * _MEASUREMENTS, _MEASUREMENTS)
+        self.measured = 0
+        """How many measurements there were."""
+        self._last_s = deque([expected_s] * _EXPECTED, _MEASUREMENTS)
 
     def add(self, measured_s: float) -> None:
         """Count one more measurement, and forget the oldest."""
-        self._measured_s.append(measured_s)
-        self.seconds = sorted(self._measured_s)[_MEASUREMENTS // 2]
+        self.measured += 1
+        self._last_s.append(measured_s)
+        self.seconds = sorted(self._last_s)[len(self._last_s) // 2]
 
 
 class _Pace:
@@ -156,7 +171,11 @@ class _Pace:
                 each_s = seconds_between(self._since, now) / self._events
                 self._since = None
         if not goes_on:
-            self._since = None
+            self.end()
         elif self._since is None:
             self._since, self._events = now, 0
         return each_s
+
+    def end(self) -> None:
+        """Measure nothing until it begins anew."""
+        self._since = None

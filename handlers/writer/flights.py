@@ -102,8 +102,12 @@ class Flights:
 
     @property
     def unacknowledged(self) -> int:
-        """How many events of chains are not acknowledged yet."""
-        return sum([flight.events - flight.acknowledged for flight in self._flights])
+        """How many events may not be stored yet; there must be an append in flight.
+
+        Of the first one those that are acknowledged don't count. Those of the others do, until it is their turn.
+        """
+        first = self._flights[0]
+        return self.last.batch.end - first.batch.base - (first.acknowledged - first.committed)
 
     @property
     def may_be_followed(self) -> bool:

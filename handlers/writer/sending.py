@@ -30,6 +30,8 @@ class Sender:
         self._on_news = on_news
         self._costs = AppendCosts(takes_chains=log.takes_chains)
         self._sizing = BatchSizing(longest_wait_s, on_news)
+        self._jobs_in_flight = 0
+        """Commands sent of which it is not known whether they are stored; counted anew where nothing is in flight."""
 
     @property
     def max_commands(self) -> int:
@@ -48,8 +50,8 @@ class Sender:
     def stored(self, flight: Flight, stored: Batch, waiting: int) -> float:
         """Learn from what was stored of an append while `waiting` jobs are queued; return its seconds until now."""
         append_s = asyncio.get_running_loop().time() - flight.started_s
-        in_flight = len(self.flights.jobs) + (len(stored.jobs) if stored is not flight.batch else 0)
-        self._sizing.stored(in_flight + waiting, append_s)
+        self._sizing.stored(self._jobs_in_flight + waiting, append_s)
+        self._jobs_in_flight -= len(stored.jobs)
         if isinstance(flight.result, Stored):
             self._learn_costs(flight)
         return append_s
@@ -61,15 +63,17 @@ class Sender:
 
     def _learn_costs(self, flight: Flight) -> None:
         """Learn from an append of which all is stored; it is still the first one in flight."""
+        if flight.in_doubt:
+            self._costs.idle()
+            return
         now = self._clock.steady()
         all_s = seconds_between(flight.sent_at, now)
-        if flight.chained:
-            if flight.alone and not flight.in_doubt:
-                self._costs.chain_stored(flight.events, all_s)
-            queued = 0 if flight.in_doubt else self.flights.unacknowledged
-            self._costs.chain_ended(flight.events, now, queued=queued)
-        elif not flight.in_doubt:
+        if not flight.chained:
             self._costs.batch_stored(flight.events, all_s)
+            return
+        if flight.alone:
+            self._costs.chain_stored(flight.events, all_s)
+        self._costs.chain_ended(flight.events, now, queued=self.flights.last.batch.end - flight.batch.end)
 
     def _offer_behind(self, batch: Batch) -> bool:
         """Send a batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""
@@ -86,6 +90,10 @@ class Sender:
     def _send(self, batch: Batch, *, chained: bool) -> None:
         """Send a batch behind what is in flight."""
         self._sizing.sent()
+        if not self.flights:
+            self._costs.idle()
+            self._jobs_in_flight = 0
+        self._jobs_in_flight += len(batch.jobs)
         loop, now = asyncio.get_running_loop(), self._clock.steady()
         flight = Flight(batch, chained, not self.flights, now, loop.time(), self._on_news)
         if chained:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from handlers.ports import Steady, steadily_after
-from handlers.writer.append_costs import MAX_CHAIN, PROBE_EVERY, AppendCosts
+from handlers.writer.append_costs import FIRST_PROBES_EVERY, MAX_CHAIN, PROBE_EVERY, AppendCosts
 
 MS = 0.001
 LEARNED = 60
@@ -187,16 +187,51 @@ def test_small_differences_leave_the_limit_where_it_is() -> None:
 
 
 @pytest.mark.parametrize("events", [5, 30], ids=["below the limit", "above it"])
-def test_now_and_then_a_group_near_the_limit_goes_the_other_way(events: int) -> None:
+@pytest.mark.parametrize(
+    ("known", "every"), [(False, FIRST_PROBES_EVERY), (True, PROBE_EVERY)], ids=["not measured yet", "known"]
+)
+def test_now_and_then_a_group_near_the_limit_goes_the_other_way(events: int, *, known: bool, every: int) -> None:
     costs = AppendCosts(takes_chains=True)
+    if known:
+        measured(costs, first_ms=1, each_ms=0.4, batch_ms=5.5)
     usual = costs.prefers_chain(events)
 
-    others = [number for number in range(2, 3 * PROBE_EVERY + 1) if costs.prefers_chain(events) is not usual]
+    others = [number for number in range(2, 3 * every + 1) if costs.prefers_chain(events) is not usual]
 
-    assert others == [PROBE_EVERY, 2 * PROBE_EVERY, 3 * PROBE_EVERY]
+    assert others == [every, 2 * every, 3 * every]
 
 
-@pytest.mark.parametrize("events", [1, 2, 200], ids=["one event", "far below", "far above"])
+def test_many_callers_of_a_broker_that_does_not_sync_soon_go_as_chains() -> None:
+    costs = AppendCosts(takes_chains=True)
+    for _ in range(LEARNED):
+        costs.chain_stored(1, 0.3 * MS)
+    groups = 0
+
+    while not costs.chain_limit > 64:
+        groups += 1
+        if costs.prefers_chain(64):
+            costs.chain_stored(64, (0.3 + 0.03 * 63) * MS)
+        else:
+            costs.batch_stored(64, 5 * MS)
+
+    assert groups <= 5 * FIRST_PROBES_EVERY
+
+
+def test_a_slow_spell_is_got_over_where_callers_come_in_step() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=20, each_ms=1, batch_ms=20)
+    assert costs.chain_limit == 1
+
+    for _ in range(10 * PROBE_EVERY):
+        if costs.prefers_chain(6):
+            costs.chain_stored(6, 3 * MS)
+        else:
+            costs.batch_stored(6, 5 * MS)
+
+    assert costs.chain_limit > 6
+
+
+@pytest.mark.parametrize("events", [1, 1_000], ids=["one event", "far above"])
 def test_where_the_other_way_would_cost_much_more_it_is_not_tried(events: int) -> None:
     costs = AppendCosts(takes_chains=True)
     usual = costs.prefers_chain(events)
