@@ -16,6 +16,7 @@ from tests.support.cases import case
 
 RENEWALS = next(each for each in COMPARISONS if each.name == "renewals")
 OFFERED = next(each for each in COMPARISONS if each.name == "offered")
+LIFE = next(each for each in COMPARISONS if each.name == "life")
 MACHINE = {
     "at": "2026-11-29T10:00:00+00:00",
     "system": "Linux",
@@ -79,6 +80,15 @@ def test_where_less_is_better_a_longer_time_is_a_lower_speed() -> None:
 def test_the_answer_says_where_custody_is_slower() -> None:
     assert page.answer(a_run())[2:] == [
         "| PostgreSQL | renewals: 1 caller 0.50 ×; submit to done: 64 workers 0.50 × |  | renewals: 64 callers 2.00 × |"
+    ]
+
+
+def test_the_answer_says_from_where_to_where_if_several_cases_in_a_row_come_to_the_same() -> None:
+    cases = [each.label for each in LIFE.cases]
+    own = [Series("custody", label, {"per_s": [rate]}) for label, rate in zip(cases, (10, 20, 30, 90), strict=True)]
+    other = [Series("postgres", label, {"per_s": [50.0]}) for label in cases]
+    assert page.answer(Run(MACHINE, [Outcome("life", [*own, *other])], {}))[2:] == [
+        "| PostgreSQL | tasks: 1 worker to 64 workers 0.20 to 0.60 × |  | tasks: 256 workers 1.80 × |"
     ]
 
 

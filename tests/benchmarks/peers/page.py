@@ -6,9 +6,10 @@ A mark is `<!-- peers: NAME -->`, up to `<!-- peers: end -->`. NAME is a compari
 
 from __future__ import annotations
 
+import itertools
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.benchmarks.peers import aims
@@ -68,17 +69,22 @@ def answer(run: Run) -> list[str]:
     for name, contender in ((name, each) for name, each in BY_NAME.items() if not name.startswith("custody")):
         told: dict[str, list[str]] = {"slower": [], "as quick": [], "quicker": []}
         for comparison, outcome in _measured(run):
-            verdicts: dict[str, list[str]] = {}
-            for case in comparison.cases:
-                speed = _speed(comparison, outcome, name, case.label)
-                if speed is not None:
-                    verdicts.setdefault(_verdict(speed), []).append(f"{case.label} {speed:.2f} ×")
-            for verdict, cases in verdicts.items():
-                told[verdict].append(f"{comparison.short}: {', '.join(cases)}")
+            speeds = [(case.label, _speed(comparison, outcome, name, case.label)) for case in comparison.cases]
+            known = [(label, speed) for label, speed in speeds if speed is not None]
+            for verdict, group in itertools.groupby(known, lambda each: _verdict(each[1])):
+                told[verdict].append(f"{comparison.short}: {_in_short(list(group))}")
         if any(told.values()):
             cells = ("; ".join(each) for each in told.values())
             rows.append(f"| {contender.label} | {' | '.join(cells)} |")
     return rows
+
+
+def _in_short(speeds: Sequence[tuple[str, float]]) -> str:
+    """Consecutive cases with Custody's speeds: the first to the last, the least to the most."""
+    if len(speeds) <= 2:
+        return ", ".join(f"{label} {speed:.2f} ×" for label, speed in speeds)
+    least, most = min(speed for _, speed in speeds), max(speed for _, speed in speeds)
+    return f"{speeds[0][0]} to {speeds[-1][0]} {least:.2f} to {most:.2f} ×"
 
 
 def aims_met(run: Run) -> list[str]:
