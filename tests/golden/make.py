@@ -126,11 +126,36 @@ def operators(s: Scenario) -> None:
     s.given("ops/ada", "forget", older_than_s=600.0)
 
 
+def beginnings(s: Scenario) -> None:
+    """Follow tasks from each first word of their holder's: a report, a start and a report, a completion, a failure."""
+    s.given("a1", "register", capacity=9)
+    reported = s.holds("a1", "reported", stall_s=300.0)
+    s.at(60).given("a1", "progress", task_id="reported", token=reported, percent=10, command_id="first-1")
+    s.at(120).given("a1", "progress", task_id="reported", token=reported, percent=60)
+    s.at(150).given("a1", "complete", task_id="reported", token=reported)
+
+    started = s.holds("a1", "started")
+    s.at(180).given("a1", "start", task_id="started", token=started)
+    s.at(200).given("a1", "progress", task_id="started", token=started, percent=20)
+
+    done = s.holds("a1", "done")
+    s.at(240).given("a1", "complete", task_id="done", token=done, result="at once")
+    failed = s.holds("a1", "failed", budgets={"failures": 1})
+    s.at(260).given("a1", "fail", task_id="failed", token=failed, error="at once")
+
+    lost = s.holds("a1", "lost", lease={"mode": "fixed", "lease_s": 60.0, "grace_s": 0.0})
+    s.at(300).given("a1", "progress", task_id="lost", token=lost, percent=30, message="begun")
+    s.sweep(at=420).then("expired", "requeued")
+    s.given(OPS, "assign", task_id="lost", agent_id="a1")
+    s.at(430).given("a1", "progress", task_id="lost", token=s.token("lost"), percent=40)
+
+
 HISTORIES: dict[str, Callable[[Scenario], None]] = {
     "tasks": tasks,
     "agents": agents,
     "pool": pool,
     "operators": operators,
+    "beginnings": beginnings,
 }
 
 
