@@ -1,6 +1,6 @@
 """A complete worker on the wire contract: nats-py, JSON and subjects, nothing of Custody's own code.
 
-    python examples/agent.py alice            beside `custody up`: finds the broker through ./.custody
+    .venv/bin/python examples/agent.py alice            beside `custody up`: finds the broker through ./.custody
     CUSTODY_NATS=nats://user:password@host:4222 python examples/agent.py alice
 
 It waits for work, reports progress with checkpoints, goes on from the last checkpoint of the holder before, follows the

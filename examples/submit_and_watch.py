@@ -1,6 +1,6 @@
 """Submit a few tasks and watch them, event by event, without missing one: nats-py and the wire contract alone.
 
-    python examples/submit_and_watch.py 3      beside `custody up`: finds the broker through ./.custody
+    .venv/bin/python examples/submit_and_watch.py 3      beside `custody up`: finds the broker through ./.custody
     CUSTODY_NATS=nats://user:password@host:4222 python examples/submit_and_watch.py 3
 
 The pool's stream republishes every accepted event on a feed. Core NATS may drop a message, so positions are watched,

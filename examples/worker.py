@@ -1,7 +1,7 @@
 """A worker with the client library: it writes reports, and goes on where the last holder of a task stopped.
 
-    python examples/worker.py           beside `custody up`; or CUSTODY_NATS=nats://user:password@host:4222
-    python examples/submit.py           submits a report, and waits for it
+    .venv/bin/python examples/worker.py           beside `custody up`; or CUSTODY_NATS=nats://user:password@host:4222
+    .venv/bin/python examples/submit.py           submits a report, and waits for it
 
 Stop it with Ctrl-C, kill it, restart `custody up`: the report is finished, by this process or by the next one.
 """
