@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError, OutcomeUnknownError
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from handlers.ports import StoredMessage
     from infra.nats.exchange import Exchange
 
-DIRECT_MESSAGES = 2_000
-"""Up to this many messages of a range, a direct get is faster than a consumer, which is sent far more than is used."""
+DIRECT_MESSAGES = 200
+"""Up to this many messages of a range, a direct get is faster than a consumer, which has to be created."""
 
 _DIRECT_HISTORY = 64
 """The same on one subject. There, a consumer is sent no others, and reads four times as fast once it is created."""
@@ -68,7 +69,8 @@ class StreamView:
         """
         if stop is not None and stop <= after:
             return
-        newest, found = await asyncio.gather(self.last(), self._direct(after + 1, limit=min(expected, DIRECT_MESSAGES)))
+        few = expected <= DIRECT_MESSAGES
+        newest, found = await asyncio.gather(self.last(), self._direct(after + 1, limit=expected if few else 0))
         end = newest.position if newest is not None else 0
         if stop is not None:
             end = min(end, stop)
@@ -76,10 +78,15 @@ class StreamView:
         if found:
             yield found
             after = found[-1].position
-        if after < end:
-            reader = StreamReader(self._api, self.stream, after=after)
-            async for chunk in reader.until(end):
-                yield chunk
+        # First as many as are expected to be used, so that no others are sent; the rest is rarely asked for.
+        for at_most in (expected, None):
+            if after < end:
+                until = end if at_most is None else min(end, after + at_most)
+                reader = StreamReader(self._api, self.stream, after=after, at_most=at_most)
+                async with aclosing(reader.until(until)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+                after = until
 
     def follow(self, *, after: int) -> AsyncGenerator[StoredMessage, None]:
         """Yield every message after `after`, future ones included, for ever; survives restarts of the broker.
@@ -93,7 +100,7 @@ class StreamView:
 
     async def _direct(self, position: int, subject: str | None = None, *, limit: int) -> list[StoredMessage]:
         """Return messages from a position on, as some replica of the stream has them; there may be more."""
-        if not self._may_direct:
+        if not self._may_direct or limit <= 0:
             return []
         request: dict[str, Any] = {"seq": position, "batch": limit}
         if subject is not None:

@@ -112,11 +112,13 @@ class StreamReader:
         after: int = 0,
         subject_filter: str | Sequence[str] | None = None,
         gaps: bool = False,
+        at_most: int | None = None,
         timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         """`subject_filter`: one filter, or several of which none matches what another does.
 
         `gaps`: whether to skip positions that the stream lacks; if not, a read cannot go beyond one.
+        `at_most`: so many messages are wanted, and the broker sends no more; None: it sends what there is.
         """
         self._api = api
         self._connection = api.connection
@@ -128,6 +130,7 @@ class StreamReader:
         self._missing_since: float | None = None
         self._filter = subject_filter
         self._gapless = subject_filter is None and not gaps
+        self._at_most = at_most
         self._timeout_s = timeout_s
         self._delivery: _Delivery | None = None
         self._trouble = ""
@@ -299,6 +302,9 @@ class StreamReader:
             "mem_storage": True,
             "num_replicas": 1,
         }
+        if self._at_most is not None:
+            # The broker waits for acknowledgements then, and none are sent.
+            config |= {"ack_policy": "explicit", "max_ack_pending": self._at_most}
         if isinstance(self._filter, str):
             config["filter_subject"] = self._filter
         elif self._filter is not None:

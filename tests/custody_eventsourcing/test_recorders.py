@@ -21,6 +21,7 @@ from eventsourcing.popo import POPOApplicationRecorder
 
 from custody_eventsourcing import NatsFactory, NatsTrackingRecorder
 from custody_eventsourcing.naming import Subjects, stream_name
+from custody_eventsourcing.reading import DIRECT_MESSAGES
 
 STRANGE_IDS: list[UUID | str] = [
     *(
@@ -152,6 +153,9 @@ def test_a_thousand_events_are_an_insert_and_one_more_are_not(recorder: Applicat
     assert ids == list(range(1, 1_001))
     assert len(recorder.select_events("a")) == 1_000
     assert [item.id for item in recorder.select_notifications(1, 1_000)] == ids
+    for size in (DIRECT_MESSAGES, DIRECT_MESSAGES + 1, 300, len(ids) + 1):
+        sections = [recorder.select_notifications(start, size) for start in range(1, len(ids) + 1, size)]
+        assert [item.id for section in sections for item in section] == ids, size
     assert [item.id for item in recorder.select_notifications(700, 3, topics=["topic"])] == [700, 701, 702]
     assert recorder.select_notifications(1, 5, topics=["another"]) == []
 

@@ -164,6 +164,23 @@ async def test_a_slow_taker_makes_the_broker_wait(
     assert positions == list(range(1, 61))
 
 
+async def test_the_broker_sends_no_more_than_is_wanted(connection: NatsConnection, log: NatsEventLog) -> None:
+    await log.append(events(9), expected_position=0)
+    api = JetStreamApi(connection)
+    reader = StreamReader(api, stream_name(POOL), after=2, at_most=4)
+    chunks = reader.follow_chunks()
+    positions: list[int] = []
+    while len(positions) < 4:
+        positions += [message.position for message in await anext(chunks)]
+
+    delivery = reader._delivery  # noqa: SLF001 - only here it shows which consumer is its own
+    assert delivery is not None
+    told = await api.call(f"CONSUMER.INFO.{stream_name(POOL)}.{delivery.consumer}")
+    await chunks.aclose()
+    assert positions == [3, 4, 5, 6]
+    assert (told["num_ack_pending"], told["num_pending"]) == (4, 3)
+
+
 async def test_nothing_is_left_behind_on_the_broker(connection: NatsConnection, log: NatsEventLog) -> None:
     await log.append(events(5), expected_position=0)
     await log.last_position()  # the client's own subscription for answers stays
