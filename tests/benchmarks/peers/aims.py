@@ -87,5 +87,11 @@ def rows(run: Run, aims: Sequence[Aim] = AIMS) -> list[list[str]]:
         reached = aim.reached(run)
         if reached is not None:
             met = reached <= aim.limit if aim.at_most else reached >= aim.limit
-            told.append([aim.says(), f"{reached:.3g}", "met" if met else f"missed: {aim.bound}"])
+            told.append(
+                [
+                    aim.says(),
+                    f"{reached:,.0f}" if reached >= 1000 else f"{reached:.3g}",
+                    "met" if met else f"missed: {aim.bound}",
+                ]
+            )
     return told

@@ -72,19 +72,20 @@ def answer(run: Run) -> list[str]:
             speeds = [(case.label, _speed(comparison, outcome, name, case.label)) for case in comparison.cases]
             known = [(label, speed) for label, speed in speeds if speed is not None]
             for verdict, group in itertools.groupby(known, lambda each: _verdict(each[1])):
-                told[verdict].append(f"{comparison.short}: {_in_short(list(group))}")
+                told[verdict].append(f"{comparison.short}: {_in_short(list(group), len(known))}")
         if any(told.values()):
             cells = ("; ".join(each) for each in told.values())
             rows.append(f"| {contender.label} | {' | '.join(cells)} |")
     return rows
 
 
-def _in_short(speeds: Sequence[tuple[str, float]]) -> str:
+def _in_short(speeds: Sequence[tuple[str, float]], all_cases: int) -> str:
     """Consecutive cases with Custody's speeds: the first to the last, the least to the most."""
     if len(speeds) <= 2:
         return ", ".join(f"{label} {speed:.2f} ×" for label, speed in speeds)
     least, most = min(speed for _, speed in speeds), max(speed for _, speed in speeds)
-    return f"{speeds[0][0]} to {speeds[-1][0]} {least:.2f} to {most:.2f} ×"
+    where = "all cases" if len(speeds) == all_cases else f"{speeds[0][0]} to {speeds[-1][0]}"
+    return f"{where} {least:.2f} to {most:.2f} ×"
 
 
 def aims_met(run: Run) -> list[str]:
