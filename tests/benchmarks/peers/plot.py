@@ -10,8 +10,11 @@ from tests.benchmarks.peers.comparisons import Comparison
 from tests.benchmarks.peers.report import number
 from tests.benchmarks.peers.results import Outcome, Series
 
-WIDTH, NAMES, VALUES = 720, 130, 190
-BAR, GAP, HEAD, TITLE = 16, 4, 26, 34
+WIDTH, VALUES = 760, 190
+CHARACTER = 6.6
+"""The width of a character of the names, at most in the average."""
+NAMES = 14 + round(CHARACTER * max(len(each.label) for each in BY_NAME.values()))
+BAR, GAP, HEAD, TITLE = 16, 4, 26, 50
 INK, OWN_BAR, OTHER_BAR, SPREAD = "#24292f", "#1f6feb", "#b6c2cf", "#57606a"
 
 
@@ -26,12 +29,14 @@ def svg(comparison: Comparison, outcome: Outcome) -> str:
             parts += [_text(8, y + 16, case, weight="bold"), *_bars(comparison, drawn, y + HEAD)]
             y += HEAD + len(drawn) * (BAR + GAP) + GAP
     better = "more is better" if figure.more_is_better else "less is better"
-    title = _text(8, 20, f"{comparison.title} ({better}; median, lowest and highest)", size=14, weight="bold")
+    title = _text(8, 20, comparison.title, size=14, weight="bold")
+    note = _text(8, 38, f"{better}; median, lowest and highest")
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{y}" viewBox="0 0 {WIDTH} {y}">',
             f'<rect width="{WIDTH}" height="{y}" fill="#ffffff"/>',
             title,
+            note,
             *parts,
             "</svg>\n",
         ]
