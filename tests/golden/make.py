@@ -126,7 +126,7 @@ def operators(s: Scenario) -> None:
     s.given("ops/ada", "forget", older_than_s=600.0)
 
 
-def beginnings(s: Scenario) -> None:
+def tasks_begun(s: Scenario) -> None:
     """Follow tasks from each first word of their holder's: a report, a start and a report, a completion, a failure."""
     s.given("a1", "register", capacity=9)
     reported = s.holds("a1", "reported", stall_s=300.0)
@@ -155,7 +155,7 @@ HISTORIES: dict[str, Callable[[Scenario], None]] = {
     "agents": agents,
     "pool": pool,
     "operators": operators,
-    "beginnings": beginnings,
+    "tasks_begun": tasks_begun,
 }
 
 
