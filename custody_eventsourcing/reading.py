@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 DIRECT_MESSAGES = 200
 """Up to this many messages of a range, a direct get is faster than a consumer, which has to be created."""
 
+LIMITED_MESSAGES = 5_000
+"""Up to this many, a consumer is told to send no more. Beyond, what it sends besides does not matter."""
+
 _DIRECT_HISTORY = 64
 """The same on one subject. There, a consumer is sent no others, and reads four times as fast once it is created."""
 
@@ -79,7 +82,7 @@ class StreamView:
             yield found
             after = found[-1].position
         # First as many as are expected to be used, so that no others are sent; the rest is rarely asked for.
-        for at_most in (expected, None):
+        for at_most in (expected, None) if expected <= LIMITED_MESSAGES else (None,):
             if after < end:
                 until = end if at_most is None else min(end, after + at_most)
                 reader = StreamReader(self._api, self.stream, after=after, at_most=at_most)
