@@ -94,9 +94,12 @@ class AppendCosts:
             first_s = min(max(self._first.seconds, all_s / events), all_s)
             self._event_stored((all_s - first_s) / (events - 1))
 
-    def chain_ended(self, events: int, now: Steady, *, queued: int) -> None:
-        """Learn from the pace of chains that follow each other; `queued`: so many events are in flight still."""
-        each_s = self._pace.stored(events, now, goes_on=queued >= _QUEUED_EVENTS)
+    def chain_ended(self, events: int, at: Steady | None, *, queued: int) -> None:
+        """Learn from the pace of chains that follow each other; `queued`: so many events are in flight still.
+
+        `at`: when its last event was acknowledged; None if that was noticed later.
+        """
+        each_s = self._pace.stored(events, at, goes_on=queued >= _QUEUED_EVENTS)
         if each_s:
             self._event_stored(each_s)
 
@@ -159,21 +162,22 @@ class _Pace:
         """When the stretch began that is measured; None while nothing is."""
         self._events = 0
 
-    def stored(self, events: int, now: Steady, *, goes_on: bool) -> float | None:
-        """Count events that were stored by now; return the seconds of each where there were enough for a measurement.
+    def stored(self, events: int, at: Steady | None, *, goes_on: bool) -> float | None:
+        """Count events that are stored; return the seconds of each where there were enough for a measurement.
 
-        `goes_on`: the broker goes on to store others without a pause.
+        `at`: when the last of them was acknowledged, if that is known. `goes_on`: the broker goes on to store others
+        without a pause.
         """
         each_s = None
         if self._since is not None:
             self._events += events
-            if self._events >= _PACED_EVENTS:
-                each_s = seconds_between(self._since, now) / self._events
+            if at is not None and self._events >= _PACED_EVENTS:
+                each_s = seconds_between(self._since, at) / self._events
                 self._since = None
         if not goes_on:
             self.end()
         elif self._since is None:
-            self._since, self._events = now, 0
+            self._since, self._events = at, 0
         return each_s
 
     def end(self) -> None:
