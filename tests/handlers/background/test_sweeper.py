@@ -23,6 +23,7 @@ from handlers.writer import deciding
 from handlers.writer.pool_access import PoolAccess
 from projections.state import due_times
 from projections.state.due_times import DueTimes
+from projections.state.searchable_state import SearchableState
 from tests.handlers.conftest import MakePool
 from tests.support.pool_harness import PoolHarness
 
@@ -90,6 +91,20 @@ async def test_what_falls_due_while_a_sweep_looks_is_judged_at_once(
     await pool.advance(0.01)
 
     assert pool.task("T").status == "queued"
+
+
+async def test_what_cannot_be_done_makes_nothing_else_late(pool: PoolHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+    await pool.holds("a", "T")
+    due = pool.lease("T").expires_at + timedelta(seconds=GRACE_S)
+    await pool.advance(0.3)
+    overdue = [(pool.clock.now(), "an agent that is not there")]
+    monkeypatch.setattr(SearchableState, "drains_to_end", lambda _: overdue)
+    pool.service.sweeper.plan_again()
+
+    await pool.advance(DUE_S)
+
+    assert pool.task("T").status == "queued"
+    assert pool.records()[-1].time == due
 
 
 async def test_an_earlier_due_moment_wakes_it(pool: PoolHarness) -> None:
