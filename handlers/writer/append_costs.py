@@ -12,6 +12,7 @@ way, so of each cost the median of the last measurements counts.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,11 @@ MAX_CHAIN = 256
 PROBE_EVERY = 256
 """After so many groups of a size near the limit, one goes the other way, to measure that again."""
 FIRST_PROBES_EVERY = 16
-"""The same while the other way was not measured often enough."""
+"""The same of any size while the other way was not measured often enough."""
+FAR_PROBES_EVERY = 4_096
+"""The same of a size that is not near the limit."""
+_TRIED_EVENTS = 64
+"""Groups that are not near the limit are tried the other way up to this size: more would take a slow disk seconds."""
 _NEAR = 8
 """Sizes up to so many times less or more than the limit are near it: so much does trying the other way cost at most."""
 _MEASUREMENTS = 9
@@ -34,8 +39,8 @@ _EXPECTED = 3
 """Of these, so many are what is expected at first."""
 _ENOUGH = 5
 """Measurements after which the median is one of them, whatever was there before."""
-_PACED_EVENTS = 8
-"""Stored events over which a pace is measured: acknowledgements of several are often read at once."""
+_MEASURED_EVENTS = 8
+"""So many events of a chain, or at a pace, say what one costs: what else the process does counts little then."""
 _QUEUED_EVENTS = 4
 """While at least so many events of chains wait at the broker, the pace is its own, and not that of the callers."""
 _HYSTERESIS = 1.25
@@ -68,10 +73,9 @@ class AppendCosts:
     def prefers_chain(self, events: int) -> bool:
         """Return whether a group of so many events should go as a chain now."""
         chain = events <= self.chain_limit
-        if self._takes_chains and 1 < events <= MAX_CHAIN and self._is_near(events):
+        if self._takes_chains and 1 < events <= MAX_CHAIN:
             self._since_probe += 1
-            other = self._batch if chain else self._each
-            if self._since_probe >= (PROBE_EVERY if other.measured >= _ENOUGH else FIRST_PROBES_EVERY):
+            if self._since_probe >= self._probe_every(events, self._batch if chain else self._each):
                 self._since_probe = 0
                 return not chain
         return chain
@@ -88,11 +92,13 @@ class AppendCosts:
         if events == 1:
             self._singles += 1
             self._adjust()
-        else:
+        elif events >= _MEASURED_EVENTS:
             # By the whole: acknowledgements may come together, though each was sent when its event was stored. The
             # first event took its share at least, and all of it at most.
             first_s = min(max(self._first.seconds, all_s / events), all_s)
             self._event_stored((all_s - first_s) / (events - 1))
+        elif all_s / events < self._each.seconds:
+            self._event_stored(all_s / events)
 
     def chain_ended(self, events: int, at: Steady | None, *, queued: int) -> None:
         """Learn from the pace of chains that follow each other; `queued`: so many events are in flight still.
@@ -118,8 +124,14 @@ class AppendCosts:
         self._singles = 0
         self._adjust()
 
-    def _is_near(self, events: int) -> bool:
-        return self.chain_limit <= events * _NEAR and events <= self.chain_limit * _NEAR
+    def _probe_every(self, events: int, other: _Median) -> float:
+        """Return after how many groups one of this size goes the other way; `other`: the cost of that."""
+        tried = events <= _TRIED_EVENTS
+        if tried and other.measured < _ENOUGH:
+            return FIRST_PROBES_EVERY
+        if self.chain_limit <= events * _NEAR and events <= self.chain_limit * _NEAR:
+            return PROBE_EVERY
+        return FAR_PROBES_EVERY if tried else math.inf
 
     def _adjust(self) -> None:
         if self._takes_chains:
@@ -171,7 +183,7 @@ class _Pace:
         each_s = None
         if self._since is not None:
             self._events += events
-            if at is not None and self._events >= _PACED_EVENTS:
+            if at is not None and self._events >= _MEASURED_EVENTS:
                 each_s = seconds_between(self._since, at) / self._events
                 self._since = None
         if not goes_on:

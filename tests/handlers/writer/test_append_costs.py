@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from handlers.ports import Steady, steadily_after
-from handlers.writer.append_costs import FIRST_PROBES_EVERY, MAX_CHAIN, PROBE_EVERY, AppendCosts
+from handlers.writer.append_costs import FAR_PROBES_EVERY, FIRST_PROBES_EVERY, MAX_CHAIN, PROBE_EVERY, AppendCosts
 
 MS = 0.001
 LEARNED = 60
@@ -68,7 +68,7 @@ def test_a_machine_that_is_busy_now_and_then_changes_nothing() -> None:
     for number in range(LEARNED):
         slower = 20 if number % 3 == 0 else 1
         costs.chain_stored(1, 0.9 * MS * slower)
-        costs.chain_stored(4, 2.1 * MS * slower)
+        costs.chain_stored(10, 4.5 * MS * slower)
         assert costs.chain_limit == before
 
 
@@ -86,9 +86,23 @@ def test_acknowledgements_that_come_together_do_not_make_a_chain_seem_free() -> 
     costs = AppendCosts(takes_chains=True)
     singles_and_batches(costs, first_ms=0.9, batch_ms=5)
     for _ in range(LEARNED):
-        costs.chain_stored(2, 1.3 * MS)
+        costs.chain_stored(8, 3.7 * MS)
 
     assert 8 <= costs.chain_limit <= 14
+
+
+def test_a_few_events_say_only_what_one_costs_at_most() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=0.3, each_ms=0.3, batch_ms=5)
+    before = costs.chain_limit
+
+    for _ in range(LEARNED):
+        costs.chain_stored(3, 6 * MS)
+    assert costs.chain_limit == before, "the process was busy meanwhile"
+
+    for _ in range(LEARNED):
+        costs.chain_stored(3, 0.3 * MS)
+    assert costs.chain_limit > before
 
 
 @pytest.mark.parametrize("together", [1, 4])
@@ -243,10 +257,19 @@ def test_a_slow_spell_is_got_over_where_callers_come_in_step() -> None:
         else:
             costs.batch_stored(6, 5 * MS)
 
-    assert costs.chain_limit > 6
+    # What a single event takes is known to be no more than 3 ms.
+    assert costs.chain_limit >= 4
 
 
-@pytest.mark.parametrize("events", [1, 1_000], ids=["one event", "far above"])
+def test_far_from_the_limit_the_other_way_is_tried_too_but_rarely() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=1.9, each_ms=1.5, batch_ms=5)
+
+    assert not any(costs.prefers_chain(64) for _ in range(FAR_PROBES_EVERY - 1))
+    assert costs.prefers_chain(64)
+
+
+@pytest.mark.parametrize("events", [1, 200, 1_000], ids=["one event", "far above", "more than a chain can have"])
 def test_where_the_other_way_would_cost_much_more_it_is_not_tried(events: int) -> None:
     costs = AppendCosts(takes_chains=True)
     usual = costs.prefers_chain(events)
