@@ -100,10 +100,10 @@ class AppendCosts:
         elif all_s / events < self._each.seconds:
             self._event_stored(all_s / events)
 
-    def chain_ended(self, events: int, at: Steady | None, *, queued: int) -> None:
-        """Learn from the pace of chains that follow each other; `queued`: so many events are in flight still.
+    def chain_ended(self, events: int, at: Steady, *, queued: int) -> None:
+        """Learn from the pace of chains that follow each other.
 
-        `at`: when its last event was acknowledged; None if that was noticed later.
+        `at`: when its last event was acknowledged; `queued`: so many events are in flight still.
         """
         each_s = self._pace.stored(events, at, goes_on=queued >= _QUEUED_EVENTS)
         if each_s:
@@ -174,16 +174,15 @@ class _Pace:
         """When the stretch began that is measured; None while nothing is."""
         self._events = 0
 
-    def stored(self, events: int, at: Steady | None, *, goes_on: bool) -> float | None:
-        """Count events that are stored; return the seconds of each where there were enough for a measurement.
+    def stored(self, events: int, at: Steady, *, goes_on: bool) -> float | None:
+        """Count events that were stored; return the seconds of each where there were enough for a measurement.
 
-        `at`: when the last of them was acknowledged, if that is known. `goes_on`: the broker goes on to store others
-        without a pause.
+        `at`: when the last of them was acknowledged. `goes_on`: the broker goes on to store others without a pause.
         """
         each_s = None
         if self._since is not None:
             self._events += events
-            if at is not None and self._events >= _MEASURED_EVENTS:
+            if self._events >= _MEASURED_EVENTS:
                 each_s = seconds_between(self._since, at) / self._events
                 self._since = None
         if not goes_on:

@@ -41,7 +41,7 @@ async def append_chain(
         if not isinstance(before.result(), Stored):
             return Conflicted()
         before = None
-    outcome = await _send(log, flight, messages, base, behind=before is not None)
+    outcome = await _send(log, clock, flight, messages, base, behind=before is not None)
     if not isinstance(outcome, LogError):
         return outcome
     flight.in_doubt = True
@@ -58,11 +58,21 @@ async def append_chain(
 
 
 async def _send(
-    log: EventLog, flight: Flight, messages: Sequence[NewMessage], base: int, *, behind: bool
+    log: EventLog,
+    clock: Clock,
+    flight: Flight,
+    messages: Sequence[NewMessage],
+    base: int,
+    *,
+    behind: bool,
 ) -> AppendOutcome | LogError:
     """Append the chain; return the outcome, or the error where that has to be found out."""
+
+    def on_stored(count: int) -> None:
+        flight.note_stored(count, clock.steady())
+
     try:
-        await log.append_chain(messages, expected_position=base, behind=behind, on_stored=flight.note_stored)
+        await log.append_chain(messages, expected_position=base, behind=behind, on_stored=on_stored)
     except LogUnavailableError:
         return Unsent()
     except LogError as error:
@@ -78,6 +88,6 @@ async def _append_one_by_one(
         outcome = await append(log, clock, messages[number : number + 1], base + number, maybe_stored=maybe_stored)
         if not isinstance(outcome, Stored):
             return outcome
-        flight.note_stored(number + 1)
+        flight.note_stored(number + 1, clock.steady())
         maybe_stored = True
     return Stored()

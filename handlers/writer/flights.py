@@ -39,6 +39,8 @@ class Flight:
     """Of these, how many are stored for certain, one by one."""
     committed: int = 0
     """Of these, how many were taken out of `batch`."""
+    stored_at: Steady | None = None
+    """When the last of them was acknowledged; the writer may come to it later."""
     in_doubt: bool = False
     """Whether an acknowledgement failed to come, so that its outcome has to be found out."""
 
@@ -62,9 +64,9 @@ class Flight:
             return Stored()
         return self.outcome.result() if self.outcome.done() else None
 
-    def note_stored(self, count: int) -> None:
+    def note_stored(self, count: int, now: Steady) -> None:
         """Note that the first `count` events are stored."""
-        self.acknowledged = count
+        self.acknowledged, self.stored_at = count, now
         self.on_news()
 
     def take_stored(self) -> Batch | None:

@@ -47,16 +47,13 @@ class Sender:
         self._send(batch, chained=batch.divisible and self._costs.prefers_chain(len(batch.messages)))
         return True
 
-    def stored(self, flight: Flight, stored: Batch, waiting: int, *, noticed_at_once: bool) -> float:
-        """Learn from what was stored of an append while `waiting` jobs are queued; return its seconds until now.
-
-        `noticed_at_once`: the writer had nothing else to do, so these seconds are the broker's.
-        """
+    def stored(self, flight: Flight, stored: Batch, waiting: int) -> float:
+        """Learn from what was stored of an append while `waiting` jobs are queued; return its seconds until now."""
         append_s = asyncio.get_running_loop().time() - flight.started_s
         self._sizing.stored(self._jobs_in_flight + waiting, append_s)
         self._jobs_in_flight -= len(stored.jobs)
         if isinstance(flight.result, Stored):
-            self._learn_costs(flight, noticed_at_once=noticed_at_once)
+            self._learn_costs(flight)
         return append_s
 
     @property
@@ -64,21 +61,25 @@ class Sender:
         """Whether there are so many callers that a batch of their commands costs less than chains."""
         return self._sizing.expected > self._costs.chain_limit
 
-    def _learn_costs(self, flight: Flight, *, noticed_at_once: bool) -> None:
+    def _learn_costs(self, flight: Flight) -> None:
         """Learn from an append of which all is stored; it is still the first one in flight."""
-        if flight.in_doubt:
+        stored_at = flight.stored_at
+        if flight.in_doubt or stored_at is None:
             self._costs.idle()
             return
-        now = self._clock.steady()
-        if flight.alone and noticed_at_once:
-            all_s = seconds_between(flight.sent_at, now)
-            if flight.chained:
-                self._costs.chain_stored(flight.events, all_s)
-            else:
-                self._costs.batch_stored(flight.events, all_s)
-        if flight.chained:
-            queued = self.flights.last.batch.end - flight.batch.end
-            self._costs.chain_ended(flight.events, now if noticed_at_once else None, queued=queued)
+        all_s = seconds_between(flight.sent_at, stored_at)
+        if not flight.chained:
+            self._costs.batch_stored(flight.events, all_s)
+            return
+        if flight.alone:
+            self._costs.chain_stored(flight.events, all_s)
+        self._costs.chain_ended(flight.events, stored_at, queued=self.flights.last.batch.end - flight.batch.end)
+
+    def _note_outcome(self, flight: Flight) -> None:
+        """The outcome of an append is known; that of a chain was noted with its last acknowledgement."""
+        if not flight.is_stored:
+            flight.stored_at = self._clock.steady()
+            self._on_news()
 
     def _offer_behind(self, batch: Batch) -> bool:
         """Send a batch behind chains in flight if it may go as one; if it will be a large batch, stage it."""
@@ -107,6 +108,6 @@ class Sender:
         else:
             appending = append(self._log, self._clock, batch.messages, batch.base)
         flight.outcome = loop.create_task(appending)
-        flight.outcome.add_done_callback(lambda _: None if flight.is_stored else self._on_news())
+        flight.outcome.add_done_callback(lambda _: self._note_outcome(flight))
         self.flights.add(flight)
         batch.note_sent()

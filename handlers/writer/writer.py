@@ -115,8 +115,6 @@ class Writer:
         self._replies: BatchReplies | None = None
         """The acknowledged batch whose jobs are not all answered yet."""
         self._deferred_reads = DeferredReads(memory)
-        self._waited = False
-        """Whether there was nothing to do before what is done now, so that news of an append was noticed at once."""
         self._refolding = False
         self._log_doubted = False
         self._stopping = False
@@ -214,7 +212,6 @@ class Writer:
                     await self._land(self._flights.first)
                     # Before anything more is decided: a queue that never empties must not keep reads waiting.
                     self._run_deferred_reads()
-                self._waited = False
                 self._decide_slice()
                 self._launch()
                 self._run_deferred_reads()
@@ -228,7 +225,6 @@ class Writer:
                 elif self._log_doubted and self._at_rest:
                     await self._check_log()
                 else:
-                    self._waited = not self._wake.is_set()
                     await self._wake.wait()
         except SupersededError:
             ended = NOT_WRITER
@@ -373,7 +369,7 @@ class Writer:
     def _learn(self, flight: Flight, stored: Batch) -> None:
         """Learn how many callers there are, and what an append costs."""
         waiting = len(self._queue) + (len(self._open.jobs) if self._open is not None else 0)
-        append_s = self._sender.stored(flight, stored, waiting, noticed_at_once=self._waited)
+        append_s = self._sender.stored(flight, stored, waiting)
         self._observer.appended(len(stored.jobs), append_s)
 
     def _commit(self, batch: Batch) -> None:

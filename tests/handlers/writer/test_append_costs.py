@@ -127,21 +127,6 @@ def test_a_pace_that_callers_set_says_nothing_of_the_broker(queued: int) -> None
     assert costs.chain_limit == before
 
 
-def test_a_pace_is_measured_between_two_acknowledgements_that_were_noticed_at_once() -> None:
-    costs = AppendCosts(takes_chains=True)
-    measured(costs, first_ms=1.2, each_ms=0.03, batch_ms=6)
-    before = costs.chain_limit
-
-    for _ in range(300):
-        costs.chain_ended(1, None, queued=20)
-    assert costs.chain_limit == before
-
-    for number in range(300):
-        at = steadily_after(START, number * 0.8 * MS) if number % 10 == 0 else None
-        costs.chain_ended(1, at, queued=20)
-    assert costs.chain_limit < 10
-
-
 def test_a_disk_that_becomes_slow_while_many_call_is_noticed_without_a_single_event() -> None:
     costs = AppendCosts(takes_chains=True)
     measured(costs, first_ms=0.9, each_ms=0.4, batch_ms=5)
