@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from statistics import median_high
 from typing import TYPE_CHECKING
 
 from domain.timestamps import seconds_between
@@ -163,7 +164,7 @@ class _Median:
         """Count one more measurement, and forget the oldest."""
         self.measured += 1
         self._last_s.append(measured_s)
-        self.seconds = sorted(self._last_s)[len(self._last_s) // 2]
+        self.seconds = median_high(self._last_s)
 
 
 class _Pace:

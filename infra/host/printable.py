@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import io
 import logging
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 def printable(text: str) -> str:
@@ -44,6 +49,6 @@ class PrintableFormatter(logging.Formatter):
         """Return the record's line."""
         return printable(super().formatMessage(record))
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 # the library's name
+    def formatException(self, ei: _ExcInfo) -> str:  # noqa: N802 # the library's name
         """Return a traceback's lines."""
-        return printable_lines(super().formatException(ei))  # type: ignore[arg-type] # the library's type is private
+        return printable_lines(super().formatException(ei))

@@ -17,7 +17,7 @@ WORK = "the processors' time for each command, once an answer does not wait for 
 READS = "messages come one by one through the client library, where a database sends rows in bulk"
 
 
-_WHICH = {"p50_ms": "p50", "p99_ms": "p99", "max_ms": "the last one"}
+_IN_WORDS = {"p50_ms": "p50", "p99_ms": "p99", "max_ms": "the last one"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Aim:
         limit = f"{'at most' if self.at_most else 'at least'} {self.limit:,g}"
         what = "latency, p50" if self.figure == "p50_ms" else "rate"
         if self.to is None:
-            return f"{self.comparison}, {self.case}: {limit} ms, {_WHICH[self.figure]}"
+            return f"{self.comparison}, {self.case}: {limit} ms, {_IN_WORDS[self.figure]}"
         return f"{self.comparison}, {self.case}: {limit} × the {what} of {BY_NAME[self.to].label}"
 
 
