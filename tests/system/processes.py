@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import signal
 import sys
@@ -124,6 +125,14 @@ class Service:
             self._process.kill()
         if self._process is not None:
             await self.ended()
+
+    async def kill_with_broker(self) -> None:
+        """End `up` and the broker that it runs, as a power cut would."""
+        broker = json.loads((Path(self._settings["data_dir"]) / "broker.json").read_text())["pid"]
+        await self.kill()
+        # On Linux the broker is told to end with its parent, and may be gone by now; elsewhere it runs on.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(broker, signal.SIGKILL)
 
     async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end; return the exit status."""

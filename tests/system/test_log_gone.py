@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
 import re
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -222,9 +219,7 @@ async def test_a_store_that_lost_something_is_filled_up_beyond_every_token(
             given = [(await Caller(nc, POOL).lease(task_id=f"T{number}"))["token"] for number in range(9)]
         # Within a second: what was given since the end was last forced to the disk is covered, too.
         broker = json.loads((tmp_path / "data" / "broker.json").read_text())
-        await service.kill()
-        with contextlib.suppress(ProcessLookupError):  # it ends with the service
-            os.kill(broker["pid"], signal.SIGKILL)
+        await service.kill_with_broker()
         # Until then it may write to its store.
         await until("the broker's end", lambda: refuses(broker["url"]), lambda: broker)
         (stream,) = store.rglob(f"CUSTODY_{POOL}")

@@ -190,8 +190,7 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, service: S
     await fill(tmp_path)
     async with Terminal("--data-dir", "data", directory=tmp_path) as terminal:
         await terminal.until("LIVE", "alice")
-        await service.kill()
-        os.kill(json.loads((tmp_path / "data" / "broker.json").read_text())["pid"], signal.SIGKILL)
+        await service.kill_with_broker()
         terminal.mark()
         await terminal.until("NOT CONNECTED")
         terminal.mark()
