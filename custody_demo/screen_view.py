@@ -22,7 +22,7 @@ from custody_demo.incidents import Incident
 from custody_demo.simulated_agents import Condition
 from custody_demo.summary import percentile
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
-from domain.policies.load_balancing import LoadStatus, load_status, loads_since
+from domain.policies.load_balancing import loads_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +191,7 @@ class ScreenView:
             return "draining"
         state = self._state
         cpu = known.cpu_since(loads_since(state.last_time, state.rules.load_valid_s))
-        if load_status(held, cpu) is LoadStatus.OVERLOADED:
+        if state.rules.steal.is_overloaded(held, cpu):
             return "overloaded"
         return "working" if held else "idle"
 

@@ -18,7 +18,6 @@ from domain.events import task as task_ev
 from domain.lease_documents import holdings_document, stale_task_directives
 from domain.lifecycles import INTAKE, AgentStatus, IntakeStatus
 from domain.limits import MAX_AGENTS_FORGOTTEN
-from domain.policies.load_balancing import load_status
 from domain.timestamps import after, seconds_between
 
 if TYPE_CHECKING:
@@ -126,7 +125,8 @@ def _system_load(report: LoadReport) -> ev.SystemLoad:
 
 def _changes_load_status(draft: Draft, agent: Agent, load: ev.SystemLoad) -> bool:
     held = draft.view.tasks_held(agent.agent_id)
-    return load_status(held, load.cpu) is not load_status(held, draft.cpu_of(agent))
+    status_of = draft.rules.steal.load_status
+    return status_of(held, load.cpu) is not status_of(held, draft.cpu_of(agent))
 
 
 def _is_load_due(agent: Agent, draft: Draft) -> bool:

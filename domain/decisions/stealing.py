@@ -15,7 +15,7 @@ from domain.events import task as task_ev
 from domain.lease_expiry import first_expiry
 from domain.lifecycles import StealStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
-from domain.policies.load_balancing import is_overloaded, is_underloaded, move_count, steal_batch
+from domain.policies.load_balancing import move_count, steal_batch
 from domain.refusal import Refused
 from domain.timestamps import seconds_between
 
@@ -81,9 +81,12 @@ def plan(draft: Draft, command: PlanSteal) -> Decision:
         return draft.decided({})
     source_tasks = draft.view.tasks_held(source.agent_id)
     target_tasks = draft.view.tasks_held(target.agent_id)
-    if not is_overloaded(source_tasks, draft.cpu_of(source)) or not is_underloaded(target_tasks, draft.cpu_of(target)):
+    config = draft.rules.steal
+    if not config.is_overloaded(source_tasks, draft.cpu_of(source)):
         return draft.decided({})
-    count = move_count(draft.rules.steal, source_tasks, target_tasks, target.capacity)
+    if not config.is_underloaded(target_tasks, draft.cpu_of(target)):
+        return draft.decided({})
+    count = move_count(config, source_tasks, target_tasks, target.capacity)
     task_ids = stealable_tasks(draft, source.agent_id, target, min(count, command.most), unasked=True)
     if not task_ids:
         return draft.decided({})

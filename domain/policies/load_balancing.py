@@ -17,10 +17,6 @@ from typing import Final
 from domain.limits import MAX_STEAL_TASKS
 from domain.timestamps import after
 
-OVERLOADED_ABOVE_TASKS: Final = 8
-OVERLOADED_ABOVE_CPU: Final = 80.0
-UNDERLOADED_BELOW_TASKS: Final = 2
-UNDERLOADED_BELOW_CPU: Final = 30.0
 TARGET_SCORE_ABOVE: Final = 0.5
 DURATION_WINDOW: Final = 50
 """How many of the last finished tasks the average duration covers."""
@@ -78,6 +74,14 @@ class StealConfig:
     this, and is left alone for this long after it was assigned, for its holder may be about to begin it."""
     share: float = 0.5
     """Policy balance: the part of a level load that an agent gets at once which did not say how many tasks it wants."""
+    overloaded_above_tasks: int = 8
+    """An agent with more tasks than this is overloaded. Only the policy threshold asks."""
+    overloaded_above_cpu: float = 80.0
+    """An agent whose cpu is above this percentage is overloaded. By the policy balance it receives nothing."""
+    underloaded_below_tasks: int = 2
+    """Policy threshold: an agent with fewer tasks than this, and less cpu than below, is underloaded."""
+    underloaded_below_cpu: float = 30.0
+    """Policy threshold: an agent with less cpu than this percentage, and fewer tasks than above, is underloaded."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -85,6 +89,22 @@ class StealConfig:
         for name, low, high in _STEAL_LIMITS:
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be from {low} to {high}")
+
+    def load_status(self, tasks: int, cpu: float) -> LoadStatus:
+        """Return the class of a load. Overloaded goes before underloaded, so no agent is both, whatever the limits."""
+        if tasks > self.overloaded_above_tasks or cpu > self.overloaded_above_cpu:
+            return LoadStatus.OVERLOADED
+        if tasks < self.underloaded_below_tasks and cpu < self.underloaded_below_cpu:
+            return LoadStatus.UNDERLOADED
+        return LoadStatus.NORMAL
+
+    def is_overloaded(self, tasks: int, cpu: float) -> bool:
+        """Return whether a load is too much."""
+        return self.load_status(tasks, cpu) is LoadStatus.OVERLOADED
+
+    def is_underloaded(self, tasks: int, cpu: float) -> bool:
+        """Return whether an agent with this load may be given more."""
+        return self.load_status(tasks, cpu) is LoadStatus.UNDERLOADED
 
 
 _STEAL_LIMITS: Final = (
@@ -95,6 +115,10 @@ _STEAL_LIMITS: Final = (
     ("cooldown_s", 0.0, 86_400.0),
     ("move_cost_s", 0.0, 86_400.0),
     ("share", 0.01, 1.0),
+    ("overloaded_above_tasks", 0, 1_000_000),
+    ("overloaded_above_cpu", 0.0, 100.0),
+    ("underloaded_below_tasks", 0, 1_000_000),
+    ("underloaded_below_cpu", 0.0, 100.0),
 )
 
 
@@ -110,25 +134,6 @@ class Move:
 def loads_since(now: datetime, load_valid_s: float) -> datetime:
     """Return the moment since which a load must have been reported to count now."""
     return after(now, -load_valid_s)
-
-
-def is_overloaded(tasks: int, cpu: float) -> bool:
-    """Return whether an agent has more tasks or more cpu than the limits above."""
-    return tasks > OVERLOADED_ABOVE_TASKS or cpu > OVERLOADED_ABOVE_CPU
-
-
-def is_underloaded(tasks: int, cpu: float) -> bool:
-    """Return whether an agent has fewer tasks and less cpu than the limits above."""
-    return tasks < UNDERLOADED_BELOW_TASKS and cpu < UNDERLOADED_BELOW_CPU
-
-
-def load_status(tasks: int, cpu: float) -> LoadStatus:
-    """Return the class of a load; overloaded and underloaded exclude each other."""
-    if is_overloaded(tasks, cpu):
-        return LoadStatus.OVERLOADED
-    if is_underloaded(tasks, cpu):
-        return LoadStatus.UNDERLOADED
-    return LoadStatus.NORMAL
 
 
 def capability_match(source: Iterable[str], target: Iterable[str]) -> float:
@@ -152,7 +157,7 @@ def overloaded_sources(config: StealConfig, agents: Sequence[Load]) -> list[Load
     """Return the agents that a pass steals from, in the given order (registration); none if stealing is disabled."""
     if not config.enabled:
         return []
-    return [a for a in agents if is_overloaded(a.tasks, a.cpu) and a.tasks >= config.min_tasks_to_steal]
+    return [a for a in agents if config.is_overloaded(a.tasks, a.cpu) and a.tasks >= config.min_tasks_to_steal]
 
 
 def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Move | None:
@@ -164,7 +169,8 @@ def next_target(config: StealConfig, source: Load, agents: Sequence[Load]) -> Mo
     """
     if not config.enabled:
         return None
-    able = [a for a in agents if a.agent_id != source.agent_id and is_underloaded(a.tasks, a.cpu) and _has_room(a)]
+    others = (a for a in agents if a.agent_id != source.agent_id)
+    able = [a for a in others if config.is_underloaded(a.tasks, a.cpu) and _has_room(a)]
     target = max(able, key=lambda a: target_score(source, a), default=None)
     if target is None or target_score(source, target) <= TARGET_SCORE_ABOVE:
         return None

@@ -70,6 +70,10 @@ STEAL_FIELDS: Final = {
     "steal_cooldown_s": "cooldown_s",
     "steal_move_cost_s": "move_cost_s",
     "steal_share": "share",
+    "steal_overloaded_above_tasks": "overloaded_above_tasks",
+    "steal_overloaded_above_cpu": "overloaded_above_cpu",
+    "steal_underloaded_below_tasks": "underloaded_below_tasks",
+    "steal_underloaded_below_cpu": "underloaded_below_cpu",
 }
 """Setting -> field of the stealer's configuration."""
 RULE_FIELDS: Final = {

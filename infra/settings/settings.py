@@ -270,6 +270,16 @@ class StealSettings(_Group):
     """Policy threshold: the most tasks in one move; also the most in an `ops.steal` that does not say how many."""
     steal_min_tasks: int = _STEAL.min_tasks_to_steal
     """Policy threshold: no task is taken from an agent with fewer tasks than this."""
+    steal_overloaded_above_tasks: int = _STEAL.overloaded_above_tasks
+    """Policy threshold: tasks are taken from an agent with more tasks than this. Such an agent is shown as overloaded
+    with either policy."""
+    steal_overloaded_above_cpu: float = _STEAL.overloaded_above_cpu
+    """An agent with more cpu than this, in percent, is overloaded: with the policy balance it receives nothing, with
+    threshold tasks are taken from it; 100: cpu does not count."""
+    steal_underloaded_below_tasks: int = _STEAL.underloaded_below_tasks
+    """Policy threshold: only an agent with fewer tasks than this receives any."""
+    steal_underloaded_below_cpu: float = _STEAL.underloaded_below_cpu
+    """Policy threshold: only an agent with less cpu than this, in percent, receives any."""
 
 
 class ServiceSettings(_Group):

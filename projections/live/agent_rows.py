@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from domain.actors import acting_agent
 from domain.events import Entity
 from domain.events import task as ev
-from domain.policies.load_balancing import load_status, loads_since
+from domain.policies.load_balancing import loads_since
 from domain.statuses import AgentStatus, TaskStatus
 from domain.timestamps import after, format_timestamp
 
@@ -167,7 +167,7 @@ def agent_row(agent: Agent, state: PoolState, now: datetime, signs: Signs) -> tu
         "silent_from": _time(silent_from),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
-        "load_status": load_status(len(held), agent.cpu_since(since)).value,
+        "load_status": state.rules.steal.load_status(len(held), agent.cpu_since(since)).value,
         "session": agent.session,
         "capabilities": sorted(agent.capabilities),
         "labels": list(agent.labels),

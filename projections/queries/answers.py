@@ -118,7 +118,7 @@ def _agents(query: AgentsQuery, copy: PoolCopy) -> dict[str, Any]:
 
 def _workloads(query: WorkloadsQuery, copy: PoolCopy) -> dict[str, Any]:
     def row(agent_id: str) -> dict[str, Any]:
-        return workload_document(copy.agents[agent_id], copy.held[agent_id], copy.pool, copy.loads_since)
+        return workload_document(copy.agents[agent_id], copy.held[agent_id], copy.pool, copy.steal, copy.loads_since)
 
     return _page(query, (each for each in copy.agents if query.agent_id in {None, each}), row)
 

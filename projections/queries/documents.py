@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from domain.handoffs import handoff_document
 from domain.lifecycles import LeaseStatus
-from domain.policies.load_balancing import load_status
 from domain.timestamps import after, format_timestamp, seconds_between
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.policies.load_balancing import StealConfig
     from domain.pool import Pool, TailLoss
     from domain.steal import Steal
     from domain.task import Lease, Task
@@ -185,12 +185,15 @@ def agent_document(agent: Agent, count: int, held: Sequence[Task], heard_at: dat
     }
 
 
-def workload_document(agent: Agent, held: int, pool: Pool, loads_since: datetime | None = None) -> dict[str, Any]:
+def workload_document(
+    agent: Agent, held: int, pool: Pool, steal: StealConfig, loads_since: datetime | None = None
+) -> dict[str, Any]:
     """Return an agent's load, and whether it takes new grants.
 
     `loads_since`: a load reported before it counts no more. None: any load counts, for documents that are written once
     and not computed again as time passes.
     """
+    cpu = agent.cpu if loads_since is None else agent.cpu_since(loads_since)
     return {
         "agent_id": agent.agent_id,
         "tasks": held,
@@ -198,7 +201,7 @@ def workload_document(agent: Agent, held: int, pool: Pool, loads_since: datetime
         "room": max(agent.capacity - held, 0),
         "load": {"cpu": agent.cpu, "memory": agent.memory},
         "load_at": _time(agent.load_at),
-        "load_status": load_status(held, agent.cpu if loads_since is None else agent.cpu_since(loads_since)).value,
+        "load_status": steal.load_status(held, cpu).value,
         "takes_grants": pool.accepts_grants and agent.accepts_grants and held < agent.capacity,
     }
 

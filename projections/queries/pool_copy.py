@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.policies.load_balancing import StealConfig
     from domain.pool import Pool
     from domain.steal import Steal
     from projections.state.pool_state import PoolState
@@ -26,6 +27,8 @@ class PoolCopy(NamedTuple):
     position: int
     now: datetime
     warning_s: float
+    steal: StealConfig
+    """Says which loads are too much."""
     loads_since: datetime
     """Loads reported before it count no more."""
     pool: Pool
@@ -60,6 +63,7 @@ def copy_of(
         position=state.position,
         now=now,
         warning_s=state.rules.warning_s,
+        steal=state.rules.steal,
         loads_since=loads_since(now, state.rules.load_valid_s),
         pool=state.pool,
         tasks=dict(state.tasks) if tasks is None else tasks,

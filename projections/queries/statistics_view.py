@@ -11,7 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.lifecycles import TERMINAL
-from domain.policies.load_balancing import LoadStatus, load_status, loads_since
+from domain.policies.load_balancing import LoadStatus, loads_since
 from domain.statuses import AgentStatus, TaskStatus
 from projections.queries.documents import lease_phase
 from projections.state.backlog import is_delayed
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.policies.load_balancing import StealConfig
     from projections.queries.pool_copy import PoolCopy
     from projections.state.pool_state import PoolState
 
@@ -59,7 +60,7 @@ def kept_statistics(state: PoolState, totals: Mapping[str, Any], now: datetime) 
         escalated=counts.escalated,
         stalled=counts.stalled,
     )
-    loads = _loads(state.agents, state.tasks_held, loads_since(now, state.rules.load_valid_s))
+    loads = _loads(state.agents, state.tasks_held, state.rules.steal, loads_since(now, state.rules.load_valid_s))
     return _document(figures, len(state.agents), loads, totals)
 
 
@@ -79,7 +80,7 @@ def statistics_document(copy: PoolCopy) -> dict[str, Any]:
         stalled=sum(lease.stalled_at is not None for lease in leases),
     )
     return _document(
-        figures, len(copy.agents), _loads(copy.agents, copy.held.__getitem__, copy.loads_since), copy.totals
+        figures, len(copy.agents), _loads(copy.agents, copy.held.__getitem__, copy.steal, copy.loads_since), copy.totals
     )
 
 
@@ -111,10 +112,12 @@ def _phase(phase: str) -> str:
     return "in_grace" if phase == "expired" else phase
 
 
-def _loads(agents: Mapping[str, Agent], held: Callable[[str], int], since: datetime) -> dict[str, int]:
+def _loads(
+    agents: Mapping[str, Agent], held: Callable[[str], int], steal: StealConfig, since: datetime
+) -> dict[str, int]:
     """Return how many agents that are not lost have each load status; loads reported before `since` count no more."""
     counts = {status.value: 0 for status in LoadStatus}
     for agent_id, agent in agents.items():
         if agent.status is not AgentStatus.LOST:
-            counts[load_status(held(agent_id), agent.cpu_since(since)).value] += 1
+            counts[steal.load_status(held(agent_id), agent.cpu_since(since)).value] += 1
     return counts

@@ -12,6 +12,7 @@ from projections.queries.documents import lease_state, task_summary, workload_do
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from domain.agent import Agent
     from domain.recorded import Recorded
     from domain.task import Lease, Task
     from projections.state.pool_state import PoolState
@@ -88,16 +89,16 @@ class DocumentProjection:
                 self._agents.update(each for each in (before, now) if each is not None)
         for agent_id in self._agents:
             agent = self._state.agents.get(agent_id)
-            documents[workload_key(agent_id)] = (
-                None
-                if agent is None
-                else _bytes(workload_document(agent, self._state.tasks_held(agent_id), self._state.pool))
-            )
+            documents[workload_key(agent_id)] = None if agent is None else _bytes(self._workload(agent))
         replace_all, self._replace_all = self._replace_all, False
         self._tasks, self._agents = set(), set()
         if replace_all:
             documents = {key: document for key, document in documents.items() if document is not None}
         return DocumentChanges(documents, replace_all)
+
+    def _workload(self, agent: Agent) -> dict[str, Any]:
+        state = self._state
+        return workload_document(agent, state.tasks_held(agent.agent_id), state.pool, state.rules.steal)
 
 
 def live_lease_document(task: Task, lease: Lease) -> dict[str, Any]:

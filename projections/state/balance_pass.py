@@ -8,7 +8,6 @@ from domain.commands.service_commands import PlanMove
 from domain.lifecycles import LeaseStatus, TaskStatus
 from domain.limits import MAX_STEAL_TASKS
 from domain.policies.balancing import Source, Target, Unstarted, plan_moves
-from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU
 from domain.timestamps import seconds_between
 from projections.state.unstarted import Kind, kind_of
 
@@ -89,7 +88,9 @@ class BalancePass:
 
     def _target(self, wish: Wish) -> Target | None:
         agent = self._view.agent(wish.agent_id)
-        if agent is None or not agent.accepts_grants or agent.cpu_since(self._loads_since) > OVERLOADED_ABOVE_CPU:
+        if agent is None or not agent.accepts_grants:
+            return None
+        if agent.cpu_since(self._loads_since) > self._config.overloaded_above_cpu:
             return None
         if self._view.workloads.unstarted.count(agent.agent_id):
             return None

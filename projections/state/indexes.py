@@ -26,7 +26,7 @@ class Indexes:
         """`tasks`: the live ones, kept by the caller."""
         self._tasks = tasks
         self.backlog = Backlog(rules.priority_aging_s)
-        self.workloads = Workloads()
+        self.workloads = Workloads(rules.steal)
         self.counts = LiveCounts()
         self.due_times = DueTimes(rules, tasks.get)
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from domain.lifecycles import AgentStatus
-from domain.policies.load_balancing import LoadStatus, load_status
+from domain.policies.load_balancing import LoadStatus
 from domain.timestamps import EPOCH
 from projections.state.indexed_heap import IndexedHeap
 from projections.state.unstarted import UnstartedTasks
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.agent import Agent
+    from domain.policies.load_balancing import StealConfig
     from domain.task import Task
 
 _Preference = tuple[int, int]
@@ -30,7 +31,9 @@ _MAX_ABLE_CACHED = 10_000
 class Workloads:
     """Leases by holder, in the order of their grants; available agents by capability set; agents by load status."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: StealConfig) -> None:
+        """`config` says from what load on an agent is overloaded, and up to what it is underloaded."""
+        self._config = config
         self.unstarted = UnstartedTasks()
         self._held: dict[str, IndexedHeap[str, int]] = {}
         self._ran_out: dict[str, None] = {}
@@ -240,7 +243,7 @@ class Workloads:
         cpu = agent.cpu_since(self._loads_since)
         if cpu and agent.load_at is not None:
             self._load_times.set(agent.agent_id, agent.load_at)
-        status = load_status(count, cpu)
+        status = self._config.load_status(count, cpu)
         shown = agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants
         if before is not None and (before is not status or not shown):
             self._by_load[before].remove(agent.agent_id)

@@ -50,7 +50,7 @@ class StealReplay:
     def __init__(self, record: PoolState, rules: Rules) -> None:
         self.moved = 0
         """Tasks moved so far, by passes that count."""
-        self.workloads = Workloads()
+        self.workloads = Workloads(rules.steal)
         self.position = 0
         self._record = record
         self._rules = rules

@@ -22,7 +22,6 @@ from domain.policies.load_balancing import (
     LoadStatus,
     StealConfig,
     capability_match,
-    load_status,
 )
 from domain.policies.sweeping import DueMoments, Verdict, deadline_exceeded_at, judge, stuck_at
 from domain.rules import Rules
@@ -127,7 +126,7 @@ def _capability_match(given: Given) -> Answer:
 
 
 def _load_status(given: Given) -> Answer:
-    status = load_status(given.get("tasks") or 0, given.get("cpu") or 0.0)
+    status = StealConfig().load_status(given.get("tasks") or 0, given.get("cpu") or 0.0)
     return {"overloaded": status is LoadStatus.OVERLOADED, "underloaded": status is LoadStatus.UNDERLOADED}
 
 

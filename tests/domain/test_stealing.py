@@ -94,6 +94,15 @@ def test_how_many_a_pass_moves(source_tasks: int, target_tasks: int, config: Ste
     assert plan(s, most=100).names.count("stolen") == moved
 
 
+def test_how_many_tasks_are_too_many_is_a_setting() -> None:
+    s = Scenario(Rules(steal=StealConfig(overloaded_above_tasks=3)))
+    overloaded(s, 4)
+    assert plan(s).names.count("stolen") == 2
+    s = Scenario(Rules(steal=StealConfig(overloaded_above_tasks=4)))
+    overloaded(s, 4)
+    assert plan(s).names == []
+
+
 def test_a_busy_machine_is_overloaded_too() -> None:
     s = Scenario()
     overloaded(s, 4)

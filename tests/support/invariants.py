@@ -11,7 +11,7 @@ from domain.events import Entity
 from domain.events.task import Leased, Stolen
 from domain.lifecycles import HELD, RANK, TERMINAL, AgentStatus, TaskStatus
 from domain.limits import MAX_PAGE
-from domain.policies.load_balancing import LoadStatus, load_status, loads_since
+from domain.policies.load_balancing import LoadStatus, loads_since
 from domain.recorded import Recorded
 from domain.task import Task
 from projections.queries.answers import answer
@@ -164,7 +164,7 @@ def _check_workloads(state: PoolState, tasks: Iterable[Task], now: datetime) -> 
         expected = [
             agent.agent_id
             for agent in agents
-            if load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
+            if state.rules.steal.load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
             and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
         ]
         assert list(state.workloads.with_load(status, since)) == expected

@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS
 from projections.postmortem.observed_events import BURST_S, FLOOD_BURST, FLOOD_EVENTS
 
 if TYPE_CHECKING:
@@ -60,7 +59,8 @@ RULES: dict[Cause, str] = {
     Cause.STALLED: "a task whose holder is heard is stalled when neither percent nor checkpoint changed for `stall_s`",
     Cause.HARD_CAP: "`max_lease_s`: at its longest life a lease expires whatever is reported",
     Cause.LOST: "an agent that sent no command for `agent_lost_after_s` is lost",
-    Cause.OVERLOAD: f"overloaded: more than {OVERLOADED_ABOVE_TASKS} tasks, or cpu above {OVERLOADED_ABOVE_CPU:g} %",
+    Cause.OVERLOAD: "overloaded: more tasks than `steal_overloaded_above_tasks`, or cpu above"
+    " `steal_overloaded_above_cpu`",
     Cause.ALIVE: "what a former holder reports after its lease expired is kept as `late_progress`, or accepted as a"
     " late completion if no other agent was granted the task",
     Cause.DEADLINE: "past its deadline a task fails, in whatever status",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.events import steal as st
 from domain.events import task as ev
 from domain.lifecycles import TaskStatus
-from domain.policies.load_balancing import OVERLOADED_ABOVE_CPU, OVERLOADED_ABOVE_TASKS, is_overloaded, loads_since
+from domain.policies.load_balancing import loads_since
 from domain.timestamps import seconds_between
 from projections.postmortem.causes.finding import Cause, Finding, finding, first_few
 from projections.postmortem.observed_events import BURST_S, FLOOD_BURST, FLOOD_EVENTS
@@ -38,6 +38,7 @@ def floods(collected: CollectedEvents) -> Iterator[Finding]:
 
 def overload(collected: CollectedEvents) -> Iterator[Finding]:
     """Find agents that were overloaded when a steal from them was planned, or when they lost a lease or a deadline."""
+    limits = collected.rules.steal
     found: dict[str, list[tuple[ObservedEvent, str]]] = {}
     for observed in collected.events:
         event = observed.recorded.event
@@ -53,10 +54,10 @@ def overload(collected: CollectedEvents) -> Iterator[Finding]:
                 what = f"{observed.recorded.entity_id} {event.name}"
             case _:
                 continue
-        if is_overloaded(tasks, cpu):
+        if limits.is_overloaded(tasks, cpu):
             said = (
-                f"{what}: {count(tasks, 'task')} (limit {OVERLOADED_ABOVE_TASKS}), "
-                f"cpu {cpu:g} % (limit {OVERLOADED_ABOVE_CPU:g} %)"
+                f"{what}: {count(tasks, 'task')} (limit {limits.overloaded_above_tasks}), "
+                f"cpu {cpu:g} % (limit {limits.overloaded_above_cpu:g} %)"
             )
             found.setdefault(agent_id, []).append((observed, said))
     for agent_id, shown in found.items():

@@ -1,6 +1,7 @@
 """Which agent takes work off which."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,6 @@ from domain.policies.load_balancing import (
     Move,
     StealConfig,
     capability_match,
-    is_overloaded,
-    is_underloaded,
-    load_status,
     next_target,
     target_score,
 )
@@ -27,6 +25,10 @@ CONFIGS = st.builds(
     steal_threshold=st.integers(0, 12),
     max_steal_batch=st.integers(1, 12),
     min_tasks_to_steal=st.integers(0, 12),
+    overloaded_above_tasks=st.integers(0, 12),
+    overloaded_above_cpu=st.sampled_from([30.0, 80.0, 100.0]),
+    underloaded_below_tasks=st.integers(0, 12),
+    underloaded_below_cpu=st.sampled_from([0.0, 30.0, 100.0]),
 )
 
 
@@ -57,14 +59,30 @@ def fleets(draw: st.DrawFn) -> list[Load]:
     ],
 )
 def test_load_status(tasks: int, cpu: float, expect: LoadStatus) -> None:
-    assert load_status(tasks, cpu) is expect
-    assert is_overloaded(tasks, cpu) == (expect is LoadStatus.OVERLOADED)
-    assert is_underloaded(tasks, cpu) == (expect is LoadStatus.UNDERLOADED)
+    assert CONFIG.load_status(tasks, cpu) is expect
+    assert CONFIG.is_overloaded(tasks, cpu) == (expect is LoadStatus.OVERLOADED)
+    assert CONFIG.is_underloaded(tasks, cpu) == (expect is LoadStatus.UNDERLOADED)
 
 
-@given(tasks=st.integers(0, 500), cpu=st.floats(0, 100))
-def test_no_agent_is_overloaded_and_underloaded(tasks: int, cpu: float) -> None:
-    assert not (is_overloaded(tasks, cpu) and is_underloaded(tasks, cpu))
+@pytest.mark.parametrize(
+    ("limits", "tasks", "cpu", "expect"),
+    [
+        pytest.param({"overloaded_above_tasks": 3}, 4, 0.0, LoadStatus.OVERLOADED, id="4 tasks are too many"),
+        pytest.param({"overloaded_above_tasks": 20}, 20, 0.0, LoadStatus.NORMAL, id="20 tasks are not too many"),
+        pytest.param({"overloaded_above_cpu": 100.0}, 0, 100.0, LoadStatus.NORMAL, id="100: cpu does not count"),
+        pytest.param({"overloaded_above_cpu": 40.0}, 0, 41.0, LoadStatus.OVERLOADED, id="41 % cpu is too much"),
+        pytest.param({"underloaded_below_tasks": 5}, 4, 0.0, LoadStatus.UNDERLOADED, id="4 tasks are few"),
+        pytest.param({"underloaded_below_tasks": 0}, 0, 0.0, LoadStatus.NORMAL, id="0: nobody has few"),
+        pytest.param({"underloaded_below_cpu": 75.0}, 0, 70.0, LoadStatus.UNDERLOADED, id="70 % cpu is little"),
+        pytest.param(
+            {"overloaded_above_tasks": 1, "underloaded_below_tasks": 5},
+            *(2, 0.0, LoadStatus.OVERLOADED),
+            id="both limits hold: overloaded goes first",
+        ),
+    ],
+)
+def test_load_status_follows_the_settings(limits: dict[str, Any], tasks: int, cpu: float, expect: LoadStatus) -> None:
+    assert StealConfig(**limits).load_status(tasks, cpu) is expect
 
 
 @pytest.mark.parametrize(
@@ -139,6 +157,9 @@ def test_target_score_weighs_match_difference_and_priority() -> None:
         pytest.param(BUSY, [Load("t", 0, capacity=1)], CONFIG, ("t", 1), id="no more than the target has room for"),
         pytest.param(BUSY, [Load("t", 1, capacity=1), Load("u", 1)], CONFIG, ("u", 2), id="who is full is no target"),
         pytest.param(BUSY, [Load("t", 0)], StealConfig(enabled=False), None, id="disabled"),
+        pytest.param(
+            BUSY, [Load("t", 4)], StealConfig(underloaded_below_tasks=5), ("t", 2), id="a target by the settings"
+        ),
     ],
 )
 def test_next_target(source: Load, others: list[Load], config: StealConfig, expect: tuple[str, int] | None) -> None:
@@ -156,6 +177,10 @@ def test_next_target(source: Load, others: list[Load], config: StealConfig, expe
         ("interval_s", 0.0),
         ("interval_s", float("nan")),
         ("cooldown_s", -1.0),
+        ("overloaded_above_tasks", -1),
+        ("overloaded_above_cpu", 100.1),
+        ("underloaded_below_tasks", -1),
+        ("underloaded_below_cpu", -0.1),
     ],
 )
 def test_a_setting_out_of_range_is_refused_and_named(field: str, value: float) -> None:

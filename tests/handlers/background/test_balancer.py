@@ -176,6 +176,17 @@ async def test_a_stolen_task_rests_and_never_returns(make_pool: MakePool) -> Non
     assert back.reply is None, "what was stolen from b does not go back to it"
 
 
+@pytest.mark.parametrize(("limit", "moved"), [(89.0, 0), (90.0, 1), (100.0, 1)])
+async def test_how_much_cpu_is_too_much_to_receive_is_a_setting(make_pool: MakePool, limit: float, moved: int) -> None:
+    pool = await make_pool(Rules(steal=StealConfig(overloaded_above_cpu=limit)))
+    await busy(pool, "a", 2)
+    await pool.register("b")
+    await pool.given("agent.b.heartbeat", load={"cpu": 90.0})
+    claim(pool, "b")
+    await pool.advance(25)
+    assert len(moves(pool)) == moved
+
+
 async def _claimed(pool: PoolHarness, agent_id: str, most: int) -> Asked:
     asked = claim(pool, agent_id, most)
     await pool.rest()

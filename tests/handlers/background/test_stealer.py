@@ -118,6 +118,18 @@ async def test_the_threshold_is_asked(make_pool: MakePool) -> None:
     assert moves(pool) == [("a", "b", 2)]
 
 
+async def test_who_gives_and_who_receives_are_settings(make_pool: MakePool) -> None:
+    config = replace(THRESHOLD, overloaded_above_tasks=3, underloaded_below_tasks=1)
+    pool = await make_pool(Rules(steal=config))
+    await busy(pool, "a", 4)
+    await busy(pool, "b", 1)
+    await pool.advance(50)
+    assert moves(pool) == []
+    await busy(pool, "c", 0)
+    await pool.advance(10)
+    assert moves(pool) == [("a", "c", 2)]
+
+
 async def test_load_counts_too(pool: PoolHarness) -> None:
     await busy(pool, "a", 4)
     await busy(pool, "b", 0)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from domain.commands.service_commands import PlanSteal
-from domain.policies.load_balancing import StealConfig, is_overloaded
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
+from infra.settings.rule_settings import STEAL_FIELDS
 from projections.postmortem.causes import RULES, Cause
 from tests.support.postmortem import causes, named
 from tests.support.scenario import OPS, Scenario
@@ -117,8 +120,13 @@ def test_steals_far_apart_are_none() -> None:
     assert Cause.CASCADE not in causes(s)
 
 
-def test_the_rule_that_is_shown_has_the_stealers_limits() -> None:
-    assert RULES[Cause.OVERLOAD] == "overloaded: more than 8 tasks, or cpu above 80 %"
-    assert not is_overloaded(8, 80)
-    assert is_overloaded(9, 0)
-    assert is_overloaded(0, 80.1)
+def test_the_limits_are_those_of_the_stealer() -> None:
+    s = Scenario(Rules(steal=StealConfig(overloaded_above_tasks=3, overloaded_above_cpu=50)))
+    plan_steal(s, 4)
+    (found,) = named(s, Cause.OVERLOAD)
+    assert found.evidence[0].text == "a steal for B was planned: 4 tasks (limit 3), cpu 0 % (limit 50 %)"
+
+
+def test_the_rule_that_is_shown_names_the_settings_that_it_follows() -> None:
+    names = re.findall(r"`(\w+)`", RULES[Cause.OVERLOAD])
+    assert [STEAL_FIELDS[name] for name in names] == ["overloaded_above_tasks", "overloaded_above_cpu"]

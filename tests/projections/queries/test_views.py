@@ -12,7 +12,7 @@ from domain.agent import Agent
 from domain.due import due_at, not_due_before
 from domain.lifecycles import AgentStatus, IntakeStatus, TaskStatus
 from domain.policies.lease import LeasePolicy
-from domain.policies.load_balancing import LoadStatus, load_status
+from domain.policies.load_balancing import LoadStatus, StealConfig
 from domain.pool import Pool
 from domain.rules import Rules
 from domain.task import Definition, Lease, Task
@@ -140,7 +140,7 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
     fits.sort(key=lambda task: (-task.definition.priority.rank, task.submitted_position))
     assert len(backlog) == len(queued)
     agent = Agent("A", 1, 1, 1, AgentStatus.LIVE, capabilities=able)
-    assert backlog.first(agent, limit, Workloads()) == [task.task_id for task in fits][:limit]
+    assert backlog.first(agent, limit, Workloads(StealConfig())) == [task.task_id for task in fits][:limit]
 
     for task in now.values():
         backlog.replace(task, None)
@@ -157,7 +157,7 @@ def test_the_backlog_is_the_queued_tasks_by_urgency_then_age(
 def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
     history: list[tuple[str, Task]], joining: list[Agent], required: frozenset[str], looks: list[float]
 ) -> None:
-    workloads, now, known = Workloads(), dict[str, Task](), dict[str, Agent]()
+    workloads, now, known = Workloads(StealConfig()), dict[str, Task](), dict[str, Agent]()
     for number in range(max(len(history), len(joining))):
         if number < len(history):
             task_id, task = history[number]
@@ -188,7 +188,7 @@ def test_workloads_are_the_leases_held_and_name_the_policys_best_agent(
             assert list(workloads.with_load(status, since)) == [
                 agent.agent_id
                 for agent in in_order
-                if load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
+                if StealConfig().load_status(counts[agent.agent_id], agent.cpu_since(since)) is status
                 and (agent.may_be_stolen_from if status is LoadStatus.OVERLOADED else agent.accepts_grants)
             ]
 

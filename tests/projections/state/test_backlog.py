@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from domain.agent import Agent
 from domain.lifecycles import AgentStatus, TaskStatus
+from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
 from domain.task import Task
 from projections.state.backlog import Backlog, is_delayed, listing_order, queue_order
@@ -70,7 +71,7 @@ def seen(backlog: Backlog, workloads: Workloads) -> dict[str, object]:
 def test_it_follows_every_change_and_every_moment(
     history: list[tuple[str, Task | None, datetime]], aging_s: float
 ) -> None:
-    workloads = Workloads()
+    workloads = Workloads(StealConfig())
     for name in "AC":
         workloads.replace_agent(name, None, Agent(name, 1, 1, 1, AgentStatus.LIVE, capabilities=ABLE_TO_ALL))
     backlog, now = Backlog(aging_s), dict[str, Task]()

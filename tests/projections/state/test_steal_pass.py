@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.policies.load_balancing import Load, Move, StealConfig, is_underloaded, next_target, overloaded_sources
+from domain.policies.load_balancing import Load, Move, StealConfig, next_target, overloaded_sources
 from tests.support.steal_passes import moves_of_a_pass
 
 CONFIG = StealConfig()
@@ -17,6 +17,10 @@ configs = st.builds(
     steal_threshold=st.integers(0, 4),
     max_steal_batch=st.integers(1, 12),
     min_tasks_to_steal=st.integers(0, 9),
+    overloaded_above_tasks=st.integers(0, 9),
+    overloaded_above_cpu=st.sampled_from([30.0, 80.0, 100.0]),
+    underloaded_below_tasks=st.integers(0, 9),
+    underloaded_below_cpu=st.sampled_from([0.0, 30.0, 100.0]),
     cooldown_s=st.just(0.0),
 )
 capabilities = st.frozensets(st.sampled_from(["gpu", "web", "git"]))
@@ -96,7 +100,7 @@ def test_every_move_of_a_pass_keeps_the_rules(config: StealConfig, agents: list[
         loads = {agent.agent_id: agent for agent in stage}
         source, target = loads[move.source], loads[move.target]
         difference = source.tasks - target.tasks
-        assert is_underloaded(target.tasks, target.cpu)
+        assert config.is_underloaded(target.tasks, target.cpu)
         assert difference >= config.steal_threshold
         assert 1 <= move.count <= config.max_steal_batch
         assert move.count <= difference / 2

@@ -75,7 +75,9 @@ def test_settings_that_take_more_at_once_or_nothing(s: Scenario) -> None:
         threshold(max_steal_batch=5, cooldown_s=0, interval_s=10),
         threshold(steal_threshold=11),
         threshold(interval_s=100, cooldown_s=100),
-    )[2:] == [0, 5, 0, 0]
+        threshold(overloaded_above_tasks=20),
+        threshold(overloaded_above_tasks=2, underloaded_below_tasks=6, max_steal_batch=8, cooldown_s=0),
+    )[2:] == [0, 5, 0, 0, 0, 5]
 
 
 def test_what_the_record_moved_stays_where_it_was_until_it_is_moved_here(s: Scenario) -> None:
