@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TERM_S = 86_400
 """How long a lease runs where nothing depends on it: longer than any run, so that none of them is swept."""
@@ -18,6 +18,14 @@ class Held:
     task_id: str
     worker: int
     token: int
+
+
+class Lapsed(NamedTuple):
+    """A lease that ran out; both in seconds since the epoch."""
+
+    due_at: float
+    known_at: float
+    """When a reader knew of it."""
 
 
 class LeaseStore(Protocol):
@@ -44,8 +52,8 @@ class LeaseStore(Protocol):
     async def complete(self, held: Held) -> None:
         """End the task."""
 
-    async def lapse(self, count: int) -> list[float]:
-        """Let so many leases run out together; return for each the seconds after its end when a reader knew of it."""
+    async def lapse(self, count: int) -> list[Lapsed]:
+        """Let so many leases run out together."""
 
     async def close(self) -> None:
         """Close all connections."""

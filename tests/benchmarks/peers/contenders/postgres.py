@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held
+from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held, Lapsed
 
 CONNECTIONS = 32
 """At most; more were no quicker on two cores."""
@@ -122,16 +122,16 @@ class PostgresTable:
         if await self.pool.fetchval(COMPLETE, held.task_id, held.token) is None:
             raise RuntimeError(f"{held} was lost")
 
-    async def lapse(self, count: int) -> list[float]:
+    async def lapse(self, count: int) -> list[Lapsed]:
         await self.pool.execute(LAPSING, count, LAPSE_S)
-        late: list[float] = []
-        while len(late) < count:
+        lapsed: list[Lapsed] = []
+        while len(lapsed) < count:
             rows = await self.pool.fetch(SWEEP, SWEPT_AT_ONCE)
-            late += [time.time() - row["was_due"] for row in rows]
+            lapsed += [Lapsed(row["was_due"], time.time()) for row in rows]
             if not rows:
                 await asyncio.sleep(SWEEP_S)
         await self.pool.execute("DELETE FROM tasks WHERE status = 'queued'")
-        return late
+        return lapsed
 
     async def close(self) -> None:
         if self._listener is not None:

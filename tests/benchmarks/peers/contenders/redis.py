@@ -8,7 +8,7 @@ from typing import Any
 
 import redis.asyncio as client
 
-from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held
+from tests.benchmarks.peers.contenders.contract import PERCENT, TERM_S, Held, Lapsed
 
 CONNECTIONS = 64
 """At most, beside those of workers that wait."""
@@ -117,18 +117,18 @@ class RedisScripts:
         if await self._complete(args=[held.task_id, held.token]) is None:
             raise RuntimeError(f"{held} was lost")
 
-    async def lapse(self, count: int) -> list[float]:
+    async def lapse(self, count: int) -> list[Lapsed]:
         due = time.time() + LAPSE_S
         for begin in range(0, count, SWEPT_AT_ONCE):
             await self._lapsing(args=[due, *(f"lapse-{begin + n}" for n in range(min(SWEPT_AT_ONCE, count - begin)))])
-        late: list[float] = []
-        while len(late) < count:
+        lapsed: list[Lapsed] = []
+        while len(lapsed) < count:
             swept = await self._sweep(args=[time.time(), SWEPT_AT_ONCE])
-            late += [time.time() - due] * len(swept)
+            lapsed += [Lapsed(due, time.time())] * len(swept)
             if not swept:
                 await asyncio.sleep(SWEEP_S)
         await self._redis.delete("queued", "work")
-        return late
+        return lapsed
 
     async def close(self) -> None:
         await self._redis.aclose()
