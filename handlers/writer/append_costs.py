@@ -66,7 +66,7 @@ class AppendCosts:
         self._batch = _Median(_BATCH_S)
         self._pace = _Pace()
         self._singles = 0
-        """How many single events were measured since a further one was."""
+        """How many single events were measured since a further one cost more than one of them."""
         self._since_probe = 0
         if takes_chains:
             self.chain_limit = self._best_limit()
@@ -122,7 +122,8 @@ class AppendCosts:
 
     def _event_stored(self, each_s: float) -> None:
         self._each.add(each_s)
-        self._singles = 0
+        if each_s > self._first.seconds:
+            self._singles = 0
         self._adjust()
 
     def _probe_every(self, events: int, other: _Median) -> float:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from domain.events.task import LateProgress, Leased, Renewed, Submitted
+from domain.limits import MAX_PAGE
 from domain.policies.lease import LeasePolicy
 from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
@@ -22,6 +23,10 @@ from domain.task import Task
 from handlers.writer.writer import WriterLimits
 from projections.state.pool_state import PoolState
 from tests.support.memory_log import (
+    EVERY_WRITE_SYNCED,
+    SLOW_WRITES,
+    SYNCED_LATER,
+    AppendTimes,
     Conflict,
     DroppedLater,
     Fault,
@@ -45,6 +50,10 @@ agents = st.sampled_from("ABC")
 tasks = st.sampled_from([f"T{number}" for number in range(6)])
 command_ids = st.one_of(st.none(), st.sampled_from([f"id-{number}" for number in range(6)]))
 moments = st.sampled_from([0.0, 0.0, 0.1, 0.3, 1.3, 6.0])
+append_times = st.sampled_from([None, EVERY_WRITE_SYNCED, SYNCED_LATER, SLOW_WRITES])
+"""The way that a group goes follows what both ways take. None: no time, so nothing is learned."""
+ENOUGH_TO_LEARN = [1] * 5 + [8] * 5
+"""Groups by which the service learns what a broker takes that it has just met."""
 seconds = st.sampled_from([1.3, 40.0, 40.0, 130.0, 245.0, 500.0])
 faults: st.SearchStrategy[Fault] = st.one_of(
     st.sampled_from([LoseAck(), LoseRequest(), Unavailable(), Reject()]),
@@ -93,14 +102,17 @@ class WriterModel(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    @initialize(takes_chains=st.sampled_from([True, True, False]))
-    def it_starts(self, takes_chains: bool) -> None:  # noqa: FBT001 - drawn
+    @initialize(takes_chains=st.sampled_from([True, True, False]), times=append_times)
+    def it_starts(self, takes_chains: bool, times: AppendTimes | None) -> None:  # noqa: FBT001 - drawn
         self.pool = _pool(takes_chains=takes_chains)
         self.pool.on_reply = self.check_reply
         self.run(self.pool.start())
         self.run(self.pool.register("A", "B", "C", capacity=4))
         self.run(self.pool.submit("T0", "T1", "T2"))
         self.run(self.pool.assign("A", "T0", "T1"))
+        self.pool.log.times = times
+        if times is not None:
+            self.groups_come_one_after_the_other(ENOUGH_TO_LEARN)
 
     # What callers do
 
@@ -163,6 +175,16 @@ class WriterModel(RuleBasedStateMachine):
 
         self.run(post())
 
+    @rule(groups=st.lists(st.integers(1, 10), min_size=3, max_size=8))
+    def groups_come_one_after_the_other(self, groups: list[int]) -> None:
+        async def come() -> None:
+            for number in groups:
+                for _ in range(number):
+                    self.pool.post("ops.submit", {"title": "one of a group"})
+                await self.pool.advance(0.2)
+
+        self.run(come())
+
     @rule(agent=agents, verb=st.sampled_from(["register", "heartbeat"]), command_id=command_ids)
     def is_alive(self, agent: str, verb: str, command_id: str | None) -> None:
         self.ask(f"agent.{agent}.{verb}", command_id, **({"capacity": 4} if verb == "register" else {}))
@@ -187,7 +209,7 @@ class WriterModel(RuleBasedStateMachine):
 
     @rule(view=st.sampled_from(["tasks", "tasks", "tasks", "statistics", "leases"]))
     def looks(self, view: str) -> None:
-        self.post(f"query.{view}", {})
+        self.post(f"query.{view}", {} if view == "statistics" else {"limit": MAX_PAGE})
 
     # What happens to them
 
@@ -210,6 +232,10 @@ class WriterModel(RuleBasedStateMachine):
     @rule(several=st.one_of(st.lists(faults, min_size=1, max_size=3), st.sampled_from(SEQUENCES)))
     def appends_will_go_wrong(self, several: list[Fault]) -> None:
         self.pool.log.fail_next(*several)
+
+    @rule(times=append_times)
+    def the_disk_becomes_another(self, times: AppendTimes | None) -> None:
+        self.pool.log.times = times
 
     @rule(kind=st.sampled_from(["reads fail", "held", "go on", "go on", "stall"]), count=st.integers(1, 4))
     def a_mishap(self, kind: str, count: int) -> None:

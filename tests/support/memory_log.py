@@ -1,7 +1,7 @@
 """An event log in memory, with the broker's semantics, and with faults that a test scripts.
 
-Nothing sleeps and nothing is random: a call yields to the loop once, then takes effect at once. Faults are those that
-the test has asked for with `fail_next`, `fail_reads` and the like.
+Nothing is random: a call yields to the loop once, then takes effect at once, unless appends take time, on the test's
+clock. Faults are those that the test has asked for with `fail_next`, `fail_reads` and the like.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from domain.timestamps import seconds_between
 from handlers.ports import (
     MAX_BATCH_MESSAGES,
     AppendConflictError,
@@ -23,11 +24,15 @@ from handlers.ports import (
     LogUnavailableError,
     NewMessage,
     OutcomeUnknownError,
+    Steady,
     StoredMessage,
+    steadily_after,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.support.virtual_clock import VirtualClock
 
 MAX_MESSAGE_BYTES = 1_048_576
 READ_CHUNK_MESSAGES = 2_000
@@ -106,6 +111,24 @@ class Midway:
 Fault: TypeAlias = "_WholeFault | Midway"
 
 
+@dataclass(frozen=True, slots=True)
+class AppendTimes:
+    """How long the broker takes, in seconds. It stores one thing after the other."""
+
+    single_s: float
+    """A single event, or the first of a chain, if nothing is on its way to it."""
+    each_s: float
+    """Each further one."""
+    batch_s: float
+    """A batch, of whatever size."""
+
+
+EVERY_WRITE_SYNCED = AppendTimes(single_s=0.001, each_s=0.000_4, batch_s=0.005_5)
+SYNCED_LATER = AppendTimes(single_s=0.000_4, each_s=0.000_04, batch_s=0.005_5)
+SLOW_WRITES = AppendTimes(single_s=0.02, each_s=0.02, batch_s=0.005_5)
+"""Two that were measured, and a disk for which a batch is always the quicker way."""
+
+
 @dataclass(slots=True, eq=False)
 class _Append:
     """An append as it was sent: a batch, or a chain."""
@@ -140,8 +163,20 @@ class _Late:
 class MemoryEventLog:
     """The `EventLog` port on a list."""
 
-    def __init__(self, pool: str, messages: Sequence[NewMessage] = (), *, takes_chains: bool = False) -> None:
+    def __init__(
+        self,
+        pool: str,
+        messages: Sequence[NewMessage] = (),
+        *,
+        takes_chains: bool = False,
+        clock: VirtualClock | None = None,
+    ) -> None:
+        """`clock`: on which appends take time, if `times` says that they do."""
         self.takes_chains = takes_chains
+        self.times: AppendTimes | None = None
+        """How long appends take from now on; None: no time."""
+        self._clock = clock
+        self._busy_until: Steady | None = None
         self._pool = pool
         self._sent: _Append | None = None
         """The chain that was sent last."""
@@ -243,6 +278,8 @@ class MemoryEventLog:
         self._sent = None
         append = _Append(messages, expected_position)
         await self._arrive()
+        if self.times is not None:
+            await self._until(self._stored_at(self.times.batch_s if len(messages) > 1 else self.times.single_s))
         if self._faults:
             fault = self._faults.popleft()
             self._suffer(fault.fault if isinstance(fault, Midway) else fault, append)
@@ -264,21 +301,22 @@ class MemoryEventLog:
             raise AppendConflictError(f"no chain was sent up to position {expected_position}")
         append = self._sent = _Append(messages, expected_position, chained=True, behind=before if behind else None)
         await self._arrive()
+        moments: list[Steady] = []
+        if self.times is not None:
+            moments = [self._stored_at(self.times.each_s if self._is_busy() else self.times.single_s)]
+            moments += [self._stored_at(self.times.each_s) for _ in messages[1:]]
         fault = self._faults.popleft() if self._faults else None
         if isinstance(fault, Midway):
             stored, fault = min(fault.stored, len(messages) - 1), fault.fault
-            if stored:
-                self._append(append.split(stored))
-                for count in range(1, stored + 1):
-                    on_stored(count)
+            await self._store_chain(append, 0, stored, moments, on_stored)
+        if moments:
+            await self._until(moments[stored])
         if stored and isinstance(fault, Reject):
             # The others were sent, so it was the broker that refused it.
             raise AppendRefusedError(fault.reason)
         if fault is not None:
             self._suffer(fault, append)
-        self._append(append)
-        for count in range(stored + 1, len(messages) + 1):
-            on_stored(count)
+        await self._store_chain(append, stored, len(messages), moments, on_stored)
         self.chain_sizes.append(len(messages))
         return expected_position + len(messages)
 
@@ -350,6 +388,34 @@ class MemoryEventLog:
                 continue
             after += 1
             yield self._stored[after - 1]
+
+    async def _store_chain(
+        self, append: _Append, stored: int, until: int, moments: Sequence[Steady], on_stored: Callable[[int], None]
+    ) -> None:
+        """Store a chain's messages up to the number `until`, of which `stored` are stored; at `moments`, if any."""
+        step = 1 if moments else until - stored
+        while stored < until:
+            stored += step
+            if moments:
+                await self._until(moments[stored - 1])
+            self._append(append if step == len(append.messages) else append.split(step))
+            for count in range(stored - step + 1, stored + 1):
+                on_stored(count)
+
+    def _is_busy(self) -> bool:
+        assert self._clock is not None, "appends take time on a clock"
+        return self._busy_until is not None and self._busy_until > self._clock.steady()
+
+    def _stored_at(self, takes_s: float) -> Steady:
+        """Return when something is stored that takes so long, behind what the broker has been given before."""
+        assert self._clock is not None
+        begins = self._busy_until if self._busy_until is not None and self._is_busy() else self._clock.steady()
+        self._busy_until = steadily_after(begins, takes_s)
+        return self._busy_until
+
+    async def _until(self, moment: Steady) -> None:
+        assert self._clock is not None
+        await self._clock.sleep(seconds_between(self._clock.steady(), moment))
 
     async def _arrive(self) -> None:
         self.arrived += 1

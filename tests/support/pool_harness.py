@@ -122,7 +122,7 @@ class PoolHarness:
     ) -> None:
         self.rules = rules or Rules()
         self.clock = VirtualClock()
-        self.log = MemoryEventLog(POOL, takes_chains=takes_chains)
+        self.log = MemoryEventLog(POOL, takes_chains=takes_chains, clock=self.clock)
         self.codec = CloudEventsCodec(POOL)
         self.probe = probe
         self.limits = limits or WriterLimits()

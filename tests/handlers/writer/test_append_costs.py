@@ -82,6 +82,16 @@ def test_a_spell_in_which_chains_cost_too_much_is_got_over_without_any() -> None
     assert costs.chain_limit >= 4
 
 
+def test_after_such_a_spell_the_first_chains_do_not_bring_it_back() -> None:
+    costs = AppendCosts(takes_chains=True)
+    measured(costs, first_ms=6, each_ms=5, batch_ms=5)
+    singles_and_batches(costs, first_ms=0.9, batch_ms=4)
+
+    for _ in range(10):
+        costs.chain_stored(2, 1.3 * MS)
+        assert costs.chain_limit > 1
+
+
 def test_acknowledgements_that_come_together_do_not_make_a_chain_seem_free() -> None:
     costs = AppendCosts(takes_chains=True)
     singles_and_batches(costs, first_ms=0.9, batch_ms=5)

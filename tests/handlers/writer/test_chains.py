@@ -9,7 +9,19 @@ import pytest
 from domain.events.task import Cancelled, Leased, Submitted
 from domain.policies.lease import LeasePolicy
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import Conflict, LoseAck, LoseRequest, Midway, Reject, StoredLater, Unavailable
+from tests.support.memory_log import (
+    EVERY_WRITE_SYNCED,
+    SLOW_WRITES,
+    SYNCED_LATER,
+    AppendTimes,
+    Conflict,
+    LoseAck,
+    LoseRequest,
+    Midway,
+    Reject,
+    StoredLater,
+    Unavailable,
+)
 from tests.support.pool_harness import Asked, PoolHarness
 
 THEIRS = Submitted(request_digest="theirs", title="theirs", lease=LeasePolicy())
@@ -22,6 +34,26 @@ def takes_chains() -> bool:
 
 def submits(pool: PoolHarness, *titles: str) -> list[Asked]:
     return [pool.post("ops.submit", {"title": title, "command_id": title}) for title in titles]
+
+
+async def traffic(pool: PoolHarness) -> None:
+    """Single commands and small groups, for long enough to tell what both ways cost."""
+    for number in range(180):
+        submits(pool, *(f"{pool.clock.elapsed_s}-{each}" for each in range(1 if number % 3 == 0 else 10)))
+        await pool.advance(1)
+
+
+async def sizes_as_chains(pool: PoolHarness, *sizes: int) -> set[int]:
+    """The sizes of groups that go as a chain; of three each, for one may be tried the other way."""
+    found = set()
+    for size in sizes:
+        before = len(pool.log.append_sizes)
+        for _ in range(3):
+            submits(pool, *(f"{pool.clock.elapsed_s}-{each}" for each in range(size)))
+            await pool.advance(1)
+        if pool.log.append_sizes[before:].count(1) >= 2 * size:
+            found.add(size)
+    return found
 
 
 def titles(pool: PoolHarness) -> list[str]:
@@ -110,6 +142,29 @@ async def test_where_a_single_write_takes_longer_than_a_batch_what_comes_togethe
 
     assert pool.log.append_sizes[-1] == 3
     assert 3 not in pool.log.chain_sizes
+
+
+@pytest.mark.parametrize(
+    ("times", "as_chains"),
+    [
+        pytest.param(EVERY_WRITE_SYNCED, {2, 8}, id="each write is synced: a dozen"),
+        pytest.param(SYNCED_LATER, {2, 8, 40}, id="writes are synced later: scores"),
+        pytest.param(SLOW_WRITES, set[int](), id="a write takes longer than a batch: none"),
+    ],
+)
+async def test_the_size_up_to_which_a_group_goes_as_a_chain_follows_what_the_broker_takes(
+    pool: PoolHarness, times: AppendTimes, as_chains: set[int]
+) -> None:
+    pool.log.times = times
+    await traffic(pool)
+    assert await sizes_as_chains(pool, 2, 8, 40) == as_chains
+
+
+async def test_it_follows_when_the_broker_becomes_slower_and_quick_again(pool: PoolHarness) -> None:
+    for times, as_chains in ((SYNCED_LATER, {2, 40}), (SLOW_WRITES, set[int]()), (EVERY_WRITE_SYNCED, {2})):
+        pool.log.times = times
+        await traffic(pool)
+        assert await sizes_as_chains(pool, 2, 40) == as_chains
 
 
 async def test_what_is_acknowledged_is_answered_while_the_rest_is_unknown(pool: PoolHarness) -> None:
