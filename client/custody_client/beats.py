@@ -68,6 +68,8 @@ class Beats:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._link: Link | None = None
         self._woken = asyncio.Event()
+        self._connected = asyncio.Event()
+        """Set in the event loop of the life, not in that of the beats."""
         self._ending = False
         self._background: set[asyncio.Task[None]] = set()
         self._heed_s = heed_s
@@ -78,6 +80,10 @@ class Beats:
     def start(self) -> None:
         """Begin to beat. The first beat says that tasks are vouched for one by one."""
         self._thread.start()
+
+    async def connected(self) -> None:
+        """Return once the thread has its connection, or has ended: before, no lease would be renewed."""
+        await self._connected.wait()
 
     def stop(self) -> None:
         """End the beats, and wait for the thread."""
@@ -111,12 +117,15 @@ class Beats:
             _log.critical("%s: the beats have ended", self._life.name, exc_info=True)
             for holding in self._life.holdings.all():
                 holding.lose("the beats have ended", certain=False)
+        finally:
+            self._life.call_soon(self._connected.set)
 
     async def _beat_until_stopped(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._link = link = Link(self._find, f"custody beats {self._life.name}")
         calls = Calls(link, self._life.pool)
         await link.open()
+        self._spawn(self._note_connected(link))
         taken = TakenTasks(self._life, calls, spawn=self._spawn, beat_now=self._beat_now)
         self._spawn(taken.listen())
         beating: asyncio.Task[None] | None = None
@@ -139,6 +148,10 @@ class Beats:
                 if task is not None:
                     task.cancel()
             await link.close()
+
+    async def _note_connected(self, link: Link) -> None:
+        await link.wait_up()
+        self._life.call_soon(self._connected.set)
 
     def _due_at(self, held: list[Holding], link: Link, now: float) -> float:
         every_s = float("inf") if link.may_subscribe else self._heed_s

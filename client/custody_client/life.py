@@ -86,8 +86,8 @@ class Life:
     async def open(self, *, give_back: bool = True) -> None:
         """Connect, register, give back what an earlier process of the name held, and begin to beat.
 
-        Waits for as long as there is no broker or no service. `give_back`: else what the earlier process held is
-        `found`, to go on with.
+        Returns once the beats have their connection: what is claimed from then on is renewed. Waits for as long as
+        there is no broker or no service. `give_back`: else what the earlier process held is `found`, to go on with.
         """
         await self._link.open()
         self._take_turn()
@@ -98,6 +98,7 @@ class Life:
                 await self._give_back(lease)
             else:
                 self.found(lease)
+        await self._beats.connected()
 
     async def close(self, *, leave: bool = True) -> None:
         """End the beats and the connection. `leave`: deregister, which gives back what is still held."""

@@ -3,11 +3,13 @@
 import asyncio
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import pytest
 
 from custody_client import Client, Held, LeaseLost, StaleSession, SyncHeld
+from custody_client.address import Address, find_address
 from tests.client.conftest import SHORT, Place, eventually
 
 RESULT_S = 15.0
@@ -249,6 +251,33 @@ async def test_a_handler_without_progress_loses_its_task_and_its_sibling_does_no
         assert await sibling.result(RESULT_S) == 1
 
 
+async def test_nothing_is_claimed_before_the_thread_of_the_beats_has_its_connection(
+    place: Place, client: Client
+) -> None:
+    worker, may_connect = place.worker(), threading.Event()
+    find = partial(find_address, place.url)
+
+    def find_later() -> Address:
+        if threading.current_thread() is not threading.main_thread():
+            may_connect.wait()
+        return find()
+
+    worker.connect_by(find_later, pool=place.pool)
+
+    @worker.task("report")
+    def report() -> str:
+        return "done"
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        while not (await place.ask.done("query.agents"))["agents"]:
+            pass
+        for _ in range(50):
+            assert (await task.state()).status == "queued"
+        may_connect.set()
+        assert await task.result(RESULT_S) == "done"
+
+
 @pytest.mark.parametrize("load", [{"cpu": "much"}, None, ValueError("no such file")], ids=str)
 async def test_a_load_that_cannot_be_read_or_sent_costs_no_lease(place: Place, client: Client, load: Any) -> None:
     def read() -> Any:
@@ -264,7 +293,6 @@ async def test_a_load_that_cannot_be_read_or_sent_costs_no_lease(place: Place, c
         return "done"
 
     async with place.working(worker):
-        # On a busy machine a short lease may run out before the thread of the beats has its connection.
-        task = await client.submit("report", lease=SHORT, budgets={"expiries": 20})
+        task = await client.submit("report", lease=SHORT)
         assert await task.result(RESULT_S) == "done"
     assert (await task.state()).attempt == 1
