@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.host.atomic_file import atomic_file
 from infra.host.optional_libraries import install_hint
 from infra.reports.report_error import ReportError
+from infra.reports.whatif_policies import written
 from projections.reports.time_text import duration
 from projections.whatif.comparison_result import pareto_front
 
@@ -24,6 +25,8 @@ _COLOURS: Final = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e
 _GREY: Final = "#8a8a8a"
 _RECORDED: Final = "#222222"
 _MOST_LABELLED: Final = 14
+_BAR_IN: Final = 0.24
+"""Inches for a row of bars."""
 
 
 class Plotter:
@@ -43,22 +46,29 @@ class Plotter:
         self._path = path
 
     def draw(self, outcome: ComparisonResult) -> None:
-        """Write the picture: the policies side by side, and the trade-off where there is a grid.
+        """Write the picture: the policies side by side, the trade-off over a grid, and the steals where they differ.
 
         Raises:
             ReportError: the file cannot be written.
         """
         single = [outcome.replayed, *(each for each in outcome.policies if not each.policy.cell)]
         cells = [each for each in outcome.policies if each.policy.cell]
+        all_rows = [outcome.replayed, *outcome.policies]
+        stolen = len({each.measures.steals for each in all_rows}) > 1
+        places = {(each.measures.false, each.measures.held_s) for each in all_rows}
+        # Where a grid is of steal settings alone, there is no trade-off to draw: all cells are at one point.
+        trade_off = bool(cells) and (len(places) > 1 or not stolen)
         side_by_side = len(single) > 1 or not cells
-        rows = side_by_side + bool(cells)
-        figure = self._figure(figsize=(10, 4.2 * rows + 0.4), layout="constrained")
-        parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+        heights = [4.2] * (side_by_side + trade_off) + [1.2 + _BAR_IN * len(all_rows)] * stolen
+        figure = self._figure(figsize=(10, sum(heights) + 0.4), layout="constrained")
+        parts = list(figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0])
         figure.suptitle(f"{outcome.leases} leases replayed", fontsize=12)
         if side_by_side:
-            self._policies(parts[0], single)
-        if cells:
-            self._trade_off(parts[-1].subplots(), outcome.replayed, cells)
+            self._policies(parts.pop(0), single)
+        if trade_off:
+            self._trade_off(parts.pop(0).subplots(), outcome.replayed, cells)
+        if stolen:
+            self._stolen(parts.pop().subplots(), all_rows)
         with atomic_file(self._path) as path:
             try:
                 figure.savefig(path, format=self._path.suffix[1:].lower(), dpi=_DPI)
@@ -142,6 +152,16 @@ class Plotter:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False, fontsize=9, loc="upper right")
 
+    def _stolen(self, axes: Any, rows: Sequence[PolicyResult]) -> None:
+        bars = axes.barh(range(len(rows)), [each.measures.steals for each in rows], color=_COLOURS[0])
+        axes.bar_label(bars, padding=3, fontsize=8)
+        axes.set_yticks(range(len(rows)), [each.policy.name for each in rows])
+        axes.invert_yaxis()
+        axes.set_title("tasks that the stealer moves", fontsize=10)
+        axes.set_xlabel("tasks")
+        axes.xaxis.set_major_locator(self._ticker.MaxNLocator(integer=True))
+        axes.grid(axis="x", alpha=0.3)
+
     def _labels(
         self,
         axes: Any,
@@ -177,9 +197,5 @@ def _cycled(count: int) -> list[str]:
 
 def _label(rows: Sequence[PolicyResult]) -> str:
     """Return the settings of cells with the same result, such as `60 × 2, 3`."""
-    values = [list(dict.fromkeys(_value(row.policy.cell[axis]) for row in rows)) for axis in rows[0].policy.cell]
+    values = [list(dict.fromkeys(written(row.policy.cell[axis]) for row in rows)) for axis in rows[0].policy.cell]
     return " × ".join(", ".join(each) for each in values)
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

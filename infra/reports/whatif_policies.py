@@ -104,6 +104,13 @@ def _value(text: str) -> Any:
         return text
 
 
+def written(value: Any) -> str:
+    """Return a setting's value as people write it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _check_known(name: str, source: str) -> None:
     if name in VARIABLE:
         return
@@ -130,7 +137,7 @@ def _cells(name: str, changes: Changes, grid: Grid, settings: Settings, source: 
 
 
 def _cell_name(name: str, cell: Changes) -> str:
-    return " ".join((*([name] if name else []), *(f"{setting}={value}" for setting, value in cell.items())))
+    return " ".join((*([name] if name else []), *(f"{setting}={written(value)}" for setting, value in cell.items())))
 
 
 def _policy(name: str, changes: Changes, settings: Settings, source: str, cell: Changes | None = None) -> Policy:

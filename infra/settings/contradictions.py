@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from domain.limits import MAX_CAPACITY
 from domain.policies.lease import LeaseMode, LeasePolicy, longest_terms, shortest_first_terms
 from domain.policies.lease_fields import lease_field_mismatch, modes_of
 from domain.policies.load_balancing import StealPolicy
@@ -33,9 +34,11 @@ def contradictions(settings: Settings) -> Iterator[str]:
     if not settings.steal_enabled:
         for name in sorted(settings.model_fields_set & _STEALER):
             yield f"{name} has no effect on automatic steals, for steal_enabled is false"
-    else:
-        for name in sorted(settings.model_fields_set & _OF_OTHER_POLICY[settings.steal_policy]):
-            yield f"{name} has no effect with steal_policy {settings.steal_policy}"
+        return
+    for name in sorted(settings.model_fields_set & _OF_OTHER_POLICY[settings.steal_policy]):
+        yield f"{name} has no effect with steal_policy {settings.steal_policy}"
+    if settings.steal_policy is StealPolicy.THRESHOLD:
+        yield from _of_limits(settings)
 
 
 _OF_OTHER_POLICY = {
@@ -43,7 +46,21 @@ _OF_OTHER_POLICY = {
     StealPolicy.THRESHOLD: {"steal_move_cost_s", "steal_share"},
 }
 """By policy: the settings of the other one."""
+_WHOLE_CPU = 100.0
 _STEALER = {"steal_policy", "steal_min_tasks", "steal_interval_s", "steal_move_cost_s", "steal_share"}
+
+
+def _of_limits(settings: Settings) -> Iterator[str]:
+    """Yield which limits keep the policy threshold from moving anything."""
+    for name in ("steal_underloaded_below_tasks", "steal_underloaded_below_cpu"):
+        if not getattr(settings, name):
+            yield f"steal_policy threshold moves nothing, for {name} is 0, and so no agent receives"
+    if settings.steal_overloaded_above_tasks >= MAX_CAPACITY and settings.steal_overloaded_above_cpu >= _WHOLE_CPU:
+        yield (
+            f"steal_policy threshold moves nothing: no agent has more tasks than steal_overloaded_above_tasks, "
+            f"{settings.steal_overloaded_above_tasks}, or more cpu than steal_overloaded_above_cpu, "
+            f"{settings.steal_overloaded_above_cpu:g}"
+        )
 
 
 def without_effect(settings: Settings, *, changed_only: bool = False) -> Iterator[str]:

@@ -137,6 +137,8 @@ def _message_of(error: Any, origins: Mapping[str, Origin]) -> str:
         return f"{message} ({', '.join(named)})" if named else message
     name = str(error["loc"][0])
     origin = origins.get(name, "default")
+    if error["type"] == "extra_forbidden" and isinstance(error["input"], dict):
+        return f"{name} from {origin}: settings are not in tables; write each by its whole name, such as lease_s = 60"
     if error["type"] == "extra_forbidden":
         close = difflib.get_close_matches(name, Settings.model_fields, n=1)
         return f"{name} from {origin}: unknown setting{f'; did you mean {close[0]}?' if close else ''}"

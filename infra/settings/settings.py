@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -349,7 +349,8 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, QueueSettings, Lea
     def _allowed(cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
         name = info.field_name or ""
         try:
-            checked: object = handler("true" if name in FORGIVING and value is True else value)
+            _refuse_bool(value, cls.model_fields[name].annotation)
+            checked: object = handler(value)
             check_rule(name, checked)
         except ValueError:
             if name not in FORGIVING:
@@ -370,6 +371,12 @@ class Settings(ServiceSettings, StealSettings, WatchSettings, QueueSettings, Lea
         for problem in _problems(self):
             raise ValueError(problem)
         return self
+
+
+def _refuse_bool(value: object, annotation: object) -> None:
+    """Raise ValueError for a truth value where a number belongs: Python would count it as 0 or 1."""
+    if isinstance(value, bool) and not {int, float}.isdisjoint((annotation, *get_args(annotation))):
+        raise ValueError("Input should be a number")
 
 
 def _problems(settings: Settings) -> Iterator[str]:

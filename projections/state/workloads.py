@@ -171,6 +171,13 @@ class Workloads:
             found += [agent_id for (count, _), agent_id in group.first(limit - len(found)) if not count]
         return found
 
+    def with_room(self, limit: int) -> list[str]:
+        """Return at most `limit` agents that take grants and have room, of each capability set the idlest first."""
+        found: list[str] = []
+        for group in self._available.values():
+            found += [agent_id for _, agent_id in group.first(limit - len(found))]
+        return found
+
     def next_outdated_load(self) -> datetime | None:
         """Return when the oldest of the loads that still count was reported."""
         first = self._load_times.peek()

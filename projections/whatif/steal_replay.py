@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from domain.actors import STEALER
+from domain.actors import STEALER, agent_actor
 from domain.decisions.dispatch import decide_named
 from domain.events import Entity
 from domain.events import pool as pool_ev
+from domain.events import steal as st
 from domain.events import task as ev
 from domain.policies.load_balancing import StealPolicy, loads_since
 from domain.request import Request
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from domain.rules import Rules
     from projections.state.pool_state import PoolState
 
-MAX_IDLE = 1_000
-"""The most idle agents that a plan looks at."""
+MAX_TARGETS = 1_000
+"""The most agents with room that a plan looks at."""
 _OPERATION = "whatif"
 _MOST_DOUBLINGS = 10
 _TICK_S = TICK.total_seconds()
@@ -63,6 +64,10 @@ class StealReplay:
         self._vain_passes = 0
         """Passes of the policy balance in a row that moved nothing."""
         self._changed = False
+        self._claimers: set[str] = set()
+        """Agents that were granted a task by a claim of their own."""
+        self._ended_at_claimer = False
+        """Whether a task of one of them ended since the last plan, so that it may claim again."""
         self._counted = True
         self._cooldown_until: datetime | None = None
 
@@ -107,11 +112,16 @@ class StealReplay:
             if agent is not None:
                 self._agents[agent_id] = agent
             self._changed = True
+        elif isinstance(recorded.event, st.Planned) and recorded.event.gain_s is not None:
+            # The policy balance planned it in the record: its target had nothing to do, and could use so many tasks.
+            if self._balances and self._rules.steal.enabled:
+                self._plan([Wish(recorded.event.to_agent, len(recorded.event.task_ids))], recorded.time)
         elif isinstance(recorded.event, pool_ev.Led):
             # The stealer starts with its service, which was away before.
             self._next_pass = after(recorded.time, self._rules.steal.interval_s)
             self._changed = True
-        if self._balances and self._next_pass is not None and self.workloads.unstarted and self.workloads.some_ran_out:
+        came_free = self.workloads.some_ran_out or self._ended_at_claimer
+        if self._balances and self._next_pass is not None and self.workloads.unstarted and came_free:
             self._vain_passes = 0
             self._next_pass = min(self._next_pass, after(recorded.time, self._rules.steal.move_cost_s))
 
@@ -150,8 +160,12 @@ class StealReplay:
         task_id, event = recorded.entity_id, recorded.event
         new, old = self._record.tasks.get(task_id), self._tasks.get(task_id)
         if new is None or new.lease is None:
+            if old is not None and old.lease is not None and old.lease.agent_id in self._claimers:
+                self._ended_at_claimer = True
             self._put(task_id, None)
             return
+        if isinstance(event, ev.Leased) and recorded.actor == agent_actor(event.agent_id):
+            self._claimers.add(event.agent_id)
         moved_by_stealer = isinstance(event, ev.Stolen) and recorded.actor == STEALER
         granted = isinstance(event, ev.Grant) and not moved_by_stealer
         if not granted and old is not None and old.lease is not None:
@@ -175,30 +189,46 @@ class StealReplay:
             self._tasks[task_id] = new
 
     def _balance(self, at: datetime, now: datetime) -> None:
-        """Make a plan of the policy balance, for agents that hold nothing here and find nothing to claim.
+        """Make a plan of the policy balance, for agents that have nothing to do here and find nothing to claim.
 
-        Each gets one task, as if it claimed one: the log does not tell who claimed in vain, or how many.
+        Each gets one task, as if it claimed one: of claims in vain the log tells only those that led to a steal.
         """
         self.workloads.take_ran_out()
+        self._ended_at_claimer = False
         if not self.workloads.unstarted or not self.pool.accepts_grants:
             self._next_pass = max(self._next_pass or now, now)
             return
-        idle = [agent for agent_id in self.workloads.idle(MAX_IDLE) if (agent := self.agent(agent_id)) is not None]
-        wishes = [Wish(agent.agent_id, 1) for agent in idle if not self._record.queued_for(agent, 1, at)]
-        config = self._rules.steal
-        plan = BalancePass(self, self._times, config, at, loads_since(at, self._rules.load_valid_s))
-        self.position = self._record.position
+        wishes = [
+            Wish(agent_id, 1)
+            for agent_id in self.workloads.with_room(MAX_TARGETS)
+            if self._has_nothing_to_begin(agent_id)
+            and (agent := self.agent(agent_id)) is not None
+            and not self._record.queued_for(agent, 1, at)
+        ]
         moved = self.moved
-        for command in plan.moves(wishes, lambda: _OPERATION):
-            self._carry_out(command, at)
+        ripens_in_s = self._plan(wishes, at)
         if self.moved > moved:
             self._vain_passes = 0
         # What is left of the tasks changes with the time that they have taken, so later passes may come further apart.
-        pause_s = config.interval_s * 2 ** min(self._vain_passes, _MOST_DOUBLINGS)
+        pause_s = self._rules.steal.interval_s * 2 ** min(self._vain_passes, _MOST_DOUBLINGS)
         self._vain_passes += 1
-        if plan.ripens_in_s is not None:
-            pause_s = min(pause_s, plan.ripens_in_s + _TICK_S)
+        if ripens_in_s is not None:
+            pause_s = min(pause_s, ripens_in_s + _TICK_S)
         self._next_pass = after(at, pause_s)
+
+    def _plan(self, wishes: Sequence[Wish], at: datetime) -> float | None:
+        """Plan by the policy balance and carry it out; return in how many seconds more may move, if that is known."""
+        plan = BalancePass(self, self._times, self._rules.steal, at, loads_since(at, self._rules.load_valid_s))
+        self.position = self._record.position
+        for command in plan.moves(wishes, lambda: _OPERATION):
+            self._carry_out(command, at)
+        return plan.ripens_in_s
+
+    def _has_nothing_to_begin(self, agent_id: str) -> bool:
+        """Return whether an agent holds nothing, or claims its tasks itself and has begun all that it holds."""
+        if not self.workloads.count(agent_id):
+            return True
+        return agent_id in self._claimers and not self.workloads.unstarted.count(agent_id)
 
     def _pass(self, at: datetime) -> None:
         self.position = self._record.position

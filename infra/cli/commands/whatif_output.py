@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from domain.timestamps import format_timestamp
+from infra.reports.whatif_policies import written
 from projections.reports.time_text import duration, moment
 from projections.whatif.comparison_result import pareto_front
 from projections.whatif.measures import Measures
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_COLUMN = 10
 _GAP = 2
-_TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stuck", "")
+_TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stolen", "stuck", "")
 _BREAKS: Final = re.compile(r"_(?!s$)")
 """Where a setting's name may be wrapped; its unit stays on the line of the word before."""
 _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
@@ -136,9 +137,9 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
         lines = []
         for row in sorted((replayed, *rows), key=_place):
             m, cell = row.measures, row.policy.cell
-            settings = [_value(cell[axis]) for axis in axes] if cell else [row.policy.name, *[""] * (len(axes) - 1)]
+            settings = [written(cell[axis]) for axis in axes] if cell else [row.policy.name, *[""] * (len(axes) - 1)]
             numbers = [str(m.false), str(m.recoveries), duration(m.held_s), _length(m.held_p95_s), duration(m.redone_s)]
-            numbers += [str(m.renewals), str(m.stuck)]
+            numbers += [str(m.renewals), str(m.steals), str(m.stuck)]
             lines.append([*settings, *numbers, "front" if marks[id(row)] else ""])
         out.line()
         out.heading(f"TRADE-OFF{f' over {base}' if base else ''}")
@@ -187,10 +188,17 @@ def _remarks(out: Output, outcome: ComparisonResult) -> None:
             f"{agreement.same}, and {agreement.added} others: if other settings were in force, name them with --config",
             "yellow",
         )
+    stolen, replayed = outcome.recorded.measures.steals, outcome.replayed.measures.steals
+    if stolen != replayed:
+        out.line(
+            f"caution: recorded are {stolen} tasks stolen, replayed {replayed}: the log does not say who claimed in "
+            "vain, or other settings were in force; compare replays with each other",
+            "yellow",
+        )
     misfits = Counter(misfit for row in outcome.policies for misfit in row.misfits)
-    for misfit, count in misfits.items():
+    for misfit, policies in misfits.items():
         advice = "add lease_mode" if " mode " in misfit else "name those of then with --config, or try --every-task"
-        out.line(f"{count} {'policy' if count == 1 else 'policies'} without effect: {misfit}; {advice}", "yellow")
+        out.line(f"{policies} {'policy' if policies == 1 else 'policies'} without effect: {misfit}; {advice}", "yellow")
     finer = [row.policy.name for row in outcome.policies if row.finer_than_record]
     if finer:
         out.line(
@@ -215,7 +223,3 @@ def _of(part: int, whole: int) -> str:
 
 def _length(seconds: float | None) -> str:
     return "" if seconds is None else duration(seconds)
-
-
-def _value(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -20,8 +20,8 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any], *, dry_run: bool =
     events = [f"{_event_name(each['type'])} at {each['position']}" for each in reply.get("events", [])]
     if len(events) > _SHOWN_EVENTS:
         events = [*events[:_SHOWN_EVENTS], f"{len(events) - _SHOWN_EVENTS} more"]
-    nothing = "a dry run, nothing was changed" if dry_run else "nothing new to record"
-    out.line(f"{verb}: {', '.join(events) or nothing}", "green" if events else "")
+    said = ", ".join(events) or _without_events(verb, result, dry_run=dry_run)
+    out.line(f"{verb}: {said}", "green" if events else "")
     leases, directives = result.pop("leases", None), result.pop("directives", None)
     if leases is not None:
         if leases:
@@ -41,6 +41,14 @@ def show_reply(out: Output, verb: str, reply: dict[str, Any], *, dry_run: bool =
     out.facts(flatten(rest))
     if result.get("more"):
         out.line(_how_to_go_on(result, dry_run=dry_run), "dim")
+
+
+def _without_events(verb: str, result: dict[str, Any], *, dry_run: bool) -> str:
+    if dry_run:
+        return "a dry run, nothing was changed"
+    if verb == "claim" and result.get("leases"):
+        return "while it waited, the stealer moved to the agent:"
+    return "nothing new to record"
 
 
 def _how_to_go_on(result: dict[str, Any], *, dry_run: bool) -> str:

@@ -63,6 +63,13 @@ def test_the_past_is_played(watcher: Watcher, stage: Stage) -> None:
     watcher.look("now")
 
 
+def test_an_overloaded_agent_is_called_that(watcher: Watcher, stage: Stage) -> None:
+    stage.ask("agent.hot.register", capacity=3)
+    stage.ask("agent.hot.heartbeat", load={"cpu": 95.0, "memory": 10.0})
+    watcher.look("agents")
+    watcher.sees("overloaded", ".status")
+
+
 def test_a_steal_is_an_arrow_between_two_lanes(watcher: Watcher, stage: Stage) -> None:
     for agent in ("arrow-1", "arrow-2"):
         stage.ask(f"agent.{agent}.register", capacity=3)

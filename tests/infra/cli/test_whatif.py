@@ -53,6 +53,27 @@ async def test_a_grid_shows_the_trade_off_and_its_front(worked: Run) -> None:
     assert "the 1 recorded recoveries and no other" in plain.out
 
 
+async def test_a_grid_of_steal_settings_shows_what_was_stolen(ask: Run, run: Run, directory: Path) -> None:
+    for agent in ("a1", "a2"):
+        await ask("agent", "register", agent, "--capacity", "20")
+    for number in range(9):
+        await ask("submit", f"T{number}")
+        await ask("assign", f"T{number}", "--agent-id", "a1")
+    assert (await ask("agent", "claim", "a2", "--wait-s", "10")).status == 0
+    await ask("tail", "--after", "0", "--event", "stolen", "--count", "1")
+    grid = ("--grid", "steal_enabled=true,false", "--grid", "steal_policy=balance,threshold")
+    shown = await run("whatif", *grid, "--plot", "a.svg")
+    names, *rows = shown.out.split("TRADE-OFF\n")[1].splitlines()[:6]
+    stolen = {" ".join(row.split()[:2]): row[names.index("stolen") :].split()[0] for row in rows}
+    assert stolen["replayed 0"] == stolen["true balance"] == "1"
+    assert stolen["false balance"] == stolen["false threshold"] == "0"
+    assert (directory / "a.svg").stat().st_size > 0
+    assert "caution" not in shown.out
+
+    (directory / "custody.toml").write_text("steal_move_cost_s = 3600\n")
+    assert "caution: recorded are 1 tasks stolen, replayed 0: " in (await run("whatif")).out
+
+
 async def test_a_comparison_as_csv(worked: Run) -> None:
     rows = list(
         csv.DictReader(io.StringIO((await worked("whatif", "--grid", "renewal_worth=0,1", "--format", "csv")).out))

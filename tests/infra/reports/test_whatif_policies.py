@@ -45,7 +45,7 @@ def test_a_grid_has_a_cell_for_each_combination() -> None:
         for lease_s in (60, 120.5)
         for enabled in (True, False)
     ]
-    assert found[0].name == "lease_s=60 lease_mode=fixed sweeper_enabled=True"
+    assert found[0].name == "lease_s=60 lease_mode=fixed sweeper_enabled=true"
 
 
 def test_a_grid_lies_over_every_file_and_may_stand_in_it() -> None:

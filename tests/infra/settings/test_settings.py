@@ -3,6 +3,7 @@
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -210,7 +211,13 @@ def test_compression_and_replicas_exclude_each_other() -> None:
             "stuck_treshold_s = 5",
             "stuck_treshold_s from custody.toml: unknown setting; did you mean stuck_threshold_s?",
         ),
-        ("[lease]\nlease_s = 5", "lease from custody.toml: unknown setting"),
+        ("[lease]\nlease_s = 5", "lease from custody.toml: settings are not in tables; write each by its whole name"),
+        ("lease_s = true", "lease_s from custody.toml: True should be a number"),
+        (
+            "steal_overloaded_above_tasks = true",
+            "steal_overloaded_above_tasks from custody.toml: True should be a number",
+        ),
+        ("default_deadline_s = false", "default_deadline_s from custody.toml: False should be a number"),
         ("pool = 5", "pool from custody.toml: 5 should be a valid string"),
         ("pool", "custody.toml: not TOML"),
         ('config = "x"', "config from custody.toml: not allowed in the file itself"),
@@ -268,6 +275,26 @@ def test_settings_that_defeat_each_other_are_named() -> None:
     assert "steal_interval_s has no effect" in said(steal_enabled=False, steal_interval_s=5.0)
     assert "steal_threshold has no effect with steal_policy balance" in said(steal_threshold=2)
     assert "steal_share has no effect with steal_policy threshold" in said(steal_policy="threshold", steal_share=0.7)
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ({"steal_underloaded_below_tasks": 0}, "for steal_underloaded_below_tasks is 0, and so no agent receives"),
+        ({"steal_underloaded_below_cpu": 0.0}, "for steal_underloaded_below_cpu is 0, and so no agent receives"),
+        (
+            {"steal_overloaded_above_tasks": 500, "steal_overloaded_above_cpu": 100.0},
+            "no agent has more tasks than steal_overloaded_above_tasks, 500, or more cpu than",
+        ),
+        ({"steal_overloaded_above_tasks": 499, "steal_overloaded_above_cpu": 100.0}, None),
+        ({"steal_overloaded_above_tasks": 500, "steal_overloaded_above_cpu": 99.0}, None),
+    ],
+    ids=str,
+)
+def test_limits_that_let_the_policy_threshold_move_nothing(limits: dict[str, Any], problem: str | None) -> None:
+    found = said(steal_policy="threshold", **limits)
+    assert problem in found if problem else not found
+    assert not said(**limits), "the policy balance does not ask for them"
 
 
 def test_what_never_stalls_has_no_use_for_on_stall() -> None:

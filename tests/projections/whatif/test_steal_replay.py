@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from domain.commands.service_commands import Lead
+from domain.commands.service_commands import Lead, PlanMove
 from domain.events.pool import Led
 from domain.policies.load_balancing import StealConfig, StealPolicy, loads_since
 from domain.rules import Rules
@@ -154,6 +154,38 @@ def test_an_agent_that_runs_out_makes_a_plan_before_the_next_pass() -> None:
     s.at(61).given("B", "complete", task_id="U", token=s.token("U"))
     s.at(63).given("B", "heartbeat")
     assert steals(s, StealConfig(interval_s=1000.0, cooldown_s=0.0))[2] == 1
+
+
+@pytest.mark.parametrize(("claims", "moved"), [(True, 1), (False, 0)], ids=["claims", "is assigned"])
+def test_an_agent_with_room_that_claims_itself_and_has_begun_all_is_taken_to_claim(claims: bool, moved: int) -> None:  # noqa: FBT001 - a case
+    s = Scenario(Rules(steal=StealConfig(enabled=False)))
+    s.asks(Lead("host:1:1"), actor="writer")
+    s.holds("A", *[f"T{number}" for number in range(6)], lease={"mode": "fixed", "lease_s": 5000.0})
+    s.given("A", "start", task_id="T0", token=s.token("T0"))
+    if claims:
+        s.given("B", "register", capacity=2)
+        s.given(OPS, "submit", task_id="U", lease={"mode": "fixed", "lease_s": 5000.0})
+        s.given("B", "claim")
+    else:
+        s.holds("B", "U", capacity=2, lease={"mode": "fixed", "lease_s": 5000.0})
+    s.given("B", "start", task_id="U", token=s.token("U"))
+    for _ in range(3):
+        s.at(s.seconds_until(s.now) + 60).given("B", "heartbeat")
+    assert steals(s, StealConfig())[2] == moved
+
+
+def test_a_recorded_plan_says_who_wanted_how_many_and_when() -> None:
+    s = Scenario(Rules(steal=StealConfig()))
+    s.asks(Lead("host:1:1"), actor="writer")
+    s.holds("A", *[f"T{number}" for number in range(6)], lease={"mode": "fixed", "lease_s": 5000.0})
+    s.holds("B", "U", capacity=9, lease={"mode": "fixed", "lease_s": 5000.0})
+    for agent_id, task_id in (("A", "T0"), ("B", "U")):
+        s.given(agent_id, "start", task_id=task_id, token=s.token(task_id))
+    s.at(5).asks(PlanMove("S1", "A", "B", ("T5", "T4"), 900.0), actor="stealer")
+    # The thief begins at once: a plan that came later would find nothing to move.
+    for task_id in ("T5", "T4"):
+        s.given("B", "start", task_id=task_id, token=s.token(task_id))
+    assert steals(s, StealConfig(enabled=False)) == [2, 2, 0]
 
 
 def test_what_can_be_claimed_is_not_stolen() -> None:

@@ -34,6 +34,7 @@ const COLUMNS = [
 
 function stateOf(row) {
   if (row.tone && row.tone !== 'ok') return words(row.tone);
+  if (row.load_status === 'overloaded') return 'overloaded';
   return row.held ? 'working' : row.intake && row.intake !== 'open' ? words(row.intake) : 'free';
 }
 
