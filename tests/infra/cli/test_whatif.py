@@ -59,7 +59,8 @@ async def test_a_grid_of_steal_settings_shows_what_was_stolen(ask: Run, run: Run
     for number in range(9):
         await ask("submit", f"T{number}")
         await ask("assign", f"T{number}", "--agent-id", "a1")
-    assert (await ask("agent", "claim", "a2", "--wait-s", "10")).status == 0
+    claimed = await ask("agent", "claim", "a2", "--wait-s", "10")
+    assert claimed.lines[0] == "claim: while it waited, the stealer moved to the agent:"
     await ask("tail", "--after", "0", "--event", "stolen", "--count", "1")
     grid = ("--grid", "steal_enabled=true,false", "--grid", "steal_policy=balance,threshold")
     shown = await run("whatif", *grid, "--plot", "a.svg")
