@@ -13,6 +13,7 @@ import asyncio
 import os
 from pathlib import Path
 
+from infra.broker.data_dir import DataDir
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
@@ -43,7 +44,7 @@ def go_through(directory: Path) -> None:
     custody("verify")
 
 
-async def main(directory: Path, *, everything: bool) -> None:
+async def measure(directory: Path, *, everything: bool) -> None:
     """Run the questions against a broker on the directory."""
     async with EmbeddedBroker(directory, BrokerOptions(sync_interval="2m", start_timeout_s=600)) as broker:
         auth = broker.auth("operator")
@@ -64,9 +65,16 @@ async def main(directory: Path, *, everything: bool) -> None:
             await asyncio.to_thread(go_through, directory)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
-    asyncio.run(main(given.directory, everything=given.all))
+    if not DataDir.at(given.directory).broker.is_dir():
+        parser.error(f"argument directory: {given.directory} has no log; tests.benchmarks.long_log makes one")
+    asyncio.run(measure(given.directory, everything=given.all))
+
+
+if __name__ == "__main__":
+    main()

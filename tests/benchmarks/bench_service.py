@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import signal
@@ -88,7 +89,7 @@ async def run(kind: str, data_dir: Path) -> None:
         work.result()
 
 
-def main(work: Coroutine[Any, Any, None]) -> None:
+def serve(work: Coroutine[Any, Any, None]) -> None:
     """Run the work on uvloop where it exists, as the service does."""
     try:
         import uvloop  # noqa: PLC0415 - it may not be there
@@ -98,5 +99,14 @@ def main(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
+def main() -> None:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=("bare", "custody"))
+    parser.add_argument("directory", type=Path, help="of a broker that runs")
+    given = parser.parse_args()
+    serve(run(given.kind, given.directory))
+
+
 if __name__ == "__main__":
-    main(run(sys.argv[1], Path(sys.argv[2])))
+    main()
