@@ -1,5 +1,4 @@
-"""What looks into the past cost, with and without snapshots: python -m tests.benchmarks.bench_at [events] [--audits].
-"""
+"""What looks into the past cost, with and without snapshots: python -m tests.benchmarks.bench_at -h."""
 
 # ruff: noqa: T201 # prints what it measured
 

@@ -89,7 +89,7 @@ async def run(kind: str, data_dir: Path) -> None:
         work.result()
 
 
-def serve(work: Coroutine[Any, Any, None]) -> None:
+def run_on_uvloop(work: Coroutine[Any, Any, None]) -> None:
     """Run the work on uvloop where it exists, as the service does."""
     try:
         import uvloop  # noqa: PLC0415 - it may not be there
@@ -105,7 +105,7 @@ def main() -> None:
     parser.add_argument("kind", choices=("bare", "custody"))
     parser.add_argument("directory", type=Path, help="of a broker that runs")
     given = parser.parse_args()
-    serve(run(given.kind, given.directory))
+    run_on_uvloop(run(given.kind, given.directory))
 
 
 if __name__ == "__main__":

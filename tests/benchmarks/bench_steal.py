@@ -233,7 +233,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--agents", type=positives, default=[20], help="in a pool [20]")
-    parser.add_argument("--seeds", type=positive, metavar="LOADS", help=f"of each kind [{SEEDS}; {SEEDS_WHERE_UNKNOWN} of unknown]")
+    parser.add_argument(
+        "--seeds", type=positive, metavar="LOADS", help=f"of each kind [{SEEDS}; {SEEDS_WHERE_UNKNOWN} of unknown]"
+    )
     parser.add_argument("--kinds", type=some_of(KINDS), default=list(KINDS), help=f"of {', '.join(KINDS)} [all]")
     parser.add_argument(
         "--contenders",

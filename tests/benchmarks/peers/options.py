@@ -162,9 +162,7 @@ def _check_contenders(given: argparse.Namespace, among: Sequence[Comparison]) ->
     for name in given.contenders:
         if not any(name in each.contenders for each in among):
             where = ", ".join(each.name for each in COMPARISONS if name in each.contenders)
-            raise ArgumentTypeError(
-                f"argument --contenders: {name} has no part in what is chosen, only in: {where}"
-            )
+            raise ArgumentTypeError(f"argument --contenders: {name} has no part in what is chosen, only in: {where}")
 
 
 def _folded(labels: Sequence[str]) -> set[str]:
