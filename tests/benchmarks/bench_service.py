@@ -51,19 +51,24 @@ async def bare(url: str, passwords: dict[str, str]) -> None:
     await transport.listen(handle)
     ready()
     position = 0
-    while True:
-        await wake.wait()
-        wake.clear()
-        while waiting:
-            batch, waiting[:] = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
-            messages = []
-            for incoming in batch:
-                task_id = json.loads(incoming.body)["task_id"]
-                messages.append(NewMessage(f"custody.default.evt.task.{task_id}.progressed", incoming.body))
-            position = await log.append(messages, expected_position=position)
-            for number, incoming in enumerate(batch):
-                reply = f'{{"ok":true,"position":{position - len(batch) + number + 1}}}'
-                transport.respond(incoming.reply, reply.encode(), {})
+    try:
+        while True:
+            await wake.wait()
+            wake.clear()
+            while waiting:
+                batch, waiting[:] = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
+                messages = []
+                for incoming in batch:
+                    task_id = json.loads(incoming.body)["task_id"]
+                    messages.append(NewMessage(f"custody.default.evt.task.{task_id}.progressed", incoming.body))
+                position = await log.append(messages, expected_position=position)
+                for number, incoming in enumerate(batch):
+                    reply = f'{{"ok":true,"position":{position - len(batch) + number + 1}}}'
+                    transport.respond(incoming.reply, reply.encode(), {})
+    finally:
+        # A connection that loses its broker would try to come back, and keep the process from ending.
+        await responder.close()
+        await writer.close()
 
 
 async def custody(url: str, passwords: dict[str, str]) -> None:
