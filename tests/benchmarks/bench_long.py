@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from pathlib import Path
 
 from infra.broker.data_dir import DataDir
@@ -22,6 +23,7 @@ from tests.benchmarks.long_log import POOL
 
 EVERY = 100_000
 """Events between two snapshots."""
+LEAST = 2 * EVERY
 
 
 def ask(last: int) -> None:
@@ -59,6 +61,8 @@ async def measure(directory: Path, *, everything: bool) -> None:
             "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
             "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
         }
+        if last < LEAST:
+            sys.exit(f"bench_long: the log has {last:,} events, and the questions need {LEAST:,}")
         print(f"{last:,} events")
         await asyncio.to_thread(ask, last)
         if everything:

@@ -170,6 +170,12 @@ def test_a_terminal_gets_the_spread_and_the_ratio_of_rounds_side_by_side() -> No
     assert told[-1] == "    Redis                  failed"
 
 
+def test_one_round_has_no_spread() -> None:
+    once = [Series("custody", "1 caller", {"per_s": [50.0]}), Series("postgres", "1 caller", {"per_s": [100.0]})]
+    told = lines(RENEWALS, Outcome("renewals", once))[-1]
+    assert told == "    PostgreSQL             100 a second   Custody is 0.50 ×"
+
+
 def test_a_run_is_kept_as_json(tmp_path: Path) -> None:
     a_run().write(tmp_path / "run.json")
     assert Run.read(tmp_path / "run.json") == a_run()

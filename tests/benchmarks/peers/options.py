@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     names = [*(each.name for each in COMPARISONS), stealing.NAME]
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.peers",
+        usage="%(prog)s [options]; -h lists them",
         description=DESCRIPTION,
         epilog="\n".join(["comparisons, and their cases:", *map(_shown, COMPARISONS)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
