@@ -183,12 +183,12 @@ def test_the_picture_of_stealing_is_of_the_median_load_and_names_its_axis() -> N
 def test_the_process_that_measures_stealing_ends_with_the_one_that_started_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    started: list[Any] = []
+    terminated: list[Any] = []
 
     class Recorded(subprocess.Popen[str]):
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            started.append(self)
+        def terminate(self) -> None:
+            terminated.append(self)
+            super().terminate()
 
     def end_at_once(_: str) -> None:
         sys.exit(1)
@@ -196,7 +196,7 @@ def test_the_process_that_measures_stealing_ends_with_the_one_that_started_it(
     monkeypatch.setattr(subprocess, "Popen", Recorded)
     with pytest.raises(SystemExit):
         stealing.run(end_at_once, tmp_path, quick=True, write_docs=False)
-    (process,) = started
+    (process,) = terminated
     assert process.returncode not in {None, 0}
     assert process.args[3:-1] == [*stealing.QUICK, "--json"]
 
