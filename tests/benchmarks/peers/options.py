@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="\n".join(["comparisons, and their cases:", *map(_shown, COMPARISONS)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="small cases, two short rounds: about a minute")
+    parser.add_argument("--quick", action="store_true", help="small cases, two short rounds: about half a minute")
     parser.add_argument("--only", type=some_of(names), default=[], metavar="NAMES", help=f"of {', '.join(names)}")
     parser.add_argument(
         "--contenders",
