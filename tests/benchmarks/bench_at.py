@@ -1,10 +1,8 @@
-"""What looks into the past cost, with and without snapshots: python -m tests.benchmarks.bench_at [events] [--audits].
-
-`--audits`: only what it takes to write every event out, beside what the client library takes to hand it over.
-"""
+"""What looks into the past cost, with and without snapshots: python -m tests.benchmarks.bench_at -h."""
 
 # ruff: noqa: T201 # prints what it measured
 
+import argparse
 import asyncio
 import os
 import resource
@@ -21,9 +19,12 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from domain.timestamps import format_timestamp
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from tests.benchmarks.arguments import positive
 from tests.benchmarks.long_log import EVENT_S, POOL, START, fill
 
 DELIVERED = 50_000
+NEAR_END = 1_000
+"""How far from the end a question about the last events begins."""
 
 
 def custody(*arguments: str) -> float:
@@ -85,29 +86,29 @@ async def audited(url: str, password: str, count: int, directory: Path) -> None:
         before = after
 
 
-async def main(count: int) -> None:
+async def run(events: int, *, audits_only: bool) -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory) / "broker", BrokerOptions(sync_interval="2m")) as broker:
             began = time.perf_counter()
-            await fill(broker, count)
-            print(f"{count:,} events written in {time.perf_counter() - began:.1f} s")
+            await fill(broker, events)
+            print(f"{events:,} events written in {time.perf_counter() - began:.1f} s")
             os.environ |= {
                 "CUSTODY_NATS": broker.url,
                 "CUSTODY_POOL": POOL,
                 "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
                 "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
             }
-            await audited(broker.url, broker.credentials("operator")["password"], count, Path(directory))
-            if "--audits" not in sys.argv:
-                await asyncio.to_thread(measure, Path(directory), count)
+            await audited(broker.url, broker.credentials("operator")["password"], events, Path(directory))
+            if not audits_only:
+                await asyncio.to_thread(measure, Path(directory), events)
     print(
         f"this process and its children at most: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024:.0f} MB"
     )
 
 
 def measure(directory: Path, count: int) -> None:
-    near_end = str(count - 1_000)
-    at_time = format_timestamp(START + timedelta(seconds=EVENT_S * (count - 1_000)))
+    near_end = str(count - NEAR_END)
+    at_time = format_timestamp(START + timedelta(seconds=EVENT_S * (count - NEAR_END)))
     print("without a snapshot")
     custody("at", "1000", "--json")
     custody("at", near_end, "--json")
@@ -128,5 +129,16 @@ def measure(directory: Path, count: int) -> None:
     print(f"the export has {(directory / 'log.gz').stat().st_size / 1e6:.1f} MB")
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("events", type=positive, nargs="?", default=200_000)
+    only_audits = "only what it takes to write every event out, beside what the client library takes to hand it over"
+    parser.add_argument("--audits", action="store_true", help=only_audits)
+    given = parser.parse_args()
+    if given.events <= NEAR_END:
+        parser.error(f"argument events: more than {NEAR_END:,} are needed")
+    asyncio.run(run(given.events, audits_only=given.audits))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 200_000))
+    main()

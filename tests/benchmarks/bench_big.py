@@ -46,6 +46,7 @@ from projections.queries.pool_copy import copy_of
 from projections.queries.questions import QUERIES, BacklogQuery, TasksQuery
 from projections.queries.statistics_view import kept_statistics
 from projections.queries.tasks_view import kept_tasks
+from tests.benchmarks.arguments import positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -249,7 +250,7 @@ async def snapshots(memory: Memory) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="What a pool of many live tasks costs.")
-    parser.add_argument("--tasks", type=int, default=100_000)
+    parser.add_argument("--tasks", type=positive, default=100_000)
     options = parser.parse_args()
     print(f"{options.tasks:,} live tasks, one in {HELD} held; load of the machine {os.getloadavg()[0]:.1f}")
     memory = fold(options.tasks)

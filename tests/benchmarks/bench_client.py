@@ -25,6 +25,7 @@ import nats
 from nats.aio.client import Client as NatsClient
 
 from custody_client import Held, Worker
+from tests.benchmarks.arguments import positive
 from tests.system.processes import Service, access
 
 
@@ -149,9 +150,9 @@ async def measure(options: argparse.Namespace) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=600)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--slots", type=int, nargs="+", default=[1, 16, 128])
+    parser.add_argument("--tasks", type=positive, default=600)
+    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--slots", type=positive, nargs="+", default=[1, 16, 128])
     asyncio.run(measure(parser.parse_args()))
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import nats
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from tests.benchmarks.arguments import duration, positive, positives
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -149,11 +150,9 @@ def say(line: str) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="Commands per second beside a bare loop.")
-    parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--callers", type=lambda text: [int(part) for part in text.split(",")], default=[1, 16, 128, 512]
-    )
+    parser.add_argument("--seconds", type=duration, default=4.0)
+    parser.add_argument("--rounds", type=positive, default=3)
+    parser.add_argument("--callers", type=positives, default=[1, 16, 128, 512])
     asyncio.run(measure(parser.parse_args()))
 
 

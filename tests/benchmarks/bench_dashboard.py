@@ -26,6 +26,7 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
+from tests.benchmarks.arguments import duration, positive
 from tests.benchmarks.busy_pool import EVENT_S, POOL, BusyPool
 from tests.support.browser import Page, browser
 from tests.support.dashboard import DashboardProcess
@@ -175,8 +176,8 @@ def process_usage(pid: int) -> tuple[float, float]:
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--events", type=int, default=500)
+    parser.add_argument("--minutes", type=duration, default=2.0)
+    parser.add_argument("--events", type=positive, default=500)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}; {AGENTS} agents, {HELD + QUEUED} live tasks, {options.events} events/s")
     with tempfile.TemporaryDirectory() as directory, browser() as chrome:

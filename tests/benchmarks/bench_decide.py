@@ -25,6 +25,7 @@ from handlers.service.command_service import Incoming
 from handlers.telemetry import NO_TELEMETRY, Telemetry
 from infra.codec import CloudEventsCodec
 from infra.host.clock import SystemClock
+from tests.benchmarks.arguments import positive
 from tests.support.memory_log import MemoryEventLog
 
 TASKS = 500
@@ -123,7 +124,7 @@ async def measure(rounds: int, *, keyed: bool, profile: bool) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="CPU of one command through the service.")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=positive, default=60)
     parser.add_argument("--keyed", action="store_true", help="give each report a command_id")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()

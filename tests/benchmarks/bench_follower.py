@@ -27,6 +27,7 @@ from projections.live.history import History
 from projections.live.live_view import LiveView, Reading
 from projections.live.task_rows import TaskFilter, chosen_tasks, task_row
 from tests.benchmarks import busy_pool
+from tests.benchmarks.arguments import natural, positive
 from tests.benchmarks.busy_pool import POOL, BusyPool
 
 CHUNK = 25
@@ -95,7 +96,7 @@ class Watching:
         alone_s = with_view_s = 0.0
         ticks_s: list[float] = []
         sizes: list[int] = []
-        per_tick = int(self.options.rate * TICK_S)
+        per_tick = max(1, int(self.options.rate * TICK_S))
         for start in range(0, len(self.messages), per_tick):
             part = self.messages[start : start + per_tick]
             for at in range(0, len(part), CHUNK):
@@ -139,11 +140,11 @@ class Watching:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agents", type=int, default=500)
-    parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--rate", type=int, default=500, help="events a second")
-    parser.add_argument("--history", type=int, default=50_000, help="events before")
-    parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--agents", type=positive, default=500)
+    parser.add_argument("--tasks", type=positive, default=20_000)
+    parser.add_argument("--rate", type=positive, default=500, help="events a second")
+    parser.add_argument("--history", type=natural, default=50_000, help="events before")
+    parser.add_argument("--seconds", type=positive, default=60)
     options = parser.parse_args()
     print(f"load {os.getloadavg()[0]:.1f}")
     watching = Watching(options)

@@ -2,6 +2,7 @@
 
 # ruff: noqa: T201 # prints what it measured
 
+import argparse
 import asyncio
 import statistics
 import sys
@@ -83,7 +84,7 @@ async def bench_points(log: NatsEventLog) -> None:
         print(f"{name}: {statistics.median(took_s) * 1e3:.2f} ms (median), {max(took_s) * 1e3:.1f} at most")
 
 
-async def main() -> None:
+async def measure() -> None:
     with tempfile.TemporaryDirectory() as directory:
         async with EmbeddedBroker(Path(directory), BrokerOptions(sync_interval="always")) as broker:
             auth = broker.auth("writer")
@@ -98,5 +99,10 @@ async def main() -> None:
             await connection.close()
 
 
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    asyncio.run(measure())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from pathlib import Path
 
+from infra.broker.data_dir import DataDir
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
@@ -21,6 +23,7 @@ from tests.benchmarks.long_log import POOL
 
 EVERY = 100_000
 """Events between two snapshots."""
+LEAST = 2 * EVERY
 
 
 def ask(last: int) -> None:
@@ -43,7 +46,7 @@ def go_through(directory: Path) -> None:
     custody("verify")
 
 
-async def main(directory: Path, *, everything: bool) -> None:
+async def measure(directory: Path, *, everything: bool) -> None:
     """Run the questions against a broker on the directory."""
     async with EmbeddedBroker(directory, BrokerOptions(sync_interval="2m", start_timeout_s=600)) as broker:
         auth = broker.auth("operator")
@@ -58,15 +61,24 @@ async def main(directory: Path, *, everything: bool) -> None:
             "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
             "CUSTODY_WRITER_PASSWORD": broker.credentials("writer")["password"],
         }
+        if last < LEAST:
+            sys.exit(f"bench_long: the log has {last:,} events, and the questions need {LEAST:,}")
         print(f"{last:,} events")
         await asyncio.to_thread(ask, last)
         if everything:
             await asyncio.to_thread(go_through, directory)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parse the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
-    asyncio.run(main(given.directory, everything=given.all))
+    if not DataDir.at(given.directory).broker.is_dir():
+        parser.error(f"argument directory: {given.directory} has no log; tests.benchmarks.long_log makes one")
+    asyncio.run(measure(given.directory, everything=given.all))
+
+
+if __name__ == "__main__":
+    main()

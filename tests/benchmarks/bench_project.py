@@ -27,6 +27,7 @@ from infra.nats.event_log import NatsEventLog
 from infra.sql.database import Database, parse_url
 from infra.sql.sql_read_model import SqlReadModel
 from projections.read_models.table_projection import TableProjection
+from tests.benchmarks.arguments import positive
 from tests.benchmarks.long_log import POOL, fill
 from tests.support.postgres import binaries, running_postgres
 
@@ -84,7 +85,12 @@ async def measure(count: int) -> None:
             await connection.close()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parse the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--events", type=positive, default=100_000)
     asyncio.run(measure(parser.parse_args().events))
+
+
+if __name__ == "__main__":
+    main()

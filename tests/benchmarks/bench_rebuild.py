@@ -23,6 +23,7 @@ from infra.codec import CloudEventsCodec
 from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
+from tests.benchmarks.arguments import positive
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.memory_log import MemoryEventLog
 
@@ -120,8 +121,8 @@ async def measure(options: argparse.Namespace) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="Events a second in a rebuild.")
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--events", type=positive, default=100_000)
+    parser.add_argument("--rounds", type=positive, default=5)
     options = parser.parse_args()
     loop_factory = None
     with contextlib.suppress(ImportError):  # not on Windows

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import nats
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
+from tests.benchmarks.arguments import duration, positive
 from tests.benchmarks.bench_commands import Load, say, serve
 
 AGENT = "old"
@@ -234,9 +235,9 @@ async def measure(options: argparse.Namespace) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="What repeats and look-ups cost.")
-    parser.add_argument("--reports", type=int, default=6_000)
-    parser.add_argument("--repeats", type=int, default=10_000)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--reports", type=positive, default=6_000)
+    parser.add_argument("--repeats", type=positive, default=10_000)
+    parser.add_argument("--seconds", type=duration, default=4.0)
     asyncio.run(measure(parser.parse_args()))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import signal
@@ -50,19 +51,24 @@ async def bare(url: str, passwords: dict[str, str]) -> None:
     await transport.listen(handle)
     ready()
     position = 0
-    while True:
-        await wake.wait()
-        wake.clear()
-        while waiting:
-            batch, waiting[:] = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
-            messages = []
-            for incoming in batch:
-                task_id = json.loads(incoming.body)["task_id"]
-                messages.append(NewMessage(f"custody.default.evt.task.{task_id}.progressed", incoming.body))
-            position = await log.append(messages, expected_position=position)
-            for number, incoming in enumerate(batch):
-                reply = f'{{"ok":true,"position":{position - len(batch) + number + 1}}}'
-                transport.respond(incoming.reply, reply.encode(), {})
+    try:
+        while True:
+            await wake.wait()
+            wake.clear()
+            while waiting:
+                batch, waiting[:] = waiting[:MAX_BATCH], waiting[MAX_BATCH:]
+                messages = []
+                for incoming in batch:
+                    task_id = json.loads(incoming.body)["task_id"]
+                    messages.append(NewMessage(f"custody.default.evt.task.{task_id}.progressed", incoming.body))
+                position = await log.append(messages, expected_position=position)
+                for number, incoming in enumerate(batch):
+                    reply = f'{{"ok":true,"position":{position - len(batch) + number + 1}}}'
+                    transport.respond(incoming.reply, reply.encode(), {})
+    finally:
+        # A connection that loses its broker would try to come back, and keep the process from ending.
+        await responder.close()
+        await writer.close()
 
 
 async def custody(url: str, passwords: dict[str, str]) -> None:
@@ -88,7 +94,7 @@ async def run(kind: str, data_dir: Path) -> None:
         work.result()
 
 
-def main(work: Coroutine[Any, Any, None]) -> None:
+def run_on_uvloop(work: Coroutine[Any, Any, None]) -> None:
     """Run the work on uvloop where it exists, as the service does."""
     try:
         import uvloop  # noqa: PLC0415 - it may not be there
@@ -98,5 +104,14 @@ def main(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
+def main() -> None:
+    """Parse the arguments and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=("bare", "custody"))
+    parser.add_argument("directory", type=Path, help="of a broker that runs")
+    given = parser.parse_args()
+    run_on_uvloop(run(given.kind, given.directory))
+
+
 if __name__ == "__main__":
-    main(run(sys.argv[1], Path(sys.argv[2])))
+    main()

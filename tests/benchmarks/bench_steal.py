@@ -3,10 +3,13 @@
 python -m tests.benchmarks.bench_steal [--agents 20,200] [--seeds 5] [--kinds labelled,uniform]
     [--contenders none,balance] [--dask PYTHON] [--json FILE] [--write-docs]
 
+Without options it measures what the table of docs/stealing.md has: three loads of each kind, eight where nothing is
+known; every contender on the first kind, three of them on the others.
+
 The tasks are given to 3 agents (of 200, to 4, for none holds more than 500), the others hold nothing and claim. Pools
 are real ones in virtual time, so nothing depends on the machine. `--dask` names a Python that has the package
 `distributed`: the same loads go to a cluster of it, in real time, so scaled down. `--json` adds the results to a file;
-`--write-docs` puts what is there, and the picture, into docs/stealing.md.
+`--write-docs` puts what is there, less Dask's, and the picture, into docs/stealing.md.
 """
 
 # ruff: noqa: T201 # prints what it measured
@@ -16,14 +19,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from domain.policies.load_balancing import StealConfig, StealPolicy
+from tests.benchmarks.arguments import new_file, positive, positives, some_of
 from tests.benchmarks.steal_loads import KINDS, Load, Work, make_load
 from tests.benchmarks.steal_plan_cost import plan_cost_ms
 from tests.benchmarks.steal_plot import Series, utilisation_svg
@@ -59,6 +65,13 @@ CONTENDERS = {
     "claims": Contender("queued, all claim", StealConfig(enabled=False), given=False),
 }
 DASK = "dask"
+BESIDE = ("threshold", "balance", "claims")
+"""The usual contenders of all kinds of load but the first, which has all."""
+SEEDS = 3
+SEEDS_WHERE_UNKNOWN = 8
+"""More loads of the kind that leaves most to luck."""
+PICTURED = (20, "labelled", "threshold")
+"""The picture is of the load at which this contender came to its median."""
 
 
 class Result(NamedTuple):
@@ -74,6 +87,16 @@ Rows = dict[str, list[Result]]
 """By contender: one result for each seed."""
 Found = dict[int, dict[str, Rows]]
 """By number of agents and kind of load."""
+
+
+def usual_seeds(kind: str) -> int:
+    """Return the number of loads of a kind, unless it is given."""
+    return SEEDS_WHERE_UNKNOWN if kind == "unknown" else SEEDS
+
+
+def usual_contenders(kind: str) -> Sequence[str]:
+    """Return the contenders of a kind of load, unless they are named."""
+    return tuple(CONTENDERS) if kind == next(iter(KINDS)) else BESIDE
 
 
 def _given_to(agents: int) -> int:
@@ -112,15 +135,16 @@ def run_dask(python: str, load: Load) -> Result:
 
 
 def compare(
-    kinds: Sequence[str], agents: int, seeds: int, dask: str | None, contenders: Sequence[str]
+    kinds: Sequence[str], agents: int, given_seeds: int | None, dask: str | None, contenders: Sequence[str] | None
 ) -> dict[str, Rows]:
     """Return the results by kind of load and contender, one for each seed; prints each row as it is there."""
     found: dict[str, Rows] = {}
     for kind in kinds:
+        seeds = given_seeds or usual_seeds(kind)
         loads = [make_load(kind, agents, agents * TASKS_PER_AGENT, seed) for seed in range(seeds)]
         rows = found[kind] = {}
-        print(f"\n{KINDS[kind].title}; {agents} agents, {agents * TASKS_PER_AGENT} tasks, {seeds} loads")
-        for key in contenders:
+        print(f"\n{KINDS[kind].title}; {agents} agents, {agents * TASKS_PER_AGENT} tasks; loads: {seeds}", flush=True)
+        for key in contenders or usual_contenders(kind):
             contender = CONTENDERS[key]
             begin = time.perf_counter()
             rows[key] = [_result(load, run(contender, load)) for load in loads]
@@ -144,16 +168,13 @@ def _print(name: str, results: Sequence[Result], took_s: float) -> None:
 
 
 def table(found: dict[str, Rows], agents: int) -> str:
-    """Return the results as a table of a page."""
-    names = {**{key: each.name for key, each in CONTENDERS.items()}, DASK: "Dask"}
-    keys = [key for key in names if any(key in rows for rows in found.values())]
-    head = [f"{agents} agents, {agents * TASKS_PER_AGENT} tasks", *(names[key] for key in keys)]
+    """Return the results as a table of a page. Dask's are no part of it, since they depend on the machine."""
+    keys = [key for key in CONTENDERS if any(key in rows for rows in found.values())]
+    head = [f"{agents} agents, {agents * TASKS_PER_AGENT} tasks", *(CONTENDERS[key].name for key in keys)]
     lines = [f"| {' | '.join(head)} | moves ÷ tasks done elsewhere |", f"|---|{'---|' * (len(keys) + 1)}"]
     for kind, rows in found.items():
         cells = [_cell(rows.get(key)) for key in keys]
-        balanced = rows["balance"]
-        moves = sum(each.moved for each in balanced) / max(sum(each.elsewhere for each in balanced), 1)
-        lines.append(f"| {KINDS[kind].title} | {' | '.join(cells)} | {moves:.2f} |")
+        lines.append(f"| {KINDS[kind].title} | {' | '.join((*cells, _moves(rows.get('balance'))))} |")
     return "\n".join(lines)
 
 
@@ -164,9 +185,20 @@ def _cell(results: Sequence[Result] | None) -> str:
     return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
 
 
-def picture(agents: int) -> str:
+def _moves(results: Sequence[Result] | None) -> str:
+    if not results:
+        return "–"
+    return f"{sum(each.moved for each in results) / max(sum(each.elsewhere for each in results), 1):.2f}"
+
+
+def median_seed(results: Sequence[Result]) -> int:
+    """Return the seed of the load with the median ratio; of the lower one, of an even number."""
+    return sorted(range(len(results)), key=lambda seed: results[seed].ratio)[(len(results) - 1) // 2]
+
+
+def picture(agents: int, kind: str, seed: int) -> str:
     """Return the utilisation of one load by each policy."""
-    load = make_load("labelled", agents, agents * TASKS_PER_AGENT, 1)
+    load = make_load(kind, agents, agents * TASKS_PER_AGENT, seed)
     series = [
         Series(CONTENDERS[key].name, run(CONTENDERS[key], load).spans) for key in ("none", "threshold", "balance")
     ]
@@ -174,32 +206,59 @@ def picture(agents: int) -> str:
     return utilisation_svg(title, series, agents, load.lower_bound_s)
 
 
-def write_docs(tables: Sequence[str], costs: str) -> None:
-    """Put tables and pictures into the page."""
+def write_docs(found: Found, costs: str) -> None:
+    """Put tables and the picture into the page; without results of what it shows, the picture stays."""
+    tables = [table(rows, agents) for agents, rows in sorted(found.items())]
     page = DOCS / "stealing.md"
     before, _, rest = page.read_text(encoding="utf-8").partition("<!-- figures -->")
     _, _, after = rest.partition("<!-- end of figures -->")
     figures = "\n\n".join((*tables, costs))
     page.write_text(f"{before}<!-- figures -->\n\n{figures}\n\n<!-- end of figures -->{after}", encoding="utf-8")
-    (DOCS / "images" / "stealing.svg").write_text(picture(20), encoding="utf-8")
+    agents, kind, contender = PICTURED
+    if results := found.get(agents, {}).get(kind, {}).get(contender):
+        drawn = picture(agents, kind, median_seed(results))
+        (DOCS / "images" / "stealing.svg").write_text(drawn, encoding="utf-8")
+
+
+def _python_with_dask(text: str) -> str:
+    test = "from importlib.util import find_spec; assert find_spec('distributed')"
+    try:
+        subprocess.run([text, "-c", test], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        raise argparse.ArgumentTypeError(f"{text} is no Python that has the package distributed") from None
+    return text
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agents", default="20")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--kinds", default=",".join(KINDS))
-    parser.add_argument("--contenders", default=",".join(CONTENDERS))
-    parser.add_argument("--dask", metavar="PYTHON")
-    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agents", type=positives, default=[20], help="in a pool [20]")
+    parser.add_argument(
+        "--seeds", type=positive, metavar="LOADS", help=f"of each kind [{SEEDS}; {SEEDS_WHERE_UNKNOWN} of unknown]"
+    )
+    parser.add_argument("--kinds", type=some_of(KINDS), default=list(KINDS), help=f"of {', '.join(KINDS)} [all]")
+    parser.add_argument(
+        "--contenders",
+        type=some_of(CONTENDERS),
+        help=f"of {', '.join(CONTENDERS)} [all for {next(iter(KINDS))}, {', '.join(BESIDE)} for other kinds]",
+    )
+    parser.add_argument("--dask", type=_python_with_dask, metavar="PYTHON")
+    parser.add_argument("--json", type=new_file, metavar="FILE")
     parser.add_argument("--write-docs", action="store_true")
     options = parser.parse_args()
+    known: Found = {}
+    if options.json is not None:
+        try:
+            known = read(options.json)
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            parser.error(f"argument --json: {options.json} is there, but has no results of this benchmark: {error}")
+    if min(options.agents) <= _given_to(1):
+        parser.error(f"argument --agents: more than {_given_to(1)} are needed, for the tasks are given to so many")
+    # Dask's process ends with this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     found: Found = {
-        int(agents): compare(
-            options.kinds.split(","), int(agents), options.seeds, options.dask, options.contenders.split(",")
-        )
-        for agents in options.agents.split(",")
+        agents: compare(options.kinds, agents, options.seeds, options.dask, options.contenders)
+        for agents in options.agents
     }
     costs = "; ".join(
         f"{held:,} tasks held by {agents:,} agents, {idle} idle: {plan_cost_ms(held, agents, idle):.1f} ms"
@@ -207,27 +266,31 @@ def main() -> None:
     )
     costs = f"CPU of a plan, with {costs}."
     print(f"\n{costs}")
+    found = merged(known, found)
     if options.json is not None:
-        found = _added(options.json, found)
+        options.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
     if options.write_docs:
-        write_docs([table(rows, agents) for agents, rows in sorted(found.items())], costs)
+        write_docs(found, costs)
 
 
-def _added(file: Path, found: Found) -> Found:
-    """Add results to those in a file; return them all."""
+def read(file: Path) -> Found:
+    """Return the results that a file has; none if there is no file."""
     known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    kept: Found = {
+    return {
         int(agents): {
             kind: {key: [Result(*each) for each in results] for key, results in rows.items()}
             for kind, rows in kinds.items()
         }
         for agents, kinds in known.items()
     }
+
+
+def merged(known: Found, found: Found) -> Found:
+    """Return all results; a contender's new ones in place of those that were known."""
     for agents, kinds in found.items():
         for kind, rows in kinds.items():
-            kept.setdefault(agents, {}).setdefault(kind, {}).update(rows)
-    file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-    return kept
+            known.setdefault(agents, {}).setdefault(kind, {}).update(rows)
+    return known
 
 
 if __name__ == "__main__":

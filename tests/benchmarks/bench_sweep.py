@@ -17,10 +17,13 @@ from datetime import timedelta
 from domain.commands.service_commands import Judge
 from domain.decisions.dispatch import decide
 from domain.request import Request
+from tests.benchmarks.arguments import positive, positives
 from tests.benchmarks.busy_pool import BusyPool
 
 ROUNDS = 15
 REPEATS = 300
+MOST_DUE = 400
+"""The most leases of a sweep."""
 SHORT_S, LONG_S = 60.0, 86_400.0
 
 
@@ -52,12 +55,12 @@ def measure_sweep(live: int, due: int) -> None:
         pool.hold(f"lost-{number}", due, {"mode": "fixed", "lease_s": SHORT_S, "grace_s": 0})
         pool.now += timedelta(seconds=2 * SHORT_S)
         start = time.perf_counter()
-        task_ids = tuple(state.due(pool.now, 400))
+        task_ids = tuple(state.due(pool.now, MOST_DUE))
         state.apply(decide(state, Request(Judge(task_ids), "sweeper", "s", verb="judge"), pool.now, pool.rules))
         state.commit()
         took_s.append(time.perf_counter() - start)
         assert len(task_ids) == due, len(task_ids)
-    idle_us = median_us(lambda: state.due(pool.now, 400), REPEATS)
+    idle_us = median_us(lambda: state.due(pool.now, MOST_DUE), REPEATS)
     print(
         f"{live:>7,} live: a sweep over {due} due leases takes {statistics.median(took_s) * 1e3:6.2f} ms"
         f" ({min(took_s) * 1e3:.2f} to {max(took_s) * 1e3:.2f}); one that finds none {idle_us:.1f} µs"
@@ -97,9 +100,11 @@ def measure_decisions(live: int) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="What a sweep and a decision cost.")
-    parser.add_argument("--live", type=lambda text: [int(part) for part in text.split(",")], default=[1_000, 100_000])
-    parser.add_argument("--due", type=int, default=100)
+    parser.add_argument("--live", type=positives, default=[1_000, 100_000])
+    parser.add_argument("--due", type=positive, default=100)
     options = parser.parse_args()
+    if options.due > (most := min(MOST_DUE, min(options.live) - 1)):
+        parser.error(f"argument --due: {options.due} are too many: of so many live leases a sweep takes {most} at most")
     for live in options.live:
         measure_sweep(live, options.due)
     for live in options.live:

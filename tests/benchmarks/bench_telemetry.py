@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
 from handlers.telemetry import NO_TELEMETRY, ProcessFigures, Telemetry
 from infra.metrics.pool_metrics import PoolMetrics
 from infra.tracing.span_tracer import SpanTracer
+from tests.benchmarks.arguments import positive
 from tests.benchmarks.bench_decide import TASKS, Load
 
 
@@ -79,7 +80,7 @@ async def measure(rounds: int) -> None:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="What metrics and traces cost a command.")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=positive, default=40)
     asyncio.run(measure(parser.parse_args().rounds))
 
 

@@ -31,6 +31,7 @@ from infra.nats.connection import connect
 from infra.nats.event_log import NatsEventLog
 from infra.nats.stream import ensure_stream
 from tests.benchmarks import busy_pool
+from tests.benchmarks.arguments import duration, natural, positive
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.checkout import ROOT
 
@@ -161,11 +162,11 @@ async def run(options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--agents", type=int, default=500)
-    parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--rate", type=int, default=500, help="events a second")
-    parser.add_argument("--history", type=int, default=20_000, help="events before")
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--agents", type=positive, default=500)
+    parser.add_argument("--tasks", type=positive, default=20_000)
+    parser.add_argument("--rate", type=positive, default=500, help="events a second")
+    parser.add_argument("--history", type=natural, default=20_000, help="events before")
+    parser.add_argument("--seconds", type=duration, default=30)
     asyncio.run(run(parser.parse_args()))
 
 

@@ -22,6 +22,7 @@ from projections.state.pool_state import PoolState
 from projections.whatif.comparison import Comparison
 from projections.whatif.comparison_result import ComparisonResult
 from projections.whatif.policy import Policy
+from tests.benchmarks.arguments import positive
 from tests.benchmarks.busy_pool import POOL, BusyPool
 from tests.support.memory_log import MemoryEventLog
 
@@ -68,7 +69,7 @@ def _seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Parse the options and measure."""
     parser = argparse.ArgumentParser(description="Events a second in a what-if.")
-    parser.add_argument("--events", type=int, default=50_000)
+    parser.add_argument("--events", type=positive, default=50_000)
     options = parser.parse_args()
     pool = BusyPool(agents=100, tasks=2_000)
     stored = MemoryEventLog(POOL, list(pool.messages(options.events))).messages

@@ -39,6 +39,7 @@ from infra.nats.snapshot_store import NatsSnapshots
 from infra.nats.stream import ensure_stream
 from infra.service.fold_build import fold_build
 from infra.settings.settings import Settings
+from tests.benchmarks.arguments import natural, positive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterator
@@ -218,10 +219,15 @@ async def make(directory: Path, count: int, every: int) -> None:
             await store_snapshots(broker, count, every)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Parse the arguments and write the log."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("directory", type=Path)
-    parser.add_argument("events", type=int)
-    parser.add_argument("--snapshots", type=int, default=0, metavar="EVENTS")
+    parser.add_argument("events", type=positive)
+    parser.add_argument("--snapshots", type=natural, default=0, metavar="EVENTS", help="one every so many [none]")
     given = parser.parse_args()
     asyncio.run(make(given.directory, given.events, given.snapshots))
+
+
+if __name__ == "__main__":
+    main()

@@ -58,6 +58,8 @@ def utilisation_svg(title: str, series: Sequence[Series], agents: int, lower_bou
         for bounds in range(int(until) + 1)
     ]
     parts.append(f'<path d="M{x(1)} {_TOP}V{_TOP + height}" stroke="#444" stroke-dasharray="4 3"/>')
+    upwards = f'text-anchor="middle" transform="rotate(-90 14 {y(agents / 2)})"'
+    parts.append(f'<text x="14" y="{y(agents / 2)}" {upwards}>agents at work</text>')
     parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 6}">time, as a multiple of the lower bound</text>')
     for number, each in enumerate(series):
         colour = _COLOURS[number % len(_COLOURS)]

@@ -2,6 +2,7 @@
 
 # ruff: noqa: T201 # prints what it measured
 
+import argparse
 import asyncio
 import itertools
 import sys
@@ -127,7 +128,7 @@ def bench(url: str) -> None:
     assert all(thread.name != "eventsourcing-nats" for thread in threading.enumerate())
 
 
-async def main() -> None:
+async def measure() -> None:
     for sync_interval in ("always", "2m"):
         print(f"sync_interval {sync_interval}")
         with tempfile.TemporaryDirectory() as directory:
@@ -136,5 +137,10 @@ async def main() -> None:
                 await asyncio.to_thread(bench, broker.url)
 
 
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    asyncio.run(measure())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,13 +10,14 @@ from tests.benchmarks.peers import page
 from tests.benchmarks.peers.aims import AIMS, Aim, rows
 from tests.benchmarks.peers.catalogue import BY_NAME
 from tests.benchmarks.peers.comparisons import COMPARISONS
-from tests.benchmarks.peers.plot import svg
+from tests.benchmarks.peers.plot import OTHER_BAR, OWN_BAR, OWN_TINT, svg
 from tests.benchmarks.peers.report import lines
 from tests.benchmarks.peers.results import Outcome, Run, Series
 from tests.support.cases import case
 
 RENEWALS = next(each for each in COMPARISONS if each.name == "renewals")
 OFFERED = next(each for each in COMPARISONS if each.name == "offered")
+LONG_LOG = next(each for each in COMPARISONS if each.name == "long_log")
 LIFE = next(each for each in COMPARISONS if each.name == "life")
 MACHINE = {
     "at": "2026-11-29T10:00:00+00:00",
@@ -146,11 +148,32 @@ def test_a_plot_is_an_image_with_every_contender_that_has_figures() -> None:
     assert "Redis" not in texts
 
 
+def test_a_plot_says_what_it_draws_and_how_often_that_was_measured() -> None:
+    figures = {"per_s": [114.0], "start_s": [0.5]}
+    once = svg(LONG_LOG, Outcome("long_log", [Series("custody", "64 callers", figures)]))
+    assert ">Renewals on a long log, a second</text>" in once
+    assert ">more is better; one round</text>" in once
+    assert ">114</text>" in once
+    assert ">450 (400 to 500)</text>" in svg(RENEWALS, a_run().outcomes[0])
+
+
+def test_custody_in_another_form_has_a_tint_of_its_colour() -> None:
+    contenders = ("custody", "custody_client", "postgres")
+    drawn = svg(LIFE, Outcome("life", [Series(each, "1 worker", {"per_s": [9.0]}) for each in contenders]))
+    assert re.findall(r'height="16" fill="(.*?)"', drawn) == [OWN_BAR, OWN_TINT, OTHER_BAR]
+
+
 def test_a_terminal_gets_the_spread_and_the_ratio_of_rounds_side_by_side() -> None:
     told = lines(RENEWALS, a_run().outcomes[0])
     postgres = "    PostgreSQL             910 (800 to 1,000) a second;  1 ms, p50;  4 ms, p99"
     assert told[3] == f"{postgres}   Custody is 0.50 × (0.49 to 0.50)"
     assert told[-1] == "    Redis                  failed"
+
+
+def test_one_round_has_no_spread() -> None:
+    once = [Series("custody", "1 caller", {"per_s": [50.0]}), Series("postgres", "1 caller", {"per_s": [100.0]})]
+    told = lines(RENEWALS, Outcome("renewals", once))[-1]
+    assert told == "    PostgreSQL             100 a second   Custody is 0.50 ×"
 
 
 def test_a_run_is_kept_as_json(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def filled(page: str, run: Run) -> str:
         made[comparison.name] = lambda comparison=comparison, outcome=outcome: [  # type: ignore[misc]
             *table(comparison, outcome),
             "",
-            f"![{comparison.title}](images/{plot_path(comparison).name})",
+            f"![{comparison.picture_title}](images/{plot_path(comparison).name})",
         ]
 
     def fill(block: re.Match[str]) -> str:

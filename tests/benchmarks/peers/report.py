@@ -35,11 +35,15 @@ def spread(series: Series, figure: Figure) -> str:
 
 
 def ratio_to(own: Series, other: Series, figure: Figure) -> str | None:
-    """Return what Custody reached by what another did, of the rounds side by side: the median, lowest and highest."""
+    """Return what Custody reached by what another did, of the rounds side by side: the median, lowest and highest.
+
+    The median alone if there is one round; None if there is none.
+    """
     found = ratios(own, other, figure.key)
     if not found:
         return None
-    return f"{statistics.median(found):.2f} × ({min(found):.2f} to {max(found):.2f})"
+    median = f"{statistics.median(found):.2f} ×"
+    return f"{median} ({min(found):.2f} to {max(found):.2f})" if len(found) > 1 else median
 
 
 def number(value: float) -> str:

@@ -55,15 +55,14 @@ class Runner:
             return self._teams[name]
         if name in self.run.skipped:
             return None
-        team = Team(BY_NAME[name])
+        team = self._teams[name] = Team(BY_NAME[name])
         try:
             team.start()
         except (MissingError, RuntimeError) as error:
-            team.stop()
+            self._teams.pop(name).stop()
             self.run.skipped[name] = str(error)
             self._say(f"without {team.contender.label}: {error}")
             return None
-        self._teams[name] = team
         if name not in self._told:
             self._told.add(name)
             self._say(f"with {team.contender.label}: on disk: {team.contender.durability}. {team.contender.set_up}")

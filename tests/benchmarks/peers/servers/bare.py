@@ -12,7 +12,7 @@ from pathlib import Path
 
 from infra.broker.data_dir import DataDir
 from infra.broker.embedded import EmbeddedBroker
-from tests.benchmarks.bench_service import bare, main
+from tests.benchmarks.bench_service import bare, run_on_uvloop
 from tests.benchmarks.peers.servers.custody import CustodyServer
 
 
@@ -33,4 +33,4 @@ async def serve(data_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(serve(Path(sys.argv[1])))
+    run_on_uvloop(serve(Path(sys.argv[1])))
