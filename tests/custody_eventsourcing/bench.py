@@ -2,14 +2,17 @@
 
 # ruff: noqa: T201 # prints what it measured
 
+import argparse
 import asyncio
 import itertools
+import platform
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -127,7 +130,8 @@ def bench(url: str) -> None:
     assert all(thread.name != "eventsourcing-nats" for thread in threading.enumerate())
 
 
-async def main() -> None:
+async def measure() -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.python_implementation()} {platform.python_version()}")
     for sync_interval in ("always", "2m"):
         print(f"sync_interval {sync_interval}")
         with tempfile.TemporaryDirectory() as directory:
@@ -136,5 +140,13 @@ async def main() -> None:
                 await asyncio.to_thread(bench, broker.url)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Measures applications of the eventsourcing library on brokers of its own, for a minute and a half."
+    )
+    parser.parse_args()
+    asyncio.run(measure())
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()
