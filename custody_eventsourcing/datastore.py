@@ -6,6 +6,7 @@ import asyncio
 import weakref
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from custody_eventsourcing.guarded_api import GuardedApi, Link
 from custody_eventsourcing.library_errors import library_errors
 from custody_eventsourcing.loop import LoopThread
 from custody_eventsourcing.streams import OpenStream, StreamSpec, open_stream
@@ -29,21 +30,21 @@ class AsyncDatastore:
 
     def __init__(self, settings: NatsSettings) -> None:
         self._settings = settings
-        self._exchange: Exchange | None = None
+        self._link: Link | None = None
         self._streams: dict[StreamSpec, OpenStream] = {}
         self._opening = asyncio.Lock()
 
-    async def exchange(self) -> Exchange:
-        """Connect if necessary, and return the connection's exchange. Raises BrokerUnavailableError."""
+    async def link(self) -> Link:
+        """Connect if necessary, and return the link. Raises BrokerUnavailableError."""
         async with self._opening:
             return await self._connected()
 
     async def stream(self, spec: StreamSpec) -> OpenStream:
-        """Return the stream, created or checked at its first use. Raises as `open_stream` and `exchange` do."""
+        """Return the stream, created or checked at its first use. Raises as `open_stream` and `link` do."""
         async with self._opening:
-            exchange = await self._connected()
+            link = await self._connected()
             if spec not in self._streams:
-                self._streams[spec] = await open_stream(exchange, spec)
+                self._streams[spec] = await open_stream(link, spec)
             return self._streams[spec]
 
     async def use_stream(self, spec: StreamSpec, use: Callable[[OpenStream, float], Awaitable[_T]]) -> _T:
@@ -65,32 +66,33 @@ class AsyncDatastore:
                 if loop.time() + _RETRY_PAUSE_S >= deadline:
                     raise
             await asyncio.sleep(_RETRY_PAUSE_S)
-            if self._exchange is not None:
-                await self._exchange.connection.wait_connected(max(0.0, deadline - loop.time()))
+            if self._link is not None:
+                await self._link.api.connection.wait_connected(max(0.0, deadline - loop.time()))
 
     async def close(self) -> None:
         """End the connection."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            await exchange.connection.close()
+        link, self._link = self._link, None
+        if link is not None:
+            await link.api.connection.close()
 
-    async def _connected(self) -> Exchange:
-        if self._exchange is not None and self._exchange.connection.client.is_closed:
-            self._exchange = None
+    async def _connected(self) -> Link:
+        if self._link is not None and self._link.api.connection.client.is_closed:
+            self._link = None
             self._streams.clear()
-        if self._exchange is None:
+        if self._link is None:
             connection = await connect(
                 self._settings.url,
                 name="eventsourcing",
                 auth=self._settings.auth,
                 deadline_s=self._settings.connect_timeout_s,
             )
+            api = GuardedApi(connection)
             try:
-                self._exchange = await Exchange.open(connection)
+                self._link = Link(await Exchange.open(connection), api)
             except BaseException:
                 await connection.close()
                 raise
-        return self._exchange
+        return self._link
 
 
 class NatsDatastore:
@@ -108,7 +110,7 @@ class NatsDatastore:
 
     def run(self, function: Callable[_P, Coroutine[Any, Any, _T]], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call the function on the event loop and wait for its result; raises the library's errors."""
-        with library_errors():
+        with library_errors(self.settings.remedy_for_rights):
             return self._thread.run(function, *args, **kwargs)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> concurrent.futures.Future[None]:

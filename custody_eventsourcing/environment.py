@@ -10,6 +10,7 @@ from eventsourcing.utils import strtobool
 
 from infra.nats.auth import Auth, Tls
 from infra.nats.broker_errors import CredentialsError
+from infra.nats.connection import without_password
 
 if TYPE_CHECKING:
     from eventsourcing.utils import Environment
@@ -49,6 +50,18 @@ class NatsSettings:
     stream_prefix: str = DEFAULT_STREAM_PREFIX
     replicas: int = 1
     create_streams: bool = True
+    name: str = ""
+    """The application's; begins the names of the settings that are for it alone."""
+
+    @property
+    def remedy_for_rights(self) -> str:
+        """What to do where the user lacks a right, as a phrase for people."""
+        user = "the connection's user" if self.auth.user is None else f"user {self.auth.user!r}"
+        of_application = f"{self.name.upper()}_" if self.name else ""
+        return (
+            f"give {user} that right at {without_password(self.url)}, or choose another user or broker"
+            f" ({of_application}{NATS_USER}, {of_application}{NATS_URL})"
+        )
 
     @classmethod
     def from_env(cls, env: Environment) -> NatsSettings:
@@ -69,6 +82,7 @@ class NatsSettings:
             stream_prefix=env.get(NATS_STREAM_PREFIX) or DEFAULT_STREAM_PREFIX,
             replicas=_replicas(env),
             create_streams=creates_streams(env),
+            name=env.name,
         )
 
 

@@ -33,8 +33,8 @@ class ForbiddenError(ProgrammingError):
 
 
 @contextlib.contextmanager
-def library_errors() -> Iterator[None]:
-    """Raise the library's error in place of the broker's."""
+def library_errors(remedy_for_rights: str) -> Iterator[None]:
+    """Raise the library's error in place of the broker's. `remedy_for_rights`: what to do where a right is lacking."""
     try:
         yield
     except (BrokerTooOldError, NoJetStreamError) as error:
@@ -42,7 +42,7 @@ def library_errors() -> Iterator[None]:
     except OutcomeUnknownError as error:
         raise UnknownOutcomeError(f"not known whether it was stored: {error}") from error
     except AppendForbiddenError as error:
-        raise ForbiddenError(str(error)) from error
+        raise ForbiddenError(f"{error}: {remedy_for_rights}") from error
     except AppendRejectedError as error:
         raise DataError(str(error)) from error
     except (BrokerError, LogError) as error:

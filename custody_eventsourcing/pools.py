@@ -21,7 +21,6 @@ from domain.names import is_name, is_task_id
 from domain.subjects import subject_token
 from handlers.ports import LogIncompleteError, evt_prefix
 from infra.codec import CloudEventsCodec
-from infra.nats.api import JetStreamApi
 from infra.nats.connection import without_password
 from infra.nats.import_mark import unfinished_import
 from infra.nats.jetstream_errors import STREAM_NOT_FOUND, ApiError
@@ -190,12 +189,11 @@ def _notification_reader(
 
 async def _view(core: AsyncDatastore, pool: str) -> StreamView:
     """Return a view of the pool's log. Raises LogIncompleteError while that is only part of one, ApiError."""
-    exchange, stream = await core.exchange(), stream_name(pool)
-    connection = exchange.connection
-    part = unfinished_import(await JetStreamApi(connection).call(f"STREAM.INFO.{stream}"), connection.url)
+    link, stream = await core.link(), stream_name(pool)
+    part = unfinished_import(await link.api.call(f"STREAM.INFO.{stream}"), link.api.connection.url)
     if part is not None:
         raise LogIncompleteError(part)
-    return StreamView(exchange, stream, direct=False)
+    return StreamView(link, stream, direct=False)
 
 
 Factory = PoolFactory

@@ -13,6 +13,7 @@ from custody_eventsourcing.records import WRITE
 from handlers.ports import (
     MAX_BATCH_MESSAGES,
     AppendConflictError,
+    AppendForbiddenError,
     LogError,
     LogUnavailableError,
     OutcomeUnknownError,
@@ -88,7 +89,8 @@ class Publisher:
         """
         try:
             found = await self._view.next(write.message.subject, (write.expected or 0) + 1)
-        except LogUnavailableError:
+        except (LogUnavailableError, AppendForbiddenError):
+            # Without the right to read, the outcome stays unknown.
             return None
         if found is None:
             return None

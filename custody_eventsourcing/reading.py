@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from handlers.ports import LogUnavailableError, OutcomeUnknownError
 from infra.nats import wire_format
-from infra.nats.api import JetStreamApi
 from infra.nats.reader import StreamReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from custody_eventsourcing.guarded_api import Link
     from handlers.ports import StoredMessage
-    from infra.nats.exchange import Exchange
 
 DIRECT_MESSAGES = 200
 """Up to this many messages of a range, a direct get is faster than a consumer, which has to be created."""
@@ -37,12 +36,11 @@ _ANSWER_TIMEOUT_S = 2.0
 class StreamView:
     """Reads one stream."""
 
-    def __init__(self, exchange: Exchange, stream: str, *, direct: bool = True) -> None:
+    def __init__(self, link: Link, stream: str, *, direct: bool = True) -> None:
         """`direct`: whether the user may use direct gets, which are faster; see `infra/broker/users.py`."""
         self.stream = stream
         self._may_direct = direct
-        self._exchange = exchange
-        self._api = JetStreamApi(exchange.connection)
+        self._exchange, self._api = link
 
     async def last(self, subject: str = ">") -> StoredMessage | None:
         """Return the newest message on the subject, as the leader has it. Raises LogUnavailableError, ApiError."""

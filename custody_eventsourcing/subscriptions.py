@@ -57,7 +57,7 @@ class MessageFeed:
                 return message
             error = self._error
         if error is not None:
-            with library_errors():
+            with library_errors(self._datastore.settings.remedy_for_rights):
                 raise error
         return None
 

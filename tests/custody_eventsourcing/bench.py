@@ -5,12 +5,14 @@
 import argparse
 import asyncio
 import itertools
+import platform
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -129,6 +131,7 @@ def bench(url: str) -> None:
 
 
 async def measure() -> None:
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {platform.python_implementation()} {platform.python_version()}")
     for sync_interval in ("always", "2m"):
         print(f"sync_interval {sync_interval}")
         with tempfile.TemporaryDirectory() as directory:
@@ -138,7 +141,10 @@ async def measure() -> None:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    parser = argparse.ArgumentParser(
+        description="Measures applications of the eventsourcing library on brokers of its own, for a minute and a half."
+    )
+    parser.parse_args()
     asyncio.run(measure())
 
 

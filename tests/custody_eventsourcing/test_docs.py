@@ -1,52 +1,79 @@
-"""The examples of docs/eventsourcing.md run unchanged."""
+"""docs/eventsourcing.md from its first line to its last: its files are written, its commands typed into terminals."""
 
-import asyncio
-import re
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from handlers.ports import NewMessage
-from infra.broker.embedded import EmbeddedBroker
-from infra.nats.auth import Auth
-from infra.nats.connection import connect
-from infra.nats.event_log import NatsEventLog
-from infra.nats.stream import ensure_stream
+from tests.docs.conftest import environment
+from tests.docs.pages import blocks, read, steps
+from tests.docs.terminal import Terminal
 from tests.support.checkout import ROOT
-from tests.support.scenario import Scenario
 
-DOCUMENT = ROOT / "docs" / "eventsourcing.md"
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-
-
-async def fill(url: str, auth: Auth, pool: str) -> None:
-    scenario = Scenario(pool_id=pool)
-    scenario.holds("a1", "T1")
-    connection = await connect(url, name="test", auth=auth)
-    await ensure_stream(connection, pool)
-    log = await NatsEventLog.open(connection, pool)
-    messages = [NewMessage(message.subject, message.body, message.headers) for message in scenario.messages]
-    await log.append(messages, expected_position=0)
-    await log.close()
-    await connection.close()
+PAGE = read("docs/eventsourcing.md")
+BROKER, PORT = "nats-server --addr 127.0.0.1 --port 4222", "4222"
 
 
-def test_the_examples_run(
-    broker: EmbeddedBroker,
-    pool: str,
-    nats_env: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    own_application, view, reader = EXAMPLES
-    names: dict[str, object] = {"__name__": "examples"}
-    exec(own_application, names)  # noqa: S102 # that is what examples are for
-    exec(view, names)  # noqa: S102 # same
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Where a reader begins: beside a checkout, in which `bootstrap.py` has made the environment."""
+    (tmp_path / "custody").mkdir()
+    (tmp_path / "custody" / ".venv").symlink_to(sys.prefix)
+    (tmp_path / "custody" / "bootstrap.py").symlink_to(ROOT / "bootstrap.py")
+    return tmp_path
 
-    asyncio.run(fill(broker.url, Auth(user=nats_env["NATS_USER"], password=nats_env["NATS_PASSWORD"]), pool))
-    monkeypatch.setenv("PERSISTENCE_MODULE", "custody_eventsourcing.pools")
-    monkeypatch.setenv("CUSTODY_POOL", pool)
-    exec(reader, names)  # noqa: S102 # same
 
-    assert capsys.readouterr().out == (
-        "a1 ['custody.agent.registered.v1', 'custody.task.submitted.v1', 'custody.task.leased.v1']\n1\n"
-    )
+@pytest.fixture
+def env() -> Mapping[str, str]:
+    return {
+        name: value
+        for name, value in environment().items()
+        if "NATS_" not in name and name not in {"PERSISTENCE_MODULE", "CREATE_TABLE"}
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_the_page_is_walked_through(home: Path, env: Mapping[str, str]) -> None:
+    kennel = home / "kennel"
+    kennel.mkdir()
+    assert BROKER in PAGE
+    terminals: dict[str, Terminal] = {}
+    with ExitStack() as stack:
+        for block in blocks(PAGE.replace(PORT, str(_free_port()))):
+            what, _, name = block.mark.partition(" ")
+            if what == "file":
+                (kennel / name).write_text(f"{block.text}\n", encoding="utf-8")
+            elif what == "terminal":
+                number, _, runs_on = name.partition(", ")
+                if number not in terminals:
+                    terminals[number] = stack.enter_context(Terminal(kennel, env))
+                typed = steps(block.text)
+                for step in typed:
+                    terminals[number].type(step, ends=not (runs_on and step is typed[-1]))
+
+
+@pytest.mark.system
+def test_it_is_installed_as_the_page_says(home: Path, env: Mapping[str, str]) -> None:
+    (block,) = blocks(PAGE, "install")
+    first, *rest = block.text.splitlines()
+    assert first.split("#", maxsplit=1)[0].split() == ["python3", "custody/bootstrap.py", "setup"]
+    with Terminal(home, env) as terminal:
+        for line in rest:
+            terminal.type(steps(f"$ {line}")[0], ends=True)
+        terminal.type(steps("$ pwd\n" + str(home / "kennel"))[0], ends=True)
+        terminal.type(steps("$ python -c 'import custody_eventsourcing, eventsourcing'")[0], ends=True)
+
+
+def test_every_block_of_the_page_is_run() -> None:
+    assert [block for block in blocks(PAGE) if not block.mark.startswith(("file ", "terminal ", "install"))] == []
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -10,7 +10,6 @@ from eventsourcing.domain import Aggregate
 from eventsourcing.persistence import (
     MapperDeserialisationError,
     NotSupportedError,
-    OperationalError,
     ProgrammingError,
     StoredEvent,
     Tracking,
@@ -18,7 +17,7 @@ from eventsourcing.persistence import (
 from eventsourcing.projection import ApplicationSubscription, Projection, ProjectionRunner
 from msgspec.structs import astuple
 
-from custody_eventsourcing import NatsTrackingRecorder
+from custody_eventsourcing import ForbiddenError, NatsTrackingRecorder
 from custody_eventsourcing.pool_events import PoolEvent, PoolMapper
 from domain.task import Task
 from handlers.ports import NewMessage
@@ -206,9 +205,9 @@ def test_nothing_is_written(app: Application[str], filled: Pool) -> None:
 
 
 def test_the_operators_rights_would_not_do_for_writing(pool_env: dict[str, str]) -> None:
-    own = {**pool_env, "PERSISTENCE_MODULE": "custody_eventsourcing", "NATS_TIMEOUT": "1"}
+    own = {**pool_env, "PERSISTENCE_MODULE": "custody_eventsourcing"}
 
-    with pytest.raises(OperationalError):
+    with pytest.raises(ForbiddenError, match=r"STREAM\.CREATE\..*'operator'.*APPLICATION_NATS_URL"):
         Application[str](own)
 
 

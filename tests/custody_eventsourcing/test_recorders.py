@@ -271,3 +271,11 @@ def test_a_stream_that_must_not_be_made_and_is_missing(nats_env: dict[str, str])
         with pytest.raises(ProgrammingError, match=r"there is no stream .*-stored-events, and CREATE_TABLE is off"):
             use()
     factory.close()
+
+
+def test_copies_that_a_single_server_cannot_keep(nats_env: dict[str, str]) -> None:
+    factory = NatsFactory({**nats_env, "NATS_REPLICAS": "3"})
+    says = r"cannot have 3 copies at nats://.*: that is a single server, .*; set NATS_REPLICAS to 1, or NATS_URL to"
+    with pytest.raises(NotSupportedError, match=says):
+        factory.application_recorder()
+    factory.close()

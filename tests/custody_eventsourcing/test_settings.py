@@ -98,6 +98,16 @@ def test_what_means_nothing_is_refused(env: dict[str, str], says: str) -> None:
         settings("app", **env)
 
 
+def test_a_lack_of_rights_names_the_settings_that_help() -> None:
+    assert settings(NATS_URL="nats://u:secret@broker.example").remedy_for_rights == (
+        "give the connection's user that right at nats://broker.example, or choose another user or broker"
+        " (NATS_USER, NATS_URL)"
+    )
+    assert settings("leases", NATS_USER="ann").remedy_for_rights == (
+        f"give user 'ann' that right at {URL}, or choose another user or broker (LEASES_NATS_USER, LEASES_NATS_URL)"
+    )
+
+
 def test_a_password_is_not_shown() -> None:
     assert "secret" not in repr(settings(NATS_PASSWORD="secret", NATS_TOKEN="secret"))
 
