@@ -45,6 +45,8 @@ class GuardedApi(JetStreamApi):
                 self._in_flight[refused] = subject
                 return await super().call(verb, body)
         except TimeoutError:
+            if not refused.expired():
+                raise
             self._check_inbox()
             raise AppendForbiddenError(f"the broker does not allow a publish to {subject}") from None
         finally:

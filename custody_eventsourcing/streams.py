@@ -11,14 +11,11 @@ from custody_eventsourcing.publishing import Publisher
 from custody_eventsourcing.reading import StreamView
 from custody_eventsourcing.sequences import Sequences
 from handlers.ports import LogUnavailableError
-from infra.nats.jetstream_errors import CLUSTER_NO_PEERS, ApiError
+from infra.nats.jetstream_errors import CLUSTER_NO_PEERS, COPIES_NOT_SUPPORTED, ApiError
 from infra.nats.stream import KEEPS_EVERYTHING, check_version
 
 if TYPE_CHECKING:
     from custody_eventsourcing.guarded_api import GuardedApi, Link
-
-_SINGLE_SERVER = 10074
-"""JetStream's code for copies that only a cluster can keep."""
 
 TRACKING_HISTORY = 16
 """Messages kept on each subject of a stream without events.
@@ -101,7 +98,7 @@ async def _info_or_create(api: GuardedApi, spec: StreamSpec, wanted: dict[str, A
 def _check_copies(error: ApiError, spec: StreamSpec, url: str) -> None:
     """Raise an error that says what to do if the broker cannot keep so many copies of the stream."""
     wanted = f"stream {spec.name} cannot have {spec.replicas} copies at {url}"
-    if error.err_code == _SINGLE_SERVER:
+    if error.err_code == COPIES_NOT_SUPPORTED:
         raise NotSupportedError(
             f"{wanted}: that is a single server, not a cluster; set NATS_REPLICAS to 1, or NATS_URL to a cluster of"
             f" {spec.replicas} servers or more"

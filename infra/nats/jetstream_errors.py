@@ -34,6 +34,8 @@ WRONG_LAST_MESSAGE_ID = 10070
 """The stream does not end with the expected message."""
 WRONG_LAST_SEQUENCE = 10071
 """The stream, or the subject, does not end at the expected sequence."""
+COPIES_NOT_SUPPORTED = 10074
+"""A single server cannot keep several copies of a stream."""
 JETSTREAM_NOT_ENABLED = 10076
 """The broker runs without JetStream."""
 STORE_FAILED = 10077

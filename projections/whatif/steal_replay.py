@@ -111,6 +111,8 @@ class StealReplay:
             self.workloads.replace_agent(agent_id, self._agents.pop(agent_id, None), agent)
             if agent is not None:
                 self._agents[agent_id] = agent
+            else:
+                self._claimers.discard(agent_id)
             self._changed = True
         elif isinstance(recorded.event, st.Planned) and recorded.event.gain_s is not None:
             # The policy balance planned it in the record: its target had nothing to do, and could use so many tasks.
