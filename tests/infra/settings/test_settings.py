@@ -15,6 +15,7 @@ from infra.settings.loading import load_settings
 from infra.settings.rule_settings import LEASE_FIELDS, RETRY_FIELDS, RULE_FIELDS, STEAL_FIELDS
 from infra.settings.settings import FORGIVING, GROUPS, Settings
 from infra.settings.sources import SettingsError
+from projections.postmortem.causes import RULES, Cause
 from tests.support.checkout import ROOT
 
 
@@ -353,3 +354,8 @@ def test_the_adaptive_phases_and_every_factor_are_settings() -> None:
     assert rules.lease.renewal_many_after == 9
     with pytest.raises(SettingsError, match="lease_first_s"):
         load_settings({"lease_first_s": 0.0})
+
+
+def test_the_rule_behind_an_overload_names_the_settings_that_it_follows() -> None:
+    names = re.findall(r"`(\w+)`", RULES[Cause.OVERLOAD])
+    assert [STEAL_FIELDS[name] for name in names] == ["overloaded_above_tasks", "overloaded_above_cpu"]

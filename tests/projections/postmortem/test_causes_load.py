@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from domain.commands.service_commands import PlanSteal
 from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
-from infra.settings.rule_settings import STEAL_FIELDS
-from projections.postmortem.causes import RULES, Cause
+from projections.postmortem.causes import Cause
 from tests.support.postmortem import causes, named
 from tests.support.scenario import OPS, Scenario
 
@@ -125,8 +122,3 @@ def test_the_limits_are_those_of_the_stealer() -> None:
     plan_steal(s, 4)
     (found,) = named(s, Cause.OVERLOAD)
     assert found.evidence[0].text == "a steal for B was planned: 4 tasks (limit 3), cpu 0 % (limit 50 %)"
-
-
-def test_the_rule_that_is_shown_names_the_settings_that_it_follows() -> None:
-    names = re.findall(r"`(\w+)`", RULES[Cause.OVERLOAD])
-    assert [STEAL_FIELDS[name] for name in names] == ["overloaded_above_tasks", "overloaded_above_cpu"]
