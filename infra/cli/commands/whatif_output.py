@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _SMALLEST_COLUMN = 10
 _GAP = 2
-_TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stolen", "stuck", "")
+_TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stuck", "sto-\nlen", "")
 _BREAKS: Final = re.compile(r"_(?!s$)")
 """Where a setting's name may be wrapped; its unit stays on the line of the word before."""
 _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
@@ -129,6 +129,7 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
     marks = dict(
         zip(map(id, (replayed, *cells)), pareto_front([each.measures for each in (replayed, *cells)]), strict=True)
     )
+    steals_differ = len({each.measures.steals for each in (replayed, *cells)}) > 1
     grids: dict[str, list[PolicyResult]] = {}
     for each in cells:
         grids.setdefault(_base(each), []).append(each)
@@ -139,7 +140,8 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
             m, cell = row.measures, row.policy.cell
             settings = [written(cell[axis]) for axis in axes] if cell else [row.policy.name, *[""] * (len(axes) - 1)]
             numbers = [str(m.false), str(m.recoveries), duration(m.held_s), _length(m.held_p95_s), duration(m.redone_s)]
-            numbers += [str(m.renewals), str(m.steals), str(m.stuck)]
+            # Only steal settings change it, and a column more is too much for many a terminal.
+            numbers += [str(m.renewals), str(m.stuck), str(m.steals) if steals_differ else ""]
             lines.append([*settings, *numbers, "front" if marks[id(row)] else ""])
         out.line()
         out.heading(f"TRADE-OFF{f' over {base}' if base else ''}")
@@ -147,7 +149,7 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
 
 
 def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print right-aligned columns; in a terminal their names are wrapped."""
+    """Print right-aligned columns, without those that have no value; in a terminal their names are wrapped."""
     if not out.terminal:
         out.table([name.replace("-\n", "").replace("\n", " ") or "best" for name in names], lines)
         return
@@ -156,11 +158,12 @@ def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) 
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True)
-    for name in names:
-        table.add_column(Text(_BREAKS.sub("_\n", name)), justify="right", vertical="bottom", overflow="fold")
+    kept = [index for index in range(len(names)) if any(line[index] for line in lines)]
+    for index in kept:
+        table.add_column(Text(_BREAKS.sub("_\n", names[index])), justify="right", vertical="bottom", overflow="fold")
     for line in lines:
         style = "green" if line[-1] else ""
-        table.add_row(*(Text(cell, style=style) for cell in line))
+        table.add_row(*(Text(line[index], style=style) for index in kept))
     out.console.print(table)
 
 
