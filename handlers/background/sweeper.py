@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 
-MAX_JUDGED = 300
-"""Tasks judged in one command; each takes three events at the most, so that all fit into one batch."""
+MAX_JUDGED = 200
+"""Tasks judged in one command; each takes three events at the most, so that all fit into one batch. With 300, others
+waited half as long again, and with 100 the sweep took half as long again; see docs/performance-parts.md."""
 IN_FLIGHT = 2
 """Commands that judge at a time: one is decided while the other is appended. What others ask goes with the next."""
 RECHECK_S = 1.0
