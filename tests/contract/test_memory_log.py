@@ -12,17 +12,8 @@ from handlers.ports import (
     NewMessage,
     OutcomeUnknownError,
 )
-from tests.support.memory_log import (
-    Conflict,
-    DroppedLater,
-    LoseAck,
-    LoseRequest,
-    MemoryEventLog,
-    Reject,
-    StoredLater,
-    Unavailable,
-    matches,
-)
+from tests.support.log_faults import Conflict, DroppedLater, LoseAck, LoseRequest, Reject, StoredLater, Unavailable
+from tests.support.memory_log import MemoryEventLog, matches
 
 MINE = [NewMessage("custody.p.evt.task.T1.queued", b"mine")]
 THEIRS = [NewMessage("custody.p.evt.task.T2.queued", b"theirs")]

@@ -3,7 +3,6 @@
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from tests.docs.conftest import environment
 from tests.docs.pages import blocks, read, steps
 from tests.docs.terminal import Terminal
+from tests.docs.walking import walk
 from tests.support.checkout import ROOT
 
 PAGE = read("docs/eventsourcing.md")
@@ -41,19 +41,7 @@ def test_the_page_is_walked_through(home: Path, env: Mapping[str, str]) -> None:
     kennel = home / "kennel"
     kennel.mkdir()
     assert BROKER in PAGE
-    terminals: dict[str, Terminal] = {}
-    with ExitStack() as stack:
-        for block in blocks(PAGE.replace(PORT, str(_free_port()))):
-            what, _, name = block.mark.partition(" ")
-            if what == "file":
-                (kennel / name).write_text(f"{block.text}\n", encoding="utf-8")
-            elif what == "terminal":
-                number, _, runs_on = name.partition(", ")
-                if number not in terminals:
-                    terminals[number] = stack.enter_context(Terminal(kennel, env))
-                typed = steps(block.text)
-                for step in typed:
-                    terminals[number].type(step, ends=not (runs_on and step is typed[-1]))
+    walk(PAGE.replace(PORT, str(_free_port())), kennel, env)
 
 
 @pytest.mark.system

@@ -5,8 +5,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -17,6 +15,7 @@ from custody_client.testing import Custody
 from tests.docs.conftest import environment, up
 from tests.docs.pages import PICTURES, blocks, read, steps
 from tests.docs.terminal import Terminal
+from tests.docs.walking import walk
 from tests.support.cases import case
 from tests.support.checkout import ROOT
 
@@ -47,24 +46,6 @@ def env(home: Path) -> dict[str, str]:
     return {**found, "HOME": str(home), "PATH": f"{agent.parent}{os.pathsep}{found['PATH']}"}
 
 
-def walk(page: str, directory: Path, env: Mapping[str, str]) -> None:
-    """Write the files of a page, and type what it types, in its order."""
-    terminals: dict[str, Terminal] = {}
-    with ExitStack() as stack:
-        for block in blocks(read(page)):
-            what, _, name = block.mark.partition(" ")
-            if what == "file":
-                (directory / name).write_text(f"{block.text}\n", encoding="utf-8")
-                (directory / name).chmod(0o755)
-            elif what == "terminal":
-                number, _, runs_on = name.partition(", ")
-                if number not in terminals:
-                    terminals[number] = stack.enter_context(Terminal(directory, env))
-                typed = steps(block.text)
-                for step in typed:
-                    terminals[number].type(step, ends=not (runs_on and step is typed[-1]))
-
-
 def module_of(page: str, name: str, directory: Path) -> ModuleType:
     """Return the module that the parts of a page make."""
     code = "\n\n".join(block.text for block in blocks(read(page), f"part of {name}"))
@@ -80,7 +61,7 @@ def module_of(page: str, name: str, directory: Path) -> ModuleType:
 @pytest.mark.slow
 @pytest.mark.system
 def test_a_worker_of_ones_own(home: Path, env: dict[str, str]) -> None:
-    walk(WRITE, home / "reports", env)
+    walk(read(WRITE), home / "reports", env)
 
 
 @pytest.mark.slow
@@ -88,7 +69,7 @@ def test_a_worker_of_ones_own(home: Path, env: dict[str, str]) -> None:
 def test_programs_are_workers(home: Path, env: dict[str, str]) -> None:
     reports = home / "reports"
     with up(reports, "--broker-sync-interval", "2m"):
-        walk(WRAP, reports, env)
+        walk(read(WRAP), reports, env)
         assert (reports / "answer-fix-17.txt").read_text() == 'asked: "Make the tests of issue 17 pass."\n'
         (block,) = blocks(read(WRAP), "crontab")
         line = block.text.split(maxsplit=5)[5].replace("\\%", "%")
@@ -106,7 +87,7 @@ def test_a_worker_is_tested(home: Path, env: dict[str, str]) -> None:
     pinned = read("requirements/dev.txt")
     assert block.text.startswith("pip install ")
     assert [name for name in block.text.split()[2:] if f"\n{name}==" not in pinned] == []
-    walk(TEST, home / "reports", env)
+    walk(read(TEST), home / "reports", env)
 
 
 async def test_the_handlers_of_the_page_do_what_it_says(custody: Custody, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from domain.rules import Rules
 from domain.task import Task
 from handlers.writer.writer import WriterLimits
 from projections.state.pool_state import PoolState
-from tests.support.memory_log import (
+from tests.support.log_faults import (
     EVERY_WRITE_SYNCED,
     SLOW_WRITES,
     SYNCED_LATER,

@@ -10,7 +10,7 @@ from domain.policies.load_balancing import StealConfig
 from domain.rules import Rules
 from handlers.background import balancer
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import LoseAck
+from tests.support.log_faults import LoseAck
 from tests.support.pool_harness import Asked, PoolHarness
 
 LONG = {"mode": "fixed", "lease_s": 5000.0, "grace_s": 0.0}

@@ -12,7 +12,7 @@ from domain.policies.load_balancing import StealConfig, StealPolicy
 from domain.rules import Rules
 from handlers.background import stealer
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import LoseAck
+from tests.support.log_faults import LoseAck
 from tests.support.pool_harness import PoolHarness
 
 THRESHOLD = StealConfig(policy=StealPolicy.THRESHOLD)

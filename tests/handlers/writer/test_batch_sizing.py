@@ -19,8 +19,8 @@ from handlers.writer import deciding
 from handlers.writer.batch_sizing import MIN_LIMIT
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
+from tests.support.log_faults import LoseAck, Reject
 from tests.support.loop_time import LoopTime
-from tests.support.memory_log import LoseAck, Reject
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
 BATCH_WAIT_S = 0.002

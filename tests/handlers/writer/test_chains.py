@@ -9,7 +9,7 @@ import pytest
 from domain.events.task import Cancelled, Leased, Submitted
 from domain.policies.lease import LeasePolicy
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import (
+from tests.support.log_faults import (
     EVERY_WRITE_SYNCED,
     SLOW_WRITES,
     SYNCED_LATER,

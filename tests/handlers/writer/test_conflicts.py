@@ -12,7 +12,7 @@ from domain.policies.lease import LeasePolicy
 from handlers.ports import AppendRejectedError, NewMessage
 from handlers.writer.writer import SupersededError
 from tests.handlers.conftest import EITHER_WAY
-from tests.support.memory_log import Conflict, LoseAck, LoseRequest, Reject
+from tests.support.log_faults import Conflict, LoseAck, LoseRequest, Reject
 from tests.support.pool_harness import POOL, Asked, PoolHarness
 
 pytestmark = EITHER_WAY

@@ -7,7 +7,7 @@ import asyncio
 from domain.events.agent import Deregistered
 from domain.events.task import Released
 from tests.handlers.conftest import EITHER_WAY
-from tests.support.memory_log import LoseAck, LoseRequest
+from tests.support.log_faults import LoseAck, LoseRequest
 from tests.support.pool_harness import PoolHarness
 
 pytestmark = EITHER_WAY

@@ -12,7 +12,7 @@ from domain.rules import Rules
 from domain.timestamps import after
 from tests.handlers.conftest import MakePool
 from tests.handlers.writer.test_waiting_claims import tasks, wait
-from tests.support.memory_log import Conflict
+from tests.support.log_faults import Conflict
 from tests.support.pool_harness import Asked, PoolHarness
 
 ENDS: list[tuple[str, dict[str, Any]]] = [

@@ -10,7 +10,7 @@ from domain.events.task import Expired
 from domain.pool import jitter_fraction
 from domain.rules import Rules
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import LoseRequest, Unavailable
+from tests.support.log_faults import LoseRequest, Unavailable
 from tests.support.pool_harness import PoolHarness
 
 DUE_S = 240.0

@@ -6,7 +6,7 @@ import asyncio
 
 from handlers.writer.replies import REPLIES_AT_ONCE
 from tests.handlers.conftest import EITHER_WAY
-from tests.support.memory_log import LoseRequest
+from tests.support.log_faults import LoseRequest
 from tests.support.pool_harness import Asked, PoolHarness
 
 pytestmark = EITHER_WAY

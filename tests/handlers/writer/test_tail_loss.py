@@ -13,7 +13,7 @@ from domain.policies.lease import LeasePolicy
 from handlers.ports import LogLostError, LogUnavailableError, NewMessage
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import MakePool
-from tests.support.memory_log import Conflict, Reject
+from tests.support.log_faults import Conflict, Reject
 from tests.support.pool_harness import POOL, PoolHarness
 
 THEIRS = Submitted(request_digest="theirs", title="theirs", lease=LeasePolicy())

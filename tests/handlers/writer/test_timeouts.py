@@ -8,7 +8,7 @@ from handlers.answering import pool_answers
 from handlers.service import guarded_tasks, name_resolution
 from handlers.writer.writer import WriterLimits
 from tests.handlers.conftest import EITHER_WAY, MakePool
-from tests.support.memory_log import LoseAck, LoseRequest, Unavailable
+from tests.support.log_faults import LoseAck, LoseRequest, Unavailable
 from tests.support.pool_harness import PoolHarness
 
 pytestmark = EITHER_WAY

@@ -6,7 +6,7 @@ import pytest
 
 from domain.events.task import Submitted
 from tests.handlers.conftest import EITHER_WAY
-from tests.support.memory_log import (
+from tests.support.log_faults import (
     DroppedLater,
     FalselyRefused,
     Fault,
