@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -142,6 +143,13 @@ async def test_every_panel_shows_a_pool_at_work_and_every_alert_is_evaluated(
 
         await until("three scrapes", scraped, (tmp_path / "log").read_text)
         await work(Caller(nc, pool))
+        worked_at = time.time()
+
+        async def scraped_since() -> bool:
+            return await asked.values(f"timestamp(custody_leader) > {worked_at}") != []
+
+        # An earlier scrape may have a value for every panel and yet be of the middle of the work.
+        await until("a scrape that began after the work", scraped_since, (tmp_path / "log").read_text)
         empty = dict(enumerate(panels()))
 
         async def shown() -> bool:
