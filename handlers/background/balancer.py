@@ -27,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 
 GAP_S = 0.05
 """The shortest time from one plan to the next: a plan takes a few ms at most, so that planning takes a small part."""
+CLOSED_S = 1.0
+"""How soon to look again while the pool is paused or agents are out of reach; nothing wakes a plan when that ends."""
 MAX_CLAIMS = 1_000
 """Waiting claims that a plan looks at, the oldest; and idle agents that a pass looks at."""
 
@@ -95,6 +97,7 @@ class Balancer:
             for agent_id in workloads.idle(MAX_CLAIMS):
                 self._idle_since.setdefault(agent_id, long_ago)
         if not pool.state.pool.accepts_grants or pool.cannot_judge:
+            self._plan_again_in(CLOSED_S)
             return False
         claims = pool.claim_wishes(MAX_CLAIMS)
         wishes = [Wish(agent_id, tasks) for agent_id, tasks in claims.items()]

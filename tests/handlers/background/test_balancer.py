@@ -212,6 +212,28 @@ async def test_nothing_moves_through_a_closed_gate(make_pool: MakePool, gate: st
         assert len(granted(asked)) == 1
 
 
+@pytest.mark.parametrize("spell", ["the pool is paused", "the broker is out of reach"])
+async def test_a_claim_that_began_to_wait_in_a_spell_without_plans_is_answered_soon_after_it(
+    pool: PoolHarness, spell: str
+) -> None:
+    paused = spell == "the pool is paused"
+    await busy(pool, "a", 9)
+    await pool.register("b")
+    if paused:
+        await pool.given("ops.pause")
+    else:
+        pool.service.disconnected()
+    asked = claim(pool, "b")
+    await pool.advance(2)
+    assert moves(pool) == []
+    if paused:
+        await pool.given("ops.resume")
+    else:
+        pool.service.reconnected(2.0)
+    await pool.advance(balancer.CLOSED_S)
+    assert len(granted(asked)) == 1
+
+
 @pytest.mark.parametrize("gate", ["drain", "pause"])
 async def test_an_agent_that_takes_no_grants_is_relieved(pool: PoolHarness, gate: str) -> None:
     await busy(pool, "a", 3)
@@ -224,7 +246,7 @@ async def test_an_idle_agent_that_is_silent_gets_nothing_until_it_is_heard(pool:
     await pool.register("b")
     await pool.advance(12)
     await busy(pool, "a", 9)
-    await pool.advance(120)
+    await pool.advance(balancer.CLOSED_S)
     assert moves(pool) == []
     await pool.given("agent.b.heartbeat")
     await pool.advance(10)
