@@ -19,12 +19,16 @@ from projections.whatif.measures import Measures
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.table import Table
+
     from infra.cli.terminal.output import Output
     from projections.whatif.comparison_result import ComparisonResult, PolicyResult
 
 _SMALLEST_COLUMN = 10
 _GAP = 2
 _TRADED: Final = ("false", "of\nall", "held by\nthe dead", "95th\n%", "redone", "renew-\nals", "stuck", "sto-\nlen", "")
+_LESS_WANTED: Final = ("stuck", "redone", "renew-\nals", "of\nall")
+"""Measures that a narrow terminal is not shown, the first first."""
 _BREAKS: Final = re.compile(r"_(?!s$)")
 """Where a setting's name may be wrapped; its unit stays on the line of the word before."""
 _MEASURES: Final[tuple[tuple[str, Callable[[Measures], str]], ...]] = (
@@ -149,22 +153,43 @@ def _trade_off(out: Output, replayed: PolicyResult, cells: Sequence[PolicyResult
 
 
 def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    """Print right-aligned columns, without those that have no value; in a terminal their names are wrapped."""
+    """Print right-aligned columns, without those that have no value; in a terminal their names are wrapped.
+
+    What a terminal has no room for is left out, and named.
+    """
     if not out.terminal:
-        out.table([name.replace("-\n", "").replace("\n", " ") or "best" for name in names], lines)
+        out.table([_in_one_line(name) or "best" for name in names], lines)
         return
+    kept = [index for index in range(len(names)) if any(line[index] for line in lines)]
+    left_out: list[str] = []
+    for name in ("", *_LESS_WANTED):
+        if name and names.index(name) in kept:
+            kept.remove(names.index(name))
+            left_out.append(_in_one_line(name))
+        table = _table([names[index] for index in kept], [[line[index] for index in kept] for line in lines])
+        if out.console.measure(table, options=out.console.options.update(width=sys.maxsize)).maximum <= out.console.width:
+            break
+    out.console.print(table)
+    if left_out:
+        out.line(f"left out for want of room: {', '.join(left_out)}; --format csv has all", "dim")
+
+
+def _table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True)
-    kept = [index for index in range(len(names)) if any(line[index] for line in lines)]
-    for index in kept:
-        table.add_column(Text(_BREAKS.sub("_\n", names[index])), justify="right", vertical="bottom", overflow="fold")
+    for name in names:
+        table.add_column(Text(_BREAKS.sub("_\n", name)), justify="right", vertical="bottom", overflow="fold")
     for line in lines:
         style = "green" if line[-1] else ""
-        table.add_row(*(Text(line[index], style=style) for index in kept))
-    out.console.print(table)
+        table.add_row(*(Text(cell, style=style) for cell in line))
+    return table
+
+
+def _in_one_line(name: str) -> str:
+    return name.replace("-\n", "").replace("\n", " ")
 
 
 def _place(row: PolicyResult) -> tuple[int, float]:

@@ -12,6 +12,7 @@ import pytest
 
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Run
+from tests.support.cases import case
 
 SILENT = ("--lease-mode", "fixed", "--lease-s", "0.1", "--lease-grace-s", "0")
 
@@ -53,13 +54,27 @@ async def test_a_grid_shows_the_trade_off_and_its_front(worked: Run) -> None:
     assert "the 1 recorded recoveries and no other" in plain.out
 
 
+async def test_a_narrow_terminal_is_told_which_measures_it_has_no_room_for(
+    worked: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = ("--grid", "lease_s=10,20", "--grid", "renewal_worth=0,1", "--grid", "steal_move_cost_s=1,60")
+    for width, left_out in ((100, None), (80, "stuck"), (72, "stuck, redone"), (56, "stuck, redone, renewals, of all")):
+        monkeypatch.setenv("COLUMNS", str(width))
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", (await worked("whatif", *grid, "--every-task", terminal=True)).out)
+        table = shown.split("TRADE-OFF\n")[1].split("\n\n")[0]
+        with case(str(width)):
+            assert "renewal_" in table, "no word is broken"
+            said = re.findall(r"left out for want of room: (.*); --format csv has all", table)
+            assert said == ([left_out] if left_out else [])
+
+
 async def test_a_grid_of_steal_settings_shows_what_was_stolen(ask: Run, run: Run, directory: Path) -> None:
     for agent in ("a1", "a2"):
         await ask("agent", "register", agent, "--capacity", "20")
     for number in range(9):
         await ask("submit", f"T{number}")
         await ask("assign", f"T{number}", "--agent-id", "a1")
-    claimed = await ask("agent", "claim", "a2", "--wait-s", "10")
+    claimed = await ask("agent", "claim", "a2", "--wait-s", "30")
     assert claimed.lines[0] == "claim: while it waited, the stealer moved to the agent:"
     await ask("tail", "--after", "0", "--event", "stolen", "--count", "1")
     grid = ("--grid", "steal_enabled=true,false", "--grid", "steal_policy=balance,threshold")
