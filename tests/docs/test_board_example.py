@@ -143,7 +143,10 @@ async def site(place: Place, tmp_path: Path) -> AsyncIterator[Site]:
     password = json.loads((data / "credentials.json").read_text())["operator"]
     nc = await nats.connect(url, user="operator", password=password, inbox_prefix=b"_INBOX.operator")
     with ExitStack() as stack:
-        yield Site(place, tmp_path, stack, nc)
+        made = Site(place, tmp_path, stack, nc)
+        yield made
+        # Any agent of another test might get it.
+        await made.ask("ops.cancel", label="board")
     await nc.close()
 
 
@@ -163,6 +166,7 @@ async def test_a_board_and_a_pool_are_in_step_both_ways(site: Site) -> None:
     assert blocked["labels"] == ["garden", "custody: blocked"]
     # The sync is killed, the person answers meanwhile, and the board is killed and comes back.
     site.sync.kill()
+    site.sync.wait()
     site.call("POST", "/issues/1/comments", body="/answer green")
     site.board.kill()
     site.board.wait()
