@@ -1,6 +1,5 @@
 """docs/eventsourcing.md from its first line to its last: its files are written, its commands typed into terminals."""
 
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from tests.docs.pages import blocks, read, steps
 from tests.docs.terminal import Terminal
 from tests.docs.walking import walk
 from tests.support.checkout import ROOT
+from tests.support.ports import free_port
 
 PAGE = read("docs/eventsourcing.md")
 BROKER, PORT = "nats-server --addr 127.0.0.1 --port 4222", "4222"
@@ -41,7 +41,7 @@ def test_the_page_is_walked_through(home: Path, env: Mapping[str, str]) -> None:
     kennel = home / "kennel"
     kennel.mkdir()
     assert BROKER in PAGE
-    walk(PAGE.replace(PORT, str(_free_port())), kennel, env)
+    walk(PAGE.replace(PORT, str(free_port())), kennel, env)
 
 
 @pytest.mark.system
@@ -58,10 +58,3 @@ def test_it_is_installed_as_the_page_says(home: Path, env: Mapping[str, str]) ->
 
 def test_every_block_of_the_page_is_run() -> None:
     assert [block for block in blocks(PAGE) if not block.mark.startswith(("file ", "terminal ", "install"))] == []
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from nats.js.api import StorageType
 
 from infra.broker.binary import find_binary
 from infra.broker.process import command
+from tests.support.ports import free_port
 from tests.support.tcp_proxy import TcpProxy
 
 NOWHERE = "127.0.0.1:1"
@@ -47,7 +47,7 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
     which it would find another one.
     """
     binary = await find_binary()
-    ports = _free_ports(2 * NODES)
+    ports = [free_port() for _ in range(2 * NODES)]
     clients, routes = ports[:NODES], ports[NODES:]
     processes: list[Process] = []
     async with TcpProxy(f"nats://127.0.0.1:{routes[0]}") as proxy:
@@ -112,11 +112,3 @@ async def _has_peers(url: str) -> bool:
 
 async def _ignore(_error: Exception) -> None:
     """Until they are up, connections to them are refused."""
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

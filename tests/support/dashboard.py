@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import FAST
 from tests.support.checkout import ROOT
+from tests.support.ports import free_port
 
 T = TypeVar("T")
 POOL = "watched"
@@ -110,7 +110,7 @@ class DashboardProcess:
             "CUSTODY_POOL": pool,
             "CUSTODY_OPERATOR_PASSWORD": broker.credentials("operator")["password"],
         }
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
         self.start()
 
@@ -158,10 +158,3 @@ def watched_pool(directory: Path, *options: str, **settings: Any) -> Iterator[tu
             dashboard.kill()
     finally:
         stage.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any, LiteralString
 
 import psycopg
 
+from tests.support.ports import free_port
 from tests.support.requirements import missing
 
 READY_S = 60
@@ -59,9 +59,7 @@ class Postgres:
         if os.name == "posix" and os.geteuid() == 0:
             self._identity = _unprivileged()
             os.chown(directory, self._identity["user"], self._identity["group"])
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def initialise(self) -> None:
