@@ -13,7 +13,7 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.client.fleet import Fleet, Up
-from tests.client.polling import eventually
+from tests.client.polling import PATIENCE_S, eventually
 from tests.support.broker import Connect
 from tests.system.caller import Caller
 from tests.system.processes import Service
@@ -22,6 +22,8 @@ __all__ = ["eventually"]
 
 SHORT = {"mode": "fixed", "lease_s": 1.0, "grace_s": 0.4}
 """A lease that is lost soon after its holder falls silent."""
+KEPT = {"mode": "fixed", "lease_s": 1.0, "grace_s": 20.0}
+"""A lease with as many beats that is not lost, though the machine stands still for a while."""
 
 
 class Place(NamedTuple):
@@ -45,12 +47,12 @@ class Place(NamedTuple):
         finally:
             if not worker.ending:
                 worker.stop()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(PATIENCE_S):
                 await serving
 
     async def until(self, task_id: str, wanted: Callable[[dict[str, Any]], bool] | str) -> dict[str, Any]:
         """Look at a task until it is as wanted, or in the status that is named."""
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 task: dict[str, Any] = await self.ask.task(task_id)
                 if task["status"] == wanted if isinstance(wanted, str) else wanted(task):

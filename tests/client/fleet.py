@@ -35,6 +35,7 @@ class Fleet:
         self.directory = directory
         self.journal = directory / "journal"
         self.journal.touch()
+        self._go = directory / "go"
         self.pool = environment.get("CUSTODY_POOL", "default")
         self._environment = environment
         self._options = options
@@ -66,7 +67,11 @@ class Fleet:
 
     def job(self, **fields: Any) -> dict[str, Any]:
         """A payload."""
-        return {"journal": str(self.journal), **fields}
+        return {"journal": str(self.journal), "go": str(self._go), **fields}
+
+    def let_go(self) -> None:
+        """Let the handlers go on that stay where they are."""
+        self._go.touch()
 
     def notes(self, what: str) -> list[str]:
         """The journal's lines that say so."""
@@ -101,6 +106,16 @@ async def eventually_at(task: Task, percent: int) -> None:
     async with asyncio.timeout(RESULT_S):
         while True:
             if ((await task.state()).percent or 0) >= percent:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def eventually_renewed(client: Client, task_id: str, times: int) -> None:
+    """Wait until a lease was renewed so often."""
+    async with asyncio.timeout(RESULT_S):
+        while True:
+            lease = (await client.query("task", task_id=task_id))["lease"]
+            if lease is not None and lease["renewals"] >= times:
                 return
             await asyncio.sleep(0.02)
 

@@ -18,12 +18,19 @@ def note(held: Held[int] | SyncHeld[int], what: str) -> None:
         journal.write(f"{held.task_id} {held.token} {what}\n")
 
 
+def may_go(job: dict[str, Any]) -> bool:
+    """Say whether the test lets those go on that stay where they are."""
+    return Path(job["go"]).exists()
+
+
 @worker.task("steps")
 async def steps(job: dict[str, Any], held: Held[int]) -> int:
-    """Go on from the checkpoint, step by step."""
+    """Go on from the checkpoint, step by step; at the step `stays_at` only once the test lets it."""
     note(held, f"began at {held.checkpoint or 0}")
     try:
         for step in range(held.checkpoint or 0, job["steps"]):
+            while step == job.get("stays_at") and not may_go(job):  # noqa: ASYNC110 - the test is another process
+                await asyncio.sleep(0.02)
             await asyncio.sleep(job["step_s"])
             await held.progress(step + 1, of=job["steps"], checkpoint=step + 1)
     finally:
@@ -33,9 +40,10 @@ async def steps(job: dict[str, Any], held: Held[int]) -> int:
 
 @worker.task("blocks")
 async def blocks(job: dict[str, Any], held: Held[int]) -> int:
-    """Block the event loop, as no handler should."""
+    """Block the event loop, as no handler should, until the test lets it go on."""
     note(held, "began")
-    time.sleep(job["for_s"])  # noqa: ASYNC251 - the point
+    while not may_go(job):
+        time.sleep(0.02)  # noqa: ASYNC251 - the point
     return held.attempt
 
 

@@ -9,6 +9,7 @@ import pytest
 from nats.aio.msg import Msg
 
 from custody_client import IllegalTransition, NoAnswerError, Refused
+from custody_client import calls as calls_module
 from custody_client.address import Address
 from custody_client.calls import Calls
 from custody_client.link import Link
@@ -102,21 +103,26 @@ async def test_a_service_that_comes_later_is_waited_for(link: Link, connect: Con
     asked = asyncio.create_task(Calls(link, pool).command("ops.pause", {}))
     await asyncio.sleep(0.1)
     await play(connect, pool, ok())
-    assert (await asyncio.wait_for(asked, 10)).position == 1
+    assert (await asyncio.wait_for(asked, 60)).position == 1
 
 
 async def test_giving_up_says_why(link: Link, pool: str) -> None:
-    with pytest.raises(NoAnswerError, match=r"no outcome of custody\..*ops\.pause in 0\.2 s: no service takes"):
+    # The last attempt has what is left of the time, which may be too little to hear that nobody listens.
+    why = r"no outcome of custody\..*ops\.pause in 0\.2 s: no (service takes|reply to) custody\."
+    with pytest.raises(NoAnswerError, match=why):
         await Calls(link, pool).command("ops.pause", {}, limit_s=0.2)
 
 
-async def test_a_command_under_way_is_sent_again_on_a_new_connection(link: Link, connect: Connect, pool: str) -> None:
+async def test_a_command_under_way_is_sent_again_on_a_new_connection(
+    link: Link, connect: Connect, pool: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls_module, "ANSWER_S", 600.0)
     played = await play(connect, pool, None, ok())
     asked = asyncio.create_task(Calls(link, pool).command("ops.pause", {}))
     await eventually(lambda: bool(played.bodies))
     link.drop()
-    # Much sooner than a time-out.
-    assert (await asyncio.wait_for(asked, 2)).repeats == 1
+    # Long before its time-out.
+    assert (await asyncio.wait_for(asked, 60)).repeats == 1
     assert link.connections == 2
 
 
@@ -150,6 +156,6 @@ async def test_the_address_is_read_again_for_each_connection(broker: EmbeddedBro
 
     link = Link(find, "test")
     await link.open()
-    await link.wait_up(10)
+    await link.wait_up(60)
     assert (reads, link.problem) == (2, None)
     await link.close()

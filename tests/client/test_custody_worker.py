@@ -19,7 +19,7 @@ from custody_client.program import Program
 from tests.client.conftest import Place, eventually
 from tests.support.process_state import is_running
 
-RESULT_S = 15.0
+RESULT_S = 60.0
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ async def test_a_burst_ends_when_nothing_is_left(place: Place, client: Client, t
     command = (sys.executable, "-m", "custody_client.cli", "my_tasks:worker", "--burst", "--slots", "2")
     process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment)
     assert await process.wait() == 0
-    assert [await task.result(1) for task in tasks] == [1, 2, 3, 4, 5]
+    assert [await task.result(RESULT_S) for task in tasks] == [1, 2, 3, 4, 5]
 
 
 async def test_it_starts_again_when_a_file_changes(place: Place, client: Client, tmp_path: Path) -> None:

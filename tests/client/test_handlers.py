@@ -19,7 +19,7 @@ from custody_client import (
 )
 from tests.client.conftest import Place
 
-RESULT_S = 15.0
+RESULT_S = 60.0
 
 
 @dataclass

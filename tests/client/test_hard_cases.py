@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from custody_client import Client
-from tests.client.conftest import eventually
-from tests.client.fleet import LEASE, RESULT_S, Fleet, Up, events_of, eventually_at, tokens
+from tests.client.conftest import KEPT, eventually
+from tests.client.fleet import LEASE, RESULT_S, Fleet, Up, events_of, eventually_at, eventually_renewed, tokens
+from tests.support.ports import free_port
 from tests.support.process_state import is_running
 from tests.system.processes import Service, access
 
@@ -21,10 +21,11 @@ pytestmark = pytest.mark.system
 
 async def test_killed_in_the_middle_the_next_process_goes_on_from_the_checkpoint(fleet: Fleet, client: Client) -> None:
     first = await fleet.worker("w1")
-    task = await client.submit("steps", fleet.job(steps=12, step_s=0.1), task_id="T")
+    task = await client.submit("steps", fleet.job(steps=12, step_s=0.1, stays_at=4), task_id="T")
     await eventually_at(task, 25)
     first.kill()
     await first.wait()
+    fleet.let_go()
     await fleet.worker("w1")
     assert await task.result(RESULT_S) == 2
     (_, again) = fleet.notes("began at")
@@ -49,11 +50,12 @@ async def test_stopped_for_longer_than_its_lease_its_handler_is_stopped_and_noth
     fleet: Fleet, client: Client
 ) -> None:
     first = await fleet.worker("w1")
-    task = await client.submit("steps", fleet.job(steps=30, step_s=0.1), task_id="T", lease=LEASE)
-    await eventually_at(task, 10)
+    task = await client.submit("steps", fleet.job(steps=10, step_s=0.02, stays_at=3), task_id="T", lease=LEASE)
+    await eventually_at(task, 30)
     first.send_signal(signal.SIGSTOP)
     await fleet.worker("w2")
     await fleet.noted("began at", 2)
+    fleet.let_go()
     first.send_signal(signal.SIGCONT)
     assert await task.result(RESULT_S) == 2
     await fleet.noted("stopped")
@@ -73,10 +75,7 @@ async def test_the_service_comes_back_on_another_port(up: Up, tmp_path: Path) ->
     result = asyncio.create_task(task.result(RESULT_S))
     await up.fleet.noted("began at")
     await up.service.kill()
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = unused.getsockname()[1]
-    async with Service("up", tmp_path, broker_sync_interval="2m", broker_port=port) as again:
+    async with Service("up", tmp_path, broker_sync_interval="2m", broker_port=free_port()) as again:
         await again.ready()
         assert access(up.data)["servers"] != before
         assert await result == 1
@@ -84,9 +83,10 @@ async def test_the_service_comes_back_on_another_port(up: Up, tmp_path: Path) ->
 
 async def test_the_service_is_replaced_while_a_completion_is_in_flight(up: Up) -> None:
     await up.fleet.worker("w1")
-    task = await up.client.submit("blocks", up.fleet.job(for_s=1.0), task_id="T")
+    task = await up.client.submit("blocks", up.fleet.job(), task_id="T")
     await up.fleet.noted("began")
     await up.service.kill()
+    up.fleet.let_go()
     # It completes while there is no service, and says so until there is one.
     await asyncio.sleep(1)
     await up.service.start()
@@ -98,7 +98,7 @@ async def test_the_service_is_replaced_while_a_completion_is_in_flight(up: Up) -
 
 async def test_an_outage_that_is_shorter_than_the_lease_costs_nothing(up: Up) -> None:
     await up.fleet.worker("w1")
-    lease = {"mode": "fixed", "lease_s": 15, "grace_s": 2}
+    lease = {"mode": "fixed", "lease_s": 60, "grace_s": 5}
     task = await up.client.submit("steps", up.fleet.job(steps=30, step_s=0.1), task_id="T", lease=lease)
     watching = asyncio.create_task(positions_until_completed(up.client))
     await up.fleet.noted("began at")
@@ -122,17 +122,21 @@ async def positions_until_completed(client: Client) -> list[int]:
 
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(fleet: Fleet, client: Client) -> None:
     await fleet.worker("w1")
-    task = await client.submit("blocks", fleet.job(for_s=4.0), task_id="T", lease=LEASE)
+    task = await client.submit("blocks", fleet.job(), task_id="T", lease=KEPT)
+    await fleet.noted("began")
+    await eventually_renewed(client, "T", 3)
+    fleet.let_go()
     assert await task.result(RESULT_S) == 1
     assert (await fleet.events("T"))["task.expired"] == 0
 
 
-async def test_a_cancel_reaches_a_thread_that_sleeps_within_a_second(fleet: Fleet, client: Client) -> None:
+async def test_a_cancel_reaches_a_thread_that_sleeps_long_before_the_next_beat(fleet: Fleet, client: Client) -> None:
     await fleet.worker("w1")
     task = await client.submit("sleeps", fleet.job(), task_id="T")
     await fleet.noted("began")
     await task.cancel()
-    async with asyncio.timeout(1):
+    # A beat is due in a minute.
+    async with asyncio.timeout(20):
         await fleet.noted("stopped")
 
 
@@ -152,8 +156,11 @@ async def test_a_program_of_a_handler_ends_with_it(fleet: Fleet, client: Client,
 
 async def test_a_hundred_slots_in_a_process(fleet: Fleet, client: Client) -> None:
     await fleet.worker("w1", "--slots", "100")
-    job = fleet.job(steps=3, step_s=1.0)
-    tasks = [await client.submit("steps", job, lease=LEASE, task_id=f"T{number}") for number in range(100)]
+    job = fleet.job(steps=3, step_s=0.1, stays_at=1)
+    tasks = [await client.submit("steps", job, lease=KEPT, task_id=f"T{number}") for number in range(100)]
+    for task in tasks:
+        await eventually_renewed(client, task.task_id, 2)
+    fleet.let_go()
     assert await asyncio.gather(*(task.result(RESULT_S) for task in tasks)) == [1] * 100
 
 

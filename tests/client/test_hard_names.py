@@ -107,12 +107,14 @@ async def apart(tmp_path: Path) -> AsyncIterator[Apart]:
 
 async def test_a_broker_that_is_killed_alone_costs_no_task(apart: Apart) -> None:
     worker = await apart.fleet.worker("w1")
-    lease = {"mode": "fixed", "lease_s": 20, "grace_s": 2}
-    task = await apart.client.submit("steps", apart.fleet.job(steps=30, step_s=0.1), task_id="T", lease=lease)
+    lease = {"mode": "fixed", "lease_s": 60, "grace_s": 5}
+    job = apart.fleet.job(steps=10, step_s=0.1, stays_at=3)
+    task = await apart.client.submit("steps", job, task_id="T", lease=lease)
     result = asyncio.create_task(task.result(RESULT_S))
     watched = asyncio.create_task(_names(apart.client, "T"))
     await eventually_at(task, 20)
     await apart.broker.kill()
+    apart.fleet.let_go()
     await asyncio.sleep(1)
     await apart.broker.start()
     assert await result == 1
@@ -124,11 +126,12 @@ async def test_a_broker_that_is_killed_alone_costs_no_task(apart: Apart) -> None
 
 async def test_a_broker_that_is_killed_with_a_completion_in_flight_has_it_once(apart: Apart) -> None:
     await apart.fleet.worker("w1")
-    task = await apart.client.submit("blocks", apart.fleet.job(for_s=1.0), task_id="T")
+    task = await apart.client.submit("blocks", apart.fleet.job(), task_id="T")
     await apart.fleet.noted("began")
     await apart.broker.kill()
     # The handler ends while there is no broker; its completion is repeated until there is one.
-    await asyncio.sleep(1.5)
+    apart.fleet.let_go()
+    await asyncio.sleep(1)
     await apart.broker.start()
     assert await task.result(RESULT_S) == 1
     assert (await _names(apart.client, "T")).count("completed") == 1
@@ -136,10 +139,12 @@ async def test_a_broker_that_is_killed_with_a_completion_in_flight_has_it_once(a
 
 async def test_a_broker_that_is_away_for_longer_than_the_lease_leaves_one_outcome(apart: Apart) -> None:
     await apart.fleet.worker("w1")
-    task = await apart.client.submit("steps", apart.fleet.job(steps=40, step_s=0.1), task_id="T", lease=LEASE)
+    job = apart.fleet.job(steps=40, step_s=0.02, stays_at=8)
+    task = await apart.client.submit("steps", job, task_id="T", lease=LEASE)
     await eventually_at(task, 20)
     await apart.broker.kill()
     await apart.fleet.noted("stopped")  # its term ran out here, without an answer
+    apart.fleet.let_go()
     await apart.broker.start()
     assert await task.result(RESULT_S) >= 2
     assert (await _names(apart.client, "T")).count("completed") == 1

@@ -14,7 +14,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from custody_client import Client, Event, HandOver, Held, Retry, SyncHeld, TaskFailed, tracing
 from tests.client.conftest import Place, eventually
 
-RESULT_S = 15.0
+RESULT_S = 60.0
 TRACER = trace.get_tracer("test")
 EXPORTER = InMemorySpanExporter()
 

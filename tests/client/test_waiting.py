@@ -3,12 +3,13 @@
 import asyncio
 import json
 import os
+import re
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client as NatsClient
@@ -21,9 +22,10 @@ from custody_client.link import Link
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user
 from tests.client.conftest import Place, eventually
+from tests.support.ports import refusing_port
 from tests.support.secret_files import write_secret
 
-RESULT_S = 15.0
+RESULT_S = 60.0
 PROGRAM = """
 from custody_client import Worker
 worker = Worker("w1")
@@ -63,14 +65,9 @@ def leave_address(directory: Path, url: str) -> None:
     data = directory / ".custody"
     data.mkdir(exist_ok=True)
     write_secret(data / "credentials.json", json.dumps({user: password}))
-    (data / "broker.json").write_text(json.dumps({"url": f"nats://{host}", "pid": 1, "users": True}))
-
-
-def unused_port() -> int:
-    """A port on which nothing listens."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
+    # As `custody up` does: whoever waits for the file never sees half of it.
+    (data / "new.json").write_text(json.dumps({"url": f"nats://{host}", "pid": 1, "users": True}))
+    (data / "new.json").replace(data / "broker.json")
 
 
 @pytest.mark.system
@@ -103,24 +100,23 @@ async def test_what_is_waited_for_is_said_once_and_again_after_a_while(
         attempts += 1
         return Address((f"nats://u:secret@127.0.0.1:{port}",))
 
-    port = unused_port()
     monkeypatch.setattr(link_module, "LONGEST_PAUSE_S", 0.01)
     link = Link(find, "w1")
-    await link.open()
-    await eventually(lambda: attempts >= 4)
-    assert [each.message for each in caplog.records] == [
-        f"w1: waiting for the broker at nats://127.0.0.1:{port}: [Errno 111] Connect call failed ('127.0.0.1', {port})"
-    ]
-    monkeypatch.setattr(link_module, "SAY_AGAIN_S", 0.0)
-    await eventually(lambda: len(caplog.records) >= 3)
-    await link.close()
+    with refusing_port() as port:
+        await link.open()
+        await eventually(lambda: attempts >= 4)
+        where = f"nats://127.0.0.1:{port}: [Errno 111] Connect call failed ('127.0.0.1', {port})"
+        assert [each.message for each in caplog.records] == [f"w1: waiting for the broker at {where}"]
+        monkeypatch.setattr(link_module, "SAY_AGAIN_S", 0.0)
+        await eventually(lambda: len(caplog.records) >= 3)
+        await link.close()
 
 
 async def test_a_worker_that_waits_can_be_stopped(nothing: Path) -> None:
     worker = reporter()
     serving = asyncio.create_task(worker.serve())
     asyncio.get_running_loop().call_later(0.2, worker.stop)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(RESULT_S):
         await serving
 
 
@@ -130,11 +126,11 @@ async def test_a_pool_that_is_not_served_is_waited_for_and_said(
     monkeypatch.setattr("custody_client.calls.SAY_AFTER_S", 0.1)
     worker = reporter(url=place.url, pool="elsewhere")
     serving = asyncio.create_task(worker.serve())
-    wanted = (
-        "waiting for the service of pool elsewhere: agent.w1.register has had no outcome for 0 s, and is repeated (no "
-        "service takes custody.elsewhere.agent.w1.register)"
+    wanted = re.compile(
+        r"waiting for the service of pool elsewhere: agent\.w1\.register has had no outcome for \d+ s, and is repeated "
+        r"\(no service takes custody\.elsewhere\.agent\.w1\.register\)"
     )
-    await eventually(lambda: wanted in caplog.messages)
+    await eventually(lambda: any(map(wanted.fullmatch, caplog.messages)))
     worker.stop()
     await serving
 
@@ -143,11 +139,27 @@ async def test_what_many_wait_for_is_said_once(
     place: Place, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("custody_client.calls.SAY_AFTER_S", 0.1)
+    request, asked = Link.request, 0
+
+    async def counted(link: Link, *given: Any, **options: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return await request(link, *given, **options)
+
+    def said() -> list[str]:
+        return [each for each in caplog.messages if "waiting for the service of pool elsewhere" in each]
+
+    monkeypatch.setattr(Link, "request", counted)
     async with Client(place.url, pool="elsewhere") as client:
-        waiting = [asyncio.create_task(client.task(f"T{number}").result(0.5)) for number in range(20)]
-        results = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(each) for each in results} == {TimeoutError}
-    assert len([each for each in caplog.messages if "waiting for the service of pool elsewhere" in each]) == 1
+        waiting = [asyncio.create_task(client.task(f"T{number}").result(RESULT_S)) for number in range(20)]
+        await eventually(lambda: bool(said()))
+        before = asked
+        await eventually(lambda: asked >= before + len(waiting))
+        assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    assert len(said()) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,11 +236,11 @@ async def test_credentials_of_a_directory_may_be_of_the_service_before_and_are_r
     leave_address(nothing, place.url)
     file = nothing / ".custody" / "credentials.json"
     right = file.read_text()
-    file.write_text('{"operator": "of before"}')
+    write_secret(file, '{"operator": "of before"}')
     worker = reporter()
     async with place.working(worker):
         await eventually(lambda: any("Authorization Violation" in each for each in caplog.messages))
-        file.write_text(right)
+        write_secret(file, right)
         assert await (await client.submit("report")).result(RESULT_S) == "done"
 
 
@@ -237,7 +249,7 @@ async def test_once_it_was_connected_nothing_ends_it(broker: EmbeddedBroker) -> 
     password = user["password"]
     link = Link(lambda: Address((broker.url,), user["user"], password, inbox_prefix="_INBOX"), "w1", may_fail=True)
     await link.open()
-    await link.wait_up(10)
+    await link.wait_up(RESULT_S)
     password = "of tomorrow"
     link.drop()
     await eventually(lambda: link.problem is not None)
@@ -265,7 +277,7 @@ async def test_whatever_the_library_raises_the_next_attempt_is_made(
     user = broker.credentials("operator")
     link = Link(lambda: Address((broker.url,), user["user"], user["password"]), "w1", may_fail=True)
     await link.open()
-    await link.wait_up(10)
+    await link.wait_up(RESULT_S)
     assert calls == 2
     await link.close()
 
@@ -276,6 +288,10 @@ async def test_a_user_that_may_not_send_a_command_is_told_so(tmp_path: Path) -> 
         user = broker.credentials("agent-a1")
         link = Link(lambda: Address((broker.url,), user["user"], user["password"]), "w1")
         await link.open()
-        with pytest.raises(NoAnswerError, match=r"does not let this user send custody\.default\.agent\.b2\.register"):
-            await Calls(link, "default").command("agent.b2.register", {}, limit_s=1.0)
+        told = ""
+        while "does not let this user send custody.default.agent.b2.register" not in told:
+            # The first time the broker may be slower to say it than the command is to give up.
+            with pytest.raises(NoAnswerError) as error:
+                await Calls(link, "default").command("agent.b2.register", {}, limit_s=0.5)
+            told = str(error.value)
         await link.close()

@@ -22,9 +22,9 @@ async def test_a_program_without_asyncio_submits_works_and_waits(place: Place) -
                         continue
                     held.progress(1, of=3, checkpoint=1)
                     held.complete(held.payload["pages"])
-            seen += [task.result(15), task.state().status, task.explain().status, client.task("T").was]
+            seen += [task.result(60), task.state().status, task.explain().status, client.task("T").was]
             with pytest.raises(TaskFailed):
-                failed.result(15)
+                failed.result(60)
             for event in client.watch(task_id="T", after=0):
                 seen.append(event.name)
                 if event.name == "completed":

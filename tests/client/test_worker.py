@@ -10,9 +10,9 @@ import pytest
 
 from custody_client import Client, Held, LeaseLost, StaleSession, SyncHeld
 from custody_client.address import Address, find_address
-from tests.client.conftest import SHORT, Place, eventually
+from tests.client.conftest import KEPT, SHORT, Place, eventually
 
-RESULT_S = 15.0
+RESULT_S = 60.0
 
 
 @pytest.mark.parametrize("form", ["async def", "def"])
@@ -44,10 +44,10 @@ async def test_a_cancelled_task_stops_its_handler(place: Place, client: Client, 
             stopped.set()
 
     async with place.working(worker):
-        task = await client.submit(form, task_id="T", lease=SHORT)
+        task = await client.submit(form, task_id="T", lease=KEPT)
         await began.wait()
         await task.cancel("not needed")
-        assert await asyncio.to_thread(stopped.wait, 5)
+        assert await asyncio.to_thread(stopped.wait, RESULT_S)
         assert (await task.state()).status == "cancelled"
     assert seen[0] is not None
     assert (seen[0].task_id, seen[0].status) == ("T", "cancelled")
@@ -76,7 +76,7 @@ async def test_a_task_that_is_stolen_while_it_starts_is_stopped_and_says_who_has
         await client.submit("report", task_id="T")
         await began.wait()
         await place.ask.done("ops.steal", {"from": "w1", "to": "other", "task_ids": ["T"]})
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(RESULT_S):
             await stopped.wait()
     assert losses[0] is not None
     assert losses[0].holder == "other"
@@ -95,11 +95,11 @@ async def test_a_shielded_section_is_finished_first(place: Place, client: Client
             began.set()
             await eventually(lambda: held.cancelled)
             wrote.append("both halves")
-        await asyncio.sleep(10)
+        await asyncio.Event().wait()
         wrote.append("never")
 
     async with place.working(worker):
-        task = await client.submit("report", lease=SHORT)
+        task = await client.submit("report", lease=KEPT)
         await began.wait()
         await task.cancel()
         await place.until(task.task_id, "cancelled")
@@ -153,11 +153,11 @@ async def test_of_two_processes_under_one_name_the_later_one_stays(place: Place,
         return "by the second"
 
     serving = asyncio.create_task(first.serve())
-    task = await client.submit("report", lease=SHORT)
+    task = await client.submit("report", lease=KEPT)
     await began.wait()
     async with place.working(second):
         with pytest.raises(StaleSession):
-            await asyncio.wait_for(serving, 15)
+            await asyncio.wait_for(serving, RESULT_S)
         assert await task.result(RESULT_S) == "by the second"
     assert "another process" in str(stopped[0])
 
@@ -176,11 +176,11 @@ async def test_a_lease_that_was_not_claimed_here_is_found_by_the_beats(place: Pl
         return "done"
 
     async with place.working(worker):
-        task = await client.submit("long", lease=SHORT)
+        task = await client.submit("long", lease=KEPT)
         await place.until(task.task_id, "in_progress")
         (agent,) = (await place.ask.done("query.agents", agent_id="w1"))["agents"]
         await place.ask.done("ops.pause")
-        lost = await client.submit("aside", lease=SHORT)
+        lost = await client.submit("aside", lease=KEPT)
         claim = place.ask.done("agent.w1.claim", session=agent["session"], wait_s=5)
         asked = asyncio.create_task(claim)
         await place.ask.done("ops.resume")
@@ -243,10 +243,12 @@ async def test_a_handler_without_progress_loses_its_task_and_its_sibling_does_no
         return held.attempt
 
     async with place.working(worker):
-        sibling = await client.submit("works", lease=SHORT)
+        sibling = await client.submit("works", lease=KEPT)
         task = await client.submit("hangs", lease=SHORT)
-        await asyncio.wait_for(hung.wait(), 10)
+        await asyncio.wait_for(hung.wait(), RESULT_S)
         await place.until(task.task_id, lambda task: bool(task["expiries"]) or task["status"] == "completed")
+        before = (await place.ask.task(sibling.task_id))["lease"]["renewals"]
+        await place.until(sibling.task_id, lambda task: task["lease"]["renewals"] > before)
         go_on.set()
         assert await sibling.result(RESULT_S) == 1
 
@@ -293,6 +295,6 @@ async def test_a_load_that_cannot_be_read_or_sent_costs_no_lease(place: Place, c
         return "done"
 
     async with place.working(worker):
-        task = await client.submit("report", lease=SHORT)
+        task = await client.submit("report", lease=KEPT)
         assert await task.result(RESULT_S) == "done"
     assert (await task.state()).attempt == 1
