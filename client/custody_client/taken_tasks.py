@@ -60,6 +60,8 @@ class TakenTasks:
                     for name in TAKING:
                         await subscriptions.enter_async_context(link.subscribed(f"{feed}.task.*.{name}", take))
                     await subscriptions.enter_async_context(link.subscribed(f"{feed}.agent.{self._life.name}.*", beat))
+                    # What happened before, while there was no connection, only a beat tells.
+                    self._beat_now()
                     await link.until_gone()
             except (NatsError, OSError):
                 await asyncio.sleep(PAUSE_S)  # the connection went while this was done

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from custody_client import Client, Held, LeaseLost, StaleSession, SyncHeld
+from custody_client import Client, Held, LeaseLost, NotUpError, StaleSession, SyncHeld
 from custody_client.address import Address, find_address
 from tests.client.conftest import KEPT, SHORT, Place, eventually
 
@@ -82,6 +82,43 @@ async def test_a_task_that_is_stolen_while_it_starts_is_stopped_and_says_who_has
     assert losses[0].holder == "other"
     assert "other has it now" in str(losses[0])
     assert (await place.ask.task("T"))["agent_id"] == "other"
+
+
+async def test_a_task_that_was_taken_while_there_was_no_connection_is_stopped_soon_after(
+    place: Place, client: Client
+) -> None:
+    worker, away, cut_off = place.worker(), False, set()
+    began, stopped = asyncio.Event(), asyncio.Event()
+    find = partial(find_address, place.url)
+
+    def find_unless_away() -> Address:
+        if away:
+            cut_off.add(threading.current_thread())
+            raise NotUpError("the test cuts this worker off")
+        return find()
+
+    worker.connect_by(find_unless_away, pool=place.pool)
+
+    @worker.task("report")
+    async def report(held: Held[int]) -> None:
+        await held.progress(10, checkpoint=1)
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    async with place.working(worker):
+        task = await client.submit("report")
+        await began.wait()
+        away = True
+        worker.drop_connections()
+        await eventually(lambda: len(cut_off) == 2)
+        await task.cancel("not needed")
+        away = False
+        # Its lease runs for minutes: no beat is due for its sake before this one's time is up.
+        async with asyncio.timeout(30):
+            await stopped.wait()
 
 
 async def test_a_shielded_section_is_finished_first(place: Place, client: Client) -> None:
