@@ -125,6 +125,7 @@ async def test_a_call_made_again_because_its_answer_was_lost_is_done_once(
     note = {"do": "annotate", "task_id": "T1", "text": "look here"}
     await client.submit(task_id="T1")
     async with beside(place, *OPERATOR) as model:
+        await model.call("find")  # it has its connection: each command is sent at once
         with losing_answers(monkeypatch):
             assert "it is not done twice" in await model.refused("act", **note)
             assert "it is not done twice" in await model.refused("submit", title="Review")
@@ -146,6 +147,7 @@ async def test_a_revoke_made_again_takes_nothing_from_the_next_holder(
     await client.submit(task_id="T1")
     async with beside(place, "ada") as ada, beside(place, *OPERATOR) as model:
         await ada.claimed()
+        await model.call("find")  # it has its connection: the command is sent at once
         with losing_answers(monkeypatch):
             await model.refused("act", do="revoke", task_id="T1")
         while (await ada.call("my_work"))["work"]:

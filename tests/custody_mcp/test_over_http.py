@@ -51,7 +51,7 @@ async def test_a_task_is_worked_on_over_http_in_both_forms_of_the_protocol(place
             # Another connection of the client: the task is still the agent's.
             assert [each["task_id"] for each in (await Model(mcp).call("my_work"))["work"]] == ["T1"]
             assert (await Model(mcp).call("finish", result=1))["status"] == "completed"
-        assert await task.result(15) == 1
+        assert await task.result(60) == 1
         await client.submit(task_id="T2")
         async with McpClient(url) as mcp:
             assert (await Model(mcp).claimed())["task_id"] == "T2"

@@ -9,10 +9,13 @@ from custody_client import Client
 from infra.broker.embedded import EmbeddedBroker
 from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
-from tests.client.conftest import SHORT, Place, eventually
+from tests.client.conftest import Place, eventually
 from tests.custody_mcp.conftest import beside
 from tests.support.broker import Connect
 from tests.system.caller import Caller
+
+LEASE = {"mode": "fixed", "lease_s": 1.0, "grace_s": 2.0}
+"""A lease that is awaited to run out, and outlives a machine that stands still for a moment."""
 
 
 class Away(NamedTuple):
@@ -43,7 +46,7 @@ async def until_its_term_ran_out(caplog: pytest.LogCaptureFixture) -> None:
 
 async def test_what_is_held_still_is_gone_on_with(away: Away, caplog: pytest.LogCaptureFixture) -> None:
     async with Client(away.place.url, pool=away.place.pool) as client, beside(away.place) as model:
-        task = await client.submit(task_id="T1", lease=SHORT)
+        task = await client.submit(task_id="T1", lease=LEASE)
         await model.claimed()
         await model.call("report", percent=40, note="half", checkpoint=[1])
         token = (await task.state()).token
@@ -61,7 +64,7 @@ async def test_what_is_held_still_is_gone_on_with(away: Away, caplog: pytest.Log
 
 async def test_what_is_held_no_more_is_told_with_what_is_so(away: Away, caplog: pytest.LogCaptureFixture) -> None:
     async with Client(away.place.url, pool=away.place.pool) as client, beside(away.place) as model:
-        await client.submit(task_id="T1", lease=SHORT)
+        await client.submit(task_id="T1", lease=LEASE)
         await model.claimed()
         await away.stop()
         await until_its_term_ran_out(caplog)

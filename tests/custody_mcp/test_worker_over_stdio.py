@@ -7,7 +7,7 @@ from tests.client.conftest import Place
 from tests.custody_mcp.conftest import connected
 
 pytestmark = pytest.mark.system
-RESULT_S = 15.0
+RESULT_S = 60.0
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

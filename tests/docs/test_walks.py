@@ -12,6 +12,7 @@ import pytest
 
 from custody_client import TaskFailed
 from custody_client.testing import Custody
+from tests.client.conftest import KEPT
 from tests.docs.conftest import environment, up
 from tests.docs.pages import PICTURES, blocks, read, steps
 from tests.docs.terminal import Terminal
@@ -20,7 +21,7 @@ from tests.support.cases import case
 from tests.support.checkout import ROOT
 
 WRITE, WRAP, TEST = "docs/write-a-worker.md", "docs/wrap-a-program.md", "docs/test-your-worker.md"
-RESULT_S = 30.0
+RESULT_S = 60.0
 
 
 @pytest.fixture
@@ -93,14 +94,14 @@ def test_a_worker_is_tested(home: Path, env: dict[str, str]) -> None:
 async def test_the_handlers_of_the_page_do_what_it_says(custody: Custody, tmp_path: Path) -> None:
     handlers = module_of(WRITE, "handlers.py", tmp_path)
     async with custody.client() as client, custody.working(handlers.worker):
-        fetched = await client.submit("fetch", {"url": "https://example.org", "night": True})
+        fetched = await client.submit("fetch", {"url": "https://example.org", "night": True}, lease=KEPT)
         assert await fetched.result(RESULT_S) == "fetched in attempt 2"
         for payload, said in (({"url": "ftp://a"}, "no address of the web"), ({"uri": "b"}, "does not fit Fetch")):
             with case(said), pytest.raises(TaskFailed, match=said):
-                await (await client.submit("fetch", payload)).result(RESULT_S)
-        assert await (await client.submit("build")).result(RESULT_S) == "built"
-        assert await (await client.submit("long", 3)).result(RESULT_S) == 3
-        assert await (await client.submit("measure", 3)).result(RESULT_S) == 3
+                await (await client.submit("fetch", payload, lease=KEPT)).result(RESULT_S)
+        assert await (await client.submit("build", lease=KEPT)).result(RESULT_S) == "built"
+        assert await (await client.submit("long", 3, lease=KEPT)).result(RESULT_S) == 3
+        assert await (await client.submit("measure", 3, lease=KEPT)).result(RESULT_S) == 3
 
 
 def test_an_old_token_writes_nothing(tmp_path: Path) -> None:
