@@ -20,6 +20,8 @@ from tests.support.requirements import missing
 
 REQUIRED = "CUSTODY_REQUIRE_BROWSER"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+PATIENCE_S = 30.0
+"""A page shows what is true within a second or two, on a machine with nothing else to do."""
 OPTIONS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions")
 
 
@@ -69,7 +71,7 @@ class Page:
         """Press keys, one after the other."""
         ActionChains(self.chrome).send_keys(*keys).perform()
 
-    def until(self, script: str, *arguments: Any, patience_s: float = 10.0) -> Any:
+    def until(self, script: str, *arguments: Any, patience_s: float = PATIENCE_S) -> Any:
         """Wait until a script returns something true, and return it."""
         try:
             return WebDriverWait(self.chrome, patience_s, poll_frequency=0.03).until(

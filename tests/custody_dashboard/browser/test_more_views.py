@@ -104,8 +104,9 @@ def test_work_is_moved_an_agent_drained_and_the_pool_paused(watcher: Watcher, st
     watcher.click(".headline button", "Drain mover")
     _act(watcher, "an update")
     watcher.page.until("return !!document.querySelector('.headline button[aria-label=\"Resume mover\"]')")
-    names = "return [...document.querySelectorAll('.headline button')].map(each => each.innerText.trim())"
-    assert watcher.page.run(names) == ["Resume"], "nothing is moved from an agent that holds nothing"
+    # Nothing is moved from an agent that holds nothing; that it does is told a moment later.
+    names = "[...document.querySelectorAll('.headline button')].map(each => each.innerText.trim())"
+    watcher.page.until(f"return {names}.join() === 'Resume'")
     watcher.look()
     try:
         watcher.click(".strip button", "Pause the pool")
@@ -159,13 +160,13 @@ def test_of_a_lost_agent_only_what_it_still_holds_can_be_revoked(watcher: Watche
         "since": "2026-01-01T00:00Z",
         "task_ids": ["kept-1", "again-1"],
     }
-    watcher.page.until(
+    # What the server tells of the needs takes its place again: it is put there and read until it was there.
+    kept, again = watcher.page.until(
         "window.live.needs.value = {items: [arguments[0]], more: 0};"
-        "return document.querySelectorAll('.needs .held-list li').length === 2",
+        "const rows = [...document.querySelectorAll('.needs .held-list li')].map(each => each.innerText.trim());"
+        "return rows.length === 2 ? rows : null",
         need,
     )
-    rows = "return [...document.querySelectorAll('.needs .held-list li')].map(each => each.innerText.trim())"
-    kept, again = watcher.page.run(rows)
     assert "Revoke" in kept
     assert "Revoke" not in again
     assert "waits for another agent" in again

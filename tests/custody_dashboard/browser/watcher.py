@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from selenium.webdriver.common.by import By
 
-from tests.support.browser import Page
+from tests.support.browser import PATIENCE_S, Page
 
 _EXPECTED = (
     "net::ERR_",
@@ -17,6 +17,8 @@ _EXPECTED = (
     "responded with a status of 409",
 )
 """What the browser logs by itself of requests that fail while something is down."""
+
+_FOCUSED = "(e => e.ariaLabel || e.innerText || e.id || e.tagName)(document.activeElement)"
 
 
 class Watcher:
@@ -43,7 +45,7 @@ class Watcher:
         self.page.until("return document.getElementById('main').dataset.view === arguments[0]", name)
         self.page.until("return !/Looking…|Reading the log…/.test(document.body.innerText)")
 
-    def sees(self, text: str, within: str = "body", *, patience_s: float = 10.0) -> None:
+    def sees(self, text: str, within: str = "body", *, patience_s: float = PATIENCE_S) -> None:
         """Wait until a text is shown."""
         script = "return [...document.querySelectorAll(arguments[1])].some(e => e.innerText.includes(arguments[0]))"
         self.page.until(script, text, within, patience_s=patience_s)
@@ -68,7 +70,12 @@ class Watcher:
         self.page.run("document.querySelectorAll('.need-more [aria-expanded=false]').forEach(each => each.click())")
 
     def type(self, selector: str, text: str) -> None:
-        """Type into a field."""
+        """Type into a field, once it is there."""
+        self.page.until(
+            "const field = document.querySelector(arguments[0]);"
+            " return !!field && !field.disabled && field.getClientRects().length > 0",
+            selector,
+        )
         self.page.chrome.find_element(By.CSS_SELECTOR, selector).send_keys(text)
 
     def log_in(self, token: str) -> None:
@@ -85,9 +92,16 @@ class Watcher:
 
     def focused(self) -> str:
         """Return what has the focus, in words."""
-        return str(
-            self.page.run("const e = document.activeElement; return e.ariaLabel || e.innerText || e.id || e.tagName")
-        )
+        return str(self.page.run(f"return {_FOCUSED}"))
+
+    def sees_focus(self, name: str) -> None:
+        """Wait until what has the focus is this, in words."""
+        self.page.until(f"return ({_FOCUSED}) === arguments[0]", name)
+
+    def sees_ids(self, *ids: str) -> None:
+        """Wait until the rows are these and no others; the first id in each is its own."""
+        found = "[...document.querySelectorAll('.rows tr')].map(row => row.querySelector('td .id')?.innerText)"
+        self.page.until(f"return {found}.filter(Boolean).join(' ') === arguments[0]", " ".join(ids))
 
     def check_complaints(self) -> None:
         """Fail if the browser complained of something."""
