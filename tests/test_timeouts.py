@@ -64,11 +64,11 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> str:
     place = tmp_path_factory.mktemp("stuck")
     (place / "pytest.ini").write_text(CONFIGURATION, encoding="utf-8")
     for number, code in enumerate(STUCK.values()):
-        module = f"{HEAD}\n{code}\n\ndef test_next():\n    pass\n"
+        module = f"{HEAD}\n{code}\n\n@pytest.mark.timeout(60)\ndef test_next():\n    pass\n"
         (place / f"test_{number}.py").write_text(module, encoding="utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-rA", "-n0"]
     env = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    ran = subprocess.run(command, cwd=place, env=env, check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(command, cwd=place, env=env, check=False, capture_output=True, text=True, timeout=110)
     assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout + ran.stderr
     return ran.stdout
 

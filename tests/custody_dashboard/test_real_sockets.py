@@ -91,13 +91,19 @@ async def test_a_connection_that_takes_nothing_ends(served: Served, monkeypatch:
 async def test_a_connection_that_asks_nothing_or_too_slowly_ends(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limited_http, "HEAD_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.05)
     ask = b"GET /api/session HTTP/1.1\r\nHost: localhost\r\n\r\n"
     body = (
         b"POST /api/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
     )
-    for sent, answered in ((b"", b""), (ask[:9], b""), (ask, b"HTTP/1.1 200"), (body, b"HTTP/1.1 408")):
+    for sent, answered, head_s in (
+        (b"", b"", 0.05),
+        (ask[:9], b"", 0.05),
+        (ask, b"HTTP/1.1 200", PATIENCE_S),
+        (body, b"HTTP/1.1 408", PATIENCE_S),
+    ):
+        # What is sent at once comes later than that where the test's process has to wait for its turn.
+        monkeypatch.setattr(limited_http, "HEAD_TIMEOUT_S", head_s)
+        monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.05)
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(sent)
         async with asyncio.timeout(PATIENCE_S):

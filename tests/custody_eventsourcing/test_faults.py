@@ -70,7 +70,7 @@ class Calls:
     async def begun(self, count: int) -> None:
         """Wait until there were so many more."""
         for _ in range(count):
-            assert await asyncio.to_thread(self._begun.acquire, timeout=5)
+            assert await asyncio.to_thread(self._begun.acquire, timeout=60)
 
 
 def events(count: int, version: int = 1) -> list[StoredEvent]:
@@ -159,15 +159,17 @@ async def test_what_a_killed_broker_never_read_is_sent_again(
 
 
 async def test_an_outcome_that_cannot_be_found_out_is_told_and_a_retry_is_safe(
-    proxy: TcpProxy, connected: Factories
+    own_broker: EmbeddedBroker, proxy: TcpProxy, connected: Factories
 ) -> None:
     recorder = await asyncio.to_thread(connected(proxy.url, NATS_TIMEOUT="0.3").application_recorder)
     proxy.drop_answers()
     with pytest.raises(UnknownOutcomeError, match="not known whether it was stored: no answer within"):
         await inserted(recorder, 2)
+    patient = await asyncio.to_thread(connected(own_broker.url).application_recorder)
+    while not await stored(patient):
+        continue  # it is still on its way through the proxy
     proxy.cut()
 
-    patient = await asyncio.to_thread(connected(proxy.url).application_recorder)
     with pytest.raises(IntegrityError):
         await inserted(patient, 2)
     assert await stored(patient) == named(events(2))
@@ -247,6 +249,6 @@ def test_an_unreferenced_application_leaves_no_thread(nats_env: dict[str, str]) 
     del app, subscription
     gc.collect()
 
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert gone() is None

@@ -180,7 +180,7 @@ def test_a_projection_runs_over_a_pool(filled: Pool, pool_env: dict[str, str], n
             application_class=Application[str], projection_class=CountAssignments, view_class=Assignments, env=env
         ) as runner:
             leased = [recorded.position for recorded in filled.scenario.log if recorded.event.type_name == LEASED]
-            runner.wait(leased[-1], timeout=5)
+            runner.wait(leased[-1], timeout=60)
             assert runner.view.granted("a1") == len(leased) == 1 + times
         filled.scenario.holds("a1", f"more-{times}")
         filled.write()

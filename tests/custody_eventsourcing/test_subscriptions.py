@@ -71,7 +71,7 @@ def test_one_that_waits_in_vain_is_ended_from_another_thread(nats_env: dict[str,
 
         (subscription.stop if by == "stop" else factory.close)()
 
-        waiting.join(5)
+        waiting.join(60)
         assert not waiting.is_alive()
         assert ended == []
         factory.close()
