@@ -161,30 +161,31 @@ def _numbers(out: Output, names: Sequence[str], lines: Sequence[Sequence[str]]) 
         out.table([_in_one_line(name) or "best" for name in names], lines)
         return
     kept = [index for index in range(len(names)) if any(line[index] for line in lines)]
-    left_out: list[str] = []
-    for name in ("", *_LESS_WANTED):
-        if name and names.index(name) in kept:
+    table, left_out = _table(names, lines, kept), list[str]()
+    unbounded = out.console.options.update(width=sys.maxsize)
+    for name in _LESS_WANTED:
+        if out.console.measure(table, options=unbounded).maximum <= out.console.width:
+            break
+        if names.index(name) in kept:
             kept.remove(names.index(name))
             left_out.append(_in_one_line(name))
-        table = _table([names[index] for index in kept], [[line[index] for index in kept] for line in lines])
-        if out.console.measure(table, options=out.console.options.update(width=sys.maxsize)).maximum <= out.console.width:
-            break
+            table = _table(names, lines, kept)
     out.console.print(table)
     if left_out:
         out.line(f"left out for want of room: {', '.join(left_out)}; --format csv has all", "dim")
 
 
-def _table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+def _table(names: Sequence[str], lines: Sequence[Sequence[str]], kept: Sequence[int]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, collapse_padding=True)
-    for name in names:
-        table.add_column(Text(_BREAKS.sub("_\n", name)), justify="right", vertical="bottom", overflow="fold")
+    for index in kept:
+        table.add_column(Text(_BREAKS.sub("_\n", names[index])), justify="right", vertical="bottom", overflow="fold")
     for line in lines:
         style = "green" if line[-1] else ""
-        table.add_row(*(Text(cell, style=style) for cell in line))
+        table.add_row(*(Text(line[index], style=style) for index in kept))
     return table
 
 
