@@ -14,7 +14,7 @@ from nats.js.api import StorageType
 
 from infra.broker.binary import find_binary
 from infra.broker.process import command
-from tests.support.ports import free_port
+from tests.support.ports import reserved_port
 from tests.support.tcp_proxy import TcpProxy
 
 NOWHERE = "127.0.0.1:1"
@@ -47,10 +47,10 @@ async def cluster(directory: Path) -> AsyncIterator[Cluster]:
     which it would find another one.
     """
     binary = await find_binary()
-    ports = [free_port() for _ in range(2 * NODES)]
-    clients, routes = ports[:NODES], ports[NODES:]
     processes: list[Process] = []
-    async with TcpProxy(f"nats://127.0.0.1:{routes[0]}") as proxy:
+    async with contextlib.AsyncExitStack() as stack:
+        clients, routes = ([stack.enter_context(reserved_port()) for _ in range(NODES)] for _ in range(2))
+        proxy = await stack.enter_async_context(TcpProxy(f"nats://127.0.0.1:{routes[0]}"))
         opened: tuple[list[str], ...] = (
             [f"nats://{NOWHERE}"],
             [proxy.url],

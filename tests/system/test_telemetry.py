@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client.parser import text_string_to_metric_families
@@ -18,20 +17,20 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.service import serving
 from infra.tracing.span_tracer import SpanTracer
 from tests.support.broker import Connect
+from tests.support.ports import reserved_port
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
 from tests.system.processes import operator
 from tests.system.processes import serve as serve_process
+from tests.system.projectors import until
 
 pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        found: int = listener.getsockname()[1]
-        return found
+def port() -> Iterator[int]:
+    with reserved_port() as found:
+        yield found
 
 
 async def scraped(url: str) -> dict[str, float]:
@@ -96,11 +95,17 @@ async def test_a_command_of_a_bare_client_is_traced_on_its_way(
     subject = f"custody.{pool}.ops.submit"
     reply = await nc.request(subject, b'{"task_id": "T1"}', timeout=10, headers=headers)
     assert json.loads(reply.data)["ok"]
-    spans = {
-        span.name: span
-        for span in exporter.get_finished_spans()
-        if span.context and f"{span.context.trace_id:032x}" == headers["traceparent"][3:35]
-    }
+    spans: dict[str, ReadableSpan] = {}
+
+    async def ended() -> bool:
+        found = (span for span in exporter.get_finished_spans() if span.context)
+        spans.update(
+            (each.name, each) for each in found if f"{each.context.trace_id:032x}" == headers["traceparent"][3:35]
+        )
+        return "custody/submit" in spans
+
+    # The reply is on its way before the span around it ends.
+    await until("the command's span", ended, spans.keys)
     assert spans.keys() == {"custody/submit", "custody.queue", "custody.decide", "custody.append", "custody.reply"}
     durations_ns = {name: (span.end_time or 0) - (span.start_time or 0) for name, span in spans.items()}
     assert durations_ns["custody.append"] < durations_ns["custody/submit"] < 10 * 10**9
