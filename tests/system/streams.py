@@ -1,6 +1,7 @@
 """A pool's stream and its feed, read with a bare client and held against the contract's words on events."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import re
@@ -14,9 +15,11 @@ from cloudevents.core.v1.event import CloudEvent
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from tests.support.broker import settled
+from tests.system.projectors import until
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 ENVELOPE = {
@@ -89,10 +92,35 @@ async def read_log(nc: Client, pool: str, *, after: int = 0) -> list[Stored]:
     )
     found: list[Stored] = []
     while not found or found[-1].position < end:
-        message = await subscription.next_msg(timeout=5)
+        message = await subscription.next_msg(timeout=20)
         found.append(Stored(message.metadata.sequence.stream, message.subject, message.headers or {}, message.data))
     await subscription.unsubscribe()
     return found
+
+
+async def happened(nc: Client, pool: str, *, after: int) -> list[str]:
+    """The names of the events behind a position, but for outages.
+
+    To a service whose machine stood still for a second, agents were out of reach. It may note that at any time.
+    """
+    return [event.name for event in await read_log(nc, pool, after=after) if event.name != "pool.rearmed"]
+
+
+async def in_log(nc: Client, pool: str, name: str, *, after: int = 0) -> Stored:
+    """Wait until the log has an event of this name behind a position; return the first.
+
+    For what may happen before the client has found the broker again: the feed does not repeat it.
+    """
+    found: list[Stored] = []
+
+    async def there() -> bool:
+        # Just started, a broker does not answer yet.
+        with contextlib.suppress(NatsError):
+            found.extend(event for event in await read_log(nc, pool, after=after) if event.name == name)
+        return bool(found)
+
+    await until(f"{name} in the log", there, lambda: found)
+    return found[0]
 
 
 def check_log(events: Iterable[Stored], pool: str) -> None:

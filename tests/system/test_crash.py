@@ -13,9 +13,9 @@ from infra.broker.embedded import EmbeddedBroker
 from tests.system.caller import Caller
 from tests.system.load import SHORT, Attempt, Load, check_fold, check_promises
 from tests.system.processes import Service, access, client, operator, serve
-from tests.system.streams import Feed, moment, read_log
+from tests.system.streams import Feed, in_log, last_position, moment, read_log
 
-pytestmark = [pytest.mark.system]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 AGENTS = 12
 POOL = "default"
@@ -117,11 +117,11 @@ async def test_kill_9_of_the_broker_only(tmp_path: Path) -> None:
                 load = Load(ask, f"r{number}", number)
                 load.start(AGENTS)
                 await load.answered(150)
-                async with Feed(nc, POOL) as feed:
-                    await broker.kill()
-                    await load.stop()
-                    await broker.start()
-                    await feed.until("pool.rearmed")
+                before = await last_position(nc, POOL)
+                await broker.kill()
+                await load.stop()
+                await broker.start()
+                await in_log(nc, POOL, "pool.rearmed", after=before)
                 await check_promises(ask, load.attempts)
             leaders = [event for event in await read_log(nc, POOL) if event.name == "pool.led"]
             assert len(leaders) == 1, "the service goes on"

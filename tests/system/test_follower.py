@@ -171,7 +171,7 @@ async def test_it_needs_no_service_and_follows_the_next_one(users_broker: Embedd
             ask = Caller(nc, POOL)
             await ask.done("ops.submit", task_id="T1")
             await service.kill()
-            await site.live_at(site.follower.log_end)
+            await site.live_at(await site.log.last_position())
             first = site.follower.memory.state.pool.leader
             await service.start()
             await service.ready()

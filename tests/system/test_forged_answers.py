@@ -12,6 +12,7 @@ from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import ADMIN
 from tests.system.caller import Caller
 from tests.system.processes import client, operator, serve
+from tests.system.projectors import until
 from tests.system.streams import read_log
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ async def test_no_forged_answer_to_an_append_is_believed_or_ends_the_service(tmp
         for number in range(3 * len(FORGED)):
             await ask.done("ops.submit", task_id=f"T{number}", title=str(number), command_id=str(number))
             told.append(f"task/T{number}")
-        assert len(forged) >= len(told)
+
+        async def answered() -> bool:
+            return len(forged) >= len(told)
+
+        await until("an answer to each append", answered, lambda: len(forged))
         stored = [each.body["subject"] for each in await read_log(nc, POOL) if each.name == "task.submitted"]
         assert stored == told
         assert await service.stop() == 0

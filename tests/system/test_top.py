@@ -24,7 +24,7 @@ from tests.system.caller import Caller
 from tests.system.processes import Service, access, client
 
 pytestmark = pytest.mark.system
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 ESCAPES = re.compile(
     r"\x1b(?:\[[0-9;?<>=:]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[@-Z\\-_=>])"
 )
@@ -167,10 +167,11 @@ async def test_it_follows_a_pool_through_restarts_and_acts(tmp_path: Path, servi
         await service.start()
         await service.ready()
         await terminal.until("LIVE", "served by")
+        terminal.mark()
         async with caller(tmp_path) as calls:
             await calls.done("ops.submit", task_id="T2", title="back again")
         await terminal.until("back again")
-        assert "NOT LIVE" not in terminal.text[-2_000:]
+        assert "NOT LIVE" not in terminal.text
 
         terminal.mark()
         terminal.resize(120, 40)
@@ -190,8 +191,8 @@ async def test_a_broker_that_is_killed_and_comes_back(tmp_path: Path, service: S
     await fill(tmp_path)
     async with Terminal("--data-dir", "data", directory=tmp_path) as terminal:
         await terminal.until("LIVE", "alice")
-        await service.kill_with_broker()
         terminal.mark()
+        await service.kill_with_broker()
         await terminal.until("NOT CONNECTED")
         terminal.mark()
         await service.start()
