@@ -1,6 +1,5 @@
 """What agents may ask for, each verb with each of its fields, as another program would ask."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from tests.support.contract import LEASE_FIELDS
 from tests.system.caller import Caller
 from tests.system.streams import moment
+from tests.system.test_contract_waiting import waiting
 
 pytestmark = pytest.mark.system
 
@@ -29,12 +29,11 @@ async def test_another_session_is_another_life(ask: Caller) -> None:
     await ask.done("agent.a1.register", session="s1", capacity=5)
     await ask.done("ops.submit", task_id="T1")
     lease = (await ask.done("agent.a1.claim", session="s1"))["leases"][0]
-    waiting = asyncio.ensure_future(ask.done("agent.a1.claim", session="s1", wait_s=20))
-    await asyncio.sleep(0.2)
+    claim = await waiting(ask, session="s1")
 
     again = await ask.done("agent.a1.register", session="s2", capacity=5)
     assert [(each["task_id"], each["token"]) for each in again["leases"]] == [("T1", lease["token"])]
-    assert await waiting == {"leases": []}
+    assert (await claim).result == {"leases": []}
     assert (await ask.done("query.agents", agent_id="a1"))["agents"][0]["session"] == "s2"
 
     for verb in ("claim", "deregister", "heartbeat"):

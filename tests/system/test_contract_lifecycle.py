@@ -127,8 +127,9 @@ async def in_status(ask: Caller, feed: Feed, task_id: str, status: str) -> int:
         case "in_progress":
             await ask.done("agent.a1.start", held)
         case "stuck":
-            await ask.done("agent.a1.start", held)
-            await feed.until("task.stuck", task_id)
+            # Where it is stuck before the agent begins, that brings it back, and it gets stuck again.
+            begun = (await ask.ask("agent.a1.start", held)).position
+            await feed.until("task.stuck", task_id, fits=lambda event: event.position > begun)
         case "blocked":
             await ask.done("agent.a1.block", held, reason="r")
         case "completed":
