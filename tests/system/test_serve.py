@@ -116,12 +116,12 @@ async def test_a_stream_that_differs_is_named_and_left_alone(
         **differing,
     }
     body = json.dumps({name: value for name, value in config.items() if value is not None}).encode()
-    made = json.loads((await admin.request(f"$JS.API.STREAM.CREATE.CUSTODY_{pool}", body)).data)
+    made = json.loads((await admin.request(f"$JS.API.STREAM.CREATE.CUSTODY_{pool}", body, timeout=10)).data)
     assert "error" not in made, made
     line = await refused(broker.url, pool=pool, **passwords(broker))
     assert f"stream CUSTODY_{pool} is not fit to be the log: " in line
     assert named in line
-    info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.CUSTODY_{pool}")).data)
+    info = json.loads((await admin.request(f"$JS.API.STREAM.INFO.CUSTODY_{pool}", timeout=10)).data)
     assert (info["config"], info["state"]["messages"]) == (made["config"], 0)
 
 
@@ -203,7 +203,7 @@ async def ask_until_no_service_answers(ask: Caller) -> list[Reply | None]:
             tail = tails[number % len(tails)]
             fields = {"task_id": f"unknown-{number}"} if tail in {"query.task", "ops.cancel"} else {}
             try:
-                found.append(await ask.ask(tail, fields, patience_s=6))
+                found.append(await ask.ask(tail, fields))
             except NoRespondersError:
                 found.append(None)
                 return found

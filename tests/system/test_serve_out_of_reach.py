@@ -21,11 +21,13 @@ from infra.settings.settings import Settings
 from tests.support.broker import Connect
 from tests.support.tcp_proxy import TcpProxy
 from tests.system.caller import Caller
+from tests.system.load import UNDECIDED
 from tests.system.streams import Feed, moment, read_log
 
 pytestmark = pytest.mark.system
 
 SHORT = {"mode": "fixed", "lease_s": 3, "grace_s": 0.5}
+PATIENCE_S = 30.0
 
 
 class Split(PoolServer):
@@ -76,7 +78,7 @@ class Lines(logging.Handler):
         self._more.set()
 
     async def until(self, text: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not self.said(text):
                 self._more.clear()
                 await self._more.wait()
@@ -122,11 +124,14 @@ async def test_a_connection_that_confirms_no_append_is_moved(
     async with through_proxy(broker, pool, "writer") as (_, proxy):
         ask = Caller(await connect(), pool)
         proxy.drop_messages()
-        reply = await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)
-        assert reply.ok
+        reply = await ask.ask("ops.submit", {"command_id": "c1"})
+        while not reply.ok and reply.code in UNDECIDED:
+            reply = await ask.ask("ops.submit", {"command_id": "c1"})
+        assert reply.ok, reply.body
         moved = next(line for line in logged.lines if "for another node: " in line)
         assert "is not confirmed for " in moved
-        assert 2 <= float(moved.split()[-2]) <= 3
+        # It is half a second that the service takes to notice; a machine may stand still for longer.
+        assert 2.5 <= float(moved.split()[-2]) <= 6
         events = [event for event in await read_log(ask.nc, pool) if event.body["causationid"] == "c1"]
         assert len(events) == 1, "it was stored once, although its confirmation was lost"
 
@@ -144,7 +149,7 @@ async def test_the_other_connection_follows_one_that_was_lost_alone(
         await logged.until("for the other connection's node")
         await followed.wait()
         ask = Caller(await connect(), pool)
-        assert (await ask.ask("ops.submit", {"command_id": "c1"}, patience_s=9)).ok
+        assert (await ask.ask("ops.submit", {"command_id": "c1"})).ok
         assert {each.node for each in server.connections.values()} == {node_name(urlsplit(broker.url))}
 
 
@@ -156,7 +161,7 @@ async def test_the_only_node_is_not_left(broker: EmbeddedBroker, connect: Connec
         assert not logged.said("another node")
         proxy.cut()
         await logged.until("in reach again")
-        assert (await Caller(await connect(), pool).ask("query.health", patience_s=5)).ok
+        assert (await Caller(await connect(), pool).ask("query.health")).ok
 
 
 @pytest.mark.parametrize(
@@ -183,7 +188,7 @@ async def test_the_watch_goes_on_after_a_fault_of_its_own(
     monkeypatch.setattr(failing, fail_once)
     async with through_proxy(broker, pool, "responder", "writer"):
         await logged.until(said)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await again.wait()
 
 

@@ -75,7 +75,7 @@ async def test_where_they_stay_the_true_cause_is_said(tmp_path: Path, monkeypatc
         async with operator(broker) as nc:
             await fill(nc)
             async with serve(broker, tmp_path) as service:
-                said = await service.line("cannot serve yet", patience_s=30)
+                said = await service.line("cannot serve yet")
                 assert "maximum consumers limit reached" in said
                 assert "nats consumer ls CUSTODY_default" in said
                 for number in range(10):
