@@ -22,7 +22,7 @@ SHORT = {"mode": "fixed", "lease_s": 0.4, "grace_s": 0.1}
 UNDECIDED = {"unavailable", "overloaded", "not_writer"}
 VIEWS = {"register", "heartbeat"}
 """Their result is a view, told as it is when asked."""
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 RENEWED = "task.renewed"
 """Written beside any command of an agent that moves the expiry of what it holds."""
 

@@ -227,6 +227,7 @@ async def test_it_comes_back_after_the_service_the_broker_and_itself(
     first = await page.mode("live", served_by=service.leader)
     async with operator(broker) as nc:
         await Caller(nc, pool).done("ops.submit", task_id="T1")
+        await page.reaches(Caller(nc, pool))
         await service.stop()
         assert (await page.mode("live", served_by=None))["position"] > first["position"]
         service = await new_service()

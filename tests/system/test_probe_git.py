@@ -58,7 +58,7 @@ def conflict(tmp_path: Path) -> Path:
     return where
 
 
-def probe(tmp_path: Path, timeout_s: float = 5.0) -> GitWorktreeProbe:
+def probe(tmp_path: Path, timeout_s: float = 20.0) -> GitWorktreeProbe:
     return GitWorktreeProbe(str(tmp_path / "{task_id}-{agent_id}-{attempt}"), timeout_s)
 
 
