@@ -23,23 +23,29 @@ pytestmark = pytest.mark.system
 
 TOO_MANY = 10026
 TOO_LONG = 10153
-SHORT_S = 6
+NS_PER_S = 10**9
+SHORT_S = 3
+
+
+async def made(nc: Client, name: str, **config: Any) -> Any:
+    """Have the broker make a durable consumer of the log; return its answer."""
+    wanted = {"durable_name": name, "name": name, "ack_policy": "explicit", **config}
+    body = json.dumps({"stream_name": "CUSTODY_default", "config": wanted}).encode()
+    return json.loads((await nc.request(f"$JS.API.CONSUMER.CREATE.CUSTODY_default.{name}", body, timeout=20)).data)
 
 
 async def durable(nc: Client, name: str, **config: Any) -> int:
-    """Have the broker make a durable consumer of the log; return the error's code, 0 for none."""
-    wanted = {"durable_name": name, "name": name, "ack_policy": "explicit", **config}
-    body = json.dumps({"stream_name": "CUSTODY_default", "config": wanted}).encode()
-    answer = json.loads((await nc.request(f"$JS.API.CONSUMER.CREATE.CUSTODY_default.{name}", body, timeout=10)).data)
-    code: int = answer.get("error", {}).get("err_code", 0)
+    """As `made`; return the error's code, 0 for none."""
+    code: int = (await made(nc, name, **config)).get("error", {}).get("err_code", 0)
     return code
 
 
-async def fill(nc: Client) -> None:
-    """Make as many as the broker allows, before it deletes the first again."""
+async def fill(nc: Client, **last: Any) -> None:
+    """Make as many as the broker allows; `last`: the configuration of those behind the 900th."""
     codes: list[int] = []
     while TOO_MANY not in codes:
-        codes += await asyncio.gather(*(durable(nc, f"d{len(codes) + number}") for number in range(100)))
+        config = last if len(codes) >= 900 else {}
+        codes += await asyncio.gather(*(durable(nc, f"d{len(codes) + number}", **config) for number in range(100)))
     assert codes.count(0) >= 900
 
 
@@ -48,15 +54,15 @@ async def opened(broker: EmbeddedBroker) -> None:
     await (await PoolServer(Settings(), broker.url).start(broker.auth)).stop()
 
 
-async def test_those_that_nothing_uses_go_and_the_service_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "IDLE_CONSUMER_S", SHORT_S)
+async def test_those_that_nothing_uses_go_and_the_service_starts(tmp_path: Path) -> None:
     async with EmbeddedBroker(tmp_path / "broker", BrokerOptions(sync_interval="2m")) as broker:
         await opened(broker)
         async with operator(broker) as nc:
-            assert await durable(nc, "long", inactive_threshold=3_600 * 10**9) == TOO_LONG
-            await fill(nc)
+            assert await durable(nc, "long", inactive_threshold=3_600 * NS_PER_S) == TOO_LONG
+            said_nothing = (await made(nc, "usual"))["config"]["inactive_threshold"]
+            assert said_nothing == stream.IDLE_CONSUMER_S * NS_PER_S
+            # Only the last ones go soon: a slow broker would delete the first before there are too many.
+            await fill(nc, inactive_threshold=SHORT_S * NS_PER_S)
             async with serve(broker, tmp_path) as service:
                 await service.ready()
                 assert (await Caller(nc, "default").ask("query.health")).ok
