@@ -80,9 +80,11 @@ async def _shown(seconds: float, capsys: pytest.CaptureFixture[str]) -> Shown:
     kept = DATA_DIR.search(output.out)
     assert kept is not None
     log = await _inspected(Path(kept[1]))
-    assert len(log.statuses) == TASKS
     missing = [kind.value for kind in Incident if kind not in UNLOGGED and not log.tally[kind]]
-    return Shown(Path(kept[1]), log, missing + [each for each in TOLD if each not in output.out])
+    missing += [each for each in TOLD if each not in output.out]
+    if len(log.statuses) < TASKS:
+        missing.append(f"{TASKS - len(log.statuses)} submissions")
+    return Shown(Path(kept[1]), log, missing)
 
 
 @pytest.mark.system
@@ -94,7 +96,7 @@ async def test_everything_that_can_happen_happens_and_the_log_stands_the_check(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     demo = await _shown(SECONDS, capsys)
     if demo.missing:
-        # On a busy machine an agent may be too late for what it was to do in a short run.
+        # On a busy machine a short run ends before all was submitted, or an agent is too late for what it was to do.
         demo = await _shown(4 * SECONDS, capsys)
     assert not demo.missing, f"never happened: {demo.missing}"
 
