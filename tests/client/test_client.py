@@ -7,7 +7,7 @@ import pytest
 
 from custody_client import Client, NoBrokerError, Retry, TaskExists, TaskFailed, TooLargeError, UnknownTask
 from tests.client.conftest import Place
-from tests.support.ports import refusing_port
+from tests.support.ports import reserved_port
 
 
 async def test_the_same_submit_again_changes_nothing(client: Client) -> None:
@@ -116,6 +116,6 @@ async def test_events_are_watched_by_name_and_from_a_position(client: Client) ->
 
 
 async def test_no_broker_is_an_error_at_the_start() -> None:
-    with refusing_port() as port, pytest.raises(NoBrokerError, match=r"no broker was reached in 0\.2 s"):
+    with reserved_port() as port, pytest.raises(NoBrokerError, match=r"no broker was reached in 0\.2 s"):
         async with Client(f"nats://127.0.0.1:{port}", connect_s=0.2):
             pass

@@ -22,7 +22,7 @@ from custody_client.link import Link
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import agent_user
 from tests.client.conftest import Place, eventually
-from tests.support.ports import refusing_port
+from tests.support.ports import reserved_port
 from tests.support.secret_files import write_secret
 
 RESULT_S = 60.0
@@ -102,7 +102,7 @@ async def test_what_is_waited_for_is_said_once_and_again_after_a_while(
 
     monkeypatch.setattr(link_module, "LONGEST_PAUSE_S", 0.01)
     link = Link(find, "w1")
-    with refusing_port() as port:
+    with reserved_port() as port:
         await link.open()
         await eventually(lambda: attempts >= 4)
         where = f"nats://127.0.0.1:{port}: [Errno 111] Connect call failed ('127.0.0.1', {port})"
