@@ -11,23 +11,22 @@ from infra.nats.auth import Auth
 from infra.service.dashboard_process import PORTS_TRIED, DashboardProcess, free_port, write_config
 from infra.settings.loading import load_settings
 from infra.settings.settings import Settings
+from tests.support import ports
 
 
-def taken_port(sockets: list[socket.socket], port: int = 0) -> int:
+def take(sockets: list[socket.socket], port: int) -> None:
     taken = socket.socket()
     sockets.append(taken)
     taken.bind(("127.0.0.1", port))
     taken.listen()
-    return int(taken.getsockname()[1])
 
 
 def test_the_wanted_port_is_taken_if_it_is_free_else_one_of_the_next_else_any() -> None:
     sockets: list[socket.socket] = []
     try:
-        port = taken_port(sockets)
-        sockets.pop().close()
+        port = ports.free_port()
         assert free_port(port) == port
-        taken_port(sockets, port)
+        take(sockets, port)
         assert port < free_port(port) <= port + PORTS_TRIED
         last = 65_535
         assert free_port(last) > 0
