@@ -217,7 +217,8 @@ async def test_without_our_connect_command_a_password_goes_in_the_clear() -> Non
 
 async def test_without_our_abort_a_frozen_broker_is_not_left() -> None:
     left: list[bool] = []
-    for client in (LibraryClient(), Client()):
+    # What is left for ever need not be waited for long; what is not must be left whatever the machine does meanwhile.
+    for client, patience_s in ((LibraryClient(), 1), (Client(), 30)):
         async with broker(silent=True) as (url, _):
             lost = asyncio.Event()
 
@@ -230,7 +231,7 @@ async def test_without_our_abort_a_frozen_broker_is_not_left() -> None:
             await client._send_command(frame * 20)
             await client._flush_pending()
             with suppress(TimeoutError):
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(patience_s):
                     await lost.wait()
             left.append(lost.is_set())
         with suppress(OSError):
