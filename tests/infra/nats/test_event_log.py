@@ -188,7 +188,7 @@ async def test_the_feed_carries_what_was_accepted_and_nothing_else(broker: Embed
     await log.append(events(1, pool), expected_position=0)
     await log.append(events(3, pool), expected_position=1)
 
-    heard = [await feed.next_msg(timeout=5) for _ in range(4)]
+    heard = [await feed.next_msg(timeout=30) for _ in range(4)]
     assert [(message.headers or {})["Nats-Sequence"] for message in heard] == ["1", "2", "3", "4"]
     assert [message.subject for message in heard] == [
         event.subject.replace(".evt.", ".feed.") for event in [*events(1, pool), *events(3, pool)]
@@ -244,8 +244,7 @@ async def test_an_answer_is_taken_for_what_it_says(
     log = await NatsEventLog.open(connection, pool)
 
     appending = asyncio.create_task(log.append(events(2, pool), expected_position=7))
-    await subscription.next_msg()
-    commit = await subscription.next_msg()
+    _, commit = [await subscription.next_msg(timeout=30) for _ in range(2)]
     headers = commit.headers or {}
     assert headers["Nats-Batch-Commit"] == "1"
     batch_id = json.dumps(headers["Nats-Batch-Id"]).encode()
@@ -265,11 +264,11 @@ async def test_what_is_staged_travels_ahead_all_but_the_last(broker_with_log: Em
 
     log.stage(messages, expected_position=0)
 
-    ahead = [(await seen.next_msg(timeout=5)).headers or {} for _ in range(99)]
+    ahead = [(await seen.next_msg(timeout=30)).headers or {} for _ in range(99)]
     assert [each["Nats-Batch-Sequence"] for each in ahead] == [str(number) for number in range(1, 100)]
     assert not any("Nats-Batch-Commit" in each for each in ahead)
     await log.append(messages, expected_position=0)
-    assert ((await seen.next_msg(timeout=5)).headers or {})["Nats-Batch-Commit"] == "1"
+    assert ((await seen.next_msg(timeout=30)).headers or {})["Nats-Batch-Commit"] == "1"
     assert await bodies(log) == [f"{number:064}" for number in range(100)]
     await connection.close()
 

@@ -24,7 +24,7 @@ async def admin(broker: EmbeddedBroker) -> AsyncIterator[NatsConnection]:
 
 async def api(connection: NatsConnection, verb: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     payload = b"" if body is None else json.dumps(body).encode()
-    answer = json.loads((await connection.client.request(f"$JS.API.{verb}", payload, timeout=5)).data)
+    answer = json.loads((await connection.client.request(f"$JS.API.{verb}", payload, timeout=30)).data)
     assert isinstance(answer, dict)
     return answer
 
@@ -208,7 +208,7 @@ async def test_a_broker_that_never_answers_is_given_up(monkeypatch: pytest.Monke
 async def test_deletes_and_purges_are_denied_even_to_an_administrator(admin: NatsConnection, pool: str) -> None:
     await ensure_stream(admin, pool)
     stream = stream_name(pool)
-    await admin.client.request(f"custody.{pool}.evt.task.T1.queued", b"x")
+    await admin.client.request(f"custody.{pool}.evt.task.T1.queued", b"x", timeout=30)
 
     assert (await api(admin, f"STREAM.MSG.DELETE.{stream}", {"seq": 1}))["error"]["err_code"] == 10057
     assert (await api(admin, f"STREAM.PURGE.{stream}"))["error"]["err_code"] == 10110
