@@ -186,6 +186,9 @@ async def test_of_a_chain_that_was_cut_off_a_prefix_is_stored(broker_with_log: E
             await log.append_chain(messages, expected_position=0, behind=False, on_stored=lambda _: None)
 
         assert await connection.wait_connected()
+        # The broker may come to the new connection before it has read what came on the old one.
+        async with aclosing(log.follow(after=0)) as following:
+            await anext(following)
         last = await log.last_position()
         found = [message async for chunk in log.read(after=0, until=last) for message in chunk]
         assert 0 < last < len(messages)
