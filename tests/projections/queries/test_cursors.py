@@ -80,7 +80,7 @@ def test_other_cursors_are_no_place_among_the_ended(cursor: str | None) -> None:
 
 def test_the_longest_cursors_cost_nothing() -> None:
     """128 characters are allowed; none of them makes the expression try one way after the other, or overflow."""
-    began = time.perf_counter()
+    began = time.thread_time()
     for middle in ("1", "1,", "1.1,", "-1,", "1.", "11.11", ",", "-", "9"):
         for last in ("", "x", ".", "\n"):
             cursor = ("after: " + middle * 128)[:127] + last
@@ -89,4 +89,4 @@ def test_the_longest_cursors_cost_nothing() -> None:
             except Refused:
                 continue
             assert all(abs(each) < float("inf") for each in place)
-    assert time.perf_counter() - began < 1
+    assert time.thread_time() - began < 1
