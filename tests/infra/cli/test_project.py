@@ -185,7 +185,7 @@ async def test_who_may_not_write_to_the_bucket_is_told(
     await busy("project", "--kv", "--once")
     monkeypatch.setenv("CUSTODY_NATS_USER", "operator")
     monkeypatch.setenv("CUSTODY_NATS_PASSWORD", at_broker.credentials("operator")["password"])
-    result = await run("project", "--kv", "--once", "--timeout", "0.3")
+    result = await run("project", "--kv", "--once", "--timeout", "2")
     assert result.status == 1
     assert result.err.splitlines()[0] == f"custody: not allowed: publish $js.api.stream.create.kv_custody_views_{pool}"
     assert "no answer to STREAM.CREATE.KV_CUSTODY_VIEWS_" in result.err.splitlines()[1]

@@ -83,7 +83,7 @@ async def test_a_start_on_a_full_disk_says_so_and_can_be_stopped(
         serving = asyncio.create_task(
             run._serve(Settings(), broker.url, lambda _: Auth(), stop, broker=broker)  # noqa: SLF001 - same
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while "cannot write" not in caplog.text:  # noqa: ASYNC110 - a log has no event
                 await asyncio.sleep(0.01)
             stop.set()
