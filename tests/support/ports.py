@@ -18,7 +18,7 @@ _handed_out: set[int] = set()
 
 @contextmanager
 def reserved_port() -> Iterator[int]:
-    """Hold a free port for programs that the test starts, within this context; connections to it are refused until then.
+    """Hold a free port for programs that a test starts within this context; connections to it are refused until then.
 
     On Linux, servers that set SO_REUSEADDR, as all do that are to be restarted, may listen on a port to which another
     such socket is bound that does not listen; and the system gives it to nobody who asks for any port. Elsewhere the
