@@ -139,14 +139,12 @@ class EmbeddedBroker:
     async def stop(self) -> None:
         """Terminate the broker, after `stop_timeout_s` by force; no effect if it is not running."""
         await self._end()
-        self.directory.record.unlink(missing_ok=True)
-        self._lock.release()
+        self._leave()
 
     async def kill(self) -> None:
-        """Kill the broker, as a crash would, for tests; `start` restarts it on the same port and data."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.kill()
-        await self.stop()
+        """Kill the broker, as a crash would; `start` restarts it on the same port and data."""
+        await self._end(by_force=True)
+        self._leave()
 
     async def wait(self) -> int:
         """Wait until the server ends, by whatever cause; return its exit status (negative: the signal)."""
@@ -300,11 +298,18 @@ class EmbeddedBroker:
             return fatal[-1] if fatal else "it wrote no log"
         return "\n  ".join((lines[-1], *lines[-LOG_TAIL_LINES:-1]))
 
-    async def _end(self) -> None:
+    def _leave(self) -> None:
+        self.directory.record.unlink(missing_ok=True)
+        self._lock.release()
+
+    async def _end(self, *, by_force: bool = False) -> None:
         process = self._process
         if process is None:
             return
-        if process.returncode is None:
+        # One signal: with a second one, `subprocess` takes the exit status of a process that the first one ended.
+        if process.returncode is None and by_force:
+            process.kill()
+        elif process.returncode is None:
             process.send_signal(signal.SIGTERM)
         try:
             await asyncio.wait_for(process.wait(), self.options.stop_timeout_s)
