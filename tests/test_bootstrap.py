@@ -217,7 +217,9 @@ def test_an_interrupted_check_gets_the_time_to_tidy_up(tmp_path: Path) -> None:
         "except KeyboardInterrupt:\n    time.sleep(0.5)\n    open('tidied', 'w').close()\n"
     )
     command = [sys.executable, "-c", tidy]
-    run = f"import bootstrap; bootstrap.ROOT = {str(tmp_path)!r}; bootstrap.run_to_end({command!r})"
+    # A shell that starts something in the background may have it ignore Ctrl-C.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    run = f"{heed}; import bootstrap; bootstrap.ROOT = {str(tmp_path)!r}; bootstrap.run_to_end({command!r})"
     with subprocess.Popen(
         [sys.executable, "-c", run], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     ) as process:

@@ -314,7 +314,9 @@ class EmbeddedBroker:
         try:
             await asyncio.wait_for(process.wait(), self.options.stop_timeout_s)
         except TimeoutError:
-            process.kill()
+            # It may have ended just now.
+            if process.returncode is None:
+                process.kill()
             await process.wait()
 
 

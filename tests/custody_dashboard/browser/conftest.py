@@ -26,7 +26,10 @@ def watched(shared_page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def stage(watched: tuple[Stage, DashboardProcess]) -> Stage:
-    return watched[0]
+    """The pool, with nothing queued: the page lists first what has waited longest, whichever test left it."""
+    stage, _ = watched
+    stage.ask("ops.cancel", status="queued")
+    return stage
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """`custody whatif` on a real log."""
 
+import asyncio
 import csv
 import io
 import json
@@ -12,7 +13,9 @@ import pytest
 
 from infra.settings.settings import Settings
 from tests.infra.cli.conftest import Run
+from tests.support.broker import Connect
 from tests.support.cases import case
+from tests.system.caller import Caller
 
 SILENT = ("--lease-mode", "fixed", "--lease-s", "0.1", "--lease-grace-s", "0")
 
@@ -68,15 +71,22 @@ async def test_a_narrow_terminal_is_told_which_measures_it_has_no_room_for(
             assert said == ([left_out] if left_out else [])
 
 
-async def test_a_grid_of_steal_settings_shows_what_was_stolen(ask: Run, run: Run, directory: Path) -> None:
+async def test_a_grid_of_steal_settings_shows_what_was_stolen(
+    ask: Run, run: Run, directory: Path, connect: Connect, pool: str
+) -> None:
     for agent in ("a1", "a2"):
         await ask("agent", "register", agent, "--capacity", "20")
+    # It is given nothing before its claim waits, however long that takes; so it gets one task, as the claim asks.
+    await ask("pause", "--agent-id", "a2")
     for number in range(9):
         await ask("submit", f"T{number}")
         await ask("assign", f"T{number}", "--agent-id", "a1")
-    claimed = await ask("agent", "claim", "a2", "--wait-s", "30")
-    assert claimed.lines[0] == "claim: while it waited, the stealer moved to the agent:"
-    await ask("tail", "--after", "0", "--event", "stolen", "--count", "1")
+    claimed = asyncio.ensure_future(ask("agent", "claim", "a2", "--wait-s", "30"))
+    operator = Caller(await connect("operator"), pool)
+    while not (await operator.done("query.health"))["waiting_claims"]:
+        pass
+    await operator.done("ops.resume", agent_id="a2")
+    assert (await claimed).lines[0] == "claim: while it waited, the stealer moved to the agent:"
     grid = ("--grid", "steal_enabled=true,false", "--grid", "steal_policy=balance,threshold")
     shown = await run("whatif", *grid, "--plot", "a.svg")
     names, *rows = shown.out.split("TRADE-OFF\n")[1].splitlines()[:6]
