@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -18,6 +19,13 @@ async def test_stuck():
         signal.pause()
     works = asyncio.create_task(beside())
     await asyncio.Event().wait()
+""",
+    "in a coroutine that waits for another": """
+async def never():
+    await asyncio.Event().wait()
+
+async def test_stuck():
+    await never()
 """,
     "in an example of Hypothesis": """
 @given(st.integers())
@@ -42,7 +50,7 @@ async def test_stuck(hangs):
     signal.pause()
 """,
 }
-"""How a test may hang, for good: only its timer's signal ends the pause."""
+"""How a test may hang, for good: only its timer's signal ends that."""
 TIMEOUT_S = 0.5
 CONFIGURATION = f"""
 [pytest]
@@ -80,3 +88,10 @@ def test_a_test_that_hangs_fails_and_the_next_one_runs(number: int, said: str) -
     for end in ends:
         assert end.endswith(f"Failed: the test took longer than {TIMEOUT_S} s"), end
     assert f"PASSED test_{number}.py::test_next" in said
+
+
+def test_it_is_told_where_the_tasks_waited(said: str) -> None:
+    assert re.search(r"(?m)^--+ Captured tasks call --+$", said)
+    assert re.search(
+        r"(?m)^  \S+test_2\.py:\d+ in test_stuck\n  \S+test_2\.py:\d+ in never\n  \S+ in Event\.wait$", said
+    )

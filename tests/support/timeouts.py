@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting_tasks import waiting_tasks
+
 AGAIN_S = 10.0
 """After this long another one is raised: a destructor swallows it, and clean-up may hang as well."""
 
@@ -43,6 +45,8 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
     def time_is_up(*_: object) -> None:
         if _Phase.running:
+            if tasks := waiting_tasks():
+                item.add_report_section("call", "tasks", tasks)
             msg = f"the test took longer than {settings.timeout:g} s"
             raise TestTimeoutError(msg)
 
