@@ -103,7 +103,7 @@ async def test_what_an_import_left_that_was_killed_is_refused_until_it_is_whole(
         assert await service.ended() == 1
         assert service.logged[-1] == f"custody: {said}"
     with pytest.raises(OperationalError, match="an import is under way, or was broken off"):
-        await pool_events(users_broker)
+        await pool_events(users_broker, timeout_s=3)  # for so long it waits for the rest
 
     assert await ran(users_broker, tmp_path, "import", FILE) == (0, "")
     assert await stored(users_broker) == messages
@@ -150,14 +150,14 @@ async def test_two_imports_at_once_do_no_harm(
     assert await stored(users_broker) == messages
 
 
-async def pool_events(broker: EmbeddedBroker) -> list[object]:
+async def pool_events(broker: EmbeddedBroker, *, timeout_s: float = 15) -> list[object]:
     factory = PoolFactory(
         {
             "PERSISTENCE_MODULE": "custody_eventsourcing.pools",
             "NATS_URL": broker.url,
             "NATS_USER": "operator",
             "NATS_PASSWORD": broker.credentials("operator")["password"],
-            "NATS_TIMEOUT": "15",
+            "NATS_TIMEOUT": str(timeout_s),
         }
     )
     try:
