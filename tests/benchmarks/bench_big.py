@@ -256,7 +256,7 @@ def main() -> None:
     memory = fold(options.tasks)
     # As the service does when it has read its log.
     gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, 20, 50)
+    gc.set_threshold(*COLLECT_EVERY)
     pages(memory)
     asyncio.run(snapshots(memory))
     commands(memory)

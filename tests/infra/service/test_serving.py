@@ -55,7 +55,7 @@ async def test_what_lives_long_is_kept_from_the_collector_before_requests_are_ta
     await server.stop()
 
     # What was rebuilt is frozen too: of a million tasks nothing is traversed again.
-    assert done == ["collect", "freeze", f"set_threshold {COLLECT_EVERY} 20 50", "open", "freeze", "listen"]
+    assert done == ["collect", "freeze", "set_threshold {} {} {}".format(*COLLECT_EVERY), "open", "freeze", "listen"]
 
 
 async def test_a_service_that_another_one_superseded_leaves_the_end_of_the_log_to_that_one(
@@ -112,7 +112,7 @@ serving._build_request_models()
 assert all(model.__pydantic_complete__ for model in models)
 serving._tune_gc()
 assert gc.get_freeze_count() > 10_000
-assert gc.get_threshold() == (serving.COLLECT_EVERY, 20, 50)
+assert gc.get_threshold() == serving.COLLECT_EVERY
 """
 
 
