@@ -20,7 +20,8 @@ def shared_page() -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def watched(shared_page: Page, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, DashboardProcess]]:
     # The browser is asked for first: without one nothing is started.
-    with watched_pool(tmp_path_factory.mktemp("watched"), "--as", "Ada") as found:
+    # No stealer: it would move what one test queued to the idle agents of another.
+    with watched_pool(tmp_path_factory.mktemp("watched"), "--as", "Ada", steal_enabled=False) as found:
         yield found
 
 
