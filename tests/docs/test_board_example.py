@@ -20,8 +20,8 @@ from nats.aio.client import Client
 
 from tests.docs.conftest import Place
 from tests.support.checkout import ROOT
+from tests.support.until import until
 from tests.system.caller import Caller
-from tests.system.projectors import until
 
 pytestmark = pytest.mark.system
 EXAMPLE = ROOT / "examples" / "board"

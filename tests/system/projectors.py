@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -17,26 +17,15 @@ from infra.broker.embedded import EmbeddedBroker
 from infra.codec import CloudEventsCodec
 from tests.benchmarks.long_log import AGENTS, START, Story
 from tests.support.checkout import ROOT
+from tests.support.until import PATIENCE_S, until
 
 POOL = "default"
-POLL_S = 0.01
-PATIENCE_S = 60
 
 
 def story(count: int, *, agents: int = AGENTS, start: datetime = START) -> list[NewMessage]:
     """Return the messages of a log that begins at a time."""
     messages, _ = CloudEventsCodec(POOL).encode(list(Story(POOL, agents=agents, start=start).events(count)), None)
     return messages
-
-
-async def until(what: str, holds: Callable[[], Awaitable[bool]], seen: Callable[[], object]) -> None:
-    """Wait until something holds; if it does not in time, say what was seen instead."""
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while not await holds():  # noqa: ASYNC110 # as others see it
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        raise AssertionError(f"not within {PATIENCE_S} s: {what}; instead: {seen()}") from None
 
 
 class Projector:

@@ -30,10 +30,10 @@ from infra.settings.settings import Settings
 from tests.support.broker import FAST, Connect
 from tests.support.ports import reserved_port
 from tests.support.process_state import is_running
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
 from tests.system.processes import Service, access, client, delete_log, operator
-from tests.system.projectors import until
 
 pytestmark = pytest.mark.system
 PATIENCE_S = 60.0

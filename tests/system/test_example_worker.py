@@ -17,9 +17,9 @@ import pytest
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from tests.support.checkout import ROOT
 from tests.support.node import node
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.processes import Service, access, client, operator, serve
-from tests.system.projectors import until
 from tests.system.streams import read_log
 
 if TYPE_CHECKING:

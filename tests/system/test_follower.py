@@ -29,9 +29,10 @@ from infra.nats.stream import ensure_stream, stream_name
 from infra.service.fold_build import fold_build
 from projections.live.activity import DAY_MINUTES
 from tests.support.invariants import check_equal
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.processes import operator, serve
-from tests.system.projectors import POOL, story, until
+from tests.system.projectors import POOL, story
 
 pytestmark = [pytest.mark.system]
 

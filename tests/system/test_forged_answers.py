@@ -10,9 +10,9 @@ import pytest
 
 from infra.broker.embedded import BrokerOptions, EmbeddedBroker
 from infra.broker.users import ADMIN
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.processes import client, operator, serve
-from tests.system.projectors import until
 from tests.system.streams import read_log
 
 if TYPE_CHECKING:

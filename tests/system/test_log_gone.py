@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from infra.broker.embedded import EmbeddedBroker
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.processes import Service, access, client, delete_log, operator, serve
-from tests.system.projectors import ran, until
+from tests.system.projectors import ran
 from tests.system.streams import last_position
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]

@@ -23,8 +23,9 @@ from infra.sql.database import Database, parse_url
 from tests.infra.cli.conftest import invoke
 from tests.support import read_models
 from tests.support.postgres import running_postgres
+from tests.support.until import until
 from tests.system.processes import delete_log
-from tests.system.projectors import POOL, Projector, environment, projecting, ran, story, until
+from tests.system.projectors import POOL, Projector, environment, projecting, ran, story
 
 pytestmark = [pytest.mark.system]
 

@@ -25,7 +25,8 @@ from infra.nats.filtered_reader import read_matching
 from infra.nats.stream import ensure_stream
 from projections.read_models.document_projection import DocumentProjection
 from tests.benchmarks.long_log import Story
-from tests.system.projectors import POOL, projecting, until
+from tests.support.until import until
+from tests.system.projectors import POOL, projecting
 
 pytestmark = [pytest.mark.system]
 

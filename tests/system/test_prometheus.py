@@ -6,7 +6,6 @@ import asyncio
 import json
 import math
 import shutil
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,24 +18,18 @@ import yaml
 
 from infra.broker.embedded import EmbeddedBroker
 from tests.support.checkout import ROOT
+from tests.support.ports import free_port
 from tests.support.promtool import REQUIRED
 from tests.support.requirements import missing
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.processes import operator, serve
-from tests.system.projectors import until
 
 pytestmark = pytest.mark.system
 PROMETHEUS = ROOT / "infra" / "metrics" / "prometheus"
 DASHBOARD = ROOT / "infra" / "metrics" / "grafana" / "dashboards" / "custody.json"
 EXPIRING = {"mode": "fixed", "lease_s": 0.3, "grace_s": 0.1}
 INTERVAL = "250ms"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        found: int = listener.getsockname()[1]
-        return found
 
 
 class Prometheus:

@@ -23,10 +23,10 @@ from infra.service.serving import PoolServer
 from infra.settings.settings import Settings
 from tests.support.broker import Connect, frozen, settled
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.until import until
 from tests.system.caller import Caller, Reply
 from tests.system.load import UNDECIDED, Attempt, Load, check_floors, check_promises
 from tests.system.processes import Service, operator, serve
-from tests.system.projectors import until
 from tests.system.streams import check_log, in_log, moment, read_log
 
 pytestmark = pytest.mark.system

@@ -18,11 +18,11 @@ from infra.service import serving
 from infra.tracing.span_tracer import SpanTracer
 from tests.support.broker import Connect
 from tests.support.ports import reserved_port
+from tests.support.until import until
 from tests.system.caller import Caller
 from tests.system.conftest import Serve
 from tests.system.processes import operator
 from tests.system.processes import serve as serve_process
-from tests.system.projectors import until
 
 pytestmark = pytest.mark.system
 
